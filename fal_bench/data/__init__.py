@@ -1,0 +1,1 @@
+"""Data sets, partitions over clients, and the shares of each client's data."""

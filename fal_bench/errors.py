@@ -1,0 +1,50 @@
+"""The errors a user can cause.
+
+Each message is one sentence that says what is wrong and what to do about it; the command line
+prints it without a traceback and exits with code 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FalbenchError(Exception):
+    """Base class of every error that a user can cause."""
+
+
+class UnknownNameError(FalbenchError):
+    """A strategy, task, suite or data set of that name does not exist.
+
+    Args:
+        kind: what was looked up, for example ``"strategy"``.
+        name: the name that was asked for.
+        known: the names that exist; the nearest one is suggested.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}."
+        super().__init__(f"Unknown {kind} {name!r}; {hint}")
+
+
+class InvalidSpecError(FalbenchError):
+    """A task, suite, parameter or option has a value that cannot be used."""
+
+
+class PluginError(FalbenchError):
+    """A plugin cannot be loaded, or broke its contract while running."""
+
+
+class UndeclaredNeedError(PluginError):
+    """A strategy touched a costly input that it does not declare in ``needs``."""
+
+
+class LabelAccessError(PluginError):
+    """A label was asked for that may not be read, or that has not been bought."""
+
+
+class StoreError(FalbenchError):
+    """The results folder cannot be used."""

@@ -1,0 +1,1 @@
+"""The shared harness: cells, FedAvg and the ledger."""

@@ -1,0 +1,1 @@
+"""Models, local training engines and inference."""

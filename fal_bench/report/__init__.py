@@ -1,0 +1,1 @@
+"""What the user sees: leaderboard, CSV, terminal table and HTML."""

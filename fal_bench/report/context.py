@@ -1,0 +1,71 @@
+"""What a report knows besides the curves: the tasks, the question asked, and what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Accounting = Literal["strict", "paper"]
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What the report needs to know of one task.
+
+    Attributes:
+        name: the task's name, as in the ``task`` column of the curves.
+        grid: the label grid b_0 < ... <= cap, in paper labels over all clients.
+        query_labels: step of the grid; the resolution of every budget.
+        pool: samples in the query pool over all clients, initial labels included.
+        description: one line for people: data, clients, partition.
+    """
+
+    name: str
+    grid: tuple[int, ...]
+    query_labels: int
+    pool: int
+    description: str
+
+    @property
+    def cap(self) -> int:
+        """The budget cap."""
+        return self.grid[-1]
+
+
+@dataclass(frozen=True)
+class MissingCell:
+    """A cell without a finished curve, and why."""
+
+    task: str
+    strategy: str
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """The question that a leaderboard answers, and its provenance.
+
+    Attributes:
+        suite: name of the suite (or task) that was compared.
+        target: the target accuracy, in (0, 1].
+        accounting: which labels rank the board.
+        baseline: the strategy that savings refer to.
+        strategies: all strategies compared, in the order they were asked for.
+        seeds: the seeds compared.
+        tasks: the tasks compared.
+        missing: cells without a finished curve.
+        command: the command line that reproduces the report.
+        version: version of falbench.
+    """
+
+    suite: str
+    target: float
+    accounting: Accounting
+    baseline: str
+    strategies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    tasks: tuple[TaskFacts, ...]
+    missing: tuple[MissingCell, ...]
+    command: str
+    version: str

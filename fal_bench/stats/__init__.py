@@ -1,0 +1,1 @@
+"""Statistics of the budget to target: pure NumPy and SciPy, nothing of ours."""

@@ -1,0 +1,1 @@
+"""Suites: named lists of tasks, shipped as TOML."""

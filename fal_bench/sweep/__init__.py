@@ -1,0 +1,1 @@
+"""Cells, the result store, and running many cells."""

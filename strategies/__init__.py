@@ -1,0 +1,1 @@
+"""The built-in strategies, one file each; installed as fal_bench.strategies."""
