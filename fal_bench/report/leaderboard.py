@@ -132,7 +132,10 @@ def _summary(runs: _Runs, context: ReportContext) -> dict[str, float]:
     accuracy = _map_runs(runs, lambda run: run.accuracy_at_cap)
     return {
         "labels": ranking.mean,
-        "labels_low": ranking.low,
+        # No budget is below the initial labels, so no interval says so.
+        "labels_low": max(ranking.low, np.mean([facts.grid[0] for facts in context.tasks]))
+        if math.isfinite(ranking.low)
+        else math.nan,
         "labels_high": ranking.high,
         "labels_step": restricted_mean(steps).mean,
         "labels_paper": restricted_mean(paper).mean,
