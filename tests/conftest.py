@@ -72,3 +72,55 @@ def drive(cell) -> None:
             request = cell.send(train([request])[0])
     except StopIteration:
         return
+
+
+SUITE = """
+seeds = 2
+
+[defaults]
+dataset = "digits"
+clients = 2
+model = { kind = "mlp", hidden = [8] }
+rounds = 2
+local_epochs = 1
+initial_labels = 5
+query_size = 5
+budget_cap = 30
+
+[tasks.a]
+[tasks.b]
+partition = { kind = "dirichlet", alpha = 0.5 }
+"""
+
+PLUGINS = {
+    "exiting": "os._exit(7) if client.cycle == 1 else None",
+    "hanging": "time.sleep(3600)",
+    "raising": "raise RuntimeError('no idea')",
+}
+
+
+@pytest.fixture
+def suite(tmp_path):
+    """The path of a tiny suite of two tasks and two seeds."""
+    file = tmp_path / "tiny.toml"
+    file.write_text(SUITE)
+    return str(file)
+
+
+@pytest.fixture
+def bad_plugins(tmp_path):
+    """A folder with one misbehaving strategy a file."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    for name, deed in PLUGINS.items():
+        (folder / f"{name}.py").write_text(
+            "import os, time\n"
+            "import numpy as np\n"
+            "from fal_bench import Strategy\n"
+            f"class Bad(Strategy):\n"
+            f"    name = '{name}'\n"
+            "    def select(self, client, budget):\n"
+            f"        {deed}\n"
+            "        return np.arange(budget)\n"
+        )
+    return folder

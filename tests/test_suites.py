@@ -28,7 +28,7 @@ def test_task_names_are_unique_over_the_shipped_suites():
 
 def test_a_file_of_ones_own(tmp_path):
     file = tmp_path / "mine.toml"
-    file.write_text('defaults = {clients = 2, budget_cap = 60}\n[tasks.a]\n[tasks.b]\nrounds = 3\n')
+    file.write_text("defaults = {clients = 2, budget_cap = 60}\n[tasks.a]\n[tasks.b]\nrounds = 3\n")
     suite = load_suite(str(file))
     assert (suite.name, suite.seeds) == ("mine", 5)
     assert [(task.name, task.clients, task.rounds) for task in suite.tasks] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pandas as pd
@@ -19,7 +20,9 @@ from fal_bench.report.wording import Row
 
 _VERDICT_STYLES = {"better": "green", "worse": "red"}
 _UNBOUNDED = 10_000
-# A name narrower than this, in characters, is hard to recognise once it wraps.
+# Where room is scarce: "not comparable" takes two lines, and names wrap, though not below a width
+# at which one still recognises them.
+_NARROW_VERDICT = 11
 _NARROWEST_NAME = 12
 
 
@@ -48,12 +51,8 @@ def leaderboard_table(
         if _natural_width(table) > width:
             columns = [column for column in columns if column.key != key]
             table = _lay_out(rows, columns)
-    if (excess := _natural_width(table) - width) > 0:
-        longest = max(cell_len(wording.one_line(row["strategy"])) for row in rows)
-        name_width = max(_NARROWEST_NAME, longest - excess)
-        table = _lay_out(rows, columns, name_width)
-        if _natural_width(table) > width:
-            table = _lay_out(rows, columns, name_width, wrap_numbers=True)
+    if _natural_width(table) > width:
+        table = _lay_out_narrow(rows, columns, width)
     asked, setting = wording.question(context), wording.setting(context)
     fits = cell_len(f"{asked}, {setting}") <= min(width, _natural_width(table))
     table.title = Text(f"{asked}, {setting}" if fits else f"{asked},\n{setting}", style="bold")
@@ -64,13 +63,26 @@ def _natural_width(table: Table) -> int:
     return Console(width=_UNBOUNDED).measure(table).maximum
 
 
+def _lay_out_narrow(rows: list[Row], columns: list[Column], width: int) -> Table:
+    widths = {"verdict": _NARROW_VERDICT}
+    excess = _natural_width(_lay_out(rows, columns, widths)) - width
+    if excess > 0:
+        longest = max(cell_len(wording.one_line(row["strategy"])) for row in rows)
+        widths["strategy"] = max(_NARROWEST_NAME, longest - excess)
+    table = _lay_out(rows, columns, widths)
+    if _natural_width(table) > width:
+        table = _lay_out(rows, columns, widths, wrap_numbers=True)
+    return table
+
+
 def _lay_out(
     rows: list[Row],
     columns: list[Column],
-    name_width: int | None = None,
+    widths: Mapping[str, int] | None = None,
     *,
     wrap_numbers: bool = False,
 ) -> Table:
+    """Lay out these columns; ``widths`` are upper limits by column, of those that may wrap."""
     table = Table(
         title_justify="left",
         box=box.HORIZONTALS,
@@ -84,7 +96,7 @@ def _lay_out(
             justify="right" if column.numeric else "left",
             overflow="fold",
             no_wrap=column.numeric and not wrap_numbers,
-            max_width=name_width if column.key == "strategy" else None,
+            max_width=(widths or {}).get(column.key),
         )
     complete = [row for row in rows if is_complete(row)]
     incomplete = [row for row in rows if not is_complete(row)]

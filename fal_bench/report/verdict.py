@@ -35,7 +35,7 @@ def verdict_sentences(leaderboard: pd.DataFrame, context: ReportContext) -> list
         sentences = [_alone(best[0], context)]
     else:
         sentences = [_winner(best, complete, context), *_others(best, complete, context)]
-    if complete and len(complete) < len(rows):
+    if len(complete) < len(rows):
         expected = _tasks(context) * len(set(context.seeds))
         names = [
             f"{row['strategy']} ({row['runs']} of {expected} runs)"

@@ -168,7 +168,9 @@ class TestInputs:
 
         class Local(First):
             name = "local"
-            needs = frozenset({LocalModel(LocalTraining(epochs=300, lr=0.05, stop_at_accuracy=1.0))})
+            needs = frozenset(
+                {LocalModel(LocalTraining(epochs=300, lr=0.05, stop_at_accuracy=1.0))}
+            )
 
             def select(self, client, budget):
                 predicted = client.probs(client.local_model, client.labelled).argmax(1)

@@ -70,7 +70,9 @@ def test_a_lane_has_the_same_bits_alone_and_in_company(architecture):
     recipe = LocalTraining(epochs=2, batch_size=4)
     together = train(
         [
-            TrainRequest(architecture, recipe, (lane(architecture, 9, 1), lane(architecture, 5, 2))),
+            TrainRequest(
+                architecture, recipe, (lane(architecture, 9, 1), lane(architecture, 5, 2))
+            ),
             TrainRequest(architecture, recipe, (lane(architecture, 7, 3),)),
         ]
     )
