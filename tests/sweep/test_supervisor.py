@@ -37,7 +37,8 @@ def test_workers_order_and_company_do_not_change_a_bit(compare):
     assert len(two.curves) == 2 * 2 * 3 * 4
     for other in (one, inline):
         theirs = untimed(other)
-        ours = untimed(two)[lambda frame: frame.strategy.isin(set(theirs.strategy))]
+        ours = untimed(two)
+        ours = ours[ours.strategy.isin(set(theirs.strategy))]
         pd.testing.assert_frame_equal(
             ours.reset_index(drop=True), theirs.reset_index(drop=True), check_exact=True
         )
