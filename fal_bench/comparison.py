@@ -104,6 +104,8 @@ class Plan:
         Raises:
             InvalidSpecError: a task asks for more than its data hold.
         """
+        if not cells:
+            return  # nothing to check, and PyTorch need not be imported
         from fal_bench.data.loading import load_dataset
         from fal_bench.federation.setting import Setting
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fal_bench.federation.memory import join, split
-from fal_bench.learning.model import Weights
+
+if TYPE_CHECKING:
+    from fal_bench.learning.model import Weights
 
 
 @dataclass
@@ -63,6 +64,9 @@ class CellState:
         names = plain.pop("weights")
         weights = None
         if names is not None:
+            # Here, because a report reads stored cells without PyTorch.
+            import torch
+
             weights = {
                 name: torch.from_numpy(np.array(arrays[f"weights/{name}"])) for name in names
             }

@@ -89,6 +89,8 @@ def requests(browser):
         event["params"]["request"]["url"]
         for event in events
         if event["method"] == "Network.requestWillBeSent"
+        # The browser's own start page may still be loading.
+        and not event["params"]["documentURL"].startswith("chrome://")
     ]
 
 

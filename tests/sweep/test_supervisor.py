@@ -146,3 +146,25 @@ def test_a_corrupted_cell_is_named_set_aside_and_run_again(compare, suite, tmp_p
     assert "random, seed" in result.stderr
     assert list((tmp_path / "results" / "set-aside").iterdir())
     pd.testing.assert_frame_equal(untimed(compare(["random"])), untimed(before), check_exact=True)
+
+
+def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(suite, tmp_path):
+    out = tmp_path / "results"
+    run = subprocess.Popen(
+        command(suite, out, "-s", "logo", "--jobs", "2"),
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not any(len(path.read_text().splitlines()) > 2 for path in curve_files(out)):
+        assert run.poll() is None
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, errors = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert "Stopped; the same command goes on" in errors
+    assert "Traceback" not in errors
+    deadline = time.monotonic() + 20
+    while group_is_alive(run.pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not group_is_alive(run.pid)
