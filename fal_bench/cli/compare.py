@@ -103,7 +103,7 @@ def compare(
     paths = result.write(out)
     console = Console()
     console.print(result)
-    console.print("Wrote " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)
+    typer.echo("Wrote " + ", ".join(map(str, paths)))
     if result.context.missing:
         raise typer.Exit(1)
 
