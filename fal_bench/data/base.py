@@ -1,0 +1,92 @@
+"""The data set: training and test images with their labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from fal_bench.errors import InvalidSpecError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images in memory, normalised, with a fixed training and test part.
+
+    A data set is loaded once a process and shared by all that run in it: its tensors are
+    read-only by agreement, so copy before you write. A sample's id is its row in
+    ``train_features``. Pools are shown sorted by id, so training samples should lie in an order
+    that says nothing of their class.
+
+    Attributes:
+        name: what the data set is called.
+        train_features: training images, normalised; float32, shape (N, C, H, W).
+        train_labels: their classes in [0, n_classes); int64, shape (N,).
+        test_features: test images; float32, shape (M, C, H, W).
+        test_labels: their classes; int64, shape (M,).
+        n_classes: how many classes there are, at least 2.
+
+    Raises:
+        InvalidSpecError: a tensor has the wrong shape, type or values.
+    """
+
+    name: str
+    train_features: torch.Tensor = field(repr=False)
+    train_labels: torch.Tensor = field(repr=False)
+    test_features: torch.Tensor = field(repr=False)
+    test_labels: torch.Tensor = field(repr=False)
+    n_classes: int
+
+    def __post_init__(self) -> None:
+        if self.n_classes < 2:
+            self._reject(f"needs at least 2 classes, not {self.n_classes}")
+        self._check_part("train", self.train_features, self.train_labels)
+        self._check_part("test", self.test_features, self.test_labels)
+        if self.train_features.shape[1:] != self.test_features.shape[1:]:
+            self._reject(
+                f"has training images of shape {self.input_shape} but test images of shape "
+                f"{tuple(self.test_features.shape[1:])}; give them one shape"
+            )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape (channels, height, width) of one image."""
+        channels, height, width = self.train_features.shape[1:]
+        return channels, height, width
+
+    @property
+    def n_train(self) -> int:
+        """Number of training samples."""
+        return len(self.train_labels)
+
+    @property
+    def n_test(self) -> int:
+        """Number of test samples."""
+        return len(self.test_labels)
+
+    def _check_part(self, part: str, features: torch.Tensor, labels: torch.Tensor) -> None:
+        if features.ndim != 4 or features.numel() == 0:
+            self._reject(
+                f"has {part}_features of shape {tuple(features.shape)}; "
+                f"use (samples, channels, height, width), none of them 0"
+            )
+        if labels.shape != features.shape[:1]:
+            self._reject(
+                f"has {part}_labels of shape {tuple(labels.shape)} for {len(features)} samples; "
+                f"give one label a sample"
+            )
+        if features.dtype != torch.float32:
+            self._reject(f"has {part}_features of type {features.dtype}; use torch.float32")
+        if labels.dtype != torch.int64:
+            self._reject(f"has {part}_labels of type {labels.dtype}; use torch.int64")
+        if not bool(torch.isfinite(features).all()):
+            self._reject(f"has NaN or infinite values in {part}_features; remove them")
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= self.n_classes:
+            self._reject(
+                f"has {part}_labels from {low} to {high}; "
+                f"use 0 to {self.n_classes - 1} for {self.n_classes} classes"
+            )
+
+    def _reject(self, complaint: str) -> None:
+        raise InvalidSpecError(f"Data set {self.name!r} {complaint}.")

@@ -1,0 +1,154 @@
+"""One cell: the loop over cycles of training, evaluation, query and annotation.
+
+The cell is plain sequential code written as a generator: it yields its training requests and is
+sent the trained weights. Who trains them, and together with whose, is not its business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fal_bench.federation.fedavg import average
+from fal_bench.federation.journal import Journal, Row
+from fal_bench.federation.ledger import Ledger
+from fal_bench.federation.query import Query
+from fal_bench.federation.setting import Setting
+from fal_bench.federation.state import CellState
+from fal_bench.learning.inference import predict
+from fal_bench.learning.metrics import Metrics
+from fal_bench.learning.model import Model, Weights
+from fal_bench.learning.request import Lane, Trained, TrainRequest
+from fal_bench.needs import LocalTraining
+from fal_bench.strategy import Strategy
+
+Cell = Generator[TrainRequest, Trained, None]
+"""Yields training requests and is sent their answers."""
+
+
+def run_cell(setting: Setting, make_strategy: Callable[[], Strategy], journal: Journal) -> Cell:
+    """Run one learning curve from where its journal stands to its end.
+
+    Args:
+        setting: the (task, seed) with its data.
+        make_strategy: returns a new strategy; called once a cycle, so that nothing survives a
+            cycle outside the declared memory, and a resumed run equals an uninterrupted one.
+        journal: receives rows and checkpoints.
+
+    Yields:
+        Training requests; the answer is sent back in.
+    """
+    ledger = setting.open_ledger()
+    state = journal.resume()
+    if state is None:
+        clients = setting.task.clients
+        state = CellState(0, ledger.charges(), [0] * clients, [{} for _ in range(clients + 1)])
+    ledger.restore(state.charges)
+    while True:
+        training = FederatedTraining(setting, ledger, state)
+        yield from training.run()
+        journal.append(training.row())
+        if _is_over(setting, ledger, state):
+            journal.finish(ledger.charges())
+            return
+        query = Query(setting, ledger, state, training.model, training.previous, make_strategy())
+        state = yield from query.run(journal)
+        journal.checkpoint(state)
+
+
+@dataclass
+class FederatedTraining:
+    """The training of one cycle: rounds of local training and averaging, then evaluation.
+
+    Attributes:
+        setting: the cell's setting.
+        ledger: the cell's ledger.
+        state: the state at the start of the cycle.
+    """
+
+    setting: Setting
+    ledger: Ledger
+    state: CellState
+
+    def run(self) -> Cell:
+        """Train for the task's rounds; afterwards ``model`` and ``previous`` are set."""
+        task = self.setting.task
+        model = self._start()
+        data = [self._labelled(client) for client in range(task.clients)]
+        counts = np.array([len(labels) for _, labels in data])
+        self.metrics: list[Metrics] = []
+        self.seconds = 0.0
+        for number in range(task.rounds):
+            lanes = tuple(
+                Lane(
+                    model.weights,
+                    features,
+                    labels,
+                    self.setting.streams.numpy("batches", self.state.cycle, number, client),
+                )
+                for client, (features, labels) in enumerate(data)
+            )
+            answer = yield TrainRequest(model.architecture, self._recipe(number), lanes)
+            self.seconds += answer.seconds
+            self.previous: tuple[Weights, ...] = answer.weights
+            model = Model(model.architecture, average(answer.weights, counts))
+            if number >= task.rounds - task.evaluation_rounds:
+                self.metrics.append(self._evaluate(model))
+        self.model = model
+
+    def row(self) -> Row:
+        """Return the cycle's row of the curve."""
+        metrics = Metrics.mean(self.metrics)
+        transfer = self.setting.task.rounds * self.setting.task.clients * self.model.nbytes
+        paper, strict = self.ledger.paper(), self.ledger.strict()
+        return Row(
+            cycle=self.state.cycle,
+            labels=int(paper.sum()),
+            labels_strict=int(strict.sum()),
+            accuracy=metrics.accuracy,
+            precision=metrics.precision,
+            loss=metrics.loss,
+            bytes_up=transfer + self.state.bytes_up,
+            bytes_down=transfer + self.state.bytes_down,
+            train_seconds=self.seconds,
+            select_seconds=self.state.select_seconds,
+            labels_by_client=" ".join(map(str, paper)),
+            labels_strict_by_client=" ".join(map(str, strict)),
+        )
+
+    def _start(self) -> Model:
+        architecture = self.setting.architecture
+        if self.state.weights is not None:
+            return Model(architecture, self.state.weights)
+        return architecture.fresh(self.setting.streams.torch("init", self.state.cycle))
+
+    def _recipe(self, number: int) -> LocalTraining:
+        task, sgd = self.setting.task, self.setting.task.optimiser
+        passed = sum(number >= milestone for milestone in sgd.milestones)
+        return LocalTraining(
+            epochs=task.local_epochs,
+            batch_size=task.batch_size,
+            lr=sgd.lr * sgd.gamma**passed,
+            momentum=sgd.momentum,
+            weight_decay=sgd.weight_decay,
+            stop_at_accuracy=None,
+        )
+
+    def _labelled(self, client: int) -> tuple[torch.Tensor, torch.Tensor]:
+        ids = self.ledger.labelled(client)
+        labels = self.ledger.labels(client, ids)
+        return self.setting.dataset.train_features[ids], torch.from_numpy(labels)
+
+    def _evaluate(self, model: Model) -> Metrics:
+        dataset = self.setting.dataset
+        return Metrics.of(predict(model, dataset.test_features).logits, dataset.test_labels.numpy())
+
+
+def _is_over(setting: Setting, ledger: Ledger, state: CellState) -> bool:
+    """Whether the cap and its confirming query are spent, or no query can follow."""
+    task = setting.task
+    spent = int(ledger.paper().sum()) >= task.budget_cap + task.query_labels
+    return spent or state.cycle + 1 >= task.cycle_limit

@@ -1,0 +1,97 @@
+"""What a running cell reports, and to whom: the result store implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+from fal_bench.federation.state import CellState
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cycle of a learning curve; a row describes the model trained with those labels.
+
+    Attributes:
+        cycle: number of the cycle, from 0.
+        labels: paper labels over all clients.
+        labels_strict: strict labels over all clients.
+        accuracy: test accuracy of the global model.
+        precision: class precisions weighted by the true class frequencies.
+        loss: test cross-entropy, in nats.
+        bytes_up: bytes from all clients to the server, for the selection that led to this model
+            and for its training.
+        bytes_down: bytes from the server to all clients, likewise.
+        train_seconds: seconds of federated training.
+        select_seconds: seconds of the selection that led to this model.
+        labels_by_client: paper labels of each client, separated by spaces.
+        labels_strict_by_client: strict labels of each client, separated by spaces.
+    """
+
+    cycle: int
+    labels: int
+    labels_strict: int
+    accuracy: float
+    precision: float
+    loss: float
+    bytes_up: int
+    bytes_down: int
+    train_seconds: float
+    select_seconds: float
+    labels_by_client: str
+    labels_strict_by_client: str
+
+    @classmethod
+    def columns(cls) -> list[str]:
+        """Return the names of the columns, in order."""
+        return [field.name for field in fields(cls)]
+
+
+class Journal(Protocol):
+    """Where a cell writes its rows and checkpoints, and says that a plugin is at work."""
+
+    def resume(self) -> CellState | None:
+        """Return the state to go on from, or None to start."""
+
+    def append(self, row: Row) -> None:
+        """Record one cycle."""
+
+    def checkpoint(self, state: CellState) -> None:
+        """Record the state before the next cycle; all rows before it are safe."""
+
+    def plugin_call(self, cycle: int) -> AbstractContextManager[None]:
+        """Mark, while the context is open, that this cell runs a plugin's code."""
+
+    def finish(self, charges: Sequence[tuple[int, int, str, int]]) -> None:
+        """Record that the cell is complete, with all charges of its ledger."""
+
+
+class MemoryJournal:
+    """A journal that keeps everything in memory, for tests and one-off runs."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.states: list[CellState] = []
+        self.charges: list[tuple[int, int, str, int]] = []
+
+    def resume(self) -> CellState | None:
+        """Start from the beginning."""
+        return None
+
+    def append(self, row: Row) -> None:
+        """Keep the row."""
+        self.rows.append(row)
+
+    def checkpoint(self, state: CellState) -> None:
+        """Keep the state."""
+        self.states.append(state)
+
+    def plugin_call(self, cycle: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Mark nothing: there is nobody to tell."""
+        return nullcontext()
+
+    def finish(self, charges: Sequence[tuple[int, int, str, int]]) -> None:
+        """Keep the charges."""
+        self.charges = list(charges)

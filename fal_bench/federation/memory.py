@@ -1,0 +1,52 @@
+"""Per-client memory as JSON and arrays: what a strategy may keep, and never a pickle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fal_bench.errors import PluginError
+
+_ARRAY = "__array__"
+
+
+def split(memory: Any, arrays: dict[str, NDArray[Any]], where: str = "memory") -> Any:
+    """Return ``memory`` as plain JSON, its arrays moved to ``arrays`` under their path.
+
+    Args:
+        memory: dicts with text keys, lists, text, numbers, booleans, None and NumPy arrays.
+        arrays: filled with the arrays.
+        where: path of ``memory``, used as the arrays' key and in errors.
+
+    Raises:
+        PluginError: something in ``memory`` is of another type.
+    """
+    if isinstance(memory, np.ndarray) and memory.dtype != object:
+        arrays[where] = memory
+        return {_ARRAY: where}
+    if isinstance(memory, np.generic):
+        return memory.item()
+    if memory is None or isinstance(memory, bool | int | float | str):
+        return memory
+    if isinstance(memory, list | tuple):
+        return [split(item, arrays, f"{where}[{i}]") for i, item in enumerate(memory)]
+    if isinstance(memory, dict):
+        if not all(isinstance(key, str) and key != _ARRAY for key in memory):
+            raise PluginError(f"The keys of {where} must be text; use str keys.")
+        return {key: split(item, arrays, f"{where}.{key}") for key, item in memory.items()}
+    raise PluginError(
+        f"{where} holds a {type(memory).__name__}; keep only JSON values and NumPy arrays."
+    )
+
+
+def join(plain: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Undo ``split``; the arrays are copied, so nobody shares them."""
+    if isinstance(plain, dict):
+        if _ARRAY in plain:
+            return np.array(arrays[plain[_ARRAY]])
+        return {key: join(item, arrays) for key, item in plain.items()}
+    if isinstance(plain, list):
+        return [join(item, arrays) for item in plain]
+    return plain

@@ -1,0 +1,161 @@
+"""The query of one cycle: budgets, views, selection, and buying what was selected."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fal_bench.errors import PluginError
+from fal_bench.federation.journal import Journal
+from fal_bench.federation.ledger import POOL, Ledger
+from fal_bench.federation.memory import join, split
+from fal_bench.federation.selection import Selecting, check_positions
+from fal_bench.federation.setting import Setting
+from fal_bench.federation.state import CellState
+from fal_bench.federation.view import LiveClientView, LiveFederationView
+from fal_bench.learning.model import Model, Weights
+from fal_bench.learning.request import Lane, Trained, TrainRequest
+from fal_bench.needs import LocalModel, LocalTraining
+from fal_bench.strategy import Strategy, Train
+
+
+class Query:
+    """One cycle's query over all clients.
+
+    Args:
+        setting: the cell's setting.
+        ledger: the cell's ledger.
+        state: the state at the start of the cycle.
+        model: the global model after the cycle's training.
+        previous: each client's weights before the last aggregation.
+        strategy: who selects.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        ledger: Ledger,
+        state: CellState,
+        model: Model,
+        previous: tuple[Weights, ...],
+        strategy: Strategy,
+    ) -> None:
+        self._setting = setting
+        self._ledger = ledger
+        self._state = state
+        self._model = model
+        self._previous = previous
+        self._strategy = strategy
+        self._clients = range(setting.task.clients)
+
+    def run(self, journal: Journal) -> Generator[TrainRequest, Trained, CellState]:
+        """Select, buy, and return the state of the next cycle.
+
+        Raises:
+            PluginError: the strategy broke its contract.
+        """
+        local_models, seconds = yield from self._train_local_models()
+        purses = self._purses()
+        views = [self._view(client, local_models[client]) for client in self._clients]
+        budgets = [min(purses[view.index], len(view.unlabelled)) for view in views]
+        federation = LiveFederationView(
+            views, budgets, self._rng("server"), self._state.memories[-1]
+        )
+        selecting = Selecting(self._strategy, federation, journal)
+        positions = yield from selecting.run(self._request)
+        for view, chosen, budget in zip(views, positions, budgets, strict=True):
+            purses[view.index] -= self._buy(view, chosen, budget)
+        return CellState(
+            cycle=self._state.cycle + 1,
+            charges=self._ledger.charges(),
+            purses=purses,
+            memories=_as_stored([*(view.memory for view in views), federation.memory]),
+            select_seconds=seconds + selecting.seconds,
+            bytes_up=federation.bytes_up,
+            bytes_down=federation.bytes_down,
+            weights=self._model.weights if self._setting.task.reset == "continue" else None,
+        )
+
+    def _purses(self) -> list[int]:
+        """Return what each client may spend: what it left, and an allowance up to the cap."""
+        task = self._setting.task
+        allowance = task.query_size if self._state.cycle < task.fixed_cycles - 1 else 0
+        return [left + allowance for left in self._state.purses]
+
+    def _buy(self, view: LiveClientView, chosen: Any, budget: int) -> int:
+        """Check a client's selection, buy its labels and return how many."""
+        checked = check_positions(
+            self._strategy, view.index, self._state.cycle, chosen, budget, len(view.unlabelled)
+        )
+        self._ledger.buy(view.index, view.unlabelled[checked], POOL, self._state.cycle)
+        return len(checked)
+
+    def _view(self, client: int, local_model: Model | None) -> LiveClientView:
+        return LiveClientView(
+            index=client,
+            cycle=self._state.cycle,
+            shares=self._setting.shares[client],
+            ledger=self._ledger,
+            features=self._setting.dataset.train_features,
+            global_model=self._model,
+            previous_model=Model(self._model.architecture, self._previous[client]),
+            local_model=local_model,
+            rng=self._rng("strategy", client),
+            memory=self._state.memories[client],
+        )
+
+    def _rng(self, component: str, *keys: int) -> np.random.Generator:
+        """Return the strategy's own stream: no other strategy shares it."""
+        name = f"{component}:{self._strategy.name}"
+        return self._setting.streams.numpy(name, self._state.cycle, *keys)
+
+    def _train_local_models(
+        self,
+    ) -> Generator[TrainRequest, Trained, tuple[list[Model | None], float]]:
+        """Train the local-only models of all clients at once, if the strategy declares them."""
+        declared = [need for need in self._strategy.needs if isinstance(need, LocalModel)]
+        if not declared:
+            return [None for _ in self._clients], 0.0
+        if len(declared) > 1:
+            raise PluginError(
+                f"Strategy {self._strategy.name!r} declares {len(declared)} local models; "
+                "declare one."
+            )
+        lanes = tuple(self._lane(client, "local", None, 0) for client in self._clients)
+        architecture = self._model.architecture
+        answer = yield TrainRequest(architecture, declared[0].training, lanes)
+        return [Model(architecture, weights) for weights in answer.weights], answer.seconds
+
+    def _request(self, client: int, order: Train, number: int) -> TrainRequest:
+        if not isinstance(order, Train):
+            raise PluginError(
+                f"Strategy {self._strategy.name!r} yielded a {type(order).__name__}; "
+                "yield Train(...) or return positions."
+            )
+        lane = self._lane(client, f"train:{self._strategy.name}", order.start, number)
+        return TrainRequest(self._model.architecture, order.training, (lane,))
+
+    def _lane(self, client: int, component: str, start: Model | None, number: int) -> Lane:
+        """Return a training on all of a client's labelled samples."""
+        keys = (self._state.cycle, client, number)
+        streams = self._setting.streams
+        if start is None:
+            start = self._model.architecture.fresh(streams.torch(f"{component}-init", *keys))
+        ids = self._ledger.labelled(client)
+        return Lane(
+            start=start.weights,
+            features=self._setting.dataset.train_features[ids],
+            labels=torch.from_numpy(self._ledger.labels(client, ids)),
+            rng=streams.numpy(f"{component}-batches", *keys),
+        )
+
+
+def _as_stored(memories: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return memories as a resumed run would read them, so that both see the same types."""
+    arrays: dict[str, NDArray[Any]] = {}
+    stored: list[dict[str, Any]] = join(split(memories, arrays), arrays)
+    return stored

@@ -1,0 +1,165 @@
+"""Running a strategy's selection: its trainings, its markers, and checks of what it returns."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fal_bench.errors import FalbenchError, PluginError
+from fal_bench.federation.journal import Journal
+from fal_bench.learning.model import Model
+from fal_bench.learning.request import Trained, TrainRequest
+from fal_bench.strategy import FederationView, Strategy, Train
+
+IntArray = NDArray[np.int64]
+Result = TypeVar("Result")
+
+
+class LocalTrainer(Protocol):
+    """Turns a training that a client asks for into a request to the scheduler."""
+
+    def __call__(self, client: int, order: Train, number: int) -> TrainRequest:
+        """Return the request for client ``client``'s ``number``-th training of this cycle."""
+
+
+class Selecting:
+    """One strategy's selection for all clients, in one cycle.
+
+    Args:
+        strategy: the strategy.
+        federation: what it sees.
+        journal: told whenever the plugin's own code runs.
+
+    Attributes:
+        seconds: time spent in the plugin's code and in the trainings it asked for.
+    """
+
+    def __init__(self, strategy: Strategy, federation: FederationView, journal: Journal) -> None:
+        self._strategy = strategy
+        self._federation = federation
+        self._journal = journal
+        self.seconds = 0.0
+
+    def run(self, request: LocalTrainer) -> Generator[TrainRequest, Trained, list[Any]]:
+        """Have the strategy select for all clients, and train what it asks for on the way.
+
+        Args:
+            request: builds the request of a training.
+
+        Returns:
+            What each client selected, not yet checked.
+
+        Raises:
+            PluginError: the strategy raised, or did not answer for every client.
+        """
+        selections = self._call(lambda: list(self._strategy.select_all(self._federation)))
+        if len(selections) != self._federation.clients:
+            raise PluginError(
+                f"Strategy {self._strategy.name!r} answered for {len(selections)} of "
+                f"{self._federation.clients} clients in cycle {self._federation.cycle}."
+            )
+        positions = []
+        for client, selection in enumerate(selections):
+            if isinstance(selection, Generator):
+                positions.append((yield from self._drive(client, selection, request)))
+            else:
+                positions.append(selection)
+        return positions
+
+    def _drive(
+        self,
+        client: int,
+        selection: Generator[Train, Model, IntArray],
+        request: LocalTrainer,
+    ) -> Generator[TrainRequest, Trained, Any]:
+        """Run one client's generator to its end."""
+        model: Model | None = None
+        for number in itertools.count():
+            step = self._call(lambda model=model: _advance(selection, model), client)
+            if isinstance(step, _Done):
+                return step.value
+            wanted = request(client, step, number)
+            answer = yield wanted
+            self.seconds += answer.seconds
+            model = Model(wanted.architecture, answer.weights[0])
+        raise AssertionError("unreachable")
+
+    def _call(self, function: Callable[[], Result], client: int | None = None) -> Result:
+        """Run plugin code: marked in the journal, timed, and blamed if it raises."""
+        started = time.perf_counter()
+        try:
+            with self._journal.plugin_call(self._federation.cycle):
+                return function()
+        except Exception as error:
+            if client is not None:
+                error.add_note(f"client {client}")
+            raise _blame(self._strategy, self._federation.cycle, error) from error
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class _Done:
+    value: Any
+
+
+def _advance(selection: Generator[Train, Model, IntArray], model: Model | None) -> Train | _Done:
+    """Take a generator one step further; its return value comes wrapped."""
+    try:
+        return next(selection) if model is None else selection.send(model)
+    except StopIteration as stop:
+        return _Done(stop.value)
+
+
+def check_positions(
+    strategy: Strategy, client: int, cycle: int, positions: Any, budget: int, pool: int
+) -> IntArray:
+    """Return ``positions`` as they will be bought, or say exactly how they break the contract.
+
+    Args:
+        strategy: who selected.
+        client: for whom.
+        cycle: when.
+        positions: what was returned.
+        budget: labels the client may buy.
+        pool: size of ``client.unlabelled``.
+
+    Raises:
+        PluginError: not a 1-D integer array of distinct positions inside the pool, or not as many
+            as the budget asks for.
+    """
+    array = np.asarray(positions)
+    wrong = _complaint(array, budget, pool, strategy.adaptive)
+    if wrong:
+        raise PluginError(
+            f"Strategy {strategy.name!r}, client {client}, cycle {cycle}: select must return "
+            f"{wrong}."
+        )
+    return array.astype(np.int64)
+
+
+def _complaint(array: NDArray[Any], budget: int, pool: int, adaptive: bool) -> str | None:
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        return f"a 1-D integer array, not {array.ndim}-D {array.dtype}"
+    if array.size and (array.min() < 0 or array.max() >= pool):
+        bad = array[(array < 0) | (array >= pool)][0]
+        return f"positions in client.unlabelled (0 to {pool - 1}), not {bad}"
+    if len(np.unique(array)) != len(array):
+        return "each position once; some are repeated"
+    if len(array) > budget:
+        return f"at most {budget} positions, not {len(array)}"
+    if len(array) < budget and not adaptive:
+        return f"exactly {budget} positions, not {len(array)} (or declare adaptive = True)"
+    return None
+
+
+def _blame(strategy: Strategy, cycle: int, error: Exception) -> PluginError:
+    where = ", ".join([*getattr(error, "__notes__", []), f"cycle {cycle}"])
+    kind = "" if isinstance(error, FalbenchError) else f"{type(error).__name__}: "
+    return PluginError(f"Strategy {strategy.name!r} failed ({where}): {kind}{error}")

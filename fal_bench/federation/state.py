@@ -1,0 +1,69 @@
+"""The state of a cell between two cycles: all that a resumed run needs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fal_bench.federation.memory import join, split
+from fal_bench.learning.model import Weights
+
+
+@dataclass
+class CellState:
+    """Where a cell stands before it trains for a cycle.
+
+    Attributes:
+        cycle: the cycle that comes next.
+        charges: the ledger's charges.
+        purses: labels each client may still buy.
+        memories: memory of each client, and of the server under index -1 (the last entry).
+        select_seconds: seconds that the selection before this cycle took.
+        bytes_up: bytes sent to the server by that selection, all clients together.
+        bytes_down: bytes sent by the server in that selection.
+        weights: the global model, if the task keeps it over cycles.
+    """
+
+    cycle: int
+    charges: list[tuple[int, int, str, int]]
+    purses: list[int]
+    memories: list[dict[str, Any]]
+    select_seconds: float = 0.0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    weights: Weights | None = field(default=None)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as named arrays, the JSON part under ``state``."""
+        arrays: dict[str, NDArray[Any]] = {}
+        plain = {
+            "cycle": self.cycle,
+            "charges": [list(charge) for charge in self.charges],
+            "purses": self.purses,
+            "memories": split(self.memories, arrays),
+            "select_seconds": self.select_seconds,
+            "bytes_up": self.bytes_up,
+            "bytes_down": self.bytes_down,
+            "weights": None if self.weights is None else sorted(self.weights),
+        }
+        for name, tensor in (self.weights or {}).items():
+            arrays[f"weights/{name}"] = tensor.numpy()
+        arrays["state"] = np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> CellState:
+        """Rebuild the state from ``to_arrays``."""
+        plain = json.loads(arrays["state"].tobytes().decode())
+        names = plain.pop("weights")
+        weights = None
+        if names is not None:
+            weights = {name: torch.from_numpy(np.array(arrays[f"weights/{name}"])) for name in names}
+        plain["memories"] = join(plain["memories"], arrays)
+        plain["charges"] = [tuple(charge) for charge in plain["charges"]]
+        return cls(**plain, weights=weights)

@@ -1,0 +1,188 @@
+"""What a strategy sees while a cell runs: one client, or the federation through messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fal_bench.data.shares import ClientShares
+from fal_bench.errors import LabelAccessError, PluginError, UndeclaredNeedError
+from fal_bench.federation.ledger import STRATEGY_PURPOSES, Ledger
+from fal_bench.learning.inference import FloatArray, Outputs, predict
+from fal_bench.learning.model import Model
+from fal_bench.strategy import ClientView, Selection
+
+IntArray = NDArray[np.int64]
+
+
+class LiveClientView:
+    """The client view of a running cell; see ``fal_bench.strategy.ClientView``.
+
+    Predictions of one model on the query pool are computed once and shared by all who ask.
+
+    Args:
+        index: the client's number.
+        cycle: the cycle's number.
+        shares: the client's shares.
+        ledger: the cell's ledger; the view keeps only narrow functions of it.
+        features: all training samples, shape (N, C, H, W).
+        global_model: the federation's model.
+        previous_model: this client's weights before the last aggregation.
+        local_model: the local-only model, if the strategy declares it.
+        rng: the strategy's stream for this client and cycle.
+        memory: the client's memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: int,
+        cycle: int,
+        shares: ClientShares,
+        ledger: Ledger,
+        features: torch.Tensor,
+        global_model: Model,
+        previous_model: Model,
+        local_model: Model | None,
+        rng: np.random.Generator,
+        memory: dict[str, Any],
+    ) -> None:
+        self.index = index
+        self.cycle = cycle
+        self.n_classes = global_model.architecture.n_classes
+        self.unlabelled: IntArray = _frozen(ledger.unlabelled(index))
+        self.labelled: IntArray = _frozen(ledger.labelled(index))
+        self.labels: IntArray = _frozen(ledger.labels(index, self.labelled))
+        self.global_model = global_model
+        self.previous_model = previous_model
+        self.rng = rng
+        self.memory = memory
+        self._local_model = local_model
+        self._shares = shares
+        self._own = set(
+            np.concatenate([shares.state, shares.warm_start, shares.agent, shares.pool]).tolist()
+        )
+        self._buy = lambda ids, purpose: ledger.buy(index, ids, purpose, cycle)
+        self._features = features
+        self._cache: list[tuple[Model, Outputs]] = []
+
+    @property
+    def local_model(self) -> Model:
+        """The local-only model.
+
+        Raises:
+            UndeclaredNeedError: the strategy does not declare it.
+        """
+        if self._local_model is None:
+            raise UndeclaredNeedError(
+                "local_model is not declared; add needs = frozenset({LocalModel()}) to the strategy."
+            )
+        return self._local_model
+
+    def probs(self, model: Model, ids: IntArray | None = None) -> FloatArray:
+        """Return softmax outputs, shape (n, n_classes)."""
+        return self._predict(model, ids).probs
+
+    def logits(self, model: Model, ids: IntArray | None = None) -> FloatArray:
+        """Return logits, shape (n, n_classes)."""
+        return self._predict(model, ids).logits
+
+    def embeddings(self, model: Model, ids: IntArray | None = None) -> FloatArray:
+        """Return the head's inputs, shape (n, d)."""
+        return self._predict(model, ids).embeddings
+
+    def share(self, name: str) -> IntArray:
+        """Return the sorted ids of the share ``state``, ``warm_start`` or ``agent``."""
+        if name not in ("state", "warm_start", "agent"):
+            raise PluginError(f"Unknown share {name!r}; use state, warm_start or agent.")
+        ids: IntArray = getattr(self._shares, name)
+        return _frozen(ids.copy())
+
+    def buy(self, ids: IntArray, purpose: str) -> IntArray:
+        """Buy labels for ``purpose``; see ``fal_bench.strategy.ClientView.buy``."""
+        if purpose not in STRATEGY_PURPOSES:
+            raise LabelAccessError(
+                f"Cannot buy labels for {purpose!r}; use one of: {', '.join(STRATEGY_PURPOSES)} "
+                "(labels of the query are bought by returning its positions)."
+            )
+        return self._buy(ids, purpose)
+
+    def _predict(self, model: Model, ids: IntArray | None) -> Outputs:
+        if ids is not None:
+            foreign = set(np.asarray(ids).tolist()) - self._own
+            if foreign:
+                raise PluginError(
+                    f"Sample {min(foreign)} is not client {self.index}'s; a client can only look "
+                    "at its own samples."
+                )
+            return predict(model, self._samples(ids))
+        for known, outputs in self._cache:
+            if known is model:
+                return outputs
+        outputs = predict(model, self._samples(self.unlabelled))
+        self._cache.append((model, outputs))
+        return outputs
+
+    def _samples(self, ids: IntArray) -> torch.Tensor:
+        # A copy, because torch refuses to wrap the view's read-only arrays.
+        return self._features[torch.from_numpy(np.array(ids, dtype=np.int64))]
+
+
+class LiveFederationView:
+    """The federation view of a running cell; see ``fal_bench.strategy.FederationView``.
+
+    Args:
+        views: the clients' views.
+        budgets: labels each client may buy now.
+        rng: the server's stream for this cycle.
+        memory: the server's memory.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[ClientView],
+        budgets: Sequence[int],
+        rng: np.random.Generator,
+        memory: dict[str, Any],
+    ) -> None:
+        self.clients = len(views)
+        self.cycle = views[0].cycle
+        self.rng = rng
+        self.memory = memory
+        self.bytes_up = 0
+        self.bytes_down = 0
+        self._views = tuple(views)
+        self._budgets = tuple(budgets)
+
+    def each(self, compute: Callable[[ClientView, int], Selection]) -> list[Selection]:
+        """Run ``compute(client, budget)`` at every client; one that may buy nothing is skipped."""
+        selections: list[Selection] = []
+        for view, budget in zip(self._views, self._budgets, strict=True):
+            try:
+                nothing = np.empty(0, dtype=np.int64)
+                selections.append(compute(view, budget) if budget else nothing)
+            except Exception as error:
+                error.add_note(f"client {view.index}")
+                raise
+        return selections
+
+    def gather(self, compute: Callable[[ClientView], NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run ``compute`` at every client and send the arrays to the server, counted."""
+        messages = [np.array(compute(view)) for view in self._views]
+        self.bytes_up += sum(message.nbytes for message in messages)
+        return messages
+
+    def broadcast(self, message: NDArray[Any]) -> NDArray[Any]:
+        """Send an array to every client, counted once per client."""
+        sent = np.array(message)
+        self.bytes_down += sent.nbytes * self.clients
+        return sent
+
+
+def _frozen(ids: IntArray) -> IntArray:
+    ids.setflags(write=False)
+    return ids

@@ -1,0 +1,56 @@
+"""A trained model as the rest of the suite sees it: an architecture and its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fal_bench.learning.network import Network, fresh_weights, network
+from fal_bench.task import Cnn, Mlp
+
+Weights = dict[str, Tensor]
+"""Parameters and buffers by name; never changed in place once handed out."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a model looks like, without its weights.
+
+    Attributes:
+        spec: the task's model.
+        input_shape: (C, H, W) of one sample.
+        n_classes: number of outputs.
+    """
+
+    spec: Mlp | Cnn
+    input_shape: tuple[int, int, int]
+    n_classes: int
+
+    @property
+    def network(self) -> Network:
+        """This process's one network of this architecture, as scratch space."""
+        return network(self.spec, self.input_shape, self.n_classes)
+
+    def fresh(self, generator: torch.Generator) -> Model:
+        """Return a freshly initialised model drawn from ``generator``."""
+        return Model(self, fresh_weights(self.network, generator))
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An architecture with weights; strategies pass it around without looking inside.
+
+    Attributes:
+        architecture: what it looks like.
+        weights: its parameters and buffers.
+    """
+
+    architecture: Architecture
+    weights: Weights
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that one transfer of the weights costs."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.weights.values())

@@ -1,0 +1,216 @@
+"""The strategy contract: what a plugin implements, and what it is shown.
+
+The smallest plugin is one class with a ``name`` and a ``select``::
+
+    class Margin(Strategy):
+        name = "my-margin"
+
+        def select(self, client, budget):
+            probs = client.probs(client.global_model)
+            return smallest(top_two_margin(probs), budget)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fal_bench.errors import InvalidSpecError
+from fal_bench.needs import LocalTraining, Need
+
+if TYPE_CHECKING:
+    from fal_bench.learning.model import Model
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Train:
+    """A training that ``select`` asks for: ``model = yield Train(...)``.
+
+    The client's model is trained on all labelled samples of that client.
+
+    Attributes:
+        training: how to train.
+        start: the model to start from; ``None`` means a fresh initialisation.
+    """
+
+    training: LocalTraining
+    start: Model | None = None
+
+
+Selection = IntArray | Generator[Train, "Model", IntArray]
+"""Positions in ``client.unlabelled``, or a generator that asks for trainings and returns them."""
+
+
+class Params(BaseModel):
+    """Base class of a strategy's parameters: frozen, validated, part of the cell key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ClientView(Protocol):
+    """What one client may know in one cycle."""
+
+    @property
+    def index(self) -> int:
+        """The client's number, from 0."""
+
+    @property
+    def cycle(self) -> int:
+        """The cycle's number, from 0."""
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes of the task."""
+
+    @property
+    def unlabelled(self) -> IntArray:
+        """Sorted ids of the query pool's samples that are not labelled yet, shape (n,)."""
+
+    @property
+    def labelled(self) -> IntArray:
+        """Sorted ids of the samples that local training uses, shape (m,)."""
+
+    @property
+    def labels(self) -> IntArray:
+        """Labels of ``labelled``, in the same order, shape (m,)."""
+
+    @property
+    def global_model(self) -> Model:
+        """The federation's model after this cycle's training."""
+
+    @property
+    def previous_model(self) -> Model:
+        """This client's weights after its last local training, before they were aggregated."""
+
+    @property
+    def local_model(self) -> Model:
+        """The model trained on this client's labels only; declare ``LocalModel`` in ``needs``."""
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The strategy's own random stream for this client and cycle."""
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """State of this client that survives cycles and resumes: JSON values and arrays only."""
+
+    def probs(self, model: Model, ids: IntArray | None = None) -> FloatArray:
+        """Return softmax outputs, shape (n, n_classes), of ``unlabelled`` or of ``ids``."""
+
+    def logits(self, model: Model, ids: IntArray | None = None) -> FloatArray:
+        """Return logits, shape (n, n_classes), of ``unlabelled`` or of ``ids``."""
+
+    def embeddings(self, model: Model, ids: IntArray | None = None) -> FloatArray:
+        """Return the head's inputs, shape (n, d), of ``unlabelled`` or of ``ids``."""
+
+    def share(self, name: str) -> IntArray:
+        """Return the sorted ids of one of the client's shares: state, warm_start or agent."""
+
+    def buy(self, ids: IntArray, purpose: str) -> IntArray:
+        """Buy labels for anything but the query; they are charged as strict labels.
+
+        Args:
+            ids: ids of this client's samples, outside the state share.
+            purpose: one of ``warm-start``, ``agent-training``, ``reward``, ``validation``.
+
+        Returns:
+            The labels, in the order of ``ids``.
+        """
+
+
+class FederationView(Protocol):
+    """What a coordinated strategy may do over all clients; every message is counted."""
+
+    @property
+    def clients(self) -> int:
+        """Number of clients."""
+
+    @property
+    def cycle(self) -> int:
+        """The cycle's number, from 0."""
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The server's own random stream for this cycle."""
+
+    def each(self, compute: Callable[[ClientView, int], Selection]) -> list[Selection]:
+        """Run ``compute(client, budget)`` at every client; what it returns is its selection."""
+
+    def gather(self, compute: Callable[[ClientView], NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run ``compute`` at every client and send its array to the server, counted as upload."""
+
+    def broadcast(self, message: NDArray[Any]) -> NDArray[Any]:
+        """Send an array from the server to every client, counted as download."""
+
+
+class Strategy:
+    """Base class of all strategies.
+
+    Subclasses set ``name`` and override ``select`` (or ``select_all``). A class documents the
+    paper, the inputs it uses, its cost and where it fails.
+
+    Attributes:
+        name: the name used on the command line and in results.
+        version: raised whenever the selections change; part of the cell key, so that stored
+            results of the old behaviour are not reused. ``None`` (external plugins) means that
+            the source file's hash takes its place.
+        adaptive: whether ``select`` may return fewer positions than its budget; what is left
+            stays in the client's purse.
+        Params: the class of the parameters.
+
+    Args:
+        params: values by name, as given on the command line.
+
+    Raises:
+        InvalidSpecError: a parameter is unknown or has a value it cannot take.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int | None] = None
+    adaptive: ClassVar[bool] = False
+    Params: ClassVar[type[Params]] = Params
+
+    def __init__(self, params: dict[str, Any] | None = None) -> None:
+        try:
+            self.params: Any = self.Params.model_validate(params or {})
+        except ValidationError as error:
+            raise InvalidSpecError(self._explain(error)) from None
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Costly inputs that the harness prepares; a plain class attribute may replace this."""
+        return frozenset()
+
+    def select(self, client: ClientView, budget: int) -> Selection:
+        """Choose the samples that one client has annotated in this cycle.
+
+        Args:
+            client: what the client may know.
+            budget: labels the client may buy now; at least 1 and at most ``len(unlabelled)``.
+
+        Returns:
+            Positions in ``client.unlabelled``: exactly ``budget`` distinct ones, or at most that
+            many if ``adaptive``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override select or select_all")
+
+    def select_all(self, federation: FederationView) -> Sequence[Selection]:
+        """Choose for all clients at once; the default calls ``select`` client by client."""
+        return federation.each(self.select)
+
+    def _explain(self, error: ValidationError) -> str:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "parameters"
+        accepted = ", ".join(self.Params.model_fields) or "none"
+        return (
+            f"Strategy {self.name!r}: parameter {where!r} cannot be {first['input']!r} "
+            f"({first['msg'].lower()}); it takes: {accepted}."
+        )

@@ -1,0 +1,133 @@
+"""Reading suites: TOML files that name their tasks."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.task import Task
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named list of tasks.
+
+    Attributes:
+        name: the suite's name.
+        description: one line for people.
+        seeds: number of seeds it is meant to be run with.
+        tasks: its tasks, in order; their names are distinct.
+    """
+
+    name: str
+    description: str
+    seeds: int
+    tasks: tuple[Task, ...]
+
+    def task(self, name: str) -> Task:
+        """Return a task by name.
+
+        Raises:
+            UnknownNameError: the suite has no such task.
+        """
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise UnknownNameError("task", name, [task.name for task in self.tasks])
+
+
+def suite_names() -> list[str]:
+    """Return the names of the suites that ship with the package, sorted."""
+    found = (Path(str(file)) for file in files("fal_bench.suites").iterdir())
+    return sorted(path.stem for path in found if path.suffix == ".toml")
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """Load a suite that ships with the package, or one from a TOML file.
+
+    A file has a ``description``, a number of ``seeds``, an optional table ``defaults`` that every
+    task starts from, and one table ``tasks.NAME`` for each task.
+
+    Raises:
+        UnknownNameError: there is no suite of that name.
+        InvalidSpecError: the file cannot be read, or a key in it is wrong; the key is named.
+    """
+    if name_or_path in suite_names():
+        text = (files("fal_bench.suites") / f"{name_or_path}.toml").read_text(encoding="utf-8")
+        return _parse(text, name_or_path, f"suite {name_or_path!r}")
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        raise UnknownNameError("suite", name_or_path, suite_names())
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidSpecError(f"Cannot read the suite {name_or_path!r}: {reason}.") from None
+    return _parse(text, path.stem, f"suite file {name_or_path!r}")
+
+
+def find_task(name: str) -> Task:
+    """Return a task of any suite that ships with the package.
+
+    Raises:
+        UnknownNameError: no suite has such a task.
+    """
+    tasks = {task.name: task for suite in suite_names() for task in load_suite(suite).tasks}
+    if name not in tasks:
+        raise UnknownNameError("task", name, tasks)
+    return tasks[name]
+
+
+def _parse(text: str, name: str, where: str) -> Suite:
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSpecError(f"The {where} is not valid TOML: {error}.") from None
+    known = {"description": str, "seeds": int, "defaults": dict, "tasks": dict}
+    for key, value in content.items():
+        if key not in known:
+            raise InvalidSpecError(
+                f"The {where} has an unknown key {key!r}; it takes: {', '.join(known)}."
+            )
+        if not isinstance(value, known[key]) or isinstance(value, bool):
+            raise InvalidSpecError(
+                f"The {where}: key {key!r} must be a {_kind(known[key])}, not {value!r}."
+            )
+    if not content.get("tasks"):
+        raise InvalidSpecError(f"The {where} has no tasks; add a table [tasks.NAME].")
+    seeds = content.get("seeds", 5)
+    if seeds < 1:
+        raise InvalidSpecError(f"The {where}: key 'seeds' must be at least 1, not {seeds}.")
+    tasks = tuple(
+        _task(task, {**content.get("defaults", {}), **_table(table, task, where)}, where)
+        for task, table in content["tasks"].items()
+    )
+    return Suite(name, content.get("description", ""), seeds, tasks)
+
+
+def _table(table: Any, task: str, where: str) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise InvalidSpecError(f"The {where}: key 'tasks.{task}' must be a table, not {table!r}.")
+    return table
+
+
+def _kind(kind: type) -> str:
+    return {str: "text", int: "number", dict: "table"}[kind]
+
+
+def _task(name: str, table: dict[str, Any], where: str) -> Task:
+    try:
+        return Task.model_validate({**table, "name": name})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["tasks", name, *map(str, first["loc"])])
+        message = first["msg"].removeprefix("Value error, ")
+        raise InvalidSpecError(
+            f"The {where}: key {key!r} is wrong: {message[0].lower()}{message[1:]}."
+        ) from None

@@ -1,0 +1,206 @@
+"""One cell's directory: its description, curve, checkpoint, status and ledger."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fal_bench.errors import StoreError
+from fal_bench.federation.journal import Row
+from fal_bench.federation.state import CellState
+from fal_bench.sweep.files import read_json, write_atomically, write_json
+from fal_bench.sweep.spec import CellSpec, description_key
+
+Phase = Literal["new", "partial", "done", "failed"]
+
+
+class CorruptCellError(StoreError):
+    """A cell's files do not fit together."""
+
+
+class CellFolder:
+    """The directory of one cell, and the journal of its run.
+
+    Files: ``cell.json`` (description and environment), ``curve.csv`` (one row a cycle),
+    ``checkpoint.npz`` (state before the next cycle; gone when done), ``status.json``,
+    ``ledger.csv`` (every charge; written when done) and, while a plugin's code runs,
+    ``in-plugin.json``.
+
+    Args:
+        path: the directory; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._curve = path / "curve.csv"
+        self._checkpoint = path / "checkpoint.npz"
+        self._status = path / "status.json"
+        self._marker = path / "in-plugin.json"
+
+    def create(self, spec: CellSpec, environment: dict[str, str], run: str) -> None:
+        """Make the directory, describe the cell, and note which run is at work on it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        content = {"description": spec.description, "environment": environment}
+        write_json(self.path / "cell.json", content)
+        self._set_status("partial", run=run)
+
+    def phase(self) -> Phase:
+        """Return how far the cell is.
+
+        Raises:
+            CorruptCellError: the files do not fit together.
+        """
+        if not self._status.exists():
+            return "new"
+        status = self.status()
+        try:
+            cell = read_json(self.path / "cell.json")
+            if description_key(cell["description"]) != self.path.name:
+                raise CorruptCellError("its description does not belong to its key")
+            if status["phase"] == "done" and status["curve"] != self._curve_digest():
+                raise CorruptCellError("its curve is not the one that was finished")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CorruptCellError(f"a file cannot be read ({error})") from None
+        phase: Phase = status["phase"]
+        return phase
+
+    def status(self) -> dict[str, Any]:
+        """Return the content of ``status.json``.
+
+        Raises:
+            CorruptCellError: it cannot be read.
+        """
+        try:
+            status: dict[str, Any] = read_json(self._status)
+            if status["phase"] not in ("partial", "done", "failed"):
+                raise ValueError(f"phase {status['phase']!r}")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CorruptCellError(f"status.json cannot be read ({error})") from None
+        return status
+
+    def rows(self) -> list[Row]:
+        """Return the curve; a last line that was cut short is left out.
+
+        Raises:
+            CorruptCellError: the curve is not one of this format.
+        """
+        if not self._curve.exists():
+            return []
+        lines = self._curve.read_text(encoding="utf-8").splitlines(keepends=True)
+        complete = [line for line in lines if line.endswith("\n")]
+        reader = csv.DictReader(complete)
+        try:
+            if complete and reader.fieldnames != Row.columns():
+                raise ValueError(f"columns {reader.fieldnames}")
+            return [_row(record) for record in reader]
+        except (ValueError, TypeError, KeyError) as error:
+            raise CorruptCellError(f"curve.csv cannot be read ({error})") from None
+
+    # The journal of a running cell.
+
+    def resume(self) -> CellState | None:
+        """Return the checkpoint, with the curve cut back to it; None starts over.
+
+        Raises:
+            CorruptCellError: checkpoint and curve do not fit together.
+        """
+        if not self._checkpoint.exists():
+            self._write_rows([])
+            return None
+        try:
+            with np.load(self._checkpoint, allow_pickle=False) as arrays:
+                state = CellState.from_arrays(dict(arrays))
+        except Exception as error:
+            raise CorruptCellError(f"its checkpoint cannot be read ({error})") from None
+        rows = self.rows()
+        if [row.cycle for row in rows[: state.cycle]] != list(range(state.cycle)):
+            raise CorruptCellError("its curve lacks rows that its checkpoint has seen")
+        self._write_rows(rows[: state.cycle])
+        return state
+
+    def append(self, row: Row) -> None:
+        """Add one row to ``curve.csv``."""
+        with self._curve.open("a", encoding="utf-8", newline="") as file:
+            _writer(file).writerow(asdict(row))
+
+    def checkpoint(self, state: CellState) -> None:
+        """Replace ``checkpoint.npz``."""
+        arrays = state.to_arrays()
+        write_atomically(self._checkpoint, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+
+    @contextmanager
+    def plugin_call(self, cycle: int) -> Iterator[None]:
+        """Keep ``in-plugin.json`` while the context is open; a death inside leaves it behind."""
+        write_json(self._marker, {"pid": os.getpid(), "cycle": cycle, "since": time.time()})
+        try:
+            yield
+        finally:
+            self._marker.unlink(missing_ok=True)
+
+    def finish(self, charges: Sequence[tuple[int, int, str, int]]) -> None:
+        """Write the ledger, mark the cell done, and drop the checkpoint."""
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["client", "sample", "purpose", "cycle"])
+        writer.writerows(charges)
+        content = text.getvalue().encode()
+        write_atomically(self.path / "ledger.csv", lambda file: file.write(content))
+        self._set_status("done", curve=self._curve_digest())
+        self._checkpoint.unlink(missing_ok=True)
+
+    def fail(self, reason: str, details: str = "") -> None:
+        """Mark the cell failed, with one sentence and, if there is one, a traceback."""
+        self._marker.unlink(missing_ok=True)
+        self._set_status("failed", reason=reason, details=details)
+
+    def marker(self) -> dict[str, Any] | None:
+        """Return which plugin call is open (pid, cycle, since), if one is."""
+        try:
+            marker: dict[str, Any] = read_json(self._marker)
+        except (OSError, ValueError):
+            return None
+        return marker
+
+    def clear_marker(self) -> None:
+        """Forget a plugin call that a killed run left open."""
+        self._marker.unlink(missing_ok=True)
+
+    def _set_status(self, phase: Phase, **more: str) -> None:
+        write_json(self._status, {"phase": phase, **more})
+
+    def _curve_digest(self) -> str:
+        return hashlib.sha256(self._curve.read_bytes()).hexdigest()
+
+    def _write_rows(self, rows: Sequence[Row]) -> None:
+        text = io.StringIO(newline="")
+        writer = _writer(text)
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+        content = text.getvalue().encode()
+        write_atomically(self._curve, lambda file: file.write(content))
+
+
+def _writer(file: Any) -> csv.DictWriter[str]:
+    return csv.DictWriter(file, Row.columns(), lineterminator="\n")
+
+
+_INTEGERS = ("cycle", "labels", "labels_strict", "bytes_up", "bytes_down")
+_TEXTS = ("labels_by_client", "labels_strict_by_client")
+
+
+def _row(record: dict[str, str]) -> Row:
+    values: dict[str, Any] = {}
+    for name in Row.columns():
+        text = record[name]
+        values[name] = text if name in _TEXTS else (int if name in _INTEGERS else float)(text)
+    return Row(**values)

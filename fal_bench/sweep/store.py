@@ -1,0 +1,116 @@
+"""The result store: one directory a cell, shared by all commands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fal_bench.errors import StoreError
+from fal_bench.sweep.files import read_json, write_json
+from fal_bench.sweep.folder import CellFolder, CorruptCellError, Phase
+from fal_bench.sweep.spec import CellSpec
+
+SCHEMA = 1
+"""Version of the layout of a results folder."""
+
+
+@dataclass(frozen=True)
+class Corrupt:
+    """A cell whose files do not fit together."""
+
+    spec: CellSpec
+    path: Path
+    reason: str
+
+
+class Store:
+    """A results folder.
+
+    Args:
+        root: the folder; it is made by ``prepare``.
+
+    Raises:
+        StoreError: the folder was written by a newer falbench, or is not a results folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._schema_file = root / "store.json"
+        self._check_schema()
+
+    def folder(self, spec: CellSpec) -> CellFolder:
+        """Return the directory of a cell."""
+        return CellFolder(self.root / "cells" / spec.key)
+
+    def phase(self, spec: CellSpec) -> Phase | Corrupt:
+        """Return how far a cell is, or in what way it is broken."""
+        folder = self.folder(spec)
+        try:
+            return folder.phase()
+        except CorruptCellError as error:
+            return Corrupt(spec, folder.path, str(error))
+
+    def set_aside(self, corrupt: Corrupt) -> Path:
+        """Move a broken cell out of the way and return where it is now."""
+        aside = self.root / "set-aside"
+        aside.mkdir(exist_ok=True)
+        number = 1
+        while (target := aside / f"{corrupt.path.name}-{number}").exists():
+            number += 1
+        return corrupt.path.rename(target)
+
+    def prepare(self) -> None:
+        """Make the folder and check that it can be written.
+
+        Raises:
+            StoreError: it cannot.
+        """
+        try:
+            (self.root / "cells").mkdir(parents=True, exist_ok=True)
+            write_json(self._schema_file, {"schema": SCHEMA})
+        except OSError as error:
+            raise StoreError(
+                f"Cannot write to the results folder {str(self.root)!r} ({error.strerror}); "
+                "choose another with --out."
+            ) from None
+
+    def lock(self) -> FileLock:
+        """Return a held lock on the folder; closing it (or a kill) releases it.
+
+        Raises:
+            StoreError: another falbench is running cells in this folder.
+        """
+        lock = FileLock(self.root / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise StoreError(
+                f"Another falbench is running in {str(self.root)!r}; wait for it, or choose "
+                "another folder with --out."
+            ) from None
+        return lock
+
+    def _check_schema(self) -> None:
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(
+                f"The results folder {str(self.root)!r} is a file; choose another with --out."
+            )
+        if not self._schema_file.exists():
+            return
+        try:
+            schema = read_json(self._schema_file)["schema"]
+            newer = schema > SCHEMA
+        except (OSError, json.JSONDecodeError, KeyError, TypeError):
+            raise StoreError(
+                f"Cannot read {str(self._schema_file)!r}; it should say the folder's schema, "
+                f'for example {{"schema": {SCHEMA}}}.'
+            ) from None
+        if newer:
+            raise StoreError(
+                f"The results folder {str(self.root)!r} was written by a newer falbench (schema "
+                f"{schema}, this one reads {SCHEMA}); upgrade falbench or choose another with "
+                "--out."
+            )

@@ -1,0 +1,180 @@
+"""Running many cells in worker processes, and going on when one of them dies or hangs.
+
+joblib ends a whole run when a worker dies. So every cell writes down when it enters a plugin's
+code; after a death the supervisor starts a new pool for the rest and runs the suspects alone, one
+after the other. A cell that dies alone is the culprit: it is marked failed, by name.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.store import Store
+from fal_bench.sweep.worker import Job, run_job
+
+Backend = Literal["loky", "sequential"]
+
+UNEXPLAINED_DEATHS = 2
+"""Deaths outside plugin code (the system's out-of-memory killer, say) before a cell runs alone."""
+
+
+@dataclass
+class Supervisor:
+    """Runs cells until each is done or failed.
+
+    Attributes:
+        store: the results folder; the caller holds its lock.
+        jobs: number of worker processes.
+        backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process (for
+            debuggers: a plugin that kills its process then ends the run).
+        plugins: plugin files and folders.
+        call_timeout: seconds a plugin call may take before its worker is killed.
+    """
+
+    store: Store
+    jobs: int = 1
+    backend: Backend = "loky"
+    plugins: tuple[Path, ...] = ()
+    call_timeout: float = 600.0
+    _hung: set[str] = field(default_factory=set)
+    _deaths: dict[str, int] = field(default_factory=dict)
+
+    def run(self, specs: Sequence[CellSpec]) -> None:
+        """Run all cells; what they did is in the store afterwards."""
+        remaining = list(specs)
+        while remaining:
+            run = uuid.uuid4().hex
+            died = self._round(remaining, self.jobs, run)
+            if not died:
+                return
+            for suspect in self._suspects(remaining, run):
+                self._run_alone(suspect)
+            remaining = self._unfinished(remaining)
+
+    def _round(self, specs: Sequence[CellSpec], jobs: int, run: str) -> bool:
+        """Run cells in one pool; return whether a worker died."""
+        import joblib
+
+        for spec in specs:
+            self.store.folder(spec).clear_marker()
+        tasks = [
+            joblib.delayed(run_job)(Job(self.store.root, (spec,), self.plugins, os.getpid(), run))
+            for spec in specs
+        ]
+        with self._pool_options(), self._watch(specs):
+            # A pool of one would run in this process: there are always two workers, and the
+            # number of jobs is held by how many tasks are handed out at a time.
+            pool = joblib.Parallel(
+                n_jobs=max(jobs, 2) if self.backend == "loky" else 1,
+                pre_dispatch=jobs,
+                batch_size=1,
+                return_as="generator_unordered",
+            )
+            try:
+                for _ in pool(tasks):
+                    pass
+            except BrokenProcessPool:
+                return True
+            except KeyboardInterrupt:
+                self._kill_workers()
+                raise
+        return False
+
+    def _suspects(self, specs: Sequence[CellSpec], run: str) -> list[CellSpec]:
+        """Return the cells that may have killed a worker in a round."""
+        unfinished = self._unfinished(specs)
+        in_flight = [spec for spec in unfinished if self._status(spec).get("run") == run]
+        in_plugin = [spec for spec in in_flight if self.store.folder(spec).marker()]
+        if in_plugin:
+            return in_plugin
+        for spec in in_flight:
+            self._deaths[spec.key] = self._deaths.get(spec.key, 0) + 1
+        return [spec for spec in in_flight if self._deaths[spec.key] >= UNEXPLAINED_DEATHS]
+
+    def _run_alone(self, spec: CellSpec) -> None:
+        """Run one cell with nobody beside it; if it dies again, it is to blame."""
+        self._hung.discard(spec.key)
+        died = self._round([spec], 1, uuid.uuid4().hex)
+        if not died:
+            return
+        folder = self.store.folder(spec)
+        marker = folder.marker()
+        if spec.key in self._hung and marker:
+            reason = (
+                f"Strategy {spec.strategy.name!r} did not return from cycle {marker['cycle']} "
+                f"within {self.call_timeout:g} s; make it faster or raise --call-timeout."
+            )
+        elif marker:
+            reason = (
+                f"The worker process died while strategy {spec.strategy.name!r} was selecting "
+                f"(cycle {marker['cycle']}); it exits the process, crashes, or takes too much "
+                "memory."
+            )
+        else:
+            reason = "The worker process died while training; it may have run out of memory."
+        folder.fail(reason)
+
+    def _unfinished(self, specs: Sequence[CellSpec]) -> list[CellSpec]:
+        return [spec for spec in specs if self._status(spec).get("phase") not in ("done", "failed")]
+
+    def _status(self, spec: CellSpec) -> dict[str, Any]:
+        """Return a cell's status; empty if it has none, as for one that was never started."""
+        return {} if self.store.phase(spec) == "new" else self.store.folder(spec).status()
+
+    @contextmanager
+    def _pool_options(self) -> Iterator[None]:
+        import joblib
+
+        if self.backend == "loky":
+            with joblib.parallel_config("loky", inner_max_num_threads=1):
+                yield
+        else:
+            with joblib.parallel_config(self.backend):
+                yield
+
+    @contextmanager
+    def _watch(self, specs: Sequence[CellSpec]) -> Iterator[None]:
+        """Kill workers whose plugin call takes too long, while the context is open."""
+        if self.backend != "loky":
+            yield
+            return
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(1.0):
+                for spec in specs:
+                    self._kill_if_hung(spec)
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+
+    def _kill_if_hung(self, spec: CellSpec) -> None:
+        marker = self.store.folder(spec).marker()
+        if marker and time.time() - marker["since"] > self.call_timeout:
+            self._hung.add(spec.key)
+            try:
+                os.kill(marker["pid"], signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it ended in the meantime
+
+    def _kill_workers(self) -> None:
+        if self.backend == "loky":
+            from joblib.externals.loky import get_reusable_executor
+
+            get_reusable_executor().shutdown(wait=False, kill_workers=True)

@@ -1,0 +1,110 @@
+"""What a worker process does: run one group of cells, on one thread."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+from filelock import FileLock
+
+from fal_bench.registry import Registry
+from fal_bench.sweep.folder import CorruptCellError
+from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.store import Corrupt, Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """A group of cells for one worker.
+
+    Attributes:
+        root: the results folder.
+        specs: the cells.
+        plugins: plugin files and folders.
+        parent: process id of the supervisor; a worker whose supervisor is gone stops.
+        run: name of the supervisor's round, kept in the status of every cell it starts.
+    """
+
+    root: Path
+    specs: tuple[CellSpec, ...]
+    plugins: tuple[Path, ...]
+    parent: int
+    run: str
+
+
+def run_job(job: Job) -> None:
+    """Run a group of cells to their ends; failures are recorded in the store, never raised."""
+    if os.getpid() != job.parent and threading.current_thread() is threading.main_thread():
+        # Ctrl-C is the supervisor's: it stops its workers.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    store = Store(job.root)
+    with _one_thread():
+        for spec in job.specs:
+            _stop_if_orphaned(job)
+            with FileLock(store.root / "cells" / f".{spec.key}.lock"):
+                _run_cells(job, store, [spec])
+
+
+def _run_cells(job: Job, store: Store, specs: Sequence[CellSpec]) -> None:
+    from fal_bench.data.loading import load_dataset
+    from fal_bench.federation.cell import run_cell
+    from fal_bench.federation.setting import Setting
+    from fal_bench.sweep.scheduler import run_together
+
+    registry = _registry(job.plugins)
+    folders = {spec.key: store.folder(spec) for spec in specs}
+    cells = {}
+    for spec in specs:
+        _open_folder(job, store, spec)
+        setting = Setting.draw(spec.task, spec.seed, load_dataset(spec.task.dataset))
+        cells[spec.key] = run_cell(setting, partial(registry.make, spec.strategy), folders[spec.key])
+    run_together(
+        cells,
+        on_failure=lambda key, reason, details: folders[key].fail(reason, details),
+        on_step=lambda: _stop_if_orphaned(job),
+    )
+
+
+def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
+    """Describe the cell; one whose files do not fit together is set aside and starts anew."""
+    from fal_bench.sweep.environment import environment
+
+    folder = store.folder(spec)
+    folder.create(spec, environment(), job.run)
+    try:
+        folder.resume()
+    except CorruptCellError as error:
+        store.set_aside(Corrupt(spec, folder.path, str(error)))
+        folder.create(spec, environment(), job.run)
+
+
+@lru_cache(maxsize=1)
+def _registry(plugins: tuple[Path, ...]) -> Registry:
+    return Registry.discover(plugins)
+
+
+def _stop_if_orphaned(job: Job) -> None:
+    """End this process if its supervisor was killed: another run may have taken over."""
+    if job.parent not in (os.getpid(), os.getppid()):
+        os._exit(1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Pin one CPU thread: bits must not depend on the number of cores."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,26 @@
+"""F-AL with entropy sampling: the federation's model chooses."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from fal_bench.scores import entropy, largest
+from fal_bench.strategy import ClientView, IntArray, Strategy
+
+
+class FalEntropy(Strategy):
+    """Largest predictive entropy under the global model, client by client.
+
+    F-AL (Ahn et al., IEEE Access 12, 2024) with the entropy score (Shannon, 1948) in place of the
+    margin.
+
+    Cost: one pass of the global model over the pool. Fails with many classes, where entropy
+    prefers samples that are unclear among unlikely classes too.
+    """
+
+    name: ClassVar[str] = "fal-entropy"
+    version: ClassVar[int | None] = 1
+
+    def select(self, client: ClientView, budget: int) -> IntArray:
+        """Pick the ``budget`` largest entropies."""
+        return largest(entropy(client.probs(client.global_model)), budget)

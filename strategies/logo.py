@@ -1,0 +1,112 @@
+"""LoGo: clusters under the local model, uncertainty under the global one."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from fal_bench.needs import LocalModel, LocalTraining, Need
+from fal_bench.scores import entropy, largest
+from fal_bench.strategy import ClientView, FloatArray, IntArray, Params, Strategy
+
+
+class LoGoParams(Params):
+    """Parameters of ``logo``.
+
+    Attributes:
+        lr_quirk: drop the local model's learning rate to a tenth after 37 updates, as the
+            released code does (its scheduler steps per batch where epochs are meant).
+        n_init: restarts of k-means; the best clustering is kept.
+    """
+
+    lr_quirk: bool = False
+    n_init: Annotated[int, Field(ge=1)] = 1
+
+
+class LoGo(Strategy):
+    """Local-only clustering, global uncertainty (Kim et al., "Re-thinking Federated Active
+    Learning based on Inter-class Diversity", CVPR 2023).
+
+    Macro step: k-means with one cluster per label to buy, on gradient embeddings of the local-only
+    model restricted to the block of the predicted class. Micro step: in every cluster the sample
+    with the largest entropy under the global model. Where clusters come out empty, further
+    passes take the next most uncertain samples of each cluster.
+
+    Cost: one training per client and cycle, two passes over the pool, and k-means with as many
+    clusters as labels. Fails where the local model has seen too few labels to cluster by.
+    """
+
+    name: ClassVar[str] = "logo"
+    version: ClassVar[int | None] = 1
+    Params: ClassVar[type[Params]] = LoGoParams
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """A local-only model with the released code's settings."""
+        drop = 37 if self.params.lr_quirk else None
+        return frozenset({LocalModel(LocalTraining(lr_drop_step=drop))})
+
+    def select(self, client: ClientView, budget: int) -> IntArray:
+        """Pick the most uncertain sample of each cluster."""
+        gradients = predicted_class_gradients(
+            client.embeddings(client.local_model), client.probs(client.local_model)
+        )
+        uncertainty = entropy(client.probs(client.global_model))
+        clusters = self._cluster(gradients, budget, client.rng)
+        return most_uncertain_per_cluster(clusters, uncertainty, budget)
+
+    def _cluster(self, points: FloatArray, count: int, rng: np.random.Generator) -> IntArray:
+        from sklearn.cluster import KMeans
+
+        # With fewer distinct points than clusters k-means warns and leaves some empty, which the
+        # empty-cluster rule is there for; asking for no more than can exist avoids the warning.
+        count = min(count, len(np.unique(points, axis=0)))
+        kmeans = KMeans(count, n_init=self.params.n_init, random_state=int(rng.integers(2**31)))
+        return np.asarray(kmeans.fit_predict(points), dtype=np.int64)
+
+
+def predicted_class_gradients(embeddings: FloatArray, probs: FloatArray) -> FloatArray:
+    """Return the last layer's loss gradients as if the predicted class were true.
+
+    Only the block of the predicted class is kept: z * (1 - p_predicted).
+
+    Args:
+        embeddings: z, shape (n, d).
+        probs: shape (n, n_classes).
+
+    Returns:
+        Shape (n, d).
+    """
+    return embeddings * (1 - probs.max(axis=1, keepdims=True))
+
+
+def most_uncertain_per_cluster(
+    clusters: IntArray, uncertainty: NDArray[np.floating], count: int
+) -> IntArray:
+    """Return ``count`` positions: each cluster's most uncertain, then the next most uncertain.
+
+    The first pass takes one sample of each cluster. If clusters are fewer than ``count``, further
+    passes over the clusters take the next ceil(missing / clusters) samples of each, until
+    ``count`` are collected.
+
+    Args:
+        clusters: the cluster of each sample, shape (n,).
+        uncertainty: shape (n,); ties go to the earlier position.
+        count: positions to return, at most n.
+    """
+    ranked = [
+        members[largest(uncertainty[members], len(members))]
+        for members in (np.flatnonzero(clusters == label) for label in np.unique(clusters))
+    ]
+    chosen = [members[0] for members in ranked]
+    taken = 1
+    while len(chosen) < count:
+        step = math.ceil((count - len(chosen)) / len(ranked))
+        for members in ranked:
+            chosen.extend(members[taken : taken + step])
+        taken += step
+    return np.array(chosen[:count], dtype=np.int64)

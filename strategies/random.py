@@ -1,0 +1,23 @@
+"""Random sampling: the control that every strategy must beat."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from fal_bench.strategy import ClientView, IntArray, Strategy
+
+
+class Random(Strategy):
+    """Uniform sampling without replacement from each client's pool.
+
+    Cost: none. It fails nowhere, and is hard to beat where classes are balanced and labels few.
+    """
+
+    name: ClassVar[str] = "random"
+    version: ClassVar[int | None] = 1
+
+    def select(self, client: ClientView, budget: int) -> IntArray:
+        """Draw ``budget`` positions uniformly."""
+        return client.rng.choice(len(client.unlabelled), budget, replace=False).astype(np.int64)

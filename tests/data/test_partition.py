@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fal_bench.data.dirichlet import exact_quotas, log_dirichlet
+from fal_bench.data.partition import partition
+from fal_bench.errors import InvalidSpecError
+from fal_bench.task import Dirichlet, Iid, Shards
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def balanced(n_classes, per_class, seed=0):
+    return rng(seed).permutation(np.repeat(np.arange(n_classes), per_class))
+
+
+def heterogeneity(labels, parts):
+    """Mean total variation distance between a client's class proportions and the overall ones."""
+    n = labels.max() + 1
+    overall = np.bincount(labels, minlength=n) / len(labels)
+    own = np.array([np.bincount(labels[p], minlength=n) / len(p) for p in parts])
+    return np.abs(own - overall).sum(axis=1).mean() / 2
+
+
+@st.composite
+def problems(draw):
+    """Labels (with gaps and rare classes), a spec they allow, and a number of clients."""
+    n_classes = draw(st.integers(1, 12))
+    clients = draw(st.integers(1, 12))
+    per_client = draw(st.integers(1, 4))
+    samples = draw(st.integers(clients * per_client, 300))
+    labels = rng(draw(st.integers(0, 99))).zipf(1.5, samples).clip(max=n_classes) * 3
+    kinds = [
+        st.just(Iid()),
+        st.floats(-3, 6).map(lambda power: Dirichlet(alpha=max(10.0**power, 1e-3))),
+    ]
+    present = len(np.unique(labels))
+    if per_client <= present <= clients * per_client:
+        kinds.append(st.just(Shards(classes_per_client=per_client)))
+    return labels, draw(st.one_of(kinds)), clients
+
+
+@given(problems(), st.integers(0, 2**32))
+@settings(max_examples=300, deadline=None)
+def test_every_sample_is_at_one_client_and_sizes_are_equal(problem, seed):
+    labels, spec, clients = problem
+    parts = partition(labels, spec, clients, rng(seed))
+    assert len(parts) == clients
+    assert sorted(np.concatenate(parts)) == list(range(len(labels)))
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+    assert sizes == sorted(sizes, reverse=True)
+    for part in parts:
+        assert part.dtype == np.int64
+        assert (np.diff(part) > 0).all()
+
+
+@given(problems(), st.integers(0, 2**32))
+@settings(max_examples=50, deadline=None)
+def test_the_same_stream_gives_the_same_partition(problem, seed):
+    labels, spec, clients = problem
+    first = partition(labels, spec, clients, rng(seed))
+    again = partition(labels, spec, clients, rng(seed))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+@pytest.mark.parametrize("spec", [Iid(), Dirichlet(alpha=1), Shards(classes_per_client=2)])
+def test_another_stream_gives_another_partition(spec):
+    labels = balanced(10, 20)
+    first, other = (partition(labels, spec, 5, rng(seed)) for seed in (0, 1))
+    assert not np.array_equal(first[0], other[0])
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1e-2, 0.1, 100])
+def test_dirichlet_is_exact_for_a_hundred_classes_and_clients(alpha):
+    labels = rng(3).integers(0, 100, 4321)
+    parts = partition(labels, Dirichlet(alpha=alpha), 100, rng())
+    assert sorted(np.concatenate(parts)) == list(range(4321))
+    assert {len(part) for part in parts} == {43, 44}
+
+
+def test_dirichlet_heterogeneity_grows_as_alpha_falls():
+    labels = balanced(10, 100)
+    mean = {
+        alpha: np.mean(
+            [
+                heterogeneity(labels, partition(labels, Dirichlet(alpha=alpha), 10, rng(seed)))
+                for seed in range(10)
+            ]
+        )
+        for alpha in (1e-3, 0.1, 1, 100)
+    }
+    assert mean[1e-3] > mean[0.1] + 0.1
+    assert mean[0.1] > mean[1] + 0.1
+    assert mean[1] > mean[100] + 0.1
+    assert mean[100] < 0.1
+    assert mean[1e-3] > 0.8  # one class per client would be 0.9
+
+
+def test_dirichlet_proportions_have_the_variance_of_the_law():
+    # With many classes and clients the rescaling changes little. A component of a symmetric
+    # Dirichlet law on C classes has variance (1/C)(1 - 1/C) / (C alpha + 1): 0.00566 here.
+    labels = balanced(10, 2000)
+    parts = partition(labels, Dirichlet(alpha=1.5), 100, rng())
+    proportions = np.array([np.bincount(labels[p], minlength=10) / len(p) for p in parts])
+    assert proportions.var() == pytest.approx(0.09 / 16, rel=0.15)
+
+
+def test_log_dirichlet_rows_are_proportions_and_never_underflow():
+    log_p = log_dirichlet(1e-3, 200, 50, rng())
+    assert np.isfinite(log_p).all()
+    assert np.exp(log_p).sum(axis=1) == pytest.approx(1)
+    assert log_p.min() < -1000  # far below the smallest float
+    moderate = np.exp(log_dirichlet(2.0, 5000, 4, rng()))
+    assert moderate.mean(axis=0) == pytest.approx(0.25, abs=0.01)
+    assert moderate.var(axis=0) == pytest.approx(0.25 * 0.75 / 9, rel=0.1)
+
+
+def test_quotas_follow_a_plan_that_is_already_feasible():
+    plan = np.array([[6.0, 2.0, 2.0], [1.0, 5.0, 4.0]])
+    quotas = exact_quotas(np.log(plan), np.array([10, 10]), np.array([7, 7, 6]))
+    assert quotas.tolist() == plan.astype(int).tolist()
+
+
+def test_repair_moves_the_class_that_the_plan_minds_least():
+    # Every column rounds in favour of the first client, which then has one too many; the second
+    # client wants class 0 (.4 to .6) rather than class 2 (.2 to .8).
+    plan = np.array([[0.6, 0.6, 0.8], [0.4, 0.4, 0.2]])
+    quotas = exact_quotas(np.log(plan), np.array([2, 1]), np.array([1, 1, 1]))
+    assert quotas.tolist() == [[0, 1, 1], [1, 0, 0]]
+
+
+def test_two_clients_that_want_one_class_share_it_and_fill_up_with_the_other():
+    # Both want class 0 only; Sinkhorn's fixed point is the even split.
+    log_weights = np.array([[0.0, -900.0], [0.0, -900.0]])
+    quotas = exact_quotas(log_weights, np.array([5, 5]), np.array([6, 4]))
+    assert quotas.tolist() == [[3, 2], [3, 2]]
+
+
+@given(
+    st.integers(1, 8),
+    st.integers(1, 8),
+    st.lists(st.floats(-1e4, 0), min_size=64, max_size=64),
+    st.lists(st.integers(1, 30), min_size=8, max_size=8),
+)
+@settings(deadline=None, max_examples=60)
+def test_quotas_are_exact_for_any_weights(clients, n_classes, weights, counts):
+    counts = np.array(counts[:n_classes]) * clients
+    sizes = np.full(clients, counts.sum() // clients)
+    log_weights = np.array(weights[: clients * n_classes]).reshape(clients, n_classes)
+    quotas = exact_quotas(log_weights, sizes, counts)
+    assert (quotas >= 0).all()
+    assert quotas.sum(axis=0).tolist() == counts.tolist()
+    assert quotas.sum(axis=1).tolist() == sizes.tolist()
+
+
+@given(
+    st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 19), st.integers(0, 99)
+)
+@settings(deadline=None)
+def test_shards_keep_the_class_limit_when_shards_divide_among_classes(
+    per_client, n_classes, multiple, extra, seed
+):
+    per_client = min(per_client, n_classes)
+    clients = n_classes * multiple  # so clients * per_client is a multiple of the classes
+    labels = balanced(n_classes, multiple * per_client + extra, seed)
+    parts = partition(labels, Shards(classes_per_client=per_client), clients, rng(seed))
+    assert all(len(np.unique(labels[part])) <= per_client for part in parts)
+
+
+def test_shards_of_uneven_classes_straddle_borders_only():
+    # Ten shards of 10 over classes of 33, 33 and 34: two of them straddle a border.
+    labels = np.repeat([0, 1, 2], [33, 33, 34])
+    parts = partition(labels, Shards(classes_per_client=1), 10, rng())
+    assert sorted(len(np.unique(labels[part])) for part in parts) == [1] * 8 + [2] * 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "clients", "message"),
+    [
+        (Iid(), 21, "20 training samples cannot be spread over 21 clients; lower clients"),
+        (Iid(), 0, "at least 1 client, not 0"),
+        (Dirichlet(alpha=1e-4), 2, "cannot use alpha 0.0001; use at least 0.001"),
+        (Shards(classes_per_client=3), 2, "3 classes per client, but the training data have 2"),
+        (Shards(classes_per_client=1), 1, "has 1 shards for 2 classes; raise classes_per_client"),
+        (Shards(classes_per_client=2), 11, "cannot be cut in 22 shards; lower clients"),
+    ],
+)
+def test_impossible_partitions_are_refused(spec, clients, message):
+    with pytest.raises(InvalidSpecError, match=message):
+        partition(balanced(2, 10), spec, clients, rng())

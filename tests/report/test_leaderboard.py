@@ -1,0 +1,395 @@
+"""The leaderboard, on curves small enough to work out by hand."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from fal_bench.errors import StoreError
+from fal_bench.report.context import MissingCell, ReportContext, TaskFacts
+from fal_bench.report.leaderboard import COLUMNS, build_leaderboard, write_csv
+
+GRID = (10, 20, 30, 40)
+POINTS = (*GRID, 50)
+NEVER = (0.1, 0.2, 0.3, 0.4, 0.4)
+
+
+def crossing_at(labels):
+    """Accuracies on the grid that rise linearly and meet the target 0.5 at ``labels``."""
+    return tuple(0.5 + (point - labels) / 100 for point in POINTS)
+
+
+def curve(strategy, accuracies, *, task="a", seed=0, extra=0, labels=POINTS):
+    """Rows of one run; ``extra`` strict labels are read beyond the pool."""
+    return [
+        {
+            "task": task,
+            "strategy": strategy,
+            "seed": seed,
+            "cycle": cycle,
+            "labels": count,
+            "labels_strict": count + extra,
+            "accuracy": accuracy,
+            "precision": 0.5,
+            "loss": 1.0,
+            "bytes_up": 0,
+            "bytes_down": 0,
+            "train_seconds": 0.0,
+            "select_seconds": 0.0,
+        }
+        for cycle, (count, accuracy) in enumerate(zip(labels, accuracies, strict=False))
+    ]
+
+
+def runs(strategy, *crossings, task="a", extra=0):
+    """One run a seed, each crossing the target at the given labels (None: never)."""
+    return [
+        row
+        for seed, labels in enumerate(crossings)
+        for row in curve(
+            strategy,
+            NEVER if labels is None else crossing_at(labels),
+            task=task,
+            seed=seed,
+            extra=extra,
+        )
+    ]
+
+
+def context(*strategies, seeds=1, tasks=("a",), missing=(), pools=None, **changes):
+    facts = tuple(
+        TaskFacts(name, GRID, query_labels=10, pool=(pools or {}).get(name, 200), description="")
+        for name in tasks
+    )
+    question = {
+        "suite": "toy",
+        "target": 0.5,
+        "accounting": "paper",
+        "baseline": "random",
+        "strategies": strategies,
+        "seeds": tuple(range(seeds)),
+        "tasks": facts,
+        "missing": tuple(missing),
+        "command": "falbench compare",
+        "version": "0",
+    }
+    return ReportContext(**{**question, **changes})
+
+
+def board(rows, asked):
+    """The leaderboard, indexed by strategy."""
+    return build_leaderboard(pd.DataFrame(rows), asked).set_index("strategy", drop=False)
+
+
+def test_columns_and_types():
+    table = board(runs("random", 25) + runs("mine", 15), context("random", "mine"))
+    assert tuple(table.columns) == COLUMNS
+    assert table["rank"].dtype == "Int64"
+    assert all(table[name].dtype == "int64" for name in ("tasks", "runs", "reached"))
+    assert list(table["target_acc"]) == [0.5, 0.5]
+    assert list(table["accounting"]) == ["paper", "paper"]
+
+
+def test_numbers_by_hand():
+    rows = runs("random", 22, 26, 36) + runs("mine", 11, 13, 18)
+    table = board(rows, context("random", "mine", seeds=3))
+    mine, random = table.loc["mine"], table.loc["random"]
+    assert (mine["rank"], random["rank"]) == (1, 2)
+    assert (random["tasks"], random["runs"], random["reached"]) == (1, 3, 3)
+    assert random["labels"] == pytest.approx(28)
+    half = stats.t.ppf(0.975, 2) * math.sqrt(52) / math.sqrt(3)  # variance (36 + 4 + 64) / 2
+    assert random["labels_low"] == pytest.approx(28 - half)
+    assert random["labels_high"] == pytest.approx(28 + half)
+    assert random["labels_step"] == pytest.approx((30 + 30 + 40) / 3)
+    assert random["labels_paper"] == random["labels_strict"] == random["labels"]
+    assert random["budget_pct"] == pytest.approx(14)
+    assert random["accuracy_final"] == pytest.approx(0.5 + (18 + 14 + 4) / 300)
+    assert (random["saving_vs_random"], random["verdict"]) == (0.0, "baseline")
+    assert random[["saving_low", "saving_high", "p_holm"]].isna().all()
+    assert mine["saving_vs_random"] == pytest.approx(0.5)
+    assert mine["p_holm"] == pytest.approx(2 / 8)
+    assert mine["verdict"] == "n too small"
+
+
+def test_saving_has_its_interval_on_the_log_scale():
+    table = board(runs("random", 20, 30) + runs("mine", 16, 15), context("random", "mine", seeds=2))
+    logs = np.log([16 / 20, 15 / 30])
+    half = stats.t.ppf(0.975, 1) * logs.std(ddof=1) / math.sqrt(2)
+    mine = table.loc["mine"]
+    assert mine["saving_vs_random"] == pytest.approx(1 - math.exp(logs.mean()))
+    assert mine["saving_low"] == pytest.approx(1 - math.exp(logs.mean() + half))
+    assert mine["saving_high"] == pytest.approx(1 - math.exp(logs.mean() - half))
+
+
+def test_tasks_weigh_the_same_and_pools_are_their_own():
+    rows = runs("random", 20, task="a") + runs("random", 30, task="b")
+    table = board(rows, context("random", tasks=("b", "a"), pools={"a": 100, "b": 200}))
+    row = table.loc["random"]
+    assert row["labels"] == pytest.approx(25)
+    assert row["budget_pct"] == pytest.approx((20 + 15) / 2)
+    assert row["tasks"] == 2
+
+
+def test_both_accountings_stand_side_by_side():
+    rows = runs("random", 35) + runs("hungry", 15, extra=100)
+    paper = board(rows, context("random", "hungry"))
+    strict = board(rows, context("random", "hungry", accounting="strict"))
+    for table in (paper, strict):
+        assert table.loc["hungry", "labels_paper"] == pytest.approx(15)
+        assert table.loc["hungry", "labels_strict"] == pytest.approx(115)
+    assert list(paper["strategy"]) == ["hungry", "random"]
+    assert list(strict["strategy"]) == ["random", "hungry"]
+    assert paper.loc["hungry", "labels"] == pytest.approx(15)
+    assert strict.loc["hungry", "labels"] == pytest.approx(115)
+    assert strict.loc["hungry", "labels_step"] == pytest.approx(120)
+    assert strict.loc["hungry", "saving_vs_random"] == pytest.approx(1 - 115 / 35)
+    assert strict.loc["hungry", "budget_pct"] == pytest.approx(7.5)
+
+
+def test_all_censored():
+    rows = runs("random", None, None, None)
+    for seed in range(3):
+        rows += curve("close", (0.1, 0.2, 0.3, 0.45, 0.45), seed=seed)
+    table = board(rows, context("random", "close", seeds=3))
+    assert list(table["labels"]) == [40, 40]
+    assert list(table["reached"]) == [0, 0]
+    assert (
+        table[["labels_low", "labels_high", "saving_vs_random", "p_holm"]].loc["close"].isna().all()
+    )
+    assert table.loc["close", "verdict"] == "not comparable"
+    # Equal labels and none reached: the better accuracy at the cap comes first.
+    assert list(table["strategy"]) == ["close", "random"]
+    assert list(table["rank"]) == [1, 2]
+
+
+def test_whoever_reached_ranks_before_those_that_never_did():
+    rows = runs("random", None) + runs("hungry", 15, extra=100)
+    table = board(rows, context("random", "hungry", accounting="strict"))
+    assert list(table["strategy"]) == ["hungry", "random"]
+    # 115 labels against more than 40: nobody knows who was cheaper.
+    assert table.loc["hungry", "verdict"] == "not comparable"
+
+
+def test_one_seed_has_no_intervals():
+    table = board(runs("random", 25) + runs("mine", 15), context("random", "mine"))
+    assert table[["labels_low", "labels_high", "saving_low", "saving_high"]].isna().all(axis=None)
+    assert table.loc["mine", "saving_vs_random"] == pytest.approx(0.4)
+    assert table.loc["mine", "p_holm"] == 1.0
+
+
+def test_a_copy_of_the_baseline_saves_nothing_and_shares_its_rank():
+    budgets = (15, 22, 31, 24, 28, 19, 27)
+    rows = runs("random", *budgets) + runs("copy", *budgets) + runs("late", *[38] * 7)
+    table = board(rows, context("random", "late", "copy", seeds=7))
+    assert table.loc["copy", "saving_vs_random"] == 0.0
+    assert table.loc["copy", "p_holm"] == 1.0
+    assert table.loc["copy", "verdict"] == "no evidence"
+    assert table["rank"].to_dict() == {"copy": 1, "random": 1, "late": 3}
+
+
+def test_verdicts_with_enough_pairs():
+    base = (22, 24, 25, 26, 27, 28, 29)
+    rows = runs("random", *base)
+    rows += runs("good", *[n - 9 + n / 10 for n in base])
+    rows += runs("bad", *[n + 9 - n / 10 for n in base])
+    table = board(rows, context("random", "good", "bad", seeds=7))
+    assert table["verdict"].to_dict() == {"good": "better", "random": "baseline", "bad": "worse"}
+    assert table.loc["good", "p_holm"] == pytest.approx(2 * 2 / 128)
+    assert table.loc["bad", "p_holm"] == pytest.approx(2 * 2 / 128)
+    # 2^(1 - 7) * 4 comparisons is above 0.05: the same pairs no longer carry a verdict.
+    rows += runs("third", *base[::-1]) + runs("fourth", *base[::-1])
+    more = board(rows, context("random", "good", "bad", "third", "fourth", seeds=7))
+    assert more.loc["good", "verdict"] == "n too small"
+
+
+def test_an_adaptive_run_that_stopped_short_is_censored_at_the_cap():
+    rows = runs("random", 25)
+    rows += curve("thrifty", (0.2, 0.9, 0.9), labels=(10, 12, 14), extra=7)
+    row = board(rows, context("random", "thrifty")).loc["thrifty"]
+    assert row["reached"] == 0
+    assert (row["labels"], row["labels_strict"]) == (40, 47)
+    assert math.isnan(row["accuracy_final"])
+
+
+def test_an_accuracy_unknown_at_the_cap_ranks_below_a_known_one():
+    rows = runs("random", None) + curve("frugal", (0.2, 0.4), labels=(10, 12))
+    table = board(rows, context("frugal", "random"))
+    assert table["rank"].to_dict() == {"random": 1, "frugal": 2}
+
+
+def test_accuracy_at_the_cap_does_not_part_strategies_that_reached_at_once():
+    rows = runs("random", 25) + curve("steep", (0.35, 0.45, 0.55, 0.9, 0.9))
+    table = board(rows, context("steep", "random"))
+    assert table["rank"].to_dict() == {"random": 1, "steep": 1}
+    assert table.loc["steep", "accuracy_final"] > table.loc["random", "accuracy_final"]
+
+
+def test_strict_labels_are_those_read_up_to_the_crossing():
+    rows = runs("random", 25)
+    for row, extra in zip(rows, (0, 40, 60, 100, 100), strict=True):
+        row["labels_strict"] += extra
+    row = board(rows, context("random", accounting="strict")).loc["random"]
+    # Halfway between the grid points 20 (60 strict labels) and 30 (90 strict labels).
+    assert row["labels"] == pytest.approx(75)
+    assert row["labels_step"] == pytest.approx(90)
+
+
+def test_the_confirming_point_beyond_the_cap_confirms_only():
+    rows = curve("held", (0.1, 0.2, 0.3, 0.6, 0.6)) + curve("lost", (0.1, 0.2, 0.3, 0.6, 0.4))
+    rows += curve("late", (0.1, 0.2, 0.3, 0.4, 0.9)) + runs("random", 25)
+    table = board(rows, context("held", "lost", "late", "random"))
+    assert table["reached"].to_dict() == {"random": 1, "held": 1, "lost": 0, "late": 0}
+
+
+def test_incomplete_strategies_come_last_without_a_rank():
+    rows = runs("random", 20, 30, task="a") + runs("random", 20, 30, task="b")
+    rows += runs("half", 11, 12, task="a") + runs("half", 11, task="b")
+    asked = context("half", "absent", "random", seeds=2, tasks=("a", "b"))
+    table = board(rows, asked)
+    assert list(table["strategy"]) == ["random", "absent", "half"]
+    assert table["rank"].isna().to_list() == [False, True, True]
+    half = table.loc["half"]
+    assert (half["tasks"], half["runs"], half["reached"], half["verdict"]) == (
+        1,
+        3,
+        3,
+        "incomplete",
+    )
+    assert table.loc["absent", "runs"] == 0
+    assert table.loc[["absent", "half"], ["labels", "saving_vs_random"]].isna().all(axis=None)
+
+
+def test_rows_of_a_missing_cell_are_not_a_finished_run():
+    rows = runs("random", 20, 30)
+    missing = [MissingCell("a", "random", 1, "interrupted")]
+    row = board(rows, context("random", seeds=2, missing=missing)).loc["random"]
+    assert (row["runs"], row["verdict"]) == (1, "incomplete")
+
+
+@pytest.mark.parametrize("rows", [runs("mine", 20, 30), runs("mine", 20, 30) + runs("random", 20)])
+@pytest.mark.parametrize("strategies", [("mine",), ("mine", "random")])
+def test_without_a_complete_baseline_nothing_is_comparable(rows, strategies):
+    mine = board(rows, context(*strategies, seeds=2)).loc["mine"]
+    assert (mine["rank"], mine["verdict"]) == (1, "not comparable")
+    assert mine["labels"] == pytest.approx(25)
+    assert mine[["saving_vs_random", "saving_low", "saving_high", "p_holm"]].isna().all()
+
+
+def test_no_curve_at_all():
+    empty = pd.DataFrame(runs("random", 20)).iloc[:0]
+    table = build_leaderboard(empty, context("random", "mine"))
+    assert list(table["verdict"]) == ["incomplete", "incomplete"]
+    assert tuple(table.columns) == COLUMNS
+
+
+def test_savings_refer_to_the_baseline_of_the_context():
+    rows = runs("random", 30) + runs("other", 15)
+    table = board(rows, context("random", "other", baseline="other"))
+    assert table.loc["other", "verdict"] == "baseline"
+    assert table.loc["random", "saving_vs_random"] == pytest.approx(-1)
+
+
+UNADJUSTED = [name for name in COLUMNS if name not in ("rank", "strategy", "p_holm", "verdict")]
+budget = st.one_of(st.none(), st.floats(10.5, 39.5))
+tables = st.lists(st.lists(budget, min_size=4, max_size=4), min_size=2, max_size=4)
+
+
+def rows_of(table):
+    return [
+        row
+        for number, budgets in enumerate(table)
+        for task in ("a", "b")
+        for row in runs(
+            "random" if number == 0 else f"s{number}",
+            *(budgets[:2] if task == "a" else budgets[2:]),
+            task=task,
+            extra=5 * number,
+        )
+    ]
+
+
+@settings(max_examples=30, deadline=None)
+@given(table=tables, accounting=st.sampled_from(["paper", "strict"]), seed=st.integers(0, 99))
+def test_order_and_company_do_not_matter(table, accounting, seed):
+    names = ["random", *(f"s{number}" for number in range(1, len(table)))]
+    settings_ = {"seeds": 2, "tasks": ("a", "b"), "accounting": accounting}
+    rows = pd.DataFrame(rows_of(table))
+    full = build_leaderboard(rows, context(*names, **settings_))
+
+    turned = {**settings_, "tasks": ("b", "a")}
+    shuffled = rows.sample(frac=1, random_state=seed)
+    pd.testing.assert_frame_equal(
+        full, build_leaderboard(shuffled, context(*names[::-1], **turned)), check_exact=True
+    )
+
+    fewer = build_leaderboard(rows, context(*names[:-1], **settings_)).set_index("strategy")
+    pd.testing.assert_frame_equal(
+        full.set_index("strategy").loc[fewer.index, UNADJUSTED],
+        fewer[UNADJUSTED],
+        check_exact=True,
+    )
+
+    assert (full["labels_paper"] <= 40 * (1 + 1e-12)).all()
+    assert (full["labels_strict"] >= full["labels_paper"]).all()
+    assert (full["labels_step"] >= full["labels"] * (1 - 1e-12)).all()
+    assert full["rank"].is_monotonic_increasing
+    for _, group in full.groupby(full["reached"] == 0):
+        assert group["labels"].is_monotonic_increasing
+
+
+def test_malformed_curves_are_refused():
+    rows = runs("random", 20)
+    with pytest.raises(ValueError, match="cycle twice"):
+        board(rows + rows[:1], context("random"))
+    with pytest.raises(ValueError, match="strict labels"):
+        board(runs("random", 20, extra=-1), context("random"))
+    with pytest.raises(ValueError, match="at least one task"):
+        board(rows, context("random", tasks=()))
+
+
+def test_csv_reads_back_to_the_same_numbers(tmp_path):
+    table = build_leaderboard(
+        pd.DataFrame(runs("random", 21.3, 26.1, 35.7) + runs("mine", 11, None, 18)),
+        context("random", "mine", "absent", seeds=3),
+    )
+    path = tmp_path / "leaderboard.csv"
+    write_csv(table, path)
+    read = pd.read_csv(path, dtype=str).set_index("strategy")
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+    for _, row in table.iterrows():
+        for name in UNADJUSTED:
+            text, value = read.loc[row["strategy"], name], row[name]
+            if isinstance(value, str):
+                assert text == value
+            else:
+                assert pd.isna(text) if pd.isna(value) else float(text) == value
+    assert read["rank"].isna().to_list() == table["rank"].isna().to_list()
+    first = path.read_bytes()
+    write_csv(table, path)
+    assert path.read_bytes() == first
+    assert os.listdir(tmp_path) == ["leaderboard.csv"]
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    write_csv(pd.DataFrame({"x": [1]}), path)
+
+    def full_disk(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(StoreError, match="No space left"):
+        write_csv(pd.DataFrame({"x": [2]}), path)
+    assert path.read_text() == "x\n1\n"
+    assert os.listdir(tmp_path) == ["table.csv"]
+
+
+def test_a_folder_that_does_not_exist_is_a_plain_error():
+    with pytest.raises(StoreError, match="Cannot write"):
+        write_csv(pd.DataFrame({"x": [1]}), Path("/nonexistent/table.csv"))

@@ -1,0 +1,75 @@
+"""Restricted means and the share of runs that reached the target."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from fal_bench.stats import Budget, restricted_mean, wilson_interval
+
+CAP = 200.0
+
+
+def runs(*labels):
+    """Budgets of one task; those at the cap are censored."""
+    return [Budget(float(n), reached=n < CAP) for n in labels]
+
+
+def test_without_censoring_it_is_the_mean_with_its_t_interval():
+    estimate = restricted_mean([runs(100, 120, 140)])
+    half = stats.t.ppf(0.975, 2) * 20 / math.sqrt(3)
+    assert estimate.mean == pytest.approx(120)
+    assert (estimate.low, estimate.high) == pytest.approx((120 - half, 120 + half))
+
+
+def test_censored_runs_count_at_the_cap():
+    assert restricted_mean([runs(100, 120, 140, CAP)]).mean == pytest.approx(140)
+
+
+def test_all_censored_has_no_interval():
+    estimate = restricted_mean([runs(CAP, CAP, CAP, CAP)])
+    assert estimate.mean == CAP
+    assert math.isnan(estimate.low)
+    assert math.isnan(estimate.high)
+
+
+@pytest.mark.parametrize(
+    ("reached", "censored", "interval"),
+    [(2, 0, False), (3, 0, True), (2, 2, False), (3, 3, True), (3, 4, False), (4, 4, True)],
+)
+def test_the_interval_needs_three_and_half_of_the_runs(reached, censored, interval):
+    estimate = restricted_mean([runs(*range(100, 100 + reached), *[CAP] * censored)])
+    assert math.isfinite(estimate.low) == interval
+
+
+def test_the_rule_counts_runs_over_all_tasks():
+    assert math.isfinite(restricted_mean([runs(100, 110), runs(120, CAP)]).low)
+    assert math.isnan(restricted_mean([runs(100, 110), runs(CAP, CAP)]).low)
+
+
+def test_one_seed_has_no_interval():
+    estimate = restricted_mean([runs(100), runs(120), runs(140)])
+    assert estimate.mean == pytest.approx(120)
+    assert math.isnan(estimate.low)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.floats(1, CAP), min_size=1, max_size=6), min_size=1, max_size=4))
+def test_the_restricted_mean_is_at_most_the_cap(tasks):
+    mean = restricted_mean([runs(*task) for task in tasks]).mean
+    assert min(map(min, tasks)) * (1 - 1e-12) <= mean <= CAP * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(("reached", "total"), [(0, 5), (3, 5), (5, 5), (1, 1), (17, 40)])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_wilson_matches_scipy(reached, total, level):
+    oracle = stats.binomtest(reached, total).proportion_ci(level, method="wilson")
+    assert wilson_interval(reached, total, level=level) == pytest.approx((oracle.low, oracle.high))
+
+
+@pytest.mark.parametrize(("reached", "total"), [(0, 0), (-1, 3), (4, 3)])
+def test_wilson_refuses_what_is_no_share(reached, total):
+    with pytest.raises(ValueError, match="reached"):
+        wilson_interval(reached, total)
