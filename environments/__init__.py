@@ -4,11 +4,13 @@ Importing this package registers ``falbench/FedRALBatch-v0``.
 """
 
 import gymnasium
+from fal_bench.environments.classifier import Classifier, Fit
 from fal_bench.environments.episode_data import EpisodeData, Samples, hold_out
 from fal_bench.environments.fedral_batch import FedRALBatchEnv
 from fal_bench.environments.labels import CountingLabels, LabelReader
 from fal_bench.environments.options import EpisodeOptions
-from fal_bench.environments.surrogate import Classifier, Fit, RidgeFit
+from fal_bench.environments.ridge_head import RidgeFit
+from fal_bench.environments.softmax_head import SoftmaxFit
 
 __all__ = [
     "Classifier",
@@ -20,6 +22,7 @@ __all__ = [
     "LabelReader",
     "RidgeFit",
     "Samples",
+    "SoftmaxFit",
     "hold_out",
 ]
 

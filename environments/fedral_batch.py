@@ -12,12 +12,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 from fal_bench.environments.batches import BatchActions, rank_samples, take_window
+from fal_bench.environments.classifier import Classifier, Fit
 from fal_bench.environments.episode_data import EpisodeData
 from fal_bench.environments.labels import REWARD, LabelReader
 from fal_bench.environments.observation import margin_quantiles
 from fal_bench.environments.options import EpisodeOptions
 from fal_bench.environments.rewards import Progress, declines, reward
-from fal_bench.environments.surrogate import Classifier, Fit, RidgeFit
+from fal_bench.environments.ridge_head import RidgeFit
 from gymnasium import spaces
 from numpy.typing import NDArray
 

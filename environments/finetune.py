@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fal_bench.environments.surrogate import Classifier, IntArray
+from fal_bench.environments.classifier import Classifier, IntArray
 from numpy.typing import NDArray
 from torch import nn
 
@@ -51,7 +51,8 @@ class Finetune:
         optimiser = torch.optim.SGD(model.parameters(), lr=self.learning_rate)
         order = torch.Generator().manual_seed(self.seed)
         for _ in range(self.epochs):
-            for batch in torch.split(torch.randperm(len(targets), generator=order), self.batch_size):
+            shuffled = torch.randperm(len(targets), generator=order)
+            for batch in torch.split(shuffled, self.batch_size):
                 optimiser.zero_grad()
                 loss = nn.functional.cross_entropy(model(inputs[batch]), targets[batch])
                 loss.backward()  # type: ignore[no-untyped-call]

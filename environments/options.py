@@ -53,7 +53,7 @@ class EpisodeOptions(BaseModel):
     purpose: str = AGENT_TRAINING
     seed_labels: int | None = Field(default=None, ge=1)
     budget: int | None = Field(default=None, ge=2)
-    target_precision: float | None = Field(default=0.9, gt=0, le=1)
+    target_precision: float | None = Field(default=0.85, gt=0, le=1)
     decline_patience: int | None = Field(default=None, ge=1)
     max_steps: int = Field(default=20, ge=1)
 

@@ -1,7 +1,7 @@
-"""Is the surrogate worth trusting? Rank correlation of its gains with a real model's.
+"""Are the surrogates worth trusting? Rank correlation of their gains with a real model's.
 
 Run ``python -m fal_bench.environments.surrogate_check``. A small network stands for the current
-global model. Episodes of random batch sizes run on the surrogate; every labelled set they pass
+global model. Episodes of random batch sizes run on a surrogate; every labelled set they pass
 through is refitted by finetuning the network itself, and the gains in precision from one set to
 the next are compared. Finetuning twice, with two batch orders, shows how well one refit of the
 real model predicts another: no surrogate can be expected to do better.
@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from fal_bench.environments.classifier import Classifier, Fit, IntArray
 from fal_bench.environments.episode_data import EpisodeData, Samples, hold_out
 from fal_bench.environments.fedral_batch import FedRALBatchEnv
 from fal_bench.environments.finetune import Finetune, Network
 from fal_bench.environments.labels import REWARD, CountingLabels
-from fal_bench.environments.surrogate import Classifier, Fit, IntArray, RidgeFit
+from fal_bench.environments.ridge_head import RidgeFit
+from fal_bench.environments.softmax_head import SoftmaxFit
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import nn
@@ -34,20 +36,19 @@ HIDDEN = 128
 
 @dataclass(frozen=True)
 class Agreement:
-    """Spearman rank correlations over logged transitions.
+    """Spearman rank correlations with the gains of the real model, over logged transitions.
 
     Attributes:
         transitions: how many transitions were compared.
-        surrogate: gains of the surrogate against those of the real model, the mean over its two
-            batch orders.
-        ceiling: gains of the real model against those of the real model with another batch order.
-        levels: precisions, not gains, of the surrogate against the real model's.
+        ridge: gains of the ridge head, the mean over the real model's two batch orders.
+        softmax: gains of the softmax head, likewise.
+        ceiling: gains of the real model with the other batch order.
     """
 
     transitions: int
-    surrogate: float
+    ridge: float
+    softmax: float
     ceiling: float
-    levels: float
 
 
 @dataclass
@@ -91,32 +92,31 @@ class EmbeddedFit:
         return embeddings
 
 
-def measure(dataset: Dataset, samples: int, episodes: int, seed: int, penalty: float) -> Agreement:
-    """Compare surrogate and real model on one client of a data set.
+def measure(dataset: Dataset, samples: int, episodes: int, seed: int) -> Agreement:
+    """Compare surrogates and real model on one client of a data set.
 
     Args:
         dataset: the data; its test part is not used.
         samples: training samples that the client holds.
         episodes: episodes to log.
         seed: seed of the split, the global model and the actions.
-        penalty: the surrogate's ridge penalty.
     """
     rng = np.random.default_rng(seed)
     seen, own = np.split(rng.permutation(dataset.n_train), [5 * dataset.n_classes])
     model = _global_model(dataset, seen, seed)
-    surrogate = EmbeddedFit(model[:-1], RidgeFit(penalty))
-    fits = (surrogate, Finetune(model, seed=0), Finetune(model, seed=1))
-    recorder = RecordingFit(surrogate)
+    head = model[-1]
+    assert isinstance(head, nn.Linear)
+    softmax = SoftmaxFit(head.weight.detach().numpy().T, head.bias.detach().numpy())
+    surrogates = [EmbeddedFit(model[:-1], fit) for fit in (RidgeFit(), softmax)]
+    fits: list[Fit] = [*surrogates, Finetune(model, seed=0), Finetune(model, seed=1)]
+    recorder = RecordingFit(surrogates[-1])
     env = _environment(dataset, own[:samples], recorder, rng)
-    gains, levels = [], []
+    gains = []
     for _ in range(episodes):
-        labelled_sets = _episode(env, recorder, rng)
-        precision = np.array(
-            [[_precision(env, fit, *one) for one in labelled_sets] for fit in fits]
-        )
-        levels.append(precision)
+        passed = _episode(env, recorder, rng)
+        precision = np.array([[_precision(env, fit, *one) for one in passed] for fit in fits])
         gains.append(np.diff(precision, axis=1))
-    return _agreement(np.concatenate(gains, axis=1), np.concatenate(levels, axis=1))
+    return _agreement(np.concatenate(gains, axis=1))
 
 
 def _global_model(dataset: Dataset, seen: IntArray, seed: int) -> nn.Sequential:
@@ -170,37 +170,36 @@ def _precision(env: FedRALBatchEnv, fit: Fit, features: NDArray[Any], labels: In
     return weighted_precision(predicted, truth, env.data.n_classes)
 
 
-def _agreement(gains: NDArray[np.float64], levels: NDArray[np.float64]) -> Agreement:
-    """Correlate rows: the surrogate, the real model, and the real model refitted."""
+def _agreement(gains: NDArray[np.float64]) -> Agreement:
+    """Correlate rows of gains: ridge, softmax, the real model, the real model refitted."""
+    ranks = np.asarray(spearmanr(gains, axis=1).statistic)
     return Agreement(
         transitions=gains.shape[1],
-        surrogate=float(np.mean([_spearman(gains[0], gains[1]), _spearman(gains[0], gains[2])])),
-        ceiling=_spearman(gains[1], gains[2]),
-        levels=_spearman(levels[0], levels[1]),
+        ridge=float(ranks[0, 2:].mean()),
+        softmax=float(ranks[1, 2:].mean()),
+        ceiling=float(ranks[2, 3]),
     )
-
-
-def _spearman(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    return float(spearmanr(first, second).statistic)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the agreement on digits and digit-pairs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--episodes", type=int, default=10, help="episodes a data set and seed")
-    parser.add_argument("--seeds", type=int, default=3, help="repetitions")
-    parser.add_argument("--penalty", type=float, default=RidgeFit().penalty)
+    parser.add_argument("--episodes", type=int, default=6, help="episodes a data set and seed")
+    parser.add_argument("--seeds", type=int, default=5, help="repetitions")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    print("data set     seed  transitions  surrogate  ceiling  levels")
+    print("data set     transitions  ridge  softmax  real model again")
     for dataset, samples in ((load_digits(), 1200), (load_digit_pairs(), 2000)):
-        for seed in range(options.seeds):
-            found = measure(dataset, samples, options.episodes, seed, options.penalty)
-            print(
-                f"{dataset.name:<12} {seed:>4} {found.transitions:>12} "
-                f"{found.surrogate:>10.2f} {found.ceiling:>8.2f} {found.levels:>7.2f}",
-                flush=True,
-            )
+        found = [measure(dataset, samples, options.episodes, s) for s in range(options.seeds)]
+        ridge, softmax, ceiling = (
+            np.mean([getattr(one, name) for one in found])
+            for name in ("ridge", "softmax", "ceiling")
+        )
+        print(
+            f"{dataset.name:<12} {sum(one.transitions for one in found):>11} "
+            f"{ridge:>6.2f} {softmax:>8.2f} {ceiling:>17.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

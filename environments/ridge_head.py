@@ -1,30 +1,22 @@
-"""A classifier head that is fitted in closed form: the model inside simulated episodes.
+"""A classifier head that is fitted in closed form, from nothing but the labelled samples.
 
-An episode refits its classifier after every batch, thousands of times a client. The features of
-all samples under the current global model are computed once, and only a ridge regression on them
-is refitted. Margins need probabilities, so the scores go through a softmax whose temperature is
-calibrated on leave-one-out predictions of the labelled samples, which need no other label.
+Margins need probabilities, so the scores of a ridge regression go through a softmax whose
+temperature is calibrated on leave-one-out predictions of the labelled samples: no other label is
+needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from fal_bench.environments.classifier import Classifier, IntArray, LinearHead, softmax
 from numpy.typing import NDArray
 
 from fal_bench.errors import InvalidSpecError
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-
-Classifier = Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
-"""Maps features (n, ...) to probabilities (n, n_classes)."""
-
-Fit = Callable[[NDArray[Any], IntArray, int], Classifier]
-"""Fits a classifier to features (n, ...), labels (n,) and a number of classes, from scratch."""
 
 _SHARPNESS = (0.1, 200.0)
 _BISECTIONS = 16
@@ -61,21 +53,10 @@ class RidgeFit:
         prior = targets.mean(axis=0)
         weights, left_out = _ridge(wide - centre, targets - prior, self.penalty)
         sharpness = _calibrate(left_out + prior, labels)
-        return _Head(
+        return LinearHead(
             (sharpness * weights).astype(features.dtype),
             (sharpness * (prior - centre @ weights)).astype(features.dtype),
         )
-
-
-@dataclass(frozen=True, eq=False)
-class _Head:
-    """A linear layer and a softmax."""
-
-    weights: NDArray[Any]
-    bias: NDArray[Any]
-
-    def __call__(self, features: NDArray[Any]) -> NDArray[np.floating[Any]]:
-        return _softmax(features @ self.weights + self.bias)
 
 
 def _ridge(x: FloatArray, y: FloatArray, penalty: float) -> tuple[FloatArray, FloatArray]:
@@ -123,15 +104,9 @@ def _calibrate(scores: FloatArray, labels: IntArray) -> float:
     true_mean = scores[np.arange(len(labels)), labels].mean()
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        expected = np.einsum("ij,ij->i", _softmax(np.exp(middle) * scores), scores).mean()
+        expected = np.einsum("ij,ij->i", softmax(np.exp(middle) * scores), scores).mean()
         if expected > true_mean:  # the loss still rises: less sharp
             high = middle
         else:
             low = middle
     return float(np.exp((low + high) / 2))
-
-
-def _softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: NDArray[Any] = powers / powers.sum(axis=1, keepdims=True)
-    return result
