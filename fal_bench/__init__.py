@@ -1,5 +1,55 @@
-"""falbench: how many labels does a federated active learning strategy need?"""
+"""falbench: how many labels does a federated active learning strategy need?
+
+Names are loaded when they are first used, so that importing the package is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from fal_bench._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from fal_bench.comparison import Comparison, compare
+    from fal_bench.errors import FalbenchError
+    from fal_bench.needs import LocalModel, LocalTraining
+    from fal_bench.strategy import ClientView, FederationView, Params, Strategy, Train
+    from fal_bench.task import Task
+
+_HOMES = {
+    "ClientView": "fal_bench.strategy",
+    "Comparison": "fal_bench.comparison",
+    "FalbenchError": "fal_bench.errors",
+    "FederationView": "fal_bench.strategy",
+    "LocalModel": "fal_bench.needs",
+    "LocalTraining": "fal_bench.needs",
+    "Params": "fal_bench.strategy",
+    "Strategy": "fal_bench.strategy",
+    "Task": "fal_bench.task",
+    "Train": "fal_bench.strategy",
+    "compare": "fal_bench.comparison",
+}
+
+__all__ = [
+    "ClientView",
+    "Comparison",
+    "FalbenchError",
+    "FederationView",
+    "LocalModel",
+    "LocalTraining",
+    "Params",
+    "Strategy",
+    "Task",
+    "Train",
+    "__version__",
+    "compare",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -119,6 +119,15 @@ class Registry:
             raise PluginError(f"Strategy {name!r} has no source file; define it in a .py file.")
         return f"source {hashlib.sha256(Path(source).read_bytes()).hexdigest()}"
 
+    def describe(self, name: str) -> str:
+        """Import a strategy and return the first sentence of its docstring, or why it fails."""
+        try:
+            strategy = self.load(name)
+        except PluginError as error:
+            return f"unavailable: {error}"
+        first = (inspect.getdoc(strategy) or "").split("\n\n")[0]
+        return f"{' '.join(first.split())} [{self.sources[name]}]"
+
     def _claim(self, name: str, source: str) -> None:
         if name in self.sources:
             raise InvalidSpecError(

@@ -11,6 +11,8 @@ from fal_bench.errors import InvalidSpecError
 
 _SELECTOR = re.compile(r"(?P<name>[^\[\]\s]+)\s*(?:\[(?P<params>.*)\])?", re.DOTALL)
 
+_BARE = re.compile(r'[^\s,\[\]{}"]+')
+
 
 @dataclass(frozen=True)
 class Selector:
@@ -55,12 +57,13 @@ class Selector:
 
 def _split(text: str) -> list[str]:
     """Split at the commas that are not inside brackets or quotes."""
-    items, depth, quoted, current = [], 0, False, ""
+    items, depth, quoted, escaped, current = [], 0, False, False, ""
     for char in text:
-        if char == '"':
+        if char == '"' and not escaped:
             quoted = not quoted
         elif not quoted:
             depth += (char in "[{") - (char in "]}")
+        escaped = quoted and char == "\\" and not escaped
         if char == "," and depth == 0 and not quoted:
             items.append(current)
             current = ""
@@ -79,6 +82,6 @@ def _value(text: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str) and _value(value) == value and not re.search(r'[,\[\]"]', value):
+    if isinstance(value, str) and _BARE.fullmatch(value) and _value(value) == value:
         return value
     return json.dumps(value, separators=(",", ":"))

@@ -38,7 +38,7 @@ class Dirichlet(Spec):
     """
 
     kind: Literal["dirichlet"] = "dirichlet"
-    alpha: float = Field(gt=0)
+    alpha: float = Field(ge=1e-3)
 
 
 class Shards(Spec):
@@ -220,6 +220,20 @@ class Task(Spec):
     def cycle_limit(self) -> int:
         """Trainings after which a cell ends whatever has been spent."""
         return self.max_cycles if self.max_cycles is not None else 2 * self.fixed_cycles
+
+    @property
+    def summary(self) -> str:
+        """The task in one line, for people."""
+        partition = {
+            "iid": "IID",
+            "dirichlet": f"Dirichlet alpha {getattr(self.partition, 'alpha', 0):g}",
+            "shards": f"{getattr(self.partition, 'classes_per_client', 0)} classes a client",
+        }[self.partition.kind]
+        tail = "" if self.long_tail == 1 else f", long tail {self.long_tail:g}"
+        return (
+            f"{self.dataset}, {self.clients} clients, {partition}{tail}, {self.model.kind}, "
+            f"{self.query_size} queries a client and cycle"
+        )
 
     @cached_property
     def canonical(self) -> dict[str, Any]:

@@ -28,9 +28,9 @@ class LoGoParams(Params):
 
 
 class LoGo(Strategy):
-    """Local-only clustering, global uncertainty (Kim et al., "Re-thinking Federated Active
-    Learning based on Inter-class Diversity", CVPR 2023).
+    """Clusters under the local-only model, then the global model's most uncertain in each.
 
+    Kim et al., "Re-thinking Federated Active Learning based on Inter-class Diversity", CVPR 2023.
     Macro step: k-means with one cluster per label to buy, on gradient embeddings of the local-only
     model restricted to the block of the predicted class. Micro step: in every cluster the sample
     with the largest entropy under the global model. Where clusters come out empty, further
@@ -81,7 +81,8 @@ def predicted_class_gradients(embeddings: FloatArray, probs: FloatArray) -> Floa
     Returns:
         Shape (n, d).
     """
-    return embeddings * (1 - probs.max(axis=1, keepdims=True))
+    gradients: FloatArray = embeddings * (1 - probs.max(axis=1, keepdims=True))
+    return gradients
 
 
 def most_uncertain_per_cluster(

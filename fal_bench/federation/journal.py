@@ -85,8 +85,8 @@ class MemoryJournal:
         self.rows.append(row)
 
     def checkpoint(self, state: CellState) -> None:
-        """Keep the state."""
-        self.states.append(state)
+        """Keep a copy of the state, as a file would."""
+        self.states.append(CellState.from_arrays(state.to_arrays()))
 
     def plugin_call(self, cycle: int) -> AbstractContextManager[None]:  # noqa: ARG002
         """Mark nothing: there is nobody to tell."""

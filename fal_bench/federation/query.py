@@ -19,7 +19,7 @@ from fal_bench.federation.state import CellState
 from fal_bench.federation.view import LiveClientView, LiveFederationView
 from fal_bench.learning.model import Model, Weights
 from fal_bench.learning.request import Lane, Trained, TrainRequest
-from fal_bench.needs import LocalModel, LocalTraining
+from fal_bench.needs import LocalModel
 from fal_bench.strategy import Strategy, Train
 
 

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -81,7 +82,7 @@ class Selecting:
         """Run one client's generator to its end."""
         model: Model | None = None
         for number in itertools.count():
-            step = self._call(lambda model=model: _advance(selection, model), client)
+            step = self._call(partial(_advance, selection, model), client)
             if isinstance(step, _Done):
                 return step.value
             wanted = request(client, step, number)

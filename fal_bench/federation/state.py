@@ -63,7 +63,9 @@ class CellState:
         names = plain.pop("weights")
         weights = None
         if names is not None:
-            weights = {name: torch.from_numpy(np.array(arrays[f"weights/{name}"])) for name in names}
+            weights = {
+                name: torch.from_numpy(np.array(arrays[f"weights/{name}"])) for name in names
+            }
         plain["memories"] = join(plain["memories"], arrays)
         plain["charges"] = [tuple(charge) for charge in plain["charges"]]
         return cls(**plain, weights=weights)

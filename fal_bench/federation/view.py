@@ -66,7 +66,11 @@ class LiveClientView:
         self._own = set(
             np.concatenate([shares.state, shares.warm_start, shares.agent, shares.pool]).tolist()
         )
-        self._buy = lambda ids, purpose: ledger.buy(index, ids, purpose, cycle)
+
+        def buy(ids: IntArray, purpose: str) -> IntArray:
+            return ledger.buy(index, ids, purpose, cycle)
+
+        self._buy = buy
         self._features = features
         self._cache: list[tuple[Model, Outputs]] = []
 
@@ -79,7 +83,8 @@ class LiveClientView:
         """
         if self._local_model is None:
             raise UndeclaredNeedError(
-                "local_model is not declared; add needs = frozenset({LocalModel()}) to the strategy."
+                "local_model is not declared; add needs = frozenset({LocalModel()}) to the "
+                "strategy."
             )
         return self._local_model
 

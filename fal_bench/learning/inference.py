@@ -42,11 +42,11 @@ def predict(model: Model, features: Tensor) -> Outputs:
     network = model.architecture.network.eval()
     network.load_state_dict(model.weights)
     embeddings = torch.cat(
-        [network.embed(batch) for batch in features.split(BATCH_SIZE)]
+        [network.embed(batch) for batch in torch.split(features, BATCH_SIZE)]
         or [torch.empty(0, network.head.in_features)]
     )
     logits = torch.cat(
-        [network.head(batch) for batch in embeddings.split(BATCH_SIZE)]
+        [network.head(batch) for batch in torch.split(embeddings, BATCH_SIZE)]
         or [torch.empty(0, model.architecture.n_classes)]
     )
     return Outputs(frozen(logits.numpy()), frozen(embeddings.numpy()))

@@ -53,8 +53,10 @@ def network(spec: Mlp | Cnn, input_shape: tuple[int, int, int], n_classes: int) 
         InvalidSpecError: the input is too small for the model.
     """
     with torch.device("meta"):
-        built = _mlp(spec, input_shape, n_classes) if isinstance(spec, Mlp) else _cnn(
-            spec, input_shape, n_classes
+        built = (
+            _mlp(spec, input_shape, n_classes)
+            if isinstance(spec, Mlp)
+            else _cnn(spec, input_shape, n_classes)
         )
     return built.to_empty(device="cpu")
 
@@ -69,7 +71,9 @@ def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Ten
     weights: dict[str, Tensor] = {}
     for name, parameter in network.named_parameters():
         layer = network.get_submodule(name.rpartition(".")[0])
-        bound = 1 / math.sqrt(layer.weight[0].numel())  # type: ignore[union-attr,operator,arg-type]
+        if not isinstance(layer, nn.Linear | nn.Conv2d):
+            raise TypeError(f"no initialisation is defined for {type(layer).__name__}")
+        bound = 1 / math.sqrt(layer.weight[0].numel())
         drawn = torch.rand(parameter.shape, generator=generator)
         weights[name] = drawn.mul_(2 * bound).sub_(bound)
     return weights

@@ -48,11 +48,26 @@ class CellFolder:
         self._marker = path / "in-plugin.json"
 
     def create(self, spec: CellSpec, environment: dict[str, str], run: str) -> None:
-        """Make the directory, describe the cell, and note which run is at work on it."""
+        """Make the directory, describe the cell, and note which run is at work on it.
+
+        Args:
+            spec: the cell.
+            environment: versions and processor.
+            run: name of the supervisor's round.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         content = {"description": spec.description, "environment": environment}
         write_json(self.path / "cell.json", content)
         self._set_status("partial", run=run)
+
+    def note_pool(self, pool: int) -> None:
+        """Keep the size of the query pool beside the description, for reports."""
+        cell = read_json(self.path / "cell.json")
+        write_json(self.path / "cell.json", {**cell, "pool": pool})
+
+    def pool(self) -> int:
+        """Return the size of the query pool over all clients."""
+        return int(read_json(self.path / "cell.json")["pool"])
 
     def phase(self) -> Phase:
         """Return how far the cell is.
@@ -67,8 +82,10 @@ class CellFolder:
             cell = read_json(self.path / "cell.json")
             if description_key(cell["description"]) != self.path.name:
                 raise CorruptCellError("its description does not belong to its key")
-            if status["phase"] == "done" and status["curve"] != self._curve_digest():
-                raise CorruptCellError("its curve is not the one that was finished")
+            if status["phase"] == "done":
+                int(cell["pool"])
+                if status["curve"] != self._curve_digest():
+                    raise CorruptCellError("its curve is not the one that was finished")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorruptCellError(f"a file cannot be read ({error})") from None
         phase: Phase = status["phase"]

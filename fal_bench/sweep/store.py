@@ -69,7 +69,8 @@ class Store:
             StoreError: it cannot.
         """
         try:
-            (self.root / "cells").mkdir(parents=True, exist_ok=True)
+            for name in ("cells", "locks"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
             write_json(self._schema_file, {"schema": SCHEMA})
         except OSError as error:
             raise StoreError(
@@ -77,13 +78,20 @@ class Store:
                 "choose another with --out."
             ) from None
 
+    def cell_lock(self, spec: CellSpec) -> FileLock:
+        """Return the lock that a worker holds on a cell, not acquired yet.
+
+        It keeps apart a new run and the last breaths of a worker whose supervisor was killed.
+        """
+        return FileLock(self.root / "locks" / f"{spec.key}.lock")
+
     def lock(self) -> FileLock:
         """Return a held lock on the folder; closing it (or a kill) releases it.
 
         Raises:
             StoreError: another falbench is running cells in this folder.
         """
-        lock = FileLock(self.root / ".lock")
+        lock = FileLock(self.root / "locks" / "run.lock")
         try:
             lock.acquire(blocking=False)
         except Timeout:

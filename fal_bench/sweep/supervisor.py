@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -168,10 +168,8 @@ class Supervisor:
         marker = self.store.folder(spec).marker()
         if marker and time.time() - marker["since"] > self.call_timeout:
             self._hung.add(spec.key)
-            try:
+            with suppress(ProcessLookupError):  # it may have ended in the meantime
                 os.kill(marker["pid"], signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it ended in the meantime
 
     def _kill_workers(self) -> None:
         if self.backend == "loky":

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-
-from filelock import FileLock
 
 from fal_bench.registry import Registry
 from fal_bench.sweep.folder import CorruptCellError
@@ -47,7 +46,7 @@ def run_job(job: Job) -> None:
     with _one_thread():
         for spec in job.specs:
             _stop_if_orphaned(job)
-            with FileLock(store.root / "cells" / f".{spec.key}.lock"):
+            with store.cell_lock(spec):
                 _run_cells(job, store, [spec])
 
 
@@ -62,8 +61,16 @@ def _run_cells(job: Job, store: Store, specs: Sequence[CellSpec]) -> None:
     cells = {}
     for spec in specs:
         _open_folder(job, store, spec)
-        setting = Setting.draw(spec.task, spec.seed, load_dataset(spec.task.dataset))
-        cells[spec.key] = run_cell(setting, partial(registry.make, spec.strategy), folders[spec.key])
+        try:
+            setting = Setting.draw(spec.task, spec.seed, load_dataset(spec.task.dataset))
+        except Exception as error:
+            reason = f"Cannot set the task up: {type(error).__name__}: {error}"
+            folders[spec.key].fail(reason, traceback.format_exc())
+            continue
+        folders[spec.key].note_pool(setting.pool)
+        cells[spec.key] = run_cell(
+            setting, partial(registry.make, spec.strategy), folders[spec.key]
+        )
     run_together(
         cells,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),

@@ -1,0 +1,133 @@
+"""``falbench compare``: run what is missing, rank, and write the leaderboard."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fal_bench.cli.options import (
+    OutOption,
+    PluginOption,
+    SeedsOption,
+    StrategyOption,
+    SuiteOption,
+    TaskOption,
+)
+
+if TYPE_CHECKING:
+    from fal_bench.comparison import Plan
+    from fal_bench.sweep.spec import CellSpec
+    from fal_bench.sweep.store import Corrupt, Store
+
+
+class Accounting(StrEnum):
+    """Which labels rank the board."""
+
+    strict = "strict"
+    paper = "paper"
+
+
+class Backend(StrEnum):
+    """Where cells run."""
+
+    loky = "loky"
+    sequential = "sequential"
+
+
+def compare(
+    target_acc: Annotated[
+        float, typer.Option(metavar="ACC", help="The target accuracy, above 0 and at most 1.")
+    ] = 0.5,
+    strategy: StrategyOption = None,
+    suite: SuiteOption = None,
+    task: TaskOption = None,
+    seeds: SeedsOption = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.  [default: one a core]"),
+    ] = None,
+    accounting: Annotated[
+        Accounting, typer.Option(help="Rank by every label read, or by the papers' count.")
+    ] = Accounting.strict,
+    out: OutOption = Path("results"),
+    plugin: PluginOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")
+    ] = False,
+    backend: Annotated[
+        Backend, typer.Option(help="Worker processes, or this process (for debuggers).")
+    ] = Backend.loky,
+    call_timeout: Annotated[
+        float,
+        typer.Option(min=1, metavar="SECONDS", help="Longest time one plugin call may take."),
+    ] = 600.0,
+) -> None:
+    """Compare strategies by the labels they need to reach a target accuracy.
+
+    Runs the cells that are not in the results folder yet, prints the leaderboard, and writes
+    leaderboard.csv, curves.csv and leaderboard.html there.
+    """
+    from rich.console import Console
+
+    from fal_bench import comparison
+    from fal_bench.sweep.store import Store
+    from fal_bench.sweep.supervisor import Supervisor
+
+    comparison.check_question(target_acc, accounting.value)
+    plugins = tuple(plugin or ())
+    plan = comparison.Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugins)
+    store = Store(out)
+    missing, corrupt = plan.missing(store)
+    plan.check(missing)
+    workers = jobs or comparison.default_jobs()
+    if dry_run:
+        _tell_missing(store, plan, missing, workers)
+        return
+    store.prepare()
+    for broken in corrupt:
+        typer.echo(_warning(broken), err=True)
+    if missing:
+        supervisor = Supervisor(store, workers, backend.value, plugins, call_timeout)
+        monitor = comparison.progress_monitor(shown=True)
+        comparison.run_missing(supervisor, plan, missing, corrupt, monitor)
+    result = comparison.summarise(plan, store, target_acc, accounting.value)
+    paths = result.write(out)
+    console = Console()
+    console.print(result)
+    console.print("Wrote " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)
+    if result.context.missing:
+        raise typer.Exit(1)
+
+
+def _warning(broken: Corrupt) -> str:
+    return (
+        f"Warning: cell {broken.path.name[:12]} ({broken.spec}) is corrupted: {broken.reason}; "
+        "it is set aside and runs again."
+    )
+
+
+def _tell_missing(store: Store, plan: Plan, missing: list[CellSpec], workers: int) -> None:
+    """Print how many cells are missing, of which strategy and task, and how long they take."""
+    from collections import Counter
+
+    from fal_bench.sweep.estimate import estimate_seconds
+
+    if not missing:
+        typer.echo(f"All {len(plan.cells)} cells are there; nothing to run.")
+        return
+    for (task, label), count in Counter((cell.task.name, cell.label) for cell in missing).items():
+        typer.echo(f"{task}  {label}: {count} of {len(plan.seeds)} seeds missing")
+    seconds = estimate_seconds(store, plan.cells, missing, workers)
+    typer.echo(
+        f"{len(missing)} of {len(plan.cells)} cells are missing; they take about "
+        f"{_duration(seconds)} on {workers} worker{'s' if workers > 1 else ''}."
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,78 @@
+"""``falbench list``: the names there are."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from fal_bench.cli.options import PluginOption
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    strategies = "strategies"
+    tasks = "tasks"
+    suites = "suites"
+    datasets = "datasets"
+
+
+def list_things(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Import plugins, and say what is unavailable and why."
+        ),
+    ] = False,
+    plugin: PluginOption = None,
+) -> None:
+    """List strategies, tasks, suites or data sets."""
+    tellers = {
+        Kind.strategies: lambda: _strategies(verbose, plugin),
+        Kind.tasks: _tasks,
+        Kind.suites: _suites,
+        Kind.datasets: _datasets,
+    }
+    rows = tellers[kind]()
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, text in rows:
+        typer.echo(f"{name:<{width}}  {text}".rstrip())
+
+
+def _strategies(verbose: bool, plugin: PluginOption) -> list[tuple[str, str]]:
+    from fal_bench.registry import Registry
+
+    registry = Registry.discover(plugin or ())
+    if verbose:
+        rows = [(name, registry.describe(name)) for name in registry.names()]
+    else:
+        rows = [(name, "") for name in registry.names()]
+    return rows + [
+        (broken.name, f"unavailable ({broken.source}): {broken.reason}")
+        for broken in registry.unavailable
+    ]
+
+
+def _tasks() -> list[tuple[str, str]]:
+    from fal_bench.suites.loading import load_suite, suite_names
+
+    return [
+        (task.name, f"{task.summary} (suite {suite})")
+        for suite in suite_names()
+        for task in load_suite(suite).tasks
+    ]
+
+
+def _suites() -> list[tuple[str, str]]:
+    from fal_bench.suites.loading import load_suite, suite_names
+
+    return [(name, load_suite(name).description) for name in suite_names()]
+
+
+def _datasets() -> list[tuple[str, str]]:
+    from importlib.metadata import entry_points
+
+    return sorted((entry.name, "") for entry in entry_points(group="fal_bench.datasets"))

@@ -1,0 +1,60 @@
+"""The command ``falbench``: its verbs, and how errors end it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from fal_bench._version import __version__
+from fal_bench.cli.compare import compare
+from fal_bench.cli.list import list_things
+from fal_bench.cli.status import status
+from fal_bench.errors import FalbenchError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("compare")(compare)
+app.command("list")(list_things)
+app.command("status")(status)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"falbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _falbench(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """How many labels does a federated active learning strategy need to reach a target accuracy?
+
+    Start with: falbench compare --target-acc 0.5
+    """
+
+
+def main() -> None:
+    """Run the command line and exit: 0, 2 after a wrong input, 130 after Ctrl-C."""
+    try:
+        app()
+    except FalbenchError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command goes on where this one was.", err=True)
+        sys.exit(INTERRUPTED)

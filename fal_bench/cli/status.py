@@ -1,0 +1,57 @@
+"""``falbench status``: how far a comparison is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import typer
+
+from fal_bench.cli.options import (
+    OutOption,
+    PluginOption,
+    SeedsOption,
+    StrategyOption,
+    SuiteOption,
+    TaskOption,
+)
+
+
+def status(
+    strategy: StrategyOption = None,
+    suite: SuiteOption = None,
+    task: TaskOption = None,
+    seeds: SeedsOption = None,
+    out: OutOption = Path("results"),
+    plugin: PluginOption = None,
+) -> None:
+    """Show which cells of a comparison are done, partial, failed, corrupted or new."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from fal_bench.comparison import Plan
+    from fal_bench.sweep.store import Corrupt, Store
+
+    plan = Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugin or ())
+    store = Store(out)
+    table = Table("task", "strategy", "done", "partial", "failed", "corrupted", "new")
+    console = Console()
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    problems: list[str] = []
+    for cell in plan.cells:
+        phase = store.phase(cell)
+        row = counts.setdefault((cell.task.name, cell.label), Counter())
+        if isinstance(phase, Corrupt):
+            row["corrupted"] += 1
+            problems.append(f"{cell}: corrupted: {phase.reason}")
+            continue
+        row[phase] += 1
+        if phase == "failed":
+            problems.append(f"{cell}: {store.folder(cell).status()['reason']}")
+    for (task_name, label), row in counts.items():
+        phases = ("done", "partial", "failed", "corrupted", "new")
+        table.add_row(Text(task_name), Text(label), *(str(row[phase] or "") for phase in phases))
+    console.print(table)
+    for problem in problems:
+        typer.echo(problem)

@@ -1,0 +1,80 @@
+"""The columns of the leaderboard that people see: the same ones in the terminal and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fal_bench.report import wording
+from fal_bench.report.context import ReportContext
+from fal_bench.report.wording import Row
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that people see.
+
+    Attributes:
+        key: the column of the leaderboard (and of its CSV file) whose number is shown.
+        short: heading where room is scarce.
+        heading: heading where there is room.
+        text: words the cell of a row; empty if there is nothing to show.
+        numeric: whether the column holds numbers, aligned to the right.
+    """
+
+    key: str
+    short: str
+    heading: str
+    text: Callable[[Row], str]
+    numeric: bool = True
+
+
+def board_columns(context: ReportContext) -> list[Column]:
+    """Return the columns in the order of reading: place, result, comparison."""
+    baseline = wording.one_line(context.baseline)
+    return [
+        Column("rank", "#", "Rank", _rank),
+        Column("strategy", "strategy", "Strategy", lambda row: row["strategy"], numeric=False),
+        Column("reached", "reached", "Runs reached", reached),
+        Column(
+            "labels",
+            f"{context.accounting} labels",
+            f"Labels to target ({context.accounting})",
+            wording.budget_with_interval,
+        ),
+        Column("labels_step", "step", "Step value", lambda row: _budget(row, "labels_step")),
+        Column(
+            "labels_strict", "strict", "Strict labels", lambda row: _budget(row, "labels_strict")
+        ),
+        Column("labels_paper", "paper", "Paper labels", lambda row: _budget(row, "labels_paper")),
+        Column(
+            "saving_vs_random",
+            "saving",
+            f"Saving against {baseline}",
+            wording.saving_with_interval,
+        ),
+        Column("verdict", "verdict", "Verdict", lambda row: row["verdict"], numeric=False),
+    ]
+
+
+def reached(row: Row) -> str:
+    """Word how many of the finished runs reached the target: "9/10"."""
+    return f"{row['reached']}/{row['runs']}"
+
+
+def is_complete(row: Row) -> bool:
+    """Tell whether the strategy of a row has a finished run for every task and seed."""
+    return bool(row["verdict"] != "incomplete")
+
+
+def is_best(row: Row) -> bool:
+    """Tell whether a row is a winner: first, and not only for want of anyone who reached."""
+    return is_complete(row) and row["rank"] == 1 and row["reached"] > 0
+
+
+def _rank(row: Row) -> str:
+    return str(row["rank"]) if is_complete(row) else ""
+
+
+def _budget(row: Row, key: str) -> str:
+    return wording.budget(row[key], row["reached"], row["runs"])

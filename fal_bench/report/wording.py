@@ -1,0 +1,106 @@
+"""How the report words numbers: one spelling for the terminal, the page and the sentences."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fal_bench.report.context import ReportContext
+from fal_bench.stats import can_reject
+
+# One row of the leaderboard, by column name.
+Row = Mapping[str, Any]
+
+
+def percent(share: float) -> str:
+    """Word a share that somebody chose, such as the target, without losing its digits."""
+    return f"{100 * share:.4g} %"
+
+
+def counted(number: int, noun: str) -> str:
+    """Word a number of things: "1 seed", "5 seeds"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def budget(labels: float, reached: int, runs: int) -> str:
+    """Word a mean budget to target, in labels; empty if there is none.
+
+    A leading ">" says that at least one run did not reach the target, so that the mean is only
+    a lower bound.
+    """
+    if math.isnan(labels):
+        return ""
+    return f"{labels:.0f}" if reached == runs else f">{labels:.0f}"
+
+
+def budget_with_interval(row: Row) -> str:
+    """Word the budget that ranks the board: "312 [290, 334]", or "312" without an interval."""
+    text = budget(row["labels"], row["reached"], row["runs"])
+    if math.isnan(row["labels_low"]):
+        return text
+    return f"{text} [{row['labels_low']:.0f}, {row['labels_high']:.0f}]"
+
+
+def saving_with_interval(row: Row) -> str:
+    """Word the saving: "+12 % [4, 19]", "+12 %" without an interval, empty without a saving."""
+    if math.isnan(row["saving_vs_random"]):
+        return ""
+    # Rounding to a whole number first avoids "-0 %".
+    whole = round(100 * row["saving_vs_random"])
+    text = f"{whole:+d} %" if whole else "0 %"
+    if math.isnan(row["saving_low"]):
+        return text
+    return f"{text} [{round(100 * row['saving_low'])}, {round(100 * row['saving_high'])}]"
+
+
+def question(context: ReportContext) -> str:
+    """Word the question that the board answers, without its setting."""
+    return f"Labels until the federation reaches {percent(context.target)} accuracy"
+
+
+def setting(context: ReportContext) -> str:
+    """Word the setting of the question: suite, seeds and accounting."""
+    seeds = counted(len(set(context.seeds)), "seed")
+    return f"suite {one_line(context.suite)}, {seeds}, {context.accounting} accounting"
+
+
+def too_few_pairs(rows: Sequence[Row], context: ReportContext) -> str:
+    """Say how many pairs of runs a verdict would need, and how many there are."""
+    comparisons = sum(not math.isnan(row["p_holm"]) for row in rows)
+    tasks = len({facts.name for facts in context.tasks})
+    pairs = tasks * len(set(context.seeds))
+    needed = next(number for number in itertools.count(1) if can_reject(number, comparisons))
+    return (
+        f"{counted(pairs, 'pair')} of runs {'is' if pairs == 1 else 'are'} too few for "
+        f"{counted(comparisons, 'comparison')}; it takes at least {needed}, "
+        f"that is {counted(math.ceil(needed / tasks), 'seed')}"
+    )
+
+
+def no_comparison(rows: Sequence[Row], context: ReportContext) -> str:
+    """Say why complete strategies cannot be compared with the baseline."""
+    baseline = one_line(context.baseline)
+    if any(row["strategy"] == context.baseline for row in rows):
+        return (
+            f"in more than half of the pairs with {baseline} neither run reached the target, or "
+            "the cap hides which of the two needs fewer labels"
+        )
+    if context.baseline in context.strategies:
+        return f"the baseline {baseline} lacks finished runs"
+    return f"the baseline {baseline} is not among the strategies compared"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names as in a sentence: "a, b and c"."""
+    names = [one_line(name) for name in names]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def one_line(text: str) -> str:
+    """Put text from a plugin or a file on one line, without control characters.
+
+    A name or an error message must neither break a table apart nor command the terminal.
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

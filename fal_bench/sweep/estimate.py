@@ -1,0 +1,89 @@
+"""How long missing cells will take."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.store import Store
+from fal_bench.task import Task
+
+TRIAL_STEPS = 200
+WORKER_START_SECONDS = 4.0
+
+
+def estimate_seconds(
+    store: Store, known: Sequence[CellSpec], missing: Sequence[CellSpec], jobs: int
+) -> float:
+    """Estimate the wall time of running ``missing`` with ``jobs`` workers.
+
+    A cell is taken to cost what finished cells of its task and strategy cost, else what finished
+    cells of its task cost; where there are none, the federated training is timed on a few steps
+    (which leaves out the strategy's own time).
+
+    Args:
+        store: the results folder.
+        known: all cells of the comparison; the finished ones are the evidence.
+        missing: the cells to run.
+        jobs: number of workers.
+    """
+    if not missing:
+        return 0.0
+    seconds: dict[tuple[str, str], list[float]] = {}
+    for spec in known:
+        if store.phase(spec) == "done":
+            rows = store.folder(spec).rows()
+            spent = sum(row.train_seconds + row.select_seconds for row in rows)
+            for key in ((spec.task.hash, spec.label), (spec.task.hash, "")):
+                seconds.setdefault(key, []).append(spent)
+    total = 0.0
+    for spec in missing:
+        task = spec.task
+        evidence = seconds.get((task.hash, spec.label)) or seconds.get((task.hash, ""))
+        if evidence is None:
+            evidence = seconds[task.hash, ""] = [_training_seconds(task)]
+        total += sum(evidence) / len(evidence)
+    return WORKER_START_SECONDS + total / min(jobs, len(missing))
+
+
+def _training_seconds(task: Task) -> float:
+    """Time a few training steps of a task and scale them to one cell."""
+    import torch
+
+    from fal_bench.data.loading import load_dataset
+    from fal_bench.federation.setting import Setting
+    from fal_bench.learning.engine import train
+    from fal_bench.learning.request import Lane, TrainRequest
+    from fal_bench.needs import LocalTraining
+
+    setting = Setting.draw(task, 0, load_dataset(task.dataset))
+    model = setting.architecture.fresh(torch.Generator().manual_seed(0))
+    ids = torch.arange(min(task.batch_size, setting.dataset.n_train))
+    lane = Lane(
+        model.weights,
+        setting.dataset.train_features[ids],
+        setting.dataset.train_labels[ids],
+        setting.streams.numpy("estimate"),
+    )
+    recipe = LocalTraining(epochs=TRIAL_STEPS, batch_size=task.batch_size, stop_at_accuracy=None)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        train([TrainRequest(model.architecture, recipe, (lane,))])
+        started = time.perf_counter()
+        train([TrainRequest(model.architecture, recipe, (lane,))])
+        per_step = (time.perf_counter() - started) / TRIAL_STEPS
+    finally:
+        torch.set_num_threads(threads)
+    return per_step * _steps(task)
+
+
+def _steps(task: Task) -> int:
+    """Return the training steps of a cell that spends its budget evenly."""
+    epochs = task.rounds * task.local_epochs * task.clients
+    return sum(
+        epochs * math.ceil((task.initial_labels + cycle * task.query_size) / task.batch_size)
+        for cycle in range(task.fixed_cycles)
+    )

@@ -1,0 +1,166 @@
+"""The command line end to end, on a tiny suite."""
+
+import json
+import re
+import sys
+
+import pandas as pd
+import pytest
+
+from fal_bench.cli import main
+
+LEADERBOARD = (
+    "rank strategy target_acc accounting tasks runs reached labels labels_low labels_high "
+    "labels_paper labels_strict budget_pct saving_vs_random saving_low saving_high"
+).split()
+CURVES = (
+    "task strategy seed cycle labels labels_strict accuracy precision loss bytes_up bytes_down "
+    "train_seconds select_seconds"
+).split()
+
+
+@pytest.fixture
+def falbench(monkeypatch, capfd, tmp_path):
+    """Run the command in an empty folder; return its exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["falbench", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        output = capfd.readouterr()
+        return code, output.out, output.err
+
+    return run
+
+
+def tree(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_main_job(falbench, suite, tmp_path):
+    code, out, err = falbench("compare", "--suite", suite, "--target-acc", 0.3, "-j", 2)
+    assert code == 0, err
+    results = tmp_path / "results"
+    board = pd.read_csv(results / "leaderboard.csv")
+    assert set(LEADERBOARD) <= set(board.columns)
+    assert set(board.strategy) == {"random", "fal-margin", "logo"}
+    assert set(board["rank"]) <= {1, 2, 3}
+    curves = pd.read_csv(results / "curves.csv")
+    assert curves.columns[: len(CURVES)].tolist() == CURVES
+    assert len(curves) == 3 * 2 * 2 * 4
+    for strategy in board.strategy:
+        assert strategy in out
+    assert "[12/12]" in err
+    page = (results / "leaderboard.html").read_text()
+    assert page.lower().startswith("<!doctype html>")
+
+    cells = tree(results / "cells")
+    for more in (["--target-acc", 0.3], ["--target-acc", 0.6], ["--accounting", "paper"]):
+        assert falbench("compare", "--suite", suite, *more)[0] == 0
+    assert tree(results / "cells") == cells
+    assert pd.read_csv(results / "leaderboard.csv").accounting.unique().tolist() == ["paper"]
+
+    code, out, _ = falbench("status", "--suite", suite)
+    assert code == 0
+    assert re.search(r"random\D+2", out)
+    code, out, _ = falbench("compare", "--suite", suite, "--dry-run")
+    assert "All 12 cells are there" in out
+    code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "-s", "sal-margin")
+    assert "sal-margin: 2 of 2 seeds missing" in out
+    assert re.search(r"4 of 4 cells are missing; they take about \d+ s on \d+ worker", out)
+    assert tree(results / "cells") == cells
+
+
+def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, suite, bad_plugins):
+    code, out, _ = falbench(
+        "compare", "--suite", suite, "--task", "a", "--seeds", 1, "--backend", "sequential",
+        "--plugin", bad_plugins / "raising.py", "-s", "random", "-s", "raising",
+    )  # fmt: skip
+    assert code == 1
+    assert "RuntimeError: no idea" in out
+    code, out, _ = falbench(
+        "status", "--suite", suite, "--task", "a", "--seeds", 1,
+        "--plugin", bad_plugins / "raising.py", "-s", "random", "-s", "raising",
+    )  # fmt: skip
+    assert "Strategy 'raising' failed" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-s", "fal-margn"], "Unknown strategy 'fal-margn'; did you mean 'fal-margin'?"),
+        (["-s", "logo[n_init=zero]"], "parameter 'n_init' cannot be 'zero'"),
+        (["-s", "logo["], r"Cannot read 'logo\['"),
+        (["--task", "digit-pairs-idd"], "Unknown task .*; did you mean 'digit-pairs-iid'?"),
+        (["--suite", "quik"], "Unknown suite 'quik'; did you mean 'quick'?"),
+        (["--suite", "none.toml"], "Cannot read the suite 'none.toml'"),
+        (["--suite", "bad.toml"], "key 'tasks.x.clientz' is wrong"),
+        (["--suite", "big.toml"], "query_size 5000 .* larger than a client's query pool"),
+        (["--target-acc", "0"], "--target-acc must be above 0 and at most 1, not 0"),
+        (["--target-acc", "50"], "write 0.5 for 50 %"),
+        (["--target-acc", "nan"], "--target-acc must be above 0"),
+        (["--seeds", "0"], "--seeds must be at least 1"),
+        (["--plugin", "none.py"], "no plugin file or folder 'none.py'"),
+        (["--out", "file"], "results folder 'file' is a file"),
+        (["--suite", "smoke", "--out", "file/results"], "Cannot write to the results folder"),
+        (["--out", "newer"], "written by a newer falbench"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(falbench, tmp_path, arguments, message):
+    (tmp_path / "bad.toml").write_text("[tasks.x]\nclientz = 3\n")
+    (tmp_path / "big.toml").write_text("[tasks.x]\nquery_size = 5000\nbudget_cap = 25050\n")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer" / "store.json").write_text(json.dumps({"schema": 99}))
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = falbench("compare", *arguments)
+    assert code == 2
+    assert out == ""
+    assert re.search(message, err), err
+    assert err.startswith("Error: ")
+    assert len(err.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_debug_shows_the_traceback(falbench):
+    from fal_bench.errors import UnknownNameError
+
+    with pytest.raises(UnknownNameError):
+        falbench("--debug", "compare", "-s", "randm")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("strategies", ["fal-entropy", "fal-margin", "logo", "random", "sal-margin"]),
+        ("tasks", ["digit-pairs-iid", "digits-shards"]),
+        ("suites", ["quick", "smoke"]),
+        ("datasets", ["digits", "digit-pairs"]),
+    ],
+)
+def test_listing(falbench, kind, expected):
+    code, out, _ = falbench("list", kind)
+    assert code == 0
+    names = {line.split()[0] for line in out.splitlines()}
+    assert set(expected) <= names
+
+
+def test_listing_says_what_is_unavailable_and_why(falbench, tmp_path):
+    (tmp_path / "broken.py").write_text("import not_there")
+    code, out, _ = falbench("list", "strategies", "--verbose", "--plugin", tmp_path / "broken.py")
+    assert code == 0
+    assert "No module named 'not_there'" in out
+    assert "Uniform sampling without replacement" in out
+
+
+def test_version_and_help(falbench):
+    assert falbench("--version")[1].startswith("falbench 0.")
+    code, out, _ = falbench("--help")
+    assert code == 0
+    for verb in ("compare", "list", "status"):
+        assert verb in out

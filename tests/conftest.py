@@ -1,0 +1,126 @@
+"""Small real things that many tests share: a data set, tasks, and a way to run a cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fal_bench.data.base import Dataset
+from fal_bench.federation.cell import run_cell
+from fal_bench.federation.journal import MemoryJournal
+from fal_bench.federation.setting import Setting
+from fal_bench.learning.engine import train
+from fal_bench.task import Task
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Bits are promised on one thread only."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def blobs() -> Dataset:
+    """Four well-separated classes of 2x2 images: learned in a blink."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(4, 4))
+
+    def part(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        labels = rng.permutation(np.arange(count) % 4)
+        features = centres[labels] + 0.3 * rng.normal(size=(count, 4))
+        shaped = torch.from_numpy(features.reshape(-1, 1, 2, 2).astype(np.float32))
+        return shaped, torch.from_numpy(labels)
+
+    return Dataset("blobs", *part(240), *part(80), n_classes=4)
+
+
+@pytest.fixture
+def tiny() -> Task:
+    """A task on ``blobs`` whose cell runs in a fraction of a second."""
+    return Task(
+        name="tiny",
+        clients=3,
+        model={"kind": "mlp", "hidden": [8]},
+        rounds=2,
+        local_epochs=1,
+        initial_labels=4,
+        query_size=2,
+        budget_cap=24,
+    )
+
+
+@pytest.fixture
+def run():
+    """Return a function that runs one cell to its end and returns its journal."""
+
+    def run_to_end(task, strategy, dataset, seed=0, journal=None):
+        setting = Setting.draw(task, seed, dataset)
+        journal = journal or MemoryJournal()
+        cell = run_cell(setting, strategy, journal)
+        drive(cell)
+        return journal
+
+    return run_to_end
+
+
+def drive(cell) -> None:
+    """Answer a cell's requests until it ends."""
+    try:
+        request = next(cell)
+        while True:
+            request = cell.send(train([request])[0])
+    except StopIteration:
+        return
+
+
+SUITE = """
+seeds = 2
+
+[defaults]
+dataset = "digits"
+clients = 2
+model = { kind = "mlp", hidden = [8] }
+rounds = 2
+local_epochs = 1
+initial_labels = 5
+query_size = 5
+budget_cap = 30
+
+[tasks.a]
+[tasks.b]
+partition = { kind = "dirichlet", alpha = 0.5 }
+"""
+
+PLUGINS = {
+    "exiting": "os._exit(7) if client.cycle == 1 else None",
+    "hanging": "time.sleep(3600)",
+    "raising": "raise RuntimeError('no idea')",
+}
+
+
+@pytest.fixture
+def suite(tmp_path):
+    """The path of a tiny suite of two tasks and two seeds."""
+    file = tmp_path / "tiny.toml"
+    file.write_text(SUITE)
+    return str(file)
+
+
+@pytest.fixture
+def bad_plugins(tmp_path):
+    """A folder with one misbehaving strategy a file."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    for name, deed in PLUGINS.items():
+        (folder / f"{name}.py").write_text(
+            "import os, time\n"
+            "import numpy as np\n"
+            "from fal_bench import Strategy\n"
+            f"class Bad(Strategy):\n"
+            f"    name = '{name}'\n"
+            "    def select(self, client, budget):\n"
+            f"        {deed}\n"
+            "        return np.arange(budget)\n"
+        )
+    return folder

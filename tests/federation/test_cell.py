@@ -1,0 +1,337 @@
+"""The harness, driven by small strategies on a real (tiny) federation."""
+
+import numpy as np
+import pytest
+import torch
+from fal_bench.strategies.random import Random
+
+from fal_bench.errors import PluginError
+from fal_bench.federation.journal import MemoryJournal
+from fal_bench.federation.state import CellState
+from fal_bench.needs import LocalModel, LocalTraining
+from fal_bench.scores import smallest, top_two_margin
+from fal_bench.strategy import Strategy, Train
+
+TIMES = ("train_seconds", "select_seconds")
+
+
+class First(Strategy):
+    name = "first"
+
+    def select(self, client, budget):
+        return np.arange(budget)
+
+
+class Margin(Strategy):
+    name = "margin"
+
+    def select(self, client, budget):
+        return smallest(top_two_margin(client.probs(client.global_model)), budget)
+
+
+def untimed(rows):
+    return [{k: v for k, v in vars(row).items() if k not in TIMES} for row in rows]
+
+
+def change(task, **fields):
+    return type(task).model_validate({**task.model_dump(), **fields})
+
+
+def test_a_fixed_size_strategy_is_trained_at_every_grid_point_and_once_beyond(tiny, blobs, run):
+    journal = run(tiny, First, blobs)
+    assert [row.labels for row in journal.rows] == [12, 18, 24, 30]
+    assert [row.labels_strict for row in journal.rows] == [12, 18, 24, 30]
+    assert [row.cycle for row in journal.rows] == [0, 1, 2, 3]
+    assert journal.rows[1].labels_by_client == "6 6 6"
+    assert len(journal.charges) == 30
+    assert {purpose for _, _, purpose, _ in journal.charges} == {"initial", "pool"}
+
+
+def test_the_federation_learns(tiny, blobs, run):
+    task = change(tiny, rounds=10, local_epochs=5, batch_size=4)
+    rows = run(task, Random, blobs).rows
+    assert rows[-1].accuracy > 0.9
+    assert rows[-1].loss < rows[0].loss
+
+
+def test_strategies_of_one_seed_are_paired_bit_for_bit(tiny, blobs, run):
+    first, margin = run(tiny, First, blobs), run(tiny, Margin, blobs)
+    assert untimed(first.rows[:1]) == untimed(margin.rows[:1])
+    assert first.charges[:12] == margin.charges[:12]
+    assert untimed(first.rows[1:]) != untimed(margin.rows[1:])
+
+
+def test_runs_repeat_bit_for_bit_and_seeds_differ(tiny, blobs, run):
+    assert untimed(run(tiny, Margin, blobs).rows) == untimed(run(tiny, Margin, blobs).rows)
+    assert untimed(run(tiny, Margin, blobs, seed=1).rows) != untimed(run(tiny, Margin, blobs).rows)
+
+
+@pytest.mark.parametrize("reset", ["scratch", "continue"])
+def test_a_resumed_run_equals_an_uninterrupted_one(tiny, blobs, run, reset):
+    class Remembering(Strategy):
+        name = "remembering"
+
+        def select(self, client, budget):
+            seen = client.memory.setdefault("seen", np.zeros(0, dtype=int))
+            client.memory["seen"] = np.append(seen, client.cycle)
+            client.memory.setdefault("pair", (1, 2))
+            order = client.rng.permutation(len(client.unlabelled))
+            return order[len(client.memory["seen"]) + len(client.memory["pair"]) :][:budget]
+
+    class Resumed(MemoryJournal):
+        def resume(self):
+            return CellState.from_arrays(whole.states[1].to_arrays())
+
+    task = change(tiny, reset=reset)
+    whole = run(task, Remembering, blobs)
+    rest = run(task, Remembering, blobs, journal=Resumed())
+    assert untimed(rest.rows) == untimed(whole.rows[2:])
+    assert rest.charges == whole.charges
+    assert whole.states[-1].memories[0]["seen"].tolist() == [0, 1, 2]
+
+
+def test_reset_decides_whether_a_cycle_starts_from_the_last_model(tiny, blobs, run):
+    frozen = change(tiny, optimiser={"lr": 1e-12})  # so that a model stays what it started as
+    scratch = run(frozen, First, blobs).rows
+    kept = run(change(frozen, reset="continue"), First, blobs).rows
+    assert len({row.loss for row in scratch}) == 4
+    assert max(row.loss for row in kept) == pytest.approx(min(row.loss for row in kept))
+
+
+def test_bytes_are_models_times_clients_times_rounds_and_messages(tiny, blobs, run):
+    class Talking(First):
+        name = "talking"
+
+        def select_all(self, federation):
+            counts = federation.gather(lambda client: np.array([len(client.unlabelled)]))
+            federation.broadcast(np.concatenate(counts))
+            return federation.each(self.select)
+
+    model_bytes = 4 * (4 * 8 + 8 + 8 * 4 + 4)
+    quiet, talking = run(tiny, First, blobs).rows, run(tiny, Talking, blobs).rows
+    assert {row.bytes_up for row in quiet} == {model_bytes * 3 * 2}
+    assert [row.bytes_up - model_bytes * 6 for row in talking] == [0, 24, 24, 24]
+    assert [row.bytes_down - model_bytes * 6 for row in talking] == [0, 72, 72, 72]
+    assert [row.accuracy for row in talking] == [row.accuracy for row in quiet]
+
+
+def test_the_figures_are_the_mean_of_the_last_rounds(tiny, blobs, run):
+    last = run(tiny, First, blobs).rows[0].accuracy
+    first = run(change(tiny, rounds=1), First, blobs)
+    both = run(change(tiny, evaluation_rounds=2), First, blobs).rows[0].accuracy
+    assert both != last
+    assert len(first.rows) == 4
+
+
+class TestAdaptive:
+    def test_what_is_left_stays_in_the_purse(self, tiny, blobs, run):
+        class EverySecond(Strategy):
+            name = "every-second"
+            adaptive = True
+            budgets = []
+
+            def select(self, client, budget):
+                self.budgets.append(budget)
+                return np.arange(budget if client.cycle % 2 else 0)
+
+        rows = run(tiny, EverySecond, blobs).rows
+        assert [row.labels for row in rows] == [12, 12, 24, 24, 30]
+        assert EverySecond.budgets[::3] == [2, 4, 2, 2]
+
+    def test_a_strategy_that_buys_nothing_ends(self, tiny, blobs, run):
+        class Miser(Strategy):
+            name = "miser"
+            adaptive = True
+
+            def select(self, client, budget):
+                return np.arange(0)
+
+        rows = run(change(tiny, max_cycles=6), Miser, blobs).rows
+        assert [row.labels for row in rows] == [12] * 6
+
+    def test_no_more_than_the_cap_and_one_query_can_be_bought(self, tiny, blobs, run):
+        class Greedy(Strategy):
+            name = "greedy"
+            adaptive = True
+
+            def select(self, client, budget):
+                return np.arange(budget if client.index else min(budget, 1))
+
+        rows = run(change(tiny, max_cycles=30), Greedy, blobs).rows
+        assert rows[-1].labels == 30
+        assert rows[-1].labels_by_client == "10 10 10"
+
+
+class TestInputs:
+    def test_local_models_are_trained_on_the_clients_labels_alone(self, tiny, blobs, run):
+        seen = {}
+
+        class Local(First):
+            name = "local"
+            needs = frozenset(
+                {LocalModel(LocalTraining(epochs=300, lr=0.05, stop_at_accuracy=1.0))}
+            )
+
+            def select(self, client, budget):
+                predicted = client.probs(client.local_model, client.labelled).argmax(1)
+                seen[client.cycle, client.index] = (predicted == client.labels).mean()
+                assert client.local_model is not client.global_model
+                return super().select(client, budget)
+
+        run(tiny, Local, blobs)
+        assert len(seen) == 9
+        assert min(seen.values()) > 0.8
+
+    def test_an_undeclared_local_model_is_refused(self, tiny, blobs, run):
+        class Sneaky(First):
+            name = "sneaky"
+
+            def select(self, client, budget):
+                client.probs(client.local_model)
+                return super().select(client, budget)
+
+        with pytest.raises(PluginError, match=r"sneaky.*client 0, cycle 0.*LocalModel\(\)"):
+            run(tiny, Sneaky, blobs)
+
+    def test_the_average_of_the_previous_models_is_the_global_model(self, tiny, blobs, run):
+        class Averaging(First):
+            name = "averaging"
+
+            def select_all(self, federation):
+                sent = federation.gather(
+                    lambda client: client.previous_model.weights["head.bias"].numpy()
+                )
+                final = federation.gather(
+                    lambda client: client.global_model.weights["head.bias"].numpy()
+                )
+                np.testing.assert_allclose(np.mean(sent, axis=0), final[0], atol=1e-6)
+                assert not np.array_equal(sent[0], sent[1])
+                return federation.each(self.select)
+
+        run(tiny, Averaging, blobs)
+
+    def test_select_may_ask_for_trainings(self, tiny, blobs, run):
+        recipe = LocalTraining(epochs=100, batch_size=4, lr=0.1, stop_at_accuracy=None)
+
+        class Finetuning(Strategy):
+            name = "finetuning"
+
+            def select(self, client, budget):
+                tuned = yield Train(recipe, client.global_model)
+                fresh = yield Train(recipe)
+                for model in (tuned, fresh):
+                    predicted = client.probs(model, client.labelled).argmax(1)
+                    assert (predicted == client.labels).mean() > 0.9
+                same = torch.equal(tuned.weights["head.bias"], fresh.weights["head.bias"])
+                assert not same
+                return np.arange(budget)
+
+        rows = run(tiny, Finetuning, blobs).rows
+        assert len(rows) == 4
+        assert rows[1].select_seconds > 0
+
+    def test_bought_labels_are_charged_as_strict_only(self, tiny, blobs, run):
+        class Validating(First):
+            name = "validating"
+
+            def select(self, client, budget):
+                wanted = client.share("agent")[: client.cycle + 1]
+                assert (client.buy(wanted, "reward") >= 0).all()
+                return super().select(client, budget)
+
+        shares = {"agent": 0.5, "pool": 0.5}
+        rows = run(change(tiny, shares=shares), Validating, blobs).rows
+        assert [row.labels for row in rows] == [12, 18, 24, 30]
+        assert [row.labels_strict for row in rows] == [12, 21, 30, 39]
+
+    def test_views_are_read_only(self, tiny, blobs, run):
+        class Scribbling(First):
+            name = "scribbling"
+
+            def select(self, client, budget):
+                for array in (
+                    client.unlabelled,
+                    client.labels,
+                    client.probs(client.global_model),
+                ):
+                    with pytest.raises(ValueError, match="read-only"):
+                        array[0] = 0
+                return super().select(client, budget)
+
+        run(tiny, Scribbling, blobs)
+
+    @pytest.mark.parametrize("purpose", ["pool", "initial", "test"])
+    def test_query_labels_cannot_be_bought_on_the_side(self, tiny, blobs, run, purpose):
+        class Shoplifting(First):
+            name = "shoplifting"
+
+            def select(self, client, budget):
+                client.buy(client.unlabelled[:1], purpose)
+
+        with pytest.raises(PluginError, match="Cannot buy"):
+            run(tiny, Shoplifting, blobs)
+
+    def test_other_clients_samples_cannot_be_looked_at(self, tiny, blobs, run):
+        class Peeping(First):
+            name = "peeping"
+
+            def select(self, client, budget):
+                foreign = np.setdiff1d(np.arange(240), [*client.unlabelled, *client.labelled])
+                client.probs(client.global_model, foreign[:1])
+
+        with pytest.raises(PluginError, match="its own samples"):
+            run(tiny, Peeping, blobs)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda client, budget: np.arange(budget) * 1.0, "1-D integer array, not 1-D float64"),
+        (lambda client, budget: np.arange(budget)[:, None], "not 2-D"),
+        (lambda client, budget: np.zeros(budget, dtype=int), "each position once"),
+        (lambda client, budget: np.arange(budget) - 1, "not -1"),
+        (lambda client, budget: np.arange(budget) + len(client.unlabelled), "positions in"),
+        (lambda client, budget: np.arange(budget + 1), "at most 2 positions, not 3"),
+        (lambda client, budget: np.arange(budget - 1), "exactly 2 positions, not 1"),
+        (lambda client, budget: None, "integer array"),
+        (lambda client, budget: 1 / 0, "ZeroDivisionError"),
+    ],
+)
+def test_broken_selections_are_named(tiny, blobs, run, answer, message):
+    class Broken(Strategy):
+        name = "broken"
+
+        def select(self, client, budget):
+            return answer(client, budget)
+
+    journal = MemoryJournal()
+    with pytest.raises(PluginError, match=message) as caught:
+        run(tiny, Broken, blobs, journal=journal)
+    assert "broken" in str(caught.value)
+    assert "client 0" in str(caught.value)
+    assert len(journal.rows) == 1
+
+
+def test_a_strategy_that_forgets_clients_is_named(tiny, blobs, run):
+    class Forgetful(First):
+        name = "forgetful"
+
+        def select_all(self, federation):
+            return federation.each(self.select)[:2]
+
+    with pytest.raises(PluginError, match="2 of 3 clients"):
+        run(tiny, Forgetful, blobs)
+
+
+def test_nothing_survives_a_cycle_outside_the_memory(tiny, blobs, run):
+    made = []
+
+    class Stateful(First):
+        name = "stateful"
+
+        def __init__(self, params=None):
+            super().__init__(params)
+            made.append(self)
+
+    run(tiny, Stateful, blobs)
+    assert len(made) == 3

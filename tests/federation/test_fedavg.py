@@ -1,0 +1,27 @@
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fal_bench.federation.fedavg import average
+
+
+def test_by_hand():
+    weights = [
+        {"w": torch.tensor([1.0, 2.0]), "running_mean": torch.tensor(4.0), "n": torch.tensor(3)},
+        {"w": torch.tensor([5.0, 6.0]), "running_mean": torch.tensor(8.0), "n": torch.tensor(9)},
+    ]
+    averaged = average(weights, np.array([1, 3]))
+    torch.testing.assert_close(averaged["w"], torch.tensor([4.0, 5.0]))
+    torch.testing.assert_close(averaged["running_mean"], torch.tensor(7.0))
+    assert averaged["n"] == 3
+
+
+@given(st.lists(st.integers(0, 50), min_size=2, max_size=6).filter(any), st.integers(0, 99))
+def test_the_average_lies_between_and_ignores_clients_without_labels(counts, seed):
+    generator = torch.Generator().manual_seed(seed)
+    weights = [{"w": torch.randn(3, 2, generator=generator)} for _ in counts]
+    averaged = average(weights, np.array(counts))["w"]
+    taking_part = torch.stack([w["w"] for w, n in zip(weights, counts, strict=True) if n])
+    assert (averaged <= taking_part.amax(0) + 1e-6).all()
+    assert (averaged >= taking_part.amin(0) - 1e-6).all()

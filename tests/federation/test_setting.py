@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from fal_bench.errors import InvalidSpecError
+from fal_bench.federation.setting import Setting
+
+
+def change(task, **fields):
+    return type(task).model_validate({**task.model_dump(), **fields})
+
+
+def test_the_same_seed_gives_the_same_setting_and_another_seed_another(tiny, blobs):
+    one, two, other = (Setting.draw(tiny, seed, blobs) for seed in (0, 0, 1))
+    for first, second in zip(one.initial, two.initial, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert any(
+        not np.array_equal(first, second)
+        for first, second in zip(one.initial, other.initial, strict=True)
+    )
+    assert not np.array_equal(one.shares[0].pool, other.shares[0].pool)
+
+
+def test_initial_labels_come_from_the_query_pool(tiny, blobs):
+    shares = {"state": 0.1, "warm_start": 0.1, "agent": 0.6, "pool": 0.2}
+    task = change(tiny, shares=shares, budget_cap=18)
+    setting = Setting.draw(task, 0, blobs)
+    assert setting.pool == 48
+    for own, initial in zip(setting.shares, setting.initial, strict=True):
+        assert len(initial) == 4
+        assert set(initial) <= set(own.pool)
+    assert setting.open_ledger().paper().tolist() == [4, 4, 4]
+
+
+def test_a_long_tail_shrinks_the_pool(tiny, blobs):
+    assert Setting.draw(change(tiny, long_tail=20), 0, blobs).pool < 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"query_size": 90, "budget_cap": 282}, "query_size 90 .* larger than .* pool of 80"),
+        ({"budget_cap": 252}, "lower budget_cap to 234 or less"),
+        ({"initial_labels": 100, "budget_cap": 306}, "larger than"),
+    ],
+)
+def test_tasks_that_ask_for_more_than_the_pool_are_refused(tiny, blobs, fields, message):
+    with pytest.raises(InvalidSpecError, match=message):
+        Setting.draw(change(tiny, **fields), 0, blobs)
+
+
+def test_the_largest_cap_that_is_suggested_works(tiny, blobs):
+    Setting.draw(change(tiny, budget_cap=234), 0, blobs)

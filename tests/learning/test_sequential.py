@@ -1,0 +1,153 @@
+"""The sequential engine against ``torch.optim.SGD`` and ``nn.Module`` written out plainly."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from fal_bench.learning.engine import train
+from fal_bench.learning.model import Architecture
+from fal_bench.learning.request import Lane, TrainRequest, batches
+from fal_bench.needs import LocalTraining
+from fal_bench.task import Cnn, Mlp
+
+SHAPE = (1, 8, 8)
+
+
+@pytest.fixture(params=[Mlp(hidden=(16,)), Mlp(hidden=(12, 7)), Cnn(channels=(4, 6))])
+def architecture(request):
+    return Architecture(request.param, SHAPE, 5)
+
+
+def samples(count, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(count, *SHAPE, generator=generator)
+    return features, torch.randint(5, (count,), generator=generator)
+
+
+def lane(architecture, count, seed=0):
+    model = architecture.fresh(torch.Generator().manual_seed(seed))
+    return Lane(model.weights, *samples(count, seed), np.random.default_rng(seed))
+
+
+def reference(architecture, start, features, labels, rng, recipe):
+    """Train as a tutorial would."""
+    network = architecture.network
+    network.load_state_dict(start)
+    optimiser = torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    for _ in range(recipe.epochs):
+        for chosen in batches(len(labels), recipe.batch_size, rng):
+            optimiser.zero_grad()
+            cross_entropy(network(features[chosen]), labels[chosen]).backward()
+            optimiser.step()
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        LocalTraining(epochs=3, batch_size=4, lr=0.1, momentum=0, weight_decay=0),
+        LocalTraining(epochs=3, batch_size=4, lr=0.05, momentum=0.9, weight_decay=1e-2),
+    ],
+)
+def test_it_is_sgd(architecture, recipe):
+    recipe = LocalTraining(**{**vars(recipe), "stop_at_accuracy": None})
+    job = lane(architecture, 13)
+    [answer] = train([TrainRequest(architecture, recipe, (job,))])
+    expected = reference(
+        architecture, job.start, job.features, job.labels, np.random.default_rng(0), recipe
+    )
+    for name, tensor in expected.items():
+        torch.testing.assert_close(answer.weights[0][name], tensor, rtol=1e-5, atol=1e-6)
+
+
+def test_a_lane_has_the_same_bits_alone_and_in_company(architecture):
+    recipe = LocalTraining(epochs=2, batch_size=4)
+    together = train(
+        [
+            TrainRequest(
+                architecture, recipe, (lane(architecture, 9, 1), lane(architecture, 5, 2))
+            ),
+            TrainRequest(architecture, recipe, (lane(architecture, 7, 3),)),
+        ]
+    )
+    [alone] = train([TrainRequest(architecture, recipe, (lane(architecture, 5, 2),))])
+    for name, tensor in alone.weights[0].items():
+        assert torch.equal(together[0].weights[1][name], tensor)
+
+
+def test_the_start_is_left_as_it_was(architecture):
+    job = lane(architecture, 9)
+    before = {name: tensor.clone() for name, tensor in job.start.items()}
+    [answer] = train([TrainRequest(architecture, LocalTraining(epochs=1), (job,))])
+    for name, tensor in before.items():
+        assert torch.equal(job.start[name], tensor)
+        assert not torch.equal(answer.weights[0][name], tensor)
+
+
+def test_no_samples_no_change(architecture):
+    job = lane(architecture, 0)
+    [answer] = train([TrainRequest(architecture, LocalTraining(), (job,))])
+    for name, tensor in job.start.items():
+        assert torch.equal(answer.weights[0][name], tensor)
+
+
+def test_training_stops_at_the_accuracy(architecture):
+    def epochs_run(stop):
+        recipe = LocalTraining(epochs=40, lr=0.05, batch_size=3, stop_at_accuracy=stop)
+        job = lane(architecture, 6)
+        train([TrainRequest(architecture, recipe, (job,))])
+        reached = np.random.default_rng(0)
+        for epoch in range(41):
+            if reached.bit_generator.state == job.rng.bit_generator.state:
+                return epoch
+            reached.permutation(6)
+        raise AssertionError("the stream moved in another way")
+
+    assert epochs_run(None) == 40
+    assert 1 < epochs_run(0.99) < 40
+    assert epochs_run(0.0) == 1
+
+
+def test_the_learning_rate_drops_at_its_step():
+    architecture = Architecture(Mlp(hidden=(4,)), SHAPE, 5)
+
+    def moved(drop, steps):
+        recipe = LocalTraining(
+            epochs=steps,
+            batch_size=10,
+            lr=0.1,
+            momentum=0,
+            weight_decay=0,
+            stop_at_accuracy=None,
+            lr_drop_step=drop,
+        )
+        [answer] = train([TrainRequest(architecture, recipe, (lane(architecture, 4),))])
+        return answer.weights[0]["head.bias"]
+
+    start = lane(architecture, 4).start["head.bias"]
+    first = moved(None, 1) - start
+    torch.testing.assert_close(moved(0, 1) - start, first / 10)
+    second = moved(None, 2) - moved(None, 1)
+    torch.testing.assert_close(moved(1, 2) - moved(None, 1), second / 10)
+
+
+def test_fresh_weights_stay_in_their_bounds_and_off_the_global_stream(architecture):
+    before = torch.random.get_rng_state()
+    weights = architecture.fresh(torch.Generator().manual_seed(1)).weights
+    assert torch.equal(before, torch.random.get_rng_state())
+    for name, tensor in weights.items():
+        fan_in = weights[name.rpartition(".")[0] + ".weight"][0].numel()
+        assert float(tensor.abs().max()) <= fan_in**-0.5
+        assert float(tensor.std()) > 0.2 * fan_in**-0.5
+
+
+def test_batches_hold_every_sample_once():
+    order = batches(23, 5, np.random.default_rng(0))
+    assert [len(batch) for batch in order] == [5, 5, 5, 5, 3]
+    assert sorted(np.concatenate(order).tolist()) == list(range(23))

@@ -1,0 +1,301 @@
+"""The terminal table and its footer: the leaderboard's numbers, at every width."""
+
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from fal_bench.report.context import MissingCell, ReportContext, TaskFacts
+from fal_bench.report.leaderboard import COLUMNS
+from fal_bench.report.table import footer, leaderboard_table
+
+TASKS = tuple(
+    TaskFacts(name, tuple(range(100, 551, 50)), 50, pool=2000, description="")
+    for name in ("iid", "dirichlet")
+)
+CONTEXT = ReportContext(
+    suite="quick",
+    target=0.5,
+    accounting="strict",
+    baseline="random",
+    strategies=("random", "fal-margin", "fedral[mode=online]", "never", "half"),
+    seeds=(0, 1, 2, 3, 4),
+    tasks=TASKS,
+    missing=(),
+    command="falbench compare",
+    version="0",
+)
+
+
+def row(strategy, rank, **values):
+    blank = dict.fromkeys(COLUMNS, math.nan)
+    counts = {"tasks": 2, "runs": 10, "reached": 10, "target_acc": 0.5, "accounting": "strict"}
+    return {**blank, **counts, "strategy": strategy, "rank": rank, **values}
+
+
+def budgets(labels, low=math.nan, high=math.nan, *, step, paper=None):
+    paper = labels if paper is None else paper
+    return {
+        "labels": labels,
+        "labels_low": low,
+        "labels_high": high,
+        "labels_step": step,
+        "labels_strict": labels,
+        "labels_paper": paper,
+    }
+
+
+def saving(value, low=math.nan, high=math.nan):
+    return {"saving_vs_random": value, "saving_low": low, "saving_high": high}
+
+
+ROWS = (
+    row(
+        "fal-margin",
+        1,
+        **budgets(311.7, 290.2, 333.5, step=335.0),
+        **saving(0.118, 0.042, 0.193),
+        p_holm=0.01,
+        verdict="better",
+    ),
+    row(
+        "random",
+        2,
+        **budgets(354.1, 340.0, 368.4, step=380.0),
+        **saving(0.0),
+        verdict="baseline",
+    ),
+    row(
+        "fedral[mode=online]",
+        3,
+        **budgets(431.9, 401.5, 462.2, step=455.0, paper=281.9),
+        **saving(-0.221, -0.3, -0.149),
+        p_holm=0.01,
+        verdict="worse",
+        reached=9,
+    ),
+    row("never", 4, **budgets(550.0, step=550.0), reached=0, verdict="not comparable"),
+    row("half", pd.NA, tasks=1, runs=7, reached=6, verdict="incomplete"),
+)
+
+
+def frame(*rows):
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rank": "Int64"})
+
+
+def lines(board, width, context=CONTEXT, **options):
+    console = Console(width=width, record=True, file=open("/dev/null", "w"), **options)  # noqa: SIM115
+    with console.file:
+        console.print(leaderboard_table(board, context, width=width))
+        return console.export_text(styles=bool(options)).splitlines()
+
+
+def cells(line):
+    """Split a line at runs of two or more spaces."""
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+def test_wide_table_shows_every_number():
+    text = lines(frame(*ROWS), 120)
+    assert text[0].rstrip() == (
+        "Labels until the federation reaches 50 % accuracy, suite quick, 5 seeds, strict accounting"
+    )
+    assert cells(text[1]) == [
+        "#",
+        "strategy",
+        "reached",
+        "strict labels",
+        "step",
+        "strict",
+        "paper",
+        "saving",
+        "verdict",
+    ]
+    assert [cells(line) for line in text[3:7]] == [
+        [
+            "1",
+            "fal-margin",
+            "10/10",
+            "312 [290, 334]",
+            "335",
+            "312",
+            "312",
+            "+12 % [4, 19]",
+            "better",
+        ],
+        ["2", "random", "10/10", "354 [340, 368]", "380", "354", "354", "0 %", "baseline"],
+        [
+            "3",
+            "fedral[mode=online]",
+            "9/10",
+            ">432 [402, 462]",
+            ">455",
+            ">432",
+            ">282",
+            "-22 % [-30, -15]",
+            "worse",
+        ],
+        ["4", "never", "0/10", ">550", ">550", ">550", ">550", "-", "not comparable"],
+    ]
+
+
+def test_incomplete_strategies_follow_a_rule():
+    text = lines(frame(*ROWS), 120)
+    assert set(text[2].strip()) == set(text[7].strip()) == {"\u2500"}
+    assert cells(text[8]) == ["-", "half", "6/7", "-", "-", "-", "-", "-", "incomplete"]
+    assert len(text) == 9
+
+
+def test_a_board_of_incomplete_strategies_has_no_rule_but_the_heading():
+    text = lines(frame(ROWS[-1]), 120)
+    assert sum("\u2500" in line for line in text) == 1
+
+
+def test_numbers_end_in_one_column():
+    text = lines(frame(*ROWS), 120)
+    heading = text[1]
+    for name, ends in (
+        ("strict labels", ["334]", "368]", "462]", ">550"]),
+        ("saving", ["19]", "0 %", "-15]", " -"]),
+    ):
+        end = heading.index(name) + len(name)
+        assert [line[:end].endswith(tail) for line, tail in zip(text[3:7], ends, strict=True)] == [
+            True
+        ] * 4
+
+
+def test_narrow_table_keeps_both_accountings_and_whole_numbers():
+    text = lines(frame(*ROWS), 80)
+    assert all(len(line.rstrip()) <= 80 for line in text)
+    assert text[0].rstrip() == "Labels until the federation reaches 50 % accuracy,"
+    assert text[1].rstrip() == "suite quick, 5 seeds, strict accounting"
+    assert cells(text[2]) == [
+        "#",
+        "strategy",
+        "reached",
+        "strict labels",
+        "paper",
+        "saving",
+        "verdict",
+    ]
+    joined = "\n".join(text)
+    for number in ("312 [290, 334]", ">432 [402, 462]", ">282", "-22 % [-30, -15]", ">550"):
+        assert number in joined
+
+
+def test_under_paper_accounting_the_narrow_table_keeps_strict_labels():
+    text = lines(frame(*ROWS), 80, replace(CONTEXT, accounting="paper"))
+    assert cells(text[2])[3:5] == ["paper labels", "strict"]
+
+
+def test_step_goes_before_an_accounting():
+    text = lines(frame(*ROWS), 98)
+    assert cells(text[1])[3:6] == ["strict labels", "strict", "paper"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60])
+def test_very_narrow_terminals_lose_no_digit(width):
+    text = lines(frame(*ROWS), width)
+    assert all(len(line.rstrip()) <= width for line in text)
+    assert digits(text) == digits(lines(frame(*ROWS), 80))
+
+
+def digits(text):
+    return sorted(character for line in text for character in line if character.isdigit())
+
+
+def test_only_a_winner_that_reached_is_bold():
+    board = lines(frame(*ROWS), 120, color_system="standard", force_terminal=True)
+    bold = [line for line in board[3:] if "\x1b[1m" in line]
+    assert len(bold) == 1
+    assert "fal-margin" in bold[0]
+    assert "\x1b[2m" in board[8]
+    nobody = frame({**ROWS[3], "rank": 1})
+    board = lines(nobody, 120, color_system="standard", force_terminal=True)
+    assert not any("\x1b[1m" in line for line in board[3:])
+
+
+def test_names_are_neither_markup_nor_escape_codes():
+    board = frame({**ROWS[1], "strategy": "[red]x[/red]\x1b[31m\nboo"})
+    text = lines(board, 120)
+    assert "[red]x[/red] [31m boo" in text[4]
+    assert not any("\x1b" in line for line in text)
+
+
+@settings(max_examples=25, deadline=None)
+@given(name=st.text(min_size=1, max_size=40), width=st.integers(60, 130))
+def test_any_name_fits(name, width):
+    board = frame({**ROWS[0], "strategy": name}, ROWS[1])
+    console = Console(width=width)
+    table = leaderboard_table(board, CONTEXT, width=width)
+    assert all(
+        sum(segment.cell_length for segment in line) <= width
+        for line in console.render_lines(table, console.options)
+    )
+
+
+def test_footer_says_resolution_censoring_and_sample():
+    resolution, censoring, sample, test = footer(frame(*ROWS[:2]), CONTEXT)
+    assert "every 50 labels;" in resolution
+    assert "cap of 550 labels" in censoring
+    assert '">" marks' in censoring
+    assert sample.startswith("5 seeds on 2 tasks;")
+    assert "with random;" in test
+
+
+def test_footer_names_tasks_that_differ():
+    facts = replace(TASKS[1], query_labels=100, grid=(100, 200, 300))
+    notes = footer(frame(*ROWS[:2]), replace(CONTEXT, tasks=(TASKS[0], facts)))
+    assert "every 100 labels (dirichlet), 50 labels (iid);" in notes[0]
+    assert "cap of 300 labels (dirichlet), 550 labels (iid) counts" in notes[1]
+
+
+def test_footer_with_one_seed_says_why_there_are_no_intervals():
+    context = replace(CONTEXT, seeds=(3,), tasks=TASKS[:1])
+    assert footer(frame(*ROWS[:2]), context)[2] == (
+        "1 seed on 1 task; there are no intervals, since they need at least two seeds."
+    )
+
+
+def test_footer_groups_missing_cells_by_reason():
+    missing = (
+        MissingCell("iid", "half", 4, "ValueError: shapes\n\tdo not match"),
+        MissingCell("iid", "half", 0, "ValueError: shapes\n\tdo not match"),
+        MissingCell("dirichlet", "half", 2, "not run yet"),
+        MissingCell("iid", "half", 1, ""),
+    )
+    assert footer(frame(*ROWS), replace(CONTEXT, missing=missing))[-3:] == [
+        "Missing: half on dirichlet, seed 2: not run yet.",
+        "Missing: half on iid, seed 1: no reason known.",
+        "Missing: half on iid, seeds 0 and 4: ValueError: shapes do not match.",
+    ]
+
+
+def test_footer_says_how_many_runs_a_verdict_takes():
+    rows = [{**ROWS[1]}]
+    rows += [{**ROWS[0], "strategy": name, "verdict": "n too small"} for name in "abc"]
+    # 2^(1 - N) * 3 <= 0.05 first holds for N = 7, which is 4 seeds on 2 tasks.
+    context = replace(CONTEXT, seeds=(0, 1))
+    assert footer(frame(*rows), context)[-1] == (
+        "n too small: 4 pairs of runs are too few for 3 comparisons; "
+        "it takes at least 7, that is 4 seeds."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "strategies", "reason"),
+    [
+        ((ROWS[1], ROWS[3]), ("random", "never"), "neither run reached"),
+        ((ROWS[3], {**ROWS[4], "strategy": "random"}), ("random", "never"), "lacks finished runs"),
+        ((ROWS[3],), ("never",), "is not among the strategies"),
+    ],
+)
+def test_footer_says_why_nothing_can_be_compared(rows, strategies, reason):
+    notes = footer(frame(*rows), replace(CONTEXT, strategies=strategies))
+    assert notes[-1].startswith("not comparable: ")
+    assert reason in notes[-1]
+    assert not any("after Holm" in note for note in notes)

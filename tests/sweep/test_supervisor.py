@@ -1,0 +1,148 @@
+"""Real worker processes: some of them die, hang or are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import fal_bench
+
+TIMES = ["train_seconds", "select_seconds"]
+
+
+def untimed(comparison):
+    return comparison.curves.drop(columns=TIMES)
+
+
+@pytest.fixture
+def compare(suite, tmp_path):
+    def run(strategies, out="results", **options):
+        return fal_bench.compare(
+            strategies, suite=suite, out=tmp_path / out, progress=False, **options
+        )
+
+    return run
+
+
+def test_workers_order_and_company_do_not_change_a_bit(compare):
+    two = compare(["random", "fal-margin", "logo"], "two", jobs=2)
+    one = compare(["logo", "random"], "one", jobs=1)
+    inline = compare(["fal-margin", "random"], "inline", backend="sequential")
+    assert not two.context.missing
+    assert len(two.curves) == 2 * 2 * 3 * 4
+    for other in (one, inline):
+        theirs = untimed(other)
+        ours = untimed(two)
+        ours = ours[ours.strategy.isin(set(theirs.strategy))]
+        pd.testing.assert_frame_equal(
+            ours.reset_index(drop=True), theirs.reset_index(drop=True), check_exact=True
+        )
+
+
+def test_all_strategies_of_a_seed_start_from_the_same_model(compare):
+    curves = compare(["random", "fal-margin", "logo"], jobs=2).curves
+    first = curves[curves.cycle == 0].groupby(["task", "seed"])
+    assert (first.accuracy.nunique() == 1).all()
+    assert (first.loss.nunique() == 1).all()
+    assert first.loss.first().nunique() == 4
+
+
+def test_a_plugin_that_kills_hangs_or_raises_fails_alone(compare, bad_plugins):
+    result = compare(
+        ["random", "exiting", "hanging", "raising"],
+        jobs=2,
+        plugins=[bad_plugins],
+        call_timeout=5,
+        task="a",
+        seeds=1,
+    )
+    reasons = {}
+    for cell in result.context.missing:
+        reasons.setdefault(cell.strategy, set()).add(cell.reason)
+    assert len(result.context.missing) == 3
+    assert reasons["exiting"] == {
+        "The worker process died while strategy 'exiting' was selecting (cycle 1); it exits the "
+        "process, crashes, or takes too much memory."
+    }
+    assert reasons["hanging"] == {
+        "Strategy 'hanging' did not return from cycle 0 within 5 s; make it faster or raise "
+        "--call-timeout."
+    }
+    assert reasons["raising"] == {
+        "Strategy 'raising' failed (client 0, cycle 0): RuntimeError: no idea"
+    }
+    assert set(result.curves.strategy) == {"random"}
+    assert len(result.curves) == 4
+    alone = compare(["random"], "alone", jobs=2, task="a", seeds=1)
+    pd.testing.assert_frame_equal(untimed(result), untimed(alone), check_exact=True)
+    board = result.leaderboard.set_index("strategy")
+    assert board.loc["random", "rank"] == 1
+    assert (board.drop("random").verdict == "incomplete").all()
+
+
+def command(suite, out, *more):
+    code = "import sys; sys.argv[0] = 'falbench'; from fal_bench.cli import main; main()"
+    arguments = ["compare", "--suite", suite, "--out", str(out), *more]
+    return [sys.executable, "-c", code, *arguments]
+
+
+def group_is_alive(pid):
+    listed = subprocess.run(["ps", "-eo", "pgid="], capture_output=True, text=True, check=True)
+    return str(pid) in listed.stdout.split()
+
+
+@pytest.mark.parametrize("victim", ["everything", "supervisor"])
+def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(suite, tmp_path, victim):
+    out = tmp_path / "killed"
+    arguments = ("-s", "random", "-s", "logo", "--jobs", "2")
+    run = subprocess.Popen(
+        command(suite, out, *arguments), start_new_session=True, stderr=subprocess.DEVNULL
+    )
+    while not any(len(path.read_text().splitlines()) > 2 for path in curve_files(out)):
+        assert run.poll() is None
+        time.sleep(0.02)
+    if victim == "everything":
+        os.killpg(run.pid, signal.SIGKILL)
+    else:
+        os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    for place in (out, tmp_path / "whole"):
+        subprocess.run(command(suite, place, *arguments), check=True, capture_output=True)
+    # The workers of a killed supervisor notice and end.
+    deadline = time.monotonic() + 20
+    while group_is_alive(run.pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not group_is_alive(run.pid)
+    killed, whole = (pd.read_csv(place / "curves.csv") for place in (out, tmp_path / "whole"))
+    pd.testing.assert_frame_equal(
+        killed.drop(columns=TIMES), whole.drop(columns=TIMES), check_exact=True
+    )
+    boards = [(place / "leaderboard.csv").read_bytes() for place in (out, tmp_path / "whole")]
+    assert boards[0] == boards[1]
+    assert not (out / "set-aside").exists()
+
+
+def curve_files(out: Path):
+    return list(out.glob("cells/*/curve.csv"))
+
+
+def test_a_corrupted_cell_is_named_set_aside_and_run_again(compare, suite, tmp_path):
+    before = compare(["random"], jobs=2)
+    curve = curve_files(tmp_path / "results")[0]
+    curve.write_text(curve.read_text() + "9,9\n")
+    result = subprocess.run(
+        command(suite, tmp_path / "results", "-s", "random"),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert f"cell {curve.parent.name[:12]}" in result.stderr
+    assert "corrupted" in result.stderr
+    assert "random, seed" in result.stderr
+    assert list((tmp_path / "results" / "set-aside").iterdir())
+    pd.testing.assert_frame_equal(untimed(compare(["random"])), untimed(before), check_exact=True)

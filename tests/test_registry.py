@@ -1,0 +1,99 @@
+from importlib.metadata import entry_points
+
+import pytest
+
+from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
+from fal_bench.registry import GROUP, Registry
+from fal_bench.selector import Selector
+from fal_bench.strategy import Strategy
+
+PLUGIN = """
+import numpy as np
+from fal_bench import Strategy
+
+class Mine(Strategy):
+    name = "{name}"
+
+    def select(self, client, budget):
+        return np.arange(budget)
+"""
+
+
+def plugin(path, name="mine", extra=""):
+    path.write_text(PLUGIN.format(name=name) + extra)
+    return path
+
+
+def test_every_built_in_loads_under_its_own_name_with_a_version_and_a_docstring():
+    registry = Registry.discover()
+    assert registry.names() == sorted(entry.name for entry in entry_points(group=GROUP))
+    assert {"random", "fal-margin", "sal-margin", "fal-entropy", "logo"} <= set(registry.names())
+    for name in registry.names():
+        strategy = registry.load(name)
+        assert issubclass(strategy, Strategy)
+        assert strategy.name == name
+        assert isinstance(strategy.version, int)
+        assert "Cost:" in strategy.__doc__
+        assert registry.fingerprint(name) == f"version {strategy.version}"
+        assert name in str(registry.make(Selector(name)).name)
+
+
+def test_unknown_names_come_with_the_nearest_one():
+    with pytest.raises(UnknownNameError, match="did you mean 'random'"):
+        Registry.discover().load("randon")
+    with pytest.raises(UnknownNameError, match=r"choose from: .*fal-margin"):
+        Registry.discover().load("xxxxxx")
+
+
+def test_plugins_from_a_file_and_a_folder(tmp_path):
+    plugin(tmp_path / "one.py", "one")
+    plugin(tmp_path / "two.py", "two")
+    (tmp_path / "_private.py").write_text("raise RuntimeError")
+    assert {"one", "two"} <= set(Registry.discover([tmp_path]).names())
+    registry = Registry.discover([tmp_path / "one.py"])
+    assert "two" not in registry.names()
+    assert registry.make(Selector("one")).select(None, 3).tolist() == [0, 1, 2]
+
+
+def test_an_edited_plugin_has_another_fingerprint_and_an_unedited_one_has_not(tmp_path):
+    file = plugin(tmp_path / "mine.py")
+    before = Registry.discover([file]).fingerprint("mine")
+    assert before == Registry.discover([file]).fingerprint("mine")
+    assert before.startswith("source ")
+    plugin(file, extra="# another comment\n")
+    assert Registry.discover([file]).fingerprint("mine") != before
+
+
+def test_two_plugins_of_one_name_are_refused_with_both_places(tmp_path):
+    plugin(tmp_path / "a.py", "same")
+    plugin(tmp_path / "b.py", "same")
+    with pytest.raises(InvalidSpecError, match=r"'same': .*a\.py and .*b\.py"):
+        Registry.discover([tmp_path])
+    plugin(tmp_path / "c.py", "random")
+    with pytest.raises(InvalidSpecError, match=r"'random': fal_bench\.strategies.* and .*c\.py"):
+        Registry.discover([tmp_path / "c.py"])
+
+
+def test_a_broken_plugin_is_listed_with_its_reason_and_stops_nobody(tmp_path):
+    (tmp_path / "broken.py").write_text("import not_installed_anywhere")
+    (tmp_path / "empty.py").write_text("x = 1")
+    plugin(tmp_path / "fine.py", "fine")
+    registry = Registry.discover([tmp_path])
+    assert "fine" in registry.names()
+    reasons = {broken.name: broken.reason for broken in registry.unavailable}
+    assert "No module named 'not_installed_anywhere'" in reasons["broken"]
+    assert "no subclass of Strategy" in reasons["empty"]
+    with pytest.raises(PluginError, match="'broken' cannot be loaded"):
+        registry.load("broken")
+
+
+def test_a_missing_path_is_refused(tmp_path):
+    with pytest.raises(InvalidSpecError, match="no plugin file or folder"):
+        Registry.discover([tmp_path / "none.py"])
+
+
+def test_parameters_are_checked():
+    with pytest.raises(InvalidSpecError, match="'n_init' cannot be 0"):
+        Registry.discover().make(Selector("logo", {"n_init": 0}))
+    with pytest.raises(InvalidSpecError, match="it takes: none"):
+        Registry.discover().make(Selector("random", {"x": 1}))

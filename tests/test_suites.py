@@ -1,0 +1,76 @@
+import pytest
+
+from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.suites.loading import find_task, load_suite, suite_names
+from fal_bench.task import Dirichlet
+
+
+def test_the_shipped_suites_load():
+    assert suite_names() == ["quick", "smoke"]
+    quick = load_suite("quick")
+    assert quick.seeds == 5
+    assert [task.name for task in quick.tasks] == ["digit-pairs-iid", "digit-pairs-dirichlet"]
+    for task in quick.tasks:
+        assert (task.clients, task.query_size, task.budget_cap) == (5, 10, 550)
+        assert task.shares.model_dump() == {
+            "state": 0.1,
+            "warm_start": 0.1,
+            "agent": 0.6,
+            "pool": 0.2,
+        }
+    assert find_task("digit-pairs-dirichlet").partition == Dirichlet(alpha=0.1)
+
+
+def test_task_names_are_unique_over_the_shipped_suites():
+    names = [task.name for suite in suite_names() for task in load_suite(suite).tasks]
+    assert len(set(names)) == len(names)
+
+
+def test_a_file_of_ones_own(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("defaults = {clients = 2, budget_cap = 60}\n[tasks.a]\n[tasks.b]\nrounds = 3\n")
+    suite = load_suite(str(file))
+    assert (suite.name, suite.seeds) == ("mine", 5)
+    assert [(task.name, task.clients, task.rounds) for task in suite.tasks] == [
+        ("a", 2, 20),
+        ("b", 2, 3),
+    ]
+    assert suite.task("b").rounds == 3
+    with pytest.raises(UnknownNameError, match="did you mean 'a'"):
+        suite.task("A")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tasks = [", "not valid TOML"),
+        ("seeds = 3", "has no tasks"),
+        ("sedes = 3\n[tasks.a]", "unknown key 'sedes'"),
+        ("seeds = 'x'\n[tasks.a]", "'seeds' must be a number"),
+        ("seeds = 0\n[tasks.a]", "'seeds' must be at least 1"),
+        ("tasks = {a = 3}", "'tasks.a' must be a table"),
+        ("[tasks.a]\nclientz = 3", "'tasks.a.clientz' is wrong"),
+        ("[tasks.a]\nclients = 0", "'tasks.a.clients' is wrong"),
+        ("[tasks.a]\nquery_size = 1.5", "'tasks.a.query_size' is wrong"),
+        ("[tasks.a]\nbudget_cap = 55", "use 50 plus a multiple of 50|raise it to"),
+        ("[tasks.a]\npartition = {kind = 'x'}", "'tasks.a.partition' is wrong"),
+        ("[tasks.'a b']", "'tasks.a b.name' is wrong"),
+    ],
+)
+def test_a_wrong_file_is_explained_with_its_key(tmp_path, text, message):
+    file = tmp_path / "wrong.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidSpecError, match=message):
+        load_suite(str(file))
+
+
+def test_files_that_are_not_there_or_not_text(tmp_path):
+    with pytest.raises(InvalidSpecError, match="No such file"):
+        load_suite(str(tmp_path / "none.toml"))
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidSpecError, match="UTF-8"):
+        load_suite(str(tmp_path / "binary.toml"))
+    with pytest.raises(UnknownNameError, match="did you mean 'quick'"):
+        load_suite("quik")
+    with pytest.raises(UnknownNameError):
+        find_task("digit-pears")

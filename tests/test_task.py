@@ -1,0 +1,96 @@
+import pytest
+from pydantic import ValidationError
+
+from fal_bench.task import Cnn, Dirichlet, Iid, Mlp, Sgd, Shards, Shares, Task
+
+
+def test_the_identity_leaves_out_name_and_defaults():
+    assert Task(name="one").canonical == {}
+    assert Task(name="one").hash == Task(name="two", clients=5).hash
+    assert Task(clients=4, budget_cap=80).canonical == {"clients": 4, "budget_cap": 80}
+
+
+def test_variants_keep_their_kind_in_the_identity():
+    assert Task(partition=Shards(classes_per_client=2)).canonical == {
+        "partition": {"kind": "shards", "classes_per_client": 2}
+    }
+    assert Task(model=Cnn()).canonical == {"model": {"kind": "cnn"}}
+    assert Task(model=Cnn()).hash != Task(model=Mlp()).hash
+
+
+def test_released_defaults_never_change():
+    """Stored keys leave defaults out, so a changed default would give old results a new meaning."""
+    dump = Task().model_dump(exclude={"name"})
+    assert dump == {
+        "dataset": "digits",
+        "partition": {"kind": "iid"},
+        "long_tail": 1.0,
+        "clients": 5,
+        "model": {"kind": "mlp", "hidden": (128,)},
+        "rounds": 20,
+        "local_epochs": 5,
+        "batch_size": 10,
+        "optimiser": {
+            "kind": "sgd",
+            "lr": 0.1,
+            "momentum": 0.0,
+            "weight_decay": 0.0,
+            "milestones": (),
+            "gamma": 0.1,
+        },
+        "initial_labels": 10,
+        "query_size": 10,
+        "budget_cap": 200,
+        "max_cycles": None,
+        "reset": "scratch",
+        "shares": {"state": 0.0, "warm_start": 0.0, "agent": 0.0, "pool": 1.0},
+        "trainer": "cross-entropy",
+        "evaluation_rounds": 1,
+    }
+    assert Cnn().channels == (16, 32)
+
+
+def test_json_round_trips():
+    task = Task(partition=Dirichlet(alpha=0.1), model=Cnn(channels=(4,)), shares=Shares(), name="x")
+    assert Task.model_validate_json(task.model_dump_json()) == task
+    assert Task.model_validate_json(task.model_dump_json()).hash == task.hash
+
+
+def test_the_grid_starts_at_the_initial_labels_and_ends_at_the_cap():
+    task = Task(clients=5, initial_labels=20, query_size=10, budget_cap=250)
+    assert task.label_grid == (100, 150, 200, 250)
+    assert task.fixed_cycles == 5
+    assert task.cycle_limit == 10
+    assert Task(clients=1, max_cycles=99).cycle_limit == 99
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"budget_cap": 201}, "not on the label grid"),
+        ({"budget_cap": 60}, "raise it to at least 100"),
+        ({"max_cycles": 3}, "at least 5"),
+        ({"evaluation_rounds": 21}, "at most rounds"),
+        ({"shares": {"state": 0.5}}, "add up to 1"),
+        ({"partition": {"kind": "dirichlet", "alpha": 0}}, "greater than or equal"),
+        ({"clientz": 3}, "Extra inputs"),
+        ({"optimiser": {"lr": float("nan")}}, "finite number"),
+    ],
+)
+def test_impossible_tasks_are_refused(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        Task(**fields)
+
+
+def test_a_task_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        Task().clients = 3
+
+
+def test_summaries_say_what_matters():
+    assert Task().summary == "digits, 5 clients, IID, mlp, 10 queries a client and cycle"
+    task = Task(partition=Dirichlet(alpha=0.1), long_tail=20)
+    assert "Dirichlet alpha 0.1, long tail 20" in task.summary
+    assert "2 classes a client" in Task(partition=Shards(classes_per_client=2)).summary
+    assert Iid().kind == "iid"
+    assert Sgd().kind == "sgd"
