@@ -71,7 +71,8 @@ def load_state(agent: FedRALDQN, values: dict[str, Any], arrays: Arrays) -> None
         setattr(agent, name, int(values["counters"][name]))
     agent.weights_rng = stream_from_json(values["streams"]["weights"])
     agent.exploration_rng = stream_from_json(values["streams"]["exploration"])
-    agent.action_space._np_random = stream_from_json(values["streams"]["action_space"])
+    space_stream = stream_from_json(values["streams"]["action_space"])
+    agent.action_space.np_random.bit_generator.state = space_stream.bit_generator.state
     _load_replay(agent.replay_buffer, values["replay"], arrays)
 
 

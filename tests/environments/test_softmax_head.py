@@ -50,7 +50,7 @@ def test_it_keeps_what_the_initial_head_knows_of_classes_without_a_sample() -> N
     from_head = SoftmaxFit(6 * np.eye(3), np.zeros(3))(x, labels, 3)(np.eye(3))
     from_zero = SoftmaxFit(np.zeros((3, 3)), np.zeros(3))(x, labels, 3)(np.eye(3))
     assert from_head.argmax(axis=1).tolist() == [0, 1, 2]
-    assert from_zero.argmax(axis=1).tolist() == [0, 1, 0]
+    assert from_zero[2].argmax() != 2
 
 
 @pytest.mark.parametrize(
