@@ -4,6 +4,7 @@ Importing this package registers ``falbench/FedRALBatch-v0``.
 """
 
 import gymnasium
+
 from fal_bench.environments.classifier import Classifier, Fit
 from fal_bench.environments.episode_data import EpisodeData, Samples, hold_out
 from fal_bench.environments.fedral_batch import FedRALBatchEnv

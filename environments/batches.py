@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from fal_bench.environments.options import EpisodeOptions
 from numpy.typing import NDArray
 
+from fal_bench.environments.options import EpisodeOptions
 from fal_bench.errors import InvalidSpecError
 from fal_bench.scores import entropy, top_two_margin
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
 from fal_bench.environments.batches import BatchActions, rank_samples, take_window
 from fal_bench.environments.classifier import Classifier, Fit
 from fal_bench.environments.episode_data import EpisodeData
@@ -19,9 +22,6 @@ from fal_bench.environments.observation import margin_quantiles
 from fal_bench.environments.options import EpisodeOptions
 from fal_bench.environments.rewards import Progress, declines, reward
 from fal_bench.environments.ridge_head import RidgeFit
-from gymnasium import spaces
-from numpy.typing import NDArray
-
 from fal_bench.errors import InvalidSpecError
 from fal_bench.learning.metrics import weighted_precision
 

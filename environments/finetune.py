@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from fal_bench.environments.classifier import Classifier, IntArray
 from numpy.typing import NDArray
 from torch import nn
 
+from fal_bench.environments.classifier import Classifier, IntArray
 from fal_bench.errors import InvalidSpecError
 
 

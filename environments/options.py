@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from fal_bench.environments.labels import AGENT_TRAINING, WARM_START
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fal_bench.environments.labels import AGENT_TRAINING, WARM_START
 from fal_bench.errors import InvalidSpecError
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from fal_bench.environments.options import EpisodeOptions
 
 NOISE = 0.01

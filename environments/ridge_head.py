@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fal_bench.environments.classifier import Classifier, IntArray, LinearHead, softmax
 from numpy.typing import NDArray
 
+from fal_bench.environments.classifier import Classifier, IntArray, LinearHead, softmax
 from fal_bench.errors import InvalidSpecError
 
 FloatArray = NDArray[np.float64]

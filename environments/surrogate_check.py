@@ -16,6 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from torch import nn
+
+from fal_bench.data.base import Dataset
+from fal_bench.data.digits import load_digit_pairs, load_digits
 from fal_bench.environments.classifier import Classifier, Fit, IntArray
 from fal_bench.environments.episode_data import EpisodeData, Samples, hold_out
 from fal_bench.environments.fedral_batch import FedRALBatchEnv
@@ -23,12 +29,6 @@ from fal_bench.environments.finetune import Finetune, Network
 from fal_bench.environments.labels import REWARD, CountingLabels
 from fal_bench.environments.ridge_head import RidgeFit
 from fal_bench.environments.softmax_head import SoftmaxFit
-from numpy.typing import NDArray
-from scipy.stats import spearmanr
-from torch import nn
-
-from fal_bench.data.base import Dataset
-from fal_bench.data.digits import load_digit_pairs, load_digits
 from fal_bench.learning.metrics import weighted_precision
 
 HIDDEN = 128

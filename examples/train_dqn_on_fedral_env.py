@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-import fal_bench.environments  # registers falbench/FedRALBatch-v0
 import gymnasium
 import numpy as np
 import torch
 from stable_baselines3 import DQN
+
+import fal_bench.environments  # registers falbench/FedRALBatch-v0
 
 EPISODES = 20
 

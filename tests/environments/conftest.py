@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fal_bench.environments import EpisodeData, FedRALBatchEnv, Samples
 from toy_episodes import N_CLASSES, POOL, REWARD, STATE, Diary, features
+
+from fal_bench.environments import EpisodeData, FedRALBatchEnv, Samples
 
 
 @pytest.fixture

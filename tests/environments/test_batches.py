@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from fal_bench.environments.batches import (
     BatchActions,
     default_sizes,
@@ -8,9 +11,6 @@ from fal_bench.environments.batches import (
     take_window,
 )
 from fal_bench.environments.options import EpisodeOptions
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fal_bench.errors import InvalidSpecError
 
 

@@ -1,13 +1,13 @@
 import dataclasses
 
-import fal_bench.environments.digits
 import gymnasium
 import numpy as np
 import pytest
 import torch
-from fal_bench.environments.digits import digits_episode
 
+import fal_bench.environments.digits
 from fal_bench.data.digits import load_digits
+from fal_bench.environments.digits import digits_episode
 from fal_bench.errors import LabelAccessError
 
 

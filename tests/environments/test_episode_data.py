@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from fal_bench.environments import EpisodeData, Samples, hold_out
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fal_bench.environments import EpisodeData, Samples, hold_out
 from fal_bench.errors import InvalidSpecError
 
 

@@ -1,15 +1,15 @@
-import fal_bench.environments
 import gymnasium
 import numpy as np
 import pytest
-from fal_bench.environments import EpisodeData, EpisodeOptions, FedRALBatchEnv, Samples
-from fal_bench.environments.observation import margin_quantiles
 from gymnasium.utils.env_checker import check_env as check_gymnasium
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.env_checker import check_env as check_stable_baselines3
 from toy_episodes import FORBIDDEN, N_CLASSES, POOL, REWARD, Diary, features
 
+import fal_bench.environments
+from fal_bench.environments import EpisodeData, EpisodeOptions, FedRALBatchEnv, Samples
+from fal_bench.environments.observation import margin_quantiles
 from fal_bench.errors import InvalidSpecError
 
 VARIANTS = [

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from fal_bench.environments.finetune import Finetune
 from torch import nn
 from toy_episodes import N_CLASSES, POOL, REWARD, features, true_labels
 
+from fal_bench.environments.finetune import Finetune
 from fal_bench.errors import InvalidSpecError
 
 

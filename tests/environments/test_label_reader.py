@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from fal_bench.environments import CountingLabels
 
+from fal_bench.environments import CountingLabels
 from fal_bench.errors import LabelAccessError
 
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from fal_bench.environments.observation import margin_quantiles
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fal_bench.environments.observation import margin_quantiles
 
 
 def with_margins(margins):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from fal_bench.environments.options import EpisodeOptions
 from fal_bench.environments.rewards import Progress, declines, reward
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from fal_bench.environments.classifier import softmax
-from fal_bench.environments.ridge_head import RidgeFit, _calibrate, _ridge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
+from fal_bench.environments.classifier import softmax
+from fal_bench.environments.ridge_head import RidgeFit, _calibrate, _ridge
 from fal_bench.errors import InvalidSpecError
 
 

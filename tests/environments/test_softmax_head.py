@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from fal_bench.environments import SoftmaxFit
-from fal_bench.environments.classifier import softmax
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fal_bench.environments import SoftmaxFit
+from fal_bench.environments.classifier import softmax
 from fal_bench.errors import InvalidSpecError
 
 WEIGHTS, BIAS = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0.1, -0.1])

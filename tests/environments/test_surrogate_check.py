@@ -1,6 +1,5 @@
-from fal_bench.environments.surrogate_check import measure
-
 from fal_bench.data.digits import load_digits
+from fal_bench.environments.surrogate_check import measure
 
 
 def test_the_softmax_surrogate_ranks_gains_like_the_real_model() -> None:

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from fal_bench.strategies.random import Random
 
 from fal_bench.errors import PluginError
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.state import CellState
 from fal_bench.needs import LocalModel, LocalTraining
 from fal_bench.scores import smallest, top_two_margin
+from fal_bench.strategies.random import Random
 from fal_bench.strategy import Strategy, Train
 
 TIMES = ("train_seconds", "select_seconds")
