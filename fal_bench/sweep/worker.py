@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from fal_bench.registry import Registry
 from fal_bench.sweep.folder import CorruptCellError
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Corrupt, Store
+
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,11 @@ class Job:
 
 def run_job(job: Job) -> None:
     """Run a group of cells to their ends; failures are recorded in the store, never raised."""
-    if os.getpid() != job.parent and threading.current_thread() is threading.main_thread():
-        # Ctrl-C is the supervisor's: it stops its workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if os.getpid() != job.parent:
+        _settle(job.parent)
     store = Store(job.root)
     with _one_thread():
         for spec in job.specs:
-            _stop_if_orphaned(job)
             with store.cell_lock(spec):
                 _run_cells(job, store, [spec])
 
@@ -74,7 +75,6 @@ def _run_cells(job: Job, store: Store, specs: Sequence[CellSpec]) -> None:
     run_together(
         cells,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),
-        on_step=lambda: _stop_if_orphaned(job),
     )
 
 
@@ -96,10 +96,21 @@ def _registry(plugins: tuple[Path, ...]) -> Registry:
     return Registry.discover(plugins)
 
 
-def _stop_if_orphaned(job: Job) -> None:
-    """End this process if its supervisor was killed: another run may have taken over."""
-    if job.parent not in (os.getpid(), os.getppid()):
+@lru_cache(maxsize=1)
+def _settle(parent: int) -> None:
+    """Make this process a worker: leave Ctrl-C to the supervisor, and end when it is gone.
+
+    A supervisor that was killed cannot stop its workers, and another run may have taken over.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
