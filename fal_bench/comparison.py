@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError
@@ -21,6 +21,7 @@ from fal_bench.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console, ConsoleOptions, RenderResult
 
 DEFAULT_STRATEGIES = ("random", "fal-margin", "logo")
 DEFAULT_SUITE = "quick"
@@ -104,6 +105,8 @@ class Plan:
         Raises:
             InvalidSpecError: a task asks for more than its data hold.
         """
+        if not cells:
+            return  # nothing to check, and PyTorch need not be imported
         from fal_bench.data.loading import load_dataset
         from fal_bench.federation.setting import Setting
 
@@ -147,19 +150,19 @@ class Comparison:
 
         console = Console(width=120, color_system=None)
         with console.capture() as capture:
-            console.print(self.__rich__())
+            console.print(self)
         return capture.get()
 
     __repr__ = __str__
 
-    def __rich__(self) -> Any:
-        """Return the table and its footer, for rich."""
-        from rich.console import Group
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Show the table and its footer, laid out for the console's width."""
+        from rich.text import Text
 
         from fal_bench.report.table import footer, leaderboard_table
 
-        table = leaderboard_table(self.leaderboard, self.context)
-        return Group(table, *footer(self.leaderboard, self.context))
+        yield leaderboard_table(self.leaderboard, self.context, width=options.max_width)
+        yield from map(Text, footer(self.leaderboard, self.context))
 
     def _repr_html_(self) -> str:
         shown: str = self.leaderboard.to_html(index=False, float_format="{:.3g}".format)

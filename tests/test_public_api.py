@@ -37,6 +37,11 @@ def test_the_contract_can_be_imported_without_torch():
     assert not {"torch", "sklearn", "pandas"} & modules
 
 
+def test_a_finished_comparison_is_read_without_torch():
+    modules = loaded_by("import fal_bench.comparison, fal_bench.sweep.collect")
+    assert not {"torch", "sklearn"} & modules
+
+
 def test_the_command_line_starts_without_heavy_imports():
     modules = loaded_by("import fal_bench.cli.main")
     assert not {"torch", "sklearn", "pandas", "numpy", "plotly"} & modules

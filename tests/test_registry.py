@@ -41,7 +41,7 @@ def test_every_built_in_loads_under_its_own_name_with_a_version_and_a_docstring(
 def test_unknown_names_come_with_the_nearest_one():
     with pytest.raises(UnknownNameError, match="did you mean 'random'"):
         Registry.discover().load("randon")
-    with pytest.raises(UnknownNameError, match="choose from: .*fal-margin"):
+    with pytest.raises(UnknownNameError, match=r"choose from: .*fal-margin"):
         Registry.discover().load("xxxxxx")
 
 

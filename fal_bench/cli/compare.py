@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fal_bench.sweep.spec import CellSpec
     from fal_bench.sweep.store import Corrupt, Store
 
+INTERRUPTED = 130
+
 
 class Accounting(StrEnum):
     """Which labels rank the board."""
@@ -92,12 +94,16 @@ def compare(
     if missing:
         supervisor = Supervisor(store, workers, backend.value, plugins, call_timeout)
         monitor = comparison.progress_monitor(shown=True)
-        comparison.run_missing(supervisor, plan, missing, corrupt, monitor)
+        try:
+            comparison.run_missing(supervisor, plan, missing, corrupt, monitor)
+        except KeyboardInterrupt:
+            typer.echo("Stopped; the same command goes on where this one was.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
     result = comparison.summarise(plan, store, target_acc, accounting.value)
     paths = result.write(out)
     console = Console()
     console.print(result)
-    console.print("Wrote " + ", ".join(map(str, paths)), highlight=False, soft_wrap=True)
+    typer.echo("Wrote " + ", ".join(map(str, paths)))
     if result.context.missing:
         raise typer.Exit(1)
 

@@ -13,8 +13,6 @@ from fal_bench.cli.list import list_things
 from fal_bench.cli.status import status
 from fal_bench.errors import FalbenchError
 
-INTERRUPTED = 130
-
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
@@ -47,7 +45,7 @@ def _falbench(
 
 
 def main() -> None:
-    """Run the command line and exit: 0, 2 after a wrong input, 130 after Ctrl-C."""
+    """Run the command line and exit: 0 if all is well, 2 after a wrong input."""
     try:
         app()
     except FalbenchError as error:
@@ -55,6 +53,3 @@ def main() -> None:
             raise
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("Stopped. The same command goes on where this one was.", err=True)
-        sys.exit(INTERRUPTED)

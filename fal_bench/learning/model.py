@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +50,12 @@ class Model:
 
     architecture: Architecture
     weights: Weights
+
+    def module(self) -> Network:
+        """Return a network of its own that holds a copy of the weights."""
+        own = copy.deepcopy(self.architecture.network)
+        own.load_state_dict(self.weights)
+        return own
 
     @property
     def nbytes(self) -> int:

@@ -150,7 +150,11 @@ def task_figure(
         hoverlabel={"namelength": -1},
         modebar={"bgcolor": "rgba(0,0,0,0)"},
         font={"family": "system-ui, sans-serif", "size": 13},
-        xaxis={"title": {"text": f"Labels ({context.accounting})"}, "zeroline": False},
+        xaxis={
+            "title": {"text": f"Labels ({context.accounting})"},
+            "zeroline": False,
+            "spikethickness": 1,
+        },
         yaxis={"title": {"text": "Test accuracy"}, "tickformat": ".0%", "zeroline": False},
     )
     # The engine is pinned because another JSON library, if installed, would write other bytes.

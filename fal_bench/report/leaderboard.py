@@ -130,12 +130,11 @@ def _summary(runs: _Runs, context: ReportContext) -> dict[str, float]:
         [100 * run.labels / pool for run in task] for task, pool in zip(paper, pools, strict=True)
     ]
     accuracy = _map_runs(runs, lambda run: run.accuracy_at_cap)
+    initial = float(np.mean([facts.grid[0] for facts in context.tasks]))
     return {
         "labels": ranking.mean,
         # No budget is below the initial labels, so no interval says so.
-        "labels_low": max(ranking.low, np.mean([facts.grid[0] for facts in context.tasks]))
-        if math.isfinite(ranking.low)
-        else math.nan,
+        "labels_low": max(ranking.low, initial) if math.isfinite(ranking.low) else math.nan,
         "labels_high": ranking.high,
         "labels_step": restricted_mean(steps).mean,
         "labels_paper": restricted_mean(paper).mean,

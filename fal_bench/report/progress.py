@@ -53,7 +53,7 @@ def show_progress(
     def report() -> None:
         while not over.wait(SECONDS_BETWEEN_LOOKS):
             for line in progress.news():
-                console.print(line, highlight=False, soft_wrap=True)
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     reporter = threading.Thread(target=report, daemon=True)
     reporter.start()
@@ -63,7 +63,7 @@ def show_progress(
         over.set()
         reporter.join()
         for line in progress.news():
-            console.print(line, highlight=False, soft_wrap=True)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Progress:

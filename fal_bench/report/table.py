@@ -69,20 +69,13 @@ def _lay_out_narrow(rows: list[Row], columns: list[Column], width: int) -> Table
     if excess > 0:
         longest = max(cell_len(wording.one_line(row["strategy"])) for row in rows)
         widths["strategy"] = max(_NARROWEST_NAME, longest - excess)
-    table = _lay_out(rows, columns, widths)
-    if _natural_width(table) > width:
-        table = _lay_out(rows, columns, widths, wrap_numbers=True)
-    return table
+    return _lay_out(rows, columns, widths)
 
 
 def _lay_out(
-    rows: list[Row],
-    columns: list[Column],
-    widths: Mapping[str, int] | None = None,
-    *,
-    wrap_numbers: bool = False,
+    rows: list[Row], columns: list[Column], widths: Mapping[str, int] | None = None
 ) -> Table:
-    """Lay out these columns; ``widths`` are upper limits by column, of those that may wrap."""
+    """Lay out these columns; ``widths`` are upper limits by column."""
     table = Table(
         title_justify="left",
         box=box.HORIZONTALS,
@@ -95,7 +88,6 @@ def _lay_out(
             column.short,
             justify="right" if column.numeric else "left",
             overflow="fold",
-            no_wrap=column.numeric and not wrap_numbers,
             max_width=(widths or {}).get(column.key),
         )
     complete = [row for row in rows if is_complete(row)]

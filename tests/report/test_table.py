@@ -193,7 +193,7 @@ def test_under_paper_accounting_the_narrow_table_keeps_strict_labels():
 
 
 def test_step_goes_before_an_accounting():
-    text = lines(frame(*ROWS), 96)
+    text = lines(frame(*ROWS), 98)
     assert cells(text[1])[3:6] == ["strict labels", "strict", "paper"]
 
 

@@ -37,7 +37,8 @@ def test_workers_order_and_company_do_not_change_a_bit(compare):
     assert len(two.curves) == 2 * 2 * 3 * 4
     for other in (one, inline):
         theirs = untimed(other)
-        ours = untimed(two)[lambda frame: frame.strategy.isin(set(theirs.strategy))]
+        ours = untimed(two)
+        ours = ours[ours.strategy.isin(set(theirs.strategy))]
         pd.testing.assert_frame_equal(
             ours.reset_index(drop=True), theirs.reset_index(drop=True), check_exact=True
         )
@@ -145,3 +146,25 @@ def test_a_corrupted_cell_is_named_set_aside_and_run_again(compare, suite, tmp_p
     assert "random, seed" in result.stderr
     assert list((tmp_path / "results" / "set-aside").iterdir())
     pd.testing.assert_frame_equal(untimed(compare(["random"])), untimed(before), check_exact=True)
+
+
+def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(suite, tmp_path):
+    out = tmp_path / "results"
+    run = subprocess.Popen(
+        command(suite, out, "-s", "logo", "--jobs", "2"),
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not any(len(path.read_text().splitlines()) > 2 for path in curve_files(out)):
+        assert run.poll() is None
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, errors = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert "Stopped; the same command goes on" in errors
+    assert "Traceback" not in errors
+    deadline = time.monotonic() + 20
+    while group_is_alive(run.pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not group_is_alive(run.pid)

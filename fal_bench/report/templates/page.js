@@ -19,6 +19,7 @@
       "hoverlabel.bgcolor": colour("surface"),
       "hoverlabel.bordercolor": colour("line"),
       "hoverlabel.font.color": colour("text"),
+      "xaxis.spikecolor": colour("quiet"),
       ...axis("xaxis"),
       ...axis("yaxis"),
     };

@@ -1,0 +1,72 @@
+"""What the README shows works as it is written."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fal_bench
+from fal_bench.suites.loading import load_suite
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+CODE = "import sys; sys.argv = sys.argv[:1] + sys.argv[2:]; from fal_bench.cli import main; main()"
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_there_are_two_set_up_commands():
+    install, test = [block.strip() for block in blocks("") if "pip install" in block]
+    assert install == "pip install . && falbench compare --target-acc 0.5"
+    assert test == "pip install tox && tox"
+
+
+def test_the_plugin_runs(tmp_path, suite):
+    [plugin] = [block for block in blocks("python") if "class MyMargin" in block]
+    (tmp_path / "my_margin.py").write_text(plugin)
+    result = fal_bench.compare(
+        ["my-margin", "fal-margin"],
+        suite=suite,
+        task="a",
+        seeds=1,
+        out=tmp_path / "results",
+        plugins=[tmp_path / "my_margin.py"],
+        backend="sequential",
+        progress=False,
+    )
+    curves = result.curves.drop(columns=["strategy", "train_seconds", "select_seconds"])
+    mine = curves[result.curves.strategy == "my-margin"].reset_index(drop=True)
+    theirs = curves[result.curves.strategy == "fal-margin"].reset_index(drop=True)
+    assert mine.equals(theirs)
+
+
+def test_the_suite_loads(tmp_path):
+    [suite] = blocks("toml")
+    (tmp_path / "mine.toml").write_text(suite)
+    [task] = load_suite(str(tmp_path / "mine.toml")).tasks
+    assert task.name == "my-task"
+
+
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in blocks("")
+    for line in block.splitlines()
+    if line.startswith("falbench ") and "my_margin" not in line
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_understood(tmp_path, command):
+    """Commands that would compute are asked for a dry run instead."""
+    arguments = shlex.split(command)
+    if arguments[1] == "compare" and "--dry-run" not in arguments:
+        arguments.append("--dry-run")
+    run = subprocess.run(
+        [sys.executable, "-c", CODE, *arguments],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
