@@ -92,7 +92,8 @@ class FederatedTraining:
                 )
                 for client, (features, labels) in enumerate(data)
             )
-            answer = yield TrainRequest(model.architecture, self._recipe(number), lanes)
+            recipe = self._recipe(number)
+            answer = yield TrainRequest(model.architecture, recipe, lanes, self._key(number))
             self.seconds += answer.seconds
             self.previous: tuple[Weights, ...] = answer.weights
             model = Model(model.architecture, average(answer.weights, counts))
@@ -137,6 +138,16 @@ class FederatedTraining:
             weight_decay=sgd.weight_decay,
             stop_at_accuracy=None,
         )
+
+    def _key(self, number: int) -> str | None:
+        """Name the training of a round, if other cells ask for it too.
+
+        Before any strategy has acted, all cells of one (task, seed) train the same models.
+        """
+        if self.state.cycle > 0:
+            return None
+        streams = self.setting.streams
+        return f"{streams.task}/{streams.seed}/round {number}"
 
     def _labelled(self, client: int) -> tuple[torch.Tensor, torch.Tensor]:
         ids = self.ledger.labelled(client)

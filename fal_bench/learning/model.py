@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fal_bench.learning.network import Network, fresh_weights, network
-from fal_bench.task import Cnn, Mlp
+from fal_bench.task import Cnn, Cnn4, Mlp
 
 Weights = dict[str, Tensor]
 """Parameters and buffers by name; never changed in place once handed out."""
@@ -25,7 +25,7 @@ class Architecture:
         n_classes: number of outputs.
     """
 
-    spec: Mlp | Cnn
+    spec: Mlp | Cnn | Cnn4
     input_shape: tuple[int, int, int]
     n_classes: int
 
