@@ -2,12 +2,9 @@
 
 import json
 import re
-import sys
 
 import pandas as pd
 import pytest
-
-from fal_bench.cli import main
 
 LEADERBOARD = (
     "rank strategy target_acc accounting tasks runs reached labels labels_low labels_high "
@@ -17,25 +14,6 @@ CURVES = (
     "task strategy seed cycle labels labels_strict accuracy precision loss bytes_up bytes_down "
     "train_seconds select_seconds"
 ).split()
-
-
-@pytest.fixture
-def falbench(monkeypatch, capfd, tmp_path):
-    """Run the command in an empty folder; return its exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "140")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["falbench", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        output = capfd.readouterr()
-        return code, output.out, output.err
-
-    return run
 
 
 def tree(folder):
@@ -117,7 +95,8 @@ def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, sui
 def test_bad_input_is_one_sentence_and_exit_code_2(falbench, tmp_path, arguments, message):
     (tmp_path / "bad.toml").write_text("[tasks.x]\nclientz = 3\n")
     (tmp_path / "big.toml").write_text(
-        "[tasks.x]\nquery_size = 5000\nbudget_cap = 25050\nshares = {state = 0.1, warm_start = 0.1, agent = 0.3, pool = 0.5}\n"
+        "[tasks.x]\nquery_size = 5000\nbudget_cap = 25050\n"
+        "shares = {state = 0.1, warm_start = 0.1, agent = 0.3, pool = 0.5}\n"
     )
     (tmp_path / "file").write_text("")
     (tmp_path / "newer").mkdir()
