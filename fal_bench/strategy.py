@@ -229,7 +229,9 @@ class Strategy:
 
     def _explain(self, error: ValidationError) -> str:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "parameters"
+        where = ".".join(map(str, first["loc"]))
+        if not where:  # parameters that do not fit together
+            return f"Strategy {self.name!r}: {first['msg'].removeprefix('Value error, ')}."
         accepted = ", ".join(self.Params.model_fields) or "none"
         return (
             f"Strategy {self.name!r}: parameter {where!r} cannot be {first['input']!r} "

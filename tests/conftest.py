@@ -86,6 +86,7 @@ local_epochs = 1
 initial_labels = 5
 query_size = 5
 budget_cap = 30
+shares = { state = 0.1, warm_start = 0.1, agent = 0.6, pool = 0.2 }
 
 [tasks.a]
 [tasks.b]

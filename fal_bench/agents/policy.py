@@ -58,6 +58,22 @@ class GreedyPolicy:
             dict(metadata or {}),
         )
 
+    @classmethod
+    def from_arrays(
+        cls, layers: list[list[NDArray[np.float32]]], metadata: dict[str, Any] | None = None
+    ) -> GreedyPolicy:
+        """Build a policy from one [weights, biases] a layer; undoes ``to_arrays``."""
+        tensors = [(torch.from_numpy(weight), torch.from_numpy(bias)) for weight, bias in layers]
+        weights, biases = zip(*tensors, strict=True)
+        return cls(weights, biases, dict(metadata or {}))
+
+    def to_arrays(self) -> list[list[NDArray[np.float32]]]:
+        """Return one [weights, biases] a layer."""
+        return [
+            [weight.numpy(), bias.numpy()]
+            for weight, bias in zip(self.weights, self.biases, strict=True)
+        ]
+
     @property
     def observation_size(self) -> int:
         """Length of an observation."""

@@ -81,6 +81,8 @@ def compare(
     comparison.check_question(target_acc, accounting.value)
     plugins = tuple(plugin or ())
     plan = comparison.Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugins)
+    for reason in plan.left_out:
+        typer.echo(f"Note: {reason}", err=True)
     store = Store(out)
     missing, corrupt = plan.missing(store)
     plan.check(missing)

@@ -10,6 +10,7 @@ import typer
 from fal_bench._version import __version__
 from fal_bench.cli.compare import compare
 from fal_bench.cli.list import list_things
+from fal_bench.cli.policy import policy
 from fal_bench.cli.status import status
 from fal_bench.errors import FalbenchError
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command("compare")(compare)
 app.command("list")(list_things)
 app.command("status")(status)
+app.command("policy")(policy)
 
 
 def _show_version(wanted: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,8 @@ from fal_bench.sweep.store import Corrupt, Store
 
 if TYPE_CHECKING:
     from fal_bench.federation.setting import Setting
+
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,12 @@ def run_job(job: Job) -> None:
 
     Failures are recorded in the store, never raised; a failed cell does not stop the others.
     """
-    if os.getpid() != job.parent and threading.current_thread() is threading.main_thread():
-        # Ctrl-C is the supervisor's: it stops its workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if os.getpid() != job.parent:
+        _settle(job.parent)
     store = Store(job.root)
     with _one_thread(), ExitStack() as locks:
         # In one order everywhere, so that two groups can never wait for each other.
         for spec in sorted(job.specs, key=lambda spec: spec.key):
-            _stop_if_orphaned(job)
             locks.enter_context(store.cell_lock(spec))
         _run_cells(job, store)
 
@@ -81,7 +82,6 @@ def _run_cells(job: Job, store: Store) -> None:
     run_together(
         cells,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),
-        on_step=lambda: _stop_if_orphaned(job),
     )
 
 
@@ -114,10 +114,21 @@ def _registry(plugins: tuple[Path, ...]) -> Registry:
     return Registry.discover(plugins)
 
 
-def _stop_if_orphaned(job: Job) -> None:
-    """End this process if its supervisor was killed: another run may have taken over."""
-    if job.parent not in (os.getpid(), os.getppid()):
+@lru_cache(maxsize=1)
+def _settle(parent: int) -> None:
+    """Make this process a worker: leave Ctrl-C to the supervisor, and end when it is gone.
+
+    A supervisor that was killed cannot stop its workers, and another run may have taken over.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

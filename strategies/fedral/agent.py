@@ -73,11 +73,7 @@ class ClientAgent:
 
         values, arrays = save_state(self.dqn)
         self._client.memory["agent"] = {"values": values, "arrays": arrays}
-        policy = GreedyPolicy.of(self.dqn)
-        self._client.memory["policy"] = [
-            [weight.numpy(), bias.numpy()]
-            for weight, bias in zip(policy.weights, policy.biases, strict=True)
-        ]
+        self._client.memory["policy"] = GreedyPolicy.of(self.dqn).to_arrays()
 
 
 def _build(params: FedRALParams, n_actions: int, rng: np.random.Generator) -> Any:
