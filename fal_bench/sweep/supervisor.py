@@ -69,8 +69,10 @@ class Supervisor:
 
         for spec in specs:
             self.store.folder(spec).clear_marker()
+        # Absolute, because workers outlive a change of the working directory.
+        root, plugins = self.store.root.resolve(), tuple(path.resolve() for path in self.plugins)
         tasks = [
-            joblib.delayed(run_job)(Job(self.store.root, group, self.plugins, os.getpid(), run))
+            joblib.delayed(run_job)(Job(root, group, plugins, os.getpid(), run))
             for group in plan_groups(specs, jobs)
         ]
         with self._pool_options(), self._watch(specs):
