@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.worker import Job, run_job
@@ -68,9 +69,11 @@ class Supervisor:
 
         for spec in specs:
             self.store.folder(spec).clear_marker()
+        # Absolute, because workers outlive a change of the working directory.
+        root, plugins = self.store.root.resolve(), tuple(path.resolve() for path in self.plugins)
         tasks = [
-            joblib.delayed(run_job)(Job(self.store.root, (spec,), self.plugins, os.getpid(), run))
-            for spec in specs
+            joblib.delayed(run_job)(Job(root, group, plugins, os.getpid(), run))
+            for group in plan_groups(specs, jobs)
         ]
         with self._pool_options(), self._watch(specs):
             # A pool of one would run in this process: there are always two workers, and the

@@ -7,16 +7,20 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fal_bench.registry import Registry
 from fal_bench.sweep.folder import CorruptCellError
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Corrupt, Store
+
+if TYPE_CHECKING:
+    from fal_bench.federation.setting import Setting
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -41,29 +45,32 @@ class Job:
 
 
 def run_job(job: Job) -> None:
-    """Run a group of cells to their ends; failures are recorded in the store, never raised."""
+    """Run a group of cells together to their ends.
+
+    Failures are recorded in the store, never raised; a failed cell does not stop the others.
+    """
     if os.getpid() != job.parent:
         _settle(job.parent)
     store = Store(job.root)
-    with _one_thread():
-        for spec in job.specs:
-            with store.cell_lock(spec):
-                _run_cells(job, store, [spec])
+    with _one_thread(), ExitStack() as locks:
+        # In one order everywhere, so that two groups can never wait for each other.
+        for spec in sorted(job.specs, key=lambda spec: spec.key):
+            locks.enter_context(store.cell_lock(spec))
+        _run_cells(job, store)
 
 
-def _run_cells(job: Job, store: Store, specs: Sequence[CellSpec]) -> None:
-    from fal_bench.data.loading import load_dataset
+def _run_cells(job: Job, store: Store) -> None:
     from fal_bench.federation.cell import run_cell
-    from fal_bench.federation.setting import Setting
     from fal_bench.sweep.scheduler import run_together
 
     registry = _registry(job.plugins)
-    folders = {spec.key: store.folder(spec) for spec in specs}
+    folders = {spec.key: store.folder(spec) for spec in job.specs}
+    drawn: dict[tuple[str, int], Setting] = {}
     cells = {}
-    for spec in specs:
+    for spec in job.specs:
         _open_folder(job, store, spec)
         try:
-            setting = Setting.draw(spec.task, spec.seed, load_dataset(spec.task.dataset))
+            setting = _setting(spec, drawn)
         except Exception as error:
             reason = f"Cannot set the task up: {type(error).__name__}: {error}"
             folders[spec.key].fail(reason, traceback.format_exc())
@@ -76,6 +83,17 @@ def _run_cells(job: Job, store: Store, specs: Sequence[CellSpec]) -> None:
         cells,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),
     )
+
+
+def _setting(spec: CellSpec, drawn: dict[tuple[str, int], Setting]) -> Setting:
+    """Return the setting of a cell; cells of one (task, seed) share it."""
+    from fal_bench.data.loading import load_dataset
+    from fal_bench.federation.setting import Setting
+
+    key = (spec.task.hash, spec.seed)
+    if key not in drawn:
+        drawn[key] = Setting.draw(spec.task, spec.seed, load_dataset(spec.task.dataset))
+    return drawn[key]
 
 
 def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
