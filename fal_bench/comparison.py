@@ -14,6 +14,7 @@ from fal_bench.registry import Registry
 from fal_bench.report.context import Accounting, MissingCell, ReportContext, TaskFacts
 from fal_bench.selector import Selector
 from fal_bench.suites.loading import find_task, load_suite
+from fal_bench.sweep.cluster import check_backend
 from fal_bench.sweep.spec import CellSpec, plan_cells
 from fal_bench.sweep.store import Corrupt, Store
 from fal_bench.sweep.supervisor import Backend, Supervisor
@@ -208,7 +209,8 @@ def compare(
         accounting: the labels that rank: ``"strict"`` (all that were read) or ``"paper"``.
         out: the results folder.
         plugins: Python files or folders with further strategies.
-        backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process.
+        backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
+            ``"ray"`` or ``"dask"`` for a cluster.
         call_timeout: seconds a strategy's call may take.
         progress: show a live display on the terminal.
 
@@ -220,6 +222,7 @@ def compare(
         FalbenchError: a name is unknown or a value cannot be used; nothing has run then.
     """
     check_question(target_acc, accounting)
+    check_backend(backend)
     paths = tuple(Path(plugin) for plugin in plugins)
     plan = Plan.make(strategies, suite=suite, task=task, seeds=seeds, plugins=paths)
     store = Store(Path(out))

@@ -37,6 +37,8 @@ class Backend(StrEnum):
 
     loky = "loky"
     sequential = "sequential"
+    ray = "ray"
+    dask = "dask"
 
 
 def compare(
@@ -60,7 +62,7 @@ def compare(
         bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")
     ] = False,
     backend: Annotated[
-        Backend, typer.Option(help="Worker processes, or this process (for debuggers).")
+        Backend, typer.Option(help="Worker processes, this process (for debuggers), or a cluster.")
     ] = Backend.loky,
     call_timeout: Annotated[
         float,
@@ -75,6 +77,7 @@ def compare(
     from rich.console import Console
 
     from fal_bench import comparison
+    from fal_bench.sweep.cluster import check_backend
     from fal_bench.sweep.store import Store
     from fal_bench.sweep.supervisor import Supervisor
 
@@ -83,6 +86,7 @@ def compare(
     plan = comparison.Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugins)
     for reason in plan.left_out:
         typer.echo(f"Note: {reason}", err=True)
+    check_backend(backend.value)
     store = Store(out)
     missing, corrupt = plan.missing(store)
     plan.check(missing)

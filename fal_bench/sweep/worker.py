@@ -33,15 +33,19 @@ class Job:
         root: the results folder.
         specs: the cells.
         plugins: plugin files and folders.
-        parent: process id of the supervisor; a worker whose supervisor is gone stops.
         run: name of the supervisor's round, kept in the status of every cell it starts.
+        parent: process id of the supervisor; a worker whose supervisor is gone stops. None on a
+            cluster, which looks after its workers itself.
+        time_limit: seconds after which the worker ends itself if a plugin call has not returned;
+            None if the supervisor does that.
     """
 
     root: Path
     specs: tuple[CellSpec, ...]
     plugins: tuple[Path, ...]
-    parent: int
     run: str
+    parent: int | None
+    time_limit: float | None = None
 
 
 def run_job(job: Job) -> None:
@@ -49,10 +53,10 @@ def run_job(job: Job) -> None:
 
     Failures are recorded in the store, never raised; a failed cell does not stop the others.
     """
-    if os.getpid() != job.parent:
+    if job.parent is not None and os.getpid() != job.parent:
         _settle(job.parent)
     store = Store(job.root)
-    with _one_thread(), ExitStack() as locks:
+    with _one_thread(), _end_if_hung(job, store), ExitStack() as locks:
         # In one order everywhere, so that two groups can never wait for each other.
         for spec in sorted(job.specs, key=lambda spec: spec.key):
             locks.enter_context(store.cell_lock(spec))
@@ -101,6 +105,7 @@ def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
     from fal_bench.sweep.environment import environment
 
     folder = store.folder(spec)
+    folder.clear_marker()  # a cluster may run a job again whose worker died
     folder.create(spec, environment(), job.run)
     try:
         folder.resume()
@@ -129,6 +134,30 @@ def _settle(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _end_if_hung(job: Job, store: Store) -> Iterator[None]:
+    """End this process if a plugin call takes too long while the context is open."""
+    limit = job.time_limit
+    if limit is None:
+        yield
+        return
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(SECONDS_BETWEEN_LOOKS):
+            for spec in job.specs:
+                marker = store.folder(spec).marker()
+                # One look later than the supervisor, so that it knows why.
+                if marker and time.time() - marker["since"] > limit + 2:
+                    os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 @contextmanager

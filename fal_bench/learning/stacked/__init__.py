@@ -6,5 +6,5 @@ slot, so that ragged sizes cost nothing and a finished lane cannot move.
 
 A lane has the same bits in any company, on one CPU thread: its batches are padded to a size that
 follows from the lane and the recipe alone, and a block whose arithmetic depends on its width
-(grouped convolutions) always has the same width, empty slots included.
+(odd sizes) always has the same width, empty slots included.
 """

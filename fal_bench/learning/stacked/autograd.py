@@ -9,24 +9,21 @@ from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.layers import Layer, stack_layers
 from fal_bench.learning.stacked.sgd import descend
 from fal_bench.learning.stacked.state import StackedState
+from fal_bench.learning.stacked.width import fixed_width
 from fal_bench.needs import LocalTraining
-
-CONVOLUTION_WIDTH = 10
-"""Slots of a block with convolutions. The bits of a grouped convolution depend on the number of
-groups, so this never shrinks; changing it changes the bits of every curve of such a model."""
 
 
 class AutogradStep:
     """One SGD step of a network of stacked layers, in all slots.
 
     Args:
-        layers: the stacked layers.
+        network: the network.
+        layers: its stacked layers.
         training: the recipe.
     """
 
-    fixed_width: int | None = CONVOLUTION_WIDTH
-
-    def __init__(self, layers: list[Layer], training: LocalTraining) -> None:
+    def __init__(self, network: nn.Module, layers: list[Layer], training: LocalTraining) -> None:
+        self.fixed_width = fixed_width(network)
         self._layers = layers
         self._training = training
 
@@ -34,18 +31,18 @@ class AutogradStep:
     def of(cls, network: nn.Module, training: LocalTraining) -> AutogradStep | None:
         """Return the step of a network of known layers; None for any other."""
         layers = stack_layers(network)
-        return None if layers is None else cls(layers, training)
+        return None if layers is None else cls(network, layers, training)
 
     def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Tensor:
         """Take the step; return the logits before it, shape (slots, rows, classes)."""
         moving = [state.weights[name].detach().requires_grad_() for name in state.parameters]
         weights = {**state.weights, **dict(zip(state.parameters, moving, strict=True))}
-        activations = batch.by_row
+        activations = batch.by_lane.permute(0, 1, 3, 4, 2)
         for layer in self._layers:
             activations = layer(activations, weights, batch)
         logits = activations.detach()
         gradients = torch.autograd.grad(total_loss(activations, batch), moving)
-        descend(state, [gradient.contiguous() for gradient in gradients], self._training, lr)
+        descend(state, list(gradients), self._training, lr)
         return logits
 
 

@@ -65,13 +65,6 @@ class Batch:
         return chosen.view(*self.rows.shape, *chosen.shape[1:])
 
     @cached_property
-    def by_row(self) -> Tensor:
-        """Features with the slots' channels side by side, shape (rows, slots * C, H, W)."""
-        index = torch.from_numpy(self.rows.T.reshape(-1))
-        chosen = self.samples.features.index_select(0, index)
-        return chosen.view(self.rows.shape[1], -1, *chosen.shape[2:])
-
-    @cached_property
     def labels(self) -> Tensor:
         """Labels, shape (slots, rows)."""
         index = self._index

@@ -22,6 +22,7 @@ MEMORY_BUDGET = 256 * 2**20
 """Bytes that the samples of one call, and the weights of one block, may take."""
 
 WIDEST = 32
+WIDEST_CONVOLUTION = 16
 """Most slots of a block whose width is free; wider ones fall out of the cache."""
 
 
@@ -114,4 +115,6 @@ def _alike(lanes: Sequence[Lane], training: LocalTraining) -> Iterator[list[int]
 def _widest(network: nn.Module) -> int:
     """Return the most slots whose weights, gradients and velocities fit into the budget."""
     lane: int = 3 * sum(tensor.nbytes for tensor in network.state_dict().values())
-    return max(1, min(WIDEST, MEMORY_BUDGET // max(lane, 1)))
+    convolves = any(isinstance(module, nn.Conv2d) for module in network.modules())
+    widest = WIDEST_CONVOLUTION if convolves else WIDEST
+    return max(1, min(widest, MEMORY_BUDGET // max(lane, 1)))

@@ -1,7 +1,6 @@
 """Stacked forward passes of the layers that ship with falbench.
 
-Activations are (slots, rows, features) for linear layers, and (rows, slots * C, H, W) for images,
-so that a convolution of all slots is one grouped convolution.
+Activations are (slots, rows, H, W, C) for images and (slots, rows, features) after flattening.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, max_pool2d
 
 from fal_bench.learning.model import Weights
 from fal_bench.learning.stacked.batch import Batch
+from fal_bench.learning.stacked.convolution import HalvingMaxPool, StackedConvolution
 
 Layer = Callable[[Tensor, Weights, Batch], Tensor]
 """Maps activations, given the stacked weights and the batch."""
@@ -27,56 +26,71 @@ def stack_layers(network: nn.Module) -> list[Layer] | None:
     The network must run its leaf modules one after the other, in the order of their definition,
     as ``fal_bench.learning.network.Network`` does with a sequential body.
     """
-    layers = []
+    layers: list[Layer] = []
+    kinds: list[type[nn.Module]] = []
     for name, module in network.named_modules():
         if any(True for _ in module.children()):
             if type(module) is not nn.Sequential and module is not network:
                 return None
             continue
-        make = _STACKED.get(type(module))
-        if make is None:
+        layer = _stacked(name, module)
+        if layer is None:
             return None
-        layers.append(make(name, module))
+        if kinds and kinds[-1] is nn.ReLU and type(module) is nn.MaxPool2d:
+            # They commute, in value and gradient; pooled first, ReLU has a quarter of the work.
+            layers.insert(-1, layer)
+        else:
+            layers.append(layer)
+        kinds.append(type(module))
     return layers
 
 
-def _linear(name: str, module: Any) -> Layer:
-    if module.bias is None:
-        return lambda h, w, _: torch.bmm(h, w[f"{name}.weight"].transpose(1, 2))
-    return lambda h, w, _: torch.baddbmm(
-        w[f"{name}.bias"].unsqueeze(1), h, w[f"{name}.weight"].transpose(1, 2)
-    )
+def _stacked(name: str, module: Any) -> Layer | None:
+    """Return a module's stacked form; None if it has none."""
+    kind = type(module)
+    if kind is nn.Linear and module.bias is not None:
+        return partial(_linear, name=name)
+    if kind is nn.Conv2d and _is_plain(module):
+        return partial(_convolve, name=name, padding=module.padding[0])
+    if kind is nn.BatchNorm2d and module.affine and module.track_running_stats and module.momentum:
+        return partial(_normalise, name=name, eps=module.eps, momentum=module.momentum)
+    if kind is nn.MaxPool2d and (module.kernel_size, module.stride, module.padding) == (2, 2, 0):
+        return lambda images, _weights, _batch: _apply(HalvingMaxPool, images)
+    if kind is nn.Flatten:
+        return lambda images, _weights, _batch: images.permute(0, 1, 4, 2, 3).flatten(2)
+    if kind is nn.ReLU:
+        return lambda activations, _weights, _batch: activations.relu()
+    return None
 
 
-def _convolution(name: str, module: Any) -> Layer:
-    def layer(images: Tensor, weights: Weights, batch: Batch) -> Tensor:
-        kernels = weights[f"{name}.weight"].flatten(0, 1)
-        bias = None if module.bias is None else weights[f"{name}.bias"].flatten()
-        slots = len(batch.counts)
-        return conv2d(images, kernels, bias, module.stride, module.padding, groups=slots)
-
-    if module.groups != 1 or module.dilation != (1, 1) or module.padding_mode != "zeros":
-        raise NotImplementedError(f"{name}: stacking knows plain convolutions only")
-    return layer
+def _is_plain(module: nn.Conv2d) -> bool:
+    """Whether a convolution has square kernels, stride 1, a bias, and nothing unusual."""
+    square = module.kernel_size[0] == module.kernel_size[1]
+    usual = (module.stride, module.dilation, module.groups) == ((1, 1), (1, 1), 1)
+    even = isinstance(module.padding, tuple) and module.padding[0] == module.padding[1]
+    return square and usual and even and module.padding_mode == "zeros" and module.bias is not None
 
 
-def _pooling(name: str, module: Any) -> Layer:  # noqa: ARG001
-    return lambda h, _w, _b: max_pool2d(h, module.kernel_size, module.stride, module.padding)
+def _linear(inputs: Tensor, weights: Weights, batch: Batch, *, name: str) -> Tensor:  # noqa: ARG001
+    bias = weights[f"{name}.bias"].unsqueeze(1)
+    return torch.baddbmm(bias, inputs, weights[f"{name}.weight"].transpose(1, 2))
 
 
-def _flatten(name: str, module: Any) -> Layer:  # noqa: ARG001
-    def layer(images: Tensor, weights: Weights, batch: Batch) -> Tensor:  # noqa: ARG001
-        return images.reshape(len(images), len(batch.counts), -1).transpose(0, 1)
+def _convolve(
+    images: Tensor,
+    weights: Weights,
+    batch: Batch,  # noqa: ARG001
+    *,
+    name: str,
+    padding: int,
+) -> Tensor:
+    kernels, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    return _apply(StackedConvolution, images, kernels, bias, padding)
 
-    return layer
 
-
-def _relu(name: str, module: Any) -> Layer:  # noqa: ARG001
-    return lambda h, _w, _b: h.relu()
-
-
-def _batch_norm(name: str, module: Any) -> Layer:
-    return partial(_normalise, name=name, eps=module.eps, momentum=module.momentum)
+def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
+    result: Tensor = function.apply(*arguments)
+    return result
 
 
 def _normalise(
@@ -86,29 +100,17 @@ def _normalise(
 
     The running statistics move as ``nn.BatchNorm2d``'s do: the variance with n / (n - 1).
     """
-    rows, slots = len(images), len(batch.counts)
-    maps = images.reshape(rows, slots, -1, images.shape[2] * images.shape[3])
-    inside = batch.inside.T.reshape(rows, slots, 1, 1)
-    count = batch.inside.sum(1).mul(maps.shape[3]).clamp_(min=1).view(1, slots, 1, 1)
-    mean = (maps * inside).sum((0, 3), keepdim=True) / count
-    centred = maps - mean
-    variance = (centred.square() * inside).sum((0, 3), keepdim=True) / count
+    slots, rows, height, width, _ = images.shape
+    inside = batch.inside.view(slots, rows, 1, 1, 1)
+    count = batch.inside.sum(1).mul(height * width).clamp_(min=1).view(slots, 1, 1, 1, 1)
+    mean = (images * inside).sum((1, 2, 3), keepdim=True) / count
+    centred = images - mean
+    variance = (centred.square() * inside).sum((1, 2, 3), keepdim=True) / count
     with torch.no_grad():
         unbiased = variance * (count / (count - 1).clamp_(min=1))
         weights[f"{name}.running_mean"].lerp_(mean.view(slots, -1), momentum)
         weights[f"{name}.running_var"].lerp_(unbiased.view(slots, -1), momentum)
         weights[f"{name}.num_batches_tracked"].add_(1)
-    scale = weights[f"{name}.weight"].view(1, slots, -1, 1)
-    shift = weights[f"{name}.bias"].view(1, slots, -1, 1)
-    normal = centred * (variance + eps).rsqrt() * scale + shift
-    return normal.reshape(images.shape)
-
-
-_STACKED: dict[type[nn.Module], Callable[[str, Any], Layer]] = {
-    nn.Linear: _linear,
-    nn.Conv2d: _convolution,
-    nn.BatchNorm2d: _batch_norm,
-    nn.MaxPool2d: _pooling,
-    nn.Flatten: _flatten,
-    nn.ReLU: _relu,
-}
+    scale = weights[f"{name}.weight"].view(slots, 1, 1, 1, -1)
+    shift = weights[f"{name}.bias"].view(slots, 1, 1, 1, -1)
+    return centred * (variance + eps).rsqrt() * scale + shift

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.sgd import move
 from fal_bench.learning.stacked.state import StackedState
+from fal_bench.learning.stacked.width import fixed_width
 from fal_bench.needs import LocalTraining
 
 
@@ -17,13 +18,13 @@ class MlpStep:
     ``W -= lr * d^T x`` is one ``baddbmm_``: gradients are never written to memory.
 
     Args:
-        layers: names of the linear layers, first to last.
+        network: the network.
+        layers: names of its linear layers, first to last.
         training: the recipe.
     """
 
-    fixed_width: int | None = None
-
-    def __init__(self, layers: list[str], training: LocalTraining) -> None:
+    def __init__(self, network: nn.Module, layers: list[str], training: LocalTraining) -> None:
+        self.fixed_width = fixed_width(network)
         self._layers = layers
         self._training = training
 
@@ -39,7 +40,7 @@ class MlpStep:
         expected = [nn.Flatten, *[nn.Linear, nn.ReLU] * (len(linear) - 1), nn.Linear]
         biased = all(network.get_submodule(name).bias is not None for name in linear)
         chain = [kind for _, kind in names] == expected and biased
-        return cls(linear, training) if chain else None
+        return cls(network, linear, training) if chain else None
 
     @torch.no_grad()
     def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Tensor:

@@ -13,12 +13,10 @@ from fal_bench.learning.model import Weights
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.sgd import descend
 from fal_bench.learning.stacked.state import StackedState
+from fal_bench.learning.stacked.width import FIXED_WIDTH
 from fal_bench.needs import LocalTraining
 
 STATEFUL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-
-VMAP_WIDTH = 10
-"""Slots of a block; fixed, because nobody knows which operations a network uses."""
 
 
 class VmapStep:
@@ -33,7 +31,7 @@ class VmapStep:
             (its stream could not follow the lane).
     """
 
-    fixed_width: int | None = VMAP_WIDTH
+    fixed_width: int | None = FIXED_WIDTH  # nobody knows which operations a network uses
 
     def __init__(self, network: nn.Module, training: LocalTraining) -> None:
         for name, module in network.named_modules():
