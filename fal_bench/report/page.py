@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jinja2
 import pandas as pd
@@ -20,25 +20,28 @@ from fal_bench.report.table import footer
 from fal_bench.report.verdict import verdict_sentences
 from fal_bench.report.wording import Row
 
+if TYPE_CHECKING:
+    from fal_bench.report.answer import Comparison
+
 _Budgets = Mapping[tuple[str, str, int], RunBudget]
 
 
-def render_page(leaderboard: pd.DataFrame, curves: pd.DataFrame, context: ReportContext) -> str:
+def render_page(comparison: Comparison) -> str:
     """Render the report: verdict, leaderboard, learning curves, definitions and provenance.
 
     Equal inputs give equal text. Whatever comes from plugins or files is escaped, and a content
     security policy in the page forbids every request, should a browser find one.
 
     Args:
-        leaderboard: the table of ``build_leaderboard`` for the same curves and context.
-        curves: the curves in long form, one row a (task, strategy, seed, cycle).
-        context: the question and its provenance.
+        comparison: the boards and the curves behind them.
 
     Returns:
         The HTML text, about 5 MB, nearly all of it plotly's own script.
     """
     from plotly.offline import get_plotlyjs
 
+    leaderboard, context = comparison.boards[0].leaderboard, comparison.boards[0].context
+    curves = comparison.curves
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fal_bench.report"),
         autoescape=True,

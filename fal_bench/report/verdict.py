@@ -49,7 +49,7 @@ def verdict_sentences(leaderboard: pd.DataFrame, context: ReportContext) -> list
 def _nobody(complete: list[Row], context: ReportContext) -> str:
     caps = sorted({facts.cap for facts in context.tasks})
     cap = " or ".join(wording.counted(number, "label") for number in caps)
-    target = wording.percent(context.target)
+    target = wording.target(context)
     text = f"No strategy reached {target} in any run within the cap of {cap}"
     known = [row for row in complete if not math.isnan(row["accuracy_final"])]
     if not known:
@@ -78,7 +78,7 @@ def _winner(best: list[Row], complete: list[Row], context: ReportContext) -> str
     if row["verdict"] == "better":
         tasks = wording.counted(_tasks(context), "task")
         return (
-            f"{name} reached {wording.percent(context.target)} with {_difference(row, context)}, "
+            f"{name} reached {wording.target(context)} with {_difference(row, context)}, "
             f"on {tasks} and {row['reached']} of {wording.counted(row['runs'], 'run')}."
         )
     if row["verdict"] == "baseline":
@@ -139,7 +139,8 @@ def _budget(row: Row) -> str:
 
 def _share(row: Row, context: ReportContext) -> str:
     runs, tasks = wording.counted(row["runs"], "run"), wording.counted(_tasks(context), "task")
-    return f"{wording.percent(context.target)} reached in {row['reached']} of {runs} on {tasks}"
+    target = "target" if context.task_targets else wording.percent(context.target)
+    return f"{target} reached in {row['reached']} of {runs} on {tasks}"
 
 
 def _tasks(context: ReportContext) -> int:
@@ -150,7 +151,14 @@ def _difference(row: Row, context: ReportContext) -> str:
     baseline = wording.one_line(context.baseline)
     saving, interval = row["saving_vs_random"], _interval(row)
     text = f"{_size(saving)} labels than {baseline}" if saving else f"as many labels as {baseline}"
-    return f"{text} ({interval})" if interval else text
+    sure = [interval] if interval else []
+    if row["verdict"] == "better":
+        sure.append(_p_value(row["p_holm"]))
+    return f"{text} ({', '.join(sure)})" if sure else text
+
+
+def _p_value(value: float) -> str:
+    return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
 
 
 def _amount(row: Row) -> str:

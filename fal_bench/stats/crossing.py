@@ -112,8 +112,10 @@ def find_crossing(
         raise ValueError(f"cap_index {cap_index} is not one of {curve.size} grid points.")
     above = curve >= target
     starts = min(cap_index, curve.size - confirm) + 1
+    if starts < 1:
+        return Crossing(None, 1.0)
     kept = np.all([above[shift : shift + starts] for shift in range(confirm)], axis=0)
-    if starts < 1 or not kept.any():
+    if not kept.any():
         return Crossing(None, 1.0)
     index = int(kept.argmax())
     return Crossing(index, _fraction(curve, target, index))

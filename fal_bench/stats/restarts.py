@@ -1,4 +1,4 @@
-"""Expected labels with restarts, and the median budget: two secondary summaries of one task."""
+"""Expected labels with restarts, and the median budget: two secondary summaries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fal_bench.stats.crossing import Budget
 from fal_bench.stats.means import Estimate
@@ -15,7 +16,7 @@ FEWEST_RUNS = 20
 
 
 def expected_restart_labels(
-    budgets: Sequence[Budget],
+    budgets: Sequence[Sequence[Budget]],
     rng: np.random.Generator,
     *,
     level: float = 0.95,
@@ -28,36 +29,44 @@ def expected_restart_labels(
     attempt, so this is a secondary number.
 
     Args:
-        budgets: one budget a run, all of one task.
+        budgets: for each task, the budgets of its runs; a list of one list for a single task.
         rng: source of the bootstrap samples; untouched when there is no interval.
-        level: confidence level of the percentile bootstrap interval.
+        level: confidence level of the percentile bootstrap interval, over runs in fixed tasks.
         draws: number of bootstrap samples.
 
     Returns:
-        The estimate, infinite if no run reached. There is an interval from 20 runs on; its upper
-        end may be infinite.
+        The mean over tasks, infinite if no run of some task reached. There is an interval if
+        every task has 20 runs or more; its upper end may be infinite.
 
     Raises:
-        ValueError: there is no run.
+        ValueError: there is no task, or a task has no run.
     """
-    if not budgets:
-        raise ValueError("the expected labels with restarts need at least one run.")
-    labels = np.array([run.labels for run in budgets])
-    reached = np.array([run.reached for run in budgets], dtype=float)
-    if not reached.any():
+    if not budgets or not all(budgets):
+        raise ValueError("the expected labels with restarts need at least one run of every task.")
+    spent = [np.array([run.labels for run in task]) for task in budgets]
+    reached = [np.array([run.reached for run in task], dtype=float) for task in budgets]
+    if not all(task.any() for task in reached):
         return Estimate(math.inf)
-    mean = float(labels.sum() / reached.sum())
-    if labels.size < FEWEST_RUNS:
+    pairs = list(zip(spent, reached, strict=True))
+    mean = float(np.mean([labels.sum() / hits.sum() for labels, hits in pairs]))
+    if min(task.size for task in spent) < FEWEST_RUNS:
         return Estimate(mean)
-    sample = rng.integers(0, labels.size, size=(draws, labels.size))
-    successes = reached[sample].sum(axis=1)
-    spent = labels[sample].sum(axis=1)
-    drawn = np.divide(spent, successes, out=np.full(draws, math.inf), where=successes > 0)
+    drawn = np.sort(np.mean([_resampled(*pair, rng, draws) for pair in pairs], axis=0))
     tail = (1 - level) / 2
     # A rank, not an interpolated quantile: between a number and infinity there is nothing.
-    ordered = np.sort(drawn)
-    low, high = (ordered[round(q * (draws - 1))] for q in (tail, 1 - tail))
-    return Estimate(mean, float(low), float(high)) if low < high else Estimate(mean)
+    low, high = (float(drawn[round(share * (draws - 1))]) for share in (tail, 1 - tail))
+    return Estimate(mean, low, high) if low < high else Estimate(mean)
+
+
+def _resampled(
+    labels: NDArray[np.float64], reached: NDArray[np.float64], rng: np.random.Generator, draws: int
+) -> NDArray[np.float64]:
+    """Return the ERT of one task in every bootstrap sample; infinite without a success."""
+    sample = rng.integers(0, labels.size, size=(draws, labels.size))
+    hits = reached[sample].sum(axis=1)
+    means: NDArray[np.float64] = np.full(draws, math.inf)
+    np.divide(labels[sample].sum(axis=1), hits, out=means, where=hits > 0)
+    return means
 
 
 def median_budget(budgets: Sequence[Budget]) -> Budget:

@@ -43,7 +43,7 @@ def kaplan_meier(
         ValueError: there is no run.
     """
     labels, events, at_risk = _life_table(budgets)
-    share: NDArray[np.float64] = np.cumprod(1 - events / at_risk)
+    share = np.cumprod(1 - events / at_risk, dtype=np.float64)
     return labels, share
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from test_leaderboard import GRID, context, curve, runs
 
+from fal_bench.report.answer import Board, Comparison
 from fal_bench.report.context import MissingCell
 from fal_bench.report.figures import line_styles, mean_curve
 from fal_bench.report.leaderboard import build_leaderboard
@@ -20,6 +21,7 @@ from fal_bench.report.page import _inline_script, render_page
 from fal_bench.report.verdict import verdict_sentences
 
 EVIL = "<script>alert(1)</script>"
+NO_CHARGES = pd.DataFrame(columns=["task", "strategy", "seed", "purpose", "cycle", "labels"])
 
 
 class Element:
@@ -88,8 +90,12 @@ ASKED = context(
 
 
 def render(rows=ROWS, asked=ASKED):
-    curves = pd.DataFrame(rows)
-    return render_page(build_leaderboard(curves, asked), curves, asked)
+    return render_page(comparison(pd.DataFrame(rows), asked))
+
+
+def comparison(curves, *contexts, charges=None):
+    boards = tuple(Board(build_leaderboard(curves, asked), asked) for asked in contexts)
+    return Comparison(boards, curves, NO_CHARGES if charges is None else charges)
 
 
 @functools.cache
@@ -218,7 +224,7 @@ def test_unfinished_curves_are_not_drawn():
 
 def test_no_curve_at_all():
     empty = pd.DataFrame(ROWS).iloc[:0]
-    root = Page(render_page(build_leaderboard(empty, ASKED), empty, ASKED)).root
+    root = Page(render_page(comparison(empty, ASKED))).root
     assert not list(root.all("figure"))
     assert "nothing is ranked" in root.one("section", aria_labelledby="verdict").text
 

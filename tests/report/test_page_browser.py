@@ -6,10 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 from test_leaderboard import context, runs
-from test_page import ASKED, ROWS, render
+from test_page import ASKED, ROWS, comparison, render
 
 from fal_bench.report.context import MissingCell
-from fal_bench.report.leaderboard import build_leaderboard
 from fal_bench.report.page import render_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -150,7 +149,7 @@ def test_names_stay_text_in_figures(show):
     rows = runs(EVIL, 15) + runs("random", 25)
     asked = context(EVIL, "random", missing=[MissingCell("a", EVIL, 9, EVIL)])
     curves = pd.DataFrame(rows)
-    browser = show(render_page(build_leaderboard(curves, asked), curves, asked))
+    browser = show(render_page(comparison(curves, asked)))
     browser.execute_script("Plotly.relayout('plot-0', {showlegend: true})")
     wait(browser, "document.querySelectorAll('.plot .legendtext').length === 2")
     names = browser.execute_script(
@@ -168,5 +167,5 @@ def test_it_opens_with_every_state_of_a_board(show):
     missing = tuple(MissingCell("a", name, 0, "not run yet") for name in ASKED.strategies)
     empty = pd.DataFrame(ROWS).iloc[:0]
     asked = context(*ASKED.strategies, missing=missing)
-    browser = show(render_page(build_leaderboard(empty, asked), empty, asked))
+    browser = show(render_page(comparison(empty, asked)))
     assert browser.get_log("browser") == []
