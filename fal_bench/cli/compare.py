@@ -48,7 +48,7 @@ def compare(
     seeds: SeedsOption = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.  [default: one a core]"),
+        typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.  \\[default: one a core]"),
     ] = None,
     accounting: AccountingOption = Accounting.strict,
     baseline: BaselineOption = None,

@@ -31,15 +31,16 @@ StrategyOption = Annotated[
         "--strategy",
         "-s",
         metavar="NAME",
-        help="A strategy, with parameters as in 'logo[n_init=4]'; repeat for more.",
+        help="A strategy, with parameters as in 'logo\\[n_init=4]'; repeat for more.",
     ),
 ]
 SuiteOption = Annotated[
-    str | None, typer.Option(metavar="NAME|PATH", help="A suite, or a TOML file.  [default: quick]")
+    str | None,
+    typer.Option(metavar="NAME|PATH", help="A suite, or a TOML file.  \\[default: quick]"),
 ]
 TaskOption = Annotated[str | None, typer.Option(metavar="NAME", help="One task only.")]
 SeedsOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Number of seeds.  [default: the suite's]")
+    int | None, typer.Option(metavar="N", help="Number of seeds.  \\[default: the suite's]")
 ]
 OutOption = Annotated[Path, typer.Option(metavar="DIR", help="The results folder.")]
 PluginOption = Annotated[
@@ -52,7 +53,7 @@ TargetOption = Annotated[
         "--target-acc",
         metavar="ACC",
         help="Target accuracy, above 0 and at most 1; several with commas, or repeat; 'auto' for "
-        "what the baseline reaches at 25, 50 and 75 % of the cap.  [default: 0.5]",
+        "what the baseline reaches at 25, 50 and 75 % of the cap.  \\[default: 0.5]",
     ),
 ]
 DEFAULT_TARGETS = ["0.5"]
@@ -61,7 +62,7 @@ AccountingOption = Annotated[
 ]
 BaselineOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Savings refer to this strategy.  [default: random]"),
+    typer.Option(metavar="NAME", help="Savings refer to this strategy.  \\[default: random]"),
 ]
 FormatOption = Annotated[
     Format, typer.Option("--format", help="How to print the leaderboard on standard output.")

@@ -77,6 +77,22 @@ def test_the_main_job(falbench, suite, tmp_path):
     assert len(written) == 3 * len(boards)
     assert tree(results / "cells") == cells
 
+    board = (results / "leaderboard.csv").read_bytes()
+    code, out, err = falbench(
+        "report", "--suite", suite, "--target-acc", "0.2,auto", "--baseline", "logo"
+    )
+    assert code == 0, err
+    assert (results / "leaderboard.csv").read_bytes() == board
+    assert tree(results / "cells") == cells
+    code, out, err = falbench("merge", "results", "--out", "copy")
+    assert (code, err) == (0, "")
+    assert "Copied 12 cells to copy" in out
+    code, out, _ = falbench("report", "copy", "--target-acc", 0.3, "--format", "csv")
+    assert code == 0
+    assert out == (tmp_path / "copy" / "leaderboard.csv").read_text()
+    code, _, err = falbench("merge", "nowhere", "--out", "copy")
+    assert (code, err) == (2, "Error: There are no cells in 'nowhere'; check the folder's name.\n")
+
     code, out, _ = falbench("status", "--suite", suite)
     assert code == 0
     assert re.search(r"random\D+2", out)
@@ -176,5 +192,7 @@ def test_version_and_help(falbench):
     assert falbench("--version")[1].startswith("falbench 0.")
     code, out, _ = falbench("--help")
     assert code == 0
-    for verb in ("compare", "list", "status"):
+    for verb in ("compare", "list", "status", "report", "merge"):
         assert verb in out
+        help_text = falbench(verb, "--help")[1]
+        assert "[default" in help_text or verb == "list"
