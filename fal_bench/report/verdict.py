@@ -46,6 +46,43 @@ def verdict_sentences(leaderboard: pd.DataFrame, context: ReportContext) -> list
     return sentences
 
 
+def key_facts(leaderboard: pd.DataFrame, context: ReportContext) -> list[tuple[str, str]]:
+    """Return who won, by how much and how sure that is, for readers in a hurry.
+
+    Args:
+        leaderboard: the table of ``build_leaderboard``.
+        context: the question it answers.
+
+    Returns:
+        Names and values, the most important first; nothing without a single winner.
+    """
+    rows = cast("list[Row]", leaderboard.to_dict("records"))
+    complete = [row for row in rows if is_complete(row)]
+    best = [row for row in complete if is_best(row)]
+    if len(best) != 1 or len(complete) < 2:
+        return []
+    row, baseline = best[0], wording.one_line(context.baseline)
+    facts = [
+        ("Fewest labels", wording.one_line(row["strategy"])),
+        ("Labels to target", wording.budget_with_interval(row)),
+    ]
+    if row["verdict"] == "baseline":
+        return [*facts, ("Verdict", "no strategy did better than the baseline")]
+    if not math.isnan(row["saving_vs_random"]):
+        facts.append((f"Saving against {baseline}", wording.saving_with_interval(row)))
+    words = {
+        "better": f"better than {baseline} beyond chance",
+        "worse": f"worse than {baseline}, pair by pair",
+        "no evidence": f"no evidence of a difference from {baseline}",
+        "n too small": f"too few runs to tell from {baseline}",
+        "not comparable": f"not comparable with {baseline}",
+    }
+    sure = words[row["verdict"]]
+    if row["verdict"] in ("better", "worse", "no evidence"):
+        sure += f", {_p_value(row['p_holm'])}"
+    return [*facts, ("How sure", sure)]
+
+
 def _nobody(complete: list[Row], context: ReportContext) -> str:
     caps = sorted({facts.cap for facts in context.tasks})
     cap = " or ".join(wording.counted(number, "label") for number in caps)

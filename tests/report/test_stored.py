@@ -10,7 +10,6 @@ from fal_bench.report.targets import Question
 from fal_bench.suites.loading import load_suite
 from fal_bench.sweep.store import Store
 
-
 OTHER = TINY.model_copy(update={"name": "other", "budget_cap": 50})
 
 
