@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.registry import Registry
+from fal_bench.registry import Registry, blamed_on
 from fal_bench.report.answer import Comparison
 from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_facts
 from fal_bench.report.targets import Question
@@ -43,7 +46,9 @@ class Plan:
         seeds: the seeds.
         cells: all cells.
         command: the command line that repeats the comparison.
-        left_out: default strategies that cannot work on these tasks, and why.
+        plugins: plugin files and folders.
+        notes: what the user should know: default strategies that are left out, plugin files that
+            cannot be loaded.
     """
 
     suite: str
@@ -51,12 +56,13 @@ class Plan:
     seeds: tuple[int, ...]
     cells: tuple[CellSpec, ...]
     command: str
-    left_out: tuple[str, ...] = ()
+    plugins: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def make(
         cls,
-        strategies: Sequence[str] | None = None,
+        strategies: Sequence[str] | str | None = None,
         *,
         suite: str | None = None,
         task: str | None = None,
@@ -82,21 +88,24 @@ class Plan:
         if task is not None:
             tasks = (loaded.task(task) if suite else find_task(task),)
         registry = Registry.discover(plugins)
-        left_out: list[str] = []
+        notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
+        if isinstance(strategies, str):
+            strategies = [strategies]
         if strategies:
             selectors = [Selector.parse(text) for text in strategies]
         else:
             selectors, left_out = _default_strategies(tasks, registry)
+            notes += left_out
         chosen = tuple(range(loaded.seeds if seeds is None else seeds))
         cells = plan_cells(tasks, selectors, chosen, registry)
         arguments = [f"--task {task}"] if task else []
         if suite or not task:
             arguments.insert(0, f"--suite {suite or DEFAULT_SUITE}")
-        arguments += [f"--plugin {path}" for path in plugins]
+        arguments += [f"--plugin {_quoted(str(path))}" for path in plugins]
         arguments += [f"-s {_quoted(label)}" for label in sorted({cell.label for cell in cells})]
         command = " ".join(["falbench compare", *arguments, f"--seeds {len(chosen)}"])
         name = task or loaded.name
-        return cls(name, tasks, chosen, tuple(cells), command, tuple(left_out))
+        return cls(name, tasks, chosen, tuple(cells), command, tuple(plugins), tuple(notes))
 
     @property
     def strategies(self) -> tuple[str, ...]:
@@ -120,12 +129,19 @@ class Plan:
         from fal_bench.data.loading import load_dataset
         from fal_bench.federation.setting import Setting
 
-        for task in {cell.task.hash: cell.task for cell in cells}.values():
-            Setting.draw(task, 0, load_dataset(task.dataset))
+        registry = Registry.discover(self.plugins)
+        settings: dict[str, Setting] = {}
+        for task, selector in {(cell.task, str(cell.strategy)): None for cell in cells}:
+            if task.hash not in settings:
+                settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
+                _ = settings[task.hash].architecture.network  # refuses images it cannot take
+            with blamed_on(selector):
+                strategy = registry.make(Selector.parse(selector))
+                strategy.check_shares(task, settings[task.hash].smallest_shares)
 
 
 def compare(
-    strategies: Sequence[str] | None = None,
+    strategies: Sequence[str] | str | None = None,
     *,
     target_acc: float | str | Sequence[float | str] = 0.5,
     suite: str | None = None,
@@ -173,27 +189,25 @@ def compare(
     check_backend(backend)
     paths = tuple(Path(plugin) for plugin in plugins)
     plan = Plan.make(strategies, suite=suite, task=task, seeds=seeds, plugins=paths)
+    for note in plan.notes:
+        warnings.warn(note, stacklevel=2)
     question = Question.make(target_acc, accounting, baseline, plan.strategies)
     store = Store(Path(out))
-    missing, corrupt = plan.missing(store)
+    missing, _ = plan.missing(store)
     plan.check(missing)
     store.prepare()
     if missing:
         supervisor = Supervisor(store, jobs or default_jobs(), backend, paths, call_timeout)
-        run_missing(supervisor, plan, missing, corrupt, progress_monitor(progress))
+        run_missing(supervisor, plan, progress_monitor(progress))
     return summarise(plan, store, question)
 
 
-def run_missing(
-    supervisor: Supervisor,
-    plan: Plan,
-    missing: Sequence[CellSpec],
-    corrupt: Sequence[Corrupt],
-    monitor: Monitor,
-) -> None:
+def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor) -> None:
     """Run the missing cells of a plan under the store's lock; broken ones are set aside first."""
     store = supervisor.store
     with store.lock():
+        # Looked at under the lock: another run may have finished some in the meantime.
+        missing, corrupt = plan.missing(store)
         for broken in corrupt:
             store.set_aside(broken)
         with monitor(store, plan.cells):
@@ -282,4 +296,4 @@ def _missing(plan: Plan, store: Store) -> list[MissingCell]:
 
 
 def _quoted(text: str) -> str:
-    return f'"{text}"' if "[" in text else text
+    return f'"{text}"' if re.search(r"[\[\s'()]", text) and '"' not in text else shlex.quote(text)

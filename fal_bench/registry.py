@@ -10,13 +10,14 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
+from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError
 from fal_bench.selector import Selector
 
 if TYPE_CHECKING:
@@ -24,6 +25,23 @@ if TYPE_CHECKING:
 
 GROUP = "fal_bench.strategies"
 BUILT_INS = "fal_bench.strategies."
+
+
+@contextmanager
+def blamed_on(name: str) -> Iterator[None]:
+    """Turn whatever a strategy's own code raises into one sentence with its name.
+
+    Raises:
+        PluginError: the code raised something else than a falbench error.
+    """
+    try:
+        yield
+    except FalbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"Strategy {name!r} cannot be set up: {type(error).__name__}: {error}."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -80,14 +98,16 @@ class Registry:
             PluginError: it cannot be imported.
         """
         if name not in self.sources:
-            for broken in self.unavailable:
-                if broken.name == name:
-                    raise PluginError(f"Strategy {name!r} cannot be loaded: {broken.reason}.")
+            if self.unavailable:
+                broken = "; ".join(f"{one.source}: {one.reason}" for one in self.unavailable)
+                raise PluginError(
+                    f"No strategy {name!r} could be loaded ({broken}); mend the file."
+                )
             raise UnknownNameError("strategy", name, self.names())
         if name not in self._classes:
             try:
                 loaded = self._entries[name].load()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise PluginError(
                     f"Strategy {name!r} ({self.sources[name]}) cannot be loaded: "
                     f"{type(error).__name__}: {error}."
@@ -103,7 +123,9 @@ class Registry:
             PluginError: it cannot be imported.
             InvalidSpecError: a parameter is unknown or has a value it cannot take.
         """
-        return self.load(selector.name)(dict(selector.params))
+        strategy = self.load(selector.name)
+        with blamed_on(selector.name):
+            return strategy(dict(selector.params))
 
     def fingerprint(self, name: str) -> str:
         """Return what identifies a strategy's behaviour in a cell's key.
@@ -139,7 +161,7 @@ class Registry:
     def _add_file(self, file: Path) -> None:
         try:
             found = list(_strategies_in(file))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             self.unavailable.append(Unavailable(file.stem, str(file), reason))
             return

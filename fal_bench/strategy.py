@@ -12,7 +12,7 @@ The smallest plugin is one class with a ``name`` and a ``select``::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -203,6 +203,18 @@ class Strategy:
 
         Raises:
             InvalidSpecError: it cannot; the sentence says what the task lacks.
+        """
+
+    def check_shares(self, task: Task, sizes: Mapping[str, int]) -> None:
+        """Check, before anything runs, that the clients hold enough data.
+
+        Args:
+            task: the task.
+            sizes: samples in the shares ``state``, ``warm_start``, ``agent`` and ``pool`` of the
+                client that has fewest of them.
+
+        Raises:
+            InvalidSpecError: they do not; the sentence says what to change.
         """
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from pydantic import Field
 from fal_bench.errors import InvalidSpecError
 from fal_bench.scores import smallest, top_two_margin
 from fal_bench.strategies.fedral.params import FedRALParams
-from fal_bench.strategies.fedral.simulation import Simulation
+from fal_bench.strategies.fedral.simulation import Simulation, check_reward_set
 from fal_bench.strategy import ClientView, IntArray, Params, Strategy
 from fal_bench.task import Task
 
@@ -55,6 +56,10 @@ class MarginBestFixedBatch(Strategy):
                 "pool = 0.2 }."
             )
 
+    def check_shares(self, task: Task, sizes: Mapping[str, int]) -> None:  # noqa: ARG002
+        """Check that the reward set leaves something of the agent share."""
+        check_reward_set(self.name, self._simulated(), sizes)
+
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the smallest margins, as many as the best size says."""
         if "size" not in client.memory:
@@ -63,12 +68,7 @@ class MarginBestFixedBatch(Strategy):
         return smallest(margins, min(client.memory["size"], budget))
 
     def _best_size(self, client: ClientView) -> int:
-        params = FedRALParams(
-            reward_labels=self.params.reward_labels,
-            episode_share=self.params.episode_share,
-            max_steps=self.params.max_steps,
-        )
-        environment = Simulation(client, params).training(target=None)
+        environment = Simulation(client, self._simulated()).training(target=None)
         sizes: tuple[int, ...] = environment.actions.sizes
         seeds = client.rng.integers(2**31, size=self.params.episodes).tolist()
         precision = [
@@ -76,6 +76,13 @@ class MarginBestFixedBatch(Strategy):
             for action in range(len(sizes))
         ]
         return sizes[precision.index(max(precision))]
+
+    def _simulated(self) -> FedRALParams:
+        return FedRALParams(
+            reward_labels=self.params.reward_labels,
+            episode_share=self.params.episode_share,
+            max_steps=self.params.max_steps,
+        )
 
 
 def _final_precision(environment: object, action: int, seed: int) -> float:

@@ -119,6 +119,7 @@ PLUGINS = {
     "exiting": "os._exit(7) if client.cycle == 1 else None",
     "hanging": "time.sleep(3600)",
     "raising": "raise RuntimeError('no idea')",
+    "leaving": "sys.exit(0)",
 }
 
 
@@ -137,7 +138,7 @@ def bad_plugins(tmp_path):
     folder.mkdir()
     for name, deed in PLUGINS.items():
         (folder / f"{name}.py").write_text(
-            "import os, time\n"
+            "import os, sys, time\n"
             "import numpy as np\n"
             "from fal_bench import Strategy\n"
             f"class Bad(Strategy):\n"

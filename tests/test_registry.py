@@ -83,8 +83,17 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_stops_nobody(tmp_path):
     reasons = {broken.name: broken.reason for broken in registry.unavailable}
     assert "No module named 'not_installed_anywhere'" in reasons["broken"]
     assert "no subclass of Strategy" in reasons["empty"]
-    with pytest.raises(PluginError, match="'broken' cannot be loaded"):
-        registry.load("broken")
+    with pytest.raises(PluginError, match=r"'not-there' could be loaded .*broken\.py: .*No module"):
+        registry.load("not-there")  # a file's name need not be its strategy's
+
+
+def test_a_plugin_that_leaves_at_import_or_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "leaving.py").write_text("import sys; sys.exit(0)")
+    plugin(tmp_path / "odd.py", "odd", extra="\n    def __init__(self): ...\n")
+    registry = Registry.discover([tmp_path])
+    assert [broken.name for broken in registry.unavailable] == ["leaving"]
+    with pytest.raises(PluginError, match="'odd' cannot be set up: TypeError"):
+        registry.make(Selector("odd"))
 
 
 def test_a_missing_path_is_refused(tmp_path):

@@ -55,6 +55,10 @@ def test_a_file_of_ones_own(tmp_path):
         ("[tasks.a]\nbudget_cap = 55", "use 50 plus a multiple of 50|raise it to"),
         ("[tasks.a]\npartition = {kind = 'x'}", "'tasks.a.partition' is wrong"),
         ("[tasks.'a b']", "'tasks.a b.name' is wrong"),
+        (
+            "[tasks.a]\nclients = 4\nbudget_cap = 80\n[tasks.b]\nclients = 4\nbudget_cap = 80",
+            "same",
+        ),
     ],
 )
 def test_a_wrong_file_is_explained_with_its_key(tmp_path, text, message):

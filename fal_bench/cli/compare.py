@@ -81,8 +81,8 @@ def compare(
 
     plugins = tuple(plugin or ())
     plan = comparison.Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugins)
-    for reason in plan.left_out:
-        typer.echo(f"Note: {reason}", err=True)
+    for note in plan.notes:
+        typer.echo(f"Note: {note}", err=True)
     check_backend(backend.value)
     question = Question.make(
         target_acc or DEFAULT_TARGETS, accounting.value, baseline, plan.strategies
@@ -101,7 +101,7 @@ def compare(
         supervisor = Supervisor(store, workers, backend.value, plugins, call_timeout)
         monitor = comparison.progress_monitor(shown=True)
         try:
-            comparison.run_missing(supervisor, plan, missing, corrupt, monitor)
+            comparison.run_missing(supervisor, plan, monitor)
         except KeyboardInterrupt:
             typer.echo("Stopped; the same command goes on where this one was.", err=True)
             raise typer.Exit(INTERRUPTED) from None

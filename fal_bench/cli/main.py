@@ -52,10 +52,15 @@ def _falbench(
 
 def main() -> None:
     """Run the command line and exit: 0 if all is well, 2 after a wrong input."""
+    debug = "--debug" in sys.argv
+    sys.argv[:] = [argument for argument in sys.argv if argument != "--debug"]
     try:
         app()
-    except FalbenchError as error:
-        if "--debug" in sys.argv:
+    except (FalbenchError, OSError) as error:
+        if debug:
             raise
-        typer.echo(f"Error: {error}", err=True)
+        text = str(error)
+        if isinstance(error, OSError):
+            text = f"Cannot use {error.filename!r} ({error.strerror})."
+        typer.echo(f"Error: {text}", err=True)
         sys.exit(2)

@@ -64,6 +64,9 @@ class Journal(Protocol):
     def plugin_call(self, cycle: int) -> AbstractContextManager[None]:
         """Mark, while the context is open, that this cell runs a plugin's code."""
 
+    def beat(self, cycle: int) -> None:
+        """Say that the plugin call is getting on: its time limit starts anew."""
+
     def finish(
         self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
     ) -> None:
@@ -99,6 +102,9 @@ class MemoryJournal:
     def plugin_call(self, cycle: int) -> AbstractContextManager[None]:  # noqa: ARG002
         """Mark nothing: there is nobody to tell."""
         return nullcontext()
+
+    def beat(self, cycle: int) -> None:
+        """Mark nothing."""
 
     def finish(
         self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]

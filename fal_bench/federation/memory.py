@@ -14,19 +14,20 @@ _ARRAY = "__array__"
 
 
 def split(memory: Any, arrays: dict[str, NDArray[Any]], where: str = "memory") -> Any:
-    """Return ``memory`` as plain JSON, its arrays moved to ``arrays`` under their path.
+    """Return ``memory`` as plain JSON, its arrays moved to ``arrays``.
 
     Args:
         memory: dicts with text keys, lists, text, numbers, booleans, None and NumPy arrays.
         arrays: filled with the arrays.
-        where: path of ``memory``, used as the arrays' key and in errors.
+        where: path of ``memory``, for errors.
 
     Raises:
         PluginError: something in ``memory`` is of another type.
     """
     if isinstance(memory, np.ndarray) and memory.dtype != object:
-        arrays[where] = memory
-        return {_ARRAY: where}
+        name = f"memory/{len(arrays)}"  # numbered: paths of odd keys can be alike
+        arrays[name] = memory
+        return {_ARRAY: name}
     if isinstance(memory, np.generic):
         return memory.item()
     if memory is None or isinstance(memory, bool | int | float | str):

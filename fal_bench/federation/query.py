@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,11 @@ class Query:
         views = [self._view(client, local_models[client]) for client in self._clients]
         budgets = [min(purses[view.index], len(view.unlabelled)) for view in views]
         federation = LiveFederationView(
-            views, budgets, self._rng("server"), self._state.memories[-1]
+            views,
+            budgets,
+            self._rng("server"),
+            self._state.memories[-1],
+            beat=partial(journal.beat, self._state.cycle),
         )
         selecting = Selecting(self._strategy, federation, journal)
         positions = yield from selecting.run(self._request)

@@ -97,7 +97,7 @@ class Selecting:
         try:
             with self._journal.plugin_call(self._federation.cycle):
                 return function()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if client is not None:
                 error.add_note(f"client {client}")
             raise _blame(self._strategy, self._federation.cycle, error) from error
@@ -135,7 +135,10 @@ def check_positions(
         PluginError: not a 1-D integer array of distinct positions inside the pool, or not as many
             as the budget asks for.
     """
-    array = np.asarray(positions)
+    try:
+        array = np.asarray(positions)
+    except ValueError:  # ragged lists
+        array = np.empty((), dtype=object)
     wrong = _complaint(array, budget, pool, strategy.adaptive)
     if wrong:
         raise PluginError(
@@ -160,7 +163,7 @@ def _complaint(array: NDArray[Any], budget: int, pool: int, adaptive: bool) -> s
     return None
 
 
-def _blame(strategy: Strategy, cycle: int, error: Exception) -> PluginError:
+def _blame(strategy: Strategy, cycle: int, error: BaseException) -> PluginError:
     where = ", ".join([*getattr(error, "__notes__", []), f"cycle {cycle}"])
     kind = "" if isinstance(error, FalbenchError) else f"{type(error).__name__}: "
     return PluginError(f"Strategy {strategy.name!r} failed ({where}): {kind}{error}")

@@ -71,6 +71,12 @@ class Setting:
         return Architecture(self.task.model, dataset.input_shape, dataset.n_classes)
 
     @property
+    def smallest_shares(self) -> dict[str, int]:
+        """Samples in each share of the client that has fewest of them."""
+        names = ("state", "warm_start", "agent", "pool")
+        return {name: min(len(getattr(own, name)) for own in self.shares) for name in names}
+
+    @property
     def pool(self) -> int:
         """Samples in the query pool over all clients, initial labels included."""
         return sum(len(own.pool) for own in self.shares)

@@ -154,6 +154,7 @@ class LiveFederationView:
         budgets: labels each client may buy now.
         rng: the server's stream for this cycle.
         memory: the server's memory.
+        beat: called before every client's turn, so that time limits hold per client.
     """
 
     def __init__(
@@ -162,6 +163,7 @@ class LiveFederationView:
         budgets: Sequence[int],
         rng: np.random.Generator,
         memory: dict[str, Any],
+        beat: Callable[[], None],
     ) -> None:
         self.clients = len(views)
         self.cycle = views[0].cycle
@@ -169,6 +171,7 @@ class LiveFederationView:
         self.memory = memory
         self.bytes_up = 0
         self.bytes_down = 0
+        self._beat = beat
         self._views = tuple(views)
         self._budgets = tuple(budgets)
 
@@ -176,17 +179,21 @@ class LiveFederationView:
         """Run ``compute(client, budget)`` at every client; one that may buy nothing is skipped."""
         selections: list[Selection] = []
         for view, budget in zip(self._views, self._budgets, strict=True):
+            self._beat()
             try:
                 nothing = np.empty(0, dtype=np.int64)
                 selections.append(compute(view, budget) if budget else nothing)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 error.add_note(f"client {view.index}")
                 raise
         return selections
 
     def gather(self, compute: Callable[[ClientView], NDArray[Any]]) -> list[NDArray[Any]]:
         """Run ``compute`` at every client and send the arrays to the server, counted."""
-        messages = [np.array(compute(view)) for view in self._views]
+        messages = []
+        for view in self._views:
+            self._beat()
+            messages.append(np.array(compute(view)))
         self.bytes_up += sum(message.nbytes for message in messages)
         return messages
 

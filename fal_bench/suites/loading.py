@@ -108,6 +108,13 @@ def _parse(text: str, name: str, where: str) -> Suite:
         _task(task, {**content.get("defaults", {}), **_table(table, task, where)}, where)
         for task, table in content["tasks"].items()
     )
+    first: dict[str, str] = {}
+    for task in tasks:
+        twin = first.setdefault(task.hash, task.name)
+        if twin != task.name:
+            raise InvalidSpecError(
+                f"The {where}: tasks {twin!r} and {task.name!r} are the same task; remove one."
+            )
     return Suite(name, content.get("description", ""), seeds, tasks)
 
 

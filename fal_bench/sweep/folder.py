@@ -63,6 +63,10 @@ class CellFolder:
         write_json(self.path / "cell.json", content)
         self._set_status("partial", run=run)
 
+    def in_progress(self) -> bool:
+        """Whether the cell is neither done nor failed."""
+        return not self._status.exists() or self.status()["phase"] == "partial"
+
     def reopen(self) -> None:
         """Let a cell that failed before go on where it was."""
         if self._status.exists() and self.status()["phase"] == "failed":
@@ -163,10 +167,14 @@ class CellFolder:
         arrays = state.to_arrays()
         write_atomically(self._checkpoint, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
+    def beat(self, cycle: int) -> None:
+        """Write ``in-plugin.json`` with the present time."""
+        write_json(self._marker, {"pid": os.getpid(), "cycle": cycle, "since": time.time()})
+
     @contextmanager
     def plugin_call(self, cycle: int) -> Iterator[None]:
         """Keep ``in-plugin.json`` while the context is open; a death inside leaves it behind."""
-        write_json(self._marker, {"pid": os.getpid(), "cycle": cycle, "since": time.time()})
+        self.beat(cycle)
         try:
             yield
         finally:
@@ -191,6 +199,7 @@ class CellFolder:
 
     def fail(self, reason: str, details: str = "") -> None:
         """Mark the cell failed, with one sentence and, if there is one, a traceback."""
+        self.path.mkdir(parents=True, exist_ok=True)
         self._marker.unlink(missing_ok=True)
         self._set_status("failed", reason=reason, details=details)
 

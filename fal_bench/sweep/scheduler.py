@@ -28,17 +28,34 @@ def run_together(
             waiting[key] = next(cell) if answer is None else cell.send(answer)
         except StopIteration:
             waiting.pop(key, None)
-        except Exception as error:
-            waiting.pop(key, None)
-            known = isinstance(error, FalbenchError)
-            reason = str(error) if known else f"{type(error).__name__}: {error}"
-            on_failure(key, reason, traceback.format_exc())
+        except (Exception, SystemExit) as error:
+            fail(key, error)
+
+    def fail(key: str, error: BaseException) -> None:
+        waiting.pop(key, None)
+        known = isinstance(error, FalbenchError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        on_failure(key, reason, "".join(traceback.format_exception(error)))
+
+    def answer_one_by_one() -> None:
+        # Something in this company cannot be trained; alone, everyone gets the same bits.
+        for key, request in list(waiting.items()):
+            try:
+                [answer] = train([request])
+            except Exception as error:
+                fail(key, error)
+            else:
+                advance(key, answer)
 
     waiting: dict[str, TrainRequest] = {}
     for key in cells:
         advance(key, None)
     while waiting:
         keys = list(waiting)
-        answers = train([waiting[key] for key in keys])
+        try:
+            answers = train([waiting[key] for key in keys])
+        except Exception:
+            answer_one_by_one()
+            continue
         for key, answer in zip(keys, answers, strict=True):
             advance(key, answer)

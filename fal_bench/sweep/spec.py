@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from fal_bench.learning.numerics import NUMERICS_VERSION
-from fal_bench.registry import Registry
+from fal_bench.registry import Registry, blamed_on
 from fal_bench.selector import Selector
 from fal_bench.task import Task
 
@@ -68,6 +68,14 @@ def description_key(description: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def fingerprint_of(selector: Selector, registry: Registry) -> str:
+    """Return what identifies a strategy's behaviour besides its name and parameters."""
+    strategy = registry.make(selector)
+    with blamed_on(selector.name):
+        more = [f"{name} {value}" for name, value in sorted(strategy.identity.items())]
+    return ", ".join([registry.fingerprint(selector.name), *more])
+
+
 def plan_cells(
     tasks: Sequence[Task], strategies: Sequence[Selector], seeds: Sequence[int], registry: Registry
 ) -> list[CellSpec]:
@@ -79,13 +87,12 @@ def plan_cells(
     resolved: dict[str, tuple[Selector, str]] = {}
     for selector in strategies:
         strategy = registry.make(selector)
-        for task in tasks:
-            strategy.check_task(task)
-        params = strategy.params.model_dump(mode="json", exclude_defaults=True)
-        parts = [registry.fingerprint(selector.name)]
-        parts += [f"{name} {value}" for name, value in sorted(strategy.identity.items())]
+        with blamed_on(selector.name):
+            for task in tasks:
+                strategy.check_task(task)
+            params = strategy.params.model_dump(mode="json", exclude_defaults=True)
         canonical = Selector(selector.name, params)
-        resolved[str(canonical)] = (canonical, ", ".join(parts))
+        resolved[str(canonical)] = (canonical, fingerprint_of(canonical, registry))
     return [
         CellSpec(task, selector, fingerprint, seed)
         for seed in seeds

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,8 +87,9 @@ class Store:
         """
         return FileLock(self.root / "locks" / f"{spec.key}.lock")
 
-    def lock(self) -> FileLock:
-        """Return a held lock on the folder; closing it (or a kill) releases it.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for one run while the context is open; a kill releases it too.
 
         Raises:
             StoreError: another falbench is running cells in this folder.
@@ -99,7 +102,10 @@ class Store:
                 f"Another falbench is running in {str(self.root)!r}; wait for it, or choose "
                 "another folder with --out."
             ) from None
-        return lock
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _check_schema(self) -> None:
         if self.root.exists() and not self.root.is_dir():

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from fal_bench.errors import StoreError
 from fal_bench.sweep.cluster import cluster_pool, worker_deaths
 from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.spec import CellSpec
@@ -94,6 +95,11 @@ class Supervisor:
                     pass
             except self._deaths_of_workers():
                 return True
+            except OSError as error:
+                raise StoreError(
+                    f"A worker cannot use {str(self.store.root)!r} ({error}); mend that, and the "
+                    "same command goes on."
+                ) from error
             except KeyboardInterrupt:
                 self._kill_workers()
                 raise

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from fal_bench.registry import Registry
 from fal_bench.sweep.folder import CorruptCellError
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.spec import CellSpec, fingerprint_of
 from fal_bench.sweep.store import Corrupt, Store
 
 if TYPE_CHECKING:
@@ -60,19 +60,28 @@ def run_job(job: Job) -> None:
         # In one order everywhere, so that two groups can never wait for each other.
         for spec in sorted(job.specs, key=lambda spec: spec.key):
             locks.enter_context(store.cell_lock(spec))
-        _run_cells(job, store)
+        try:
+            _run_cells(job, store)
+        except Exception as error:
+            for spec in job.specs:
+                if store.folder(spec).in_progress():
+                    reason = f"The worker failed: {type(error).__name__}: {error}"
+                    store.folder(spec).fail(reason, traceback.format_exc())
 
 
 def _run_cells(job: Job, store: Store) -> None:
     from fal_bench.federation.cell import run_cell
     from fal_bench.sweep.scheduler import run_together
 
-    registry = _registry(job.plugins)
+    registry = Registry.discover(job.plugins)
     folders = {spec.key: store.folder(spec) for spec in job.specs}
     drawn: dict[tuple[str, int], Setting] = {}
     cells = {}
     for spec in job.specs:
         _open_folder(job, store, spec)
+        if fingerprint_of(spec.strategy, registry) != spec.fingerprint:
+            folders[spec.key].fail("The plugin was edited while the run began; run it again.")
+            continue
         try:
             setting = _setting(spec, drawn)
         except Exception as error:
@@ -112,11 +121,6 @@ def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
     except CorruptCellError as error:
         store.set_aside(Corrupt(spec, folder.path, str(error)))
         folder.create(spec, environment(), job.run)
-
-
-@lru_cache(maxsize=1)
-def _registry(plugins: tuple[Path, ...]) -> Registry:
-    return Registry.discover(plugins)
 
 
 @lru_cache(maxsize=1)

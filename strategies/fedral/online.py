@@ -18,12 +18,14 @@ WINDOW = 20
 class OnlineLearning:
     """Turns cycles into transitions, with rewards from bought labels only.
 
-    The precision P_t of the global model of cycle t is measured on the reward set, if one was
-    bought, or on the client's latest purchases as the model of their cycle predicted them before
-    it was trained on them. Cycle t's action is rewarded when P_{t+1} is known.
+    P_t is the precision of cycle t's global model: on the reward set, if one was bought, else on
+    the client's latest purchases up to cycle t's, each as the model of its cycle predicted it
+    before it was trained on. The action of cycle t earns P_{t+1} - P_t (with the default reward).
+    With a reward set that is known in cycle t + 1; without one, in cycle t + 2, when the labels
+    bought in cycle t + 1 have been revealed.
 
     Args:
-        client: what the client may know.
+        client: what the client may know; what is pending lives in its ``memory``.
         params: FedRAL's parameters.
         agent: the client's agent.
     """
@@ -33,16 +35,16 @@ class OnlineLearning:
         self._params = params
         self._agent = agent
         memory: dict[str, Any] = client.memory.setdefault(
-            "online", {"steps": [], "ids": [], "predicted": []}
+            "online", {"steps": [], "precision": None, "ids": [], "predicted": []}
         )
         self._memory = memory
 
     def learn(self, observation: Observation) -> None:
-        """Note where this cycle stands, complete what can be completed, and train."""
-        precision = self._precision()
-        steps = self._memory["steps"]
-        if steps and precision is not None:
-            self._complete(steps, precision, observation)
+        """Complete the step whose reward is known by now, and train."""
+        precision = self._newest_precision()
+        if precision is not None:
+            self._complete(precision, observation)
+            self._memory["precision"] = precision
         assert self._agent.dqn.replay_buffer is not None
         if self._agent.dqn.replay_buffer.size():
             self._agent.dqn.train(self._params.length("updates"))
@@ -55,20 +57,24 @@ class OnlineLearning:
         predicted = probs[chosen].argmax(axis=1).tolist()
         self._memory["predicted"] = [*self._memory["predicted"], *predicted][-WINDOW:]
         share = len(chosen) / (len(self._client.unlabelled) + len(self._client.labelled))
-        self._memory["steps"] = [
-            {"observation": observation, "action": action, "share": share, "precision": None},
-        ]
+        step = {"observation": observation, "action": action, "share": share}
+        self._memory["steps"] = [*self._memory["steps"], step][-2:]
 
-    def _complete(self, steps: list[dict[str, Any]], precision: float, after: Observation) -> None:
+    def _complete(self, precision: float, now: Observation) -> None:
+        """Store the transition of the step that led from the last precision to this one."""
         from fal_bench.agents.episodes import store_transition
         from fal_bench.environments import EpisodeOptions
         from fal_bench.environments.rewards import Progress, reward
 
-        [step] = steps
-        before = self._memory.get("precision")
-        self._memory["precision"] = precision
-        if before is None:
+        # With a reward set this cycle's precision closes the last step, and what follows it is
+        # seen now; without one the newest precision is the last cycle's and closes the step
+        # before, which was followed by the last one.
+        seen = [*(step["observation"] for step in self._memory["steps"]), now]
+        steps = self._memory["steps"] if self._has_reward_set else self._memory["steps"][:-1]
+        before = self._memory["precision"]
+        if before is None or not steps:
             return
+        step, after = steps[-1], seen[len(steps)]
         options = EpisodeOptions.of({"reward": self._params.reward, "cost": self._params.cost})
         progress = Progress(precision, max(step["share"], 1e-9))
         gained = reward(options, Progress(before, progress.batch_share), progress, self._client.rng)
@@ -77,24 +83,27 @@ class OnlineLearning:
             np.asarray(step["observation"], dtype=np.float32),
             step["action"],
             gained,
-            after,
+            np.asarray(after, dtype=np.float32),
             terminated=False,
         )
         self._agent.dqn.finish_episode()
 
-    def _precision(self) -> float | None:
-        """Return the current precision; None before anything was bought to measure it on."""
+    @property
+    def _has_reward_set(self) -> bool:
+        return self._params.reward_labels is not None
+
+    def _newest_precision(self) -> float | None:
+        """Return the newest P that is known; None before anything was bought to measure it on."""
         from fal_bench.learning.metrics import weighted_precision
 
-        if self._params.reward_labels is not None:
+        if self._has_reward_set:
             ids = Simulation(self._client, self._params).reward_ids()
             labels = self._client.buy(ids, "reward")
             predicted = self._client.probs(self._client.global_model, ids).argmax(axis=1)
+        elif not self._memory["ids"]:
+            return None
         else:
-            if not self._memory["ids"]:
-                return None
             position = {sample: i for i, sample in enumerate(self._client.labelled.tolist())}
-            rows = [position[sample] for sample in self._memory["ids"]]
-            labels = self._client.labels[rows]
+            labels = self._client.labels[[position[sample] for sample in self._memory["ids"]]]
             predicted = np.asarray(self._memory["predicted"])
         return weighted_precision(predicted, labels, self._client.n_classes)

@@ -85,7 +85,7 @@ class FedRALParams(Params):
     gamma: Annotated[float, Field(ge=0, le=1)] = 1.0
     lr: Annotated[float, Field(gt=0)] = 1e-3
     double: bool = True
-    priority_exponent: Annotated[float, Field(ge=0)] = 3.0
+    priority_exponent: Annotated[float, Field(ge=0, le=20)] = 3.0
     beta: Annotated[float, Field(ge=0, le=1)] = 0.0
     final_epsilon: Annotated[float, Field(ge=0, le=1)] = 0.1
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fal_bench.errors import InvalidSpecError
 from fal_bench.strategies.fedral.params import FedRALParams
 from fal_bench.strategy import ClientView, IntArray
 
@@ -15,6 +17,34 @@ if TYPE_CHECKING:
     from fal_bench.environments import EpisodeData, EpisodeOptions, Fit, Samples
 
 FINETUNE_EPOCHS = 20
+
+
+def size_grid_for(params: FedRALParams, pool: int) -> tuple[int, ...]:
+    """Return the size grid of a client whose query pool held ``pool`` samples at first."""
+    from fal_bench.environments.batches import default_sizes, size_grid
+
+    if params.largest_batch is not None:
+        return size_grid(params.largest_batch)
+    return default_sizes(pool)
+
+
+def reward_count(params: FedRALParams, own: int) -> int:
+    """Return the size of the reward set of a client with ``own`` samples."""
+    return min(1000, max(own // 10, 1)) if params.reward_labels is None else params.reward_labels
+
+
+def check_reward_set(strategy: str, params: FedRALParams, sizes: Mapping[str, int]) -> None:
+    """Check that the reward set leaves something of the agent share.
+
+    Raises:
+        InvalidSpecError: it does not.
+    """
+    wanted, agent = reward_count(params, sum(sizes.values())), sizes["agent"]
+    if wanted >= agent:
+        raise InvalidSpecError(
+            f"Strategy {strategy!r}: a reward set of {wanted} labels leaves nothing of an agent "
+            f"share of {agent} samples; lower reward_labels or enlarge the share."
+        )
 
 
 @dataclass(frozen=True)
@@ -66,11 +96,7 @@ class Simulation:
         It goes up to a twentieth of the client's query pool, initial labels included, so it does
         not change as the pool empties.
         """
-        from fal_bench.environments.batches import default_sizes, size_grid
-
-        if self.params.largest_batch is not None:
-            return size_grid(self.params.largest_batch)
-        return default_sizes(len(self.client.unlabelled) + len(self.client.labelled))
+        return size_grid_for(self.params, len(self.client.unlabelled) + len(self.client.labelled))
 
     def _options(self, pool_size: int) -> EpisodeOptions:
         from fal_bench.environments import EpisodeOptions
@@ -130,11 +156,9 @@ class Simulation:
         return Samples(ids, np.empty((len(ids), 0), dtype=np.float32))
 
     def _reward_count(self) -> int:
-        if self.params.reward_labels is not None:
-            return self.params.reward_labels
         own = sum(len(self.client.share(name)) for name in ("state", "warm_start", "agent"))
         own += len(self.client.unlabelled) + len(self.client.labelled)
-        return min(1000, max(own // 10, 1))
+        return reward_count(self.params, own)
 
     def _fit(self) -> Fit:
         from fal_bench.environments import RidgeFit, SoftmaxFit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,12 +13,19 @@ from fal_bench.errors import InvalidSpecError
 from fal_bench.strategies.fedral.agent import ClientAgent, Observation
 from fal_bench.strategies.fedral.online import OnlineLearning
 from fal_bench.strategies.fedral.params import FedRALParams
-from fal_bench.strategies.fedral.simulation import Simulation
+from fal_bench.strategies.fedral.simulation import (
+    Simulation,
+    check_reward_set,
+    size_grid_for,
+)
 from fal_bench.strategy import ClientView, IntArray, Params, Strategy
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
     from fal_bench.environments.batches import BatchActions
+
+MIN_WARM_START = 4
+"""Fewest samples of a warm-start episode: one seed label, one step, and something to choose."""
 
 
 class FedRAL(Strategy):
@@ -70,10 +78,30 @@ class FedRAL(Strategy):
                 "agent = 0.6, pool = 0.2 }, or see state_source and mode."
             )
 
+    def check_shares(self, task: Task, sizes: Mapping[str, int]) -> None:
+        """Check that shares, reward set and policy fit the clients' data."""
+        if self.params.simulates and sizes["warm_start"] < MIN_WARM_START:
+            raise InvalidSpecError(
+                f"Strategy 'fedral' cannot run warm-start episodes on {sizes['warm_start']} "
+                f"samples a client (task {task.name!r}); enlarge the warm_start share."
+            )
+        if self.params.state_source == "state" and not sizes["state"]:
+            raise InvalidSpecError(
+                f"Strategy 'fedral' finds no sample in a client's state share (task "
+                f"{task.name!r}); enlarge it."
+            )
+        if self.params.simulates or self.params.reward_labels is not None:
+            check_reward_set(self.name, self.params, sizes)
+        if self.params.mode == "transfer":
+            from fal_bench.agents.policy import import_policy
+
+            actions = self._all_actions(size_grid_for(self.params, sizes["pool"]))
+            import_policy(self.params.policy).require(self.params.quantiles, len(actions))
+
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Choose one batch greedily (or, online, epsilon-greedily)."""
         simulation = Simulation(client, self.params)
-        actions = self._actions(simulation, client)
+        actions = self._all_actions(simulation.sizes())
         observation = self._observe(client)
         if self.params.mode == "transfer":
             return self._batch(client, actions, self._policy_action(actions, observation), budget)
@@ -111,12 +139,12 @@ class FedRAL(Strategy):
         agent.store()
         return chosen
 
-    def _actions(self, simulation: Simulation, client: ClientView) -> BatchActions:
+    def _all_actions(self, sizes: tuple[int, ...]) -> BatchActions:
         from fal_bench.environments import EpisodeOptions
         from fal_bench.environments.batches import BatchActions
 
-        options = EpisodeOptions.of({"action": self.params.action, "sizes": simulation.sizes()})
-        return BatchActions.of(options, len(client.unlabelled))
+        options = EpisodeOptions.of({"action": self.params.action, "sizes": sizes})
+        return BatchActions.of(options, sizes[-1])
 
     def _observe(self, client: ClientView) -> Observation:
         """Return the margin quantiles under the current global model."""

@@ -55,7 +55,7 @@ def test_the_main_job(falbench, suite, tmp_path):
     assert len(boards) >= 2
     assert [board["question"]["baseline"] for board in boards] == ["logo"] * len(boards)
     written = pd.read_csv(results / "leaderboard.csv")
-    assert len(written) == 3 * len(boards)
+    assert len(written) == 4 * len(boards)
     assert tree(results / "cells") == cells
 
     board = (results / "leaderboard.csv").read_bytes()
@@ -67,7 +67,7 @@ def test_the_main_job(falbench, suite, tmp_path):
     assert tree(results / "cells") == cells
     code, out, err = falbench("merge", "results", "--out", "copy")
     assert (code, err) == (0, "")
-    assert "Copied 12 cells to copy" in out
+    assert "Copied 16 cells to copy" in out
     code, out, _ = falbench("report", "copy", "--target-acc", 0.3, "--format", "csv")
     assert code == 0
     assert out == (tmp_path / "copy" / "leaderboard.csv").read_text()
@@ -152,11 +152,48 @@ def test_a_default_strategy_that_does_not_suit_the_task_is_left_out_with_a_note(
     assert "needs the share warm_start and agent and state" in err
 
 
+@pytest.mark.parametrize(
+    ("task", "strategy", "message"),
+    [
+        ('model = {kind = "cnn", channels = [4, 4, 4, 4]}', "random", "too many for images of 8x8"),
+        ("", "fedral[reward_labels=1000]", "a reward set of 1000 labels leaves nothing"),
+        ("", "fedral[priority_exponent=30]", "'priority_exponent' cannot be 30"),
+        (
+            "clients = 100\ninitial_labels = 1\nquery_size = 1",
+            "fedral",
+            "warm-start episodes on 1 ",
+        ),
+    ],
+)
+def test_what_the_data_cannot_give_is_refused_before_anything_runs(
+    falbench, tmp_path, task, strategy, message
+):
+    (tmp_path / "s.toml").write_text(
+        "[tasks.x]\nshares = {state = 0.1, warm_start = 0.1, agent = 0.4, pool = 0.4}\n" + task
+    )
+    code, _, err = falbench("compare", "--suite", "s.toml", "-s", strategy)
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_broken_plugin_file_is_mentioned(falbench, tmp_path):
+    (tmp_path / "my_broken.py").write_text("def oops(:\n")
+    code, _, err = falbench("compare", "--plugin", "my_broken.py", "-s", "my-broken")
+    assert code == 2
+    assert "my_broken.py: SyntaxError" in err
+    code, _, err = falbench("compare", "--plugin", "my_broken.py", "-s", "random", "--dry-run")
+    assert code == 0
+    assert "Note: my_broken.py could not be loaded: SyntaxError" in err
+
+
 def test_debug_shows_the_traceback(falbench):
     from fal_bench.errors import UnknownNameError
 
     with pytest.raises(UnknownNameError):
         falbench("--debug", "compare", "-s", "randm")
+    with pytest.raises(UnknownNameError):
+        falbench("compare", "-s", "randm", "--debug")
 
 
 @pytest.mark.parametrize(
@@ -181,6 +218,12 @@ def test_listing_says_what_is_unavailable_and_why(falbench, tmp_path):
     assert code == 0
     assert "No module named 'not_there'" in out
     assert "Uniform sampling without replacement" in out
+
+
+def test_help_shows_how_to_pass_parameters(falbench):
+    _, out, _ = falbench("compare", "--help")
+    assert "logo[n_init=4]" in out
+    assert "[default: quick]" in out
 
 
 def test_version_and_help(falbench):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fal_bench.errors import PluginError
+from fal_bench.federation.cell import FederatedTraining
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.state import CellState
 from fal_bench.needs import LocalModel, LocalTraining
@@ -115,12 +116,21 @@ def test_bytes_are_models_times_clients_times_rounds_and_messages(tiny, blobs, r
     assert [row.accuracy for row in talking] == [row.accuracy for row in quiet]
 
 
-def test_the_figures_are_the_mean_of_the_last_rounds(tiny, blobs, run):
-    last = run(tiny, First, blobs).rows[0].accuracy
-    first = run(change(tiny, rounds=1), First, blobs)
-    both = run(change(tiny, evaluation_rounds=2), First, blobs).rows[0].accuracy
-    assert both != last
-    assert len(first.rows) == 4
+def test_the_figures_are_the_mean_of_the_last_rounds(tiny, blobs, run, monkeypatch):
+    task = change(tiny, rounds=3, evaluation_rounds=2)
+    seen = []
+    real = FederatedTraining._evaluate
+
+    def spy(self, model):
+        seen.append(real(self, model))
+        return seen[-1]
+
+    monkeypatch.setattr(FederatedTraining, "_evaluate", spy)
+    rows = run(task, First, blobs).rows
+    assert len(seen) == 2 * len(rows)
+    assert seen[0].loss != seen[1].loss
+    assert rows[0].loss == pytest.approx((seen[0].loss + seen[1].loss) / 2)
+    assert rows[0].accuracy == pytest.approx((seen[0].accuracy + seen[1].accuracy) / 2)
 
 
 class TestAdaptive:
@@ -294,6 +304,7 @@ class TestInputs:
         (lambda client, budget: np.arange(budget + 1), "at most 2 positions, not 3"),
         (lambda client, budget: np.arange(budget - 1), "exactly 2 positions, not 1"),
         (lambda client, budget: None, "integer array"),
+        (lambda client, budget: [[0], [1, 2]], "integer array"),
         (lambda client, budget: 1 / 0, "ZeroDivisionError"),
     ],
 )

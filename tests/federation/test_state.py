@@ -48,6 +48,19 @@ def test_arrays_and_weights_survive_bit_for_bit():
     assert (again.select_seconds, again.bytes_up, again.bytes_down) == (0.5, 7, 8)
 
 
+def test_keys_that_look_alike_are_kept_apart():
+    arrays = {}
+    memory = {
+        "a.b": np.zeros(1),
+        "a": {"b": np.ones(1)},
+        "x[0]": np.full(1, 2),
+        "x": [np.full(1, 3)],
+    }
+    again = join(split(memory, arrays), arrays)
+    found = [again["a.b"], again["a"]["b"], again["x[0]"], again["x"][0]]
+    assert [array.item() for array in found] == [0, 1, 2, 3]
+
+
 def test_arrays_are_not_shared_after_a_round_trip():
     arrays = {}
     original = {"a": np.zeros(2)}

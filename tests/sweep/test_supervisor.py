@@ -63,7 +63,7 @@ def test_all_strategies_of_a_seed_start_from_the_same_model(compare):
 
 def test_a_plugin_that_kills_hangs_or_raises_fails_alone(compare, bad_plugins):
     result = compare(
-        ["random", "exiting", "hanging", "raising"],
+        ["random", "exiting", "hanging", "raising", "leaving"],
         jobs=2,
         plugins=[bad_plugins],
         call_timeout=5,
@@ -73,7 +73,8 @@ def test_a_plugin_that_kills_hangs_or_raises_fails_alone(compare, bad_plugins):
     reasons = {}
     for cell in result.context.missing:
         reasons.setdefault(cell.strategy, set()).add(cell.reason)
-    assert len(result.context.missing) == 3
+    assert len(result.context.missing) == 4
+    assert reasons["leaving"] == {"Strategy 'leaving' failed (client 0, cycle 0): SystemExit: 0"}
     assert reasons["exiting"] == {
         "The worker process died while strategy 'exiting' was selecting (cycle 1); it exits the "
         "process, crashes, or takes too much memory."
@@ -177,3 +178,33 @@ def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(suite, tmp_path):
     while group_is_alive(run.pid) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not group_is_alive(run.pid)
+
+
+def test_an_edited_plugin_runs_again_in_the_same_session(compare, tmp_path):
+    def write(order):
+        (tmp_path / "mine.py").write_text(
+            "import numpy as np\n"
+            "from fal_bench import Strategy\n"
+            "class Mine(Strategy):\n"
+            "    name = 'mine'\n"
+            "    def select(self, client, budget):\n"
+            f"        return np.arange(len(client.unlabelled))[{order}][:budget]\n"
+        )
+
+    def curves():
+        result = compare(["mine"], task="a", seeds=1, plugins=[tmp_path / "mine.py"], jobs=2)
+        return untimed(result)
+
+    write("::1")
+    first = curves()
+    write("::-1")
+    second = curves()
+    assert not first.equals(second)
+    write("::1")
+    pd.testing.assert_frame_equal(curves(), first, check_exact=True)
+
+
+def test_fedral_is_the_same_in_any_number_of_workers(compare):
+    one = compare(["fedral"], "one", task="a", jobs=1)
+    inline = compare(["fedral"], "inline", task="a", backend="sequential")
+    pd.testing.assert_frame_equal(untimed(one), untimed(inline), check_exact=True)
