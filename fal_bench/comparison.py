@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError
 from fal_bench.registry import Registry
-from fal_bench.report.context import Accounting, MissingCell, ReportContext, TaskFacts
+from fal_bench.report.answer import Comparison
+from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_facts
+from fal_bench.report.targets import Question
 from fal_bench.selector import Selector
 from fal_bench.suites.loading import find_task, load_suite
 from fal_bench.sweep.cluster import check_backend
@@ -21,12 +22,12 @@ from fal_bench.sweep.supervisor import Backend, Supervisor
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from rich.console import Console, ConsoleOptions, RenderResult
+    from fal_bench.sweep.collect import FinishedCell
+
+__all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
 
 DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
 DEFAULT_SUITE = "quick"
-BASELINE = "random"
 
 Monitor = Callable[[Store, Sequence[CellSpec]], AbstractContextManager[None]]
 """Shows the progress of cells while its context is open."""
@@ -123,70 +124,16 @@ class Plan:
             Setting.draw(task, 0, load_dataset(task.dataset))
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The result of a comparison; in a notebook it shows itself as the table.
-
-    Attributes:
-        leaderboard: one row a strategy, best first.
-        curves: one row a cell and cycle.
-        context: the question and its provenance.
-    """
-
-    leaderboard: pd.DataFrame
-    curves: pd.DataFrame
-    context: ReportContext
-
-    def write(self, out: Path) -> list[Path]:
-        """Write ``leaderboard.csv``, ``curves.csv`` and ``leaderboard.html`` into a folder.
-
-        Raises:
-            StoreError: the folder cannot be written.
-        """
-        from fal_bench.report.leaderboard import write_csv
-        from fal_bench.report.page import render_page
-        from fal_bench.sweep.files import write_atomically
-
-        paths = [out / name for name in ("leaderboard.csv", "curves.csv", "leaderboard.html")]
-        write_csv(self.leaderboard, paths[0])
-        write_csv(self.curves, paths[1])
-        page = render_page(self.leaderboard, self.curves, self.context).encode()
-        write_atomically(paths[2], lambda file: file.write(page))
-        return paths
-
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        console = Console(width=120, color_system=None)
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get()
-
-    __repr__ = __str__
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Show the table and its footer, laid out for the console's width."""
-        from rich.text import Text
-
-        from fal_bench.report.table import footer, leaderboard_table
-
-        yield leaderboard_table(self.leaderboard, self.context, width=options.max_width)
-        yield from map(Text, footer(self.leaderboard, self.context))
-
-    def _repr_html_(self) -> str:
-        shown: str = self.leaderboard.to_html(index=False, float_format="{:.3g}".format)
-        return shown
-
-
 def compare(
     strategies: Sequence[str] | None = None,
     *,
-    target_acc: float = 0.5,
+    target_acc: float | str | Sequence[float | str] = 0.5,
     suite: str | None = None,
     task: str | None = None,
     seeds: int | None = None,
     jobs: int | None = None,
     accounting: Accounting = "strict",
+    baseline: str | None = None,
     out: str | Path = "results",
     plugins: Sequence[str | Path] = (),
     backend: Backend = "loky",
@@ -201,12 +148,14 @@ def compare(
     Args:
         strategies: names, with parameters as in ``"logo[n_init=4]"``; by default random,
             fal-margin, logo and fedral.
-        target_acc: the target accuracy, above 0 and at most 1.
+        target_acc: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``,
+            what the baseline reaches with 25, 50 and 75 % of the budget cap.
         suite: a suite's name or TOML file; ``quick`` by default.
         task: compare on one task only.
         seeds: number of seeds; the suite's own number by default.
         jobs: worker processes; one per CPU core by default.
         accounting: the labels that rank: ``"strict"`` (all that were read) or ``"paper"``.
+        baseline: the strategy that savings refer to; random by default.
         out: the results folder.
         plugins: Python files or folders with further strategies.
         backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
@@ -221,10 +170,10 @@ def compare(
     Raises:
         FalbenchError: a name is unknown or a value cannot be used; nothing has run then.
     """
-    check_question(target_acc, accounting)
     check_backend(backend)
     paths = tuple(Path(plugin) for plugin in plugins)
     plan = Plan.make(strategies, suite=suite, task=task, seeds=seeds, plugins=paths)
+    question = Question.make(target_acc, accounting, baseline, plan.strategies)
     store = Store(Path(out))
     missing, corrupt = plan.missing(store)
     plan.check(missing)
@@ -232,7 +181,7 @@ def compare(
     if missing:
         supervisor = Supervisor(store, jobs or default_jobs(), backend, paths, call_timeout)
         run_missing(supervisor, plan, missing, corrupt, progress_monitor(progress))
-    return summarise(plan, store, target_acc, accounting)
+    return summarise(plan, store, question)
 
 
 def run_missing(
@@ -251,39 +200,23 @@ def run_missing(
             supervisor.run(missing)
 
 
-def summarise(plan: Plan, store: Store, target_acc: float, accounting: Accounting) -> Comparison:
+def summarise(plan: Plan, store: Store, question: Question) -> Comparison:
     """Build the comparison from what is in the store; runs nothing."""
-    from fal_bench.report.leaderboard import build_leaderboard
-    from fal_bench.sweep.collect import collect_curves
+    from fal_bench.report.answer import answer
+    from fal_bench.report.evidence import Evidence
+    from fal_bench.sweep.collect import finished_cells
 
-    curves = collect_curves(store, plan.cells)
-    context = ReportContext(
+    cells = finished_cells(store, plan.cells)
+    evidence = Evidence.read(
+        cells,
         suite=plan.suite,
-        target=target_acc,
-        accounting=accounting,
-        baseline=BASELINE,
+        tasks=[_facts(task, cells) for task in plan.tasks],
         strategies=plan.strategies,
         seeds=plan.seeds,
-        tasks=tuple(_facts(task, plan, store) for task in plan.tasks),
-        missing=tuple(_missing(plan, store)),
-        command=f"{plan.command} --target-acc {target_acc:g} --accounting {accounting}",
-        version=__version__,
+        missing=_missing(plan, store),
+        command=plan.command,
     )
-    return Comparison(build_leaderboard(curves, context), curves, context)
-
-
-def check_question(target_acc: float, accounting: str) -> None:
-    """Check what is asked for.
-
-    Raises:
-        InvalidSpecError: the target or the accounting cannot be used.
-    """
-    if not 0 < target_acc <= 1:
-        raise InvalidSpecError(
-            f"--target-acc must be above 0 and at most 1, not {target_acc:g}; write 0.5 for 50 %."
-        )
-    if accounting not in ("strict", "paper"):
-        raise InvalidSpecError(f"--accounting must be strict or paper, not {accounting!r}.")
+    return answer(question, evidence)
 
 
 def default_jobs() -> int:
@@ -327,16 +260,9 @@ def _default_strategies(
     return chosen, left_out
 
 
-def _facts(task: Task, plan: Plan, store: Store) -> TaskFacts:
-    done = (cell for cell in plan.cells if cell.task == task and store.phase(cell) == "done")
-    first = next(done, None)
-    return TaskFacts(
-        name=task.name,
-        grid=task.label_grid,
-        query_labels=task.query_labels,
-        pool=0 if first is None else store.folder(first).pool(),
-        description=task.summary,
-    )
+def _facts(task: Task, cells: Sequence[FinishedCell]) -> TaskFacts:
+    first = next((cell for cell in cells if cell.task == task.name), None)
+    return task_facts(task, 0 if first is None else first.folder.pool())
 
 
 def _missing(plan: Plan, store: Store) -> list[MissingCell]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
+from fal_bench.cli import main
 from fal_bench.data.base import Dataset
 from fal_bench.federation.cell import run_cell
 from fal_bench.federation.journal import MemoryJournal
@@ -72,6 +75,25 @@ def drive(cell) -> None:
             request = cell.send(train([request])[0])
     except StopIteration:
         return
+
+
+@pytest.fixture
+def falbench(monkeypatch, capfd, tmp_path):
+    """Run the command in an empty folder; return its exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+
+    def run_command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["falbench", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        output = capfd.readouterr()
+        return code, output.out, output.err
+
+    return run_command
 
 
 SUITE = """

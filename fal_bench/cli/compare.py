@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fal_bench.cli.options import (
+    DEFAULT_TARGETS,
+    Accounting,
+    AccountingOption,
+    BaselineOption,
+    Format,
+    FormatOption,
     OutOption,
     PluginOption,
     SeedsOption,
     StrategyOption,
     SuiteOption,
+    TargetOption,
     TaskOption,
 )
+from fal_bench.cli.output import show_and_write
 
 if TYPE_CHECKING:
     from fal_bench.comparison import Plan
@@ -23,13 +31,6 @@ if TYPE_CHECKING:
     from fal_bench.sweep.store import Corrupt, Store
 
 INTERRUPTED = 130
-
-
-class Accounting(StrEnum):
-    """Which labels rank the board."""
-
-    strict = "strict"
-    paper = "paper"
 
 
 class Backend(StrEnum):
@@ -42,22 +43,20 @@ class Backend(StrEnum):
 
 
 def compare(
-    target_acc: Annotated[
-        float, typer.Option(metavar="ACC", help="The target accuracy, above 0 and at most 1.")
-    ] = 0.5,
+    target_acc: TargetOption = None,
     strategy: StrategyOption = None,
     suite: SuiteOption = None,
     task: TaskOption = None,
     seeds: SeedsOption = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.  [default: one a core]"),
+        typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.  \\[default: one a core]"),
     ] = None,
-    accounting: Annotated[
-        Accounting, typer.Option(help="Rank by every label read, or by the papers' count.")
-    ] = Accounting.strict,
+    accounting: AccountingOption = Accounting.strict,
+    baseline: BaselineOption = None,
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
+    form: FormatOption = Format.table,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")
     ] = False,
@@ -74,19 +73,20 @@ def compare(
     Runs the cells that are not in the results folder yet, prints the leaderboard, and writes
     leaderboard.csv, curves.csv and leaderboard.html there.
     """
-    from rich.console import Console
-
     from fal_bench import comparison
+    from fal_bench.report.targets import Question
     from fal_bench.sweep.cluster import check_backend
     from fal_bench.sweep.store import Store
     from fal_bench.sweep.supervisor import Supervisor
 
-    comparison.check_question(target_acc, accounting.value)
     plugins = tuple(plugin or ())
     plan = comparison.Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugins)
     for reason in plan.left_out:
         typer.echo(f"Note: {reason}", err=True)
     check_backend(backend.value)
+    question = Question.make(
+        target_acc or DEFAULT_TARGETS, accounting.value, baseline, plan.strategies
+    )
     store = Store(out)
     missing, corrupt = plan.missing(store)
     plan.check(missing)
@@ -105,13 +105,7 @@ def compare(
         except KeyboardInterrupt:
             typer.echo("Stopped; the same command goes on where this one was.", err=True)
             raise typer.Exit(INTERRUPTED) from None
-    result = comparison.summarise(plan, store, target_acc, accounting.value)
-    paths = result.write(out)
-    console = Console()
-    console.print(result)
-    typer.echo("Wrote " + ", ".join(map(str, paths)))
-    if result.context.missing:
-        raise typer.Exit(1)
+    show_and_write(comparison.summarise(plan, store, question), out, form)
 
 
 def _warning(broken: Corrupt) -> str:

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Accounting(StrEnum):
+    """Which labels rank the board."""
+
+    strict = "strict"
+    paper = "paper"
+
+
+class Format(StrEnum):
+    """How the leaderboard is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    md = "md"
+
 
 StrategyOption = Annotated[
     list[str] | None,
@@ -13,18 +31,39 @@ StrategyOption = Annotated[
         "--strategy",
         "-s",
         metavar="NAME",
-        help="A strategy, with parameters as in 'logo[n_init=4]'; repeat for more.",
+        help="A strategy, with parameters as in 'logo\\[n_init=4]'; repeat for more.",
     ),
 ]
 SuiteOption = Annotated[
-    str | None, typer.Option(metavar="NAME|PATH", help="A suite, or a TOML file.  [default: quick]")
+    str | None,
+    typer.Option(metavar="NAME|PATH", help="A suite, or a TOML file.  \\[default: quick]"),
 ]
 TaskOption = Annotated[str | None, typer.Option(metavar="NAME", help="One task only.")]
 SeedsOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Number of seeds.  [default: the suite's]")
+    int | None, typer.Option(metavar="N", help="Number of seeds.  \\[default: the suite's]")
 ]
 OutOption = Annotated[Path, typer.Option(metavar="DIR", help="The results folder.")]
 PluginOption = Annotated[
     list[Path] | None,
     typer.Option(metavar="PATH", help="A Python file or folder with strategies; repeatable."),
+]
+TargetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target-acc",
+        metavar="ACC",
+        help="Target accuracy, above 0 and at most 1; several with commas, or repeat; 'auto' for "
+        "what the baseline reaches at 25, 50 and 75 % of the cap.  \\[default: 0.5]",
+    ),
+]
+DEFAULT_TARGETS = ["0.5"]
+AccountingOption = Annotated[
+    Accounting, typer.Option(help="Rank by every label read, or by the papers' count.")
+]
+BaselineOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Savings refer to this strategy.  \\[default: random]"),
+]
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="How to print the leaderboard on standard output.")
 ]

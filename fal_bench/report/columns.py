@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import pandas as pd
 
 from fal_bench.report import wording
 from fal_bench.report.context import ReportContext
@@ -57,6 +60,31 @@ def board_columns(context: ReportContext) -> list[Column]:
     ]
 
 
+def secondary_columns() -> list[Column]:
+    """Return the columns of the second table: what is good to know, but ranks nothing."""
+    return [
+        Column("strategy", "strategy", "Strategy", lambda row: row["strategy"], numeric=False),
+        Column("reached_low", "share", "Share that reaches (95 %)", wording.share_interval),
+        Column("median", "median", "Median labels", wording.median),
+        Column("ert", "ERT", "Labels with restarts (ERT)", wording.restarts),
+        Column("budget_pct", "pool", "Share of the pool", lambda row: _percent(row["budget_pct"])),
+        Column("aulc", "AULC", "Mean accuracy (AULC)", lambda row: _percent(100 * row["aulc"])),
+        Column(
+            "accuracy_final",
+            "final",
+            "Accuracy at the cap",
+            lambda row: _percent(100 * row["accuracy_final"]),
+        ),
+        Column("p_holm", "p", "p (Holm)", lambda row: _p_value(row["p_holm"])),
+        Column(
+            "pairs_strategy_censored",
+            "censored",
+            "Pairs where only baseline / only strategy / neither reached",
+            _censored,
+        ),
+    ]
+
+
 def reached(row: Row) -> str:
     """Word how many of the finished runs reached the target: "9/10"."""
     return f"{row['reached']}/{row['runs']}"
@@ -72,8 +100,28 @@ def is_best(row: Row) -> bool:
     return is_complete(row) and row["rank"] == 1 and row["reached"] > 0
 
 
-def _rank(row: Row) -> str:
+def plain_rank(row: Row) -> str:
+    """Word the rank without its interval; empty for a strategy that is not ranked."""
     return str(row["rank"]) if is_complete(row) else ""
+
+
+def _rank(row: Row) -> str:
+    return wording.rank_with_interval(row) if is_complete(row) else ""
+
+
+def _percent(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.1f} %"
+
+
+def _p_value(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def _censored(row: Row) -> str:
+    names = ("pairs_strategy_censored", "pairs_baseline_censored", "pairs_both_censored")
+    return "" if pd.isna(row[names[0]]) else " / ".join(str(row[name]) for name in names)
 
 
 def _budget(row: Row, key: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fal_bench.task import Task
+
 Accounting = Literal["strict", "paper"]
 
 
@@ -18,6 +20,7 @@ class TaskFacts:
         query_labels: step of the grid; the resolution of every budget.
         pool: samples in the query pool over all clients, initial labels included.
         description: one line for people: data, clients, partition.
+        rounds: rounds of federated averaging in a cycle.
     """
 
     name: str
@@ -25,11 +28,24 @@ class TaskFacts:
     query_labels: int
     pool: int
     description: str
+    rounds: int = 1
 
     @property
     def cap(self) -> int:
         """The budget cap."""
         return self.grid[-1]
+
+
+def task_facts(task: Task, pool: int) -> TaskFacts:
+    """Return the facts of a task; its name must be set."""
+    return TaskFacts(
+        name=task.name,
+        grid=task.label_grid,
+        query_labels=task.query_labels,
+        pool=pool,
+        description=task.summary,
+        rounds=task.rounds,
+    )
 
 
 @dataclass(frozen=True)
@@ -43,12 +59,25 @@ class MissingCell:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """Where cells were computed.
+
+    Attributes:
+        cells: number of cells computed there.
+        facts: versions, processor and device by name, sorted by name.
+    """
+
+    cells: int
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class ReportContext:
     """The question that a leaderboard answers, and its provenance.
 
     Attributes:
         suite: name of the suite (or task) that was compared.
-        target: the target accuracy, in (0, 1].
+        target: the target accuracy, in (0, 1]; the mean over tasks where each has its own.
         accounting: which labels rank the board.
         baseline: the strategy that savings refer to.
         strategies: all strategies compared, in the order they were asked for.
@@ -57,6 +86,9 @@ class ReportContext:
         missing: cells without a finished curve.
         command: the command line that reproduces the report.
         version: version of falbench.
+        target_name: name of a target that was derived from the curves; empty otherwise.
+        task_targets: the target accuracy of every task, where each has its own.
+        environments: where the cells were computed, the most frequent one first.
     """
 
     suite: str
@@ -69,3 +101,10 @@ class ReportContext:
     missing: tuple[MissingCell, ...]
     command: str
     version: str
+    target_name: str = ""
+    task_targets: tuple[tuple[str, float], ...] = ()
+    environments: tuple[Environment, ...] = ()
+
+    def target_on(self, task: str) -> float:
+        """Return the target accuracy of a task."""
+        return dict(self.task_targets).get(task, self.target)

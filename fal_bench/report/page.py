@@ -2,40 +2,56 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import math
-import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from fal_bench.report import wording
-from fal_bench.report.budgets import RunBudget, read_budgets
-from fal_bench.report.columns import Column, board_columns, is_best, is_complete
+from fal_bench.report.budgets import GridRun, RunBudget, RunKey, budgets_at, read_runs
+from fal_bench.report.columns import (
+    Column,
+    board_columns,
+    is_best,
+    is_complete,
+    secondary_columns,
+)
 from fal_bench.report.context import ReportContext, TaskFacts
-from fal_bench.report.figures import LineStyle, line_styles, mean_curve, task_figure
+from fal_bench.report.panels.base import Panel
+from fal_bench.report.panels.coverage import coverage_table
+from fal_bench.report.panels.curves import curves_figure, curves_table, task_runs
+from fal_bench.report.panels.ecdf import ecdf_panel
+from fal_bench.report.panels.pairwise import pairwise_panel
+from fal_bench.report.panels.rank_by_target import rank_by_target_panel
+from fal_bench.report.panels.spending import cost_panel, ledger_panel
+from fal_bench.report.styles import LineStyle, line_styles
 from fal_bench.report.table import footer
-from fal_bench.report.verdict import verdict_sentences
+from fal_bench.report.verdict import key_facts, verdict_sentences
 from fal_bench.report.wording import Row
 
-_Budgets = Mapping[tuple[str, str, int], RunBudget]
+if TYPE_CHECKING:
+    from fal_bench.report.answer import Board, Comparison
+
+_Budgets = Mapping[RunKey, RunBudget]
 
 
-def render_page(leaderboard: pd.DataFrame, curves: pd.DataFrame, context: ReportContext) -> str:
-    """Render the report: verdict, leaderboard, learning curves, definitions and provenance.
+def render_page(comparison: Comparison) -> str:
+    """Render the report: verdict, leaderboards, figures with their numbers, provenance.
 
     Equal inputs give equal text. Whatever comes from plugins or files is escaped, and a content
-    security policy in the page forbids every request, should a browser find one.
+    security policy in the page forbids every request, should a browser find one. With several
+    targets there is a leaderboard for each; figures that have room for one target alone show the
+    middle one.
 
     Args:
-        leaderboard: the table of ``build_leaderboard`` for the same curves and context.
-        curves: the curves in long form, one row a (task, strategy, seed, cycle).
-        context: the question and its provenance.
+        comparison: the boards and the curves behind them.
 
     Returns:
-        The HTML text, about 5 MB, nearly all of it plotly's own script.
+        The HTML text, about 2 MB, nearly all of it plotly's own script, compressed.
     """
     from plotly.offline import get_plotlyjs
 
@@ -46,21 +62,78 @@ def render_page(leaderboard: pd.DataFrame, curves: pd.DataFrame, context: Report
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    rows = cast("list[Row]", leaderboard.to_dict("records"))
-    columns = board_columns(context)
+    contexts = [board.context for board in comparison.boards]
+    middle = len(comparison.boards) // 2
+    main = comparison.boards[middle]
+    boards = [_board(place, board) for place, board in enumerate(comparison.boards)]
+    context = main.context
+    runs = read_runs(comparison.curves, context)
+    styles = line_styles(context.strategies)
     return environment.get_template("leaderboard.html.j2").render(
         context=context,
-        question=wording.question(context),
+        question=wording.question(context) if len(contexts) == 1 else _several(contexts),
         setting=wording.setting(context),
-        target=wording.percent(context.target),
-        verdict=verdict_sentences(leaderboard, context),
-        columns=columns,
-        sections=_sections(rows, columns),
-        notes=footer(leaderboard, context),
-        tasks=_tasks(curves, context),
+        boards=boards,
+        facts=key_facts(main.leaderboard, context),
+        ranked=_ranked(main),
+        main=boards[middle],
+        styles=styles,
+        tasks=[
+            _task(place, facts, runs, styles, contexts, context)
+            for place, facts in enumerate(sorted(context.tasks, key=lambda facts: facts.name))
+        ],
+        panels=_panels(comparison, main, runs, styles),
+        coverage=coverage_table(runs.keys(), context),
         missing=sorted(context.missing, key=lambda cell: (cell.task, cell.strategy, cell.seed)),
-        plotly=_inline_script(get_plotlyjs()),
+        plotly=_packed(get_plotlyjs()),
     )
+
+
+def _several(contexts: list[ReportContext]) -> str:
+    return f"Labels until the federation reaches {len(contexts)} target accuracies"
+
+
+def _board(place: int, board: Board) -> dict[str, Any]:
+    """Prepare the verdict and the tables of one target."""
+    rows = cast("list[Row]", board.leaderboard.to_dict("records"))
+    columns, more = board_columns(board.context), secondary_columns()
+    return {
+        "key": "board" if place == 0 else f"board-{place}",
+        "target": wording.target(board.context),
+        "verdict": verdict_sentences(board.leaderboard, board.context),
+        "columns": columns,
+        "sections": _sections(rows, columns),
+        "more_columns": more,
+        "more_sections": _sections([row for row in rows if is_complete(row)], more),
+        "notes": footer(board.leaderboard, board.context),
+        "task_targets": board.context.task_targets,
+    }
+
+
+def _ranked(board: Board) -> list[str]:
+    """Return the complete strategies, best first."""
+    rows = cast("list[Row]", board.leaderboard.to_dict("records"))
+    return [row["strategy"] for row in rows if is_complete(row)]
+
+
+def _panels(
+    comparison: Comparison,
+    main: Board,
+    runs: Mapping[RunKey, GridRun],
+    styles: Mapping[str, LineStyle],
+) -> list[Panel]:
+    """Draw the figures over all tasks, of complete strategies only."""
+    ranked, context = _ranked(main), main.context
+    budgets = budgets_at(runs, context)
+    answers = [(board.context, budgets_at(runs, board.context)) for board in comparison.boards]
+    contexts = [board.context for board in comparison.boards]
+    return [
+        ecdf_panel(answers, ranked, styles),
+        rank_by_target_panel(runs, contexts, ranked, styles),
+        pairwise_panel(context, budgets, ranked),
+        ledger_panel(comparison.charges, budgets, ranked),
+        cost_panel(comparison.curves, context, budgets, ranked, styles),
+    ]
 
 
 def _sections(rows: list[Row], columns: list[Column]) -> list[dict[str, Any]]:
@@ -79,69 +152,49 @@ def _sections(rows: list[Row], columns: list[Column]) -> list[dict[str, Any]]:
 
 def _cell(row: Row, column: Column) -> dict[str, Any]:
     """A cell's words, and its number in full as the CSV file has it, if there is one."""
-    number = row[column.key] if column.numeric else None
+    value = row[column.key] if column.numeric else None
     text = column.text(row)
     return {
         "key": column.key,
         "numeric": column.numeric,
         "text": text,
-        "number": None if number is None or not text or pd.isna(number) else number,
+        "number": None if value is None or not text or pd.isna(value) else value,
     }
 
 
-def _tasks(curves: pd.DataFrame, context: ReportContext) -> list[dict[str, Any]]:
-    styles = line_styles(context.strategies)
-    budgets = read_budgets(curves, context)
-    tasks = []
-    for facts in sorted(context.tasks, key=lambda facts: facts.name):
-        runs = _finished_runs(curves, facts, budgets)
-        drawn = {name: mean_curve(run, facts, context.accounting) for name, run in runs.items()}
-        tasks.append(
-            {
-                "facts": facts,
-                "figure": task_figure(drawn, styles, context) if drawn else None,
-                "rows": [
-                    _task_row(name, place, styles[name], facts, budgets, context)
-                    for place, name in enumerate(sorted(styles))
-                ],
-            }
-        )
-    return tasks
-
-
-def _finished_runs(
-    curves: pd.DataFrame, facts: TaskFacts, budgets: _Budgets
-) -> dict[str, list[pd.DataFrame]]:
-    """Collect the curves of a task's finished runs by strategy."""
-    runs: dict[str, list[pd.DataFrame]] = {}
-    mine = curves[curves["task"] == facts.name]
-    for cell, curve in mine.groupby(["strategy", "seed"], observed=True, sort=True):
-        strategy, seed = cast("tuple[str, int]", cell)
-        if (facts.name, strategy, seed) in budgets:
-            runs.setdefault(strategy, []).append(curve.sort_values("cycle"))
-    return runs
+def _task(
+    place: int,
+    facts: TaskFacts,
+    runs: Mapping[RunKey, GridRun],
+    styles: Mapping[str, LineStyle],
+    contexts: list[ReportContext],
+    context: ReportContext,
+) -> dict[str, Any]:
+    mine = task_runs(runs, facts.name)
+    budgets = budgets_at({key: run for key, run in runs.items() if key[0] == facts.name}, context)
+    return {
+        "facts": facts,
+        "target": wording.percent(context.target_on(facts.name)),
+        "figure": curves_figure(place, facts, mine, styles, contexts) if mine else None,
+        "table": curves_table(facts, mine, styles),
+        "rows": [
+            _task_row(
+                name, styles[name], [b for key, b in budgets.items() if key[1] == name], context
+            )
+            for name in sorted(styles)
+        ],
+    }
 
 
 def _task_row(
-    name: str,
-    place: int,
-    style: LineStyle,
-    facts: TaskFacts,
-    budgets: _Budgets,
-    context: ReportContext,
+    name: str, style: LineStyle, runs: list[RunBudget], context: ReportContext
 ) -> dict[str, Any]:
-    runs = [
-        run
-        for (task, strategy, _), run in budgets.items()
-        if (task, strategy) == (facts.name, name)
-    ]
     found = [run.interpolated[context.accounting] for run in runs]
     reached = sum(run.reached for run in found)
     labels = sum(run.labels for run in found) / len(found) if found else math.nan
     accuracy = sum(run.accuracy_at_cap for run in runs) / len(runs) if runs else math.nan
     return {
         "strategy": name,
-        "place": place,
         "style": style,
         "reached": reached,
         "runs": len(found),
@@ -152,11 +205,7 @@ def _task_row(
     }
 
 
-def _inline_script(source: str) -> Markup:
-    """Make a script safe to stand inside of a script element.
-
-    Only an end tag or a comment's opening could end the element early. Within a JavaScript
-    string, where alone they may occur, the escaped spelling means the same.
-    """
-    source = re.sub(r"</(script)", r"<\\/\1", source, flags=re.IGNORECASE)
-    return Markup(source.replace("<!--", r"<\!--"))
+def _packed(source: str) -> str:
+    """Compress a script and write it as text that may stand inside of a script element."""
+    # Without a time stamp equal scripts give equal text.
+    return base64.b64encode(gzip.compress(source.encode(), mtime=0)).decode()

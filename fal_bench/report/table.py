@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pandas as pd
@@ -14,7 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from fal_bench.report import wording
-from fal_bench.report.columns import Column, board_columns, is_best, is_complete
+from fal_bench.report.columns import (
+    Column,
+    board_columns,
+    is_best,
+    is_complete,
+    plain_rank,
+)
 from fal_bench.report.context import ReportContext, TaskFacts
 from fal_bench.report.wording import Row
 
@@ -32,8 +40,9 @@ def leaderboard_table(
     """Lay the leaderboard out for a terminal.
 
     Where it does not fit, the step value goes first, then the column of the accounting that
-    ranks the board, whose numbers stand in the column of budgets anyway. Both accountings and the
-    comparison with the baseline always stay. After that names wrap, and numbers at the very last.
+    ranks the board, whose numbers stand in the column of budgets anyway, then the intervals of
+    the ranks. Both accountings and the comparison with the baseline always stay. After that names
+    wrap, and numbers at the very last.
 
     Args:
         leaderboard: the table of ``build_leaderboard``.
@@ -51,6 +60,12 @@ def leaderboard_table(
         if _natural_width(table) > width:
             columns = [column for column in columns if column.key != key]
             table = _lay_out(rows, columns)
+    if _natural_width(table) > width:
+        columns = [
+            replace(column, text=plain_rank) if column.key == "rank" else column
+            for column in columns
+        ]
+        table = _lay_out(rows, columns)
     if _natural_width(table) > width:
         table = _lay_out_narrow(rows, columns, width)
     asked, setting = wording.question(context), wording.setting(context)
@@ -126,7 +141,10 @@ def footer(leaderboard: pd.DataFrame, context: ReportContext) -> list[str]:
         _resolution(context),
         _censoring(context),
         _sample(context),
+        *_ranks([row for row in rows if is_complete(row)], context),
         *_verdicts([row for row in rows if is_complete(row)], context),
+        *_censored_pairs([row for row in rows if is_complete(row)], context),
+        *_too_hard(rows, context),
         *_missing(context),
     ]
 
@@ -191,6 +209,47 @@ def _verdicts(complete: list[dict[str, Any]], context: ReportContext) -> list[st
     if "not comparable" in verdicts:
         sentences.append(f"not comparable: {wording.no_comparison(complete, context)}.")
     return sentences
+
+
+def _ranks(complete: list[dict[str, Any]], context: ReportContext) -> list[str]:
+    if not any(pd.notna(row["rank_low"]) for row in complete):
+        return []
+    drawn = "tasks, and seeds within them," if len(_tasks(context)) > 1 else "seeds"
+    return [
+        f"Brackets after a rank, where shown: the rank in 95 % of boards whose {drawn} are drawn "
+        "again."
+    ]
+
+
+def _censored_pairs(complete: list[dict[str, Any]], context: ReportContext) -> list[str]:
+    baseline = wording.one_line(context.baseline)
+    sentences = []
+    for row in complete:
+        if math.isnan(row["saving_vs_random"]) or not wording.censored_pairs(row):
+            continue
+        counts = {
+            f"only {baseline} did, which flatters the strategy": row["pairs_strategy_censored"],
+            "only the strategy did, which understates its saving": row["pairs_baseline_censored"],
+            "neither did, which pulls the saving towards nothing": row["pairs_both_censored"],
+        }
+        said = "; ".join(f"{number}: {text}" for text, number in counts.items() if number)
+        pairs = wording.counted(row["runs"], "pair")
+        sentences.append(
+            f"\u2020 {wording.one_line(row['strategy'])}: of {pairs}, not both runs reached the "
+            f"target in {wording.censored_pairs(row)} ({said})."
+        )
+    return sentences
+
+
+def _too_hard(rows: list[dict[str, Any]], context: ReportContext) -> list[str]:
+    for row in rows:
+        if row["strategy"] == context.baseline and 2 * row["reached"] < row["runs"]:
+            return [
+                f"The target is too hard for this budget: {wording.one_line(context.baseline)} "
+                f"reached it in {row['reached']} of {wording.counted(row['runs'], 'run')}; "
+                "--target-acc auto finds targets within reach."
+            ]
+    return []
 
 
 def _missing(context: ReportContext) -> list[str]:

@@ -46,10 +46,47 @@ def verdict_sentences(leaderboard: pd.DataFrame, context: ReportContext) -> list
     return sentences
 
 
+def key_facts(leaderboard: pd.DataFrame, context: ReportContext) -> list[tuple[str, str]]:
+    """Return who won, by how much and how sure that is, for readers in a hurry.
+
+    Args:
+        leaderboard: the table of ``build_leaderboard``.
+        context: the question it answers.
+
+    Returns:
+        Names and values, the most important first; nothing without a single winner.
+    """
+    rows = cast("list[Row]", leaderboard.to_dict("records"))
+    complete = [row for row in rows if is_complete(row)]
+    best = [row for row in complete if is_best(row)]
+    if len(best) != 1 or len(complete) < 2:
+        return []
+    row, baseline = best[0], wording.one_line(context.baseline)
+    facts = [
+        ("Fewest labels", wording.one_line(row["strategy"])),
+        ("Labels to target", wording.budget_with_interval(row)),
+    ]
+    if row["verdict"] == "baseline":
+        return [*facts, ("Verdict", "no strategy did better than the baseline")]
+    if not math.isnan(row["saving_vs_random"]):
+        facts.append((f"Saving against {baseline}", wording.saving_with_interval(row)))
+    words = {
+        "better": f"better than {baseline} beyond chance",
+        "worse": f"worse than {baseline}, pair by pair",
+        "no evidence": f"no evidence of a difference from {baseline}",
+        "n too small": f"too few runs to tell from {baseline}",
+        "not comparable": f"not comparable with {baseline}",
+    }
+    sure = words[row["verdict"]]
+    if row["verdict"] in ("better", "worse", "no evidence"):
+        sure += f", {_p_value(row['p_holm'])}"
+    return [*facts, ("How sure", sure)]
+
+
 def _nobody(complete: list[Row], context: ReportContext) -> str:
     caps = sorted({facts.cap for facts in context.tasks})
     cap = " or ".join(wording.counted(number, "label") for number in caps)
-    target = wording.percent(context.target)
+    target = wording.target(context)
     text = f"No strategy reached {target} in any run within the cap of {cap}"
     known = [row for row in complete if not math.isnan(row["accuracy_final"])]
     if not known:
@@ -78,7 +115,7 @@ def _winner(best: list[Row], complete: list[Row], context: ReportContext) -> str
     if row["verdict"] == "better":
         tasks = wording.counted(_tasks(context), "task")
         return (
-            f"{name} reached {wording.percent(context.target)} with {_difference(row, context)}, "
+            f"{name} reached {wording.target(context)} with {_difference(row, context)}, "
             f"on {tasks} and {row['reached']} of {wording.counted(row['runs'], 'run')}."
         )
     if row["verdict"] == "baseline":
@@ -139,7 +176,8 @@ def _budget(row: Row) -> str:
 
 def _share(row: Row, context: ReportContext) -> str:
     runs, tasks = wording.counted(row["runs"], "run"), wording.counted(_tasks(context), "task")
-    return f"{wording.percent(context.target)} reached in {row['reached']} of {runs} on {tasks}"
+    target = "target" if context.task_targets else wording.percent(context.target)
+    return f"{target} reached in {row['reached']} of {runs} on {tasks}"
 
 
 def _tasks(context: ReportContext) -> int:
@@ -150,7 +188,14 @@ def _difference(row: Row, context: ReportContext) -> str:
     baseline = wording.one_line(context.baseline)
     saving, interval = row["saving_vs_random"], _interval(row)
     text = f"{_size(saving)} labels than {baseline}" if saving else f"as many labels as {baseline}"
-    return f"{text} ({interval})" if interval else text
+    sure = [interval] if interval else []
+    if row["verdict"] == "better":
+        sure.append(_p_value(row["p_holm"]))
+    return f"{text} ({', '.join(sure)})" if sure else text
+
+
+def _p_value(value: float) -> str:
+    return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
 
 
 def _amount(row: Row) -> str:

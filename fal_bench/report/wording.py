@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from fal_bench.report.context import ReportContext
 from fal_bench.stats import can_reject
 
@@ -43,20 +45,74 @@ def budget_with_interval(row: Row) -> str:
     return f"{text} [{row['labels_low']:.0f}, {row['labels_high']:.0f}]"
 
 
+def rank_with_interval(row: Row) -> str:
+    """Word the rank: "3 [2-5]", or "3" without an interval."""
+    known = bool(pd.notna(row["rank_low"]))
+    return f"{row['rank']}" + (f" [{row['rank_low']}-{row['rank_high']}]" if known else "")
+
+
+def median(row: Row) -> str:
+    """Word the median budget, with ">" where the median run of some task did not reach."""
+    if math.isnan(row["median"]):
+        return ""
+    return f"{'' if row['median_reached'] else '>'}{row['median']:.0f}"
+
+
+def restarts(row: Row) -> str:
+    """Word the expected labels with restarts: "380", "380 [350, 420]" or "never"."""
+    if math.isnan(row["ert"]):
+        return ""
+    if math.isinf(row["ert"]):
+        return "never"
+    if math.isnan(row["ert_low"]):
+        return f"{row['ert']:.0f}"
+    high = "never" if math.isinf(row["ert_high"]) else f"{row['ert_high']:.0f}"
+    return f"{row['ert']:.0f} [{row['ert_low']:.0f}, {high}]"
+
+
+def share_interval(row: Row) -> str:
+    """Word the interval of the share of runs that reach: "72 to 100 %"."""
+    if math.isnan(row["reached_low"]):
+        return ""
+    return f"{100 * row['reached_low']:.0f} to {100 * row['reached_high']:.0f} %"
+
+
+def censored_pairs(row: Row) -> int:
+    """Return in how many pairs only one of the two runs reached, or neither did."""
+    return sum(
+        0 if pd.isna(row[name]) else int(row[name])
+        for name in ("pairs_strategy_censored", "pairs_baseline_censored", "pairs_both_censored")
+    )
+
+
 def saving_with_interval(row: Row) -> str:
-    """Word the saving: "+12 % [4, 19]", "+12 %" without an interval, empty without a saving."""
+    """Word the saving: "+12 % [4, 19]", "+12 %" without an interval, empty without a saving.
+
+    A dagger marks a saving from pairs of which some are censored; the footer counts them.
+    """
     if math.isnan(row["saving_vs_random"]):
         return ""
     # Rounding to a whole number first avoids "-0 %".
     whole = round(100 * row["saving_vs_random"])
     text = f"{whole:+d} %" if whole else "0 %"
+    mark = "\u2020" if censored_pairs(row) else ""
     if math.isnan(row["saving_low"]):
-        return text
-    return f"{text} [{round(100 * row['saving_low'])}, {round(100 * row['saving_high'])}]"
+        return text + mark
+    return f"{text}{mark} [{round(100 * row['saving_low'])}, {round(100 * row['saving_high'])}]"
+
+
+def target(context: ReportContext) -> str:
+    """Word the target: "50 %", or by how it was derived where every task has its own."""
+    if not context.task_targets:
+        return percent(context.target)
+    share = context.target_name.removeprefix("auto-")
+    return f"the accuracy of {one_line(context.baseline)} at {share} % of the cap"
 
 
 def question(context: ReportContext) -> str:
     """Word the question that the board answers, without its setting."""
+    if context.task_targets:
+        return f"Labels until the federation reaches {target(context)}"
     return f"Labels until the federation reaches {percent(context.target)} accuracy"
 
 

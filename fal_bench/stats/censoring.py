@@ -8,15 +8,18 @@ from collections.abc import Sequence
 from scipy import stats
 
 from fal_bench.stats.crossing import Budget
-from fal_bench.stats.means import Estimate, mean_of_task_means
+from fal_bench.stats.means import Estimate, combine_task_means
+from fal_bench.stats.survival import kaplan_meier_mean
 
 
 def restricted_mean(budgets: Sequence[Sequence[Budget]], *, level: float = 0.95) -> Estimate:
     """Return the restricted mean E[min(T, cap)] over runs and tasks, with a t interval.
 
-    Under a common cap this is the area under the Kaplan-Meier curve up to the cap. Runs that did
-    not reach the target count with their labels at the cap and are never dropped, so the mean is
-    a lower bound of the true budget.
+    In each task it is the area under the Kaplan-Meier curve up to the largest label count of any
+    run. Under a common cap that is the plain mean of min(T, cap): runs that did not reach the
+    target count with their labels at the cap and are never dropped, so the mean is a lower bound
+    of the true budget. The variance is Greenwood's, times n / (n - 1); under a common cap that is
+    the usual variance of a mean.
 
     Args:
         budgets: for each task, the budgets of its runs; a list of one list for a single task.
@@ -30,10 +33,19 @@ def restricted_mean(budgets: Sequence[Sequence[Budget]], *, level: float = 0.95)
     Raises:
         ValueError: there is no task, or a task has no run.
     """
-    estimate = mean_of_task_means([[run.labels for run in task] for task in budgets], level=level)
-    runs = sum(len(task) for task in budgets)
+    if not budgets:
+        raise ValueError("a mean over tasks needs at least one task.")
+    tasks = [kaplan_meier_mean(task) for task in budgets]
+    sizes = [len(task) for task in budgets]
+    estimate = combine_task_means(
+        [task.mean for task in tasks],
+        [task.variance * size / max(size - 1, 1) for task, size in zip(tasks, sizes, strict=True)],
+        sizes,
+        scale=max(run.labels for task in budgets for run in task),
+        level=level,
+    )
     reached = sum(run.reached for task in budgets for run in task)
-    return estimate if reached >= max(3, runs / 2) else estimate.without_interval()
+    return estimate if reached >= max(3, sum(sizes) / 2) else estimate.without_interval()
 
 
 def wilson_interval(reached: int, runs: int, *, level: float = 0.95) -> tuple[float, float]:

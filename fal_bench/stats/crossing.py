@@ -111,10 +111,14 @@ def find_crossing(
     if curve.ndim != 1 or not 0 <= cap_index < curve.size:
         raise ValueError(f"cap_index {cap_index} is not one of {curve.size} grid points.")
     above = curve >= target
-    for index in range(min(cap_index, curve.size - confirm) + 1):
-        if above[index : index + confirm].all():
-            return Crossing(index, _fraction(curve, target, index))
-    return Crossing(None, 1.0)
+    starts = min(cap_index, curve.size - confirm) + 1
+    if starts < 1:
+        return Crossing(None, 1.0)
+    kept = np.all([above[shift : shift + starts] for shift in range(confirm)], axis=0)
+    if not kept.any():
+        return Crossing(None, 1.0)
+    index = int(kept.argmax())
+    return Crossing(index, _fraction(curve, target, index))
 
 
 def _fraction(curve: np.ndarray, target: float, index: int) -> float:

@@ -54,14 +54,42 @@ def mean_of_task_means(samples: Sequence[ArrayLike], *, level: float = 0.95) -> 
     arrays = [np.asarray(sample, dtype=float) for sample in samples]
     if not arrays or any(array.ndim != 1 or array.size == 0 for array in arrays):
         raise ValueError("a mean over tasks needs at least one task and one run in each.")
-    mean = float(np.mean([array.mean() for array in arrays]))
-    sizes = np.array([array.size for array in arrays])
-    if sizes.min() < 2:
+    return combine_task_means(
+        [float(array.mean()) for array in arrays],
+        [float(array.var(ddof=1)) / array.size if array.size > 1 else 0.0 for array in arrays],
+        [array.size for array in arrays],
+        scale=max(float(np.abs(array).max()) for array in arrays),
+        level=level,
+    )
+
+
+def combine_task_means(
+    means: Sequence[float],
+    variances: Sequence[float],
+    sizes: Sequence[int],
+    *,
+    scale: float,
+    level: float = 0.95,
+) -> Estimate:
+    """Average means of tasks with equal weights, with a Welch-Satterthwaite t interval.
+
+    Args:
+        means: the mean of each task.
+        variances: the variance of each of these means.
+        sizes: the number of runs behind each of them.
+        scale: size of the largest value; an interval that is narrow against it is rounding error.
+        level: confidence level of the interval.
+
+    Returns:
+        The mean and its interval; none when a task has a single run, and none of zero width.
+    """
+    mean = float(np.mean(means))
+    if min(sizes) < 2:
         return Estimate(mean)
-    variances = np.array([array.var(ddof=1) for array in arrays]) / sizes
-    error = math.sqrt(variances.sum()) / len(arrays)
-    if error <= _ZERO_WIDTH * max(float(np.abs(array).max()) for array in arrays):
+    parts = np.asarray(variances, dtype=float)
+    error = math.sqrt(parts.sum()) / parts.size
+    if error <= _ZERO_WIDTH * scale:
         return Estimate(mean)
-    freedom = 1.0 / np.sum((variances / variances.sum()) ** 2 / (sizes - 1))
+    freedom = 1.0 / np.sum((parts / parts.sum()) ** 2 / (np.asarray(sizes) - 1))
     half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
     return Estimate(mean, mean - half, mean + half)

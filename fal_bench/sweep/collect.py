@@ -1,35 +1,116 @@
-"""Gathering the finished curves of a comparison from the store."""
+"""Gathering what the finished cells of a comparison hold: curves, charges, environments."""
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 
 from fal_bench.federation.journal import Row
+from fal_bench.sweep.files import read_json
+from fal_bench.sweep.folder import CellFolder, CorruptCellError
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Store
 
 IDENTITY = ["task", "strategy", "seed"]
 
 
-def collect_curves(store: Store, specs: Sequence[CellSpec]) -> pd.DataFrame:
-    """Return the curves of all finished cells, one row a cell and cycle.
+@dataclass(frozen=True)
+class FinishedCell:
+    """A finished cell under the names that a report shows.
 
-    Args:
-        store: the results folder.
-        specs: the cells that are asked for.
+    Attributes:
+        task: the task's name.
+        strategy: the strategy's label.
+        seed: the seed.
+        folder: the cell's directory.
+    """
+
+    task: str
+    strategy: str
+    seed: int
+    folder: CellFolder
+
+
+def finished_cells(store: Store, specs: Sequence[CellSpec]) -> list[FinishedCell]:
+    """Return those cells of a comparison that are finished."""
+    return [
+        FinishedCell(spec.task.name, spec.label, spec.seed, store.folder(spec))
+        for spec in specs
+        if store.phase(spec) == "done"
+    ]
+
+
+def read_curves(cells: Sequence[FinishedCell]) -> pd.DataFrame:
+    """Return the curves of finished cells, one row a cell and cycle.
 
     Returns:
         Columns ``task``, ``strategy``, ``seed`` and those of ``Row``, sorted by the first three
-        and the cycle, whatever the order of ``specs``.
+        and the cycle, whatever the order of ``cells``.
     """
     records = [
-        {"task": spec.task.name, "strategy": spec.label, "seed": spec.seed, **asdict(row)}
-        for spec in specs
-        if store.phase(spec) == "done"
-        for row in store.folder(spec).rows()
+        {"task": cell.task, "strategy": cell.strategy, "seed": cell.seed, **asdict(row)}
+        for cell in cells
+        for row in cell.folder.rows()
     ]
     frame = pd.DataFrame(records, columns=[*IDENTITY, *Row.columns()])
     return frame.sort_values([*IDENTITY, "cycle"], ignore_index=True)
+
+
+def collect_curves(store: Store, specs: Sequence[CellSpec]) -> pd.DataFrame:
+    """Return the curves of all finished cells among ``specs``: see ``read_curves``."""
+    return read_curves(finished_cells(store, specs))
+
+
+def read_charges(cells: Sequence[FinishedCell]) -> pd.DataFrame:
+    """Return how many labels each finished cell read, by purpose and cycle.
+
+    A label that was read for several purposes is counted once, for the first of them, so that
+    the counts of a cell add up to its strict labels.
+
+    Returns:
+        Columns ``task``, ``strategy``, ``seed``, ``purpose``, ``cycle`` (of the query; the model
+        of the next cycle is the first to be trained with it) and ``labels``.
+
+    Raises:
+        CorruptCellError: a ledger cannot be read.
+    """
+    records = [
+        (cell.task, cell.strategy, cell.seed, purpose, cycle, labels)
+        for cell in cells
+        for (purpose, cycle), labels in sorted(_counts(cell.folder).items())
+    ]
+    return pd.DataFrame(records, columns=[*IDENTITY, "purpose", "cycle", "labels"])
+
+
+def _counts(folder: CellFolder) -> Counter[tuple[str, int]]:
+    seen: set[tuple[str, str]] = set()
+    counts: Counter[tuple[str, int]] = Counter()
+    try:
+        with (folder.path / "ledger.csv").open(encoding="utf-8", newline="") as file:
+            for charge in csv.DictReader(file):
+                label = charge["client"], charge["sample"]
+                if label not in seen:
+                    seen.add(label)
+                    counts[charge["purpose"], int(charge["cycle"])] += 1
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptCellError(
+            f"Cannot read the ledger of cell {folder.path.name[:12]} ({error}); delete the cell's "
+            "directory to run it again."
+        ) from None
+    return counts
+
+
+def read_environments(cells: Sequence[FinishedCell]) -> list[tuple[int, dict[str, str]]]:
+    """Return where finished cells were computed, and how many of them, most first."""
+    counts: Counter[tuple[tuple[str, str], ...]] = Counter()
+    for cell in cells:
+        content = read_json(cell.folder.path / "cell.json")
+        device = str(content.get("description", {}).get("device", "unknown"))
+        facts = {**content.get("environment", {}), "device": device}
+        counts[tuple(sorted((str(name), str(value)) for name, value in facts.items()))] += 1
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [(count, dict(facts)) for facts, count in ordered]

@@ -63,6 +63,11 @@ class CellFolder:
         write_json(self.path / "cell.json", content)
         self._set_status("partial", run=run)
 
+    def reopen(self) -> None:
+        """Let a cell that failed before go on where it was."""
+        if self._status.exists() and self.status()["phase"] == "failed":
+            self._set_status("partial")
+
     def note_pool(self, pool: int) -> None:
         """Keep the size of the query pool beside the description, for reports."""
         cell = read_json(self.path / "cell.json")

@@ -55,6 +55,8 @@ class Supervisor:
 
     def run(self, specs: Sequence[CellSpec]) -> None:
         """Run all cells; what they did is in the store afterwards."""
+        for spec in specs:
+            self.store.folder(spec).reopen()
         remaining = list(specs)
         while remaining:
             run = uuid.uuid4().hex

@@ -2,12 +2,9 @@
 
 import json
 import re
-import sys
 
 import pandas as pd
 import pytest
-
-from fal_bench.cli import main
 
 LEADERBOARD = (
     "rank strategy target_acc accounting tasks runs reached labels labels_low labels_high "
@@ -17,25 +14,6 @@ CURVES = (
     "task strategy seed cycle labels labels_strict accuracy precision loss bytes_up bytes_down "
     "train_seconds select_seconds"
 ).split()
-
-
-@pytest.fixture
-def falbench(monkeypatch, capfd, tmp_path):
-    """Run the command in an empty folder; return its exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "140")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["falbench", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        output = capfd.readouterr()
-        return code, output.out, output.err
-
-    return run
 
 
 def tree(folder):
@@ -67,6 +45,34 @@ def test_the_main_job(falbench, suite, tmp_path):
         assert falbench("compare", "--suite", suite, *more)[0] == 0
     assert tree(results / "cells") == cells
     assert pd.read_csv(results / "leaderboard.csv").accounting.unique().tolist() == ["paper"]
+
+    code, out, err = falbench(
+        "compare", "--suite", suite, "--target-acc", "0.2,auto", "--baseline", "logo",
+        "--format", "json",
+    )  # fmt: skip
+    assert code == 0, err
+    boards = json.loads(out)
+    assert len(boards) >= 2
+    assert [board["question"]["baseline"] for board in boards] == ["logo"] * len(boards)
+    written = pd.read_csv(results / "leaderboard.csv")
+    assert len(written) == 3 * len(boards)
+    assert tree(results / "cells") == cells
+
+    board = (results / "leaderboard.csv").read_bytes()
+    code, out, err = falbench(
+        "report", "--suite", suite, "--target-acc", "0.2,auto", "--baseline", "logo"
+    )
+    assert code == 0, err
+    assert (results / "leaderboard.csv").read_bytes() == board
+    assert tree(results / "cells") == cells
+    code, out, err = falbench("merge", "results", "--out", "copy")
+    assert (code, err) == (0, "")
+    assert "Copied 12 cells to copy" in out
+    code, out, _ = falbench("report", "copy", "--target-acc", 0.3, "--format", "csv")
+    assert code == 0
+    assert out == (tmp_path / "copy" / "leaderboard.csv").read_text()
+    code, _, err = falbench("merge", "nowhere", "--out", "copy")
+    assert (code, err) == (2, "Error: There are no cells in 'nowhere'; check the folder's name.\n")
 
     code, out, _ = falbench("status", "--suite", suite)
     assert code == 0
@@ -106,6 +112,8 @@ def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, sui
         (["--suite", "big.toml"], "query_size 5000 .* larger than a client's query pool"),
         (["--target-acc", "0"], "--target-acc must be above 0 and at most 1, not 0"),
         (["--target-acc", "50"], "write 0.5 for 50 %"),
+        (["--target-acc", "half"], "--target-acc cannot be 'half'"),
+        (["--baseline", "fal-entropy"], "--baseline 'fal-entropy' is not among the strategies"),
         (["--target-acc", "nan"], "--target-acc must be above 0"),
         (["--seeds", "0"], "--seeds must be at least 1"),
         (["--plugin", "none.py"], "no plugin file or folder 'none.py'"),
@@ -117,7 +125,8 @@ def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, sui
 def test_bad_input_is_one_sentence_and_exit_code_2(falbench, tmp_path, arguments, message):
     (tmp_path / "bad.toml").write_text("[tasks.x]\nclientz = 3\n")
     (tmp_path / "big.toml").write_text(
-        "[tasks.x]\nquery_size = 5000\nbudget_cap = 25050\nshares = {state = 0.1, warm_start = 0.1, agent = 0.3, pool = 0.5}\n"
+        "[tasks.x]\nquery_size = 5000\nbudget_cap = 25050\n"
+        "shares = {state = 0.1, warm_start = 0.1, agent = 0.3, pool = 0.5}\n"
     )
     (tmp_path / "file").write_text("")
     (tmp_path / "newer").mkdir()
@@ -178,5 +187,7 @@ def test_version_and_help(falbench):
     assert falbench("--version")[1].startswith("falbench 0.")
     code, out, _ = falbench("--help")
     assert code == 0
-    for verb in ("compare", "list", "status"):
+    for verb in ("compare", "list", "status", "report", "merge"):
         assert verb in out
+        help_text = falbench(verb, "--help")[1]
+        assert "[default" in help_text or verb == "list"

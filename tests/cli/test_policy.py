@@ -1,11 +1,5 @@
 """Exporting a policy from a finished cell and using it on another task."""
 
-import sys
-
-import pytest
-
-from fal_bench.cli import main
-
 SUITE = """
 seeds = 1
 [defaults]
@@ -24,26 +18,10 @@ partition = { kind = "dirichlet", alpha = 0.5 }
 """
 
 
-@pytest.fixture
-def falbench(monkeypatch, capfd, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "suite.toml").write_text(SUITE)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["falbench", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        return code, capfd.readouterr().err
-
-    return run
-
-
 def test_a_policy_goes_from_one_task_to_another(falbench, tmp_path):
+    (tmp_path / "suite.toml").write_text(SUITE)
     suite = ["--suite", "suite.toml"]
-    code, err = falbench("policy", "p.npz", *suite, "--task", "a")
+    code, _, err = falbench("policy", "p.npz", *suite, "--task", "a")
     assert code == 2
     assert "There is no finished cell a, fedral, seed 0" in err
     sequential = ["--backend", "sequential"]
@@ -52,10 +30,10 @@ def test_a_policy_goes_from_one_task_to_another(falbench, tmp_path):
     assert (tmp_path / "p.npz").exists()
     transfer = "fedral[mode=transfer,policy=p.npz]"
     assert falbench("compare", *suite, "--task", "b", "-s", transfer, *sequential)[0] == 0
-    code, err = falbench("policy", "p.npz", *suite, "--task", "a", "--client", "2")
+    code, _, err = falbench("policy", "p.npz", *suite, "--task", "a", "--client", "2")
     assert code == 2
     assert "keeps no policy of client 2" in err
     (tmp_path / "p.npz").write_bytes(b"not a policy")
-    code, err = falbench("compare", *suite, "--task", "b", "-s", transfer)
+    code, _, err = falbench("compare", *suite, "--task", "b", "-s", transfer)
     assert code == 2
     assert "not a policy exported by falbench" in err

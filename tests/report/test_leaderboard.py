@@ -13,7 +13,8 @@ from scipy import stats
 
 from fal_bench.errors import StoreError
 from fal_bench.report.context import MissingCell, ReportContext, TaskFacts
-from fal_bench.report.leaderboard import COLUMNS, build_leaderboard, write_csv
+from fal_bench.report.export import write_csv
+from fal_bench.report.leaderboard import COLUMNS, build_leaderboard
 
 GRID = (10, 20, 30, 40)
 POINTS = (*GRID, 50)
@@ -125,6 +126,34 @@ def test_saving_has_its_interval_on_the_log_scale():
     assert mine["saving_vs_random"] == pytest.approx(1 - math.exp(logs.mean()))
     assert mine["saving_low"] == pytest.approx(1 - math.exp(logs.mean() + half))
     assert mine["saving_high"] == pytest.approx(1 - math.exp(logs.mean() - half))
+
+
+def test_secondary_numbers_by_hand():
+    rows = runs("random", 22, 26, None) + runs("mine", 11, 13, 18) + runs("poor", 35, None, None)
+    table = board(rows, context("random", "mine", "poor", seeds=3))
+    mine, random, poor = table.loc["mine"], table.loc["random"], table.loc["poor"]
+    assert (random["median"], random["median_reached"]) == (pytest.approx(26), True)
+    assert (poor["median"], poor["median_reached"]) == (40, False)
+    assert random["ert"] == pytest.approx((22 + 26 + 40) / 2)
+    assert poor["ert"] == pytest.approx((35 + 40 + 40) / 1)
+    assert math.isnan(random["ert_low"])
+    # Linear curves: the area is the accuracy in the middle of the grid, at 25 labels.
+    assert mine["aulc"] == pytest.approx(0.5 + (25 - 14) / 100)
+    pairs = ["pairs_strategy_censored", "pairs_baseline_censored", "pairs_both_censored"]
+    assert mine[pairs].tolist() == [0, 1, 0]
+    assert poor[pairs].tolist() == [1, 0, 1]
+    assert random[pairs].isna().all()
+    assert (mine["reached_low"], mine["reached_high"]) == pytest.approx((0.4385, 1), abs=1e-4)
+
+
+def test_rank_intervals():
+    rows = runs("random", 22, 26, 36) + runs("mine", 11, 13, 18) + runs("near", 23, 25, 35)
+    table = board(rows, context("random", "mine", "near", seeds=3))
+    low, high = (table[name].to_dict() for name in ("rank_low", "rank_high"))
+    assert (low["mine"], high["mine"]) == (1, 1)
+    assert (low["near"], high["near"], low["random"], high["random"]) == (2, 3, 2, 3)
+    single = board(runs("random", 22) + runs("mine", 11), context("random", "mine"))
+    assert single["rank_low"].isna().all()
 
 
 def test_tasks_weigh_the_same_and_pools_are_their_own():
@@ -295,7 +324,8 @@ def test_savings_refer_to_the_baseline_of_the_context():
     assert table.loc["random", "saving_vs_random"] == pytest.approx(-1)
 
 
-UNADJUSTED = [name for name in COLUMNS if name not in ("rank", "strategy", "p_holm", "verdict")]
+ADJUSTED = ("rank", "rank_low", "rank_high", "strategy", "p_holm", "verdict")
+UNADJUSTED = [name for name in COLUMNS if name not in ADJUSTED]
 budget = st.one_of(st.none(), st.floats(10.5, 39.5))
 tables = st.lists(st.lists(budget, min_size=4, max_size=4), min_size=2, max_size=4)
 
@@ -365,8 +395,8 @@ def test_csv_reads_back_to_the_same_numbers(tmp_path):
     for _, row in table.iterrows():
         for name in UNADJUSTED:
             text, value = read.loc[row["strategy"], name], row[name]
-            if isinstance(value, str):
-                assert text == value
+            if isinstance(value, str | bool):
+                assert text == str(value)
             else:
                 assert pd.isna(text) if pd.isna(value) else float(text) == value
     assert read["rank"].isna().to_list() == table["rank"].isna().to_list()

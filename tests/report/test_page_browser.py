@@ -2,14 +2,16 @@
 
 import json
 import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from test_leaderboard import context, runs
-from test_page import ASKED, ROWS, render
+from test_page import ASKED, CHARGES, ROWS, comparison, render
 
 from fal_bench.report.context import MissingCell
-from fal_bench.report.leaderboard import build_leaderboard
 from fal_bench.report.page import render_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -107,8 +109,9 @@ def test_it_draws_without_requests_errors_or_page_scroll(show, width, scheme):
         "return [...document.querySelectorAll('.plot')].map(p => "
         "[p.querySelectorAll('.scatterlayer .js-line').length, p.getBoundingClientRect().right])"
     )
-    assert len(drawn) == len(ASKED.tasks)
-    assert all(lines >= 3 and right <= width for lines, right in drawn)
+    assert len(drawn) == len(ASKED.tasks) + 3 + 5  # three over all tasks, no ledger, five costs
+    assert all(right <= width for _, right in drawn)
+    assert [lines >= 3 for lines, _ in drawn[:2]] == [True, True]
 
 
 def test_a_request_would_be_refused(show):
@@ -125,9 +128,13 @@ def test_a_request_would_be_refused(show):
 def test_figures_follow_the_colour_scheme(show):
     browser = show(render(), scheme="light")
     colour = "document.querySelector('.plot .xtick text').style.fill"
-    wait(browser, f"{colour} === 'rgb(27, 31, 36)'")
+    field = "document.getElementById('pairwise-plot').data[0].textfont.color"
+    wait(browser, f"{colour} === 'rgb(27, 31, 36)' && {field} === '#1b1f24'")
     prefer(browser, "dark")
-    wait(browser, f"{colour} === 'rgb(230, 233, 238)'")
+    wait(browser, f"{colour} === 'rgb(230, 233, 238)' && {field} === '#e6e9ee'")
+
+
+VISIBLE = "[...document.getElementById('{}').data].map(t => t.visible ?? true)"
 
 
 def test_a_strategy_is_hidden_and_shown_with_the_keyboard(show):
@@ -135,29 +142,130 @@ def test_a_strategy_is_hidden_and_shown_with_the_keyboard(show):
     from selenium.webdriver.common.keys import Keys
 
     browser = show(render())
-    before = "[...document.getElementById('plot-0').data].map(t => t.visible ?? true)"
-    box = browser.find_elements(By.CSS_SELECTOR, "input[data-plot='plot-0']")[1]
+    box = browser.find_elements(By.CSS_SELECTOR, "#switches input")[1]
     box.send_keys(Keys.SPACE)
-    wait(browser, f"JSON.stringify({before}) === '[true,true,false,false,true,true]'")
-    assert (
-        browser.execute_script("return document.getElementById('plot-1').data[2].visible") is None
+    for plot in ("curves-0", "curves-1"):
+        hidden = "[true,true,true,false,false,false,true,true,true]"
+        wait(browser, f"JSON.stringify({VISIBLE.format(plot)}) === '{hidden}'")
+    # The incomplete strategy is not in the figures over all tasks.
+    for plot in ("ecdf-plot", "ranks-plot"):
+        wait(browser, f"JSON.stringify({VISIBLE.format(plot)}) === '[false,true]'")
+    assert browser.execute_script(f"return {VISIBLE.format('costs-0')}") == [True]
+    box.send_keys(Keys.SPACE)
+    wait(browser, f"{VISIBLE.format('curves-0')}.every(Boolean)")
+    none, everyone = (
+        browser.find_element(By.CSS_SELECTOR, f"[data-switch='{name}']") for name in ("none", "all")
     )
-    box.send_keys(Keys.SPACE)
-    wait(browser, f"{before}.every(Boolean)")
+    none.send_keys(Keys.ENTER)
+    wait(browser, f"!{VISIBLE.format('curves-0')}.some(Boolean)")
+    everyone.send_keys(Keys.ENTER)
+    wait(browser, f"{VISIBLE.format('curves-0')}.every(Boolean)")
+
+
+def column(browser, table, key):
+    """The texts of a column, from top to bottom."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent.trim())",
+        f"#{table} tbody [data-key='{key}']",
+    )
+
+
+def test_the_board_sorts_by_mouse_and_keyboard(show):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    browser = show(render())
+    assert column(browser, "board", "strategy") == ["mine[k=3]", "random", "half"]
+
+    def heading(key):
+        return browser.find_element(By.CSS_SELECTOR, f"#board thead [data-key='{key}']")
+
+    heading("labels").find_element(By.TAG_NAME, "button").click()
+    assert heading("labels").get_attribute("aria-sort") == "ascending"
+    assert column(browser, "board", "strategy") == ["mine[k=3]", "random", "half"]
+    heading("labels").find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+    assert heading("labels").get_attribute("aria-sort") == "descending"
+    # Incomplete strategies stay below, whatever the order.
+    assert column(browser, "board", "strategy") == ["random", "mine[k=3]", "half"]
+    heading("strategy").find_element(By.TAG_NAME, "button").click()
+    assert heading("labels").get_attribute("aria-sort") is None
+    assert column(browser, "board", "strategy") == ["mine[k=3]", "random", "half"]
+    assert browser.get_log("browser") == []
+
+
+def test_numbers_sort_as_numbers_and_gaps_come_last(show):
+    rows = [row for name, n in (("a", 15), ("b", 25)) for row in runs(name, n)]
+    rows += runs("c", 15, extra=90)  # 105 strict labels; as text that were less than 15
+    missing = [MissingCell("a", "absent", 0, "")]
+    asked = context("a", "b", "c", "absent", missing=missing, accounting="strict")
+    browser = show(render_page(comparison(pd.DataFrame(rows), asked)))
+    names = (
+        "return [...document.querySelectorAll('.results tbody th')].map(e => e.textContent.trim())"
+    )
+    button = "document.querySelectorAll('.results thead button')[2]"
+    browser.execute_script(f"{button}.click()")
+    assert browser.execute_script(names) == ["a", "b", "c", "absent"]
+    browser.execute_script(f"{button}.click()")
+    assert browser.execute_script(names) == ["c", "b", "a", "absent"]
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_a_figure_is_downloaded(show, tmp_path, form):
+    from selenium.webdriver.common.by import By
+
+    browser = show(render())
+    folder = tmp_path / form
+    folder.mkdir()
+    browser.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)}
+    )
+    selector = f"[data-plot='ecdf-plot'][data-save='{form}']"
+    browser.find_element(By.CSS_SELECTOR, selector).click()
+    deadline = time.monotonic() + 20
+    while not (found := list(folder.glob(f"*.{form}"))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (file,) = found
+    content = file.read_bytes()
+    if form == "png":
+        assert content.startswith(b"\x89PNG")
+    else:
+        # It has a legend of its own, which the page has outside of the figure.
+        assert b"mine[k=3]" in content
+        assert b"<svg" in content
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing(show, width, scheme):
+    axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
+    later = replace(ASKED, target=0.55)
+    page = render_page(comparison(pd.DataFrame(ROWS), ASKED, later, charges=CHARGES))
+    browser = show(page, width, scheme)
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    browser.execute_script((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    found = browser.execute_async_script(
+        "axe.run(document, {}).then(r => arguments[arguments.length - 1](r))"
+    )
+    assert [
+        (violation["id"], [node["target"] for node in violation["nodes"]][:5])
+        for violation in found["violations"]
+    ] == []
+    assert len(found["passes"]) > 20
 
 
 def test_names_stay_text_in_figures(show):
     rows = runs(EVIL, 15) + runs("random", 25)
     asked = context(EVIL, "random", missing=[MissingCell("a", EVIL, 9, EVIL)])
     curves = pd.DataFrame(rows)
-    browser = show(render_page(build_leaderboard(curves, asked), curves, asked))
-    browser.execute_script("Plotly.relayout('plot-0', {showlegend: true})")
-    wait(browser, "document.querySelectorAll('.plot .legendtext').length === 2")
+    browser = show(render_page(comparison(curves, asked)))
+    browser.execute_script("Plotly.relayout('curves-0', {showlegend: true})")
+    wait(browser, "document.querySelectorAll('#curves-0 .legendtext').length === 2")
     names = browser.execute_script(
-        "return [...document.querySelectorAll('.plot .legendtext')].map(e => e.textContent)"
+        "return [...document.querySelectorAll('#curves-0 .legendtext')].map(e => e.textContent)"
     )
     assert names == [EVIL, "random"]
-    browser.execute_script("Plotly.Fx.hover('plot-0', {xval: 20}, 'xy')")
+    browser.execute_script("Plotly.Fx.hover('curves-0', {xval: 20}, 'xy')")
     wait(browser, "document.querySelector('.plot .hoverlayer')?.textContent.includes('random')")
     hover = browser.execute_script("return document.querySelector('.plot .hoverlayer').textContent")
     assert EVIL in hover
@@ -168,5 +276,5 @@ def test_it_opens_with_every_state_of_a_board(show):
     missing = tuple(MissingCell("a", name, 0, "not run yet") for name in ASKED.strategies)
     empty = pd.DataFrame(ROWS).iloc[:0]
     asked = context(*ASKED.strategies, missing=missing)
-    browser = show(render_page(build_leaderboard(empty, asked), empty, asked))
+    browser = show(render_page(comparison(empty, asked)))
     assert browser.get_log("browser") == []

@@ -84,7 +84,8 @@ ROWS = (
 
 
 def frame(*rows):
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rank": "Int64"})
+    whole = [name for name in COLUMNS if name.startswith(("rank", "pairs_"))]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(whole, "Int64"))
 
 
 def lines(board, width, context=CONTEXT, **options):
@@ -206,6 +207,42 @@ def test_very_narrow_terminals_lose_no_digit(width):
 
 def digits(text):
     return sorted(character for line in text for character in line if character.isdigit())
+
+
+def test_rank_intervals_show_where_there_is_room():
+    ranked = [
+        {**ROWS[0], "rank_low": 1, "rank_high": 2},
+        {**ROWS[1], "rank_low": 1, "rank_high": 3},
+    ]
+    wide = lines(frame(*ranked, *ROWS[2:]), 120)
+    assert [cells(line)[0] for line in wide[3:6]] == ["1 [1-2]", "2 [1-3]", "3"]
+    narrow = lines(frame(*ranked, *ROWS[2:]), 80)
+    assert cells(narrow[4])[:2] == ["1", "fal-margin"]
+    notes = " ".join(footer(frame(*ranked), CONTEXT))
+    assert "tasks, and seeds within them, are drawn again" in notes
+    assert "seeds are drawn again" in " ".join(
+        footer(frame(*ranked), replace(CONTEXT, tasks=TASKS[:1]))
+    )
+
+
+def test_censored_pairs_are_marked_and_counted():
+    counts = {
+        "pairs_strategy_censored": 1, "pairs_baseline_censored": 2, "pairs_both_censored": 0,
+    }  # fmt: skip
+    board = frame({**ROWS[0], **counts}, ROWS[1])
+    assert "+12 %\u2020 [4, 19]" in "\n".join(lines(board, 120))
+    (note,) = [note for note in footer(board, CONTEXT) if note.startswith("\u2020")]
+    assert note == (
+        "\u2020 fal-margin: of 10 pairs, not both runs reached the target in 3 "
+        "(1: only random did, which flatters the strategy; "
+        "2: only the strategy did, which understates its saving)."
+    )
+
+
+def test_a_target_that_the_baseline_misses_is_called_too_hard():
+    few = {**ROWS[1], "reached": 4}
+    assert "reached it in 4 of 10 runs; --target-acc auto" in footer(frame(few), CONTEXT)[-1]
+    assert not any("too hard" in note for note in footer(frame({**few, "reached": 5}), CONTEXT))
 
 
 def test_only_a_winner_that_reached_is_bold():

@@ -23,8 +23,8 @@ def test_a_winner_with_its_saving_and_interval():
     rows = runs("random", *BASE) + runs("mine", *[0.8 * n + n % 3 / 10 for n in BASE])
     (sentence,) = say(rows, context("random", "mine", seeds=7))
     assert sentence == (
-        "mine reached 50 % with 20 % fewer labels than random (95 % interval 19 to 20 %), "
-        "on 1 task and 7 of 7 runs."
+        "mine reached 50 % with 20 % fewer labels than random (95 % interval 19 to 20 %, "
+        "p = 0.016), on 1 task and 7 of 7 runs."
     )
 
 
@@ -37,8 +37,8 @@ def test_the_others_follow_by_verdict():
     names = ("random", "best", "good", "bad", "same", "half")
     first, good, bad, same, untested, half = say(rows, context(*names, seeds=8))
     assert first == (
-        "best reached 50 % with 49 % fewer labels than random (95 % interval 47 to 50 %), "
-        "on 1 task and 8 of 8 runs."
+        "best reached 50 % with 49 % fewer labels than random (95 % interval 47 to 50 %, "
+        "p = 0.031), on 1 task and 8 of 8 runs."
     )
     assert good.startswith("Fewer labels than random beyond chance: good (10 % fewer")
     assert bad.startswith("More labels than random beyond chance: bad (25 % more")

@@ -108,6 +108,8 @@ def test_a_failure_keeps_its_reason(store, folder):
     folder.fail("it broke", "Traceback ...")
     assert store.phase(SPEC) == "failed"
     assert folder.status()["reason"] == "it broke"
+    folder.reopen()
+    assert store.phase(SPEC) == "partial"
 
 
 def test_a_plugin_call_is_marked_while_it_runs_and_survives_only_a_death(folder):

@@ -1,0 +1,30 @@
+"""What ``compare`` and ``report`` print and write in the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import typer
+
+from fal_bench.cli.options import Format
+
+if TYPE_CHECKING:
+    from fal_bench.report.answer import Comparison, TextFormat
+
+
+def show_and_write(result: Comparison, out: Path, form: Format) -> None:
+    """Write the files, and print the boards; exit with 1 if cells are missing.
+
+    In a form for programs, standard output holds nothing else.
+    """
+    paths = result.write(out)
+    if form is Format.table:
+        from rich.console import Console
+
+        Console().print(result)
+    else:
+        typer.echo(result.text(cast("TextFormat", form.value)), nl=False)
+    typer.echo("Wrote " + ", ".join(map(str, paths)), err=form is not Format.table)
+    if result.context.missing:
+        raise typer.Exit(1)

@@ -1,0 +1,62 @@
+"""``falbench report``: rebuild the leaderboard from stored cells; runs nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fal_bench.cli.options import (
+    DEFAULT_TARGETS,
+    Accounting,
+    AccountingOption,
+    BaselineOption,
+    Format,
+    FormatOption,
+    StrategyOption,
+    TargetOption,
+    TaskOption,
+)
+from fal_bench.cli.output import show_and_write
+
+
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="The results folder.", show_default=True)
+    ] = Path("results"),
+    target_acc: TargetOption = None,
+    strategy: StrategyOption = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="A suite, or a TOML file.  \\[default: that of the cells]"
+        ),
+    ] = None,
+    task: TaskOption = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="The first N stored seeds.  \\[default: all]"),
+    ] = None,
+    accounting: AccountingOption = Accounting.strict,
+    baseline: BaselineOption = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Rebuild the leaderboard of a results folder from its cells; runs nothing.
+
+    All stored strategies and seeds take part unless fewer are named. Neither plugins nor data are
+    needed. Writes leaderboard.csv, curves.csv and leaderboard.html into the folder.
+    """
+    from fal_bench.report.answer import answer
+    from fal_bench.report.stored import Filter, stored_evidence
+    from fal_bench.report.targets import Question
+    from fal_bench.sweep.store import Store
+
+    chosen = Filter(suite, task, tuple(strategy or ()), seeds)
+    evidence, problems = stored_evidence(Store(folder), chosen)
+    question = Question.make(
+        target_acc or DEFAULT_TARGETS, accounting.value, baseline, evidence.strategies
+    )
+    for problem in problems:
+        typer.echo(f"Warning: {problem}", err=True)
+    show_and_write(answer(question, evidence), folder, form)

@@ -1,0 +1,148 @@
+"""The answer to a question: one leaderboard a target, and everything that is written of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from fal_bench._version import __version__
+from fal_bench.report.context import ReportContext
+from fal_bench.report.evidence import Evidence
+from fal_bench.report.targets import Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+TextFormat = Literal["csv", "json", "md"]
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard of one target.
+
+    Attributes:
+        leaderboard: one row a strategy, best first.
+        context: the question and its provenance.
+    """
+
+    leaderboard: pd.DataFrame
+    context: ReportContext
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result of a comparison; in a notebook it shows itself as its tables.
+
+    Attributes:
+        boards: one board a target.
+        curves: one row a cell and cycle.
+        charges: labels read, one row a cell, purpose and cycle.
+    """
+
+    boards: tuple[Board, ...]
+    curves: pd.DataFrame
+    charges: pd.DataFrame
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """One row a strategy, best first; with several targets, one block of rows each."""
+        import pandas as pd
+
+        return pd.concat([board.leaderboard for board in self.boards], ignore_index=True)
+
+    @property
+    def context(self) -> ReportContext:
+        """The question and its provenance; with several targets, those of the first."""
+        return self.boards[0].context
+
+    def write(self, out: Path) -> list[Path]:
+        """Write ``leaderboard.csv``, ``curves.csv`` and ``leaderboard.html`` into a folder.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        from fal_bench.report.export import write_csv
+        from fal_bench.report.page import render_page
+        from fal_bench.sweep.files import write_atomically
+
+        paths = [out / name for name in ("leaderboard.csv", "curves.csv", "leaderboard.html")]
+        write_csv(self.leaderboard, paths[0])
+        write_csv(self.curves, paths[1])
+        page = render_page(self).encode()
+        write_atomically(paths[2], lambda file: file.write(page))
+        return paths
+
+    def text(self, form: TextFormat) -> str:
+        """Return the boards as text for other programs, ending in a line break."""
+        from fal_bench.report import export
+
+        if form == "csv":
+            return export.to_csv(self.leaderboard)
+        boards = [(board.leaderboard, board.context) for board in self.boards]
+        return (export.to_json if form == "json" else export.to_markdown)(boards) + "\n"
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(width=120, color_system=None)
+        with console.capture() as capture:
+            console.print(self)
+        return capture.get()
+
+    __repr__ = __str__
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Show tables and notes, laid out for the console's width; shared notes come last."""
+        from rich.text import Text
+
+        from fal_bench.report.table import footer, leaderboard_table
+
+        notes = [footer(board.leaderboard, board.context) for board in self.boards]
+        shared = [note for note in notes[0] if all(note in others for others in notes)]
+        for board, own in zip(self.boards, notes, strict=True):
+            yield leaderboard_table(board.leaderboard, board.context, width=options.max_width)
+            yield from (Text(note) for note in own if note not in shared)
+            if len(self.boards) > 1:
+                yield Text("")
+        yield from map(Text, shared)
+
+    def _repr_html_(self) -> str:
+        shown: str = self.leaderboard.to_html(index=False, float_format="{:.3g}".format)
+        return shown
+
+
+def answer(question: Question, evidence: Evidence) -> Comparison:
+    """Answer a question from stored curves; runs nothing.
+
+    Args:
+        question: targets, accounting and baseline.
+        evidence: the cells.
+
+    Raises:
+        InvalidSpecError: automatic targets cannot be found.
+    """
+    from fal_bench.report.budgets import budgets_at, read_runs
+    from fal_bench.report.leaderboard import rank_budgets
+    from fal_bench.report.targets import contexts_for
+
+    context = ReportContext(
+        suite=evidence.suite,
+        target=0.0,
+        accounting=question.accounting,
+        baseline=question.baseline,
+        strategies=evidence.strategies,
+        seeds=evidence.seeds,
+        tasks=evidence.tasks,
+        missing=evidence.missing,
+        command=f"{evidence.command} {question.options()}",
+        version=__version__,
+        environments=evidence.environments,
+    )
+    runs = read_runs(evidence.curves, context)
+    boards = tuple(
+        Board(rank_budgets(budgets_at(runs, asked), asked), asked)
+        for asked in contexts_for(question, runs, context)
+    )
+    return Comparison(boards, evidence.curves, evidence.charges)

@@ -1,0 +1,68 @@
+"""What a report is made from: the cells that were asked for, and what the finished ones hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fal_bench.report.context import Environment, MissingCell, TaskFacts
+from fal_bench.sweep.collect import FinishedCell, read_charges, read_curves, read_environments
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Stored curves and where they come from, before any question is asked of them.
+
+    Attributes:
+        suite: name of the suite (or task).
+        tasks: the tasks.
+        strategies: labels of the strategies, in the order they were asked for.
+        seeds: the seeds.
+        missing: cells without a finished curve.
+        command: the command line that leads to these cells, without the question.
+        curves: one row a cell and cycle.
+        charges: labels read, one row a cell, purpose and cycle.
+        environments: where the cells were computed.
+    """
+
+    suite: str
+    tasks: tuple[TaskFacts, ...]
+    strategies: tuple[str, ...]
+    seeds: tuple[int, ...]
+    missing: tuple[MissingCell, ...]
+    command: str
+    curves: pd.DataFrame
+    charges: pd.DataFrame
+    environments: tuple[Environment, ...]
+
+    @classmethod
+    def read(
+        cls,
+        cells: Sequence[FinishedCell],
+        *,
+        suite: str,
+        tasks: Sequence[TaskFacts],
+        strategies: Sequence[str],
+        seeds: Sequence[int],
+        missing: Sequence[MissingCell],
+        command: str,
+    ) -> Evidence:
+        """Read the finished cells; the other arguments are the attributes of that name."""
+        return cls(
+            suite,
+            tuple(tasks),
+            tuple(strategies),
+            tuple(seeds),
+            tuple(missing),
+            command,
+            read_curves(cells),
+            read_charges(cells),
+            tuple(
+                Environment(count, tuple(sorted(facts.items())))
+                for count, facts in read_environments(cells)
+            ),
+        )

@@ -1,0 +1,115 @@
+"""The leaderboard as text for other programs: CSV, JSON and Markdown."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from fal_bench.errors import StoreError
+from fal_bench.report import wording
+from fal_bench.report.columns import board_columns
+from fal_bench.report.context import ReportContext
+from fal_bench.report.table import footer
+from fal_bench.report.wording import Row
+
+Board = tuple[pd.DataFrame, ReportContext]
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """Return a table as CSV, with the fewest digits that read back to the same numbers."""
+    text: str = frame.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def to_json(boards: Sequence[Board]) -> str:
+    """Return boards as JSON: for each target the question, and one object a strategy.
+
+    JSON has no word for "not a number" nor for infinity; both are null.
+    """
+    content = [
+        {
+            "question": {
+                "suite": context.suite,
+                "target_acc": context.target,
+                "target_name": context.target_name or None,
+                "task_targets": dict(context.task_targets),
+                "accounting": context.accounting,
+                "baseline": context.baseline,
+                "tasks": sorted(facts.name for facts in context.tasks),
+                "seeds": sorted(context.seeds),
+                "command": context.command,
+                "falbench": context.version,
+            },
+            "rows": [
+                {name: _plain(value) for name, value in row.items()}
+                for row in leaderboard.to_dict("records")
+            ],
+        }
+        for leaderboard, context in boards
+    ]
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def to_markdown(boards: Sequence[Board]) -> str:
+    """Return boards as Markdown tables with the columns of the terminal, and their notes."""
+    return "\n\n".join(_markdown(*board) for board in boards)
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV so that a reader sees the old file or the new one, never a part.
+
+    Floats are written with the fewest digits that read back to the same number, so equal tables
+    give equal bytes. Missing values are empty fields.
+
+    Args:
+        frame: the table; its index is not written.
+        path: the file to write or replace; its folder must exist.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        try:
+            frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"Cannot write {path} ({error.strerror or error}); "
+            f"check that its folder exists and may be written to."
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def _markdown(leaderboard: pd.DataFrame, context: ReportContext) -> str:
+    columns = board_columns(context)
+    lines = [
+        [column.short for column in columns],
+        ["--:" if column.numeric else ":--" for column in columns],
+    ]
+    for row in cast("list[Row]", leaderboard.to_dict("records")):
+        lines.append([_cell(column.text(row)) for column in columns])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    title = f"**{_cell(wording.question(context))}**, {_cell(wording.setting(context))}"
+    notes = "\n".join(f"- {_cell(note)}" for note in footer(leaderboard, context))
+    return f"{title}\n\n{table}\n\n{notes}"
+
+
+def _cell(text: str) -> str:
+    """Escape what Markdown would take for markup."""
+    plain = wording.one_line(text) or "-"
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|#&" else c for c in plain)

@@ -1,0 +1,134 @@
+"""What every figure of the page is made of."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fal_bench.report.styles import LineStyle
+
+NEUTRAL = "#858585"
+"""A grey that is seen on both backgrounds of the page."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure in plotly's JSON; the page adds the colours of text, grid and background.
+
+    Attributes:
+        key: its id on the page.
+        label: what it shows, for screen readers and file names.
+        data: plotly's traces.
+        layout: plotly's layout.
+        height: height in pixels; None for the usual one.
+    """
+
+    key: str
+    label: str
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+    height: int | None = None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the page hands to plotly."""
+        return {"data": self.data, "layout": self.layout}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: its words, and its number in full if it is one."""
+
+    text: str
+    number: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers behind a figure.
+
+    Attributes:
+        caption: what the table shows.
+        headings: headings of the columns; the first column names the rows.
+        rows: one list of cells a row, the first one its name.
+    """
+
+    caption: str
+    headings: tuple[str, ...]
+    rows: list[list[Cell]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A section of the page.
+
+    Attributes:
+        key: its id on the page.
+        title: its heading.
+        text: how to read it.
+        figures: its figures; none if there is nothing to draw, which ``text`` then explains.
+        table: the numbers behind them.
+    """
+
+    key: str
+    title: str
+    text: str
+    figures: tuple[Figure, ...]
+    table: Table | None
+
+
+def number(value: float, text: str) -> Cell:
+    """Return a cell with a number, to the digits that a drawing can show; "-" without one."""
+    return Cell("-") if math.isnan(value) else Cell(text, float(f"{value:.6g}"))
+
+
+def plotted(values: Iterable[float]) -> list[float | None]:
+    """Return numbers with as many digits as a drawing can show; None where there is none."""
+    return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values]
+
+
+def drawn_name(name: str) -> str:
+    """Escape a name for plotly, which reads a subset of HTML in names and labels."""
+    return html.escape(name, quote=False)
+
+
+def line_trace(
+    name: str, style: LineStyle, x: Sequence[float], y: Sequence[float], **more: Any
+) -> dict[str, Any]:
+    """Return the line of a strategy."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": plotted(x),
+        "y": plotted(y),
+        "name": drawn_name(name),
+        "legendgroup": style.group,
+        "line": {"color": style.colour, "width": 2, "dash": style.plotly_dash},
+        **more,
+    }
+
+
+def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
+    """Return a layout with titled axes; other keys override it, those of axes add to it."""
+    x_axis = {"title": {"text": x}, "zeroline": False, "automargin": True, **more.pop("xaxis", {})}
+    y_axis = {"title": {"text": y}, "zeroline": False, "automargin": True, **more.pop("yaxis", {})}
+    return {
+        "autosize": True,
+        "margin": {"l": 56, "r": 14, "t": 30, "b": 52},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "showlegend": False,
+        "hoverlabel": {"namelength": -1},
+        "font": {"family": "system-ui, sans-serif", "size": 13},
+        "xaxis": x_axis,
+        "yaxis": y_axis,
+        **more,
+    }
+
+
+def bar_height(bars: int) -> int:
+    """Return a height in pixels that leaves every bar of a chart its room."""
+    return 110 + 30 * bars

@@ -1,0 +1,147 @@
+"""Savings of every strategy against every other one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fal_bench.report.budgets import RunBudget, RunKey
+from fal_bench.report.context import ReportContext
+from fal_bench.report.panels.base import Cell, Figure, Panel, Table, drawn_name, layout, plotted
+from fal_bench.stats import Budget, paired_saving
+
+# Blue saves and vermilion costs, the pair of Okabe and Ito that colour-blind readers tell apart
+# best; the middle is transparent, so that it fits both backgrounds.
+_SCALE = [[0, "rgba(213,94,0,0.65)"], [0.5, "rgba(133,133,133,0.06)"], [1, "rgba(0,114,178,0.65)"]]
+_MOST_NUMBERS = 12
+
+
+@dataclass(frozen=True)
+class _Saving:
+    value: float
+    low: float
+    high: float
+
+    def turned(self) -> _Saving:
+        """The same comparison seen from the other side."""
+        return _Saving(*(1 - 1 / (1 - bound) for bound in (self.value, self.high, self.low)))
+
+    def text(self) -> str:
+        if math.isnan(self.value):
+            return "n/c"
+        whole = round(100 * self.value)
+        return f"{whole:+d} %" if whole else "0 %"
+
+    def with_interval(self) -> str:
+        if math.isnan(self.low):
+            return self.text()
+        return f"{self.text()} [{round(100 * self.low)}, {round(100 * self.high)}]"
+
+
+def pairwise_panel(
+    context: ReportContext, budgets: Mapping[RunKey, RunBudget], ranked: Sequence[str]
+) -> Panel:
+    """Draw the paired savings between all complete strategies.
+
+    Args:
+        context: the question.
+        budgets: the budgets to its target.
+        ranked: the complete strategies, best first.
+    """
+    title = "Pairwise savings"
+    if len(ranked) < 2:
+        text = "There are not two complete strategies to compare."
+        return Panel("pairwise", title, text, (), None)
+    savings = _all_savings(context, budgets, ranked)
+    text = (
+        "Share of labels that the strategy of a row saves against that of a column, over runs of "
+        "the same task and seed; a plus (blue) is a saving, a minus (orange) a loss, n/c is not "
+        "comparable. The 95 % intervals in the table are not corrected for the number of pairs: "
+        f"the verdicts above, against {context.baseline} alone, are."
+    )
+    figure = Figure(
+        "pairwise-plot",
+        "Saving of the row's strategy against the column's",
+        [_heatmap(ranked, savings)],
+        layout(
+            "against",
+            "",
+            xaxis={"side": "top", "tickangle": -45 if len(ranked) > 5 else 0, "showgrid": False},
+            yaxis={"autorange": "reversed", "showgrid": False},
+            margin={"l": 20, "r": 14, "t": 20, "b": 14},
+            hovermode="closest",
+        ),
+        height=140 + max(36 * len(ranked), 120),
+    )
+    table = Table(
+        "Saving of the row's strategy against the column's, with 95 % intervals",
+        ("Strategy", *ranked),
+        [
+            [Cell(row)]
+            + [
+                Cell("")
+                if row == column
+                else Cell(
+                    savings[row, column].with_interval(),
+                    None if math.isnan(savings[row, column].value) else savings[row, column].value,
+                )
+                for column in ranked
+            ]
+            for row in ranked
+        ],
+    )
+    return Panel("pairwise", title, text, (figure,), table)
+
+
+def _all_savings(
+    context: ReportContext, budgets: Mapping[RunKey, RunBudget], ranked: Sequence[str]
+) -> dict[tuple[str, str], _Saving]:
+    tasks = sorted(facts.name for facts in context.tasks)
+    seeds = sorted(set(context.seeds))
+    runs: dict[str, list[list[Budget]]] = {
+        name: [
+            [budgets[task, name, seed].interpolated[context.accounting] for seed in seeds]
+            for task in tasks
+        ]
+        for name in ranked
+    }
+    savings = {}
+    for place, one in enumerate(ranked):
+        for other in ranked[place + 1 :]:
+            found = paired_saving(runs[one], runs[other])
+            saving = _Saving(found.saving, found.low, found.high)
+            if not found.comparable:
+                saving = _Saving(math.nan, math.nan, math.nan)
+            savings[one, other], savings[other, one] = saving, saving.turned()
+    return savings
+
+
+def _heatmap(ranked: Sequence[str], savings: Mapping[tuple[str, str], _Saving]) -> dict[str, Any]:
+    values = [
+        [math.nan if row == column else savings[row, column].value for column in ranked]
+        for row in ranked
+    ]
+    known = [abs(value) for row in values for value in row if not math.isnan(value)]
+    extent = min(1.0, max([0.1, *known]))
+    names = [drawn_name(name) for name in ranked]
+    texts = [
+        ["" if row == column else savings[row, column].text() for column in ranked]
+        for row in ranked
+    ]
+    return {
+        "type": "heatmap",
+        "x": names,
+        "y": names,
+        "z": [plotted(row) for row in values],
+        "text": texts,
+        "texttemplate": "%{text}" if len(ranked) <= _MOST_NUMBERS else "",
+        "zmin": -extent,
+        "zmax": extent,
+        "colorscale": _SCALE,
+        "showscale": False,
+        "xgap": 2,
+        "ygap": 2,
+        "hovertemplate": "%{y} against %{x}: %{text}<extra></extra>",
+    }

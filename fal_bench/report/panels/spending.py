@@ -1,0 +1,214 @@
+"""What a run spends until it reaches the target: labels by purpose, and other costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from fal_bench.report.budgets import RunBudget, RunKey
+from fal_bench.report.context import ReportContext
+from fal_bench.report.panels.base import (
+    Cell,
+    Figure,
+    Panel,
+    Table,
+    bar_height,
+    drawn_name,
+    layout,
+    number,
+    plotted,
+)
+from fal_bench.report.styles import COLOURS, LineStyle
+
+_RUN = ["task", "strategy", "seed"]
+# In the order in which a federation spends them; a purpose that is not here comes last.
+_PURPOSES = ("initial", "pool", "warm-start", "agent-training", "reward", "validation")
+_PATTERNS = ("", "/", "x", ".", "-", "+", "|")
+_COSTS = {
+    "strict labels": ("labels_strict", "{:.0f}"),
+    "rounds": ("rounds", "{:.0f}"),
+    "MB sent and received": ("megabytes", "{:.1f}"),
+    "seconds in selection": ("select_seconds", "{:.2f}"),
+    "seconds in training": ("train_seconds", "{:.1f}"),
+}
+
+
+def ledger_panel(
+    charges: pd.DataFrame,
+    budgets: Mapping[RunKey, RunBudget],
+    ranked: Sequence[str],
+) -> Panel:
+    """Draw the labels that were read up to the target, stacked by purpose.
+
+    Args:
+        charges: labels read, one row a run, purpose and cycle.
+        budgets: the budgets to the target.
+        ranked: the complete strategies, best first.
+    """
+    title = "Where the labels went"
+    until = _until(budgets, ranked)
+    spent = charges.merge(until, on=_RUN)
+    if spent.empty:
+        text = "There is no ledger of a complete strategy."
+        return Panel("ledger", title, text, (), None)
+    # Labels of a query are first trained with in the next cycle; the initial ones at once.
+    spent = spent[(spent["purpose"] == "initial") | (spent["cycle"] < spent["until"])]
+    means = _mean_of_tasks(
+        spent.groupby([*_RUN, "purpose"])["labels"].sum().unstack(fill_value=0), until
+    )
+    purposes = sorted(means.columns, key=lambda name: (_order(name), name))
+    text = (
+        "Labels that somebody had to provide until the target was confirmed (or, in runs that did "
+        "not reach it, up to the cap), mean over all runs. Initial and pool labels are what papers "
+        "report; the others, if any, are what a strategy reads for itself. Counted at the "
+        "evaluation that confirmed the target, not interpolated."
+    )
+    figure = Figure(
+        "ledger-plot",
+        "Labels read until the target, by purpose",
+        [_purpose_bars(means, purpose, place, ranked) for place, purpose in enumerate(purposes)],
+        layout(
+            "Labels", "", barmode="stack", showlegend=True, hovermode="closest",
+            yaxis={"autorange": "reversed"},
+            legend={
+                "orientation": "h", "traceorder": "normal", "y": 1.02, "yanchor": "bottom", "x": 0,
+            },
+        ),
+        height=bar_height(len(ranked)) + 40,
+    )  # fmt: skip
+    rows = []
+    for name in ranked:
+        values = [float(means[purpose][name]) for purpose in purposes]
+        cells = [number(value, f"{value:.1f}") for value in [*values, sum(values)]]
+        rows.append([Cell(name), *cells])
+    table = Table("Mean labels a run, by purpose", ("Strategy", *purposes, "all"), rows)
+    return Panel("ledger", title, text, (figure,), table)
+
+
+def cost_panel(
+    curves: pd.DataFrame,
+    context: ReportContext,
+    budgets: Mapping[RunKey, RunBudget],
+    ranked: Sequence[str],
+    styles: Mapping[str, LineStyle],
+) -> Panel:
+    """Draw what a run costs until it reaches the target.
+
+    Args:
+        curves: one row a run and cycle.
+        context: the question.
+        budgets: the budgets to its target.
+        ranked: the complete strategies, best first.
+        styles: the colour of every strategy.
+    """
+    title = "Costs"
+    until = _until(budgets, ranked)
+    rows = curves.merge(until, on=_RUN)
+    rows = rows[rows["cycle"] <= rows["until"]]
+    if rows.empty:
+        return Panel("costs", title, "No strategy is complete.", (), None)
+    rounds = {facts.name: facts.rounds for facts in context.tasks}
+    rows = rows.assign(
+        rounds=rows["task"].map(rounds),
+        megabytes=(rows["bytes_up"] + rows["bytes_down"]) / 1e6,
+    )
+    sums = rows.groupby(_RUN)[["rounds", "megabytes", "select_seconds", "train_seconds"]].sum()
+    sums["labels_strict"] = rows.groupby(_RUN)["labels_strict"].max()
+    means = _mean_of_tasks(sums, until)
+    text = (
+        "What a run costs until the target is confirmed (or, without reaching it, up to the cap), "
+        "mean over all runs. Seconds depend on the machine; see the provenance below."
+    )
+    figures = tuple(
+        _cost_bars(place, heading, means[key], ranked, styles)
+        for place, (heading, (key, _)) in enumerate(_COSTS.items())
+    )
+    table = Table(
+        "Mean costs of a run until the target",
+        ("Strategy", *(heading[0].upper() + heading[1:] for heading in _COSTS)),
+        [
+            [Cell(name)]
+            + [
+                number(float(means[key][name]), form.format(means[key][name]))
+                for key, form in _COSTS.values()
+            ]
+            for name in ranked
+        ],
+    )
+    return Panel("costs", title, text, figures, table)
+
+
+def _until(budgets: Mapping[RunKey, RunBudget], ranked: Sequence[str]) -> pd.DataFrame:
+    """Return the cycle up to which every run of a complete strategy is counted."""
+    wanted = set(ranked)
+    rows = [(*key, run.cycle) for key, run in budgets.items() if key[1] in wanted]
+    return pd.DataFrame(rows, columns=[*_RUN, "until"])
+
+
+def _mean_of_tasks(values: pd.DataFrame, until: pd.DataFrame) -> pd.DataFrame:
+    """Average over the runs of a task, then over tasks; a run without a value counts as 0."""
+    index = pd.MultiIndex.from_frame(until[_RUN])
+    by_task = values.reindex(index, fill_value=0).groupby(["strategy", "task"]).mean()
+    return by_task.groupby("strategy").mean()
+
+
+def _order(purpose: str) -> int:
+    return _PURPOSES.index(purpose) if purpose in _PURPOSES else len(_PURPOSES)
+
+
+def _purpose_bars(
+    means: pd.DataFrame, purpose: str, place: int, ranked: Sequence[str]
+) -> dict[str, Any]:
+    colour = COLOURS[place % len(COLOURS)]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": drawn_name(purpose),
+        "y": [drawn_name(name) for name in ranked],
+        "x": plotted(means[purpose][name] for name in ranked),
+        "marker": {
+            "color": colour,
+            "pattern": {
+                "shape": _PATTERNS[place % len(_PATTERNS)],
+                "fillmode": "overlay",
+                "fgcolor": "#ffffff",
+                "fgopacity": 0.6,
+                "size": 9,
+                "solidity": 0.2,
+            },
+        },
+        "hovertemplate": "%{y}: %{x:.0f} labels",
+    }
+
+
+def _cost_bars(
+    place: int,
+    heading: str,
+    means: pd.Series[float],
+    ranked: Sequence[str],
+    styles: Mapping[str, LineStyle],
+) -> Figure:
+    return Figure(
+        f"costs-{place}",
+        f"Cost until the target: {heading}",
+        [
+            {
+                "type": "bar",
+                "orientation": "h",
+                "y": [drawn_name(name) for name in ranked],
+                "x": plotted(means[name] for name in ranked),
+                "marker": {"color": [styles[name].colour for name in ranked]},
+                "hovertemplate": "%{y}: %{x:.3~s}<extra></extra>",
+            }
+        ],
+        layout(
+            heading[0].upper() + heading[1:],
+            "",
+            yaxis={"autorange": "reversed"},
+            xaxis={"rangemode": "tozero"},
+            margin={"l": 20, "r": 14, "t": 10, "b": 46},
+        ),
+        height=bar_height(len(ranked)) - 30,
+    )

@@ -1,0 +1,183 @@
+"""The evidence of a results folder: everything that is stored in it, and nothing else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fal_bench.errors import StoreError, UnknownNameError
+from fal_bench.report.context import MissingCell, task_facts
+from fal_bench.report.evidence import Evidence
+from fal_bench.selector import Selector
+from fal_bench.suites.loading import Suite, load_suite, suite_names
+from fal_bench.sweep.collect import FinishedCell
+from fal_bench.sweep.folder import Phase
+from fal_bench.sweep.inventory import StoredCell, stored_cells
+from fal_bench.sweep.store import Store
+from fal_bench.task import Task
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which stored cells take part.
+
+    Attributes:
+        suite: a suite's name or TOML file; found from the stored tasks if None.
+        task: one task only.
+        strategies: selectors; all stored strategies if empty.
+        seeds: the first so many of the stored seeds; all of them if None.
+    """
+
+    suite: str | None = None
+    task: str | None = None
+    strategies: tuple[str, ...] = ()
+    seeds: int | None = None
+
+
+def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
+    """Read the evidence of a results folder.
+
+    Cells do not store the name of their task. It comes from the suite; without one, from the
+    smallest suite of the package that has all stored tasks, and tasks that no suite knows are
+    named by their hash. Strategies of one name whose code, device or numerics differ are shown
+    apart, with a short hash after their name.
+
+    Args:
+        store: the results folder.
+        chosen: which cells take part.
+
+    Returns:
+        The evidence, and a sentence for each cell that cannot be read.
+
+    Raises:
+        FalbenchError: the folder holds no such cell, or a name is unknown.
+    """
+    cells, problems = stored_cells(store)
+    if not cells:
+        raise StoreError(
+            f"There are no cells in {str(store.root)!r}; run falbench compare first, or name "
+            "another folder."
+        )
+    suite, tasks = _tasks(cells, chosen)
+    names = {task.hash: task.name for task in tasks}
+    labels = _labels([cell for cell in cells if cell.task.hash in names])
+    wanted = _wanted(labels, chosen.strategies)
+    kept = [cell for cell in cells if cell.task.hash in names and labels[cell.key] in wanted]
+    if not any(cell.phase == "done" for cell in kept):
+        raise StoreError(
+            f"There is no finished cell of suite {suite!r} in {str(store.root)!r}; "
+            "falbench status shows what there is."
+        )
+    seeds = tuple(sorted({cell.seed for cell in kept})[: chosen.seeds])
+    named = [
+        (FinishedCell(names[cell.task.hash], labels[cell.key], cell.seed, cell.folder), cell.phase)
+        for cell in kept
+        if cell.seed in seeds
+    ]
+    finished = [cell for cell, phase in named if phase == "done"]
+    pools = {cell.task: cell.folder.pool() for cell in finished}
+    strategies = tuple(sorted({cell.strategy for cell, _ in named}))
+    evidence = Evidence.read(
+        finished,
+        suite=suite,
+        tasks=[task_facts(task, pools.get(task.name, 0)) for task in tasks],
+        strategies=strategies,
+        seeds=seeds,
+        missing=_missing(named, [task.name for task in tasks], strategies, seeds),
+        command=_command(store.root, chosen),
+    )
+    return evidence, problems
+
+
+def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, list[Task]]:
+    """Return the name of the suite and its tasks, under the names they have there."""
+    stored = {cell.task.hash: cell.task for cell in cells}
+    suite = load_suite(chosen.suite) if chosen.suite else _covering_suite(set(stored))
+    if chosen.suite and suite:
+        tasks = list(suite.tasks)
+    else:
+        known = {task.hash: task for task in suite.tasks} if suite else _shipped_tasks()
+        tasks = [known.get(key, task) for key, task in stored.items()]
+    if chosen.task is not None:
+        matching = [task for task in tasks if task.name == chosen.task]
+        if not matching:
+            raise UnknownNameError("task", chosen.task, [task.name for task in tasks])
+        return chosen.task, matching
+    name = suite.name if suite else "all stored tasks"
+    if suite and len(tasks) < len(suite.tasks):
+        name = f"{suite.name} ({len(tasks)} of {len(suite.tasks)} tasks)"
+    return name, sorted(tasks, key=lambda task: task.name)
+
+
+def _covering_suite(hashes: set[str]) -> Suite | None:
+    suites = [load_suite(name) for name in suite_names()]
+    covering = [suite for suite in suites if hashes <= {task.hash for task in suite.tasks}]
+    return min(covering, key=lambda suite: (len(suite.tasks), suite.name), default=None)
+
+
+def _shipped_tasks() -> dict[str, Task]:
+    return {task.hash: task for name in suite_names() for task in load_suite(name).tasks}
+
+
+def _labels(cells: Sequence[StoredCell]) -> dict[str, str]:
+    """Return every cell's label by key; variants of one strategy get a hash behind it."""
+    variants: dict[str, set[str]] = defaultdict(set)
+    for cell in cells:
+        variants[cell.label].add(cell.variant_hash)
+    return {
+        cell.key: f"{cell.label} @{cell.variant_hash}"
+        if len(variants[cell.label]) > 1
+        else cell.label
+        for cell in cells
+    }
+
+
+def _wanted(labels: dict[str, str], selectors: Sequence[str]) -> set[str]:
+    stored = set(labels.values())
+    if not selectors:
+        return stored
+    wanted = set()
+    for text in selectors:
+        label = text if text in stored else str(Selector.parse(text))
+        if label not in stored:
+            raise UnknownNameError("strategy", label, stored)
+        wanted.add(label)
+    return wanted
+
+
+def _missing(
+    named: Sequence[tuple[FinishedCell, Phase]],
+    tasks: Sequence[str],
+    strategies: Sequence[str],
+    seeds: Sequence[int],
+) -> list[MissingCell]:
+    phases = {(cell.task, cell.strategy, cell.seed): (cell, phase) for cell, phase in named}
+    missing = []
+    for task in tasks:
+        for strategy in strategies:
+            for seed in seeds:
+                cell, phase = phases.get((task, strategy, seed), (None, "new"))
+                if phase == "done":
+                    continue
+                reason = "not among the stored cells"
+                if cell is not None:
+                    reason = "not run to its end yet"
+                    if phase == "failed":
+                        reason = str(cell.folder.status()["reason"])
+                missing.append(MissingCell(task, strategy, seed, reason))
+    return missing
+
+
+def _command(root: Path, chosen: Filter) -> str:
+    words = ["falbench report", _quoted(str(root))]
+    words += [f"--suite {_quoted(chosen.suite)}"] if chosen.suite else []
+    words += [f"--task {_quoted(chosen.task)}"] if chosen.task else []
+    words += [f"-s {_quoted(text)}" for text in chosen.strategies]
+    words += [f"--seeds {chosen.seeds}"] if chosen.seeds else []
+    return " ".join(words)
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if set(text) & set(" []*?") else text

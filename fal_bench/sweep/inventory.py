@@ -1,0 +1,104 @@
+"""What a results folder holds, read from the cells themselves: no suite or plugin is needed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fal_bench.selector import Selector
+from fal_bench.sweep.files import read_json
+from fal_bench.sweep.folder import CellFolder, CorruptCellError, Phase
+from fal_bench.sweep.store import Store
+from fal_bench.task import Task
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """A cell as it describes itself.
+
+    Attributes:
+        folder: its directory.
+        phase: how far it is.
+        task: the task; its name is the beginning of its hash, since cells do not store names.
+        label: the strategy with the parameters that were set.
+        seed: the seed.
+        variant: what else decides its curve: the strategy's fingerprint, the class of the
+            device and the numerics version.
+        environment: versions, processor and device it was computed with.
+    """
+
+    folder: CellFolder
+    phase: Phase
+    task: Task
+    label: str
+    seed: int
+    variant: tuple[tuple[str, str], ...]
+    environment: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """The cell's key."""
+        return self.folder.path.name
+
+    @property
+    def variant_hash(self) -> str:
+        """A short name of the variant."""
+        return hashlib.sha256(repr(self.variant).encode()).hexdigest()[:8]
+
+
+def stored_cells(store: Store) -> tuple[list[StoredCell], list[str]]:
+    """Read every cell of a results folder.
+
+    Returns:
+        The cells by key, and one sentence for each that cannot be read.
+    """
+    cells, problems = [], []
+    for path in _directories(store.root):
+        try:
+            cells.append(_read(CellFolder(path)))
+        except CorruptCellError as error:
+            problems.append(f"Cell {path.name[:12]} in {str(store.root)!r} is corrupted: {error}.")
+    return cells, problems
+
+
+def _directories(root: Path) -> Iterator[Path]:
+    if (root / "cells").is_dir():
+        for path in sorted((root / "cells").iterdir()):
+            if _KEY.fullmatch(path.name) and path.is_dir():
+                yield path
+
+
+def _read(folder: CellFolder) -> StoredCell:
+    phase = folder.phase()
+    try:
+        content = read_json(folder.path / "cell.json")
+        description: dict[str, Any] = content["description"]
+        strategy = description["strategy"]
+        task = Task.model_validate({**description["task"], "name": "unnamed"})
+        variant = {
+            "fingerprint": strategy["fingerprint"],
+            **{name: description[name] for name in ("device", "numerics")},
+        }
+        environment = {**content.get("environment", {}), "device": description["device"]}
+        return StoredCell(
+            folder=folder,
+            phase=phase,
+            task=task.model_copy(update={"name": f"task-{task.hash[:8]}"}),
+            label=str(Selector(strategy["name"], strategy["params"])),
+            seed=int(description["seed"]),
+            variant=tuple(sorted((name, str(value)) for name, value in variant.items())),
+            environment={str(name): str(value) for name, value in environment.items()},
+        )
+    except ValidationError as error:
+        reason = f"this falbench does not know its task ({error.errors()[0]['msg']})"
+        raise CorruptCellError(reason) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptCellError(f"a file cannot be read ({error})") from None

@@ -1,0 +1,63 @@
+"""The leaderboard for other programs."""
+
+import csv
+import io
+import json
+
+import pandas as pd
+import pytest
+from test_leaderboard import context, runs
+from test_page import comparison
+
+ROWS = [
+    *runs("random", 22, 26, 36),
+    *runs("my|strategy_<b>", 11, 13, 18),
+    *runs("never", *[None] * 3),
+]
+ASKED = context("random", "my|strategy_<b>", "never", "absent", seeds=3)
+
+
+@pytest.fixture
+def result():
+    later = context(*ASKED.strategies, seeds=3, target=0.55)
+    return comparison(pd.DataFrame(ROWS), ASKED, later)
+
+
+def test_csv_has_one_block_a_target(result):
+    rows = list(csv.DictReader(io.StringIO(result.text("csv"))))
+    assert [row["target_acc"] for row in rows] == ["0.5"] * 4 + ["0.55"] * 4
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "", "1", "2", "3", ""]
+    assert float(rows[0]["labels"]) == result.leaderboard["labels"][0]
+    assert rows[2]["ert"] == "inf"
+
+
+def test_json_is_strict_json_with_the_same_numbers(result):
+    def refuse(name):
+        raise AssertionError(name)
+
+    first, later = json.loads(result.text("json"), parse_constant=refuse)
+    assert (first["question"]["target_acc"], later["question"]["target_acc"]) == (0.5, 0.55)
+    assert first["question"]["seeds"] == [0, 1, 2]
+    best = first["rows"][0]
+    assert best["strategy"] == "my|strategy_<b>"
+    assert best["labels"] == result.leaderboard["labels"][0]
+    assert (best["rank"], best["median_reached"]) == (1, True)
+    assert first["rows"][2]["ert"] is None
+    assert first["rows"][3]["rank"] is None
+
+
+def test_markdown_escapes_names(result):
+    text = result.text("md")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 * (2 + 4)
+    assert lines[2].startswith(r"| 1 \[1-1\] | my\|strategy\_\<b\> | 3/3 | ")
+    assert "**Labels until the federation reaches 50 % accuracy**" in text
+    bars = [line.replace(r"\|", "").count("|") for line in lines]
+    assert set(bars) == {10}
+
+
+def test_several_boards_share_their_notes(result):
+    text = str(result)
+    assert text.count("Resolution: the model is evaluated") == 1
+    assert text.index("55 % accuracy") < text.index("Resolution:")
+    assert str(comparison(pd.DataFrame(ROWS), ASKED)).count("Resolution:") == 1

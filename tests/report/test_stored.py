@@ -1,0 +1,106 @@
+"""Reports from stored cells alone."""
+
+import pytest
+from stored import TINY, spec, store_cell
+
+from fal_bench.errors import StoreError, UnknownNameError
+from fal_bench.report.answer import answer
+from fal_bench.report.stored import Filter, stored_evidence
+from fal_bench.report.targets import Question
+from fal_bench.suites.loading import load_suite
+from fal_bench.sweep.store import Store
+
+OTHER = TINY.model_copy(update={"name": "other", "budget_cap": 50})
+
+
+def read(root, **chosen):
+    return stored_evidence(Store(root), Filter(**chosen))[0]
+
+
+@pytest.fixture
+def root(tmp_path):
+    for seed in (0, 1, 4):
+        store_cell(tmp_path, spec(seed=seed))
+        store_cell(tmp_path, spec("my-own[k=2]", seed=seed, fingerprint="abc"), start=0.2)
+    return tmp_path
+
+
+def test_everything_stored_takes_part_without_suite_or_plugin(root):
+    evidence = read(root)
+    assert evidence.strategies == ("my-own[k=2]", "random")
+    assert evidence.seeds == (0, 1, 4)
+    assert evidence.suite == "all stored tasks"
+    (facts,) = evidence.tasks
+    assert facts.name == f"task-{TINY.hash[:8]}"
+    assert (facts.grid, facts.pool, facts.rounds) == (TINY.label_grid, 200, TINY.rounds)
+    assert evidence.missing == ()
+    board = answer(Question((0.3,), "strict"), evidence).leaderboard
+    # 0.3 is reached at 20 and 30 paper labels, and three more were read for a warm start.
+    assert board.set_index("strategy")["labels"].to_dict() == pytest.approx(
+        {"my-own[k=2]": 23, "random": 33}
+    )
+
+
+def test_unfinished_and_absent_cells_are_missing_with_a_reason(root):
+    store_cell(root, spec("slow", seed=0), finished=False)
+    Store(root).folder(spec("slow", seed=0)).fail("it broke")
+    store_cell(root, spec("slow", seed=1), finished=False)
+    reasons = {(cell.strategy, cell.seed): cell.reason for cell in read(root).missing}
+    assert reasons == {
+        ("slow", 0): "it broke",
+        ("slow", 1): "not run to its end yet",
+        ("slow", 4): "not among the stored cells",
+    }
+
+
+def test_filters(root):
+    store_cell(root, spec(task=OTHER))
+    name = f"task-{OTHER.hash[:8]}"
+    evidence = read(root, task=name)
+    assert ([facts.name for facts in evidence.tasks], evidence.suite) == ([name], name)
+    assert read(root, strategies=("my-own[ k=2 ]",)).strategies == ("my-own[k=2]",)
+    assert read(root, seeds=2).seeds == (0, 1)
+    with pytest.raises(UnknownNameError, match="Unknown strategy 'my-won'"):
+        read(root, strategies=("my-won",))
+    with pytest.raises(UnknownNameError, match="Unknown task"):
+        read(root, task="elsewhere")
+
+
+def test_tasks_get_their_names_from_the_suite(tmp_path):
+    quick = load_suite("quick")
+    store_cell(tmp_path, spec(task=quick.tasks[0]))
+    evidence = read(tmp_path)
+    assert [facts.name for facts in evidence.tasks] == [quick.tasks[0].name]
+    assert evidence.suite == "quick (1 of 2 tasks)"
+    whole = read(tmp_path, suite="quick")
+    assert (whole.suite, len(whole.tasks)) == ("quick", 2)
+    assert [cell.task for cell in whole.missing] == [quick.tasks[1].name]
+    with pytest.raises(StoreError, match="no finished cell of suite 'smoke'"):
+        read(tmp_path, suite="smoke")
+    store_cell(tmp_path, spec(task=TINY))
+    mixed = read(tmp_path)
+    assert mixed.suite == "all stored tasks"
+    assert quick.tasks[0].name in [facts.name for facts in mixed.tasks]
+
+
+def test_variants_of_one_strategy_stand_apart(root):
+    store_cell(root, spec("my-own[k=2]", seed=0, fingerprint="changed"))
+    labels = read(root).strategies
+    assert len(labels) == 3
+    assert [label.partition(" @")[0] for label in labels] == ["my-own[k=2]"] * 2 + ["random"]
+
+
+def test_the_command_repeats_the_report(root):
+    text = read(root, strategies=("my-own[k=2]", "random"), seeds=2).command
+    assert text == f'falbench report {root} -s "my-own[k=2]" -s random --seeds 2'
+
+
+def test_an_empty_folder_is_an_error_and_a_broken_cell_a_warning(root, tmp_path):
+    with pytest.raises(StoreError, match="run falbench compare first"):
+        read(tmp_path / "nothing")
+    broken = store_cell(root, spec(seed=9))
+    (broken.path / "status.json").write_text("{")
+    evidence, problems = stored_evidence(Store(root), Filter())
+    assert 9 not in evidence.seeds
+    assert len(problems) == 1
+    assert broken.path.name[:12] in problems[0]

@@ -1,0 +1,65 @@
+"""Finished cells written by hand: a results folder without running anything."""
+
+from fal_bench.federation.journal import Row
+from fal_bench.selector import Selector
+from fal_bench.sweep.folder import CellFolder
+from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.store import Store
+from fal_bench.task import Task
+
+ENVIRONMENT = {"torch": "2.9", "processor": "Toy 1"}
+TINY = Task(name="tiny", clients=2, initial_labels=5, query_size=5, budget_cap=40)
+
+
+def spec(strategy="random", seed=0, *, task=TINY, fingerprint="version 1"):
+    return CellSpec(task, Selector.parse(strategy), fingerprint, seed)
+
+
+def row(task, cycle, accuracy, seconds=1.0):
+    labels = task.label_grid_start + cycle * task.query_labels
+    return Row(
+        cycle=cycle,
+        labels=labels,
+        labels_strict=labels + 3,
+        accuracy=accuracy,
+        precision=accuracy,
+        loss=1.0,
+        bytes_up=1000,
+        bytes_down=2000,
+        train_seconds=seconds,
+        select_seconds=0.25,
+        labels_by_client=f"{labels // 2} {labels // 2}",
+        labels_strict_by_client=f"{labels // 2} {labels // 2 + 3}",
+    )
+
+
+def charges(task, cycles):
+    """The ledger: initial labels, three for a warm start, and one query a cycle."""
+    initial = [(n % 2, n, "initial", 0) for n in range(task.label_grid_start)]
+    warm = [(1, 1000 + n, "warm-start", 0) for n in range(3)]
+    # One label is read a second time, for another purpose: it stays one strict label.
+    warm.append((1, initial[1][1], "reward", 0))
+    bought = [
+        (n % 2, 100 * (cycle + 1) + n, "pool", cycle)
+        for cycle in range(cycles - 1)
+        for n in range(task.query_labels)
+    ]
+    return initial + warm + bought
+
+
+def store_cell(
+    root, cell, *, start=0.1, seconds=1.0, environment=None, finished=True, accuracies=None
+):
+    """Write one cell; its accuracy rises by a tenth a cycle from ``start``."""
+    store = Store(root)
+    store.prepare()
+    folder: CellFolder = store.folder(cell)
+    folder.create(cell, {**ENVIRONMENT, **(environment or {})}, "run")
+    folder.note_pool(200)
+    folder.resume()
+    values = accuracies or [start + 0.1 * cycle for cycle in range(cell.task.fixed_cycles)]
+    for cycle, accuracy in enumerate(values):
+        folder.append(row(cell.task, cycle, accuracy, seconds))
+    if finished:
+        folder.finish(charges(cell.task, len(values)))
+    return folder

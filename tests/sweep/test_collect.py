@@ -1,0 +1,45 @@
+"""What is gathered from finished cells."""
+
+import pytest
+from stored import TINY, spec, store_cell
+
+from fal_bench.sweep.collect import finished_cells, read_charges, read_curves, read_environments
+from fal_bench.sweep.folder import CorruptCellError
+from fal_bench.sweep.store import Store
+
+
+def test_unfinished_cells_are_not_gathered(tmp_path):
+    store_cell(tmp_path, spec(seed=0))
+    store_cell(tmp_path, spec(seed=1), finished=False)
+    cells = finished_cells(Store(tmp_path), [spec(seed=1), spec(seed=0), spec(seed=2)])
+    assert [(cell.task, cell.strategy, cell.seed) for cell in cells] == [("tiny", "random", 0)]
+    assert len(read_curves(cells)) == TINY.fixed_cycles
+
+
+def test_charges_add_up_to_the_strict_labels_of_every_cycle(tmp_path):
+    store_cell(tmp_path, spec())
+    cells = finished_cells(Store(tmp_path), [spec()])
+    charges, curve = read_charges(cells), read_curves(cells)
+    assert charges.groupby("purpose")["labels"].sum().to_dict() == {
+        "initial": 10, "pool": 40, "warm-start": 3,
+    }  # fmt: skip
+    for row in curve.itertuples():
+        known = charges[(charges["purpose"] != "pool") | (charges["cycle"] < row.cycle)]
+        assert known["labels"].sum() == row.labels_strict
+
+
+def test_a_broken_ledger_is_named(tmp_path):
+    folder = store_cell(tmp_path, spec())
+    (folder.path / "ledger.csv").write_text("client,sample,purpose\n0,1,initial\n")
+    with pytest.raises(CorruptCellError, match=f"ledger of cell {folder.path.name[:12]}"):
+        read_charges(finished_cells(Store(tmp_path), [spec()]))
+
+
+def test_environments_are_counted_most_first(tmp_path):
+    for seed in range(3):
+        changes = {"torch": "3.0"} if seed == 1 else {}
+        store_cell(tmp_path, spec(seed=seed), environment=changes)
+    cells = finished_cells(Store(tmp_path), [spec(seed=seed) for seed in range(3)])
+    (most, usual), (least, other) = read_environments(cells)
+    assert (most, least) == (2, 1)
+    assert (usual["torch"], other["torch"], usual["device"]) == ("2.9", "3.0", "cpu")
