@@ -51,7 +51,7 @@ def test_inference(benchmark, report, samples):
     work = Workload.noise(Cnn4(), 28)
     data = usual_loop.Images(work.images[:samples], work.labels[:samples])
     features = usual_loop.as_tensors(data).tensors[0]
-    network, model = work._network(), work.model()
+    network, model = work.network(), work.model()
 
     def ours():
         return predict(model, features)

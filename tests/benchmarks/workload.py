@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from fal_bench.learning.engine import train
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane, TrainRequest
 from fal_bench.needs import LocalTraining
+from fal_bench.task import Mlp
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,7 @@ class Workload:
     @classmethod
     def digits(cls, spec, **options) -> Workload:
         """The 8x8 digits of scikit-learn."""
-        data = load_digits()
-        images = (data.images * 15).astype(np.uint8)
-        return cls(Architecture(spec, (1, 8, 8), 10), images, data.target, **options)
+        return cls(Architecture(spec, (1, 8, 8), 10), *_digits(), **options)
 
     @classmethod
     def noise(cls, spec, size, **options) -> Workload:
@@ -71,7 +71,7 @@ class Workload:
         clients = usual_loop.split(
             data if per_sample else usual_loop.as_tensors(data), self.clients, self.samples
         )
-        start = self._network()
+        start = self.network()
 
         def run() -> None:
             model = copy.deepcopy(start)
@@ -116,10 +116,29 @@ class Workload:
         """Return a fresh model."""
         return self.architecture.fresh(torch.Generator().manual_seed(0))
 
-    def _network(self):
+    def client_tensors(self, client: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return one client's samples, normalised."""
+        part = slice(client * self.samples, (client + 1) * self.samples)
+        images, labels = self.images[part], self.labels[part]
+        return usual_loop.as_tensors(usual_loop.Images(images, labels)).tensors
+
+    def network(self):
+        """Return a fresh network of one's own."""
         network = copy.deepcopy(self.architecture.network)
         network.load_state_dict(self.model().weights)
         return network.to(memory_format=torch.contiguous_format)
+
+
+@lru_cache(maxsize=1)
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    data = load_digits()
+    return (data.images * 15).astype(np.uint8), data.target
+
+
+@lru_cache(maxsize=64)
+def digits_of_client(client: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return one client's digits, prepared once per process."""
+    return Workload.digits(Mlp(hidden=(64,))).client_tensors(client)
 
 
 def interleaved(*functions: Callable[[], object], repeats: int = 3) -> list[float]:

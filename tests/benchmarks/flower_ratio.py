@@ -1,0 +1,139 @@
+"""The same FedAvg work under Flower's simulation and here; prints the ratio of throughputs.
+
+Run it in an environment with ``flwr[simulation]`` (``tox -e bench-flower``). Flower gets every
+core through its Ray actors, one CPU each, and clients that hold their samples as tensors (no data
+loader). Ours is a worker process a core, four federations stacked in each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import joblib
+import torch
+from workload import Workload, digits_of_client
+
+from fal_bench.task import Cnn, Mlp
+
+STACKED = 4
+SPECS = {"cnn": Cnn(channels=(16, 32)), "mlp": Mlp(hidden=(64,))}
+
+
+def workload(kind: str, rounds: int) -> Workload:
+    """Return the digits, 10 clients x 50 samples, 5 epochs, batches of 10."""
+    return Workload.digits(SPECS[kind], rounds=rounds)
+
+
+def flower_seconds(kind: str, rounds: int) -> tuple[float, float]:
+    """Return Flower's seconds until the first round is done, and those of a later round."""
+    from flwr.client import ClientApp, NumPyClient
+    from flwr.common import ndarrays_to_parameters
+    from flwr.server import ServerApp, ServerAppComponents, ServerConfig
+    from flwr.server.strategy import FedAvg
+    from flwr.simulation import run_simulation
+
+    ends: list[float] = []
+
+    class Timed(FedAvg):
+        def aggregate_fit(self, server_round, results, failures):
+            if failures:
+                raise RuntimeError(f"Flower clients failed: {failures[0]}")
+            aggregated = super().aggregate_fit(server_round, results, failures)
+            ends.append(time.perf_counter())
+            return aggregated
+
+    def client(context):
+        return _client(NumPyClient, kind, int(context.node_config["partition-id"])).to_client()
+
+    def server(context):
+        start = [tensor.numpy() for tensor in workload(kind, 1).model().weights.values()]
+        strategy = Timed(
+            fraction_evaluate=0.0,
+            min_fit_clients=10,
+            min_available_clients=10,
+            initial_parameters=ndarrays_to_parameters(start),
+        )
+        config = ServerConfig(num_rounds=rounds)
+        return ServerAppComponents(strategy=strategy, config=config)
+
+    started = time.perf_counter()
+    run_simulation(
+        server_app=ServerApp(server_fn=server),
+        client_app=ClientApp(client_fn=client),
+        num_supernodes=10,
+        backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}},
+    )
+    steady = [later - earlier for earlier, later in pairwise(ends)]
+    return ends[0] - started, statistics.median(steady)
+
+
+def _client(base, kind: str, number: int):
+    """Return Flower client ``number``; made anew for every call, as Flower does."""
+
+    class Client(base):
+        def fit(self, parameters, config):
+            torch.set_num_threads(1)
+            work = workload(kind, 1)
+            features, labels = digits_of_client(number)
+            network = work.network()
+            names = network.state_dict().keys()
+            state = {n: torch.tensor(p) for n, p in zip(names, parameters, strict=True)}
+            network.load_state_dict(state)
+            optimiser = torch.optim.SGD(network.parameters(), lr=work.lr)
+            for _ in range(work.epochs):
+                for chosen in torch.randperm(work.samples).split(work.batch_size):
+                    optimiser.zero_grad()
+                    loss = torch.nn.functional.cross_entropy(
+                        network(features[chosen]), labels[chosen]
+                    )
+                    loss.backward()
+                    optimiser.step()
+            trained = [tensor.numpy() for tensor in network.state_dict().values()]
+            return trained, work.samples, {}
+
+    return Client()
+
+
+def ours(kind: str, rounds: int) -> None:
+    """Run ``STACKED`` federations on one thread, as a worker does."""
+    torch.set_num_threads(1)
+    workload(kind, rounds).ours(STACKED)()
+
+
+def our_seconds(kind: str, rounds: int, workers: int) -> float:
+    """Return our wall seconds for one round of one federation, all workers busy."""
+    pool = joblib.Parallel(n_jobs=workers, batch_size=1)
+    pool(joblib.delayed(ours)(kind, 1) for _ in range(workers))  # starts the workers
+    taken = []
+    for _ in range(3):
+        started = time.perf_counter()
+        pool(joblib.delayed(ours)(kind, rounds) for _ in range(workers))
+        taken.append((time.perf_counter() - started) / (rounds * workers * STACKED))
+    return statistics.median(taken)
+
+
+def main() -> None:
+    """Time both and print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=SPECS, default="cnn")
+    parser.add_argument("--rounds", type=int, default=12)
+    options = parser.parse_args()
+    workers = len(os.sched_getaffinity(0))
+    before = our_seconds(options.model, options.rounds, workers)
+    first, flower = flower_seconds(options.model, options.rounds)
+    mine = (before + our_seconds(options.model, options.rounds, workers)) / 2
+    print(f"Flower: first round after {first:.1f} s, then {flower:.3f} s a round")
+    print(f"falbench: {mine:.4f} s a round and federation, {workers} workers x {STACKED} stacked")
+    print(f"ratio of steady throughput: {flower / mine:.1f}")
+
+
+if __name__ == "__main__":
+    main()
