@@ -15,6 +15,7 @@ from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_fa
 from fal_bench.report.targets import Question
 from fal_bench.selector import Selector
 from fal_bench.suites.loading import find_task, load_suite
+from fal_bench.sweep.cluster import check_backend
 from fal_bench.sweep.spec import CellSpec, plan_cells
 from fal_bench.sweep.store import Corrupt, Store
 from fal_bench.sweep.supervisor import Backend, Supervisor
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
 
-DEFAULT_STRATEGIES = ("random", "fal-margin", "logo")
+DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
 DEFAULT_SUITE = "quick"
 
 Monitor = Callable[[Store, Sequence[CellSpec]], AbstractContextManager[None]]
@@ -42,6 +43,7 @@ class Plan:
         seeds: the seeds.
         cells: all cells.
         command: the command line that repeats the comparison.
+        left_out: default strategies that cannot work on these tasks, and why.
     """
 
     suite: str
@@ -49,6 +51,7 @@ class Plan:
     seeds: tuple[int, ...]
     cells: tuple[CellSpec, ...]
     command: str
+    left_out: tuple[str, ...] = ()
 
     @classmethod
     def make(
@@ -63,7 +66,7 @@ class Plan:
         """Resolve names to cells.
 
         Args:
-            strategies: selectors; the default strategies if None.
+            strategies: selectors; if None, the default strategies as far as the tasks suit them.
             suite: a suite's name or TOML file; the default suite if None.
             task: run one task only: of ``suite``, or of any suite that ships with the package.
             seeds: number of seeds; the suite's own number if None.
@@ -78,16 +81,22 @@ class Plan:
         tasks: tuple[Task, ...] = loaded.tasks
         if task is not None:
             tasks = (loaded.task(task) if suite else find_task(task),)
-        selectors = [Selector.parse(text) for text in strategies or DEFAULT_STRATEGIES]
+        registry = Registry.discover(plugins)
+        left_out: list[str] = []
+        if strategies:
+            selectors = [Selector.parse(text) for text in strategies]
+        else:
+            selectors, left_out = _default_strategies(tasks, registry)
         chosen = tuple(range(loaded.seeds if seeds is None else seeds))
-        cells = plan_cells(tasks, selectors, chosen, Registry.discover(plugins))
+        cells = plan_cells(tasks, selectors, chosen, registry)
         arguments = [f"--task {task}"] if task else []
         if suite or not task:
             arguments.insert(0, f"--suite {suite or DEFAULT_SUITE}")
         arguments += [f"--plugin {path}" for path in plugins]
         arguments += [f"-s {_quoted(label)}" for label in sorted({cell.label for cell in cells})]
         command = " ".join(["falbench compare", *arguments, f"--seeds {len(chosen)}"])
-        return cls(task or loaded.name, tasks, chosen, tuple(cells), command)
+        name = task or loaded.name
+        return cls(name, tasks, chosen, tuple(cells), command, tuple(left_out))
 
     @property
     def strategies(self) -> tuple[str, ...]:
@@ -138,7 +147,7 @@ def compare(
 
     Args:
         strategies: names, with parameters as in ``"logo[n_init=4]"``; by default random,
-            fal-margin and logo.
+            fal-margin, logo and fedral.
         target_acc: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``,
             what the baseline reaches with 25, 50 and 75 % of the budget cap.
         suite: a suite's name or TOML file; ``quick`` by default.
@@ -149,7 +158,8 @@ def compare(
         baseline: the strategy that savings refer to; random by default.
         out: the results folder.
         plugins: Python files or folders with further strategies.
-        backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process.
+        backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
+            ``"ray"`` or ``"dask"`` for a cluster.
         call_timeout: seconds a strategy's call may take.
         progress: show a live display on the terminal.
 
@@ -160,6 +170,7 @@ def compare(
     Raises:
         FalbenchError: a name is unknown or a value cannot be used; nothing has run then.
     """
+    check_backend(backend)
     paths = tuple(Path(plugin) for plugin in plugins)
     plan = Plan.make(strategies, suite=suite, task=task, seeds=seeds, plugins=paths)
     question = Question.make(target_acc, accounting, baseline, plan.strategies)
@@ -230,6 +241,23 @@ def _show_nothing(
     cells: Sequence[CellSpec],  # noqa: ARG001
 ) -> AbstractContextManager[None]:
     return nullcontext()
+
+
+def _default_strategies(
+    tasks: Sequence[Task], registry: Registry
+) -> tuple[list[Selector], list[str]]:
+    """Return the default strategies that can work on all tasks, and why others cannot."""
+    chosen, left_out = [], []
+    for name in DEFAULT_STRATEGIES:
+        selector = Selector(name)
+        try:
+            for task in tasks:
+                registry.make(selector).check_task(task)
+        except InvalidSpecError as error:
+            left_out.append(f"{name} is left out of the default strategies: {error}")
+            continue
+        chosen.append(selector)
+    return chosen, left_out
 
 
 def _facts(task: Task, cells: Sequence[FinishedCell]) -> TaskFacts:

@@ -25,6 +25,7 @@ from fal_bench.needs import LocalTraining, Need
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model
+    from fal_bench.task import Task
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -111,6 +112,9 @@ class ClientView(Protocol):
     def embeddings(self, model: Model, ids: IntArray | None = None) -> FloatArray:
         """Return the head's inputs, shape (n, d), of ``unlabelled`` or of ``ids``."""
 
+    def inputs(self, ids: IntArray | None = None) -> FloatArray:
+        """Return the samples themselves, shape (n, C, H, W), of ``unlabelled`` or of ``ids``."""
+
     def share(self, name: str) -> IntArray:
         """Return the sorted ids of one of the client's shares: state, warm_start or agent."""
 
@@ -162,6 +166,7 @@ class Strategy:
         version: raised whenever the selections change; part of the cell key, so that stored
             results of the old behaviour are not reused. ``None`` (external plugins) means that
             the source file's hash takes its place.
+        keeps: names of ``client.memory`` entries that are kept beside a finished curve.
         adaptive: whether ``select`` may return fewer positions than its budget; what is left
             stays in the client's purse.
         Params: the class of the parameters.
@@ -175,6 +180,7 @@ class Strategy:
 
     name: ClassVar[str]
     version: ClassVar[int | None] = None
+    keeps: ClassVar[tuple[str, ...]] = ()
     adaptive: ClassVar[bool] = False
     Params: ClassVar[type[Params]] = Params
 
@@ -183,6 +189,21 @@ class Strategy:
             self.params: Any = self.Params.model_validate(params or {})
         except ValidationError as error:
             raise InvalidSpecError(self._explain(error)) from None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What decides the selections besides name, version and parameters.
+
+        It becomes part of the cell key: the digest of a file that a parameter names, say.
+        """
+        return {}
+
+    def check_task(self, task: Task) -> None:
+        """Check, before anything runs, that the strategy can work on a task.
+
+        Raises:
+            InvalidSpecError: it cannot; the sentence says what the task lacks.
+        """
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -208,7 +229,9 @@ class Strategy:
 
     def _explain(self, error: ValidationError) -> str:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "parameters"
+        where = ".".join(map(str, first["loc"]))
+        if not where:  # parameters that do not fit together
+            return f"Strategy {self.name!r}: {first['msg'].removeprefix('Value error, ')}."
         accepted = ", ".join(self.Params.model_fields) or "none"
         return (
             f"Strategy {self.name!r}: parameter {where!r} cannot be {first['input']!r} "

@@ -77,7 +77,21 @@ class Cnn(Spec):
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(16, 32), min_length=1)
 
 
-ModelSpec = Annotated[Mlp | Cnn, Field(discriminator="kind")]
+class Cnn4(Spec):
+    """The four-layer CNN of LoGo (Kim et al., CVPR 2023), for images of 16x16 or more.
+
+    Four blocks of 3x3 convolution, batch normalisation, ReLU and 2x2 max-pooling, then a linear
+    head; 112,586 parameters on one-channel images of 28x28 with 10 classes.
+
+    Attributes:
+        width: channels of every block; the flattened last one is the embedding.
+    """
+
+    kind: Literal["cnn4"] = "cnn4"
+    width: int = Field(default=64, ge=1)
+
+
+ModelSpec = Annotated[Mlp | Cnn | Cnn4, Field(discriminator="kind")]
 
 
 class Sgd(Spec):

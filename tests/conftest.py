@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
+from fal_bench.cli import main
 from fal_bench.data.base import Dataset
 from fal_bench.federation.cell import run_cell
 from fal_bench.federation.journal import MemoryJournal
@@ -74,6 +77,25 @@ def drive(cell) -> None:
         return
 
 
+@pytest.fixture
+def falbench(monkeypatch, capfd, tmp_path):
+    """Run the command in an empty folder; return its exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
+
+    def run_command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["falbench", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+        output = capfd.readouterr()
+        return code, output.out, output.err
+
+    return run_command
+
+
 SUITE = """
 seeds = 2
 
@@ -86,6 +108,7 @@ local_epochs = 1
 initial_labels = 5
 query_size = 5
 budget_cap = 30
+shares = { state = 0.1, warm_start = 0.1, agent = 0.6, pool = 0.2 }
 
 [tasks.a]
 [tasks.b]

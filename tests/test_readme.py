@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ import fal_bench
 from fal_bench.suites.loading import load_suite
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
-CODE = "import sys; sys.argv = sys.argv[:1] + sys.argv[2:]; from fal_bench.cli import main; main()"
 
 
 def blocks(language):
@@ -60,13 +57,10 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_is_understood(tmp_path, command):
+def test_every_command_is_understood(falbench, command):
     """Commands that would compute are asked for a dry run instead."""
-    arguments = shlex.split(command)
-    if arguments[1] == "compare" and "--dry-run" not in arguments:
+    arguments = shlex.split(command)[1:]
+    if arguments[0] == "compare" and "--dry-run" not in arguments:
         arguments.append("--dry-run")
-    run = subprocess.run(
-        [sys.executable, "-c", CODE, *arguments],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
+    code, _, errors = falbench(*arguments)
+    assert code == 0, errors

@@ -6,7 +6,7 @@ from fal_bench.task import Dirichlet
 
 
 def test_the_shipped_suites_load():
-    assert suite_names() == ["quick", "smoke"]
+    assert suite_names() == ["fedral-digits", "quick", "smoke"]
     quick = load_suite("quick")
     assert quick.seeds == 5
     assert [task.name for task in quick.tasks] == ["digit-pairs-iid", "digit-pairs-dirichlet"]

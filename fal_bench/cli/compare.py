@@ -38,6 +38,8 @@ class Backend(StrEnum):
 
     loky = "loky"
     sequential = "sequential"
+    ray = "ray"
+    dask = "dask"
 
 
 def compare(
@@ -59,7 +61,7 @@ def compare(
         bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")
     ] = False,
     backend: Annotated[
-        Backend, typer.Option(help="Worker processes, or this process (for debuggers).")
+        Backend, typer.Option(help="Worker processes, this process (for debuggers), or a cluster.")
     ] = Backend.loky,
     call_timeout: Annotated[
         float,
@@ -73,11 +75,15 @@ def compare(
     """
     from fal_bench import comparison
     from fal_bench.report.targets import Question
+    from fal_bench.sweep.cluster import check_backend
     from fal_bench.sweep.store import Store
     from fal_bench.sweep.supervisor import Supervisor
 
     plugins = tuple(plugin or ())
     plan = comparison.Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugins)
+    for reason in plan.left_out:
+        typer.echo(f"Note: {reason}", err=True)
+    check_backend(backend.value)
     question = Question.make(
         target_acc or DEFAULT_TARGETS, accounting.value, baseline, plan.strategies
     )

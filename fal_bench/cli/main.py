@@ -11,6 +11,7 @@ from fal_bench._version import __version__
 from fal_bench.cli.compare import compare
 from fal_bench.cli.list import list_things
 from fal_bench.cli.merge import merge
+from fal_bench.cli.policy import policy
 from fal_bench.cli.report import report
 from fal_bench.cli.status import status
 from fal_bench.errors import FalbenchError
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command("compare")(compare)
 app.command("list")(list_things)
 app.command("status")(status)
+app.command("policy")(policy)
 app.command("report")(report)
 app.command("merge")(merge)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ def run_cell(setting: Setting, make_strategy: Callable[[], Strategy], journal: J
         yield from training.run()
         journal.append(training.row())
         if _is_over(setting, ledger, state):
-            journal.finish(ledger.charges())
+            journal.finish(ledger.charges(), _kept(state, make_strategy()))
             return
         query = Query(setting, ledger, state, training.model, training.previous, make_strategy())
         state = yield from query.run(journal)
@@ -91,7 +92,8 @@ class FederatedTraining:
                 )
                 for client, (features, labels) in enumerate(data)
             )
-            answer = yield TrainRequest(model.architecture, self._recipe(number), lanes)
+            recipe = self._recipe(number)
+            answer = yield TrainRequest(model.architecture, recipe, lanes, self._key(number))
             self.seconds += answer.seconds
             self.previous: tuple[Weights, ...] = answer.weights
             model = Model(model.architecture, average(answer.weights, counts))
@@ -137,6 +139,16 @@ class FederatedTraining:
             stop_at_accuracy=None,
         )
 
+    def _key(self, number: int) -> str | None:
+        """Name the training of a round, if other cells ask for it too.
+
+        Before any strategy has acted, all cells of one (task, seed) train the same models.
+        """
+        if self.state.cycle > 0:
+            return None
+        streams = self.setting.streams
+        return f"{streams.task}/{streams.seed}/round {number}"
+
     def _labelled(self, client: int) -> tuple[torch.Tensor, torch.Tensor]:
         ids = self.ledger.labelled(client)
         labels = self.ledger.labels(client, ids)
@@ -145,6 +157,12 @@ class FederatedTraining:
     def _evaluate(self, model: Model) -> Metrics:
         dataset = self.setting.dataset
         return Metrics.of(predict(model, dataset.test_features).logits, dataset.test_labels.numpy())
+
+
+def _kept(state: CellState, strategy: Strategy) -> list[dict[str, Any]]:
+    """Return what the strategy keeps of each client's memory."""
+    clients = state.memories[:-1]
+    return [{name: own[name] for name in strategy.keeps if name in own} for own in clients]
 
 
 def _is_over(setting: Setting, ledger: Ledger, state: CellState) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 from fal_bench.federation.state import CellState
 
@@ -64,8 +64,15 @@ class Journal(Protocol):
     def plugin_call(self, cycle: int) -> AbstractContextManager[None]:
         """Mark, while the context is open, that this cell runs a plugin's code."""
 
-    def finish(self, charges: Sequence[tuple[int, int, str, int]]) -> None:
-        """Record that the cell is complete, with all charges of its ledger."""
+    def finish(
+        self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
+    ) -> None:
+        """Record that the cell is complete.
+
+        Args:
+            charges: all charges of its ledger.
+            kept: what the strategy keeps of each client's memory.
+        """
 
 
 class MemoryJournal:
@@ -75,6 +82,7 @@ class MemoryJournal:
         self.rows: list[Row] = []
         self.states: list[CellState] = []
         self.charges: list[tuple[int, int, str, int]] = []
+        self.kept: list[dict[str, Any]] = []
 
     def resume(self) -> CellState | None:
         """Start from the beginning."""
@@ -92,6 +100,9 @@ class MemoryJournal:
         """Mark nothing: there is nobody to tell."""
         return nullcontext()
 
-    def finish(self, charges: Sequence[tuple[int, int, str, int]]) -> None:
-        """Keep the charges."""
+    def finish(
+        self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
+    ) -> None:
+        """Keep the charges and the memories."""
         self.charges = list(charges)
+        self.kept = list(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,16 @@ def split(memory: Any, arrays: dict[str, NDArray[Any]], where: str = "memory") -
     raise PluginError(
         f"{where} holds a {type(memory).__name__}; keep only JSON values and NumPy arrays."
     )
+
+
+def to_json_array(plain: Any) -> NDArray[np.uint8]:
+    """Return JSON values as an array, to be stored beside the arrays."""
+    return np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)
+
+
+def from_json_array(array: NDArray[np.uint8]) -> Any:
+    """Undo ``to_json_array``."""
+    return json.loads(array.tobytes().decode())
 
 
 def join(plain: Any, arrays: dict[str, NDArray[Any]]) -> Any:

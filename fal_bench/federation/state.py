@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.federation.memory import join, split
+from fal_bench.federation.memory import from_json_array, join, split, to_json_array
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Weights
@@ -54,13 +53,13 @@ class CellState:
         }
         for name, tensor in (self.weights or {}).items():
             arrays[f"weights/{name}"] = tensor.numpy()
-        arrays["state"] = np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)
+        arrays["state"] = to_json_array(plain)
         return arrays
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> CellState:
         """Rebuild the state from ``to_arrays``."""
-        plain = json.loads(arrays["state"].tobytes().decode())
+        plain = from_json_array(arrays["state"])
         names = plain.pop("weights")
         weights = None
         if names is not None:

@@ -100,6 +100,12 @@ class LiveClientView:
         """Return the head's inputs, shape (n, d)."""
         return self._predict(model, ids).embeddings
 
+    def inputs(self, ids: IntArray | None = None) -> FloatArray:
+        """Return the samples themselves, shape (n, C, H, W)."""
+        chosen = self.unlabelled if ids is None else self._checked(ids)
+        samples: FloatArray = self._samples(chosen).numpy()
+        return samples
+
     def share(self, name: str) -> IntArray:
         """Return the sorted ids of the share ``state``, ``warm_start`` or ``agent``."""
         if name not in ("state", "warm_start", "agent"):
@@ -118,19 +124,22 @@ class LiveClientView:
 
     def _predict(self, model: Model, ids: IntArray | None) -> Outputs:
         if ids is not None:
-            foreign = set(np.asarray(ids).tolist()) - self._own
-            if foreign:
-                raise PluginError(
-                    f"Sample {min(foreign)} is not client {self.index}'s; a client can only look "
-                    "at its own samples."
-                )
-            return predict(model, self._samples(ids))
+            return predict(model, self._samples(self._checked(ids)))
         for known, outputs in self._cache:
             if known is model:
                 return outputs
         outputs = predict(model, self._samples(self.unlabelled))
         self._cache.append((model, outputs))
         return outputs
+
+    def _checked(self, ids: IntArray) -> IntArray:
+        foreign = set(np.asarray(ids).tolist()) - self._own
+        if foreign:
+            raise PluginError(
+                f"Sample {min(foreign)} is not client {self.index}'s; a client can only look at "
+                "its own samples."
+            )
+        return ids
 
     def _samples(self, ids: IntArray) -> torch.Tensor:
         # A copy, because torch refuses to wrap the view's read-only arrays.

@@ -3,21 +3,78 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
-from fal_bench.learning.request import Trained, TrainRequest
+from fal_bench.learning.model import Architecture, Weights
+from fal_bench.learning.request import Lane, Trained, TrainRequest
 from fal_bench.learning.sequential import train_sequentially
+from fal_bench.learning.stacked.engine import train_stacked
+from fal_bench.needs import LocalTraining
+
+Engine = Literal["stacked", "sequential"]
+
+STACKED_PIXELS: dict[str, int | None] = {"mlp": None, "cnn": 16 * 16, "cnn4": 0}
+"""Which engine a model uses: stacked up to so many pixels an image (None: always), sequential
+above. Measured (docs/performance.md), and static: a choice by timing would let results depend on
+the clock."""
+
+
+def engine_of(architecture: Architecture) -> Engine:
+    """Return the engine that trains an architecture."""
+    limit = STACKED_PIXELS[architecture.spec.kind]
+    _, height, width = architecture.input_shape
+    return "stacked" if limit is None or height * width <= limit else "sequential"
 
 
 def train(requests: Sequence[TrainRequest]) -> list[Trained]:
     """Answer training requests, of any cells and in any company, in order.
 
-    A request's result depends on nothing but the request itself: the same bits alone or beside
-    others, given one CPU thread and the same versions.
+    Requests of one architecture and recipe are trained together; requests with the same key are
+    trained once. A request's result depends on nothing but the request itself: the same bits
+    alone or beside others, given one CPU thread, the same processor type and the same versions.
     """
+    answers: dict[int, Trained] = {}
+    first: dict[str, int] = {}
+    source = [
+        number if request.key is None else first.setdefault(request.key, number)
+        for number, request in enumerate(requests)
+    ]
+    distinct = [number for number in range(len(requests)) if source[number] == number]
+    for together in _alike(requests, distinct):
+        merged = _train_together([requests[number] for number in together])
+        answers.update(zip(together, merged, strict=True))
+    return [answers[number] for number in source]
+
+
+def _alike(requests: Sequence[TrainRequest], numbers: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the numbers of requests that one engine call can answer."""
+    groups: dict[tuple[Architecture, LocalTraining], list[int]] = {}
+    for number in numbers:
+        request = requests[number]
+        groups.setdefault((request.architecture, request.training), []).append(number)
+    yield from groups.values()
+
+
+def _train_together(requests: Sequence[TrainRequest]) -> list[Trained]:
+    """Answer requests of one architecture and recipe."""
+    architecture, training = requests[0].architecture, requests[0].training
+    lanes = [lane for request in requests for lane in request.lanes]
+    train_lanes = train_stacked if engine_of(architecture) == "stacked" else train_sequentially
+    started = time.perf_counter()
+    trained = train_lanes(architecture.network, training, lanes)
+    seconds = time.perf_counter() - started
+    updates = [_updates(request.lanes, training) for request in requests]
+    per_update = seconds / max(sum(updates), 1)
     answers = []
-    for request in requests:
-        started = time.perf_counter()
-        weights = train_sequentially(request)
-        answers.append(Trained(weights, time.perf_counter() - started))
+    taken = 0
+    for request, own in zip(requests, updates, strict=True):
+        weights: tuple[Weights, ...] = trained[taken : taken + len(request.lanes)]
+        taken += len(request.lanes)
+        answers.append(Trained(weights, own * per_update))
     return answers
+
+
+def _updates(lanes: Sequence[Lane], training: LocalTraining) -> int:
+    """Return the updates of all lanes in one epoch."""
+    return sum(-(-len(lane.labels) // training.batch_size) for lane in lanes)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from fal_bench.learning.model import Model
+from fal_bench.learning.model import Architecture, Model
+from fal_bench.learning.network import Network
 
 FloatArray = NDArray[np.float32]
 
@@ -39,10 +42,12 @@ class Outputs:
 @torch.inference_mode()
 def predict(model: Model, features: Tensor) -> Outputs:
     """Return logits and embeddings of ``features``, shape (n, C, H, W)."""
-    network = model.architecture.network.eval()
-    network.load_state_dict(model.weights)
+    network = _loaded(model)
     embeddings = torch.cat(
-        [network.embed(batch) for batch in torch.split(features, BATCH_SIZE)]
+        [
+            network.embed(batch.contiguous(memory_format=torch.channels_last))
+            for batch in torch.split(features, BATCH_SIZE)
+        ]
         or [torch.empty(0, network.head.in_features)]
     )
     logits = torch.cat(
@@ -50,6 +55,43 @@ def predict(model: Model, features: Tensor) -> Outputs:
         or [torch.empty(0, model.architecture.n_classes)]
     )
     return Outputs(frozen(logits.numpy()), frozen(embeddings.numpy()))
+
+
+def _loaded(model: Model) -> Network:
+    """Return this process's network for predictions, with a model's weights."""
+    network, pairs = _folded(model.architecture)
+    weights = dict(model.weights)
+    for convolution, norm, eps in pairs:
+        kernel, bias = f"{convolution}.weight", f"{convolution}.bias"
+        mean, variance = weights.pop(f"{norm}.running_mean"), weights.pop(f"{norm}.running_var")
+        scale, shift = weights.pop(f"{norm}.weight"), weights.pop(f"{norm}.bias")
+        del weights[f"{norm}.num_batches_tracked"]
+        scale = scale / torch.sqrt(variance + eps)
+        weights[kernel] = weights[kernel] * scale.view(-1, 1, 1, 1)
+        weights[bias] = (weights[bias] - mean) * scale + shift
+    network.load_state_dict(weights)
+    return network
+
+
+@lru_cache(maxsize=16)
+def _folded(architecture: Architecture) -> tuple[Network, tuple[tuple[str, str, float], ...]]:
+    """Return a network without batch normalisation, and what has to be folded into what.
+
+    At prediction a batch normalisation is a fixed affine map of each channel, which the
+    convolution before it can do as well. The second value names each such convolution, its
+    normalisation, and the latter's epsilon.
+    """
+    network = copy.deepcopy(architecture.network).eval()
+    pairs = []
+    before = ""
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.BatchNorm2d):
+            pairs.append((before, name, module.eps))
+            parent, _, own = name.rpartition(".")
+            setattr(network.get_submodule(parent), own, nn.Identity())
+        before = name
+    network.to(memory_format=torch.channels_last)
+    return network, tuple(pairs)
 
 
 def frozen(array: FloatArray) -> FloatArray:

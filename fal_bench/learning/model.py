@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fal_bench.learning.network import Network, fresh_weights, network
-from fal_bench.task import Cnn, Mlp
+from fal_bench.task import Cnn, Cnn4, Mlp
 
 Weights = dict[str, Tensor]
 """Parameters and buffers by name; never changed in place once handed out."""
@@ -24,7 +25,7 @@ class Architecture:
         n_classes: number of outputs.
     """
 
-    spec: Mlp | Cnn
+    spec: Mlp | Cnn | Cnn4
     input_shape: tuple[int, int, int]
     n_classes: int
 
@@ -49,6 +50,12 @@ class Model:
 
     architecture: Architecture
     weights: Weights
+
+    def module(self) -> Network:
+        """Return a network of its own that holds a copy of the weights."""
+        own = copy.deepcopy(self.architecture.network)
+        own.load_state_dict(self.weights)
+        return own
 
     @property
     def nbytes(self) -> int:

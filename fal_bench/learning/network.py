@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.task import Cnn, Mlp
+from fal_bench.task import Cnn, Cnn4, Mlp
 
 
 class Network(nn.Module):
@@ -38,7 +38,7 @@ class Network(nn.Module):
 
 
 @lru_cache(maxsize=16)
-def network(spec: Mlp | Cnn, input_shape: tuple[int, int, int], n_classes: int) -> Network:
+def network(spec: Mlp | Cnn | Cnn4, input_shape: tuple[int, int, int], n_classes: int) -> Network:
     """Return this process's one network of a shape; its weights are scratch space.
 
     It is built on the meta device, because PyTorch's own initialisation would draw from the
@@ -53,29 +53,40 @@ def network(spec: Mlp | Cnn, input_shape: tuple[int, int, int], n_classes: int) 
         InvalidSpecError: the input is too small for the model.
     """
     with torch.device("meta"):
-        built = (
-            _mlp(spec, input_shape, n_classes)
-            if isinstance(spec, Mlp)
-            else _cnn(spec, input_shape, n_classes)
-        )
+        if isinstance(spec, Mlp):
+            built = _mlp(spec, input_shape, n_classes)
+        elif isinstance(spec, Cnn):
+            built = _cnn(spec.channels, input_shape, n_classes, normalise=False)
+        else:
+            built = _cnn((spec.width,) * 4, input_shape, n_classes, normalise=True)
     return built.to_empty(device="cpu")
 
 
 def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Tensor]:
-    """Draw initial weights: uniform within 1/sqrt(fan_in), as PyTorch's layers do by default.
+    """Draw initial weights as PyTorch's layers do by default.
+
+    Linear and convolutional layers are uniform within 1/sqrt(fan_in); batch normalisation starts
+    as the identity.
 
     Args:
         network: gives names and shapes; left as it is.
         generator: the stream to draw from.
     """
     weights: dict[str, Tensor] = {}
-    for name, parameter in network.named_parameters():
-        layer = network.get_submodule(name.rpartition(".")[0])
-        if not isinstance(layer, nn.Linear | nn.Conv2d):
-            raise TypeError(f"no initialisation is defined for {type(layer).__name__}")
-        bound = 1 / math.sqrt(layer.weight[0].numel())
-        drawn = torch.rand(parameter.shape, generator=generator)
-        weights[name] = drawn.mul_(2 * bound).sub_(bound)
+    for name, module in network.named_modules():
+        own = dict(module.named_parameters(recurse=False))
+        own.update(module.named_buffers(recurse=False))
+        if isinstance(module, nn.BatchNorm2d):
+            starts = {"weight": torch.ones_like, "running_var": torch.ones_like}
+            for key, tensor in own.items():
+                weights[f"{name}.{key}"] = starts.get(key, torch.zeros_like)(tensor.detach())
+        elif isinstance(module, nn.Linear | nn.Conv2d):
+            bound = 1 / math.sqrt(module.weight[0].numel())
+            for key, tensor in own.items():
+                drawn = torch.rand(tensor.shape, generator=generator)
+                weights[f"{name}.{key}"] = drawn.mul_(2 * bound).sub_(bound)
+        elif own:
+            raise TypeError(f"no initialisation is defined for {type(module).__name__}")
     return weights
 
 
@@ -88,16 +99,25 @@ def _mlp(spec: Mlp, input_shape: tuple[int, int, int], n_classes: int) -> Networ
     return Network(nn.Sequential(*layers), width, n_classes)
 
 
-def _cnn(spec: Cnn, input_shape: tuple[int, int, int], n_classes: int) -> Network:
+def _cnn(
+    blocks: tuple[int, ...],
+    input_shape: tuple[int, int, int],
+    n_classes: int,
+    normalise: bool,
+) -> Network:
     layers: list[nn.Module] = []
     channels, height, width = input_shape
-    for block in spec.channels:
-        layers += [nn.Conv2d(channels, block, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    for block in blocks:
+        layers.append(nn.Conv2d(channels, block, 3, padding=1))
+        if normalise:
+            layers.append(nn.BatchNorm2d(block))
+        layers += [nn.ReLU(), nn.MaxPool2d(2)]
         channels, height, width = block, height // 2, width // 2
     if height == 0 or width == 0:
+        kind, cure = ("cnn4", "use the cnn") if normalise else ("cnn", "use fewer channels")
         raise InvalidSpecError(
-            f"The cnn has {len(spec.channels)} pooling blocks, too many for images of "
-            f"{input_shape[1]}x{input_shape[2]}; use fewer channels."
+            f"The {kind} has {len(blocks)} pooling blocks, too many for images of "
+            f"{input_shape[1]}x{input_shape[2]}; {cure}."
         )
     layers.append(nn.Flatten())
     return Network(nn.Sequential(*layers), channels * height * width, n_classes)

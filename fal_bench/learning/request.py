@@ -13,6 +13,9 @@ from fal_bench.needs import LocalTraining
 
 IntArray = NDArray[np.int64]
 
+LR_DROP = 0.1
+"""What is left of the learning rate after ``LocalTraining.lr_drop_step`` updates."""
+
 
 @dataclass(frozen=True)
 class Lane:
@@ -39,11 +42,14 @@ class TrainRequest:
         architecture: what is trained.
         training: how it is trained.
         lanes: one training each.
+        key: what is asked for, in words that no other training shares; requests with the same key
+            are trained once and get the same answer.
     """
 
     architecture: Architecture
     training: LocalTraining
     lanes: tuple[Lane, ...]
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,14 +58,20 @@ class Trained:
 
     Attributes:
         weights: the trained weights of each lane, in order.
-        seconds: the time spent on this request.
+        seconds: the time spent on this request: its share, by updates, of the time spent on all
+            requests that were trained with it.
     """
 
     weights: tuple[Weights, ...]
     seconds: float
 
 
+def epoch_order(count: int, rng: np.random.Generator) -> IntArray:
+    """Return the random order in which one epoch visits ``count`` samples."""
+    return rng.permutation(count)
+
+
 def batches(count: int, batch_size: int, rng: np.random.Generator) -> list[IntArray]:
-    """Return one epoch's batches: a random order of ``count`` samples, the last batch shorter."""
-    order = rng.permutation(count)
+    """Return one epoch's batches: its order cut into pieces, the last one shorter."""
+    order = epoch_order(count, rng)
     return [order[start : start + batch_size] for start in range(0, count, batch_size)]

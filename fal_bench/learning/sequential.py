@@ -1,6 +1,12 @@
-"""The sequential engine: one lane after the other, data resident in tensors, no data loader."""
+"""The sequential engine: one lane after the other, data resident in tensors, no data loader.
+
+For networks whose layers are large enough to keep the processor busy; convolutions run in
+channels-last layout, which is faster there.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,14 +14,23 @@ from torch.nn.functional import cross_entropy
 
 from fal_bench.learning.model import Weights
 from fal_bench.learning.network import Network
-from fal_bench.learning.request import Lane, TrainRequest, batches
+from fal_bench.learning.request import LR_DROP, Lane, batches
 from fal_bench.needs import LocalTraining
 
 
-def train_sequentially(request: TrainRequest) -> tuple[Weights, ...]:
-    """Train every lane of a request and return its weights, in order."""
-    network = request.architecture.network.train()
-    return tuple(_train_lane(network, lane, request.training) for lane in request.lanes)
+def train_sequentially(
+    network: Network, training: LocalTraining, lanes: Sequence[Lane]
+) -> tuple[Weights, ...]:
+    """Train every lane and return its weights, in order.
+
+    Args:
+        network: scratch space; its weights are overwritten.
+        training: the recipe.
+        lanes: the trainings.
+    """
+    network.train()
+    network.to(memory_format=torch.channels_last)
+    return tuple(_train_lane(network, lane, training) for lane in lanes)
 
 
 def _train_lane(network: Network, lane: Lane, training: LocalTraining) -> Weights:
@@ -27,7 +42,10 @@ def _train_lane(network: Network, lane: Lane, training: LocalTraining) -> Weight
         correct = _train_epoch(network, lane, training, optimiser)
         if training.stop_at_accuracy is not None and correct >= training.stop_at_accuracy:
             break
-    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    return {
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
+    }
 
 
 def _train_epoch(network: Network, lane: Lane, training: LocalTraining, optimiser: _Sgd) -> float:
@@ -36,7 +54,8 @@ def _train_epoch(network: Network, lane: Lane, training: LocalTraining, optimise
     order = batches(len(lane.labels), training.batch_size, lane.rng)
     for chosen in map(torch.from_numpy, order):
         labels = lane.labels[chosen]
-        logits = network(lane.features[chosen])
+        images = lane.features[chosen].contiguous(memory_format=torch.channels_last)
+        logits = network(images)
         optimiser.step(torch.autograd.grad(cross_entropy(logits, labels), optimiser.parameters))
         if training.stop_at_accuracy is not None:
             correct += int((logits.argmax(1) == labels).sum())
@@ -66,5 +85,6 @@ class _Sgd:
                 torch._foreach_add_(self._velocity, update)
             update = self._velocity
         dropped = recipe.lr_drop_step is not None and self._steps >= recipe.lr_drop_step
-        torch._foreach_add_(self.parameters, update, alpha=-recipe.lr * (0.1 if dropped else 1.0))
+        lr = recipe.lr * (LR_DROP if dropped else 1.0)
+        torch._foreach_add_(self.parameters, update, alpha=-lr)
         self._steps += 1

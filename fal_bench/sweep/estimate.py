@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 
+from fal_bench.sweep.groups import updates
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Store
 from fal_bench.task import Task
 
-TRIAL_STEPS = 200
+TRIAL_STEPS = 50
+TRIAL_LANES = 20
 WORKER_START_SECONDS = 4.0
 
 
@@ -61,29 +62,23 @@ def _training_seconds(task: Task) -> float:
     setting = Setting.draw(task, 0, load_dataset(task.dataset))
     model = setting.architecture.fresh(torch.Generator().manual_seed(0))
     ids = torch.arange(min(task.batch_size, setting.dataset.n_train))
-    lane = Lane(
-        model.weights,
-        setting.dataset.train_features[ids],
-        setting.dataset.train_labels[ids],
-        setting.streams.numpy("estimate"),
+    lanes = tuple(
+        Lane(
+            model.weights,
+            setting.dataset.train_features[ids],
+            setting.dataset.train_labels[ids],
+            setting.streams.numpy("estimate", number),
+        )
+        for number in range(TRIAL_LANES)
     )
     recipe = LocalTraining(epochs=TRIAL_STEPS, batch_size=task.batch_size, stop_at_accuracy=None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        train([TrainRequest(model.architecture, recipe, (lane,))])
+        train([TrainRequest(model.architecture, recipe, lanes)])
         started = time.perf_counter()
-        train([TrainRequest(model.architecture, recipe, (lane,))])
-        per_step = (time.perf_counter() - started) / TRIAL_STEPS
+        train([TrainRequest(model.architecture, recipe, lanes)])
+        per_step = (time.perf_counter() - started) / (TRIAL_STEPS * TRIAL_LANES)
     finally:
         torch.set_num_threads(threads)
-    return per_step * _steps(task)
-
-
-def _steps(task: Task) -> int:
-    """Return the training steps of a cell that spends its budget evenly."""
-    epochs = task.rounds * task.local_epochs * task.clients
-    return sum(
-        epochs * math.ceil((task.initial_labels + cycle * task.query_size) / task.batch_size)
-        for cycle in range(task.fixed_cycles)
-    )
+    return per_step * updates(task)

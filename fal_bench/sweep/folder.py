@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
+from fal_bench.federation.memory import from_json_array, join, split, to_json_array
 from fal_bench.federation.state import CellState
 from fal_bench.sweep.files import read_json, write_atomically, write_json
 from fal_bench.sweep.spec import CellSpec, description_key
@@ -33,7 +35,8 @@ class CellFolder:
 
     Files: ``cell.json`` (description and environment), ``curve.csv`` (one row a cycle),
     ``checkpoint.npz`` (state before the next cycle; gone when done), ``status.json``,
-    ``ledger.csv`` (every charge; written when done) and, while a plugin's code runs,
+    ``ledger.csv`` (every charge; written when done), ``memory.npz`` (what the strategy keeps, if
+    anything) and, while a plugin's code runs,
     ``in-plugin.json``.
 
     Args:
@@ -59,6 +62,11 @@ class CellFolder:
         content = {"description": spec.description, "environment": environment}
         write_json(self.path / "cell.json", content)
         self._set_status("partial", run=run)
+
+    def reopen(self) -> None:
+        """Let a cell that failed before go on where it was."""
+        if self._status.exists() and self.status()["phase"] == "failed":
+            self._set_status("partial")
 
     def note_pool(self, pool: int) -> None:
         """Keep the size of the query pool beside the description, for reports."""
@@ -164,8 +172,14 @@ class CellFolder:
         finally:
             self._marker.unlink(missing_ok=True)
 
-    def finish(self, charges: Sequence[tuple[int, int, str, int]]) -> None:
-        """Write the ledger, mark the cell done, and drop the checkpoint."""
+    def finish(
+        self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
+    ) -> None:
+        """Write the ledger and what is kept, mark the cell done, and drop the checkpoint."""
+        if any(kept):
+            arrays: dict[str, NDArray[Any]] = {}
+            arrays["memories"] = to_json_array(split(list(kept), arrays))
+            write_atomically(self.path / "memory.npz", lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["client", "sample", "purpose", "cycle"])
@@ -179,6 +193,15 @@ class CellFolder:
         """Mark the cell failed, with one sentence and, if there is one, a traceback."""
         self._marker.unlink(missing_ok=True)
         self._set_status("failed", reason=reason, details=details)
+
+    def kept(self) -> list[dict[str, Any]]:
+        """Return what the strategy kept of each client's memory; empty if nothing."""
+        if not (self.path / "memory.npz").exists():
+            return []
+        with np.load(self.path / "memory.npz", allow_pickle=False) as arrays:
+            found = dict(arrays)
+        memories: list[dict[str, Any]] = join(from_json_array(found["memories"]), found)
+        return memories
 
     def marker(self) -> dict[str, Any] | None:
         """Return which plugin call is open (pid, cycle, since), if one is."""

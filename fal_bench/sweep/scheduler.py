@@ -14,14 +14,12 @@ from fal_bench.learning.request import Trained, TrainRequest
 def run_together(
     cells: Mapping[str, Cell],
     on_failure: Callable[[str, str, str], None],
-    on_step: Callable[[], None] = lambda: None,
 ) -> None:
     """Run cells to their ends; one that raises is reported and does not stop the others.
 
     Args:
         cells: the cells by key, not started yet.
         on_failure: called with the key, one sentence, and the traceback.
-        on_step: called before every engine call.
     """
 
     def advance(key: str, answer: Trained | None) -> None:
@@ -40,7 +38,6 @@ def run_together(
     for key in cells:
         advance(key, None)
     while waiting:
-        on_step()
         keys = list(waiting)
         answers = train([waiting[key] for key in keys])
         for key, answer in zip(keys, answers, strict=True):

@@ -78,9 +78,14 @@ def plan_cells(
     """
     resolved: dict[str, tuple[Selector, str]] = {}
     for selector in strategies:
-        params = registry.make(selector).params.model_dump(mode="json", exclude_defaults=True)
+        strategy = registry.make(selector)
+        for task in tasks:
+            strategy.check_task(task)
+        params = strategy.params.model_dump(mode="json", exclude_defaults=True)
+        parts = [registry.fingerprint(selector.name)]
+        parts += [f"{name} {value}" for name, value in sorted(strategy.identity.items())]
         canonical = Selector(selector.name, params)
-        resolved[str(canonical)] = (canonical, registry.fingerprint(selector.name))
+        resolved[str(canonical)] = (canonical, ", ".join(parts))
     return [
         CellSpec(task, selector, fingerprint, seed)
         for seed in seeds

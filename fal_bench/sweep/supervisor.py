@@ -19,11 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from fal_bench.sweep.cluster import cluster_pool, worker_deaths
+from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.worker import Job, run_job
 
-Backend = Literal["loky", "sequential"]
+Backend = Literal["loky", "sequential", "ray", "dask"]
 
 UNEXPLAINED_DEATHS = 2
 """Deaths outside plugin code (the system's out-of-memory killer, say) before a cell runs alone."""
@@ -37,7 +39,8 @@ class Supervisor:
         store: the results folder; the caller holds its lock.
         jobs: number of worker processes.
         backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process (for
-            debuggers: a plugin that kills its process then ends the run).
+            debuggers: a plugin that kills its process then ends the run), ``"ray"`` or ``"dask"``
+            for a cluster (``fal_bench.sweep.cluster``).
         plugins: plugin files and folders.
         call_timeout: seconds a plugin call may take before its worker is killed.
     """
@@ -52,6 +55,8 @@ class Supervisor:
 
     def run(self, specs: Sequence[CellSpec]) -> None:
         """Run all cells; what they did is in the store afterwards."""
+        for spec in specs:
+            self.store.folder(spec).reopen()
         remaining = list(specs)
         while remaining:
             run = uuid.uuid4().hex
@@ -68,23 +73,26 @@ class Supervisor:
 
         for spec in specs:
             self.store.folder(spec).clear_marker()
+        # Absolute, because workers outlive a change of the working directory.
+        time_limit = self.call_timeout if self._is_cluster else None
+        root, plugins = self.store.root.resolve(), tuple(path.resolve() for path in self.plugins)
         tasks = [
-            joblib.delayed(run_job)(Job(self.store.root, (spec,), self.plugins, os.getpid(), run))
-            for spec in specs
+            joblib.delayed(run_job)(Job(root, group, plugins, run, self._parent, time_limit))
+            for group in plan_groups(specs, jobs)
         ]
         with self._pool_options(), self._watch(specs):
             # A pool of one would run in this process: there are always two workers, and the
             # number of jobs is held by how many tasks are handed out at a time.
             pool = joblib.Parallel(
-                n_jobs=max(jobs, 2) if self.backend == "loky" else 1,
+                n_jobs=1 if self.backend == "sequential" else max(jobs, 2),
                 pre_dispatch=jobs,
                 batch_size=1,
-                return_as="generator_unordered",
+                return_as="list" if self._is_cluster else "generator_unordered",
             )
             try:
                 for _ in pool(tasks):
                     pass
-            except BrokenProcessPool:
+            except self._deaths_of_workers():
                 return True
             except KeyboardInterrupt:
                 self._kill_workers()
@@ -132,12 +140,29 @@ class Supervisor:
         """Return a cell's status; empty if it has none, as for one that was never started."""
         return {} if self.store.phase(spec) == "new" else self.store.folder(spec).status()
 
+    @property
+    def _is_cluster(self) -> bool:
+        return self.backend in ("ray", "dask")
+
+    @property
+    def _parent(self) -> int | None:
+        """This process's id, for workers that are its children."""
+        return None if self._is_cluster else os.getpid()
+
+    def _deaths_of_workers(self) -> tuple[type[Exception], ...]:
+        if self.backend == "ray" or self.backend == "dask":
+            return worker_deaths(self.backend)
+        return (BrokenProcessPool,)
+
     @contextmanager
     def _pool_options(self) -> Iterator[None]:
         import joblib
 
         if self.backend == "loky":
             with joblib.parallel_config("loky", inner_max_num_threads=1):
+                yield
+        elif self.backend == "ray" or self.backend == "dask":
+            with cluster_pool(self.backend, self.jobs):
                 yield
         else:
             with joblib.parallel_config(self.backend):
@@ -146,7 +171,7 @@ class Supervisor:
     @contextmanager
     def _watch(self, specs: Sequence[CellSpec]) -> Iterator[None]:
         """Kill workers whose plugin call takes too long, while the context is open."""
-        if self.backend != "loky":
+        if self.backend == "sequential":
             yield
             return
         over = threading.Event()
@@ -168,6 +193,8 @@ class Supervisor:
         marker = self.store.folder(spec).marker()
         if marker and time.time() - marker["since"] > self.call_timeout:
             self._hung.add(spec.key)
+            if self._is_cluster:
+                return  # the worker, on whatever machine, ends itself
             with suppress(ProcessLookupError):  # it may have ended in the meantime
                 os.kill(marker["pid"], signal.SIGKILL)
 

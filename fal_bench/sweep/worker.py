@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fal_bench.registry import Registry
 from fal_bench.sweep.folder import CorruptCellError
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Corrupt, Store
+
+if TYPE_CHECKING:
+    from fal_bench.federation.setting import Setting
+
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass(frozen=True)
@@ -26,43 +33,48 @@ class Job:
         root: the results folder.
         specs: the cells.
         plugins: plugin files and folders.
-        parent: process id of the supervisor; a worker whose supervisor is gone stops.
         run: name of the supervisor's round, kept in the status of every cell it starts.
+        parent: process id of the supervisor; a worker whose supervisor is gone stops. None on a
+            cluster, which looks after its workers itself.
+        time_limit: seconds after which the worker ends itself if a plugin call has not returned;
+            None if the supervisor does that.
     """
 
     root: Path
     specs: tuple[CellSpec, ...]
     plugins: tuple[Path, ...]
-    parent: int
     run: str
+    parent: int | None
+    time_limit: float | None = None
 
 
 def run_job(job: Job) -> None:
-    """Run a group of cells to their ends; failures are recorded in the store, never raised."""
-    if os.getpid() != job.parent and threading.current_thread() is threading.main_thread():
-        # Ctrl-C is the supervisor's: it stops its workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Run a group of cells together to their ends.
+
+    Failures are recorded in the store, never raised; a failed cell does not stop the others.
+    """
+    if job.parent is not None and os.getpid() != job.parent:
+        _settle(job.parent)
     store = Store(job.root)
-    with _one_thread():
-        for spec in job.specs:
-            _stop_if_orphaned(job)
-            with store.cell_lock(spec):
-                _run_cells(job, store, [spec])
+    with _one_thread(), _end_if_hung(job, store), ExitStack() as locks:
+        # In one order everywhere, so that two groups can never wait for each other.
+        for spec in sorted(job.specs, key=lambda spec: spec.key):
+            locks.enter_context(store.cell_lock(spec))
+        _run_cells(job, store)
 
 
-def _run_cells(job: Job, store: Store, specs: Sequence[CellSpec]) -> None:
-    from fal_bench.data.loading import load_dataset
+def _run_cells(job: Job, store: Store) -> None:
     from fal_bench.federation.cell import run_cell
-    from fal_bench.federation.setting import Setting
     from fal_bench.sweep.scheduler import run_together
 
     registry = _registry(job.plugins)
-    folders = {spec.key: store.folder(spec) for spec in specs}
+    folders = {spec.key: store.folder(spec) for spec in job.specs}
+    drawn: dict[tuple[str, int], Setting] = {}
     cells = {}
-    for spec in specs:
+    for spec in job.specs:
         _open_folder(job, store, spec)
         try:
-            setting = Setting.draw(spec.task, spec.seed, load_dataset(spec.task.dataset))
+            setting = _setting(spec, drawn)
         except Exception as error:
             reason = f"Cannot set the task up: {type(error).__name__}: {error}"
             folders[spec.key].fail(reason, traceback.format_exc())
@@ -74,8 +86,18 @@ def _run_cells(job: Job, store: Store, specs: Sequence[CellSpec]) -> None:
     run_together(
         cells,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),
-        on_step=lambda: _stop_if_orphaned(job),
     )
+
+
+def _setting(spec: CellSpec, drawn: dict[tuple[str, int], Setting]) -> Setting:
+    """Return the setting of a cell; cells of one (task, seed) share it."""
+    from fal_bench.data.loading import load_dataset
+    from fal_bench.federation.setting import Setting
+
+    key = (spec.task.hash, spec.seed)
+    if key not in drawn:
+        drawn[key] = Setting.draw(spec.task, spec.seed, load_dataset(spec.task.dataset))
+    return drawn[key]
 
 
 def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
@@ -83,6 +105,7 @@ def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
     from fal_bench.sweep.environment import environment
 
     folder = store.folder(spec)
+    folder.clear_marker()  # a cluster may run a job again whose worker died
     folder.create(spec, environment(), job.run)
     try:
         folder.resume()
@@ -96,10 +119,45 @@ def _registry(plugins: tuple[Path, ...]) -> Registry:
     return Registry.discover(plugins)
 
 
-def _stop_if_orphaned(job: Job) -> None:
-    """End this process if its supervisor was killed: another run may have taken over."""
-    if job.parent not in (os.getpid(), os.getppid()):
+@lru_cache(maxsize=1)
+def _settle(parent: int) -> None:
+    """Make this process a worker: leave Ctrl-C to the supervisor, and end when it is gone.
+
+    A supervisor that was killed cannot stop its workers, and another run may have taken over.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _end_if_hung(job: Job, store: Store) -> Iterator[None]:
+    """End this process if a plugin call takes too long while the context is open."""
+    limit = job.time_limit
+    if limit is None:
+        yield
+        return
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(SECONDS_BETWEEN_LOOKS):
+            for spec in job.specs:
+                marker = store.folder(spec).marker()
+                # One look later than the supervisor, so that it knows why.
+                if marker and time.time() - marker["since"] > limit + 2:
+                    os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 @contextmanager

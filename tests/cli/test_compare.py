@@ -2,12 +2,9 @@
 
 import json
 import re
-import sys
 
 import pandas as pd
 import pytest
-
-from fal_bench.cli import main
 
 LEADERBOARD = (
     "rank strategy target_acc accounting tasks runs reached labels labels_low labels_high "
@@ -17,25 +14,6 @@ CURVES = (
     "task strategy seed cycle labels labels_strict accuracy precision loss bytes_up bytes_down "
     "train_seconds select_seconds"
 ).split()
-
-
-@pytest.fixture
-def falbench(monkeypatch, capfd, tmp_path):
-    """Run the command in an empty folder; return its exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "140")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["falbench", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code or 0
-        output = capfd.readouterr()
-        return code, output.out, output.err
-
-    return run
 
 
 def tree(folder):
@@ -48,14 +26,17 @@ def test_the_main_job(falbench, suite, tmp_path):
     results = tmp_path / "results"
     board = pd.read_csv(results / "leaderboard.csv")
     assert set(LEADERBOARD) <= set(board.columns)
-    assert set(board.strategy) == {"random", "fal-margin", "logo"}
-    assert set(board["rank"]) <= {1, 2, 3}
+    assert set(board.strategy) == {"random", "fal-margin", "logo", "fedral"}
+    assert set(board["rank"]) <= {1, 2, 3, 4}
+    fedral = board.set_index("strategy").loc["fedral"]
+    assert fedral.labels_strict > 2 * fedral.labels_paper
     curves = pd.read_csv(results / "curves.csv")
     assert curves.columns[: len(CURVES)].tolist() == CURVES
-    assert len(curves) == 3 * 2 * 2 * 4
+    fixed = curves[curves.strategy != "fedral"]
+    assert len(fixed) == 3 * 2 * 2 * 4
     for strategy in board.strategy:
         assert strategy in out
-    assert "[12/12]" in err
+    assert "[16/16]" in err
     page = (results / "leaderboard.html").read_text()
     assert page.lower().startswith("<!doctype html>")
 
@@ -97,7 +78,7 @@ def test_the_main_job(falbench, suite, tmp_path):
     assert code == 0
     assert re.search(r"random\D+2", out)
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run")
-    assert "All 12 cells are there" in out
+    assert "All 16 cells are there" in out
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "-s", "sal-margin")
     assert "sal-margin: 2 of 2 seeds missing" in out
     assert re.search(r"4 of 4 cells are missing; they take about \d+ s on \d+ worker", out)
@@ -143,7 +124,10 @@ def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, sui
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(falbench, tmp_path, arguments, message):
     (tmp_path / "bad.toml").write_text("[tasks.x]\nclientz = 3\n")
-    (tmp_path / "big.toml").write_text("[tasks.x]\nquery_size = 5000\nbudget_cap = 25050\n")
+    (tmp_path / "big.toml").write_text(
+        "[tasks.x]\nquery_size = 5000\nbudget_cap = 25050\n"
+        "shares = {state = 0.1, warm_start = 0.1, agent = 0.3, pool = 0.5}\n"
+    )
     (tmp_path / "file").write_text("")
     (tmp_path / "newer").mkdir()
     (tmp_path / "newer" / "store.json").write_text(json.dumps({"schema": 99}))
@@ -155,6 +139,17 @@ def test_bad_input_is_one_sentence_and_exit_code_2(falbench, tmp_path, arguments
     assert err.startswith("Error: ")
     assert len(err.splitlines()) == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_default_strategy_that_does_not_suit_the_task_is_left_out_with_a_note(falbench, tmp_path):
+    (tmp_path / "plain.toml").write_text("[tasks.x]\n")
+    code, out, err = falbench("compare", "--suite", "plain.toml", "--dry-run")
+    assert code == 0
+    assert "Note: fedral is left out of the default strategies: " in err
+    assert "15 of 15 cells are missing" in out
+    code, _, err = falbench("compare", "--suite", "plain.toml", "-s", "fedral")
+    assert code == 2
+    assert "needs the share warm_start and agent and state" in err
 
 
 def test_debug_shows_the_traceback(falbench):

@@ -183,7 +183,7 @@ def test_shards_of_uneven_classes_straddle_borders_only():
     [
         (Iid(), 21, "20 training samples cannot be spread over 21 clients; lower clients"),
         (Iid(), 0, "at least 1 client, not 0"),
-        (Dirichlet(alpha=1e-4), 2, "cannot use alpha 0.0001; use at least 0.001"),
+        (Dirichlet.model_construct(alpha=1e-4), 2, "cannot use alpha 0.0001; use at least 0.001"),
         (Shards(classes_per_client=3), 2, "3 classes per client, but the training data have 2"),
         (Shards(classes_per_client=1), 1, "has 1 shards for 2 classes; raise classes_per_client"),
         (Shards(classes_per_client=2), 11, "cannot be cut in 22 shards; lower clients"),

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.cluster.vq import kmeans2
+from scipy.stats import entropy
+
 from fal_bench.strategies.logo import (
     LoGo,
     most_uncertain_per_cluster,
     predicted_class_gradients,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.cluster.vq import kmeans2
-from scipy.stats import entropy
 
 # Local embeddings: three far groups {0, 1}, {2, 3, 4}, {5}. All local predictions have 0.9 at the
 # top, so the gradient embeddings are a tenth of them.

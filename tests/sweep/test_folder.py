@@ -75,7 +75,7 @@ def test_a_life_from_new_to_done(store, folder):
         folder.append(row)
     folder.checkpoint(state(3))
     assert folder.rows() == rows(3)
-    folder.finish(state(3).charges)
+    folder.finish(state(3).charges, [])
     assert store.phase(SPEC) == "done"
     assert folder.rows() == rows(3)
     names = sorted(path.name for path in folder.path.iterdir())
@@ -108,6 +108,8 @@ def test_a_failure_keeps_its_reason(store, folder):
     folder.fail("it broke", "Traceback ...")
     assert store.phase(SPEC) == "failed"
     assert folder.status()["reason"] == "it broke"
+    folder.reopen()
+    assert store.phase(SPEC) == "partial"
 
 
 def test_a_plugin_call_is_marked_while_it_runs_and_survives_only_a_death(folder):
@@ -147,7 +149,7 @@ def lost_description(folder):
 )
 def test_damage_to_a_finished_cell_is_seen_and_set_aside(store, folder, damage):
     folder.append(ROW)
-    folder.finish([])
+    folder.finish([], [])
     damage(folder)
     corrupt = store.phase(SPEC)
     assert isinstance(corrupt, Corrupt)

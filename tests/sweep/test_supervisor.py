@@ -44,6 +44,15 @@ def test_workers_order_and_company_do_not_change_a_bit(compare):
         )
 
 
+def test_workers_follow_a_change_of_the_working_directory(suite, tmp_path, monkeypatch):
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        result = fal_bench.compare(["random"], suite=suite, jobs=2, progress=False)
+        assert not result.context.missing
+        assert len(curve_files(tmp_path / name / "results")) == 4
+
+
 def test_all_strategies_of_a_seed_start_from_the_same_model(compare):
     curves = compare(["random", "fal-margin", "logo"], jobs=2).curves
     first = curves[curves.cycle == 0].groupby(["task", "seed"])

@@ -1,0 +1,93 @@
+"""From an action to a batch: how many samples, and which."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fal_bench.environments.options import EpisodeOptions
+from fal_bench.errors import InvalidSpecError
+from fal_bench.scores import entropy, top_two_margin
+
+IntArray = NDArray[np.int64]
+
+
+def size_grid(largest: int, count: int = 8) -> tuple[int, ...]:
+    """Return at most ``count`` distinct batch sizes from 1 to ``largest``, spaced geometrically.
+
+    Raises:
+        InvalidSpecError: a number is below 1.
+    """
+    if largest < 1 or count < 1:
+        raise InvalidSpecError(f"A size grid needs positive numbers, not {largest} and {count}.")
+    return tuple(int(size) for size in np.unique(np.rint(np.geomspace(1, largest, count))))
+
+
+def default_sizes(pool_size: int) -> tuple[int, ...]:
+    """Return the size grid up to a twentieth of the pool, or 8 where that is more."""
+    return size_grid(max(8, -(-pool_size // 20)))
+
+
+@dataclass(frozen=True)
+class BatchActions:
+    """The discrete actions of an environment and the batches they stand for.
+
+    Attributes:
+        sizes: batch sizes to choose from.
+        windows: starting ranks to choose from; 1 always takes the lowest ranks.
+    """
+
+    sizes: tuple[int, ...]
+    windows: int = 1
+
+    @classmethod
+    def of(cls, options: EpisodeOptions, pool_size: int) -> BatchActions:
+        """Build the actions that the options ask for.
+
+        Raises:
+            InvalidSpecError: the batch sizes do not ascend.
+        """
+        sizes = options.sizes or default_sizes(pool_size)
+        if any(low >= high for low, high in itertools.pairwise(sizes)):
+            raise InvalidSpecError(f"Batch sizes must be distinct and ascend, unlike {sizes}.")
+        if options.action == "quantile":
+            return cls((options.batch_size or sizes[len(sizes) // 2],), options.windows)
+        return cls(sizes, options.windows if options.action == "size_x_quantile" else 1)
+
+    def __len__(self) -> int:
+        return len(self.sizes) * self.windows
+
+    def size(self, action: int) -> int:
+        """Return the batch size that an action asks for."""
+        return self.sizes[action // self.windows]
+
+    def window(self, action: int) -> float:
+        """Return where the batch starts: 0 at the lowest ranks, 1 at the highest."""
+        return action % self.windows / max(self.windows - 1, 1)
+
+
+def rank_samples(probs: NDArray[np.floating[Any]], rank: Literal["margin", "entropy"]) -> IntArray:
+    """Return positions from the most to the least uncertain; ties go to the earlier position.
+
+    Args:
+        probs: predicted probabilities, shape (n, n_classes).
+        rank: smallest top-two margin first, or largest entropy first.
+    """
+    scores = top_two_margin(probs) if rank == "margin" else -entropy(probs)
+    return np.argsort(scores, kind="stable").astype(np.int64)
+
+
+def take_window(order: IntArray, size: int, window: float) -> IntArray:
+    """Return ``size`` consecutive positions of a ranking, starting at a share of its length.
+
+    Args:
+        order: ranked positions, shape (n,) with n >= size.
+        size: how many to take.
+        window: 0 takes the first, 1 the last ``size`` positions.
+    """
+    start = round(window * (len(order) - size))
+    return order[start : start + size]

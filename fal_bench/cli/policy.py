@@ -1,0 +1,41 @@
+"""``falbench policy``: export what a client's agent has learned in a finished cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fal_bench.cli.options import OutOption, PluginOption, SuiteOption
+
+
+def policy(
+    file: Annotated[Path, typer.Argument(help="The .npz file to write.")],
+    task: Annotated[str, typer.Option(metavar="NAME", help="The task it was trained on.")],
+    strategy: Annotated[
+        str, typer.Option("--strategy", "-s", metavar="NAME", help="The strategy that trained it.")
+    ] = "fedral",
+    suite: SuiteOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the cell.")] = 0,
+    client: Annotated[int, typer.Option(min=0, help="The client whose agent it is.")] = 0,
+    out: OutOption = Path("results"),
+    plugin: PluginOption = None,
+) -> None:
+    """Export a trained policy, for fedral[mode=transfer,policy=FILE] on another task."""
+    from fal_bench.agents.policy import GreedyPolicy, export_policy
+    from fal_bench.comparison import Plan
+    from fal_bench.errors import StoreError
+    from fal_bench.sweep.store import Store
+
+    plan = Plan.make([strategy], suite=suite, task=task, seeds=seed + 1, plugins=plugin or ())
+    store = Store(out)
+    [cell] = [cell for cell in plan.cells if cell.seed == seed]
+    if store.phase(cell) != "done":
+        raise StoreError(f"There is no finished cell {cell} in {str(out)!r}; run compare first.")
+    kept = store.folder(cell).kept()
+    if client >= len(kept) or "policy" not in kept[client]:
+        raise StoreError(f"Cell {cell} keeps no policy of client {client}; choose another.")
+    origin = {"task": task, "strategy": cell.label, "seed": seed, "client": client}
+    export_policy(GreedyPolicy.from_arrays(kept[client]["policy"], origin), file)
+    typer.echo(f"Wrote {file}; use it with -s 'fedral[mode=transfer,policy={file}]'.")

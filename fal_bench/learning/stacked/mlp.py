@@ -1,0 +1,85 @@
+"""Perceptrons: a hand-written backward pass, fused with the update."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fal_bench.learning.stacked.batch import Batch
+from fal_bench.learning.stacked.sgd import move
+from fal_bench.learning.stacked.state import StackedState
+from fal_bench.learning.stacked.width import fixed_width
+from fal_bench.needs import LocalTraining
+
+
+class MlpStep:
+    """One SGD step of a chain of linear layers with ReLU between them, in all slots.
+
+    ``W -= lr * d^T x`` is one ``baddbmm_``: gradients are never written to memory.
+
+    Args:
+        network: the network.
+        layers: names of its linear layers, first to last.
+        training: the recipe.
+    """
+
+    def __init__(self, network: nn.Module, layers: list[str], training: LocalTraining) -> None:
+        self.fixed_width = fixed_width(network)
+        self._layers = layers
+        self._training = training
+
+    @classmethod
+    def of(cls, network: nn.Module, training: LocalTraining) -> MlpStep | None:
+        """Return the step of a network that is such a chain; None for any other."""
+        names = [
+            (name, type(module))
+            for name, module in network.named_modules()
+            if not any(True for _ in module.children())
+        ]
+        linear = [name for name, kind in names if kind is nn.Linear]
+        expected = [nn.Flatten, *[nn.Linear, nn.ReLU] * (len(linear) - 1), nn.Linear]
+        biased = all(network.get_submodule(name).bias is not None for name in linear)
+        chain = [kind for _, kind in names] == expected and biased
+        return cls(network, linear, training) if chain else None
+
+    @torch.no_grad()
+    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Tensor:
+        """Take the step; return the logits before it, shape (slots, rows, classes)."""
+        inputs = [batch.by_lane.flatten(2)]
+        for layer in self._layers:
+            weight, bias = state.weights[f"{layer}.weight"], state.weights[f"{layer}.bias"]
+            output = torch.baddbmm(bias.unsqueeze(1), inputs[-1], weight.transpose(1, 2))
+            inputs.append(output.relu_() if layer != self._layers[-1] else output)
+        logits = inputs.pop()
+        delta = logits.softmax(2)
+        truth = batch.labels.unsqueeze(2)
+        delta.scatter_add_(2, truth, delta.new_full((), -1.0).expand(truth.shape))
+        delta.mul_(batch.shares.unsqueeze(2))
+        for layer, seen in zip(reversed(self._layers), reversed(inputs), strict=True):
+            below = None
+            if layer != self._layers[0]:
+                below = torch.bmm(delta, state.weights[f"{layer}.weight"])
+                below = torch.ops.aten.threshold_backward(below, seen, 0)
+            self._update(state, layer, delta, seen, lr)
+            if below is not None:
+                delta = below
+        return logits
+
+    def _update(
+        self, state: StackedState, layer: str, delta: Tensor, seen: Tensor, lr: float | Tensor
+    ) -> None:
+        recipe = self._training
+        weight, bias = state.weights[f"{layer}.weight"], state.weights[f"{layer}.bias"]
+        if not state.velocity:
+            keep = 1 - recipe.lr * recipe.weight_decay
+            weight.baddbmm_(delta.transpose(1, 2), seen, beta=keep, alpha=-recipe.lr)
+            bias.mul_(keep).add_(delta.sum(1), alpha=-recipe.lr)
+            return
+        speed, bias_speed = state.velocity[f"{layer}.weight"], state.velocity[f"{layer}.bias"]
+        speed.baddbmm_(delta.transpose(1, 2), seen, beta=recipe.momentum)
+        bias_speed.mul_(recipe.momentum).add_(delta.sum(1))
+        if recipe.weight_decay:
+            speed.add_(weight, alpha=recipe.weight_decay)
+            bias_speed.add_(bias, alpha=recipe.weight_decay)
+        move(weight, speed, lr)
+        move(bias, bias_speed, lr)

@@ -1,0 +1,58 @@
+"""One SGD step of all slots of a block, given the gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fal_bench.learning.request import LR_DROP
+from fal_bench.learning.stacked.state import StackedState
+from fal_bench.needs import LocalTraining
+
+
+def learning_rates(training: LocalTraining, updates: NDArray[np.int64]) -> float | Tensor:
+    """Return the learning rate: one number, or one per slot if the recipe drops it.
+
+    Args:
+        training: the recipe.
+        updates: updates of each slot's lane so far, shape (slots,).
+    """
+    if training.lr_drop_step is None:
+        return training.lr
+    factor = np.where(updates >= training.lr_drop_step, LR_DROP, 1.0)
+    return torch.from_numpy((training.lr * factor).astype(np.float32))
+
+
+def move(weight: Tensor, velocity: Tensor, lr: float | Tensor) -> None:
+    """Move one parameter of all slots against its velocity, in place."""
+    if isinstance(lr, Tensor):
+        weight.addcmul_(velocity, lr.view(-1, *[1] * (weight.dim() - 1)), value=-1)
+    else:
+        weight.add_(velocity, alpha=-lr)
+
+
+@torch.no_grad()
+def descend(
+    state: StackedState, gradients: list[Tensor], training: LocalTraining, lr: float | Tensor
+) -> None:
+    """Move all parameters, as ``torch.optim.SGD`` does.
+
+    Args:
+        state: moved in place.
+        gradients: of ``state.parameters``, in order; changed in place.
+        training: momentum and weight decay.
+        lr: from ``learning_rates``.
+    """
+    weights = [state.weights[name] for name in state.parameters]
+    if training.weight_decay:
+        torch._foreach_add_(gradients, weights, alpha=training.weight_decay)
+    if not state.velocity:
+        torch._foreach_add_(weights, gradients, alpha=-training.lr)
+        return
+    velocity = [state.velocity[name] for name in state.parameters]
+    torch._foreach_mul_(velocity, training.momentum)
+    torch._foreach_add_(velocity, gradients)
+    for weight, speed in zip(weights, velocity, strict=True):
+        move(weight, speed, lr)

@@ -1,0 +1,97 @@
+"""The agent that one client keeps: built, trained, stored in the client's memory, and asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fal_bench.strategies.fedral.params import FedRALParams
+from fal_bench.strategies.fedral.simulation import Simulation
+from fal_bench.strategy import ClientView
+
+Observation = NDArray[np.float32]
+
+
+class ClientAgent:
+    """One client's DQN agent; it never leaves the client.
+
+    Args:
+        client: what the client may know; the agent lives in its ``memory``.
+        params: FedRAL's parameters.
+        n_actions: number of actions.
+    """
+
+    def __init__(self, client: ClientView, params: FedRALParams, n_actions: int) -> None:
+        from fal_bench.agents.persistence import load_state
+
+        self._client = client
+        self._params = params
+        self.dqn = _build(params, n_actions, client.rng)
+        stored = client.memory.get("agent")
+        if stored is not None:
+            load_state(self.dqn, stored["values"], stored["arrays"])
+
+    def pretrain(self, simulation: Simulation) -> None:
+        """Run warm-start episodes, then train; the warm start sets the target precision."""
+        from fal_bench.agents.episodes import warm_start
+
+        warm = warm_start(self.dqn, simulation.warm_start(), self._params.length("warm_episodes"))
+        final = [episode.infos[-1]["precision"] for episode in warm]
+        best = np.max(final) if self._params.target_stat == "max" else np.median(final)
+        # A target of zero would end every episode at once: then there is none.
+        target = float(self._params.tau * best) or None
+        self._client.memory["target"] = target
+        updates = self._params.length("updates")
+        if updates:
+            self.dqn.train(updates)
+        self.train(simulation, self._params.length("epochs"))
+
+    def train(self, simulation: Simulation, epochs: int) -> None:
+        """Train for some epochs of simulated episodes."""
+        from fal_bench.agents.episodes import TrainingPlan, train
+
+        plan = TrainingPlan(
+            epochs=epochs,
+            episodes=self._params.length("episodes"),
+            updates=self._params.length("updates"),
+            updates_per=self._params.updates_per,
+        )
+        if epochs:
+            train(self.dqn, simulation.training(self._client.memory["target"]), plan)
+
+    def empty_replay(self) -> None:
+        """Forget all transitions."""
+        assert self.dqn.replay_buffer is not None
+        self.dqn.replay_buffer.reset()
+
+    def store(self) -> None:
+        """Put the agent's whole state, and its policy alone, into the client's memory."""
+        from fal_bench.agents.persistence import save_state
+        from fal_bench.agents.policy import GreedyPolicy
+
+        values, arrays = save_state(self.dqn)
+        self._client.memory["agent"] = {"values": values, "arrays": arrays}
+        self._client.memory["policy"] = GreedyPolicy.of(self.dqn).to_arrays()
+
+
+def _build(params: FedRALParams, n_actions: int, rng: np.random.Generator) -> Any:
+    from gymnasium import spaces
+
+    from fal_bench.agents.dqn import FedRALDQN, SpacesOnly
+    from fal_bench.agents.exploration import LinearEpsilon
+
+    training_episodes = params.length("epochs") * params.length("episodes")
+    return FedRALDQN(
+        "MlpPolicy",
+        SpacesOnly(
+            spaces.Box(0.0, 1.0, (params.quantiles,), np.float32), spaces.Discrete(n_actions)
+        ),
+        learning_rate=params.lr,
+        gamma=params.gamma,
+        rng=rng,
+        double=params.double,
+        epsilon=LinearEpsilon(1.0, params.final_epsilon, max(training_episodes, 1)),
+        replay_buffer_kwargs={"exponent": params.priority_exponent, "beta": params.beta},
+    )

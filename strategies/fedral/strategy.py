@@ -1,0 +1,153 @@
+"""The FedRAL strategy: per client, an agent that decides how much to label next."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from fal_bench.errors import InvalidSpecError
+from fal_bench.strategies.fedral.agent import ClientAgent, Observation
+from fal_bench.strategies.fedral.online import OnlineLearning
+from fal_bench.strategies.fedral.params import FedRALParams
+from fal_bench.strategies.fedral.simulation import Simulation
+from fal_bench.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.task import Task
+
+if TYPE_CHECKING:
+    from fal_bench.environments.batches import BatchActions
+
+
+class FedRAL(Strategy):
+    """A DQN agent per client chooses each batch's size; the least margins fill it.
+
+    Lazaridis, Kastellos, Psaltis and Daras, "FedRAL: Cost-Effective Distributed Annotation via
+    Federated Reinforced Active Learning". State: quantiles of the margins of the client's state
+    share under the global model. Action: the batch. Reward: the gain in weighted precision. The
+    agent never leaves its client; only the classifier is aggregated.
+
+    Cost: simulated episodes on the client's warm-start and agent shares before the first query,
+    whose labels are charged as strict labels; most of a client's data are read that way. Fails, as
+    an economy of labels, under strict accounting for that reason; ``mode=online`` and
+    ``mode=transfer`` read no more than they query. ``docs/fedral.md`` lists what the paper leaves
+    open and the option for each.
+    """
+
+    name: ClassVar[str] = "fedral"
+    version: ClassVar[int | None] = 1
+    adaptive: ClassVar[bool] = True
+    keeps: ClassVar[tuple[str, ...]] = ("policy",)
+    Params: ClassVar[type[Params]] = FedRALParams
+
+    def __init__(self, params: dict[str, Any] | None = None) -> None:
+        super().__init__(params)
+        if self.params.mode == "transfer":
+            self._check_policy()
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The digest of the policy's file, for ``mode=transfer``."""
+        if self.params.policy is None:
+            return {}
+        return {"policy": hashlib.sha256(Path(self.params.policy).read_bytes()).hexdigest()}
+
+    def check_task(self, task: Task) -> None:
+        """Check that the task gives clients the shares that the mode reads."""
+        lacking = []
+        if self.params.simulates and not task.shares.warm_start:
+            lacking.append("warm_start")
+        wants_reward_set = self.params.simulates or self.params.reward_labels is not None
+        if wants_reward_set and not task.shares.agent:
+            lacking.append("agent")
+        if self.params.state_source == "state" and not task.shares.state:
+            lacking.append("state")
+        if lacking:
+            raise InvalidSpecError(
+                f"Strategy 'fedral' needs the share {' and '.join(lacking)} on task "
+                f"{task.name!r}; give it one, as in shares = {{ state = 0.1, warm_start = 0.1, "
+                "agent = 0.6, pool = 0.2 }, or see state_source and mode."
+            )
+
+    def select(self, client: ClientView, budget: int) -> IntArray:
+        """Choose one batch greedily (or, online, epsilon-greedily)."""
+        simulation = Simulation(client, self.params)
+        actions = self._actions(simulation, client)
+        observation = self._observe(client)
+        if self.params.mode == "transfer":
+            return self._batch(client, actions, self._policy_action(actions, observation), budget)
+        agent = ClientAgent(client, self.params, len(actions))
+        if self.params.mode == "online":
+            return self._select_online(client, agent, actions, observation, budget)
+        self._train(client, agent, simulation)
+        return self._batch(client, actions, agent.dqn.act(observation, greedy=True), budget)
+
+    def _train(self, client: ClientView, agent: ClientAgent, simulation: Simulation) -> None:
+        if self.params.mode == "per_round":
+            agent.empty_replay()
+            agent.pretrain(simulation)
+        elif "agent" not in client.memory:
+            agent.pretrain(simulation)
+        elif self.params.refresh:
+            agent.train(simulation, -(-self.params.refresh // self.params.length("episodes")))
+        else:
+            return
+        agent.store()
+
+    def _select_online(
+        self,
+        client: ClientView,
+        agent: ClientAgent,
+        actions: BatchActions,
+        observation: Observation,
+        budget: int,
+    ) -> IntArray:
+        learning = OnlineLearning(client, self.params, agent)
+        learning.learn(observation)
+        action = agent.dqn.act(observation)
+        chosen = self._batch(client, actions, action, budget)
+        learning.remember(observation, action, chosen)
+        agent.store()
+        return chosen
+
+    def _actions(self, simulation: Simulation, client: ClientView) -> BatchActions:
+        from fal_bench.environments import EpisodeOptions
+        from fal_bench.environments.batches import BatchActions
+
+        options = EpisodeOptions.of({"action": self.params.action, "sizes": simulation.sizes()})
+        return BatchActions.of(options, len(client.unlabelled))
+
+    def _observe(self, client: ClientView) -> Observation:
+        """Return the margin quantiles under the current global model."""
+        from fal_bench.environments.observation import margin_quantiles
+
+        ids = client.share("state") if self.params.state_source == "state" else None
+        return margin_quantiles(client.probs(client.global_model, ids), self.params.quantiles)
+
+    def _batch(
+        self, client: ClientView, actions: BatchActions, action: int, budget: int
+    ) -> IntArray:
+        """Fill the chosen batch, cut to what the client may buy."""
+        from fal_bench.environments.batches import rank_samples, take_window
+
+        size = min(actions.size(action), budget)
+        if self.params.rank == "random":
+            drawn = client.rng.choice(len(client.unlabelled), size, replace=False)
+            return drawn.astype(np.int64)
+        order = rank_samples(client.probs(client.global_model), self.params.rank)
+        return take_window(order, size, actions.window(action))
+
+    def _policy_action(self, actions: BatchActions, observation: Observation) -> int:
+        from fal_bench.agents.policy import import_policy
+
+        policy = import_policy(self.params.policy)
+        policy.require(len(observation), len(actions))
+        return policy.act(observation)
+
+    def _check_policy(self) -> None:
+        """Refuse an unusable policy before anything runs."""
+        from fal_bench.agents.policy import import_policy
+
+        policy = import_policy(self.params.policy)
+        policy.require(self.params.quantiles, policy.n_actions)

@@ -1,0 +1,220 @@
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from stable_baselines3 import DQN
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.logger import configure
+
+from fal_bench.agents.dqn import FedRALDQN, SpacesOnly
+from fal_bench.agents.episodes import store_transition
+from fal_bench.agents.exploration import LinearEpsilon
+from fal_bench.agents.replay import EPSILON
+from fal_bench.errors import InvalidSpecError
+
+STATE_0, STATE_1 = np.eye(2, dtype=np.float32)
+
+
+@pytest.fixture
+def global_streams():
+    """Let a test seed the global streams, and put them back."""
+    numpy_state, torch_state = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    yield
+    np.random.set_state(numpy_state)  # noqa: NPY002
+    torch.set_rng_state(torch_state)
+
+
+def two_states(double: bool = True, **options) -> FedRALDQN:
+    """An agent whose Q-values are tables: one row a state, one column an action."""
+    spaces_only = SpacesOnly(spaces.Box(0, 1, (2,), np.float32), spaces.Discrete(2))
+    agent = FedRALDQN(
+        "MlpPolicy",
+        spaces_only,
+        gamma=0.5,
+        rng=np.random.default_rng(0),
+        double=double,
+        policy_kwargs={"net_arch": []},
+        **options,
+    )
+    set_table(agent.q_net, [[0.5, 0.0], [3.0, 1.0]])
+    set_table(agent.q_net_target, [[0.0, 0.0], [10.0, 20.0]])
+    return agent
+
+
+def set_table(network, table) -> None:
+    with torch.no_grad():
+        network.q_net[0].weight.copy_(torch.tensor(table).T)
+        network.q_net[0].bias.zero_()
+
+
+def td_error(agent: FedRALDQN) -> float:
+    """The absolute TD error of the only stored transition, as the replay buffer knows it."""
+    agent.train(1, batch_size=1)
+    return agent.replay_buffer.inverse_priorities[0] ** (-1 / 3) - EPSILON
+
+
+def test_double_target_by_hand() -> None:
+    # Online, action 0 is best in state 1; the target network values it at 10, though 20 is its
+    # maximum. y = 1 + 0.5 * 10 = 6, and Q(state 0, action 0) = 0.5.
+    agent = two_states()
+    store_transition(agent, STATE_0, 0, 1.0, STATE_1, terminated=False)
+    assert td_error(agent) == pytest.approx(5.5)
+
+
+def test_plain_target_by_hand() -> None:
+    agent = two_states(double=False)  # y = 1 + 0.5 * 20 = 11
+    store_transition(agent, STATE_0, 0, 1.0, STATE_1, terminated=False)
+    assert td_error(agent) == pytest.approx(10.5)
+
+
+def test_termination_stops_the_bootstrap_and_truncation_does_not() -> None:
+    ended, cut = two_states(), two_states()
+    store_transition(ended, STATE_0, 0, 1.0, STATE_1, terminated=True)
+    store_transition(cut, STATE_0, 0, 1.0, STATE_1, terminated=False, truncated=True)
+    assert td_error(ended) == pytest.approx(0.5)
+    assert td_error(cut) == pytest.approx(5.5)
+
+
+def test_target_moves_a_hundredth_after_every_gradient_step() -> None:
+    agent = two_states()
+    store_transition(agent, STATE_0, 0, 1.0, STATE_1, terminated=False)
+    before = agent.q_net_target.q_net[0].weight.clone()
+    agent.train(1, batch_size=1)
+    online = agent.q_net.q_net[0].weight
+    expected = 0.99 * before + 0.01 * online
+    assert torch.allclose(agent.q_net_target.q_net[0].weight, expected)
+
+
+def test_target_waits_for_the_environment_on_request() -> None:
+    agent = two_states(target_update="env")
+    store_transition(agent, STATE_0, 0, 1.0, STATE_1, terminated=False)
+    before = agent.q_net_target.q_net[0].weight.clone()
+    agent.train(3, batch_size=1)
+    assert torch.equal(agent.q_net_target.q_net[0].weight, before)
+
+
+@pytest.mark.parametrize(("loss", "expected"), [("huber", 5.5 - 0.5), ("mse", 5.5**2)])
+def test_losses_by_hand(loss: str, expected: float) -> None:
+    agent = two_states(loss=loss)
+    store_transition(agent, STATE_0, 0, 1.0, STATE_1, terminated=False)
+    agent.train(1, batch_size=1)
+    assert agent.logger.name_to_value["train/loss"] == pytest.approx(expected)
+
+
+def test_importance_weights_scale_the_loss() -> None:
+    agent = two_states(loss="mse", replay_buffer_kwargs={"exponent": 1, "beta": 1.0})
+    for action in (0, 1):  # squared errors 0.5 ** 2 and 1.0 ** 2
+        store_transition(agent, STATE_0, action, 1.0, STATE_1, terminated=True)
+    agent.replay_buffer.update_priorities(np.arange(2), np.array([1.0, 4.0]))
+    agent.train(1, batch_size=2)  # weights 1 and 1/4
+    expected = (0.25 * 1 + 1.0 * 0.25) / 2
+    assert agent.logger.name_to_value["train/loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.usefixtures("global_streams")
+def test_with_every_extension_off_train_equals_stable_baselines3(corridor) -> None:
+    shared = {"learning_rate": 1e-3, "gamma": 0.99, "buffer_size": 200, "tau": 1.0}
+    plain = DQN("MlpPolicy", corridor, device="cpu", **shared)
+    plain.set_logger(configure(None, []))
+    ours = FedRALDQN(
+        "MlpPolicy",
+        corridor,
+        **shared,
+        double=False,
+        loss="huber",
+        target_update="env",
+        replay_buffer_class=ReplayBuffer,
+    )
+    ours.policy.load_state_dict(plain.policy.state_dict())
+    rng = np.random.default_rng(1)
+    for _ in range(150):
+        before, after = rng.random((2, 1, 3), dtype=np.float32)
+        action, reward, done = rng.integers(2, size=1), rng.normal(size=1), rng.random(1) < 0.1
+        for agent in (plain, ours):
+            agent.replay_buffer.add(before, after, action, reward, done, [{}])
+    initial = [parameter.clone() for parameter in plain.q_net.parameters()]
+    for agent in (plain, ours):
+        np.random.seed(5)  # noqa: NPY002
+        agent.train(gradient_steps=60, batch_size=32)
+    pairs = zip(plain.policy.state_dict().values(), ours.policy.state_dict().values(), strict=True)
+    assert all(torch.equal(expected, found) for expected, found in pairs)
+    assert plain.logger.name_to_value["train/loss"] == ours.logger.name_to_value["train/loss"]
+    assert not torch.equal(initial[0], next(iter(plain.q_net.parameters())))
+
+
+@pytest.mark.usefixtures("untouched_streams")
+def test_building_training_and_acting_leave_the_global_streams_alone(make_agent, corridor) -> None:
+    agent = make_agent()
+    observation, _ = corridor.reset(seed=0)
+    for _ in range(20):
+        action = agent.act(observation)
+        after, reward, terminated, truncated, _ = corridor.step(action)
+        store_transition(
+            agent, observation, action, reward, after, terminated=terminated, truncated=truncated
+        )
+    agent.train(5)
+    agent.act(observation, greedy=True)
+
+
+@pytest.mark.usefixtures("untouched_streams")
+def test_learn_of_stable_baselines3_works_on_the_agents_own_streams(make_agent) -> None:
+    runs = []
+    for _ in range(2):
+        agent = make_agent(stream=4, learning_starts=10, epsilon=LinearEpsilon(1, 0.2, 5))
+        agent.env.seed(0)
+        agent.learn(60)
+        runs.append(torch.cat([p.detach().flatten() for p in agent.q_net.parameters()]))
+        assert agent.episode > 5
+        assert agent.exploration_rate == pytest.approx(0.2)
+    assert torch.equal(*runs)
+
+
+def test_same_stream_same_agent(make_agent) -> None:
+    first, second, other = make_agent(1), make_agent(1), make_agent(2)
+    weights = [next(agent.q_net.parameters()) for agent in (first, second, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_epsilon_falls_with_finished_episodes(make_agent) -> None:
+    agent = make_agent(epsilon=LinearEpsilon(1.0, 0.0, 2))
+    observation = np.zeros(3, dtype=np.float32)
+    greedy = agent.act(observation, greedy=True)
+    assert {agent.act(observation) for _ in range(30)} == {0, 1}
+    agent.finish_episode()
+    assert {agent.act(observation) for _ in range(30)} == {greedy}
+
+
+def test_greedy_actions_draw_nothing(make_agent) -> None:
+    agent = make_agent()
+    before = agent.exploration_rng.bit_generator.state["state"]["counter"].copy()
+    agent.act(np.zeros(3, dtype=np.float32), greedy=True)
+    assert (agent.exploration_rng.bit_generator.state["state"]["counter"] == before).all()
+
+
+@pytest.mark.parametrize(("episode", "expected"), [(0, 1.0), (1, 0.775), (4, 0.1), (100, 0.1)])
+def test_linear_epsilon(episode: int, expected: float) -> None:
+    assert LinearEpsilon(1.0, 0.1, 5)(episode) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"learning_rate": 0.0},
+        {"tau": 0.0},
+        {"gamma": 1.5},
+        {"loss": "l3"},
+        {"target_update": "never"},
+        {"seed": 1},
+        {"replay_buffer_kwargs": {"exponent": -1}},
+    ],
+)
+def test_bad_parameters_are_refused(make_agent, options) -> None:
+    with pytest.raises(InvalidSpecError):
+        make_agent(**options)
+
+
+@pytest.mark.parametrize("values", [(1.2, 0.1, 5), (1.0, -0.1, 5), (1.0, 0.1, 0)])
+def test_bad_exploration_is_refused(values) -> None:
+    with pytest.raises(InvalidSpecError):
+        LinearEpsilon(*values)

@@ -1,0 +1,113 @@
+"""How much faster the engines are than the usual loop: one thread, CPU time, same process."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import usual_loop
+from workload import Workload, interleaved
+
+from fal_bench.learning.inference import predict
+from fal_bench.task import Cnn, Cnn4, Mlp
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "stacked", "wanted", "wanted_stacked"),
+    [
+        ("MLP 64-64-10, digits", Mlp(hidden=(64,)), 16, "at least 25", ""),
+        ("CNN 16-32, digits", Cnn(channels=(16, 32)), 4, "at least 6", "at least 7"),
+    ],
+)
+def test_small_models(benchmark, report, name, spec, stacked, wanted, wanted_stacked):
+    work = Workload.digits(spec)
+    ours, many = work.ours(), work.ours(stacked)
+    usual, kind, one, several = interleaved(work.usual(), work.usual(per_sample=False), ours, many)
+    report(f"{name}: transforms per sample / ours", usual / one, wanted)
+    report(f"{name}: tensor data loaders / ours", kind / one)
+    report(
+        f"{name}: transforms per sample / {stacked} cells",
+        usual / several * stacked,
+        wanted_stacked,
+    )
+    report(f"{name}: tensor data loaders / {stacked} cells", kind / several * stacked)
+    report(f"{name}: microseconds an update", one / work.updates * 1e6)
+    report(
+        f"{name}: microseconds an update, {stacked} cells", several / work.updates / stacked * 1e6
+    )
+    benchmark.pedantic(ours, rounds=3)
+
+
+def test_cnn4(benchmark, report):
+    work = Workload.noise(Cnn4(), 28, epochs=1, rounds=1, samples=50)
+    ours = work.ours()
+    usual, kind, one = interleaved(work.usual(), work.usual(per_sample=False), ours)
+    report("CNN4 28x28: transforms per sample / ours", usual / one, "at least 1.45")
+    report("CNN4 28x28: tensor data loaders / ours", kind / one)
+    benchmark.pedantic(ours, rounds=3)
+
+
+@pytest.mark.parametrize("samples", [512])
+def test_inference(benchmark, report, samples):
+    work = Workload.noise(Cnn4(), 28)
+    data = usual_loop.Images(work.images[:samples], work.labels[:samples])
+    features = usual_loop.as_tensors(data).tensors[0]
+    network, model = work._network(), work.model()
+
+    def ours():
+        return predict(model, features)
+
+    def plain(size):
+        with torch.no_grad():
+            return [network(batch) for batch in features.split(size)]
+
+    usual, one, small, large = interleaved(
+        lambda: usual_loop.predict_one_by_one(network, data),
+        ours,
+        lambda: plain(64),
+        lambda: plain(512),
+    )
+    report("CNN4 28x28 inference: batches of one / ours", usual / one, "at least 5")
+    report("CNN4 28x28 inference: batches of 64 / ours", small / one)
+    report("CNN4 28x28 inference: batches of 512 / ours", large / one)
+    benchmark.pedantic(ours, rounds=3)
+
+
+@pytest.mark.parametrize("spec", [Mlp(hidden=(64,)), Cnn(channels=(16, 32))], ids=["mlp", "cnn"])
+def test_cost_grows_linearly(benchmark, report, spec):
+    few = Workload.noise(spec, 8, clients=10, samples=500, epochs=1, rounds=1)
+    many = Workload.noise(spec, 8, clients=100, samples=50, epochs=1, rounds=1)
+    ours = many.ours()
+    one, ten_times, ten_cells = interleaved(few.ours(), ours, few.ours(10))
+    report(f"{spec.kind}: 10 times the clients, same labels", ten_times / one, "at most 3")
+    report(f"{spec.kind}: 10 times the cells", ten_cells / one, "at most 10")
+    benchmark.pedantic(ours, rounds=1)
+
+
+@pytest.mark.parametrize("clients", [10, 100, 1000])
+def test_growth_with_clients(benchmark, report, clients):
+    work = Workload.noise(Mlp(hidden=(64,)), 8, clients=clients, samples=5, epochs=5, rounds=1)
+    ours = work.ours()
+    [seconds] = interleaved(ours)
+    report(
+        f"MLP, {clients} clients x 5 samples: microseconds an update", seconds / work.updates * 1e6
+    )
+    benchmark.pedantic(ours, rounds=1)
+
+
+def test_share_of_peak(benchmark, report):
+    """Arithmetic of the training as a share of a large matrix product's, both on one thread."""
+    left = torch.randn(1024, 1024)
+    peak_seconds, mlp, cnn = interleaved(
+        lambda: [left @ left for _ in range(5)],
+        Workload.noise(Mlp(hidden=(128,)), 12, rounds=1).ours(4),
+        Workload.digits(Cnn(channels=(16, 32)), rounds=1).ours(4),
+        repeats=5,
+    )
+    peak = 5 * 2 * 1024**3 / peak_seconds
+    updates = 4 * Workload.digits(Mlp(), rounds=1).updates
+    mlp_flops = 10 * 2 * (2 * 144 * 128 + 3 * 128 * 10)
+    cnn_flops = 10 * 2 * (2 * 64 * 16 * 9 + 3 * 16 * 32 * 16 * 9 + 3 * 128 * 10)
+    report("GEMM peak, GFLOP/s", peak / 1e9)
+    report("MLP 144-128-10, 4 cells: % of peak", 100 * mlp_flops * updates / mlp / peak)
+    report("CNN 16-32, 4 cells: % of peak", 100 * cnn_flops * updates / cnn / peak)
+    benchmark.pedantic(lambda: left @ left, rounds=3)

@@ -1,0 +1,135 @@
+"""The federated work that every engine is timed on, and the timing."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import usual_loop
+from sklearn.datasets import load_digits
+
+from fal_bench.federation.fedavg import average
+from fal_bench.learning.engine import train
+from fal_bench.learning.model import Architecture, Model
+from fal_bench.learning.request import Lane, TrainRequest
+from fal_bench.needs import LocalTraining
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One federation's rounds.
+
+    Attributes:
+        architecture: the model.
+        images: 8-bit images, shape (n, H, W).
+        labels: shape (n,).
+        clients: number of clients.
+        samples: samples a client.
+        epochs: local epochs a round.
+        rounds: rounds.
+    """
+
+    architecture: Architecture
+    images: np.ndarray
+    labels: np.ndarray
+    clients: int = 10
+    samples: int = 50
+    epochs: int = 5
+    rounds: int = 2
+    batch_size: int = 10
+    lr: float = 0.05
+
+    @classmethod
+    def digits(cls, spec, **options) -> Workload:
+        """The 8x8 digits of scikit-learn."""
+        data = load_digits()
+        images = (data.images * 15).astype(np.uint8)
+        return cls(Architecture(spec, (1, 8, 8), 10), images, data.target, **options)
+
+    @classmethod
+    def noise(cls, spec, size, **options) -> Workload:
+        """Random images: speed does not depend on what they show."""
+        rng = np.random.default_rng(0)
+        images = rng.integers(256, size=(5000, size, size), dtype=np.uint8)
+        labels = rng.integers(10, size=5000)
+        return cls(Architecture(spec, (1, size, size), 10), images, labels, **options)
+
+    @property
+    def updates(self) -> int:
+        """Updates of all clients together."""
+        per_epoch = -(-self.samples // self.batch_size)
+        return self.clients * self.rounds * self.epochs * per_epoch
+
+    def usual(self, per_sample: bool = True) -> Callable[[], None]:
+        """Return the usual loop, with transforms per sample or on tensors."""
+        data = usual_loop.Images(self.images, self.labels)
+        clients = usual_loop.split(
+            data if per_sample else usual_loop.as_tensors(data), self.clients, self.samples
+        )
+        start = self._network()
+
+        def run() -> None:
+            model = copy.deepcopy(start)
+            for _ in range(self.rounds):
+                usual_loop.federated_round(model, clients, self.epochs, self.batch_size, self.lr)
+
+        return run
+
+    def ours(self, federations: int = 1) -> Callable[[], None]:
+        """Return our engine on ``federations`` equal federations at once."""
+        data = usual_loop.as_tensors(usual_loop.Images(self.images, self.labels))
+        features, labels = data.tensors
+        recipe = LocalTraining(self.epochs, self.batch_size, self.lr, 0.0, 0.0, None)
+        start = self.architecture.fresh(torch.Generator().manual_seed(0))
+        counts = np.full(self.clients, self.samples)
+        parts = [
+            slice(client * self.samples, (client + 1) * self.samples)
+            for client in range(self.clients)
+        ]
+
+        def request(federation: int, number: int, weights) -> TrainRequest:
+            lanes = tuple(
+                Lane(
+                    weights,
+                    features[part],
+                    labels[part],
+                    np.random.Generator(np.random.Philox([federation, number * 1000 + client])),
+                )
+                for client, part in enumerate(parts)
+            )
+            return TrainRequest(self.architecture, recipe, lanes)
+
+        def run() -> None:
+            models = [start.weights] * federations
+            for number in range(self.rounds):
+                answers = train([request(f, number, w) for f, w in enumerate(models)])
+                models = [average(answer.weights, counts) for answer in answers]
+
+        return run
+
+    def model(self) -> Model:
+        """Return a fresh model."""
+        return self.architecture.fresh(torch.Generator().manual_seed(0))
+
+    def _network(self):
+        network = copy.deepcopy(self.architecture.network)
+        network.load_state_dict(self.model().weights)
+        return network.to(memory_format=torch.contiguous_format)
+
+
+def interleaved(*functions: Callable[[], object], repeats: int = 3) -> list[float]:
+    """Return each function's median CPU seconds, run in turns so that load hits all alike."""
+    taken: list[list[float]] = [[] for _ in functions]
+    for function in functions:
+        function()
+    for _ in range(repeats):
+        for times, function in zip(taken, functions, strict=True):
+            started = time.process_time()
+            function()
+            times.append(time.process_time() - started)
+    return [statistics.median(times) for times in taken]

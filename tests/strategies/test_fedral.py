@@ -1,0 +1,258 @@
+"""FedRAL on a real (tiny) federation whose clients have all four shares."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from fal_bench.agents.policy import GreedyPolicy, export_policy
+from fal_bench.errors import InvalidSpecError
+from fal_bench.federation.journal import MemoryJournal
+from fal_bench.federation.setting import Setting
+from fal_bench.federation.state import CellState
+from fal_bench.registry import Registry
+from fal_bench.selector import Selector
+from fal_bench.strategies.fal_margin import FalMargin
+from fal_bench.strategies.fedral import FedRAL
+from fal_bench.strategies.margin_best_fixed_batch import MarginBestFixedBatch
+from fal_bench.strategies.margin_fixed_batch import MarginFixedBatch
+from fal_bench.strategies.margin_random_batch import MarginRandomBatch
+from fal_bench.strategies.random import Random
+from fal_bench.sweep.spec import plan_cells
+from fal_bench.task import Task
+
+SHORT = {"warm_episodes": 2, "epochs": 2, "episodes": 2, "updates": 3, "max_steps": 4}
+TIMES = ("train_seconds", "select_seconds")
+SIZES = (1, 2, 3, 4, 6, 8)  # the size grid of pools of up to 160 samples
+
+
+@pytest.fixture
+def task(tiny):
+    shares = {"state": 0.1, "warm_start": 0.2, "agent": 0.4, "pool": 0.3}
+    return Task.model_validate({**tiny.model_dump(), "shares": shares})
+
+
+def fedral(**params):
+    return lambda: FedRAL({**SHORT, **params})
+
+
+def untimed(rows):
+    return [{k: v for k, v in vars(row).items() if k not in TIMES} for row in rows]
+
+
+def policy_for(action, path, quantiles=32, n_actions=6):
+    """Write a policy that always prefers one action."""
+    bias = torch.zeros(n_actions)
+    bias[action] = 1.0
+    export_policy(GreedyPolicy((torch.zeros(n_actions, quantiles),), (bias,)), path)
+    return str(path)
+
+
+def purposes(journal):
+    return {purpose for _, _, purpose, _ in journal.charges}
+
+
+def test_every_label_of_the_simulation_is_charged(task, blobs, run):
+    journal = run(task, fedral(), blobs)
+    shares = Setting.draw(task, 0, blobs).shares
+    assert purposes(journal) == {"initial", "pool", "warm-start", "agent-training", "reward"}
+    for client, sample, purpose, cycle in journal.charges:
+        own = shares[client]
+        assert sample not in own.state
+        if purpose == "warm-start":
+            assert sample in own.warm_start
+        if purpose in ("agent-training", "reward"):
+            assert sample in own.agent
+            assert cycle == 0
+    reward = {(c, s) for c, s, purpose, _ in journal.charges if purpose == "reward"}
+    training = {(c, s) for c, s, purpose, _ in journal.charges if purpose == "agent-training"}
+    assert len(reward) == 3 * 8  # a tenth of 80 samples a client
+    assert not reward & training
+    assert journal.rows[0].labels_strict == journal.rows[0].labels == 12
+    assert journal.rows[1].labels_strict - journal.rows[1].labels > 24
+
+
+@pytest.mark.parametrize("mode", ["online", "transfer"])
+def test_without_simulation_strict_labels_are_paper_labels(task, blobs, run, tmp_path, mode):
+    extra = {"policy": policy_for(2, tmp_path / "p.npz")} if mode == "transfer" else {}
+    journal = run(task, fedral(mode=mode, **extra), blobs)
+    assert purposes(journal) == {"initial", "pool"}
+    assert [row.labels for row in journal.rows] == [row.labels_strict for row in journal.rows]
+
+
+def test_online_can_have_a_reward_set_that_is_charged(task, blobs, run):
+    journal = run(task, fedral(mode="online", reward_labels=5), blobs)
+    assert purposes(journal) == {"initial", "pool", "reward"}
+    assert journal.rows[-1].labels_strict - journal.rows[-1].labels == 15
+
+
+@pytest.mark.parametrize("mode", ["pretrain", "per_round", "online"])
+def test_a_resumed_run_equals_an_uninterrupted_one(task, blobs, run, mode):
+    class Resumed(MemoryJournal):
+        def resume(self):
+            return CellState.from_arrays(whole.states[1].to_arrays())
+
+    strategy = fedral(mode=mode, refresh=2 if mode == "pretrain" else 0)
+    whole = run(task, strategy, blobs)
+    rest = run(task, strategy, blobs, journal=Resumed())
+    assert untimed(rest.rows) == untimed(whole.rows[2:])
+    assert rest.charges == whole.charges
+    for ours, theirs in zip(rest.kept, whole.kept, strict=True):
+        for layer, other in zip(ours["policy"], theirs["policy"], strict=True):
+            np.testing.assert_array_equal(layer[0], other[0])
+
+
+@pytest.mark.parametrize("mode", ["pretrain", "per_round", "online"])
+def test_nobody_elses_random_stream_is_touched(task, blobs, run, mode):
+    def states():
+        return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), random.getstate()  # noqa: NPY002
+
+    before = states()
+    run(task, fedral(mode=mode), blobs)
+    assert states() == before
+
+
+def test_agents_learn_and_stay_at_their_client(task, blobs, run):
+    journal = run(task, fedral(), blobs)
+    weights = [memory["policy"][0][0] for memory in journal.kept]
+    assert not np.array_equal(weights[0], weights[1])
+    untrained = run(task, fedral(epochs=0, updates=0), blobs).kept[0]["policy"][0][0]
+    assert not np.array_equal(weights[0], untrained)
+    plain = run(task, Random, blobs)
+    assert {row.bytes_up for row in journal.rows} == {row.bytes_up for row in plain.rows}
+
+
+@pytest.mark.parametrize("action", range(len(SIZES)))
+def test_a_policy_from_elsewhere_decides_how_many_and_the_margins_which(
+    task, blobs, run, tmp_path, action
+):
+    path = policy_for(action, tmp_path / "p.npz")
+    journal = run(task, fedral(mode="transfer", policy=path), blobs)
+    bought = np.diff([row.labels for row in journal.rows]) / 3
+    # Two labels a cycle come into a purse of at most six.
+    assert bought[0] == min(SIZES[action], 2)
+    assert len(journal.rows) <= task.cycle_limit
+    if SIZES[action] >= 2:
+        margin = run(task, FalMargin, blobs)
+        assert untimed(journal.rows) == untimed(margin.rows)
+
+
+def test_a_policy_that_keeps_choosing_tiny_batches_ends(task, blobs, run, tmp_path):
+    long = Task.model_validate({**task.model_dump(), "query_size": 4, "budget_cap": 36})
+    path = policy_for(0, tmp_path / "p.npz")
+    rows = run(long, fedral(mode="transfer", policy=path), blobs).rows
+    assert [row.labels for row in rows] == [12 + 3 * cycle for cycle in range(long.cycle_limit)]
+
+
+def test_a_kept_policy_can_be_exported_and_used(task, blobs, run, tmp_path):
+    [first, *_] = run(task, fedral(), blobs).kept
+    export_policy(GreedyPolicy.from_arrays(first["policy"]), tmp_path / "p.npz")
+    journal = run(task, fedral(mode="transfer", policy=str(tmp_path / "p.npz")), blobs)
+    assert journal.rows[-1].labels > 12
+
+
+@pytest.mark.parametrize("options", [
+    {"classifier": "ridge"},
+    {"classifier": "finetune", "warm_episodes": 1, "epochs": 1, "episodes": 1},
+    {"action": "quantile"},
+    {"action": "size_x_quantile"},
+    {"reward": "delta_cost", "cost": 0.1},
+    {"reward": "lal"},
+    {"reward": "authors"},
+    {"state_source": "pool"},
+    {"rank": "random"},
+    {"rank": "entropy"},
+    {"double": False, "priority_exponent": 0, "beta": 0.4},
+    {"updates_per": "epoch", "target_stat": "median", "tau": 0.9},
+    {"largest_batch": 3},
+])  # fmt: skip
+def test_every_option_runs_and_changes_the_agent(task, blobs, run, options):
+    journal = run(task, fedral(**options), blobs)
+    assert journal.rows[-1].labels > 12
+    default = run(task, fedral(), blobs)
+    ours, theirs = (one.kept[0]["policy"] for one in (journal, default))
+    same = [np.array_equal(a[0], b[0]) for a, b in zip(ours, theirs, strict=True)]
+    assert not all(same) or journal.charges != default.charges
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"updates": -1}, "'updates' cannot be -1"),
+        ({"mode": "offline"}, "'mode' cannot be 'offline'"),
+        ({"preset": "long"}, "'preset' cannot be 'long'"),
+        ({"mode": "transfer"}, "mode=transfer and policy=PATH belong together"),
+        ({"policy": "x.npz"}, "mode=transfer and policy=PATH belong together"),
+        ({"mode": "transfer", "policy": "none.npz"}, "no policy file 'none.npz'"),
+        ({"quantile": 3}, "'quantile' cannot be"),
+    ],
+)
+def test_bad_parameters_are_refused(params, message):
+    with pytest.raises(InvalidSpecError, match=message):
+        FedRAL(params)
+
+
+def test_a_policy_of_another_observation_is_refused(tmp_path):
+    path = policy_for(0, tmp_path / "p.npz", quantiles=16)
+    with pytest.raises(InvalidSpecError, match="16 observations"):
+        FedRAL({"mode": "transfer", "policy": path})
+    assert FedRAL({"mode": "transfer", "policy": path, "quantiles": 16}).identity["policy"]
+
+
+def test_another_policy_in_the_same_file_is_another_cell(task, tmp_path):
+    def key(action):
+        path = policy_for(action, tmp_path / "p.npz")
+        selector = Selector("fedral", {"mode": "transfer", "policy": path})
+        [cell] = plan_cells([task], [selector], [0], Registry.discover())
+        return cell.key
+
+    assert key(0) == key(0)
+    assert key(0) != key(1)
+
+
+@pytest.mark.parametrize(
+    ("params", "shares", "message"),
+    [
+        ({}, {"pool": 1.0}, "warm_start and agent and state"),
+        ({}, {"state": 0.1, "agent": 0.6, "pool": 0.3}, "the share warm_start on task 'tiny'"),
+        ({"mode": "online"}, {"pool": 1.0}, "the share state"),
+        ({"mode": "online", "reward_labels": 3, "state_source": "pool"}, {"pool": 1.0}, "agent"),
+        ({"mode": "online", "state_source": "pool"}, {"pool": 1.0}, None),
+    ],
+)
+def test_tasks_without_the_shares_are_refused_before_anything_runs(tiny, params, shares, message):
+    task = Task.model_validate({**tiny.model_dump(), "shares": shares})
+    if message is None:
+        assert plan_cells([task], [Selector("fedral", params)], [0], Registry.discover())
+        return
+    with pytest.raises(InvalidSpecError, match=message):
+        plan_cells([task], [Selector("fedral", params)], [0], Registry.discover())
+
+
+class TestControls:
+    def test_a_fixed_batch(self, task, blobs, run):
+        rows = run(task, lambda: MarginFixedBatch({"size": 1}), blobs).rows
+        assert [row.labels for row in rows[:5]] == [12, 15, 18, 21, 24]
+        whole = run(task, lambda: MarginFixedBatch({"size": 9}), blobs)
+        assert untimed(whole.rows) == untimed(run(task, FalMargin, blobs).rows)
+
+    def test_random_batches_come_from_the_grid(self, task, blobs, run):
+        sizes = set()
+        for seed in range(4):
+            rows = run(task, lambda: MarginRandomBatch({"largest_batch": 4}), blobs, seed=seed).rows
+            per_client = [list(map(int, row.labels_by_client.split())) for row in rows]
+            sizes |= set(np.diff(per_client, axis=0).ravel().tolist())
+        assert sizes <= {0, 1, 2, 3, 4}
+        assert {1, 2} <= sizes
+
+    def test_the_best_fixed_batch_is_chosen_on_charged_labels_and_kept(self, task, blobs, run):
+        journal = run(task, MarginBestFixedBatch, blobs)
+        assert purposes(journal) == {"initial", "pool", "agent-training", "reward"}
+        chosen = {state.memories[0]["size"] for state in journal.states}
+        assert len(chosen) == 1
+        assert chosen <= set(SIZES)
+
+    def test_it_needs_the_shares(self, tiny):
+        with pytest.raises(InvalidSpecError, match="agent and state"):
+            MarginBestFixedBatch().check_task(tiny)

@@ -1,0 +1,113 @@
+"""Ray and Dask on this machine: the same cells as with local workers, bit for bit."""
+
+import os
+import signal
+import threading
+import time
+from importlib.util import find_spec
+
+import pandas as pd
+import pytest
+
+import fal_bench
+from fal_bench.errors import FalbenchError
+from fal_bench.sweep import cluster
+from fal_bench.sweep.cluster import check_backend
+
+TIMES = ["train_seconds", "select_seconds"]
+LIBRARIES = {"ray": "ray", "dask": "distributed"}
+
+# Ray and Dask leave sockets and files to the garbage collector when they shut down.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+def installed(backend):
+    return pytest.param(
+        backend,
+        marks=pytest.mark.skipif(
+            find_spec(LIBRARIES[backend]) is None,
+            reason=f"{backend} is not installed; run tox -e cluster",
+        ),
+    )
+
+
+@pytest.fixture(params=[installed("ray"), installed("dask")])
+def backend(request):
+    return request.param
+
+
+def untimed(comparison):
+    return comparison.curves.drop(columns=TIMES)
+
+
+def compare(suite, out, strategies, **options):
+    return fal_bench.compare(strategies, suite=suite, out=out, progress=False, jobs=2, **options)
+
+
+def test_a_cluster_computes_the_same_cells_bit_for_bit(backend, suite, tmp_path):
+    strategies = ["random", "logo"]
+    there = compare(suite, tmp_path / "there", strategies, backend=backend)
+    here = compare(suite, tmp_path / "here", strategies)
+    assert not there.context.missing
+    pd.testing.assert_frame_equal(untimed(there), untimed(here), check_exact=True)
+
+
+def test_a_killed_worker_costs_its_cells_a_retry(backend, suite, tmp_path):
+    out = tmp_path / "killed"
+    (tmp_path / "slow.py").write_text(
+        "import os, pathlib, time\n"
+        "import numpy as np\n"
+        "from fal_bench import Strategy\n"
+        "class Slow(Strategy):\n"
+        "    name = 'slow'\n"
+        "    def select(self, client, budget):\n"
+        f"        pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.pid').touch()\n"
+        "        time.sleep(0.2)\n"
+        "        return np.arange(budget)\n"
+    )
+    killed = []
+
+    def kill_one():
+        while not killed:
+            for file in tmp_path.glob("*.pid"):
+                killed.append(int(file.stem))
+                os.kill(killed[0], signal.SIGKILL)
+                return
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    plugins = [tmp_path / "slow.py"]
+    result = compare(suite, out, ["random", "slow"], backend=backend, plugins=plugins)
+    killer.join()
+    assert killed
+    assert killed[0] != os.getpid()
+    assert not result.context.missing
+    whole = compare(suite, tmp_path / "whole", ["random", "slow"], plugins=plugins)
+    pd.testing.assert_frame_equal(untimed(result), untimed(whole), check_exact=True)
+
+
+@pytest.mark.skipif(find_spec("distributed") is None, reason="dask is not installed")
+def test_dask_workers_with_several_threads_are_refused(suite, tmp_path):
+    from distributed import Client, LocalCluster
+
+    options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": None}
+    with (
+        LocalCluster(**options) as local,
+        Client(local),
+        pytest.raises(FalbenchError, match="--nthreads 1"),
+    ):
+        compare(suite, tmp_path, ["random"], backend="dask")
+
+
+@pytest.mark.parametrize("missing", ["ray", "dask"])
+def test_a_missing_library_is_named(missing, monkeypatch):
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    with pytest.raises(FalbenchError, match=rf"pip install 'falbench\[{missing}\]'"):
+        check_backend(missing)
+    check_backend("loky")

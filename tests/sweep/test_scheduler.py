@@ -1,0 +1,83 @@
+"""Cells that run together: merged trainings, shared first cycles, and failures apart."""
+
+import pytest
+
+from fal_bench.federation.cell import run_cell
+from fal_bench.federation.journal import MemoryJournal
+from fal_bench.federation.setting import Setting
+from fal_bench.strategies.fal_margin import FalMargin
+from fal_bench.strategies.logo import LoGo
+from fal_bench.strategies.random import Random
+from fal_bench.strategy import Strategy
+from fal_bench.sweep import scheduler
+from fal_bench.sweep.scheduler import run_together
+
+TIMES = ("train_seconds", "select_seconds")
+
+
+class Failing(Strategy):
+    name = "failing"
+
+    def select(self, client, budget):
+        raise RuntimeError("no idea")
+
+
+def untimed(journal):
+    return [{k: v for k, v in vars(row).items() if k not in TIMES} for row in journal.rows]
+
+
+def journals(task, dataset, strategies, seeds):
+    """Run cells together; return their journals and the failures."""
+    failures = {}
+    kept = {}
+    cells = {}
+    for seed in seeds:
+        setting = Setting.draw(task, seed, dataset)
+        for strategy in strategies:
+            key = f"{strategy.name}/{seed}"
+            kept[key] = MemoryJournal()
+            cells[key] = run_cell(setting, strategy, kept[key])
+    run_together(cells, lambda key, reason, details: failures.__setitem__(key, reason))
+    return kept, failures
+
+
+@pytest.mark.parametrize(
+    "model", [{"kind": "mlp", "hidden": [8]}, {"kind": "cnn", "channels": [3]}]
+)
+@pytest.mark.parametrize("reset", ["scratch", "continue"])
+def test_a_cell_has_the_same_curve_alone_and_in_any_group(tiny, blobs, model, reset):
+    task = type(tiny).model_validate({**tiny.model_dump(), "model": model, "reset": reset})
+    together, failures = journals(task, blobs, [Random, FalMargin, LoGo], range(3))
+    assert not failures
+    for strategy in (Random, FalMargin, LoGo):
+        for seed in (0, 2):
+            alone, _ = journals(task, blobs, [strategy], [seed])
+            key = f"{strategy.name}/{seed}"
+            assert untimed(alone[key]) == untimed(together[key])
+
+
+def test_a_cell_that_fails_leaves_the_others_alone(tiny, blobs):
+    together, failures = journals(tiny, blobs, [Random, Failing, FalMargin], range(2))
+    assert set(failures) == {"failing/0", "failing/1"}
+    assert all("no idea" in reason for reason in failures.values())
+    whole, _ = journals(tiny, blobs, [Random, FalMargin], range(2))
+    for key, journal in whole.items():
+        assert untimed(together[key]) == untimed(journal)
+
+
+def test_the_first_cycle_is_trained_once_for_all_strategies(tiny, blobs, monkeypatch):
+    keys = []
+
+    def recording(requests):
+        keys.append([request.key for request in requests])
+        return original(requests)
+
+    original = scheduler.train
+    monkeypatch.setattr(scheduler, "train", recording)
+    journals(tiny, blobs, [Random, FalMargin], range(2))
+    for merged in keys[: tiny.rounds]:
+        assert len(merged) == 4
+        assert len(set(merged)) == 2
+        assert None not in merged
+    for merged in keys[tiny.rounds :]:
+        assert set(merged) == {None}
