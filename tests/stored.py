@@ -61,5 +61,5 @@ def store_cell(
     for cycle, accuracy in enumerate(values):
         folder.append(row(cell.task, cycle, accuracy, seconds))
     if finished:
-        folder.finish(charges(cell.task, len(values)))
+        folder.finish(charges(cell.task, len(values)), [])
     return folder
