@@ -17,7 +17,7 @@ from fal_bench.report.answer import Comparison
 from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_facts
 from fal_bench.report.targets import Question
 from fal_bench.selector import Selector
-from fal_bench.suites.loading import find_task, load_suite
+from fal_bench.suites.loading import DEFAULT_SUITE, find_task, load_suite
 from fal_bench.sweep.cluster import check_backend
 from fal_bench.sweep.spec import CellSpec, plan_cells
 from fal_bench.sweep.store import Corrupt, Store
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
 
 DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
-DEFAULT_SUITE = "quick"
 
 Monitor = Callable[[Store, Sequence[CellSpec]], AbstractContextManager[None]]
 """Shows the progress of cells while its context is open."""

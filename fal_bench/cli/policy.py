@@ -22,7 +22,7 @@ def policy(
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
 ) -> None:
-    """Export a trained policy, for fedral[mode=transfer,policy=FILE] on another task."""
+    """Export a trained policy, for FedRAL's transfer mode on another task."""
     from fal_bench.agents.policy import GreedyPolicy, export_policy
     from fal_bench.comparison import Plan
     from fal_bench.errors import StoreError

@@ -11,7 +11,7 @@ from fal_bench.errors import StoreError, UnknownNameError
 from fal_bench.report.context import MissingCell, task_facts
 from fal_bench.report.evidence import Evidence
 from fal_bench.selector import Selector
-from fal_bench.suites.loading import Suite, load_suite, suite_names
+from fal_bench.suites.loading import DEFAULT_SUITE, Suite, load_suite, suite_names
 from fal_bench.sweep.collect import FinishedCell
 from fal_bench.sweep.folder import Phase
 from fal_bench.sweep.inventory import StoredCell, stored_cells
@@ -114,7 +114,12 @@ def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, list[Task]
 def _covering_suite(hashes: set[str]) -> Suite | None:
     suites = [load_suite(name) for name in suite_names()]
     covering = [suite for suite in suites if hashes <= {task.hash for task in suite.tasks}]
-    return min(covering, key=lambda suite: (len(suite.tasks), suite.name), default=None)
+    # Suites share tasks; of several, the one of which most is there, and rather the default one.
+    return min(
+        covering,
+        key=lambda suite: (len(suite.tasks), suite.name != DEFAULT_SUITE, suite.name),
+        default=None,
+    )
 
 
 def _shipped_tasks() -> dict[str, Task]:

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.task import Task
 
+DEFAULT_SUITE = "quick"
+
 
 @dataclass(frozen=True)
 class Suite:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from operator import attrgetter
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Store
 
 IDENTITY = ["task", "strategy", "seed"]
+_CHARGE = ["client", "sample", "purpose", "cycle"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ def read_curves(cells: Sequence[FinishedCell]) -> pd.DataFrame:
         Columns ``task``, ``strategy``, ``seed`` and those of ``Row``, sorted by the first three
         and the cycle, whatever the order of ``cells``.
     """
+    values = attrgetter(*Row.columns())
     records = [
-        {"task": cell.task, "strategy": cell.strategy, "seed": cell.seed, **asdict(row)}
+        (cell.task, cell.strategy, cell.seed, *values(row))
         for cell in cells
         for row in cell.folder.rows()
     ]
@@ -91,12 +94,14 @@ def _counts(folder: CellFolder) -> Counter[tuple[str, int]]:
     counts: Counter[tuple[str, int]] = Counter()
     try:
         with (folder.path / "ledger.csv").open(encoding="utf-8", newline="") as file:
-            for charge in csv.DictReader(file):
-                label = charge["client"], charge["sample"]
-                if label not in seen:
-                    seen.add(label)
-                    counts[charge["purpose"], int(charge["cycle"])] += 1
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            charges = csv.reader(file)
+            if (heading := next(charges, [])) != _CHARGE:
+                raise ValueError(f"columns {heading}")
+            for client, sample, purpose, cycle in charges:
+                if (client, sample) not in seen:
+                    seen.add((client, sample))
+                    counts[purpose, int(cycle)] += 1
+    except (OSError, ValueError) as error:
         raise CorruptCellError(
             f"Cannot read the ledger of cell {folder.path.name[:12]} ({error}); delete the cell's "
             "directory to run it again."
