@@ -228,8 +228,10 @@ def _censored_pairs(complete: list[dict[str, Any]], context: ReportContext) -> l
         if math.isnan(row["saving_vs_random"]) or not wording.censored_pairs(row):
             continue
         counts = {
-            f"only {baseline} did, which flatters the strategy": row["pairs_strategy_censored"],
-            "only the strategy did, which understates its saving": row["pairs_baseline_censored"],
+            f"only {baseline} did, which makes the strategy look better than it is": row[
+                "pairs_strategy_censored"
+            ],
+            "only the strategy did, which makes it look worse": row["pairs_baseline_censored"],
             "neither did, which pulls the saving towards nothing": row["pairs_both_censored"],
         }
         said = "; ".join(f"{number}: {text}" for text, number in counts.items() if number)

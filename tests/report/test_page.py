@@ -509,3 +509,15 @@ def test_environments_are_shown_and_mixed_ones_pointed_out():
             "3 cells computed with", "1 cell computed with",
         ][: len(found)]  # fmt: skip
         assert "processor" in section.text
+
+
+def test_one_hungry_strategy_does_not_squeeze_the_others():
+    rows = runs("random", 25) + runs("hungry", 15, extra=200)
+    strict = Page(render(rows, context("random", "hungry", accounting="strict"))).root
+    paper = Page(render(rows, context("random", "hungry"))).root
+    for key in ("curves-0", "ecdf-plot"):
+        assert figure(strict, key)["layout"]["xaxis"]["type"] == "log"
+        assert "type" not in figure(paper, key)["layout"]["xaxis"]
+    low, high = figure(strict, "ecdf-plot")["layout"]["xaxis"]["range"]
+    assert 10**low < 25 / 40
+    assert 10**high > 215 / 40

@@ -234,8 +234,8 @@ def test_censored_pairs_are_marked_and_counted():
     (note,) = [note for note in footer(board, CONTEXT) if note.startswith("\u2020")]
     assert note == (
         "\u2020 fal-margin: of 10 pairs, not both runs reached the target in 3 "
-        "(1: only random did, which flatters the strategy; "
-        "2: only the strategy did, which understates its saving)."
+        "(1: only random did, which makes the strategy look better than it is; "
+        "2: only the strategy did, which makes it look worse)."
     )
 
 

@@ -13,6 +13,8 @@ from fal_bench.report.styles import LineStyle
 NEUTRAL = "#858585"
 """A grey that is seen on both backgrounds of the page."""
 
+_SQUEEZED = 2.5
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -127,6 +129,16 @@ def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
         "yaxis": y_axis,
         **more,
     }
+
+
+def label_axis(largest: float, usual: float) -> dict[str, Any]:
+    """Return an axis of labels: logarithmic if one strategy would squeeze all others.
+
+    Args:
+        largest: the largest value to be drawn.
+        usual: the largest value without labels read beyond the query pool.
+    """
+    return {"type": "log", "dtick": "D2"} if largest > _SQUEEZED * usual else {}
 
 
 def bar_height(bars: int) -> int:

@@ -17,6 +17,7 @@ from fal_bench.report.panels.base import (
     Cell,
     Figure,
     Table,
+    label_axis,
     layout,
     line_trace,
     number,
@@ -99,7 +100,8 @@ def curves_figure(
         A band, a line and a row of crossing ticks a strategy, and a dashed line a target.
     """
     accounting = contexts[0].accounting
-    data = []
+    data: list[dict[str, Any]] = []
+    largest = max(float(run.axes[accounting][-1]) for mine in runs.values() for run in mine)
     for name in sorted(runs):
         mine = runs[name]
         curve = mean_curve(mine, accounting)
@@ -121,6 +123,7 @@ def curves_figure(
             f"Labels ({accounting})",
             "Test accuracy",
             hovermode="x unified",
+            xaxis={"tickformat": ",d", **label_axis(largest, facts.cap)},
             yaxis={"tickformat": ".0%"},
             shapes=[_target_line(context.target_on(facts.name)) for context in contexts],
             annotations=[_target_name(context.target_on(facts.name)) for context in contexts],

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from fal_bench.report import wording
 from fal_bench.report.budgets import RunBudget, RunKey
 from fal_bench.report.context import ReportContext
-from fal_bench.report.panels.base import Cell, Figure, Panel, Table, layout, line_trace, number
+from fal_bench.report.panels.base import (
+    Cell,
+    Figure,
+    Panel,
+    Table,
+    label_axis,
+    layout,
+    line_trace,
+    number,
+)
 from fal_bench.report.styles import LineStyle
 from fal_bench.stats import BudgetEcdf, budget_ecdf
 
@@ -39,7 +50,8 @@ def ecdf_panel(
     text = (
         f"How many of its runs ({', '.join(pooled)}) a strategy brings to the target with at most "
         "this share of the budget cap. Higher and further left is better; where a line ends on "
-        "the right is its share of successes. The area above a line is its mean budget."
+        "the right is its share of successes. On a linear axis the area above a line is its mean "
+        "budget."
     )
     if not found:
         return Panel("ecdf", "Budgets over all runs", "No strategy is complete.", (), None)
@@ -67,12 +79,19 @@ def ecdf_panel(
         layout(
             f"Share of the budget cap ({context.accounting} labels)",
             "Runs that reached",
-            xaxis={"tickformat": ".0%", "range": [0, 1.02 * end]},
+            xaxis={"tickformat": ".0%", "range": [0, 1.02 * end], **_squeezed(found, end)},
             yaxis={"tickformat": ".0%", "range": [0, 1.03]},
             hovermode="closest",
         ),
     )
     return Panel("ecdf", "Budgets over all runs", text, (figure,), _table(found))
+
+
+def _squeezed(found: Mapping[str, BudgetEcdf], end: float) -> dict[str, Any]:
+    """Return a logarithmic axis, from below the first budget on, if a linear one is too narrow."""
+    first = min((float(ecdf.shares[0]) for ecdf in found.values() if ecdf.shares.size), default=end)
+    axis = label_axis(end, 1.0)
+    return {**axis, "range": [math.log10(0.8 * first), math.log10(1.05 * end)]} if axis else {}
 
 
 def _pooled(
