@@ -1,0 +1,30 @@
+"""Pages that are pointed to exist."""
+
+import re
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+FOLDERS = ("fal_bench", "strategies", "environments", "docs", "examples")
+
+
+def sources():
+    for folder in FOLDERS:
+        for pattern in ("*.py", "*.md", "*.toml", "*.j2"):
+            yield from (REPOSITORY / folder).rglob(pattern)
+    yield from REPOSITORY.glob("*.md")
+
+
+def test_every_page_that_is_named_exists():
+    named = {}
+    for source in sources():
+        for page in re.findall(r"docs/([a-z-]+\.(?:md|svg))", source.read_text(encoding="utf-8")):
+            named.setdefault(page, source)
+    assert {"architecture.md", "fedral.md"} <= set(named)
+    missing = {page for page in named if not (REPOSITORY / "docs" / page).exists()}
+    assert not missing
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in (REPOSITORY / "docs").glob("*.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
