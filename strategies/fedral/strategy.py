@@ -73,9 +73,9 @@ class FedRAL(Strategy):
             lacking.append("state")
         if lacking:
             raise InvalidSpecError(
-                f"Strategy 'fedral' needs the share {' and '.join(lacking)} on task "
-                f"{task.name!r}; give it one, as in shares = {{ state = 0.1, warm_start = 0.1, "
-                "agent = 0.6, pool = 0.2 }, or see state_source and mode."
+                f"Strategy 'fedral' needs data in the shares {', '.join(lacking)} of task "
+                f"{task.name!r}; write shares = {{ state = 0.1, warm_start = 0.1, agent = 0.6, "
+                "pool = 0.2 }, or choose other strategies with -s."
             )
 
     def check_shares(self, task: Task, sizes: Mapping[str, int]) -> None:

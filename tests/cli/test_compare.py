@@ -149,7 +149,7 @@ def test_a_default_strategy_that_does_not_suit_the_task_is_left_out_with_a_note(
     assert "15 of 15 cells are missing" in out
     code, _, err = falbench("compare", "--suite", "plain.toml", "-s", "fedral")
     assert code == 2
-    assert "needs the share warm_start and agent and state" in err
+    assert "needs data in the shares warm_start, agent, state" in err
 
 
 @pytest.mark.parametrize(

@@ -214,9 +214,9 @@ def test_another_policy_in_the_same_file_is_another_cell(task, tmp_path):
 @pytest.mark.parametrize(
     ("params", "shares", "message"),
     [
-        ({}, {"pool": 1.0}, "warm_start and agent and state"),
-        ({}, {"state": 0.1, "agent": 0.6, "pool": 0.3}, "the share warm_start on task 'tiny'"),
-        ({"mode": "online"}, {"pool": 1.0}, "the share state"),
+        ({}, {"pool": 1.0}, "the shares warm_start, agent, state of"),
+        ({}, {"state": 0.1, "agent": 0.6, "pool": 0.3}, "the shares warm_start of task 'tiny'"),
+        ({"mode": "online"}, {"pool": 1.0}, "the shares state"),
         ({"mode": "online", "reward_labels": 3, "state_source": "pool"}, {"pool": 1.0}, "agent"),
         ({"mode": "online", "state_source": "pool"}, {"pool": 1.0}, None),
     ],
