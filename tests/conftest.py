@@ -132,6 +132,17 @@ def suite(tmp_path):
 
 
 @pytest.fixture
+def slow_suite(tmp_path):
+    """The path of the same suite with cycles long enough to be interrupted in the middle."""
+    file = tmp_path / "slow.toml"
+    slow = SUITE.replace("rounds = 2", "rounds = 60").replace(
+        "local_epochs = 1", "local_epochs = 5"
+    )
+    file.write_text(slow)
+    return str(file)
+
+
+@pytest.fixture
 def bad_plugins(tmp_path):
     """A folder with one misbehaving strategy a file."""
     folder = tmp_path / "plugins"

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -107,11 +108,11 @@ def group_is_alive(pid):
 
 
 @pytest.mark.parametrize("victim", ["everything", "supervisor"])
-def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(suite, tmp_path, victim):
+def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(slow_suite, tmp_path, victim):
     out = tmp_path / "killed"
     arguments = ("-s", "random", "-s", "logo", "--jobs", "2")
     run = subprocess.Popen(
-        command(suite, out, *arguments), start_new_session=True, stderr=subprocess.DEVNULL
+        command(slow_suite, out, *arguments), start_new_session=True, stderr=subprocess.DEVNULL
     )
     while not any(len(path.read_text().splitlines()) > 2 for path in curve_files(out)):
         assert run.poll() is None
@@ -122,7 +123,7 @@ def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(suite, tmp_pat
         os.kill(run.pid, signal.SIGKILL)
     run.wait()
     for place in (out, tmp_path / "whole"):
-        subprocess.run(command(suite, place, *arguments), check=True, capture_output=True)
+        subprocess.run(command(slow_suite, place, *arguments), check=True, capture_output=True)
     # The workers of a killed supervisor notice and end.
     deadline = time.monotonic() + 20
     while group_is_alive(run.pid) and time.monotonic() < deadline:
@@ -158,13 +159,15 @@ def test_a_corrupted_cell_is_named_set_aside_and_run_again(compare, suite, tmp_p
     pd.testing.assert_frame_equal(untimed(compare(["random"])), untimed(before), check_exact=True)
 
 
-def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(suite, tmp_path):
+def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(slow_suite, tmp_path):
     out = tmp_path / "results"
     run = subprocess.Popen(
-        command(suite, out, "-s", "logo", "--jobs", "2"),
+        command(slow_suite, out, "-s", "logo", "--jobs", "2"),
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background, Ctrl-C is ignored, and that is inherited.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while not any(len(path.read_text().splitlines()) > 2 for path in curve_files(out)):
         assert run.poll() is None
