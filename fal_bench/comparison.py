@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import warnings
 from collections.abc import Callable, Sequence
@@ -100,8 +99,10 @@ class Plan:
         arguments = [f"--task {task}"] if task else []
         if suite or not task:
             arguments.insert(0, f"--suite {suite or DEFAULT_SUITE}")
-        arguments += [f"--plugin {_quoted(str(path))}" for path in plugins]
-        arguments += [f"-s {_quoted(label)}" for label in sorted({cell.label for cell in cells})]
+        arguments += [f"--plugin {shlex.quote(str(path))}" for path in plugins]
+        arguments += [
+            f"-s {shlex.quote(label)}" for label in sorted({cell.label for cell in cells})
+        ]
         command = " ".join(["falbench compare", *arguments, f"--seeds {len(chosen)}"])
         name = task or loaded.name
         return cls(name, tasks, chosen, tuple(cells), command, tuple(plugins), tuple(notes))
@@ -292,7 +293,3 @@ def _missing(plan: Plan, store: Store) -> list[MissingCell]:
             reason = "not run to its end yet"
         cells.append(MissingCell(cell.task.name, cell.label, cell.seed, reason))
     return cells
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if re.search(r"[\[\s'()]", text) and '"' not in text else shlex.quote(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -176,13 +177,9 @@ def _missing(
 
 
 def _command(root: Path, chosen: Filter) -> str:
-    words = ["falbench report", _quoted(str(root))]
-    words += [f"--suite {_quoted(chosen.suite)}"] if chosen.suite else []
-    words += [f"--task {_quoted(chosen.task)}"] if chosen.task else []
-    words += [f"-s {_quoted(text)}" for text in chosen.strategies]
+    words = ["falbench report", shlex.quote(str(root))]
+    words += [f"--suite {shlex.quote(chosen.suite)}"] if chosen.suite else []
+    words += [f"--task {shlex.quote(chosen.task)}"] if chosen.task else []
+    words += [f"-s {shlex.quote(text)}" for text in chosen.strategies]
     words += [f"--seeds {chosen.seeds}"] if chosen.seeds else []
     return " ".join(words)
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if set(text) & set(" []*?") else text

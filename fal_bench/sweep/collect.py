@@ -63,11 +63,6 @@ def read_curves(cells: Sequence[FinishedCell]) -> pd.DataFrame:
     return frame.sort_values([*IDENTITY, "cycle"], ignore_index=True)
 
 
-def collect_curves(store: Store, specs: Sequence[CellSpec]) -> pd.DataFrame:
-    """Return the curves of all finished cells among ``specs``: see ``read_curves``."""
-    return read_curves(finished_cells(store, specs))
-
-
 def read_charges(cells: Sequence[FinishedCell]) -> pd.DataFrame:
     """Return how many labels each finished cell read, by purpose and cycle.
 

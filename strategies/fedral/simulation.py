@@ -65,7 +65,7 @@ class Simulation:
     def warm_start(self) -> Any:
         """Return the environment of warm-start episodes, on the warm-start share."""
         pool = self._samples(self.client.share("warm_start"))
-        options = self._options(len(pool)).changed(target_precision=None).warm_start()
+        options = self._options(len(pool)).warm_start()
         return self._environment(self._data(pool), options)
 
     def training(self, target: float | None) -> Any:
@@ -127,8 +127,8 @@ class Simulation:
     def _data(self, pool: Samples) -> EpisodeData:
         from fal_bench.environments import EpisodeData
 
-        # Without a state share the pool shows the state; the reward set stands in for it, since
-        # an episode's data must not be empty, and is not looked at.
+        # Where the pool shows the state, one sample stands in for the state share: an episode's
+        # data must not be empty, and the environment does not look at it then.
         state = self.client.share("state")
         if self.params.state_source == "pool" or not len(state):
             state = self.client.unlabelled[:1]

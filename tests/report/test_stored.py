@@ -92,7 +92,7 @@ def test_variants_of_one_strategy_stand_apart(root):
 
 def test_the_command_repeats_the_report(root):
     text = read(root, strategies=("my-own[k=2]", "random"), seeds=2).command
-    assert text == f'falbench report {root} -s "my-own[k=2]" -s random --seeds 2'
+    assert text == f"falbench report {root} -s 'my-own[k=2]' -s random --seeds 2"
 
 
 def test_an_empty_folder_is_an_error_and_a_broken_cell_a_warning(root, tmp_path):
