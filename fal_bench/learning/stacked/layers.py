@@ -118,7 +118,10 @@ def _normalise(
     variance = (centred.square() * inside).sum((1, 2, 3), keepdim=True) / count
     with torch.no_grad():
         unbiased = variance * (count / (count - 1).clamp_(min=1))
-        weights[f"{name}.running_mean"].lerp_(mean.view(slots, -1), momentum)
-        weights[f"{name}.running_var"].lerp_(unbiased.view(slots, -1), momentum)
-        weights[f"{name}.num_batches_tracked"].add_(1)
+        share: float | Tensor = momentum
+        if isinstance(batch, MixedRows):  # slots that mix nothing stay where they are
+            share = momentum * batch.inside.amax(1, keepdim=True)
+        weights[f"{name}.running_mean"].lerp_(mean.view(slots, -1), share)
+        weights[f"{name}.running_var"].lerp_(unbiased.view(slots, -1), share)
+        weights[f"{name}.num_batches_tracked"].add_(batch.inside.amax(1).long())
     return centred * (variance + eps).rsqrt() * scale + shift
