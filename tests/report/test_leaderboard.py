@@ -432,7 +432,11 @@ def test_a_reference_has_its_numbers_but_no_rank_and_no_test():
     board = build_leaderboard(pd.DataFrame(rows), asked).set_index("strategy")
     assert list(board.index) == ["fine", "random", "oracle"]
     assert board.loc["fine", "rank"] == 1
-    assert board.loc["oracle", ["labels", "reached", "verdict"]].tolist() == [pytest.approx(15), 6, "reference"]
+    assert board.loc["oracle", ["labels", "reached", "verdict"]].tolist() == [
+        pytest.approx(15),
+        6,
+        "reference",
+    ]
     assert board.loc["oracle", ["rank", "p_holm"]].isna().all()
     # It takes no part in Holm's correction.
     without = build_leaderboard(pd.DataFrame(rows), context("random", "fine", seeds=6))
