@@ -22,6 +22,8 @@ class AutogradStep:
         training: the recipe.
     """
 
+    state: type[StackedState] = StackedState
+
     def __init__(self, network: nn.Module, layers: list[Layer], training: LocalTraining) -> None:
         self.fixed_width = fixed_width(network)
         self._layers = layers

@@ -31,6 +31,7 @@ class VmapStep:
             (its stream could not follow the lane).
     """
 
+    state: type[StackedState] = StackedState
     fixed_width: int | None = FIXED_WIDTH  # nobody knows which operations a network uses
 
     def __init__(self, network: nn.Module, training: LocalTraining) -> None:
