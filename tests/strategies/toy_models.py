@@ -14,6 +14,7 @@ class TableClient:
         labels: labels of the labelled samples.
         embeddings: tables of embeddings of the unlabelled samples, by model.
         labelled_embeddings: the same of the labelled samples.
+        labelled_logits: logits of the labelled samples, by model.
         n_classes: number of classes; the width of the logits if None.
         seed: of ``rng``.
     """
@@ -24,11 +25,15 @@ class TableClient:
         labels=(0,),
         embeddings=None,
         labelled_embeddings=None,
+        labelled_logits=None,
         n_classes=None,
         seed=0,
     ):
-        tables = {name: _frozen(np.asarray(table, np.float32)) for name, table in logits.items()}
-        first = next(iter(tables.values()))
+        self._logits = _tables(logits)
+        self._embeddings = _tables(embeddings)
+        self._labelled_logits = _tables(labelled_logits)
+        self._labelled_embeddings = _tables(labelled_embeddings)
+        first = next(iter(self._logits.values()))
         self.index, self.cycle = 0, 0
         self.n_classes = n_classes or first.shape[1]
         self.labels = _frozen(np.asarray(labels, np.int64))
@@ -36,32 +41,29 @@ class TableClient:
         self.unlabelled = _frozen(np.arange(len(first)) + 100)
         self.rng = np.random.default_rng(seed)
         self.memory = {}
-        self._logits = tables
-        self._embeddings = {
-            name: _frozen(np.asarray(table, np.float32))
-            for name, table in (embeddings or {}).items()
-        }
-        self._labelled_embeddings = {
-            name: _frozen(np.asarray(table, np.float32))
-            for name, table in (labelled_embeddings or {}).items()
-        }
         self.global_model, self.previous_model, self.local_model = "global", "previous", "local"
         self.distilled_model = "distilled"
 
     def logits(self, model, ids=None):
-        table = self._logits[model]
-        return table if ids is None else table[np.searchsorted(self.unlabelled, ids)]
+        return self._look_up(self._logits, self._labelled_logits, model, ids)
 
     def probs(self, model, ids=None):
         exponentials = np.exp(self.logits(model, ids))
         return _frozen(exponentials / exponentials.sum(axis=1, keepdims=True))
 
     def embeddings(self, model, ids=None):
+        return self._look_up(self._embeddings, self._labelled_embeddings, model, ids)
+
+    def _look_up(self, unlabelled, labelled, model, ids):
         if ids is None:
-            return self._embeddings[model]
-        if not len(ids) or ids[0] < 100:
-            return self._labelled_embeddings[model][ids]
-        return self._embeddings[model][np.searchsorted(self.unlabelled, ids)]
+            return unlabelled[model]
+        if len(ids) and ids[0] >= 100:
+            return unlabelled[model][np.searchsorted(self.unlabelled, ids)]
+        return labelled[model][ids]
+
+
+def _tables(tables):
+    return {name: _frozen(np.asarray(table, np.float32)) for name, table in (tables or {}).items()}
 
 
 def _frozen(array):
