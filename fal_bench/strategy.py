@@ -145,6 +145,10 @@ class FederationView(Protocol):
     def rng(self) -> np.random.Generator:
         """The server's own random stream for this cycle."""
 
+    @property
+    def memory(self) -> dict[str, Any]:
+        """State of the server that survives cycles and resumes: JSON values and arrays only."""
+
     def each(self, compute: Callable[[ClientView, int], Selection]) -> list[Selection]:
         """Run ``compute(client, budget)`` at every client; what it returns is its selection."""
 
