@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.registry import Registry, blamed_on
+from fal_bench.plugins.files import plugin_paths
+from fal_bench.plugins.table import blamed_on
+from fal_bench.registry import Registry
 from fal_bench.report.answer import Comparison
 from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_facts
 from fal_bench.report.targets import Question
@@ -85,6 +87,7 @@ class Plan:
         tasks: tuple[Task, ...] = loaded.tasks
         if task is not None:
             tasks = (loaded.task(task) if suite else find_task(task),)
+        plugins = plugin_paths(plugins)
         registry = Registry.discover(plugins)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
         if isinstance(strategies, str):
@@ -197,7 +200,7 @@ def compare(
     plan.check(missing)
     store.prepare()
     if missing:
-        supervisor = Supervisor(store, jobs or default_jobs(), backend, paths, call_timeout)
+        supervisor = Supervisor(store, jobs or default_jobs(), backend, plan.plugins, call_timeout)
         run_missing(supervisor, plan, progress_monitor(progress))
     return summarise(plan, store, question)
 
