@@ -46,11 +46,10 @@ class Arrivals:
         self._memory["subpools"] = np.full((0, self._size), NOBODY)
         ids: IntArray = self._memory["reward"]
         labels = self._client.buy(ids, "reward")
-        logits = self._client.logits(self._client.global_model, ids).astype(np.float64)
-        peaks = logits.max(axis=1, initial=-np.inf)
-        sums = np.exp(logits - peaks[:, None]).sum(axis=1)
-        losses = peaks + np.log(sums) - logits[np.arange(len(ids)), labels]
-        return np.array([losses, logits.argmax(axis=1) == labels], dtype=np.float32)
+        probs = self._client.probs(self._client.global_model, ids)
+        true = probs[np.arange(len(ids)), labels]
+        losses = -np.log(np.maximum(true, np.finfo(np.float32).tiny))
+        return np.array([losses, probs.argmax(axis=1) == labels], dtype=np.float32)
 
     def draw(self, budget: int) -> IntArray:
         """Draw one sub-pool for each label to buy, without a sample in two of them.

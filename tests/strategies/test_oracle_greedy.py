@@ -134,3 +134,10 @@ def test_memory_is_linear_in_the_pool():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10 * x.nbytes
+
+
+def test_in_a_federation_it_sees_true_labels_without_buying_them(tiny, blobs, run):
+    journal = run(tiny, OracleGreedy, blobs)
+    assert {purpose for _, _, purpose, _ in journal.charges} == {"initial", "pool"}
+    assert [row.labels for row in journal.rows] == [row.labels_strict for row in journal.rows]
+    assert [row.labels for row in journal.rows] == [12, 18, 24, 30]
