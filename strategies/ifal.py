@@ -203,9 +203,9 @@ def _nearest(distances: FloatArray, count: int) -> tuple[NDArray[np.intp], NDArr
         return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
     last = np.partition(distances, count - 1, axis=1)[:, count - 1 : count]
     nearest = distances <= last
-    crowded = np.flatnonzero(nearest.sum(axis=1) > count)
-    tied = distances[crowded] == last[crowded]
-    room = count - (distances[crowded] < last[crowded]).sum(axis=1, keepdims=True)
-    nearest[crowded] &= ~(tied & (np.cumsum(tied, axis=1) > room))
+    for crowded in np.flatnonzero(nearest.sum(axis=1) > count):
+        tied = np.flatnonzero(distances[crowded] == last[crowded])
+        nearer = np.count_nonzero(distances[crowded] < last[crowded])
+        nearest[crowded, tied[count - nearer :]] = False
     row, column = np.nonzero(nearest)
     return row, column
