@@ -142,8 +142,16 @@ class FederationView(Protocol):
         """The cycle's number, from 0."""
 
     @property
+    def budgets(self) -> tuple[int, ...]:
+        """Labels each client may buy now; the server knows them, because it hands them out."""
+
+    @property
     def rng(self) -> np.random.Generator:
         """The server's own random stream for this cycle."""
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """State of the server that survives cycles and resumes: JSON values and arrays only."""
 
     def each(self, compute: Callable[[ClientView, int], Selection]) -> list[Selection]:
         """Run ``compute(client, budget)`` at every client; what it returns is its selection."""

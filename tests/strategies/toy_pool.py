@@ -78,3 +78,12 @@ def pools(*tables, seed=0):
     """Return a client with nothing labelled whose global and local predictions are given."""
     models = [ToyModel(table, np.eye(len(table[0])), probs=table) for table in tables]
     return ToyPool([], *models, seed=seed)
+
+
+def federated(*clients, budgets, memory=None, seed=0):
+    """Return a federation over toy clients."""
+    from fal_bench.federation.view import LiveFederationView
+
+    memory = {} if memory is None else memory
+    rng = np.random.default_rng(seed)
+    return LiveFederationView(clients, budgets, rng, memory, beat=lambda: None)
