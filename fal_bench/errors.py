@@ -48,3 +48,7 @@ class LabelAccessError(PluginError):
 
 class StoreError(FalbenchError):
     """The results folder cannot be used."""
+
+
+class DataError(FalbenchError):
+    """Data or pre-trained weights are missing or damaged, or cannot be kept on this machine."""

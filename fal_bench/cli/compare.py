@@ -13,6 +13,7 @@ from fal_bench.cli.options import (
     Accounting,
     AccountingOption,
     BaselineOption,
+    DataDirOption,
     Format,
     FormatOption,
     OutOption,
@@ -56,6 +57,7 @@ def compare(
     baseline: BaselineOption = None,
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
+    data_dir: DataDirOption = None,  # noqa: ARG001
     form: FormatOption = Format.table,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")
