@@ -74,7 +74,7 @@ def describe_dataset(name: str) -> str:
     """Describe a data set in one line: what it is, its parameters, and where its data are."""
     try:
         loader = _loader(name)
-        parts = [(inspect.getdoc(loader) or "no description").partition("\n\n")[0]]
+        parts = [(inspect.getdoc(loader) or "No description.").partition("\n\n")[0]]
         if signature := ", ".join(_shown(one) for one in _parameters(loader).values()):
             parts.append(f"Parameters: {signature}.")
         if (whereabouts := provenance_of(loader).whereabouts) is not None:
