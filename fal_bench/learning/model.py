@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from fal_bench.learning.network import Network, fresh_weights, network
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.learning.pretrained import resnet18_start
+from fal_bench.task import ModelSpec, Resnet18
 
 Weights = dict[str, Tensor]
 """Parameters and buffers by name; never changed in place once handed out."""
@@ -25,7 +26,7 @@ class Architecture:
         n_classes: number of outputs.
     """
 
-    spec: Mlp | Cnn | Cnn4
+    spec: ModelSpec
     input_shape: tuple[int, int, int]
     n_classes: int
 
@@ -35,8 +36,15 @@ class Architecture:
         return network(self.spec, self.input_shape, self.n_classes)
 
     def fresh(self, generator: torch.Generator) -> Model:
-        """Return a freshly initialised model drawn from ``generator``."""
-        return Model(self, fresh_weights(self.network, generator))
+        """Return a freshly initialised model drawn from ``generator``.
+
+        Raises:
+            DataError: it starts from pre-trained weights that are not there.
+        """
+        weights = fresh_weights(self.network, generator)
+        if isinstance(self.spec, Resnet18):
+            weights |= resnet18_start(self.spec, self.input_shape[0])
+        return Model(self, weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.learning.resnet import EMBEDDING_SIZE, resnet18_body
+from fal_bench.task import Cnn, Mlp, ModelSpec, Resnet18
 
 
 class Network(nn.Module):
@@ -38,7 +39,7 @@ class Network(nn.Module):
 
 
 @lru_cache(maxsize=16)
-def network(spec: Mlp | Cnn | Cnn4, input_shape: tuple[int, int, int], n_classes: int) -> Network:
+def network(spec: ModelSpec, input_shape: tuple[int, int, int], n_classes: int) -> Network:
     """Return this process's one network of a shape; its weights are scratch space.
 
     It is built on the meta device, because PyTorch's own initialisation would draw from the
@@ -50,23 +51,26 @@ def network(spec: Mlp | Cnn | Cnn4, input_shape: tuple[int, int, int], n_classes
         n_classes: number of outputs.
 
     Raises:
-        InvalidSpecError: the input is too small for the model.
+        InvalidSpecError: the input is too small for the model, or has other channels.
     """
     with torch.device("meta"):
         if isinstance(spec, Mlp):
             built = _mlp(spec, input_shape, n_classes)
         elif isinstance(spec, Cnn):
             built = _cnn(spec.channels, input_shape, n_classes, normalise=False)
+        elif isinstance(spec, Resnet18):
+            built = Network(resnet18_body(spec, input_shape), EMBEDDING_SIZE, n_classes)
         else:
             built = _cnn((spec.width,) * 4, input_shape, n_classes, normalise=True)
     return built.to_empty(device="cpu")
 
 
 def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Tensor]:
-    """Draw initial weights as PyTorch's layers do by default.
+    """Draw initial weights as PyTorch's layers and torchvision's ResNets do by default.
 
-    Linear and convolutional layers are uniform within 1/sqrt(fan_in); batch normalisation starts
-    as the identity.
+    Linear and convolutional layers are uniform within 1/sqrt(fan_in); convolutions without a bias,
+    which are a ResNet's, normal with variance 2/fan_out (He et al., ICCV 2015); batch normalisation
+    starts as the identity.
 
     Args:
         network: gives names and shapes; left as it is.
@@ -80,6 +84,10 @@ def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Ten
             starts = {"weight": torch.ones_like, "running_var": torch.ones_like}
             for key, tensor in own.items():
                 weights[f"{name}.{key}"] = starts.get(key, torch.zeros_like)(tensor.detach())
+        elif isinstance(module, nn.Conv2d) and module.bias is None:
+            fan_out = module.weight[:, 0].numel()
+            drawn = torch.randn(module.weight.shape, generator=generator)
+            weights[f"{name}.weight"] = drawn.mul_(math.sqrt(2 / fan_out))
         elif isinstance(module, nn.Linear | nn.Conv2d):
             bound = 1 / math.sqrt(module.weight[0].numel())
             for key, tensor in own.items():
