@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Colour = Literal["rgb", "grey"]
 
-AT_ONCE = 512
+AT_ONCE = 64
 """Images that are decoded before they are written; bounds the memory."""
 
 _FORMATS = ("JPEG", "PNG")
