@@ -169,6 +169,9 @@ class Strategy:
         keeps: names of ``client.memory`` entries that are kept beside a finished curve.
         adaptive: whether ``select`` may return fewer positions than its budget; what is left
             stays in the client's purse.
+        deterministic: whether the selected samples follow from the client's data and models
+            alone, so that neither the random stream nor the order of the pool matters (ties
+            apart). ``falbench check`` holds a strategy to it.
         Params: the class of the parameters.
 
     Args:
@@ -182,6 +185,7 @@ class Strategy:
     version: ClassVar[int | None] = None
     keeps: ClassVar[tuple[str, ...]] = ()
     adaptive: ClassVar[bool] = False
+    deterministic: ClassVar[bool] = False
     Params: ClassVar[type[Params]] = Params
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:
