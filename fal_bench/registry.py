@@ -72,7 +72,7 @@ class Registry:
         """Collect the installed strategies and those in the given files and folders.
 
         Args:
-            plugins: Python files, or folders whose ``*.py`` files are read.
+            plugins: Python files, or folders whose ``*.py`` files are read, but for tests.
 
         Raises:
             InvalidSpecError: a path does not exist, or two strategies share a name.
@@ -176,7 +176,9 @@ class Registry:
 
 def _python_files(path: Path) -> list[Path]:
     if path.is_dir():
-        return sorted(path.glob("[!._]*.py"))
+        files = path.glob("[!._]*.py")
+        # Tests of plugins stand beside them.
+        return sorted(one for one in files if not one.name.startswith(("test_", "conftest")))
     if path.is_file():
         return [path]
     raise InvalidSpecError(f"There is no plugin file or folder {str(path)!r}; check --plugin.")
