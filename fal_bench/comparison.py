@@ -154,6 +154,7 @@ def compare(
     plugins: Sequence[str | Path] = (),
     backend: Backend = "loky",
     call_timeout: float = 600.0,
+    memory_limit: int | None = None,
     progress: bool = True,
 ) -> Comparison:
     """Compare strategies by the labels they need to reach a target accuracy.
@@ -177,6 +178,8 @@ def compare(
         backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
             ``"ray"`` or ``"dask"`` for a cluster.
         call_timeout: seconds a strategy's call may take.
+        memory_limit: MiB a worker may take; by default 80 % of what is free, divided by the
+            workers, and at least 1024.
         progress: show a live display on the terminal.
 
     Returns:
@@ -197,7 +200,9 @@ def compare(
     plan.check(missing)
     store.prepare()
     if missing:
-        supervisor = Supervisor(store, jobs or default_jobs(), backend, paths, call_timeout)
+        supervisor = Supervisor(
+            store, jobs or default_jobs(), backend, paths, call_timeout, memory_limit
+        )
         run_missing(supervisor, plan, progress_monitor(progress))
     return summarise(plan, store, question)
 
