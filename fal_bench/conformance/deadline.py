@@ -13,6 +13,8 @@ Result = TypeVar("Result")
 
 LOOKS_A_SECOND = 50
 
+_NAME = "falbench-check"
+
 SLACK = 60.0
 """Seconds of silence that are allowed beyond the limit where no plugin is at work: training, and
 what PyTorch imports when it is first used."""
@@ -89,7 +91,7 @@ def within(limit: float, pulse: Pulse, function: Callable[[], Result]) -> Result
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=work, daemon=True, name="falbench-check")
+    thread = threading.Thread(target=work, daemon=True, name=_NAME)
     thread.start()
     while thread.is_alive():
         thread.join(1 / LOOKS_A_SECOND)
@@ -99,6 +101,11 @@ def within(limit: float, pulse: Pulse, function: Callable[[], Result]) -> Result
     if errors:
         raise errors[0]
     return results[0]
+
+
+def left_behind() -> bool:
+    """Whether something still runs that nobody waits for."""
+    return any(thread.name == _NAME for thread in threading.enumerate())
 
 
 def _stack_of(thread: threading.Thread) -> traceback.StackSummary:

@@ -58,11 +58,13 @@ class Announced:
         label: its name, with the parameters that were given.
         source: where it comes from.
         checks: the checks.
+        left: number of strategies that come after it.
     """
 
     label: str
     source: str
     checks: tuple[Begun, ...]
+    left: int
 
 
 _ADVICE_ON_DEATH: Final = (
@@ -116,27 +118,24 @@ def check_apart(order: Order) -> Iterator[Event]:
     """Check strategies in another process, and yield what happens there.
 
     A strategy whose process dies or has to be killed fails the check that it was at; the next one
-    gets a new process.
+    gets a new process, as it does after one that hangs.
 
     Raises:
         FalbenchError: a name or a file cannot be used.
     """
-    done = 0
-    progress = _Progress()
-    while True:
+    done, left = 0, 1
+    while left:
+        progress = _Progress()
         try:
             for event in _events(order, skip=done):
                 progress.note(event)
+                if isinstance(event, Announced):
+                    done, left = done + 1, event.left
                 yield event
-                done += isinstance(event, Report)
         except Stopped as stop:
             if progress.announced is None:
                 raise PluginError(f"{stop} It was loading: {', '.join(order.targets)}.") from None
             yield from progress.give_up(str(stop))
-            progress = _Progress()
-            done += 1
-        else:
-            return
 
 
 def _events(order: Order, skip: int) -> Iterator[Event]:
@@ -206,7 +205,7 @@ def _told(code: int | None) -> str:
 
 
 def _work(connection: Connection, order: Order, skip: int) -> None:
-    """Check all strategies but the first ``skip`` and send what happens."""
+    """Check strategies but the first ``skip``, until one hangs, and send what happens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who waits
     os.dup2(2, 1)  # what plugins print is not part of the report
     lock = threading.Lock()
@@ -229,7 +228,7 @@ def _work(connection: Connection, order: Order, skip: int) -> None:
 
 
 def _check_all(order: Order, skip: int, send: Any) -> None:
-    from fal_bench.conformance.deadline import HangError, Pulse, within
+    from fal_bench.conformance.deadline import HangError, Pulse, left_behind, within
 
     def load() -> list[tuple[str, str, type[Strategy] | Strategy]]:
         return [one for target in order.targets for one in _strategies(target)]
@@ -244,10 +243,12 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
     from fal_bench.conformance.runner import chosen_checks, run_checks
 
     checks = tuple(check.begun for check in chosen_checks(order.only))
-    for label, source, strategy in found[skip:]:
-        send(Announced(label, source, checks))
+    for number, (label, source, strategy) in list(enumerate(found, start=1))[skip:]:
+        send(Announced(label, source, checks, left=len(found) - number))
         report = run_checks(strategy, only=order.only, call_timeout=order.call_timeout, tell=send)
         send(Report(label, report.outcomes))
+        if left_behind():
+            return  # what still runs would be in the way of the next one
 
 
 def _strategies(target: str) -> list[tuple[str, str, type[Strategy] | Strategy]]:
@@ -264,11 +265,14 @@ def _strategies(target: str) -> list[tuple[str, str, type[Strategy] | Strategy]]
         return [(target, registry.sources[selector.name], strategy)]
     registry = Registry.discover([path])
     _refuse_broken(registry)
-    return [
+    found: list[tuple[str, str, type[Strategy] | Strategy]] = [
         (name, source, registry.load(name))
         for name, source in registry.sources.items()
         if source.endswith(".py") and path in (Path(source), Path(source).parent)
     ]
+    if not found:
+        raise PluginError(f"There is no strategy in {target!r}; name a file that defines one.")
+    return found
 
 
 def _refuse_broken(registry: Registry) -> None:
