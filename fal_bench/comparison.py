@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fal_bench.errors import InvalidSpecError
-from fal_bench.registry import Registry, blamed_on
+from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.plugins.files import plugin_paths
+from fal_bench.plugins.table import blamed_on
+from fal_bench.registry import Registry
 from fal_bench.report.answer import Comparison
 from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_facts
 from fal_bench.report.targets import Question
 from fal_bench.selector import Selector
 from fal_bench.suites.loading import DEFAULT_SUITE, find_task, load_suite
 from fal_bench.sweep.cluster import check_backend
-from fal_bench.sweep.spec import CellSpec, plan_cells
+from fal_bench.sweep.spec import TRAINER, CellSpec, plan_cells
 from fal_bench.sweep.store import Corrupt, Store
 from fal_bench.sweep.supervisor import Backend, Supervisor
 from fal_bench.task import Task
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from fal_bench.sweep.collect import FinishedCell
 
 __all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
+
+ALL = "all"
+"""The selector that stands for every strategy that suits the tasks."""
 
 DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
 
@@ -70,7 +75,9 @@ class Plan:
         """Resolve names to cells.
 
         Args:
-            strategies: selectors; if None, the default strategies as far as the tasks suit them.
+            strategies: selectors, several separated by commas, with grids as in
+                ``"logo[n_init=1,2]"``; ``"all"`` stands for every strategy that suits the tasks.
+                If None, the default strategies as far as the tasks suit them.
             suite: a suite's name or TOML file; the default suite if None.
             task: run one task only: of ``suite``, or of any suite that ships with the package.
             seeds: number of seeds; the suite's own number if None.
@@ -85,15 +92,23 @@ class Plan:
         tasks: tuple[Task, ...] = loaded.tasks
         if task is not None:
             tasks = (loaded.task(task) if suite else find_task(task),)
+        plugins = plugin_paths(plugins)
         registry = Registry.discover(plugins)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
         if isinstance(strategies, str):
             strategies = [strategies]
         if strategies:
-            selectors = [Selector.parse(text) for text in strategies]
+            named = [selector for text in strategies for selector in Selector.expand(text)]
+            wanted = [one for one in named if one.name != ALL]
+            if len(wanted) < len(named):
+                wanted += [Selector(name) for name in registry.names()]
+                selectors, left_out = _suitable(wanted, tasks, registry)
+            else:
+                selectors, left_out = named, []
         else:
-            selectors, left_out = _default_strategies(tasks, registry)
-            notes += left_out
+            defaults = [Selector(name) for name in DEFAULT_STRATEGIES]
+            selectors, left_out = _suitable(defaults, tasks, registry)
+        notes += left_out
         chosen = tuple(range(loaded.seeds if seeds is None else seeds))
         cells = plan_cells(tasks, selectors, chosen, registry)
         arguments = [f"--task {task}"] if task else []
@@ -162,8 +177,10 @@ def compare(
     accounting or the number of workers never runs anything again.
 
     Args:
-        strategies: names, with parameters as in ``"logo[n_init=4]"``; by default random,
-            fal-margin, logo and fedral.
+        strategies: names, with parameters as in ``"logo[n_init=4]"``; several values give several
+            rows, as in ``"logo[n_init=1,4]"``, and ``"random[trainer=evidential]"`` changes how
+            clients train. ``"all"`` stands for every strategy that suits the tasks; by default
+            random, fal-margin, logo and fedral.
         target_acc: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``,
             what the baseline reaches with 25, 50 and 75 % of the budget cap.
         suite: a suite's name or TOML file; ``quick`` by default.
@@ -197,7 +214,7 @@ def compare(
     plan.check(missing)
     store.prepare()
     if missing:
-        supervisor = Supervisor(store, jobs or default_jobs(), backend, paths, call_timeout)
+        supervisor = Supervisor(store, jobs or default_jobs(), backend, plan.plugins, call_timeout)
         run_missing(supervisor, plan, progress_monitor(progress))
     return summarise(plan, store, question)
 
@@ -257,18 +274,19 @@ def _show_nothing(
     return nullcontext()
 
 
-def _default_strategies(
-    tasks: Sequence[Task], registry: Registry
+def _suitable(
+    selectors: Sequence[Selector], tasks: Sequence[Task], registry: Registry
 ) -> tuple[list[Selector], list[str]]:
-    """Return the default strategies that can work on all tasks, and why others cannot."""
+    """Return the strategies that can work on all tasks, and why others cannot."""
     chosen, left_out = [], []
-    for name in DEFAULT_STRATEGIES:
-        selector = Selector(name)
+    for selector in selectors:
+        params = {key: value for key, value in selector.params.items() if key != TRAINER}
         try:
+            strategy = registry.make(Selector(selector.name, params))
             for task in tasks:
-                registry.make(selector).check_task(task)
-        except InvalidSpecError as error:
-            left_out.append(f"{name} is left out of the default strategies: {error}")
+                strategy.check_task(task)
+        except (InvalidSpecError, PluginError) as error:
+            left_out.append(f"{selector} is left out: {error}")
             continue
         chosen.append(selector)
     return chosen, left_out

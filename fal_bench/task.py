@@ -160,7 +160,6 @@ class Task(Spec):
             what a fixed-size strategy needs.
         reset: ``"scratch"`` re-initialises the model every cycle, ``"continue"`` keeps it.
         shares: parts of each client's data.
-        trainer: the clients' local objective.
         evaluation_rounds: a cycle's figures are the mean over this many last rounds.
     """
 
@@ -180,7 +179,6 @@ class Task(Spec):
     max_cycles: int | None = Field(default=None, ge=1)
     reset: Literal["scratch", "continue"] = "scratch"
     shares: Shares = Shares()
-    trainer: Literal["cross-entropy"] = "cross-entropy"
     evaluation_rounds: int = Field(default=1, ge=1)
 
     @field_validator("dataset")

@@ -44,7 +44,6 @@ def test_released_defaults_never_change():
         "max_cycles": None,
         "reset": "scratch",
         "shares": {"state": 0.0, "warm_start": 0.0, "agent": 0.0, "pool": 1.0},
-        "trainer": "cross-entropy",
         "evaluation_rounds": 1,
     }
     assert Cnn().channels == (16, 32)

@@ -98,7 +98,7 @@ def compare(
     for broken in corrupt:
         typer.echo(_warning(broken), err=True)
     if missing:
-        supervisor = Supervisor(store, workers, backend.value, plugins, call_timeout)
+        supervisor = Supervisor(store, workers, backend.value, plan.plugins, call_timeout)
         monitor = comparison.progress_monitor(shown=True)
         try:
             comparison.run_missing(supervisor, plan, monitor)

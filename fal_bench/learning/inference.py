@@ -32,12 +32,6 @@ class Outputs:
     logits: FloatArray
     embeddings: FloatArray
 
-    @property
-    def probs(self) -> FloatArray:
-        """Softmax of the logits, shape (n, n_classes)."""
-        shifted = np.exp(self.logits - self.logits.max(axis=1, keepdims=True))
-        return frozen(shifted / shifted.sum(axis=1, keepdims=True))
-
 
 @torch.inference_mode()
 def predict(model: Model, features: Tensor) -> Outputs:

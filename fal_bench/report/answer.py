@@ -139,6 +139,8 @@ def answer(question: Question, evidence: Evidence) -> Comparison:
         command=f"{evidence.command} {question.options()}",
         version=__version__,
         environments=evidence.environments,
+        trainers=tuple((one.strategy, one.trainer) for one in evidence.entrants),
+        references=frozenset(one.strategy for one in evidence.entrants if one.reference),
     )
     runs = read_runs(evidence.curves, context)
     boards = tuple(

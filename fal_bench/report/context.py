@@ -89,6 +89,8 @@ class ReportContext:
         target_name: name of a target that was derived from the curves; empty otherwise.
         task_targets: the target accuracy of every task, where each has its own.
         environments: where the cells were computed, the most frequent one first.
+        trainers: the trainer of every strategy with a finished cell, as a selector.
+        references: yardsticks among the strategies, which are shown apart and never ranked.
     """
 
     suite: str
@@ -104,6 +106,8 @@ class ReportContext:
     target_name: str = ""
     task_targets: tuple[tuple[str, float], ...] = ()
     environments: tuple[Environment, ...] = ()
+    trainers: tuple[tuple[str, str], ...] = ()
+    references: frozenset[str] = frozenset()
 
     def target_on(self, task: str) -> float:
         """Return the target accuracy of a task."""

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fal_bench.report.context import Environment, MissingCell, TaskFacts
-from fal_bench.sweep.collect import FinishedCell, read_charges, read_curves, read_environments
+from fal_bench.sweep.collect import (
+    Entrant,
+    FinishedCell,
+    read_charges,
+    read_curves,
+    read_entrants,
+    read_environments,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +34,7 @@ class Evidence:
         curves: one row a cell and cycle.
         charges: labels read, one row a cell, purpose and cycle.
         environments: where the cells were computed.
+        entrants: the strategies of the finished cells.
     """
 
     suite: str
@@ -38,6 +46,7 @@ class Evidence:
     curves: pd.DataFrame
     charges: pd.DataFrame
     environments: tuple[Environment, ...]
+    entrants: tuple[Entrant, ...] = ()
 
     @classmethod
     def read(
@@ -65,4 +74,5 @@ class Evidence:
                 Environment(count, tuple(sorted(facts.items())))
                 for count, facts in read_environments(cells)
             ),
+            tuple(read_entrants(cells)),
         )

@@ -50,6 +50,7 @@ COLUMNS = (
     "pairs_baseline_censored",
     "pairs_both_censored",
     "target_name",
+    "trainer",
 )
 _WHOLE = (
     "rank",
@@ -68,8 +69,10 @@ def build_leaderboard(curves: pd.DataFrame, context: ReportContext) -> pd.DataFr
     Only complete strategies, with a finished run for every task and seed of the context, are
     ranked: those that reached the target at least once by ``labels``, then those that never did,
     by ``labels`` and, where these are equal, by ``accuracy_final``. Equal strategies share the
-    better rank. Incomplete ones come last, with their counts alone, since means over other runs
-    would not compare. The result does not depend on the order of rows, strategies, tasks or seeds.
+    better rank. References (``context.references``) come after them, with their numbers but
+    without a rank or a test. Incomplete strategies come last, with their counts alone, since means
+    over other runs would not compare. The result does not depend on the order of rows, strategies,
+    tasks or seeds.
 
     Args:
         curves: one row a (task, strategy, seed, cycle), with at least these columns and
@@ -102,9 +105,16 @@ def rank_budgets(budgets: Mapping[RunKey, RunBudget], context: ReportContext) ->
             complete[strategy] = runs
             row.update(summarise_runs(runs, context))
     compare_with_baseline(rows, complete, context)
-    _rank([row for row in rows if row["strategy"] in complete], complete, context)
-    rows.sort(key=lambda row: (math.inf if row["rank"] is pd.NA else row["rank"], row["strategy"]))
+    ranked = set(complete) - context.references
+    _rank([row for row in rows if row["strategy"] in ranked], complete, context)
+    rows.sort(key=_place)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(_TYPES)
+
+
+def _place(row: Mapping[str, Any]) -> tuple[float, bool, str]:
+    """Order by rank; references stand before incomplete strategies."""
+    place = math.inf if row["rank"] is pd.NA else row["rank"]
+    return place, row["verdict"] == "incomplete", row["strategy"]
 
 
 def _counts(
@@ -129,6 +139,7 @@ def _counts(
         reached=sum(run.interpolated["paper"].reached for run in finished),
         verdict="incomplete",
         target_name=context.target_name or math.nan,
+        trainer=dict(context.trainers).get(strategy, math.nan),
     )
     return row, runs if complete_tasks == len(runs) else None
 

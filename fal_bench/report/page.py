@@ -14,10 +14,12 @@ import pandas as pd
 from fal_bench.report import wording
 from fal_bench.report.budgets import GridRun, RunBudget, RunKey, budgets_at, read_runs
 from fal_bench.report.columns import (
+    GROUPS,
     Column,
     board_columns,
+    group,
     is_best,
-    is_complete,
+    is_ranked,
     secondary_columns,
 )
 from fal_bench.report.context import ReportContext, TaskFacts
@@ -104,7 +106,7 @@ def _board(place: int, board: Board) -> dict[str, Any]:
         "columns": columns,
         "sections": _sections(rows, columns),
         "more_columns": more,
-        "more_sections": _sections([row for row in rows if is_complete(row)], more),
+        "more_sections": _sections([row for row in rows if group(row) != "incomplete"], more),
         "notes": footer(board.leaderboard, board.context),
         "task_targets": board.context.task_targets,
     }
@@ -113,7 +115,7 @@ def _board(place: int, board: Board) -> dict[str, Any]:
 def _ranked(board: Board) -> list[str]:
     """Return the complete strategies, best first."""
     rows = cast("list[Row]", board.leaderboard.to_dict("records"))
-    return [row["strategy"] for row in rows if is_complete(row)]
+    return [row["strategy"] for row in rows if is_ranked(row)]
 
 
 def _panels(
@@ -137,10 +139,10 @@ def _panels(
 
 
 def _sections(rows: list[Row], columns: list[Column]) -> list[dict[str, Any]]:
-    """Split the board into complete and incomplete strategies, as bodies of one table."""
+    """Split the board into its groups, as bodies of one table."""
     bodies = []
-    for name, complete in (("complete", True), ("incomplete", False)):
-        members = [row for row in rows if is_complete(row) is complete]
+    for name in GROUPS:
+        members = [row for row in rows if group(row) == name]
         if members:
             cells = [
                 {"best": is_best(row), "cells": [_cell(row, column) for column in columns]}

@@ -34,7 +34,9 @@ def compare_with_baseline(
             continue
         row["verdict"] = "not comparable"
         p_value = None if baseline is None else _saving(row, runs, baseline, context.accounting)
-        if p_value is not None:
+        if row["strategy"] in context.references:
+            row["verdict"] = "reference"  # no test: it is no competitor
+        elif p_value is not None:
             tested.append(row)
             p_values.append(p_value)
     for row, adjusted in zip(tested, holm(p_values), strict=True):

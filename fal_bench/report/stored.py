@@ -16,6 +16,7 @@ from fal_bench.suites.loading import DEFAULT_SUITE, Suite, load_suite, suite_nam
 from fal_bench.sweep.collect import FinishedCell
 from fal_bench.sweep.folder import Phase
 from fal_bench.sweep.inventory import StoredCell, stored_cells
+from fal_bench.sweep.spec import TRAINER
 from fal_bench.sweep.store import Store
 from fal_bench.task import Task
 
@@ -142,15 +143,28 @@ def _labels(cells: Sequence[StoredCell]) -> dict[str, str]:
 
 def _wanted(labels: dict[str, str], selectors: Sequence[str]) -> set[str]:
     stored = set(labels.values())
-    if not selectors:
-        return stored
     wanted = set()
-    for text in selectors:
-        label = text if text in stored else str(Selector.parse(text))
-        if label not in stored:
-            raise UnknownNameError("strategy", label, stored)
-        wanted.add(label)
+    for text in selectors or stored:
+        if text in stored:
+            wanted.add(text)
+            continue
+        for selector in Selector.expand(text):
+            found = {
+                label for label in stored if label in (str(selector), _trained(selector, label))
+            }
+            if not found:
+                raise UnknownNameError("strategy", str(selector), stored)
+            wanted |= found
     return wanted
+
+
+def _trained(selector: Selector, label: str) -> str:
+    """Return what a selector would be called with the trainer that a label names."""
+    if TRAINER in selector.params or "@" in label:
+        return str(selector)
+    params = Selector.parse(label).params
+    trainer = {TRAINER: params[TRAINER]} if TRAINER in params else {}
+    return str(Selector(selector.name, {**selector.params, **trainer}))
 
 
 def _missing(

@@ -11,6 +11,7 @@ from operator import attrgetter
 import pandas as pd
 
 from fal_bench.federation.journal import Row
+from fal_bench.selector import Selector
 from fal_bench.sweep.files import read_json
 from fal_bench.sweep.folder import CellFolder, CorruptCellError
 from fal_bench.sweep.spec import CellSpec
@@ -102,6 +103,33 @@ def _counts(folder: CellFolder) -> Counter[tuple[str, int]]:
             "directory to run it again."
         ) from None
     return counts
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """What the cells of one strategy say about it.
+
+    Attributes:
+        strategy: its label.
+        trainer: its trainer, as a selector.
+        reference: whether it is a yardstick and never ranked.
+    """
+
+    strategy: str
+    trainer: str
+    reference: bool
+
+
+def read_entrants(cells: Sequence[FinishedCell]) -> list[Entrant]:
+    """Return the strategies of finished cells, by label."""
+    first = {cell.strategy: cell for cell in reversed(cells)}
+    entrants = []
+    for label, cell in sorted(first.items()):
+        content = read_json(cell.folder.path / "cell.json")
+        trainer = content["description"]["trainer"]
+        named = str(Selector(trainer["name"], trainer["params"]))
+        entrants.append(Entrant(label, named, bool(content["reference"])))
+    return entrants
 
 
 def read_environments(cells: Sequence[FinishedCell]) -> list[tuple[int, dict[str, str]]]:

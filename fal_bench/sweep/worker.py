@@ -79,7 +79,7 @@ def _run_cells(job: Job, store: Store) -> None:
     cells = {}
     for spec in job.specs:
         _open_folder(job, store, spec)
-        if fingerprint_of(spec.strategy, registry) != spec.fingerprint:
+        if not _unedited(spec, registry):
             folders[spec.key].fail("The plugin was edited while the run began; run it again.")
             continue
         try:
@@ -90,12 +90,22 @@ def _run_cells(job: Job, store: Store) -> None:
             continue
         folders[spec.key].note_pool(setting.pool)
         cells[spec.key] = run_cell(
-            setting, partial(registry.make, spec.strategy), folders[spec.key]
+            setting,
+            partial(registry.make, spec.strategy),
+            folders[spec.key],
+            registry.trainers.make(spec.trainer),
         )
     run_together(
         cells,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),
     )
+
+
+def _unedited(spec: CellSpec, registry: Registry) -> bool:
+    """Whether the plugins are still those that the run was planned with."""
+    trainer = registry.trainers.fingerprint(spec.trainer.name)
+    own = fingerprint_of(spec.strategy, registry)
+    return (own, trainer) == (spec.fingerprint, spec.trainer_fingerprint)
 
 
 def _setting(spec: CellSpec, drawn: dict[tuple[str, int], Setting]) -> Setting:

@@ -131,11 +131,11 @@ def test_real_digits_whose_blank_regions_tie():
             for number, size in enumerate([50, 23, 7, 50])
         ]
 
-    stacked = train_stacked(architecture.network, RECIPE, lanes())
-    plain = train_sequentially(architecture.network, RECIPE, lanes())
+    stacked = train_stacked(architecture.network, RECIPE, lanes(), 10)
+    plain = train_sequentially(architecture.network, RECIPE, lanes(), 10)
     for ours, theirs in zip(stacked, plain, strict=True):
-        for name, tensor in ours.items():
-            torch.testing.assert_close(tensor, theirs[name], rtol=1e-5, atol=1e-5)
+        for name, tensor in ours.weights.items():
+            torch.testing.assert_close(tensor, theirs.weights[name], rtol=1e-5, atol=1e-5)
 
 
 def convolution(**options):
@@ -169,11 +169,11 @@ def test_other_networks_keep_the_general_step(body, size):
             for count in (12, 20, 7)
         ]
 
-    stacked = train_stacked(network, RECIPE, lanes())
-    plain = train_sequentially(network, RECIPE, lanes())
+    stacked = train_stacked(network, RECIPE, lanes(), 5)
+    plain = train_sequentially(network, RECIPE, lanes(), 5)
     for ours, theirs in zip(stacked, plain, strict=True):
-        for name, tensor in ours.items():
-            torch.testing.assert_close(tensor, theirs[name], rtol=1e-5, atol=1e-5)
+        for name, tensor in ours.weights.items():
+            torch.testing.assert_close(tensor, theirs.weights[name], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

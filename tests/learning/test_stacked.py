@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.learning import sequential
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.network import Network
-from fal_bench.learning.request import Lane
-from fal_bench.learning.sequential import train_sequentially
+from fal_bench.learning.request import Lane, padded_rows
+from fal_bench.learning.stacked import engine
 from fal_bench.learning.stacked.autograd import AutogradStep
 from fal_bench.learning.stacked.cnn import CnnStep
-from fal_bench.learning.stacked.engine import step_of, train_stacked
+from fal_bench.learning.stacked.engine import step_of
 from fal_bench.learning.stacked.mlp import MlpStep
-from fal_bench.learning.stacked.slots import padded_rows
 from fal_bench.learning.stacked.vmap import VmapStep
 from fal_bench.needs import LocalTraining
 from fal_bench.task import Cnn, Cnn4, Mlp
@@ -50,6 +50,14 @@ RECIPES = {
 @pytest.fixture(params=MODELS)
 def architecture(request):
     return MODELS[request.param]
+
+
+def train_stacked(network, recipe, jobs):
+    return [lane.weights for lane in engine.train_stacked(network, recipe, jobs, 10)]
+
+
+def train_sequentially(network, recipe, jobs):
+    return [lane.weights for lane in sequential.train_sequentially(network, recipe, jobs, 10)]
 
 
 def lane(architecture, count, seed):

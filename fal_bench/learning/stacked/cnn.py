@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from fal_bench.learning.network import Network
+from fal_bench.learning.request import is_plain
 from fal_bench.learning.stacked.batch import Batch, Samples
 from fal_bench.learning.stacked.cross_entropy import cross_entropy_gradient
 from fal_bench.learning.stacked.matrices import MatrixState
+from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import descend_product
 from fal_bench.learning.stacked.state import StackedState
 from fal_bench.learning.stacked.width import fixed_width
@@ -41,7 +43,9 @@ class CnnStep:
 
     @classmethod
     def of(cls, network: nn.Module, training: LocalTraining) -> CnnStep | None:
-        """Return the step of a network like the shipped ``cnn``; None for any other."""
+        """Return the step of a network like the shipped ``cnn``; None for anything else."""
+        if not is_plain(training):
+            return None
         if type(network) is not Network or type(network.body) is not nn.Sequential:
             return None
         leaves = [(n, layer) for n, layer in network.named_modules() if not any(layer.children())]
@@ -52,8 +56,8 @@ class CnnStep:
         return cls(network, layers, training) if known else None
 
     @torch.no_grad()
-    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Tensor:
-        """Take the step; return the logits before it, shape (slots, rows, classes)."""
+    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
+        """Take the step; return what the network said before it."""
         space = self._space(state, batch)
         self._windows_of(batch.samples).gather(batch.index, space.blocks[0].inputs)
         blocks = list(zip(self._layers[:-1], space.blocks, strict=True))
@@ -68,7 +72,7 @@ class CnnStep:
             assert gradient is not None
             gradient = block.backward(gradient, state.weights[layer])
             descend_product(state, layer, block.inputs, block.delta, self._training, lr)
-        return logits
+        return Outcome(logits)
 
     def _windows_of(self, samples: Samples) -> SampleWindows:
         """Return the windows of a block's samples, prepared at its first step."""

@@ -7,14 +7,14 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from fal_bench.learning.model import Weights
-from fal_bench.learning.request import Lane
+from fal_bench.learning.request import Lane, TrainedLane, padded_rows
 from fal_bench.learning.stacked.autograd import AutogradStep
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.cnn import CnnStep
 from fal_bench.learning.stacked.mlp import MlpStep
+from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import learning_rates
-from fal_bench.learning.stacked.slots import Slots, padded_rows
+from fal_bench.learning.stacked.slots import Slots
 from fal_bench.learning.stacked.state import StackedState
 from fal_bench.learning.stacked.vmap import VmapStep
 from fal_bench.needs import LocalTraining
@@ -38,27 +38,34 @@ class Step(Protocol):
     state: type[StackedState]
     fixed_width: int | None
 
-    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Tensor:
-        """Take the step; return the logits before it, shape (slots, rows, classes)."""
+    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
+        """Take the step; return what the network said before it."""
 
 
 def train_stacked(
-    network: nn.Module, training: LocalTraining, lanes: Sequence[Lane]
-) -> tuple[Weights, ...]:
+    network: nn.Module,
+    training: LocalTraining,
+    lanes: Sequence[Lane],
+    n_classes: int,
+    keep_epochs: bool = False,
+) -> tuple[TrainedLane, ...]:
     """Train every lane and return its weights, in order.
 
     Args:
         network: gives the layers; its own weights are not used.
         training: the recipe.
         lanes: the trainings.
+        n_classes: number of classes.
+        keep_epochs: whether to keep the weights after every epoch.
     """
     step = step_of(network, training)
-    trained: list[Weights] = [lane.start for lane in lanes]
+    trained = [TrainedLane(lane.start) for lane in lanes]
     for numbers in _alike(lanes, training):
         block = [lanes[number] for number in numbers]
         width = step.fixed_width or _even_width(len(block), _widest(network))
-        for place, weights in _run(network, training, step, block, width):
-            trained[numbers[place]] = weights
+        slots = Slots(block, training, width, n_classes)
+        for place, lane in _run(network, training, step, slots, keep_epochs):
+            trained[numbers[place]] = lane
     return tuple(trained)
 
 
@@ -73,20 +80,24 @@ def step_of(network: nn.Module, training: LocalTraining) -> Step:
 
 
 def _run(
-    network: nn.Module, training: LocalTraining, step: Step, lanes: Sequence[Lane], width: int
-) -> Iterator[tuple[int, Weights]]:
-    """Train lanes in one block; yield each lane's place and weights when it is done."""
-    slots = Slots(lanes, training, width)
-    state = step.state(network, training, width)
+    network: nn.Module, training: LocalTraining, step: Step, slots: Slots, keep_epochs: bool
+) -> Iterator[tuple[int, TrainedLane]]:
+    """Train the lanes of one block; yield each lane's place and weights when it is done."""
+    state = step.state(network, training, len(slots.occupants))
     for slot, newcomer in slots.fill():
         state.load(slot, newcomer.lane.start)
     while slots.busy:
         batch = slots.batch()
-        logits = step(state, batch, learning_rates(training, slots.updates))
-        correct = None if training.stop_at_accuracy is None else batch.correct(logits)
-        done = slots.advance(correct)
-        for slot, occupant in done:
-            yield occupant.number, state.read(slot)
+        outcome = step(state, batch, learning_rates(training, slots.updates))
+        correct = None if training.stop_at_accuracy is None else batch.correct(outcome.logits)
+        losses = None if training.patience is None else outcome.total_losses
+        done = False
+        for slot, occupant in slots.advance(correct, losses):
+            if keep_epochs:
+                occupant.epochs.append(state.read(slot))
+            if occupant.done:
+                done = True
+                yield occupant.number, TrainedLane(state.read(slot), tuple(occupant.epochs))
         if done:
             for slot, newcomer in slots.fill():
                 state.load(slot, newcomer.lane.start)
@@ -107,7 +118,9 @@ def _alike(lanes: Sequence[Lane], training: LocalTraining) -> Iterator[list[int]
         chunk: list[int] = []
         taken = 0
         for number in numbers:
-            size = lanes[number].features.nbytes
+            lane = lanes[number]
+            size = lane.features.nbytes
+            size += 0 if lane.unlabelled is None else lane.unlabelled.nbytes
             if chunk and taken + size > MEMORY_BUDGET:
                 yield chunk
                 chunk, taken = [], 0

@@ -45,6 +45,7 @@ class MatrixState(StackedState):
         self._kernels = {name: kernel.shape for name, kernel in kernels.items()}
         keeps = keeps_velocity(training)
         self.velocity = {n: t.new_zeros(t.shape) for n, t in self.weights.items() if keeps}
+        self.start = {}
 
     def load(self, slot: int, weights: Weights) -> None:
         """Start a slot from ``weights``, at rest."""

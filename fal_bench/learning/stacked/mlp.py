@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fal_bench.learning.request import is_plain
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.cross_entropy import cross_entropy_gradient
+from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import descend_product, move
 from fal_bench.learning.stacked.state import StackedState
 from fal_bench.learning.stacked.width import fixed_width
@@ -33,7 +35,9 @@ class MlpStep:
 
     @classmethod
     def of(cls, network: nn.Module, training: LocalTraining) -> MlpStep | None:
-        """Return the step of a network that is such a chain; None for any other."""
+        """Return the step of such a chain by a plain recipe; None for anything else."""
+        if not is_plain(training):
+            return None
         names = [
             (name, type(module))
             for name, module in network.named_modules()
@@ -46,8 +50,8 @@ class MlpStep:
         return cls(network, linear, training) if chain else None
 
     @torch.no_grad()
-    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Tensor:
-        """Take the step; return the logits before it, shape (slots, rows, classes)."""
+    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
+        """Take the step; return what the network said before it."""
         inputs = [batch.by_lane.flatten(2)]
         for layer in self._layers:
             weight, bias = state.weights[f"{layer}.weight"], state.weights[f"{layer}.bias"]
@@ -63,7 +67,7 @@ class MlpStep:
             self._update(state, layer, delta, seen, lr)
             if below is not None:
                 delta = below
-        return logits
+        return Outcome(logits)
 
     def _update(
         self, state: StackedState, layer: str, delta: Tensor, seen: Tensor, lr: float | Tensor
