@@ -155,6 +155,10 @@ class FederationView(Protocol):
         """The cycle's number, from 0."""
 
     @property
+    def budgets(self) -> tuple[int, ...]:
+        """Labels each client may buy now; the server knows them, because it hands them out."""
+
+    @property
     def rng(self) -> np.random.Generator:
         """The server's own random stream for this cycle."""
 

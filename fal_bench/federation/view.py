@@ -201,18 +201,18 @@ class LiveFederationView:
     ) -> None:
         self.clients = len(views)
         self.cycle = views[0].cycle
+        self.budgets = tuple(budgets)
         self.rng = rng
         self.memory = memory
         self.bytes_up = 0
         self.bytes_down = 0
         self._beat = beat
         self._views = tuple(views)
-        self._budgets = tuple(budgets)
 
     def each(self, compute: Callable[[ClientView, int], Selection]) -> list[Selection]:
         """Run ``compute(client, budget)`` at every client; one that may buy nothing is skipped."""
         selections: list[Selection] = []
-        for view, budget in zip(self._views, self._budgets, strict=True):
+        for view, budget in zip(self._views, self.budgets, strict=True):
             self._beat()
             try:
                 nothing = np.empty(0, dtype=np.int64)

@@ -31,6 +31,8 @@ class AutogradStep:
         training: the recipe.
     """
 
+    state: type[StackedState] = StackedState
+
     def __init__(self, forward: Forward, width: int | None, training: LocalTraining) -> None:
         self.fixed_width = width
         self._forward = forward

@@ -79,20 +79,20 @@ class Batch:
     frozen: bool = False
 
     @cached_property
-    def _index(self) -> Tensor:
+    def index(self) -> Tensor:
+        """Rows of ``samples``, slot after slot, shape (slots * rows,)."""
         return torch.from_numpy(self.rows.reshape(-1))
 
     @cached_property
     def by_lane(self) -> Tensor:
         """Features, shape (slots, rows, C, H, W)."""
-        chosen = self.samples.features.index_select(0, self._index)
+        chosen = self.samples.features.index_select(0, self.index)
         return chosen.view(*self.rows.shape, *chosen.shape[1:])
 
     @cached_property
     def labels(self) -> Tensor:
         """Labels, shape (slots, rows)."""
-        index = self._index
-        return self.samples.labels.index_select(0, index).view(self.rows.shape)
+        return self.samples.labels.index_select(0, self.index).view(self.rows.shape)
 
     @cached_property
     def shares(self) -> Tensor:
@@ -108,7 +108,7 @@ class Batch:
         """Return what a trainer's loss is told."""
         taught = self.samples.teacher_logits
         if taught is not None:
-            chosen = taught.index_select(0, self._index)
+            chosen = taught.index_select(0, self.index)
             taught = chosen.view(*self.rows.shape, chosen.shape[1])
         return LocalBatch(
             self.labels,

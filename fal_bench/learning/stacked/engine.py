@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fal_bench.learning.request import Lane, TrainedLane, padded_rows
 from fal_bench.learning.stacked.autograd import AutogradStep
 from fal_bench.learning.stacked.batch import Batch
+from fal_bench.learning.stacked.cnn import CnnStep
 from fal_bench.learning.stacked.mlp import MlpStep
 from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import learning_rates
@@ -22,7 +23,7 @@ MEMORY_BUDGET = 256 * 2**20
 """Bytes that the samples of one call, and the weights of one block, may take."""
 
 WIDEST = 32
-WIDEST_CONVOLUTION = 16
+WIDEST_CONVOLUTION = 20
 """Most slots of a block whose width is free; wider ones fall out of the cache."""
 
 
@@ -30,9 +31,11 @@ class Step(Protocol):
     """One SGD step of all slots of a block.
 
     Attributes:
+        state: the layout in which it keeps the weights.
         fixed_width: the number of slots if bits depend on it; None if they do not.
     """
 
+    state: type[StackedState]
     fixed_width: int | None
 
     def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
@@ -59,7 +62,7 @@ def train_stacked(
     trained = [TrainedLane(lane.start) for lane in lanes]
     for numbers in _alike(lanes, training):
         block = [lanes[number] for number in numbers]
-        width = step.fixed_width or min(len(block), _widest(network))
+        width = step.fixed_width or _even_width(len(block), _widest(network))
         slots = Slots(block, training, width, n_classes)
         for place, lane in _run(network, training, step, slots, keep_epochs):
             trained[numbers[place]] = lane
@@ -70,6 +73,7 @@ def step_of(network: nn.Module, training: LocalTraining) -> Step:
     """Return the fastest step that knows all layers of a network."""
     return (
         MlpStep.of(network, training)
+        or CnnStep.of(network, training)
         or AutogradStep.of(network, training)
         or VmapStep(network, training)
     )
@@ -79,7 +83,7 @@ def _run(
     network: nn.Module, training: LocalTraining, step: Step, slots: Slots, keep_epochs: bool
 ) -> Iterator[tuple[int, TrainedLane]]:
     """Train the lanes of one block; yield each lane's place and weights when it is done."""
-    state = StackedState(network, training, len(slots.occupants))
+    state = step.state(network, training, len(slots.occupants))
     for slot, newcomer in slots.fill():
         state.load(slot, newcomer.lane.start)
     while slots.busy:
@@ -123,6 +127,11 @@ def _alike(lanes: Sequence[Lane], training: LocalTraining) -> Iterator[list[int]
             chunk.append(number)
             taken += size
         yield chunk
+
+
+def _even_width(lanes: int, widest: int) -> int:
+    """Return the slots of a block that trains lanes in turns of about equal width."""
+    return -(-lanes // -(-lanes // widest))
 
 
 def _widest(network: nn.Module) -> int:

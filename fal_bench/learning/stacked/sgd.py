@@ -56,3 +56,33 @@ def descend(
     torch._foreach_add_(velocity, gradients)
     for weight, speed in zip(weights, velocity, strict=True):
         move(weight, speed, lr)
+
+
+def descend_product(
+    state: StackedState,
+    name: str,
+    inputs: Tensor,
+    delta: Tensor,
+    training: LocalTraining,
+    lr: float | Tensor,
+) -> None:
+    """Move one stacked matrix whose gradient is ``inputs^T delta``, which is never written out.
+
+    Args:
+        state: its ``weights[name]`` and ``velocity[name]``, shape (slots, a, b), move in place.
+        name: the matrix.
+        inputs: shape (slots, n, a).
+        delta: shape (slots, n, b).
+        training: momentum and weight decay.
+        lr: from ``learning_rates``.
+    """
+    weight = state.weights[name]
+    if not state.velocity:
+        keep = 1 - training.lr * training.weight_decay
+        weight.baddbmm_(inputs.transpose(1, 2), delta, beta=keep, alpha=-training.lr)
+        return
+    velocity = state.velocity[name]
+    velocity.baddbmm_(inputs.transpose(1, 2), delta, beta=training.momentum)
+    if training.weight_decay:
+        velocity.add_(weight, alpha=training.weight_decay)
+    move(weight, velocity, lr)
