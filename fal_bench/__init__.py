@@ -10,6 +10,7 @@ from fal_bench._version import __version__
 
 if TYPE_CHECKING:
     from fal_bench.comparison import Comparison, compare
+    from fal_bench.conformance.runner import check_strategy
     from fal_bench.errors import FalbenchError
     from fal_bench.needs import LocalModel, LocalTraining
     from fal_bench.strategy import ClientView, FederationView, Params, Strategy, Train
@@ -26,6 +27,7 @@ _HOMES = {
     "Strategy": "fal_bench.strategy",
     "Task": "fal_bench.task",
     "Train": "fal_bench.strategy",
+    "check_strategy": "fal_bench.conformance.runner",
     "compare": "fal_bench.comparison",
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "Task",
     "Train",
     "__version__",
+    "check_strategy",
     "compare",
 ]
 

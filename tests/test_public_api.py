@@ -17,6 +17,7 @@ def test_the_public_names_are_pinned():
         "Task",
         "Train",
         "__version__",
+        "check_strategy",
         "compare",
     ]
     for name in fal_bench.__all__:

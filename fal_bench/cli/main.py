@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fal_bench._version import __version__
+from fal_bench.cli.check import check
 from fal_bench.cli.compare import compare
 from fal_bench.cli.list import list_things
 from fal_bench.cli.merge import merge
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compare")(compare)
+app.command("check")(check)
 app.command("list")(list_things)
 app.command("status")(status)
 app.command("policy")(policy)
