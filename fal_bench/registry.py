@@ -61,6 +61,11 @@ class Registry:
                 registry._add_file(file)
         return registry
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where each strategy comes from, by name."""
+        return self.strategies.sources
+
     def names(self) -> list[str]:
         """Return the strategies' names, sorted."""
         return self.strategies.names()
