@@ -43,7 +43,7 @@ class Registry:
         """Collect the installed plugins and those in the given files and folders.
 
         Args:
-            plugins: Python files, or folders whose ``*.py`` files are read.
+            plugins: Python files, or folders whose ``*.py`` files are read, but for tests.
 
         Raises:
             InvalidSpecError: a path does not exist, or two plugins of a kind share a name.

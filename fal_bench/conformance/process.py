@@ -252,7 +252,7 @@ def _strategies(target: str) -> list[tuple[str, str, type[Strategy] | Strategy]]
     return [
         (name, source, registry.load(name))
         for name, source in registry.sources.items()
-        if path in (Path(source), Path(source).parent)
+        if source.endswith(".py") and path in (Path(source), Path(source).parent)
     ]
 
 

@@ -32,7 +32,7 @@ def _run(subject: Subject) -> str:
                 f"{getattr(read, name)!r}."
             )
     _check_canonical(subject, params)
-    return f"{len(values)} parameters"
+    return ", ".join(values)
 
 
 def _validated(params: Params, values: dict[str, Any]) -> Params:
