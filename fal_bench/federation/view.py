@@ -129,7 +129,7 @@ class LiveClientView:
     def inputs(self, ids: IntArray | None = None) -> FloatArray:
         """Return the samples themselves, shape (n, C, H, W)."""
         chosen = self.unlabelled if ids is None else self._checked(ids)
-        samples: FloatArray = self._samples(chosen).numpy()
+        samples: FloatArray = self._samples(chosen).numpy(force=True)
         return samples
 
     def share(self, name: str) -> IntArray:
