@@ -13,13 +13,14 @@ from fal_bench import check_strategy
 from fal_bench.registry import Registry
 
 PAGE = (Path(__file__).parent.parent / "docs" / "writing-a-strategy.md").read_text()
+# Fences come in pairs, so every second piece is inside of one.
+BLOCKS = [piece.partition("\n")[::2] for piece in PAGE.split("```")[1::2]]
 FILES = {
     text.splitlines()[0].removeprefix("# "): text
-    for text in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    for language, text in BLOCKS
+    if language == "python"
 }
-COMMANDS = [
-    line for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
-]
+COMMANDS = [line for language, text in BLOCKS if not language for line in text.splitlines()]
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_its_commands_work_in_the_order_of_the_page(folder, falbench):
 
 
 def test_its_entry_point_is_the_one_that_is_searched():
-    [block] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    [block] = [text for language, text in BLOCKS if language == "toml"]
     from fal_bench.registry import STRATEGIES
 
     assert list(tomllib.loads(block)["project"]["entry-points"]) == [STRATEGIES]
