@@ -25,7 +25,8 @@ class IFALParams(Params):
     """Parameters of ``ifal``.
 
     Attributes:
-        neighbours: points of the pool that each point votes for.
+        neighbours: points of the pool that each point votes for; in pools smaller than the
+            published ones, no more than a tenth of the pool.
         distance: ``"published"`` compares two probability vectors as if each were a sample of
             numbers (see ``sorted_distance``); ``"class-aware"`` is their total variation.
         epochs: most epochs of the distilled model.
@@ -57,12 +58,13 @@ class IFAL(Strategy):
     Differences to the paper and its released code: both take the Wasserstein distance of the two
     probability vectors as samples of numbers, which ignores the classes: (0.7, 0.2, 0.1) and
     (0.1, 0.2, 0.7) are at distance 0. ``distance=class-aware`` is another algorithm. Otsu's
-    threshold is exact here and of a 256-bin histogram there. A point has no vote for itself also
-    in pools smaller than ``neighbours``, which the released code cannot handle.
+    threshold is exact here and of a 256-bin histogram there. The published 250 neighbours belong
+    to pools of thousands: in a pool of 250 everybody would vote for everybody, and in a smaller
+    one the released code stops. Hence the bound of a tenth of the pool.
 
     Cost: one distillation per client and cycle, six passes over the pool, and O(n^2 d) in blocks
-    of bounded size for three models' neighbourhoods. Fails where the pool is smaller than
-    ``neighbours``: then everybody votes for everybody.
+    of bounded size for three models' neighbourhoods. Fails in small pools, where a neighbourhood is
+    a handful of samples.
     """
 
     name: ClassVar[str] = "ifal"
@@ -117,8 +119,13 @@ class IFAL(Strategy):
             normalised(client.embeddings(model)),
             [np.concatenate([client.labels, own]) for own in predicted],
             client.n_classes,
-            self.params.neighbours,
+            neighbours_in(self.params.neighbours, len(client.unlabelled)),
         )
+
+
+def neighbours_in(wanted: int, pool: int) -> int:
+    """Return ``wanted``, but no more than a tenth of the pool, and at least 1."""
+    return max(min(wanted, pool // 10), 1)
 
 
 def neighbour_votes(

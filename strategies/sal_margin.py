@@ -23,6 +23,7 @@ class SalMargin(Strategy):
 
     name: ClassVar[str] = "sal-margin"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
     Params: ClassVar[type[Params]] = LocalOnlyParams
 
     @property
