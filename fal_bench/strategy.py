@@ -187,6 +187,8 @@ class Strategy:
         version: raised whenever the selections change; part of the cell key, so that stored
             results of the old behaviour are not reused. ``None`` (external plugins) means that
             the source file's hash takes its place.
+        family: the kind of method, one of a few words, for tables.
+        paper: where it was published, in a few words, for tables.
         keeps: names of ``client.memory`` entries that are kept beside a finished curve.
         adaptive: whether ``select`` may return fewer positions than its budget; what is left
             stays in the client's purse.
@@ -208,6 +210,8 @@ class Strategy:
 
     name: ClassVar[str]
     version: ClassVar[int | None] = None
+    family: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
     keeps: ClassVar[tuple[str, ...]] = ()
     adaptive: ClassVar[bool] = False
     reference: ClassVar[bool] = False

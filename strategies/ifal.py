@@ -69,6 +69,8 @@ class IFAL(Strategy):
 
     name: ClassVar[str] = "ifal"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "disagreement"
+    paper: ClassVar[str] = "IFAL, Zong et al., IJCAI 2025"
     Params: ClassVar[type[Params]] = IFALParams
 
     @property
