@@ -27,6 +27,7 @@ class LocalTraining:
         patience: stop after this many epochs in a row whose training loss, measured as the
             accuracy is, is no lower than the lowest before; ``None`` never stops for it.
         trainer: the loss; ``None`` is the cell's trainer, cross-entropy if there is no cell.
+        lr_share: the learning rate as a share of the task's own, in place of ``lr``.
     """
 
     epochs: int = 50
@@ -38,6 +39,7 @@ class LocalTraining:
     lr_drop_step: int | None = None
     patience: int | None = None
     trainer: Trainer | None = None
+    lr_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class DistilledModel:
     """
 
     training: LocalTraining = LocalTraining(
-        epochs=500, lr=0.001, stop_at_accuracy=None, patience=5, trainer=Distillation()
+        epochs=500, lr_share=0.1, stop_at_accuracy=None, patience=5, trainer=Distillation()
     )
 
 

@@ -30,14 +30,13 @@ class IFALParams(Params):
         distance: ``"published"`` compares two probability vectors as if each were a sample of
             numbers (see ``sorted_distance``); ``"class-aware"`` is their total variation.
         epochs: most epochs of the distilled model.
-        lr: learning rate of the distilled model; the released code takes a tenth of the
-            federation's, which is 0.01 there.
+        lr_share: learning rate of the distilled model as a share of the federation's.
     """
 
     neighbours: Annotated[int, Field(ge=1)] = 250
     distance: Literal["published", "class-aware"] = "published"
     epochs: Annotated[int, Field(ge=1)] = 500
-    lr: Annotated[float, Field(gt=0)] = 0.001
+    lr_share: Annotated[float, Field(gt=0)] = 0.1
 
 
 class IFAL(Strategy):
@@ -78,7 +77,7 @@ class IFAL(Strategy):
         """A model distilled from the global one."""
         training = LocalTraining(
             epochs=self.params.epochs,
-            lr=self.params.lr,
+            lr_share=self.params.lr_share,
             stop_at_accuracy=None,
             patience=5,
             trainer=Distillation(),

@@ -247,6 +247,27 @@ class TestInputs:
         run(tiny, Distilled, blobs)
         assert max(agreed) < 0.1
 
+    def test_a_learning_rate_may_be_a_share_of_the_tasks(self, tiny, blobs, run):
+        heads = {}
+
+        class Local(First):
+            name = "local"
+
+            def select(self, client, budget):
+                heads[step, client.index, client.cycle] = client.local_model.weights["head.bias"]
+                return super().select(client, budget)
+
+        lr = tiny.optimiser.lr
+        for step, recipe in {  # noqa: B007
+            "given": LocalTraining(epochs=2, lr=0.3 * lr),
+            "share": LocalTraining(epochs=2, lr_share=0.3),
+            "other": LocalTraining(epochs=2, lr_share=0.5),
+        }.items():
+            Local.needs = frozenset({LocalModel(recipe)})
+            run(tiny, Local, blobs)
+        assert torch.equal(heads["given", 0, 0], heads["share", 0, 0])
+        assert not torch.equal(heads["given", 0, 0], heads["other", 0, 0])
+
     def test_a_distilled_model_needs_a_distillation(self, tiny, blobs, run):
         class Wrong(First):
             name = "wrong"

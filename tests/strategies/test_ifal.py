@@ -199,9 +199,9 @@ def test_memory_is_linear_in_the_pool():
 
 
 def test_in_a_federation(tiny, blobs, run):
-    [need] = IFAL({"epochs": 30, "lr": 0.05}).needs
+    [need] = IFAL({"epochs": 30, "lr_share": 0.05}).needs
     assert isinstance(need, DistilledModel)
-    assert (need.training.epochs, need.training.lr, need.training.patience) == (30, 0.05, 5)
+    assert (need.training.epochs, need.training.lr_share, need.training.patience) == (30, 0.05, 5)
     assert IFAL().needs == {DistilledModel()}
     journal = run(tiny, lambda: IFAL({"epochs": 5}), blobs)
     assert [row.labels for row in journal.rows] == [12, 18, 24, 30]
