@@ -177,6 +177,7 @@ def compare(
     backend: Backend = "loky",
     device: Device = "auto",
     call_timeout: float = 600.0,
+    memory_limit: int | None = None,
     progress: bool = True,
 ) -> Comparison:
     """Compare strategies by the labels they need to reach a target accuracy.
@@ -204,6 +205,8 @@ def compare(
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU if PyTorch can use one. Results of
             different devices are different cells.
         call_timeout: seconds a strategy's call may take.
+        memory_limit: MiB a worker may take; by default 80 % of what is free, divided by the
+            workers, and at least 1024.
         progress: show a live display on the terminal.
 
     Returns:
@@ -232,7 +235,7 @@ def compare(
     store.prepare()
     if missing:
         workers = jobs or default_jobs(plan.device)
-        supervisor = Supervisor(store, workers, backend, plan.plugins, call_timeout)
+        supervisor = Supervisor(store, workers, backend, plan.plugins, call_timeout, memory_limit)
         run_missing(supervisor, plan, progress_monitor(progress))
     return summarise(plan, store, question)
 

@@ -84,6 +84,15 @@ def compare(
         float,
         typer.Option(min=1, metavar="SECONDS", help="Longest time one plugin call may take."),
     ] = 600.0,
+    memory_limit: Annotated[
+        int | None,
+        typer.Option(
+            min=512,
+            metavar="MIB",
+            help="Most memory a worker may take.  \\[default: 80 % of what is free, divided by the "
+            "workers]",
+        ),
+    ] = None,
 ) -> None:
     """Compare strategies by the labels they need to reach a target accuracy.
 
@@ -122,7 +131,9 @@ def compare(
     for broken in corrupt:
         typer.echo(_warning(broken), err=True)
     if missing:
-        supervisor = Supervisor(store, workers, backend.value, plan.plugins, call_timeout)
+        supervisor = Supervisor(
+            store, workers, backend.value, plan.plugins, call_timeout, memory_limit
+        )
         monitor = comparison.progress_monitor(shown=True)
         try:
             comparison.run_missing(supervisor, plan, monitor)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fal_bench.conformance.report import Begun, Outcome, Report
 from fal_bench.errors import FalbenchError, PluginError
+from fal_bench.sweep.memory import default_limit, resident_mib
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -31,6 +32,7 @@ GRACE: Final = 10.0
 """Seconds beyond the time limit after which a silent process is killed: the limit itself is kept
 inside it, as long as the plugin lets go of Python's interpreter now and then."""
 SECONDS_BETWEEN_BEATS: Final = 1.0
+SECONDS_BETWEEN_LOOKS: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Announced:
 
 
 _ADVICE_ON_DEATH: Final = (
-    "Look for os._exit, for crashes of native code, and for calls into it that never come back."
+    "Look for os._exit, for crashes of native code and calls into it that never come back, and for "
+    "what fills the memory."
 )
 
 Event = Announced | Begun | Outcome | Report
@@ -146,11 +149,12 @@ def _events(order: Order, skip: int) -> Iterator[Event]:
     context = multiprocessing.get_context("spawn")  # not fork: PyTorch's threads do not survive it
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(theirs, order, skip))
+    most_mib = default_limit(1)
     process.start()
     theirs.close()
     try:
         while True:
-            message = _receive(ours, process, order.call_timeout)
+            message = _receive(ours, process, order.call_timeout, most_mib)
             if message is None:
                 return
             if isinstance(message, FalbenchError):
@@ -161,14 +165,14 @@ def _events(order: Order, skip: int) -> Iterator[Event]:
         process.join()
 
 
-def _receive(ours: Connection, process: SpawnProcess, limit: float) -> Any:
+def _receive(ours: Connection, process: SpawnProcess, limit: float, most_mib: int) -> Any:
     """Return the next message that is not just a sign of life."""
+    heard = time.monotonic()
     while True:
-        if not ours.poll(limit + GRACE):
-            raise Stopped(
-                f"A call was not over within {limit:g} s and could not be interrupted; the process "
-                "was killed."
-            )
+        if not ours.poll(SECONDS_BETWEEN_LOOKS):
+            _check_limits(process, time.monotonic() - heard, limit, most_mib)
+            continue
+        heard = time.monotonic()
         try:
             message = ours.recv()
         except EOFError:
@@ -179,6 +183,17 @@ def _receive(ours: Connection, process: SpawnProcess, limit: float) -> Any:
 
 
 _ALIVE: Final = ...
+
+
+def _check_limits(process: SpawnProcess, silence: float, limit: float, most_mib: int) -> None:
+    if silence > limit + GRACE:
+        raise Stopped(
+            f"A call was not over within {limit:g} s and could not be interrupted; the process was "
+            "killed."
+        )
+    taken = resident_mib(process.pid or 0)
+    if taken is not None and taken > most_mib:
+        raise Stopped(f"The process was killed when it took {taken} MiB of memory.")
 
 
 def _told(code: int | None) -> str:

@@ -1,5 +1,6 @@
 """``falbench check``: real processes, some of which die or cannot be interrupted."""
 
+import re
 import subprocess
 import sys
 import time
@@ -74,21 +75,25 @@ def test_plugins_that_die_or_cannot_be_interrupted_do_not_stop_the_next_one(
 ):
     monkeypatch.setattr(process, "GRACE", 3.0)
     held = "re.match('(a+)+b', 'a' * 60)"  # holds the interpreter's lock for ages
-    (tmp_path / "two").mkdir()
-    plugin("os._exit(7)", "two/a.py")
-    text = (tmp_path / plugin(held)).read_text()
-    for name in ("first", "second", "third"):
-        text = text.replace(f'"{name}"', f'"{name}-held"')
-    (tmp_path / "two" / "b.py").write_text(text)
+    monkeypatch.setattr(process, "default_limit", lambda workers: 1000)
+    eating = "kept = [np.ones(2**23) for _ in iter(int, 1)]"
+    text = (tmp_path / plugin("pass")).read_text()
+    classes = "".join(
+        f"class {name}(First):\n    name = '{name}'\n"
+        f"    def select(self, client, budget):\n        {deed}\n"
+        for name, deed in {"ending": "os._exit(7)", "holding": held, "eating": eating}.items()
+    )
+    (tmp_path / "all.py").write_text(text.replace("class Third", f"{classes}\nclass Third"))
     code, out, _ = falbench(
-        "check", "two", "--call-timeout", 1, "--only", "returns", "--only", "memory"
+        "check", "all.py", "--call-timeout", 1, "--only", "returns", "--only", "memory"
     )
     assert code == 1
-    assert out.count("FAILED         returns") == 2
+    assert out.count("FAILED         returns") == 3
     assert "The process ended with exit code 7" in out
     assert "not over within 1 s and could not be interrupted" in out
-    assert out.count("does not pass: 1 FAILED, 1 not checked") == 2
-    for name in ("first", "third", "first-held", "third-held"):
+    assert re.search(r"The process was killed when it took 1\d{3} MiB of memory", out)
+    assert out.count("does not pass: 1 FAILED, 1 not checked") == 3
+    for name in ("first", "second", "third"):
         assert f"\n{name} passes: 2 ok" in out
 
 
