@@ -38,6 +38,14 @@ class PluginError(FalbenchError):
     """A plugin cannot be loaded, or broke its contract while running."""
 
 
+class MemoryContentError(PluginError):
+    """A strategy keeps something in its memory that cannot be stored."""
+
+
+class CoordinationError(PluginError):
+    """A coordinated strategy leaves clients out, or sends what is no array."""
+
+
 class UndeclaredNeedError(PluginError):
     """A strategy touched a costly input that it does not declare in ``needs``."""
 

@@ -155,6 +155,10 @@ class FederationView(Protocol):
         """The cycle's number, from 0."""
 
     @property
+    def budgets(self) -> tuple[int, ...]:
+        """Labels each client may buy now; the server knows them, because it hands them out."""
+
+    @property
     def rng(self) -> np.random.Generator:
         """The server's own random stream for this cycle."""
 
@@ -190,6 +194,9 @@ class Strategy:
             (``ClientView.hindsight``); it is shown apart from the others and never ranked.
         trainer: the trainer that the method was published with, as a selector. The command line
             overrides it: ``-s "NAME[trainer=cross-entropy]"``.
+        deterministic: whether the selected samples follow from the client's data and models
+            alone, so that neither the random stream nor the order of the pool matters (ties
+            apart). ``falbench check`` holds a strategy to it.
         Params: the class of the parameters.
 
     Args:
@@ -205,6 +212,7 @@ class Strategy:
     adaptive: ClassVar[bool] = False
     reference: ClassVar[bool] = False
     trainer: ClassVar[str] = "cross-entropy"
+    deterministic: ClassVar[bool] = False
     Params: ClassVar[type[Params]] = Params
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:

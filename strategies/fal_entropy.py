@@ -20,6 +20,7 @@ class FalEntropy(Strategy):
 
     name: ClassVar[str] = "fal-entropy"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` largest entropies."""

@@ -21,6 +21,7 @@ class FalMargin(Strategy):
 
     name: ClassVar[str] = "fal-margin"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` smallest margins."""

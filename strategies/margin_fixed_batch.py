@@ -32,6 +32,7 @@ class MarginFixedBatch(Strategy):
 
     name: ClassVar[str] = "margin-fixed-batch"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
     Params: ClassVar[type[Params]] = MarginFixedBatchParams
 

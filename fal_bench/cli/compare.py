@@ -34,6 +34,14 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
+class Device(StrEnum):
+    """What computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class Backend(StrEnum):
     """Where cells run."""
 
@@ -51,7 +59,13 @@ def compare(
     seeds: SeedsOption = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.  \\[default: one a core]"),
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Workers.  \\[default: one a core, one on a GPU]",
+        ),
     ] = None,
     accounting: AccountingOption = Accounting.strict,
     baseline: BaselineOption = None,
@@ -65,6 +79,9 @@ def compare(
     backend: Annotated[
         Backend, typer.Option(help="Worker processes, this process (for debuggers), or a cluster.")
     ] = Backend.loky,
+    device: Annotated[
+        Device, typer.Option(help="What computes; 'auto' is the GPU if PyTorch can use one.")
+    ] = Device.auto,
     call_timeout: Annotated[
         float,
         typer.Option(min=1, metavar="SECONDS", help="Longest time one plugin call may take."),
@@ -78,15 +95,22 @@ def compare(
     from fal_bench import comparison
     from fal_bench.external.folder import ExternalFolder
     from fal_bench.report.targets import Question
-    from fal_bench.sweep.cluster import check_backend
+    from fal_bench.sweep.cluster import check_backend, device_for
     from fal_bench.sweep.store import Store
     from fal_bench.sweep.supervisor import Supervisor
 
     plugins = tuple(plugin or ())
-    plan = comparison.Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugins)
+    check_backend(backend.value)
+    plan = comparison.Plan.make(
+        strategy,
+        suite=suite,
+        task=task,
+        seeds=seeds,
+        plugins=plugins,
+        device=device_for(backend.value, device.value),
+    )
     for note in plan.notes:
         typer.echo(f"Note: {note}", err=True)
-    check_backend(backend.value)
     question = Question.make(
         target_acc or DEFAULT_TARGETS, accounting.value, baseline, plan.strategies
     )
@@ -94,7 +118,7 @@ def compare(
     imports = ExternalFolder(store.root).imports() if external else None
     missing, corrupt = plan.missing(store)
     plan.check(missing)
-    workers = jobs or comparison.default_jobs()
+    workers = jobs or comparison.default_jobs(plan.device)
     if dry_run:
         _tell_missing(store, plan, missing, workers)
         return

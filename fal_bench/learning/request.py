@@ -28,8 +28,9 @@ class Lane:
 
     Attributes:
         start: the weights to start from; left as they are.
-        features: the samples, shape (n, C, H, W); n may be 0, which returns ``start``.
-        labels: their labels, shape (n,).
+        features: the samples, shape (n, C, H, W), best on the architecture's device; n may be 0,
+            which returns ``start``.
+        labels: their labels, on the processor, shape (n,).
         rng: the stream of the batch order.
         round: the round of the cycle that this training belongs to, from 0.
         unlabelled: samples that a trainer may mix, shape (m, C, H, W); None if it has none.

@@ -120,6 +120,22 @@ def test_bytes_are_models_times_clients_times_rounds_and_messages(tiny, blobs, r
     assert [row.accuracy for row in talking] == [row.accuracy for row in quiet]
 
 
+@pytest.mark.parametrize("message", [{"a": 1}, None, [[1], [2, 3]], np.array([None])])
+@pytest.mark.parametrize("way", ["gather", "broadcast"])
+def test_messages_without_countable_bytes_are_refused(tiny, blobs, run, way, message):
+    class Smuggling(First):
+        name = "smuggling"
+
+        def select_all(self, federation):
+            if way == "gather":
+                federation.gather(lambda client: message)
+            else:
+                federation.broadcast(message)
+
+    with pytest.raises(PluginError, match=r"smuggling.*must be a NumPy array.*not a "):
+        run(tiny, Smuggling, blobs)
+
+
 def test_the_figures_are_the_mean_of_the_last_rounds(tiny, blobs, run, monkeypatch):
     task = change(tiny, rounds=3, evaluation_rounds=2)
     seen = []

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from fal_bench.learning.request import is_plain
 from fal_bench.learning.stacked.batch import Batch
+from fal_bench.learning.stacked.cross_entropy import cross_entropy_gradient
 from fal_bench.learning.stacked.outcome import Outcome
-from fal_bench.learning.stacked.sgd import move
+from fal_bench.learning.stacked.sgd import descend_product, move
 from fal_bench.learning.stacked.state import StackedState
 from fal_bench.learning.stacked.width import fixed_width
 from fal_bench.needs import LocalTraining
@@ -24,6 +25,8 @@ class MlpStep:
         layers: names of its linear layers, first to last.
         training: the recipe.
     """
+
+    state: type[StackedState] = StackedState
 
     def __init__(self, network: nn.Module, layers: list[str], training: LocalTraining) -> None:
         self.fixed_width = fixed_width(network)
@@ -55,10 +58,7 @@ class MlpStep:
             output = torch.baddbmm(bias.unsqueeze(1), inputs[-1], weight.transpose(1, 2))
             inputs.append(output.relu_() if layer != self._layers[-1] else output)
         logits = inputs.pop()
-        delta = logits.softmax(2)
-        truth = batch.labels.unsqueeze(2)
-        delta.scatter_add_(2, truth, delta.new_full((), -1.0).expand(truth.shape))
-        delta.mul_(batch.shares.unsqueeze(2))
+        delta = cross_entropy_gradient(logits, batch)
         for layer, seen in zip(reversed(self._layers), reversed(inputs), strict=True):
             below = None
             if layer != self._layers[0]:
@@ -73,17 +73,12 @@ class MlpStep:
         self, state: StackedState, layer: str, delta: Tensor, seen: Tensor, lr: float | Tensor
     ) -> None:
         recipe = self._training
-        weight, bias = state.weights[f"{layer}.weight"], state.weights[f"{layer}.bias"]
+        descend_product(state, f"{layer}.weight", delta, seen, recipe, lr)
+        bias, gradient = state.weights[f"{layer}.bias"], delta.sum(1)
         if not state.velocity:
-            keep = 1 - recipe.lr * recipe.weight_decay
-            weight.baddbmm_(delta.transpose(1, 2), seen, beta=keep, alpha=-recipe.lr)
-            bias.mul_(keep).add_(delta.sum(1), alpha=-recipe.lr)
+            bias.mul_(1 - recipe.lr * recipe.weight_decay).add_(gradient, alpha=-recipe.lr)
             return
-        speed, bias_speed = state.velocity[f"{layer}.weight"], state.velocity[f"{layer}.bias"]
-        speed.baddbmm_(delta.transpose(1, 2), seen, beta=recipe.momentum)
-        bias_speed.mul_(recipe.momentum).add_(delta.sum(1))
+        velocity = state.velocity[f"{layer}.bias"].mul_(recipe.momentum).add_(gradient)
         if recipe.weight_decay:
-            speed.add_(weight, alpha=recipe.weight_decay)
-            bias_speed.add_(bias, alpha=recipe.weight_decay)
-        move(weight, speed, lr)
-        move(bias, bias_speed, lr)
+            velocity.add_(bias, alpha=recipe.weight_decay)
+        move(bias, velocity, lr)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fal_bench.learning.model import Weights
@@ -52,6 +53,7 @@ class Slots:
         training: their recipe.
         width: number of slots.
         n_classes: number of classes.
+        device: where the batches are.
 
     Attributes:
         occupants: the lane in each slot, or None.
@@ -59,10 +61,15 @@ class Slots:
     """
 
     def __init__(
-        self, lanes: Sequence[Lane], training: LocalTraining, width: int, n_classes: int
+        self,
+        lanes: Sequence[Lane],
+        training: LocalTraining,
+        width: int,
+        n_classes: int,
+        device: torch.device,
     ) -> None:
         self._training = training
-        self._samples = Samples(lanes)
+        self._samples = Samples(lanes, device)
         sizes = [len(lane.labels) for lane in lanes]
         longest_first = sorted(range(len(lanes)), key=lambda number: -sizes[number])
         self._queue = deque(
