@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.external.folder import ExternalFolder
 from fal_bench.learning.device import CPU, Device, resolve_device
 from fal_bench.plugins.files import plugin_paths
 from fal_bench.plugins.table import blamed_on
@@ -27,6 +28,7 @@ from fal_bench.sweep.supervisor import Backend, Supervisor
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
+    from fal_bench.external.folder import Import
     from fal_bench.sweep.collect import FinishedCell
 
 __all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
@@ -179,6 +181,7 @@ def compare(
     call_timeout: float = 600.0,
     memory_limit: int | None = None,
     progress: bool = True,
+    external: bool = True,
 ) -> Comparison:
     """Compare strategies by the labels they need to reach a target accuracy.
 
@@ -208,6 +211,7 @@ def compare(
         memory_limit: MiB a worker may take; by default 80 % of what is free, divided by the
             workers, and at least 1024.
         progress: show a live display on the terminal.
+        external: also show curves measured elsewhere that were imported into ``out``.
 
     Returns:
         The leaderboard and the curves as pandas DataFrames; nothing but the cells is written
@@ -230,6 +234,7 @@ def compare(
         warnings.warn(note, stacklevel=2)
     question = Question.make(target_acc, accounting, baseline, plan.strategies)
     store = Store(Path(out))
+    imports = ExternalFolder(store.root).imports() if external else None
     missing, _ = plan.missing(store)
     plan.check(missing)
     store.prepare()
@@ -237,7 +242,7 @@ def compare(
         workers = jobs or default_jobs(plan.device)
         supervisor = Supervisor(store, workers, backend, plan.plugins, call_timeout, memory_limit)
         run_missing(supervisor, plan, progress_monitor(progress))
-    return summarise(plan, store, question)
+    return summarise(plan, store, question, imports)
 
 
 def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor) -> None:
@@ -252,8 +257,17 @@ def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor) -> None:
             supervisor.run(missing)
 
 
-def summarise(plan: Plan, store: Store, question: Question) -> Comparison:
-    """Build the comparison from what is in the store; runs nothing."""
+def summarise(
+    plan: Plan, store: Store, question: Question, imports: Sequence[Import] | None = None
+) -> Comparison:
+    """Build the comparison from what is in the store; runs nothing.
+
+    Args:
+        plan: what is compared.
+        store: the results folder.
+        question: what is asked.
+        imports: its external curves; None leaves them out.
+    """
     from fal_bench.report.answer import answer
     from fal_bench.report.evidence import Evidence
     from fal_bench.sweep.collect import finished_cells
@@ -266,7 +280,8 @@ def summarise(plan: Plan, store: Store, question: Question) -> Comparison:
         strategies=plan.strategies,
         seeds=plan.seeds,
         missing=_missing(plan, store),
-        command=plan.command,
+        command=plan.command if imports is not None else f"{plan.command} --no-external",
+        imports=imports or (),
     )
     return answer(question, evidence)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -259,6 +260,13 @@ class Task(Spec):
         """SHA-256 of the canonical JSON, in hexadecimal."""
         text = json.dumps(self.canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Task:
+        """Return a copy with other values; its identity is found anew."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("canonical", "hash"):
+            copy.__dict__.pop(name, None)  # pydantic copies what cached_property keeps there
+        return copy
 
 
 def _non_defaults(spec: BaseModel) -> dict[str, Any]:

@@ -63,6 +63,11 @@ def test_every_command_is_understood(falbench, command, tmp_path):
     arguments = shlex.split(command)[1:]
     for folder in ("results", "laptop", "server") if arguments[0] in ("report", "merge") else ():
         store_cell(tmp_path / folder, spec(seed=len(folder)))
+    if arguments[0] == "import":
+        curves = "task,strategy,seed,labels,accuracy\nmy-task,theirs,0,100,0.5\n"
+        (tmp_path / "curves.csv").write_text(curves)
+        [suite] = blocks("toml")
+        (tmp_path / "mine.toml").write_text(suite)
     if arguments[0] == "compare" and "--dry-run" not in arguments:
         arguments.append("--dry-run")
     code, _, errors = falbench(*arguments)

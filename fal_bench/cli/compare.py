@@ -13,6 +13,7 @@ from fal_bench.cli.options import (
     Accounting,
     AccountingOption,
     BaselineOption,
+    ExternalOption,
     Format,
     FormatOption,
     OutOption,
@@ -71,6 +72,7 @@ def compare(
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
     form: FormatOption = Format.table,
+    external: ExternalOption = True,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")
     ] = False,
@@ -100,6 +102,7 @@ def compare(
     leaderboard.csv, curves.csv and leaderboard.html there.
     """
     from fal_bench import comparison
+    from fal_bench.external.folder import ExternalFolder
     from fal_bench.report.targets import Question
     from fal_bench.sweep.cluster import check_backend, device_for
     from fal_bench.sweep.store import Store
@@ -121,6 +124,7 @@ def compare(
         target_acc or DEFAULT_TARGETS, accounting.value, baseline, plan.strategies
     )
     store = Store(out)
+    imports = ExternalFolder(store.root).imports() if external else None
     missing, corrupt = plan.missing(store)
     plan.check(missing)
     workers = jobs or comparison.default_jobs(plan.device)
@@ -140,7 +144,7 @@ def compare(
         except KeyboardInterrupt:
             typer.echo("Stopped; the same command goes on where this one was.", err=True)
             raise typer.Exit(INTERRUPTED) from None
-    show_and_write(comparison.summarise(plan, store, question), out, form)
+    show_and_write(comparison.summarise(plan, store, question, imports), out, form)
 
 
 def _warning(broken: Corrupt) -> str:
