@@ -54,5 +54,9 @@ class LabelAccessError(PluginError):
     """A label was asked for that may not be read, or that has not been bought."""
 
 
+class ExternalCurvesError(FalbenchError):
+    """A file of curves measured elsewhere cannot be used."""
+
+
 class StoreError(FalbenchError):
     """The results folder cannot be used."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fal_bench.trainer import Trainer
+from fal_bench.trainers.distillation import Distillation
+
 
 @dataclass(frozen=True)
 class LocalTraining:
-    """How one client trains a model on its own labelled samples, outside the federated rounds.
+    """How one client trains a model on its own labelled samples.
 
     The defaults are those of LoGo's local-only model (Kim et al., CVPR 2023, released code).
 
@@ -21,6 +24,10 @@ class LocalTraining:
             before each update, is at least this; ``None`` always runs all epochs.
         lr_drop_step: number of updates after which the learning rate falls to a tenth; ``None``
             keeps it.
+        patience: stop after this many epochs in a row whose training loss, measured as the
+            accuracy is, is no lower than the lowest before; ``None`` never stops for it.
+        trainer: the loss; ``None`` is the cell's trainer, cross-entropy if there is no cell.
+        lr_share: the learning rate as a share of the task's own, in place of ``lr``.
     """
 
     epochs: int = 50
@@ -30,6 +37,9 @@ class LocalTraining:
     weight_decay: float = 1e-5
     stop_at_accuracy: float | None = 0.99
     lr_drop_step: int | None = None
+    patience: int | None = None
+    trainer: Trainer | None = None
+    lr_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,5 +56,29 @@ class LocalModel:
     training: LocalTraining = LocalTraining()
 
 
-Need = LocalModel
-"""Every kind of declared input (a union as more kinds are added)."""
+@dataclass(frozen=True)
+class DistilledModel:
+    """A model per client, trained from a fresh initialisation on its labels and a teacher.
+
+    The teacher is the global model. Declared in ``Strategy.needs``, it becomes
+    ``ClientView.distilled_model``. The defaults are those of IFAL (Zong et al., IJCAI 2025).
+
+    Attributes:
+        training: how it is trained; its trainer must be a ``Distillation``.
+    """
+
+    training: LocalTraining = LocalTraining(
+        epochs=500, lr_share=0.1, stop_at_accuracy=None, patience=5, trainer=Distillation()
+    )
+
+
+@dataclass(frozen=True)
+class EpochPredictions:
+    """What a client's model predicts after each local epoch of the last federated round.
+
+    Declared in ``Strategy.needs``, it becomes ``ClientView.epoch_predictions``.
+    """
+
+
+Need = LocalModel | DistilledModel | EpochPredictions
+"""Every kind of declared input."""

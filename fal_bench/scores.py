@@ -27,6 +27,19 @@ def top_two_margin(probs: FloatArray) -> FloatArray:
     return margin
 
 
+def confidence(probs: FloatArray) -> FloatArray:
+    """Return the probability of each sample's predicted class.
+
+    Args:
+        probs: shape (n, n_classes).
+
+    Returns:
+        Shape (n,); small where the model is not sure of its prediction.
+    """
+    top: FloatArray = probs.max(axis=1)
+    return top
+
+
 def entropy(probs: FloatArray) -> FloatArray:
     """Return the Shannon entropy of each sample's prediction, in nats.
 

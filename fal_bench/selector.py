@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 
 from fal_bench.errors import InvalidSpecError
 
-_SELECTOR = re.compile(r"(?P<name>[^\[\]\s]+)\s*(?:\[(?P<params>.*)\])?", re.DOTALL)
+_SELECTOR = re.compile(r"(?P<name>[^\[\]\s,]+)\s*(?:\[(?P<params>.*)\])?", re.DOTALL)
 
 _BARE = re.compile(r'[^\s,\[\]{}"]+')
 
@@ -33,26 +34,57 @@ class Selector:
         Raises:
             InvalidSpecError: the text does not have this form.
         """
-        match = _SELECTOR.fullmatch(text.strip())
-        if match is None:
-            raise InvalidSpecError(
-                f"Cannot read {text!r}; write a name, or name[param=value,param=value]."
-            )
-        params: dict[str, Any] = {}
-        for item in _split(match["params"] or ""):
-            key, equals, value = item.partition("=")
-            if not equals or not key.strip():
-                raise InvalidSpecError(f"Cannot read {item!r} in {text!r}; write param=value.")
-            if key.strip() in params:
-                raise InvalidSpecError(f"Parameter {key.strip()!r} is given twice in {text!r}.")
-            params[key.strip()] = _value(value.strip())
-        return cls(match["name"], params)
+        name, grid = _grid(text)
+        for key, values in grid.items():
+            if len(values) > 1:
+                raise InvalidSpecError(
+                    f"Cannot read {text!r}: {key!r} has several values; write param=value."
+                )
+        return cls(name, {key: values[0] for key, values in grid.items()})
+
+    @classmethod
+    def expand(cls, text: str) -> list[Selector]:
+        """Read selectors separated by commas, each of which may hold a grid of parameters.
+
+        ``random,logo[n_init=1,2]`` gives ``random``, ``logo[n_init=1]`` and ``logo[n_init=2]``; a
+        grid over several parameters gives every combination, the last one changing fastest.
+
+        Raises:
+            InvalidSpecError: the text does not have this form.
+        """
+        selectors = []
+        for part in _split(text) or [""]:
+            name, grid = _grid(part)
+            for values in itertools.product(*grid.values()):
+                selectors.append(cls(name, dict(zip(grid, values, strict=True))))
+        return selectors
 
     def __str__(self) -> str:
         if not self.params:
             return self.name
         items = (f"{key}={_text(value)}" for key, value in sorted(self.params.items()))
         return f"{self.name}[{','.join(items)}]"
+
+
+def _grid(text: str) -> tuple[str, dict[str, list[Any]]]:
+    """Read a name and the values of each parameter."""
+    match = _SELECTOR.fullmatch(text.strip())
+    if match is None:
+        raise InvalidSpecError(
+            f"Cannot read {text!r}; write a name, or name[param=value,param=value]."
+        )
+    grid: dict[str, list[Any]] = {}
+    for item in _split(match["params"] or ""):
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if item and grid and (not equals or item[0] in '"[{'):
+            grid[list(grid)[-1]].append(_value(item))  # one more value of the parameter before
+            continue
+        if not equals or not key:
+            raise InvalidSpecError(f"Cannot read {item!r} in {text!r}; write param=value.")
+        if key in grid:
+            raise InvalidSpecError(f"Parameter {key!r} is given twice in {text!r}.")
+        grid[key] = [_value(value)]
+    return match["name"], grid
 
 
 def _split(text: str) -> list[str]:

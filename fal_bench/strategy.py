@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.needs import LocalTraining, Need
+from fal_bench.params import Params as Params
+from fal_bench.params import explain
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model
@@ -48,12 +50,6 @@ class Train:
 
 Selection = IntArray | Generator[Train, "Model", IntArray]
 """Positions in ``client.unlabelled``, or a generator that asks for trainings and returns them."""
-
-
-class Params(BaseModel):
-    """Base class of a strategy's parameters: frozen, validated, part of the cell key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ClientView(Protocol):
@@ -96,6 +92,17 @@ class ClientView(Protocol):
         """The model trained on this client's labels only; declare ``LocalModel`` in ``needs``."""
 
     @property
+    def distilled_model(self) -> Model:
+        """The client's model taught by the global one; declare ``DistilledModel`` in ``needs``."""
+
+    @property
+    def epoch_predictions(self) -> IntArray:
+        """Predicted class of ``unlabelled`` after each local epoch of the last round.
+
+        Shape (local epochs, n); declare ``EpochPredictions`` in ``needs``.
+        """
+
+    @property
     def rng(self) -> np.random.Generator:
         """The strategy's own random stream for this client and cycle."""
 
@@ -129,6 +136,12 @@ class ClientView(Protocol):
             The labels, in the order of ``ids``.
         """
 
+    def hindsight(self) -> IntArray:
+        """Return the true labels of ``unlabelled``; for references alone (``Strategy.reference``).
+
+        They are not charged, because a reference is never ranked.
+        """
+
 
 class FederationView(Protocol):
     """What a coordinated strategy may do over all clients; every message is counted."""
@@ -142,8 +155,16 @@ class FederationView(Protocol):
         """The cycle's number, from 0."""
 
     @property
+    def budgets(self) -> tuple[int, ...]:
+        """Labels each client may buy now; the server knows them, because it hands them out."""
+
+    @property
     def rng(self) -> np.random.Generator:
         """The server's own random stream for this cycle."""
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """State of the server that survives cycles and resumes: JSON values and arrays only."""
 
     def each(self, compute: Callable[[ClientView, int], Selection]) -> list[Selection]:
         """Run ``compute(client, budget)`` at every client; what it returns is its selection."""
@@ -166,9 +187,15 @@ class Strategy:
         version: raised whenever the selections change; part of the cell key, so that stored
             results of the old behaviour are not reused. ``None`` (external plugins) means that
             the source file's hash takes its place.
+        family: the kind of method, one of a few words, for tables.
+        paper: where it was published, in a few words, for tables.
         keeps: names of ``client.memory`` entries that are kept beside a finished curve.
         adaptive: whether ``select`` may return fewer positions than its budget; what is left
             stays in the client's purse.
+        reference: whether this is no strategy but a yardstick that may see true labels
+            (``ClientView.hindsight``); it is shown apart from the others and never ranked.
+        trainer: the trainer that the method was published with, as a selector. The command line
+            overrides it: ``-s "NAME[trainer=cross-entropy]"``.
         deterministic: whether the selected samples follow from the client's data and models
             alone, so that neither the random stream nor the order of the pool matters (ties
             apart). ``falbench check`` holds a strategy to it.
@@ -183,8 +210,12 @@ class Strategy:
 
     name: ClassVar[str]
     version: ClassVar[int | None] = None
+    family: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
     keeps: ClassVar[tuple[str, ...]] = ()
     adaptive: ClassVar[bool] = False
+    reference: ClassVar[bool] = False
+    trainer: ClassVar[str] = "cross-entropy"
     deterministic: ClassVar[bool] = False
     Params: ClassVar[type[Params]] = Params
 
@@ -192,7 +223,7 @@ class Strategy:
         try:
             self.params: Any = self.Params.model_validate(params or {})
         except ValidationError as error:
-            raise InvalidSpecError(self._explain(error)) from None
+            raise InvalidSpecError(explain("Strategy", self.name, self.Params, error)) from None
 
     @property
     def identity(self) -> dict[str, str]:
@@ -242,14 +273,3 @@ class Strategy:
     def select_all(self, federation: FederationView) -> Sequence[Selection]:
         """Choose for all clients at once; the default calls ``select`` client by client."""
         return federation.each(self.select)
-
-    def _explain(self, error: ValidationError) -> str:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        if not where:  # parameters that do not fit together
-            return f"Strategy {self.name!r}: {first['msg'].removeprefix('Value error, ')}."
-        accepted = ", ".join(self.Params.model_fields) or "none"
-        return (
-            f"Strategy {self.name!r}: parameter {where!r} cannot be {first['input']!r} "
-            f"({first['msg'].lower()}); it takes: {accepted}."
-        )

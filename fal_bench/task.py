@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -160,7 +161,6 @@ class Task(Spec):
             what a fixed-size strategy needs.
         reset: ``"scratch"`` re-initialises the model every cycle, ``"continue"`` keeps it.
         shares: parts of each client's data.
-        trainer: the clients' local objective.
         evaluation_rounds: a cycle's figures are the mean over this many last rounds.
     """
 
@@ -180,7 +180,6 @@ class Task(Spec):
     max_cycles: int | None = Field(default=None, ge=1)
     reset: Literal["scratch", "continue"] = "scratch"
     shares: Shares = Shares()
-    trainer: Literal["cross-entropy"] = "cross-entropy"
     evaluation_rounds: int = Field(default=1, ge=1)
 
     @field_validator("dataset")
@@ -261,6 +260,13 @@ class Task(Spec):
         """SHA-256 of the canonical JSON, in hexadecimal."""
         text = json.dumps(self.canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Task:
+        """Return a copy with other values; its identity is found anew."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("canonical", "hash"):
+            copy.__dict__.pop(name, None)  # pydantic copies what cached_property keeps there
+        return copy
 
 
 def _non_defaults(spec: BaseModel) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from fal_bench.geometry.clustering import k_means
 from fal_bench.needs import LocalModel, LocalTraining, Need
 from fal_bench.scores import entropy, largest
 from fal_bench.strategy import ClientView, FloatArray, IntArray, Params, Strategy
@@ -42,6 +43,8 @@ class LoGo(Strategy):
 
     name: ClassVar[str] = "logo"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "hybrid"
+    paper: ClassVar[str] = "LoGo, Kim et al., CVPR 2023"
     Params: ClassVar[type[Params]] = LoGoParams
 
     @property
@@ -56,17 +59,8 @@ class LoGo(Strategy):
             client.embeddings(client.local_model), client.probs(client.local_model)
         )
         uncertainty = entropy(client.probs(client.global_model))
-        clusters = self._cluster(gradients, budget, client.rng)
+        clusters = k_means(gradients, budget, client.rng, n_init=self.params.n_init).labels
         return most_uncertain_per_cluster(clusters, uncertainty, budget)
-
-    def _cluster(self, points: FloatArray, count: int, rng: np.random.Generator) -> IntArray:
-        from sklearn.cluster import KMeans
-
-        # With fewer distinct points than clusters k-means warns and leaves some empty, which the
-        # empty-cluster rule is there for; asking for no more than can exist avoids the warning.
-        count = min(count, len(np.unique(points, axis=0)))
-        kmeans = KMeans(count, n_init=self.params.n_init, random_state=int(rng.integers(2**31)))
-        return np.asarray(kmeans.fit_predict(points), dtype=np.int64)
 
 
 def predicted_class_gradients(embeddings: FloatArray, probs: FloatArray) -> FloatArray:

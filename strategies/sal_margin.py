@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
-
-from fal_bench.needs import LocalModel, LocalTraining, Need
+from fal_bench.local_only import LocalOnlyParams
+from fal_bench.needs import Need
 from fal_bench.scores import smallest, top_two_margin
 from fal_bench.strategy import ClientView, IntArray, Params, Strategy
-
-
-class SalMarginParams(Params):
-    """Parameters of ``sal-margin``: the training of the local-only model.
-
-    Attributes:
-        epochs: most epochs.
-        lr: learning rate.
-        batch_size: batch size.
-    """
-
-    epochs: Annotated[int, Field(ge=1)] = 50
-    lr: Annotated[float, Field(gt=0)] = 0.01
-    batch_size: Annotated[int, Field(ge=1)] = 64
 
 
 class SalMargin(Strategy):
@@ -38,16 +23,15 @@ class SalMargin(Strategy):
 
     name: ClassVar[str] = "sal-margin"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "uncertainty"
+    paper: ClassVar[str] = "F-AL (S-AL arm), Ahn et al., IEEE Access 2024"
     deterministic: ClassVar[bool] = True
-    Params: ClassVar[type[Params]] = SalMarginParams
+    Params: ClassVar[type[Params]] = LocalOnlyParams
 
     @property
     def needs(self) -> frozenset[Need]:
         """A local-only model, trained as the parameters say."""
-        training = LocalTraining(
-            epochs=self.params.epochs, lr=self.params.lr, batch_size=self.params.batch_size
-        )
-        return frozenset({LocalModel(training)})
+        return frozenset({self.params.local_model})
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` smallest margins."""

@@ -57,10 +57,10 @@ def tiny() -> Task:
 def run():
     """Return a function that runs one cell to its end and returns its journal."""
 
-    def run_to_end(task, strategy, dataset, seed=0, journal=None):
+    def run_to_end(task, strategy, dataset, seed=0, journal=None, **options):
         setting = Setting.draw(task, seed, dataset)
         journal = journal or MemoryJournal()
-        cell = run_cell(setting, strategy, journal)
+        cell = run_cell(setting, strategy, journal, **options)
         drive(cell)
         return journal
 

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 import fal_bench
+from fal_bench.report.verdict import verdict_sentences
 
 
 @pytest.fixture
@@ -55,3 +56,76 @@ def test_wrong_questions_are_refused_before_anything_is_written(options, tmp_pat
     with pytest.raises(fal_bench.FalbenchError):
         fal_bench.compare(["random"], out=tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_trainers_and_grids_are_rows_of_their_own(suite, tmp_path):
+    names = ["random,random[trainer=kcfu,evidential]", "random[trainer=cross-entropy]"]
+    options = {"suite": suite, "task": "a", "seeds": 1, "target_acc": 0.2, "progress": False}
+    result = fal_bench.compare(names, out=tmp_path, backend="sequential", **options)
+    trainers = result.leaderboard.set_index("strategy")["trainer"].to_dict()
+    assert trainers == {
+        "random": "cross-entropy",
+        "random[trainer=kcfu]": "kcfu",
+        "random[trainer=evidential]": "evidential",
+    }
+    first = result.curves[result.curves["cycle"] == 0]
+    assert first["loss"].nunique() == 3
+    # Selections come from the same streams, whatever the trainer.
+    assert result.curves.groupby("cycle")["labels_by_client"].nunique().eq(1).all()
+    assert "differ in how clients train" in " ".join(
+        verdict_sentences(result.leaderboard, result.context)
+    )
+
+
+def test_all_stands_for_every_strategy_that_suits_the_tasks(tmp_path):
+    from fal_bench.comparison import Plan
+    from fal_bench.registry import Registry
+
+    plan = Plan.make("all", suite="quick", seeds=1)
+    left_out = [note.partition(" is left out")[0] for note in plan.notes]
+    names = {str(cell.strategy) for cell in plan.cells}
+    assert sorted([*names, *left_out]) == Registry.discover().names()
+    assert {"random", "fedral"} <= names
+    (tmp_path / "bare.toml").write_text("seeds = 1\n[tasks.a]\n")
+    bare = Plan.make(["all", "logo[n_init=2]"], suite=str(tmp_path / "bare.toml"))
+    assert "logo[n_init=2]" in bare.strategies
+    assert "fedral" not in bare.strategies
+    assert any(note.startswith("fedral is left out") for note in bare.notes)
+
+
+PLUGIN = """
+from fal_bench import Strategy
+from fal_bench.trainer import Trainer
+
+class Smoothed(Trainer):
+    name = "smoothed"
+
+    def losses(self, logits, batch):
+        log_probs = logits.log_softmax(-1)
+        true = log_probs.gather(-1, batch.labels.unsqueeze(-1)).squeeze(-1)
+        return -0.9 * true - 0.1 * log_probs.mean(-1)
+
+class Mine(Strategy):
+    name = "mine"
+    trainer = "smoothed"
+
+    def select(self, client, budget):
+        return client.rng.permutation(len(client.unlabelled))[:budget]
+"""
+
+
+def test_a_plugin_file_may_bring_its_trainer(suite, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    monkeypatch.setenv("FALBENCH_PLUGINS", str(tmp_path / "mine.py"))
+    options = {"suite": suite, "task": "a", "seeds": 1, "target_acc": 0.2, "progress": False}
+
+    def compare():
+        return fal_bench.compare("mine", out=tmp_path / "out", backend="sequential", **options)
+
+    assert compare().leaderboard["strategy"].tolist() == ["mine[trainer=smoothed]"]
+    cells = sorted((tmp_path / "out" / "cells").iterdir())
+    compare()
+    assert sorted((tmp_path / "out" / "cells").iterdir()) == cells  # nothing was edited
+    (tmp_path / "mine.py").write_text(PLUGIN.replace("0.9", "0.8"))
+    compare()
+    assert len(sorted((tmp_path / "out" / "cells").iterdir())) == 2 * len(cells)

@@ -3,7 +3,7 @@ from importlib.metadata import entry_points
 import pytest
 
 from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
-from fal_bench.registry import GROUP, Registry
+from fal_bench.registry import STRATEGIES, Registry
 from fal_bench.selector import Selector
 from fal_bench.strategy import Strategy
 
@@ -26,7 +26,7 @@ def plugin(path, name="mine", extra=""):
 
 def test_every_built_in_loads_under_its_own_name_with_a_version_and_a_docstring():
     registry = Registry.discover()
-    assert registry.names() == sorted(entry.name for entry in entry_points(group=GROUP))
+    assert registry.names() == sorted(entry.name for entry in entry_points(group=STRATEGIES))
     assert {"random", "fal-margin", "sal-margin", "fal-entropy", "logo"} <= set(registry.names())
     for name in registry.names():
         strategy = registry.load(name)

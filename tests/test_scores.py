@@ -5,13 +5,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import entropy as scipy_entropy
 
-from fal_bench.scores import entropy, largest, smallest, top_two_margin
+from fal_bench.scores import confidence, entropy, largest, smallest, top_two_margin
 
 PROBS = np.array([[0.7, 0.2, 0.1], [0.4, 0.4, 0.2], [0.1, 0.3, 0.6], [1.0, 0.0, 0.0]])
 
 
 def test_margins_by_hand():
     np.testing.assert_allclose(top_two_margin(PROBS), [0.5, 0.0, 0.3, 1.0])
+
+
+def test_confidences_by_hand():
+    np.testing.assert_allclose(confidence(PROBS), [0.7, 0.4, 0.6, 1.0])
 
 
 def test_entropy_agrees_with_scipy_and_takes_zeros():

@@ -39,3 +39,35 @@ def test_values_are_json_where_they_can_be(text, params):
 def test_malformed_text_is_refused(text):
     with pytest.raises(InvalidSpecError):
         Selector.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("random", ["random"]),
+        ("random, logo", ["random", "logo"]),
+        ("logo[n_init=1,2]", ["logo[n_init=1]", "logo[n_init=2]"]),
+        ("x[a=1,2,b=u,v]", ["x[a=1,b=u]", "x[a=1,b=v]", "x[a=2,b=u]", "x[a=2,b=v]"]),
+        ("x[a=[1,2],[3]],y", ["x[a=[1,2]]", "x[a=[3]]", "y"]),
+        ('x[a="b=c","d,e"]', ["x[a=b=c]", 'x[a="d,e"]']),
+    ],
+)
+def test_grids_give_every_combination(text, labels):
+    assert [str(selector) for selector in Selector.expand(text)] == labels
+
+
+@pytest.mark.parametrize("text", ["", "x[1,2]", "x[a=1,2", "x[a=1],,y", "x[a=1,a=2]"])
+def test_malformed_grids_are_refused(text):
+    with pytest.raises(InvalidSpecError):
+        Selector.expand(text)
+
+
+def test_a_grid_is_no_single_selector():
+    with pytest.raises(InvalidSpecError, match="'a' has several values"):
+        Selector.parse("x[a=1,2]")
+
+
+@given(names, st.dictionaries(names, values, max_size=3))
+def test_one_selector_expands_to_itself(name, params):
+    selector = Selector(name, params)
+    assert Selector.expand(str(selector)) == [selector]

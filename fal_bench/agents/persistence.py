@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
+from torch import nn
+from torch.optim import Optimizer
 
 from fal_bench.agents.dqn import FedRALDQN
 from fal_bench.agents.replay import PrioritizedReplayBuffer
@@ -36,22 +38,18 @@ def save_state(agent: FedRALDQN) -> tuple[dict[str, Any], Arrays]:
         values that JSON can hold, and named arrays: networks, optimiser and replay buffer.
     """
     assert isinstance(agent.replay_buffer, ReplayBuffer)
-    optimiser = agent.policy.optimizer.state_dict()
-    arrays: Arrays = {
-        f"policy/{name}": _array(tensor) for name, tensor in agent.policy.state_dict().items()
-    }
-    for index, state in optimiser["state"].items():
-        arrays |= {f"optimiser/{index}/{name}": _array(value) for name, value in state.items()}
+    arrays: Arrays = {}
+    save_module(agent.policy, "policy", arrays)
     values = {
         "format": 1,
         "counters": {name: getattr(agent, name) for name in _COUNTERS},
-        "optimiser": optimiser["param_groups"],
+        "optimiser": save_optimiser(agent.policy.optimizer, arrays),
         "streams": {
             "weights": stream_to_json(agent.weights_rng),
             "exploration": stream_to_json(agent.exploration_rng),
             "action_space": stream_to_json(agent.action_space.np_random),
         },
-        "replay": _save_replay(agent.replay_buffer, arrays),
+        "replay": save_replay(agent.replay_buffer, arrays),
     }
     return values, arrays
 
@@ -64,19 +62,44 @@ def load_state(agent: FedRALDQN, values: dict[str, Any], arrays: Arrays) -> None
     """
     assert isinstance(agent.replay_buffer, ReplayBuffer)
     _check(agent, values, arrays)
-    policy = {name: torch.from_numpy(array.copy()) for name, array in _group(arrays, "policy")}
-    agent.policy.load_state_dict(policy)
-    agent.policy.optimizer.load_state_dict(_optimiser_state(values["optimiser"], arrays))
+    load_module(agent.policy, "policy", arrays)
+    load_optimiser(agent.policy.optimizer, values["optimiser"], arrays)
     for name in _COUNTERS:
         setattr(agent, name, int(values["counters"][name]))
     agent.weights_rng = stream_from_json(values["streams"]["weights"])
     agent.exploration_rng = stream_from_json(values["streams"]["exploration"])
     space_stream = stream_from_json(values["streams"]["action_space"])
     agent.action_space.np_random.bit_generator.state = space_stream.bit_generator.state
-    _load_replay(agent.replay_buffer, values["replay"], arrays)
+    load_replay(agent.replay_buffer, values["replay"], arrays)
 
 
-def _save_replay(buffer: ReplayBuffer, arrays: Arrays) -> dict[str, Any]:
+def save_module(module: nn.Module, prefix: str, arrays: Arrays) -> None:
+    """Put a network's weights into ``arrays``, under ``prefix/``."""
+    for name, tensor in module.state_dict().items():
+        arrays[f"{prefix}/{name}"] = _array(tensor)
+
+
+def load_module(module: nn.Module, prefix: str, arrays: Arrays) -> None:
+    """Undo ``save_module``."""
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in _group(arrays, prefix)}
+    module.load_state_dict(tensors)
+
+
+def save_optimiser(optimiser: Optimizer, arrays: Arrays) -> list[dict[str, Any]]:
+    """Put an optimiser's state into ``arrays``; return its parameter groups as JSON values."""
+    state = optimiser.state_dict()
+    for index, own in state["state"].items():
+        arrays |= {f"optimiser/{index}/{name}": _array(value) for name, value in own.items()}
+    groups: list[dict[str, Any]] = state["param_groups"]
+    return groups
+
+
+def load_optimiser(optimiser: Optimizer, groups: list[dict[str, Any]], arrays: Arrays) -> None:
+    """Undo ``save_optimiser``."""
+    optimiser.load_state_dict(_optimiser_state(groups, arrays))
+
+
+def save_replay(buffer: ReplayBuffer, arrays: Arrays) -> dict[str, Any]:
     """Put the filled part of a replay buffer into ``arrays``; return the rest."""
     for name in _TRANSITION_FIELDS:
         arrays[f"replay/{name}"] = getattr(buffer, name)[: buffer.size()].copy()
@@ -87,7 +110,8 @@ def _save_replay(buffer: ReplayBuffer, arrays: Arrays) -> dict[str, Any]:
     return values
 
 
-def _load_replay(buffer: ReplayBuffer, values: dict[str, Any], arrays: Arrays) -> None:
+def load_replay(buffer: ReplayBuffer, values: dict[str, Any], arrays: Arrays) -> None:
+    """Undo ``save_replay``."""
     for name, array in _group(arrays, "replay"):
         getattr(buffer, name)[: len(array)] = array
     buffer.pos, buffer.full = int(values["position"]), bool(values["full"])

@@ -43,9 +43,10 @@ def list_things(
 
 
 def _strategies(verbose: bool, plugin: PluginOption) -> list[tuple[str, str]]:
+    from fal_bench.plugins.files import plugin_paths
     from fal_bench.registry import Registry
 
-    registry = Registry.discover(plugin or ())
+    registry = Registry.discover(plugin_paths(plugin or ()))
     if verbose:
         rows = [(name, registry.describe(name)) for name in registry.names()]
     else:

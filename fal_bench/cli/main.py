@@ -10,6 +10,7 @@ import typer
 from fal_bench._version import __version__
 from fal_bench.cli.check import check
 from fal_bench.cli.compare import compare
+from fal_bench.cli.imports import import_curves
 from fal_bench.cli.list import list_things
 from fal_bench.cli.merge import merge
 from fal_bench.cli.new import new
@@ -32,6 +33,7 @@ app.command("status")(status)
 app.command("policy")(policy)
 app.command("report")(report)
 app.command("merge")(merge)
+app.command("import")(import_curves)
 
 
 def _show_version(wanted: bool) -> None:

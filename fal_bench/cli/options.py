@@ -29,9 +29,11 @@ StrategyOption = Annotated[
     list[str] | None,
     typer.Option(
         "--strategy",
+        "--strategies",
         "-s",
         metavar="NAME",
-        help="A strategy, with parameters as in 'logo\\[n_init=4]'; repeat for more.",
+        help="Strategies, with parameters as in 'logo\\[n_init=4]' (several values: several rows) "
+        "or a trainer as in 'random\\[trainer=evidential]'; 'all' for every one. Repeatable.",
     ),
 ]
 SuiteOption = Annotated[
@@ -66,4 +68,7 @@ BaselineOption = Annotated[
 ]
 FormatOption = Annotated[
     Format, typer.Option("--format", help="How to print the leaderboard on standard output.")
+]
+ExternalOption = Annotated[
+    bool, typer.Option("--external/--no-external", help="Show imported curves, or leave them out.")
 ]

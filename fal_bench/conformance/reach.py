@@ -54,6 +54,7 @@ def _granted(view: LiveClientView, setting: Setting) -> Iterator[str]:
         tries[f"buys labels of the query on the side, for {purpose!r}"] = _call(
             view.buy, ids, purpose
         )
+    tries["hands out true labels by hindsight()"] = view.hindsight
     tries["shows another client's sample"] = _call(view.inputs, foreign)
     tries["predicts another client's sample"] = _call(view.probs, view.global_model, foreign)
     tries["predicts test samples"] = _call(view.logits, view.global_model, beyond)

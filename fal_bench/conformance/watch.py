@@ -72,7 +72,7 @@ class Watch:
     def enter(self, federation: LiveFederationView) -> None:
         """Note what the strategy is about to be shown."""
         views = _views(federation)
-        self.budgets[federation.cycle] = federation._budgets
+        self.budgets[federation.cycle] = federation.budgets
         self.pools[federation.cycle] = tuple(len(view.unlabelled) for view in views)
         if self.visit is not None:
             self.visit(federation)

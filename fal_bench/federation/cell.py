@@ -16,21 +16,29 @@ import torch
 from fal_bench.federation.fedavg import average
 from fal_bench.federation.journal import Journal, Row
 from fal_bench.federation.ledger import Ledger
+from fal_bench.federation.models import CycleModels
 from fal_bench.federation.query import Query
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import CellState
 from fal_bench.learning.inference import predict
 from fal_bench.learning.metrics import Metrics
-from fal_bench.learning.model import Model, Weights
+from fal_bench.learning.model import Model
 from fal_bench.learning.request import Lane, Trained, TrainRequest
-from fal_bench.needs import LocalTraining
+from fal_bench.needs import EpochPredictions, LocalTraining
 from fal_bench.strategy import Strategy
+from fal_bench.trainer import Trainer
+from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
 Cell = Generator[TrainRequest, Trained, None]
 """Yields training requests and is sent their answers."""
 
 
-def run_cell(setting: Setting, make_strategy: Callable[[], Strategy], journal: Journal) -> Cell:
+def run_cell(
+    setting: Setting,
+    make_strategy: Callable[[], Strategy],
+    journal: Journal,
+    trainer: Trainer = CROSS_ENTROPY,
+) -> Cell:
     """Run one learning curve from where its journal stands to its end.
 
     Args:
@@ -38,6 +46,7 @@ def run_cell(setting: Setting, make_strategy: Callable[[], Strategy], journal: J
         make_strategy: returns a new strategy; called once a cycle, so that nothing survives a
             cycle outside the declared memory, and a resumed run equals an uninterrupted one.
         journal: receives rows and checkpoints.
+        trainer: what clients minimise.
 
     Yields:
         Training requests; the answer is sent back in.
@@ -49,13 +58,15 @@ def run_cell(setting: Setting, make_strategy: Callable[[], Strategy], journal: J
         state = CellState(0, ledger.charges(), [0] * clients, [{} for _ in range(clients + 1)])
     ledger.restore(state.charges)
     while True:
-        training = FederatedTraining(setting, ledger, state)
+        strategy = make_strategy()
+        watched = any(isinstance(need, EpochPredictions) for need in strategy.needs)
+        training = FederatedTraining(setting, ledger, state, trainer, watched)
         yield from training.run()
         journal.append(training.row())
         if _is_over(setting, ledger, state):
-            journal.finish(ledger.charges(), _kept(state, make_strategy()))
+            journal.finish(ledger.charges(), _kept(state, strategy))
             return
-        query = Query(setting, ledger, state, training.model, training.previous, make_strategy())
+        query = Query(setting, ledger, state, training.outcome(), strategy, trainer)
         state = yield from query.run(journal)
         journal.checkpoint(state)
 
@@ -68,17 +79,22 @@ class FederatedTraining:
         setting: the cell's setting.
         ledger: the cell's ledger.
         state: the state at the start of the cycle.
+        trainer: what clients minimise.
+        keep_epochs: whether the weights after every local epoch of the last round are kept.
     """
 
     setting: Setting
     ledger: Ledger
     state: CellState
+    trainer: Trainer
+    keep_epochs: bool
 
     def run(self) -> Cell:
-        """Train for the task's rounds; afterwards ``model`` and ``previous`` are set."""
+        """Train for the task's rounds; ``outcome`` is there afterwards."""
         task = self.setting.task
         model = self._start()
         data = [self._labelled(client) for client in range(task.clients)]
+        unlabelled = [self._unlabelled(client) for client in range(task.clients)]
         counts = np.array([len(labels) for _, labels in data])
         self.metrics: list[Metrics] = []
         self.seconds = 0.0
@@ -89,17 +105,24 @@ class FederatedTraining:
                     features,
                     labels,
                     self.setting.streams.numpy("batches", self.state.cycle, number, client),
+                    round=number,
+                    unlabelled=unlabelled[client],
                 )
                 for client, (features, labels) in enumerate(data)
             )
             recipe = self._recipe(number)
-            answer = yield TrainRequest(model.architecture, recipe, lanes, self._key(number))
+            keep = self.keep_epochs and number == task.rounds - 1
+            answer = yield TrainRequest(model.architecture, recipe, lanes, self._key(number), keep)
             self.seconds += answer.seconds
-            self.previous: tuple[Weights, ...] = answer.weights
+            self._answer = answer
             model = Model(model.architecture, average(answer.weights, counts))
             if number >= task.rounds - task.evaluation_rounds:
                 self.metrics.append(self._evaluate(model))
         self.model = model
+
+    def outcome(self) -> CycleModels:
+        """Return the models that the query sees."""
+        return CycleModels(self.model, self._answer.weights, self._answer.epochs)
 
     def row(self) -> Row:
         """Return the cycle's row of the curve."""
@@ -124,7 +147,7 @@ class FederatedTraining:
     def _start(self) -> Model:
         architecture = self.setting.architecture
         if self.state.weights is not None:
-            return Model(architecture, self.state.weights)
+            return architecture.with_weights(self.state.weights)
         return architecture.fresh(self.setting.streams.torch("init", self.state.cycle))
 
     def _recipe(self, number: int) -> LocalTraining:
@@ -137,6 +160,7 @@ class FederatedTraining:
             momentum=sgd.momentum,
             weight_decay=sgd.weight_decay,
             stop_at_accuracy=None,
+            trainer=self.trainer,
         )
 
     def _key(self, number: int) -> str | None:
@@ -147,16 +171,27 @@ class FederatedTraining:
         if self.state.cycle > 0:
             return None
         streams = self.setting.streams
-        return f"{streams.task}/{streams.seed}/round {number}"
+        trainer = f"{self.trainer.name} {self.trainer.params.model_dump_json()}"
+        return f"{streams.task}/{streams.seed}/{trainer}/round {number}"
 
     def _labelled(self, client: int) -> tuple[torch.Tensor, torch.Tensor]:
         ids = self.ledger.labelled(client)
         labels = self.ledger.labels(client, ids)
         return self.setting.dataset.train_features[ids], torch.from_numpy(labels)
 
+    def _unlabelled(self, client: int) -> torch.Tensor | None:
+        """Return a client's unlabelled samples, if the trainer mixes them."""
+        if self.trainer.mixes_unlabelled is None:
+            return None
+        return self.setting.dataset.train_features[self.ledger.unlabelled(client)]
+
     def _evaluate(self, model: Model) -> Metrics:
         dataset = self.setting.dataset
-        return Metrics.of(predict(model, dataset.test_features).logits, dataset.test_labels.numpy())
+        logits = predict(model, dataset.test_features).logits
+        if self.trainer != CROSS_ENTROPY:
+            # Logarithms of probabilities are logits that the softmax leaves as they are.
+            logits = np.log(np.maximum(self.trainer.probs(logits), np.finfo(np.float32).tiny))
+        return Metrics.of(logits, dataset.test_labels.numpy())
 
 
 def _kept(state: CellState, strategy: Strategy) -> list[dict[str, Any]]:

@@ -76,6 +76,16 @@ class Ledger:
                 )
         return self.__labels[np.asarray(ids, dtype=np.int64)]
 
+    def hindsight(self, client: int, ids: IntArray) -> IntArray:
+        """Return labels of the client's pool without charging them, for references alone.
+
+        Raises:
+            LabelAccessError: an id lies outside the client's query pool.
+        """
+        wanted = [int(sample) for sample in np.asarray(ids).ravel()]
+        self._check(client, wanted, POOL)
+        return self.__labels[np.asarray(wanted, dtype=np.int64)]
+
     def labelled(self, client: int) -> IntArray:
         """Return the sorted ids that the client trains on: initial and pool labels."""
         return np.array(sorted(self._trained[client]), dtype=np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,14 +15,18 @@ from fal_bench.errors import PluginError
 from fal_bench.federation.journal import Journal
 from fal_bench.federation.ledger import POOL, Ledger
 from fal_bench.federation.memory import join, split
+from fal_bench.federation.models import CycleModels
 from fal_bench.federation.selection import Selecting, check_positions
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import CellState
 from fal_bench.federation.view import LiveClientView, LiveFederationView
-from fal_bench.learning.model import Model, Weights
+from fal_bench.learning.inference import predict
+from fal_bench.learning.model import Model
 from fal_bench.learning.request import Lane, Trained, TrainRequest
-from fal_bench.needs import LocalModel
+from fal_bench.needs import DistilledModel, LocalModel, LocalTraining
 from fal_bench.strategy import Strategy, Train
+from fal_bench.trainer import Trainer
+from fal_bench.trainers.distillation import Distillation
 
 
 class Query:
@@ -31,9 +36,9 @@ class Query:
         setting: the cell's setting.
         ledger: the cell's ledger.
         state: the state at the start of the cycle.
-        model: the global model after the cycle's training.
-        previous: each client's weights before the last aggregation.
+        models: what the cycle's training left.
         strategy: who selects.
+        trainer: what clients minimise, also in trainings outside the federated rounds.
     """
 
     def __init__(
@@ -41,16 +46,17 @@ class Query:
         setting: Setting,
         ledger: Ledger,
         state: CellState,
-        model: Model,
-        previous: tuple[Weights, ...],
+        models: CycleModels,
         strategy: Strategy,
+        trainer: Trainer,
     ) -> None:
         self._setting = setting
         self._ledger = ledger
         self._state = state
-        self._model = model
-        self._previous = previous
+        self._models = models
+        self._model = models.global_model
         self._strategy = strategy
+        self._trainer = trainer
         self._clients = range(setting.task.clients)
 
     def run(self, journal: Journal) -> Generator[TrainRequest, Trained, CellState]:
@@ -59,9 +65,11 @@ class Query:
         Raises:
             PluginError: the strategy broke its contract.
         """
-        local_models, seconds = yield from self._train_local_models()
+        local, local_seconds = yield from self._train_declared(LocalModel, "local")
+        distilled, more_seconds = yield from self._train_declared(DistilledModel, "distilled")
+        seconds = local_seconds + more_seconds
         purses = self._purses()
-        views = [self._view(client, local_models[client]) for client in self._clients]
+        views = [self._view(client, local[client], distilled[client]) for client in self._clients]
         budgets = [min(purses[view.index], len(view.unlabelled)) for view in views]
         federation = LiveFederationView(
             views,
@@ -99,18 +107,18 @@ class Query:
         self._ledger.buy(view.index, view.unlabelled[checked], POOL, self._state.cycle)
         return len(checked)
 
-    def _view(self, client: int, local_model: Model | None) -> LiveClientView:
+    def _view(self, client: int, local: Model | None, distilled: Model | None) -> LiveClientView:
         return LiveClientView(
             index=client,
             cycle=self._state.cycle,
             shares=self._setting.shares[client],
             ledger=self._ledger,
             features=self._setting.dataset.train_features,
-            global_model=self._model,
-            previous_model=Model(self._model.architecture, self._previous[client]),
-            local_model=local_model,
+            models=self._models.of_client(client, local, distilled),
+            trainer=self._trainer,
             rng=self._rng("strategy", client),
             memory=self._state.memories[client],
+            reference=self._strategy.reference,
         )
 
     def _rng(self, component: str, *keys: int) -> np.random.Generator:
@@ -118,22 +126,38 @@ class Query:
         name = f"{component}:{self._strategy.name}"
         return self._setting.streams.numpy(name, self._state.cycle, *keys)
 
-    def _train_local_models(
-        self,
+    def _train_declared(
+        self, kind: type[LocalModel | DistilledModel], component: str
     ) -> Generator[TrainRequest, Trained, tuple[list[Model | None], float]]:
-        """Train the local-only models of all clients at once, if the strategy declares them."""
-        declared = [need for need in self._strategy.needs if isinstance(need, LocalModel)]
+        """Train a model of every client at once, if the strategy declares that kind."""
+        declared = [need for need in self._strategy.needs if isinstance(need, kind)]
         if not declared:
             return [None for _ in self._clients], 0.0
         if len(declared) > 1:
             raise PluginError(
-                f"Strategy {self._strategy.name!r} declares {len(declared)} local models; "
+                f"Strategy {self._strategy.name!r} declares {len(declared)} {kind.__name__}s; "
                 "declare one."
             )
-        lanes = tuple(self._lane(client, "local", None, 0) for client in self._clients)
+        training = self._resolved(declared[0].training)
+        taught = isinstance(training.trainer, Distillation)
+        if taught != (kind is DistilledModel):
+            raise PluginError(
+                f"Strategy {self._strategy.name!r}: the trainer of a DistilledModel must be a "
+                "Distillation, and that of any other model must not."
+            )
+        lanes = tuple(self._lane(client, component, None, 0, taught) for client in self._clients)
         architecture = self._model.architecture
-        answer = yield TrainRequest(architecture, declared[0].training, lanes)
+        answer = yield TrainRequest(architecture, training, lanes)
         return [Model(architecture, weights) for weights in answer.weights], answer.seconds
+
+    def _resolved(self, training: LocalTraining) -> LocalTraining:
+        """Return a recipe with what it leaves to the cell: its trainer and learning rate."""
+        if training.trainer is None:
+            training = replace(training, trainer=self._trainer)
+        if training.lr_share is not None:
+            lr = training.lr_share * self._setting.task.optimiser.lr
+            training = replace(training, lr=lr, lr_share=None)
+        return training
 
     def _request(self, client: int, order: Train, number: int) -> TrainRequest:
         if not isinstance(order, Train):
@@ -142,20 +166,28 @@ class Query:
                 "yield Train(...) or return positions."
             )
         lane = self._lane(client, f"train:{self._strategy.name}", order.start, number)
-        return TrainRequest(self._model.architecture, order.training, (lane,))
+        return TrainRequest(self._model.architecture, self._resolved(order.training), (lane,))
 
-    def _lane(self, client: int, component: str, start: Model | None, number: int) -> Lane:
-        """Return a training on all of a client's labelled samples."""
+    def _lane(
+        self, client: int, component: str, start: Model | None, number: int, taught: bool = False
+    ) -> Lane:
+        """Return a training on all of a client's labelled samples, taught by the global model."""
         keys = (self._state.cycle, client, number)
         streams = self._setting.streams
         if start is None:
             start = self._model.architecture.fresh(streams.torch(f"{component}-init", *keys))
         ids = self._ledger.labelled(client)
+        features = self._setting.dataset.train_features[ids]
+        teacher = None
+        if taught:
+            # A copy, because torch refuses to wrap read-only arrays.
+            teacher = torch.from_numpy(predict(self._model, features).logits.copy())
         return Lane(
             start=start.weights,
-            features=self._setting.dataset.train_features[ids],
+            features=features,
             labels=torch.from_numpy(self._ledger.labels(client, ids)),
             rng=streams.numpy(f"{component}-batches", *keys),
+            teacher_logits=teacher,
         )
 
 

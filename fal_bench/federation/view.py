@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,11 +17,14 @@ from fal_bench.errors import (
     UndeclaredNeedError,
 )
 from fal_bench.federation.ledger import STRATEGY_PURPOSES, Ledger
-from fal_bench.learning.inference import FloatArray, Outputs, predict
+from fal_bench.federation.models import ClientModels
+from fal_bench.learning.inference import FloatArray, Outputs, frozen, predict
 from fal_bench.learning.model import Model
 from fal_bench.strategy import ClientView, Selection
+from fal_bench.trainer import Trainer
 
 IntArray = NDArray[np.int64]
+Input = TypeVar("Input")
 
 
 class LiveClientView:
@@ -35,11 +38,11 @@ class LiveClientView:
         shares: the client's shares.
         ledger: the cell's ledger; the view keeps only narrow functions of it.
         features: all training samples, shape (N, C, H, W).
-        global_model: the federation's model.
-        previous_model: this client's weights before the last aggregation.
-        local_model: the local-only model, if the strategy declares it.
+        models: the models it may use.
+        trainer: says how outputs become probabilities.
         rng: the strategy's stream for this client and cycle.
         memory: the client's memory.
+        reference: whether the strategy is a yardstick that may see true labels.
     """
 
     def __init__(
@@ -50,23 +53,24 @@ class LiveClientView:
         shares: ClientShares,
         ledger: Ledger,
         features: torch.Tensor,
-        global_model: Model,
-        previous_model: Model,
-        local_model: Model | None,
+        models: ClientModels,
+        trainer: Trainer,
         rng: np.random.Generator,
         memory: dict[str, Any],
+        reference: bool = False,
     ) -> None:
         self.index = index
         self.cycle = cycle
-        self.n_classes = global_model.architecture.n_classes
+        self.n_classes = models.global_model.architecture.n_classes
         self.unlabelled: IntArray = _frozen(ledger.unlabelled(index))
         self.labelled: IntArray = _frozen(ledger.labelled(index))
         self.labels: IntArray = _frozen(ledger.labels(index, self.labelled))
-        self.global_model = global_model
-        self.previous_model = previous_model
+        self.global_model = models.global_model
+        self.previous_model = models.previous
         self.rng = rng
         self.memory = memory
-        self._local_model = local_model
+        self._models = models
+        self._trainer = trainer
         self._shares = shares
         self._own = set(
             np.concatenate([shares.state, shares.warm_start, shares.agent, shares.pool]).tolist()
@@ -76,6 +80,9 @@ class LiveClientView:
             return ledger.buy(index, ids, purpose, cycle)
 
         self._buy = buy
+        self._hindsight: Callable[[], IntArray] | None = None
+        if reference:
+            self._hindsight = lambda: ledger.hindsight(index, self.unlabelled)
         self._features = features
         self._cache: list[tuple[Model, Outputs]] = []
 
@@ -86,16 +93,30 @@ class LiveClientView:
         Raises:
             UndeclaredNeedError: the strategy does not declare it.
         """
-        if self._local_model is None:
-            raise UndeclaredNeedError(
-                "local_model is not declared; add needs = frozenset({LocalModel()}) to the "
-                "strategy."
-            )
-        return self._local_model
+        return _declared(self._models.local, "local_model", "LocalModel")
+
+    @property
+    def distilled_model(self) -> Model:
+        """The distilled model.
+
+        Raises:
+            UndeclaredNeedError: the strategy does not declare it.
+        """
+        return _declared(self._models.distilled, "distilled_model", "DistilledModel")
+
+    @property
+    def epoch_predictions(self) -> IntArray:
+        """Predicted class of ``unlabelled`` after each local epoch, shape (local epochs, n).
+
+        Raises:
+            UndeclaredNeedError: the strategy does not declare them.
+        """
+        models = _declared(self._models.epochs or None, "epoch_predictions", "EpochPredictions")
+        return np.stack([self.logits(model).argmax(axis=1) for model in models])
 
     def probs(self, model: Model, ids: IntArray | None = None) -> FloatArray:
         """Return softmax outputs, shape (n, n_classes)."""
-        return self._predict(model, ids).probs
+        return frozen(self._trainer.probs(self._predict(model, ids).logits))
 
     def logits(self, model: Model, ids: IntArray | None = None) -> FloatArray:
         """Return logits, shape (n, n_classes)."""
@@ -108,7 +129,7 @@ class LiveClientView:
     def inputs(self, ids: IntArray | None = None) -> FloatArray:
         """Return the samples themselves, shape (n, C, H, W)."""
         chosen = self.unlabelled if ids is None else self._checked(ids)
-        samples: FloatArray = self._samples(chosen).numpy()
+        samples: FloatArray = self._samples(chosen).numpy(force=True)
         return samples
 
     def share(self, name: str) -> IntArray:
@@ -126,6 +147,19 @@ class LiveClientView:
                 "(labels of the query are bought by returning its positions)."
             )
         return self._buy(ids, purpose)
+
+    def hindsight(self) -> IntArray:
+        """Return the true labels of ``unlabelled``.
+
+        Raises:
+            LabelAccessError: the strategy is no reference.
+        """
+        if self._hindsight is None:
+            raise LabelAccessError(
+                "hindsight() is for references alone, which are never ranked; declare "
+                "reference = True or buy the labels."
+            )
+        return self._hindsight()
 
     def _predict(self, model: Model, ids: IntArray | None) -> Outputs:
         if ids is not None:
@@ -172,18 +206,18 @@ class LiveFederationView:
     ) -> None:
         self.clients = len(views)
         self.cycle = views[0].cycle
+        self.budgets = tuple(budgets)
         self.rng = rng
         self.memory = memory
         self.bytes_up = 0
         self.bytes_down = 0
         self._beat = beat
         self._views = tuple(views)
-        self._budgets = tuple(budgets)
 
     def each(self, compute: Callable[[ClientView, int], Selection]) -> list[Selection]:
         """Run ``compute(client, budget)`` at every client; one that may buy nothing is skipped."""
         selections: list[Selection] = []
-        for view, budget in zip(self._views, self._budgets, strict=True):
+        for view, budget in zip(self._views, self.budgets, strict=True):
             self._beat()
             try:
                 nothing = np.empty(0, dtype=np.int64)
@@ -207,6 +241,15 @@ class LiveFederationView:
         sent = _message(message)
         self.bytes_down += sent.nbytes * self.clients
         return sent
+
+
+def _declared(value: Input | None, name: str, need: str) -> Input:
+    """Return a costly input, or say that it has to be declared."""
+    if value is None:
+        raise UndeclaredNeedError(
+            f"{name} is not declared; add needs = frozenset({{{need}()}}) to the strategy."
+        )
+    return value
 
 
 def _message(content: Any) -> NDArray[Any]:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from fal_bench.learning.model import Architecture, Weights
+from fal_bench.learning.device import wait_for
+from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Lane, Trained, TrainRequest
 from fal_bench.learning.sequential import train_sequentially
 from fal_bench.learning.stacked.engine import train_stacked
@@ -35,9 +36,11 @@ def train(requests: Sequence[TrainRequest]) -> list[Trained]:
     alone or beside others, given one CPU thread, the same processor type and the same versions.
     """
     answers: dict[int, Trained] = {}
-    first: dict[str, int] = {}
+    first: dict[tuple[str, bool], int] = {}
     source = [
-        number if request.key is None else first.setdefault(request.key, number)
+        number
+        if request.key is None
+        else first.setdefault((request.key, request.keep_epochs), number)
         for number, request in enumerate(requests)
     ]
     distinct = [number for number in range(len(requests)) if source[number] == number]
@@ -49,29 +52,36 @@ def train(requests: Sequence[TrainRequest]) -> list[Trained]:
 
 def _alike(requests: Sequence[TrainRequest], numbers: Sequence[int]) -> Iterator[list[int]]:
     """Yield the numbers of requests that one engine call can answer."""
-    groups: dict[tuple[Architecture, LocalTraining], list[int]] = {}
+    groups: dict[tuple[Architecture, LocalTraining, bool], list[int]] = {}
     for number in numbers:
         request = requests[number]
-        groups.setdefault((request.architecture, request.training), []).append(number)
+        what = (request.architecture, request.training, request.keep_epochs)
+        groups.setdefault(what, []).append(number)
     yield from groups.values()
 
 
 def _train_together(requests: Sequence[TrainRequest]) -> list[Trained]:
     """Answer requests of one architecture and recipe."""
     architecture, training = requests[0].architecture, requests[0].training
+    keep_epochs = requests[0].keep_epochs
     lanes = [lane for request in requests for lane in request.lanes]
     train_lanes = train_stacked if engine_of(architecture) == "stacked" else train_sequentially
     started = time.perf_counter()
-    trained = train_lanes(architecture.network, training, lanes)
+    trained = train_lanes(
+        architecture.network, training, lanes, architecture.n_classes, keep_epochs
+    )
+    wait_for(architecture.device)
     seconds = time.perf_counter() - started
     updates = [_updates(request.lanes, training) for request in requests]
     per_update = seconds / max(sum(updates), 1)
     answers = []
     taken = 0
     for request, own in zip(requests, updates, strict=True):
-        weights: tuple[Weights, ...] = trained[taken : taken + len(request.lanes)]
+        own_lanes = trained[taken : taken + len(request.lanes)]
         taken += len(request.lanes)
-        answers.append(Trained(weights, own * per_update))
+        weights = tuple(lane.weights for lane in own_lanes)
+        epochs = tuple(lane.epochs for lane in own_lanes) if keep_epochs else ()
+        answers.append(Trained(weights, own * per_update, epochs))
     return answers
 
 

@@ -38,7 +38,9 @@ class Network(nn.Module):
 
 
 @lru_cache(maxsize=16)
-def network(spec: Mlp | Cnn | Cnn4, input_shape: tuple[int, int, int], n_classes: int) -> Network:
+def network(
+    spec: Mlp | Cnn | Cnn4, input_shape: tuple[int, int, int], n_classes: int, device: str = "cpu"
+) -> Network:
     """Return this process's one network of a shape; its weights are scratch space.
 
     It is built on the meta device, because PyTorch's own initialisation would draw from the
@@ -48,6 +50,7 @@ def network(spec: Mlp | Cnn | Cnn4, input_shape: tuple[int, int, int], n_classes
         spec: the task's model.
         input_shape: (C, H, W) of one sample.
         n_classes: number of outputs.
+        device: where its weights are.
 
     Raises:
         InvalidSpecError: the input is too small for the model.
@@ -59,11 +62,11 @@ def network(spec: Mlp | Cnn | Cnn4, input_shape: tuple[int, int, int], n_classes
             built = _cnn(spec.channels, input_shape, n_classes, normalise=False)
         else:
             built = _cnn((spec.width,) * 4, input_shape, n_classes, normalise=True)
-    return built.to_empty(device="cpu")
+    return built.to_empty(device=device)
 
 
 def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Tensor]:
-    """Draw initial weights as PyTorch's layers do by default.
+    """Draw initial weights, on the processor, as PyTorch's layers do by default.
 
     Linear and convolutional layers are uniform within 1/sqrt(fan_in); batch normalisation starts
     as the identity.
@@ -79,7 +82,8 @@ def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Ten
         if isinstance(module, nn.BatchNorm2d):
             starts = {"weight": torch.ones_like, "running_var": torch.ones_like}
             for key, tensor in own.items():
-                weights[f"{name}.{key}"] = starts.get(key, torch.zeros_like)(tensor.detach())
+                start = starts.get(key, torch.zeros_like)
+                weights[f"{name}.{key}"] = start(tensor.detach(), device="cpu")
         elif isinstance(module, nn.Linear | nn.Conv2d):
             bound = 1 / math.sqrt(module.weight[0].numel())
             for key, tensor in own.items():

@@ -10,11 +10,16 @@ from torch import Tensor
 
 from fal_bench.learning.model import Architecture, Weights
 from fal_bench.needs import LocalTraining
+from fal_bench.trainer import Trainer
+from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
 IntArray = NDArray[np.int64]
 
 LR_DROP = 0.1
 """What is left of the learning rate after ``LocalTraining.lr_drop_step`` updates."""
+
+ROWS_MULTIPLE = 8
+"""Batches of a lane with less than one full batch of samples are padded to a multiple of this."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +28,22 @@ class Lane:
 
     Attributes:
         start: the weights to start from; left as they are.
-        features: the samples, shape (n, C, H, W); n may be 0, which returns ``start``.
-        labels: their labels, shape (n,).
+        features: the samples, shape (n, C, H, W), best on the architecture's device; n may be 0,
+            which returns ``start``.
+        labels: their labels, on the processor, shape (n,).
         rng: the stream of the batch order.
+        round: the round of the cycle that this training belongs to, from 0.
+        unlabelled: samples that a trainer may mix, shape (m, C, H, W); None if it has none.
+        teacher_logits: of the teacher of a distillation on ``features``, shape (n, n_classes).
     """
 
     start: Weights
     features: Tensor
     labels: Tensor
     rng: np.random.Generator
+    round: int = 0
+    unlabelled: Tensor | None = None
+    teacher_logits: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -44,12 +56,27 @@ class TrainRequest:
         lanes: one training each.
         key: what is asked for, in words that no other training shares; requests with the same key
             are trained once and get the same answer.
+        keep_epochs: whether the weights after every epoch are kept, too.
     """
 
     architecture: Architecture
     training: LocalTraining
     lanes: tuple[Lane, ...]
     key: str | None = None
+    keep_epochs: bool = False
+
+
+@dataclass(frozen=True)
+class TrainedLane:
+    """What became of one lane.
+
+    Attributes:
+        weights: the trained weights.
+        epochs: the weights after each epoch, if they were to be kept.
+    """
+
+    weights: Weights
+    epochs: tuple[Weights, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,10 +87,42 @@ class Trained:
         weights: the trained weights of each lane, in order.
         seconds: the time spent on this request: its share, by updates, of the time spent on all
             requests that were trained with it.
+        epochs: the weights of each lane after each epoch, if they were to be kept.
     """
 
     weights: tuple[Weights, ...]
     seconds: float
+    epochs: tuple[tuple[Weights, ...], ...] = ()
+
+
+def trainer_of(training: LocalTraining) -> Trainer:
+    """Return the trainer of a recipe; cross-entropy if it names none."""
+    return training.trainer or CROSS_ENTROPY
+
+
+def is_plain(training: LocalTraining) -> bool:
+    """Whether a recipe needs nothing but the logits: cross-entropy, and no look at its loss."""
+    return trainer_of(training) == CROSS_ENTROPY and training.patience is None
+
+
+def class_counts(labels: Tensor, n_classes: int) -> IntArray:
+    """Return how many of ``labels`` are of each class, shape (n_classes,)."""
+    return np.bincount(labels.numpy(), minlength=n_classes).astype(np.int64)
+
+
+def padded_rows(count: int, batch_size: int) -> int:
+    """Return the rows to which the batches of a lane of ``count`` samples are padded.
+
+    It is even, because odd sizes change bits with the number of lanes on some processors, and it
+    follows from the lane and its recipe alone, never from the company.
+    """
+    full = batch_size + batch_size % 2
+    return min(full, -(-count // ROWS_MULTIPLE) * ROWS_MULTIPLE)
+
+
+def mixed_rows(count: int, batch_size: int) -> int:
+    """Return how many mixtures of unlabelled samples a step of such a lane takes."""
+    return min(batch_size, padded_rows(count, batch_size))
 
 
 def epoch_order(count: int, rng: np.random.Generator) -> IntArray:

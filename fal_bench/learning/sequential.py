@@ -6,60 +6,158 @@ channels-last layout, which is faster there.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from fal_bench.learning.device import on_device
+from fal_bench.learning.mixture import Mixtures
 from fal_bench.learning.model import Weights
 from fal_bench.learning.network import Network
-from fal_bench.learning.request import LR_DROP, Lane, batches
+from fal_bench.learning.request import (
+    LR_DROP,
+    Lane,
+    TrainedLane,
+    batches,
+    class_counts,
+    is_plain,
+    mixed_rows,
+    trainer_of,
+)
+from fal_bench.learning.stopping import Stopping
 from fal_bench.needs import LocalTraining
+from fal_bench.trainer import LocalBatch, MixedBatch
 
 
 def train_sequentially(
-    network: Network, training: LocalTraining, lanes: Sequence[Lane]
-) -> tuple[Weights, ...]:
+    network: Network,
+    training: LocalTraining,
+    lanes: Sequence[Lane],
+    n_classes: int,
+    keep_epochs: bool = False,
+) -> tuple[TrainedLane, ...]:
     """Train every lane and return its weights, in order.
 
     Args:
         network: scratch space; its weights are overwritten.
         training: the recipe.
         lanes: the trainings.
+        n_classes: number of classes.
+        keep_epochs: whether to keep the weights after every epoch.
     """
     network.train()
     network.to(memory_format=torch.channels_last)
-    return tuple(_train_lane(network, lane, training) for lane in lanes)
+    trained = []
+    for lane in lanes:
+        if len(lane.labels):
+            trained.append(_Run(network, lane, training, n_classes).run(keep_epochs))
+        else:
+            trained.append(TrainedLane(lane.start))
+    return tuple(trained)
 
 
-def _train_lane(network: Network, lane: Lane, training: LocalTraining) -> Weights:
-    if len(lane.labels) == 0:
-        return lane.start
-    network.load_state_dict(lane.start)
-    optimiser = _Sgd(list(network.parameters()), training)
-    for _ in range(training.epochs):
-        correct = _train_epoch(network, lane, training, optimiser)
-        if training.stop_at_accuracy is not None and correct >= training.stop_at_accuracy:
-            break
-    return {
-        name: tensor.clone(memory_format=torch.contiguous_format)
-        for name, tensor in network.state_dict().items()
-    }
+class _Run:
+    """The training of one lane."""
+
+    def __init__(
+        self, network: Network, lane: Lane, training: LocalTraining, n_classes: int
+    ) -> None:
+        network.load_state_dict(lane.start)
+        self._network = network
+        self._lane = lane
+        self._training = training
+        self._trainer = trainer_of(training)
+        self._optimiser = _Sgd(list(network.parameters()), training)
+        device = network.head.weight.device
+        self._device = device
+        self._features, self._labels = lane.features.to(device), lane.labels.to(device)
+        self._unlabelled = None if lane.unlabelled is None else lane.unlabelled.to(device)
+        teacher = lane.teacher_logits
+        self._teacher_logits = None if teacher is None else teacher.to(device)
+        self._class_counts = on_device(class_counts(lane.labels, n_classes), device)
+        self._round = torch.tensor(lane.round, device=device)
+        self._start: Network | None = None
+        mixes = self._trainer.mixes_unlabelled is not None
+        if mixes and lane.unlabelled is not None and len(lane.unlabelled):
+            self._start = copy.deepcopy(network).eval()
+
+    def run(self, keep_epochs: bool) -> TrainedLane:
+        """Train to the end."""
+        stopping = Stopping(self._training, len(self._lane.labels))
+        epochs: list[Weights] = []
+        done = False
+        while not done:
+            self._epoch(stopping)
+            done = stopping.end_epoch()
+            if keep_epochs:
+                epochs.append(self._weights())
+        return TrainedLane(self._weights(), tuple(epochs))
+
+    def _weights(self) -> Weights:
+        return {
+            name: tensor.clone(memory_format=torch.contiguous_format)
+            for name, tensor in self._network.state_dict().items()
+        }
+
+    def _epoch(self, stopping: Stopping) -> None:
+        training, lane = self._training, self._lane
+        size = training.batch_size
+        order = batches(len(lane.labels), size, lane.rng)
+        mixtures = self._draw_mixtures(len(order))
+        for step, positions in enumerate(order):
+            chosen = on_device(positions, self._device)
+            labels = self._labels[chosen]
+            logits = self._network(_channels_last(self._features[chosen]))
+            loss, total = self._loss(logits, labels, chosen)
+            if mixtures is not None:
+                loss = loss + self._mixed_loss(mixtures, step)
+            self._optimiser.step(torch.autograd.grad(loss, self._optimiser.parameters))
+            correct = 0
+            if training.stop_at_accuracy is not None:
+                correct = int((logits.argmax(1) == labels).sum())
+            stopping.count(correct, total)
+
+    def _loss(self, logits: Tensor, labels: Tensor, chosen: Tensor) -> tuple[Tensor, float]:
+        """Return the mean loss of a batch, and the sum if the recipe stops by it (else 0)."""
+        if is_plain(self._training):
+            return cross_entropy(logits, labels), 0.0
+        teacher = self._teacher_logits
+        told = LocalBatch(
+            labels, self._class_counts, self._round, None if teacher is None else teacher[chosen]
+        )
+        losses = self._trainer.losses(logits, told)
+        total = float(losses.detach().sum()) if self._training.patience is not None else 0.0
+        return losses.mean(), total
+
+    def _draw_mixtures(self, steps: int) -> Mixtures | None:
+        concentration = self._trainer.mixes_unlabelled
+        if self._start is None or concentration is None:
+            return None
+        assert self._unlabelled is not None
+        rows = mixed_rows(len(self._labels), self._training.batch_size)
+        count = len(self._unlabelled)
+        return Mixtures.draw(count, steps, rows, concentration, self._lane.rng)
+
+    def _mixed_loss(self, mixtures: Mixtures, step: int) -> Tensor:
+        assert self._start is not None
+        assert self._unlabelled is not None
+        first = on_device(mixtures.first[step], self._device)
+        partner = on_device(mixtures.partner[step], self._device)
+        weight = on_device(mixtures.weight[step], self._device).to(self._unlabelled.dtype)
+        samples = self._unlabelled[first]
+        share = weight.view(-1, 1, 1, 1)
+        mixed = _channels_last(share * samples + (1 - share) * samples[partner])
+        with torch.no_grad():
+            start_logits = self._start(mixed)
+        told = MixedBatch(weight, partner, self._class_counts, self._round, start_logits)
+        return self._trainer.mixed_losses(self._network(mixed), told).mean()
 
 
-def _train_epoch(network: Network, lane: Lane, training: LocalTraining, optimiser: _Sgd) -> float:
-    """Run one epoch; return the accuracy of its batches before their updates (0 if not needed)."""
-    correct = 0
-    order = batches(len(lane.labels), training.batch_size, lane.rng)
-    for chosen in map(torch.from_numpy, order):
-        labels = lane.labels[chosen]
-        images = lane.features[chosen].contiguous(memory_format=torch.channels_last)
-        logits = network(images)
-        optimiser.step(torch.autograd.grad(cross_entropy(logits, labels), optimiser.parameters))
-        if training.stop_at_accuracy is not None:
-            correct += int((logits.argmax(1) == labels).sum())
-    return correct / len(lane.labels)
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 class _Sgd:

@@ -6,8 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fal_bench.external.folder import Import
 from fal_bench.report.context import Environment, MissingCell, TaskFacts
-from fal_bench.sweep.collect import FinishedCell, read_charges, read_curves, read_environments
+from fal_bench.report.external import Elsewhere, curves_from_elsewhere
+from fal_bench.sweep.collect import (
+    Entrant,
+    FinishedCell,
+    read_charges,
+    read_curves,
+    read_entrants,
+    read_environments,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +36,8 @@ class Evidence:
         curves: one row a cell and cycle.
         charges: labels read, one row a cell, purpose and cycle.
         environments: where the cells were computed.
+        entrants: the strategies of the finished cells.
+        elsewhere: external curves of the same tasks.
     """
 
     suite: str
@@ -38,6 +49,8 @@ class Evidence:
     curves: pd.DataFrame
     charges: pd.DataFrame
     environments: tuple[Environment, ...]
+    entrants: tuple[Entrant, ...]
+    elsewhere: Elsewhere
 
     @classmethod
     def read(
@@ -50,8 +63,12 @@ class Evidence:
         seeds: Sequence[int],
         missing: Sequence[MissingCell],
         command: str,
+        imports: Sequence[Import] = (),
     ) -> Evidence:
-        """Read the finished cells; the other arguments are the attributes of that name."""
+        """Read the finished cells, and pick those external curves that are of the same tasks.
+
+        The other arguments are the attributes of that name.
+        """
         return cls(
             suite,
             tuple(tasks),
@@ -65,4 +82,6 @@ class Evidence:
                 Environment(count, tuple(sorted(facts.items())))
                 for count, facts in read_environments(cells)
             ),
+            tuple(read_entrants(cells)),
+            curves_from_elsewhere(imports, tasks, seeds),
         )

@@ -18,6 +18,8 @@ def compare_with_baseline(
 ) -> None:
     """Fill in savings, p-values and verdicts of the complete strategies.
 
+    External strategies get neither: runs from elsewhere are not known to be paired with these.
+
     Args:
         rows: rows of the leaderboard, changed in place.
         complete: the runs of every complete strategy.
@@ -27,14 +29,16 @@ def compare_with_baseline(
     baseline = complete.get(context.baseline)
     for row in rows:
         runs = complete.get(row["strategy"])
-        if runs is None:
+        if runs is None or row["verdict"] == "external":
             continue
         if row["strategy"] == context.baseline:
             row.update(saving_vs_random=0.0, verdict="baseline")
             continue
         row["verdict"] = "not comparable"
         p_value = None if baseline is None else _saving(row, runs, baseline, context.accounting)
-        if p_value is not None:
+        if row["strategy"] in context.references:
+            row["verdict"] = "reference"  # no test: it is no competitor
+        elif p_value is not None:
             tested.append(row)
             p_values.append(p_value)
     for row, adjusted in zip(tested, holm(p_values), strict=True):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fal_bench.errors import StoreError, UnknownNameError
+from fal_bench.external.folder import ExternalFolder
 from fal_bench.report.context import MissingCell, task_facts
 from fal_bench.report.evidence import Evidence
 from fal_bench.selector import Selector
@@ -16,6 +17,7 @@ from fal_bench.suites.loading import DEFAULT_SUITE, Suite, load_suite, suite_nam
 from fal_bench.sweep.collect import FinishedCell
 from fal_bench.sweep.folder import Phase
 from fal_bench.sweep.inventory import StoredCell, stored_cells
+from fal_bench.sweep.spec import TRAINER
 from fal_bench.sweep.store import Store
 from fal_bench.task import Task
 
@@ -29,12 +31,14 @@ class Filter:
         task: one task only.
         strategies: selectors; all stored strategies if empty.
         seeds: the first so many of the stored seeds; all of them if None.
+        external: whether external curves of the same tasks are shown.
     """
 
     suite: str | None = None
     task: str | None = None
     strategies: tuple[str, ...] = ()
     seeds: int | None = None
+    external: bool = True
 
 
 def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
@@ -55,6 +59,7 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
     Raises:
         FalbenchError: the folder holds no such cell, or a name is unknown.
     """
+    imports = ExternalFolder(store.root).imports() if chosen.external else []
     cells, problems = stored_cells(store)
     if not cells:
         raise StoreError(
@@ -73,7 +78,7 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
         )
     seeds = tuple(sorted({cell.seed for cell in kept})[: chosen.seeds])
     named = [
-        (FinishedCell(names[cell.task.hash], labels[cell.key], cell.seed, cell.folder), cell.phase)
+        (_named(cell, names[cell.task.hash], labels[cell.key]), cell.phase)
         for cell in kept
         if cell.seed in seeds
     ]
@@ -88,8 +93,13 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
         seeds=seeds,
         missing=_missing(named, [task.name for task in tasks], strategies, seeds),
         command=_command(store.root, chosen),
+        imports=imports,
     )
     return evidence, problems
+
+
+def _named(cell: StoredCell, task: str, label: str) -> FinishedCell:
+    return FinishedCell(task, label, cell.seed, cell.folder, cell.task.hash, cell.reference)
 
 
 def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, list[Task]]:
@@ -142,15 +152,28 @@ def _labels(cells: Sequence[StoredCell]) -> dict[str, str]:
 
 def _wanted(labels: dict[str, str], selectors: Sequence[str]) -> set[str]:
     stored = set(labels.values())
-    if not selectors:
-        return stored
     wanted = set()
-    for text in selectors:
-        label = text if text in stored else str(Selector.parse(text))
-        if label not in stored:
-            raise UnknownNameError("strategy", label, stored)
-        wanted.add(label)
+    for text in selectors or stored:
+        if text in stored:
+            wanted.add(text)
+            continue
+        for selector in Selector.expand(text):
+            found = {
+                label for label in stored if label in (str(selector), _trained(selector, label))
+            }
+            if not found:
+                raise UnknownNameError("strategy", str(selector), stored)
+            wanted |= found
     return wanted
+
+
+def _trained(selector: Selector, label: str) -> str:
+    """Return what a selector would be called with the trainer that a label names."""
+    if TRAINER in selector.params or "@" in label:
+        return str(selector)
+    params = Selector.parse(label).params
+    trainer = {TRAINER: params[TRAINER]} if TRAINER in params else {}
+    return str(Selector(selector.name, {**selector.params, **trainer}))
 
 
 def _missing(
@@ -182,4 +205,5 @@ def _command(root: Path, chosen: Filter) -> str:
     words += [f"--task {shlex.quote(chosen.task)}"] if chosen.task else []
     words += [f"-s {shlex.quote(text)}" for text in chosen.strategies]
     words += [f"--seeds {chosen.seeds}"] if chosen.seeds else []
+    words += [] if chosen.external else ["--no-external"]
     return " ".join(words)

@@ -17,13 +17,16 @@ from rich.text import Text
 
 from fal_bench.report import wording
 from fal_bench.report.columns import (
+    GROUPS,
     Column,
     board_columns,
+    group,
     is_best,
-    is_complete,
+    is_ranked,
     plain_rank,
 )
 from fal_bench.report.context import ReportContext, TaskFacts
+from fal_bench.report.external import origin_sentences
 from fal_bench.report.wording import Row
 
 _VERDICT_STYLES = {"better": "green", "worse": "red"}
@@ -50,7 +53,7 @@ def leaderboard_table(
         width: columns of the terminal; by default those of rich's own console.
 
     Returns:
-        The table, best row emphasised, incomplete strategies dimmed after a rule.
+        The table, best row emphasised; what is not ranked is dimmed after a rule.
     """
     width = Console().width if width is None else width
     rows = cast("list[Row]", leaderboard.to_dict("records"))
@@ -105,14 +108,13 @@ def _lay_out(
             overflow="fold",
             max_width=(widths or {}).get(column.key),
         )
-    complete = [row for row in rows if is_complete(row)]
-    incomplete = [row for row in rows if not is_complete(row)]
-    for row in complete:
-        table.add_row(*_cells(row, columns), style="bold" if is_best(row) else None)
-    if complete and incomplete:
-        table.add_section()
-    for row in incomplete:
-        table.add_row(*_cells(row, columns), style="dim")
+    for name in GROUPS:
+        members = [row for row in rows if group(row) == name]
+        if members and table.rows:
+            table.add_section()
+        for row in members:
+            style = "bold" if is_best(row) else None
+            table.add_row(*_cells(row, columns), style=style if name == "ranked" else "dim")
     return table
 
 
@@ -141,10 +143,13 @@ def footer(leaderboard: pd.DataFrame, context: ReportContext) -> list[str]:
         _resolution(context),
         _censoring(context),
         _sample(context),
-        *_ranks([row for row in rows if is_complete(row)], context),
-        *_verdicts([row for row in rows if is_complete(row)], context),
-        *_censored_pairs([row for row in rows if is_complete(row)], context),
+        *_ranks([row for row in rows if is_ranked(row)], context),
+        *_verdicts([row for row in rows if is_ranked(row)], context),
+        *_censored_pairs([row for row in rows if group(row) != "incomplete"], context),
         *_too_hard(rows, context),
+        *origin_sentences(
+            context.externals, {row["strategy"]: row for row in rows}, context.accounting
+        ),
         *_missing(context),
     ]
 

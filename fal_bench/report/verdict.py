@@ -8,7 +8,7 @@ from typing import cast
 import pandas as pd
 
 from fal_bench.report import wording
-from fal_bench.report.columns import is_best, is_complete
+from fal_bench.report.columns import group, is_best, is_ranked
 from fal_bench.report.context import ReportContext
 from fal_bench.report.wording import Row
 
@@ -25,7 +25,7 @@ def verdict_sentences(leaderboard: pd.DataFrame, context: ReportContext) -> list
         strategies by their verdict, what was not tested, and what is not ranked.
     """
     rows = cast("list[Row]", leaderboard.to_dict("records"))
-    complete = [row for row in rows if is_complete(row)]
+    complete = [row for row in rows if is_ranked(row)]
     best = [row for row in complete if is_best(row)]
     if not complete:
         sentences = ["No strategy has a finished run for every task and seed: nothing is ranked."]
@@ -35,15 +35,7 @@ def verdict_sentences(leaderboard: pd.DataFrame, context: ReportContext) -> list
         sentences = [_alone(best[0], context)]
     else:
         sentences = [_winner(best, complete, context), *_others(best, complete, context)]
-    if len(complete) < len(rows):
-        expected = _tasks(context) * len(set(context.seeds))
-        names = [
-            f"{row['strategy']} ({row['runs']} of {expected} runs)"
-            for row in rows
-            if not is_complete(row)
-        ]
-        sentences.append(f"Not ranked for want of finished runs: {wording.listed(names)}.")
-    return sentences
+    return [*sentences, *_trainers(complete, context), *_not_ranked(rows, context)]
 
 
 def key_facts(leaderboard: pd.DataFrame, context: ReportContext) -> list[tuple[str, str]]:
@@ -57,7 +49,7 @@ def key_facts(leaderboard: pd.DataFrame, context: ReportContext) -> list[tuple[s
         Names and values, the most important first; nothing without a single winner.
     """
     rows = cast("list[Row]", leaderboard.to_dict("records"))
-    complete = [row for row in rows if is_complete(row)]
+    complete = [row for row in rows if is_ranked(row)]
     best = [row for row in complete if is_best(row)]
     if len(best) != 1 or len(complete) < 2:
         return []
@@ -77,10 +69,47 @@ def key_facts(leaderboard: pd.DataFrame, context: ReportContext) -> list[tuple[s
         "n too small": f"too few runs to tell from {baseline}",
         "not comparable": f"not comparable with {baseline}",
     }
+    words["external"] = f"measured elsewhere, not tested against {baseline}"
     sure = words[row["verdict"]]
     if row["verdict"] in ("better", "worse", "no evidence"):
         sure += f", {_p_value(row['p_holm'])}"
     return [*facts, ("How sure", sure)]
+
+
+def _trainers(complete: list[Row], context: ReportContext) -> list[str]:
+    """Warn where ranks compare selection and training at once."""
+    known = dict(context.trainers)
+    trainers = sorted({known[row["strategy"]] for row in complete if row["strategy"] in known})
+    if len(trainers) < 2:
+        return []
+    return [
+        f"Strategies differ in how clients train ({wording.listed(trainers)}), so these ranks "
+        "compare selection and training together."
+    ]
+
+
+def _not_ranked(rows: list[Row], context: ReportContext) -> list[str]:
+    expected = _tasks(context) * len(set(context.seeds))
+    sentences = [
+        f"{wording.one_line(row['strategy'])} is a reference that sees the true labels and is not "
+        f"ranked; it needed {_budget(row)} on average."
+        for row in rows
+        if group(row) == "reference"
+    ]
+    elsewhere = [row["strategy"] for row in rows if group(row) == "external"]
+    if elsewhere:
+        sentences.append(
+            f"Measured elsewhere and not ranked: {wording.listed(elsewhere)}; the notes below the "
+            "leaderboard say why."
+        )
+    names = [
+        f"{row['strategy']} ({row['runs']} of {expected} runs)"
+        for row in rows
+        if group(row) == "incomplete"
+    ]
+    if names:
+        sentences.append(f"Not ranked for want of finished runs: {wording.listed(names)}.")
+    return sentences
 
 
 def _nobody(complete: list[Row], context: ReportContext) -> str:
@@ -131,6 +160,8 @@ def _winner(best: list[Row], complete: list[Row], context: ReportContext) -> str
             f"{text}, {_difference(row, context)}, but this may be chance: "
             f"{wording.too_few_pairs(complete, context)}."
         )
+    if row["verdict"] == "external":
+        return f"{text}, but was measured elsewhere and is not tested against {baseline}."
     if row["verdict"] == "worse":
         return f"{text}, and yet pair by pair it needed {_difference(row, context)}."
     why = wording.no_comparison(complete, context)
@@ -148,6 +179,7 @@ def _others(best: list[Row], complete: list[Row], context: ReportContext) -> lis
         "no evidence": f"No evidence of a difference from {baseline}",
         "n too small": f"Too few runs to tell from {baseline}",
         "not comparable": f"Not comparable with {baseline}",
+        "external": f"Measured elsewhere and not tested against {baseline}",
     }
     sentences = []
     for verdict, opening in openings.items():

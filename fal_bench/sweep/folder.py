@@ -60,7 +60,12 @@ class CellFolder:
             run: name of the supervisor's round; this process's id is noted beside it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        content = {"description": spec.description, "environment": environment}
+        content = {
+            "description": spec.description,
+            "label": spec.label,
+            "reference": spec.reference,
+            "environment": environment,
+        }
         write_json(self.path / "cell.json", content)
         self._set_status("partial", run=run, pid=str(os.getpid()))
 

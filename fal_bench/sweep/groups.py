@@ -38,7 +38,8 @@ def _merge_key(spec: CellSpec) -> Hashable:
     """What two cells must share for their trainings to be merged."""
     task = spec.task
     model, optimiser = task.model, task.optimiser
-    return (task.dataset, model, task.local_epochs, task.batch_size, optimiser, spec.device)
+    recipe = (task.local_epochs, task.batch_size, optimiser, str(spec.trainer))
+    return (task.dataset, model, recipe, spec.device)
 
 
 def _families(specs: Sequence[CellSpec], jobs: int) -> list[Group]:

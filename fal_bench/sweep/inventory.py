@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fal_bench.selector import Selector
 from fal_bench.sweep.files import read_json
 from fal_bench.sweep.folder import CellFolder, CorruptCellError, Phase
 from fal_bench.sweep.store import Store
@@ -28,10 +27,11 @@ class StoredCell:
         folder: its directory.
         phase: how far it is.
         task: the task; its name is the beginning of its hash, since cells do not store names.
-        label: the strategy with the parameters that were set.
+        label: the strategy with the parameters that were set, and its trainer.
+        reference: whether it is a yardstick and never ranked.
         seed: the seed.
-        variant: what else decides its curve: the strategy's fingerprint, the class of the
-            device and the numerics version.
+        variant: what else decides its curve: the fingerprints of the strategy and the trainer,
+            the class of the device and the numerics version.
         environment: versions, processor and device it was computed with.
     """
 
@@ -39,6 +39,7 @@ class StoredCell:
     phase: Phase
     task: Task
     label: str
+    reference: bool
     seed: int
     variant: tuple[tuple[str, str], ...]
     environment: dict[str, str]
@@ -85,6 +86,7 @@ def _read(folder: CellFolder) -> StoredCell:
         task = Task.model_validate({**description["task"], "name": "unnamed"})
         variant = {
             "fingerprint": strategy["fingerprint"],
+            "trainer": description["trainer"]["fingerprint"],
             **{name: description[name] for name in ("device", "numerics")},
         }
         environment = {**content.get("environment", {}), "device": description["device"]}
@@ -92,7 +94,8 @@ def _read(folder: CellFolder) -> StoredCell:
             folder=folder,
             phase=phase,
             task=task.model_copy(update={"name": f"task-{task.hash[:8]}"}),
-            label=str(Selector(strategy["name"], strategy["params"])),
+            label=str(content["label"]),
+            reference=bool(content["reference"]),
             seed=int(description["seed"]),
             variant=tuple(sorted((name, str(value)) for name, value in variant.items())),
             environment={str(name): str(value) for name, value in environment.items()},

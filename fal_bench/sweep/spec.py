@@ -5,14 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fal_bench.errors import PluginError
+from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
-from fal_bench.registry import Registry, blamed_on
+from fal_bench.plugins.table import PluginTable, blamed_on
+from fal_bench.registry import Registry
 from fal_bench.selector import Selector
 from fal_bench.task import Task
+
+if TYPE_CHECKING:
+    from fal_bench.trainer import Trainer
+
+TRAINER = "trainer"
+"""The parameter of every selector that chooses the trainer."""
+
+DEFAULT_TRAINER = Selector("cross-entropy")
 
 
 @dataclass(frozen=True)
@@ -25,13 +36,21 @@ class CellSpec:
         fingerprint: what identifies the strategy's behaviour (``Registry.fingerprint``).
         seed: the seed.
         device: class of the device; bits differ between classes.
+        trainer: what clients minimise, with the parameters that differ from their defaults.
+        trainer_fingerprint: what identifies the trainer's behaviour.
+        own_trainer: the trainer that the strategy is published with; only for the label.
+        reference: whether the strategy is a yardstick and never ranked.
     """
 
     task: Task
     strategy: Selector
     fingerprint: str
     seed: int
-    device: str = "cpu"
+    device: str = CPU
+    trainer: Selector = DEFAULT_TRAINER
+    trainer_fingerprint: str = "version 1"
+    own_trainer: Selector = DEFAULT_TRAINER
+    reference: bool = False
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -42,6 +61,11 @@ class CellSpec:
                 "name": self.strategy.name,
                 "params": self.strategy.params,
                 "fingerprint": self.fingerprint,
+            },
+            "trainer": {
+                "name": self.trainer.name,
+                "params": self.trainer.params,
+                "fingerprint": self.trainer_fingerprint,
             },
             "seed": self.seed,
             "device": self.device,
@@ -55,8 +79,14 @@ class CellSpec:
 
     @property
     def label(self) -> str:
-        """The strategy as it is shown: its name and the parameters that were set."""
-        return str(self.strategy)
+        """The strategy as it is shown: its name, the parameters that were set, its trainer.
+
+        The trainer is left out where it is cross-entropy and the strategy asks for nothing else.
+        """
+        if self.trainer == self.own_trainer == DEFAULT_TRAINER:
+            return str(self.strategy)
+        params = {**self.strategy.params, TRAINER: str(self.trainer)}
+        return str(Selector(self.strategy.name, params))
 
     def __str__(self) -> str:
         return f"{self.task.name}, {self.label}, seed {self.seed}"
@@ -77,25 +107,68 @@ def fingerprint_of(selector: Selector, registry: Registry) -> str:
 
 
 def plan_cells(
-    tasks: Sequence[Task], strategies: Sequence[Selector], seeds: Sequence[int], registry: Registry
+    tasks: Sequence[Task],
+    strategies: Sequence[Selector],
+    seeds: Sequence[int],
+    registry: Registry,
+    device: str = CPU,
 ) -> list[CellSpec]:
     """Return the cells of a comparison, seed by seed, so that early results show everyone.
+
+    Args:
+        tasks: the tasks.
+        strategies: selectors; the parameter ``trainer`` chooses the trainer.
+        seeds: the seeds.
+        registry: finds strategies and trainers.
+        device: class of the device to compute them on.
 
     Raises:
         FalbenchError: a strategy is unknown, cannot be loaded, or gets a parameter it cannot take.
     """
-    resolved: dict[str, tuple[Selector, str]] = {}
+    resolved: dict[str, CellSpec] = {}
     for selector in strategies:
-        strategy = registry.make(selector)
-        with blamed_on(selector.name):
-            for task in tasks:
-                strategy.check_task(task)
-            params = strategy.params.model_dump(mode="json", exclude_defaults=True)
-        canonical = Selector(selector.name, params)
-        resolved[str(canonical)] = (canonical, fingerprint_of(canonical, registry))
+        spec = _resolve(tasks, selector, registry)
+        resolved[spec.label] = spec
     return [
-        CellSpec(task, selector, fingerprint, seed)
+        replace(spec, task=task, seed=seed, device=device)
         for seed in seeds
         for task in tasks
-        for selector, fingerprint in resolved.values()
+        for spec in resolved.values()
     ]
+
+
+def _resolve(tasks: Sequence[Task], selector: Selector, registry: Registry) -> CellSpec:
+    """Check a selector, and return a cell of it that the others are copies of."""
+    params = dict(selector.params)
+    chosen = params.pop(TRAINER, None)
+    strategy = registry.make(Selector(selector.name, params))
+    with blamed_on(selector.name):
+        if TRAINER in strategy.Params.model_fields:
+            raise PluginError(
+                f"Strategy {selector.name!r} has a parameter {TRAINER!r}, which names the "
+                "trainer; rename it."
+            )
+        for task in tasks:
+            strategy.check_task(task)
+        params = strategy.params.model_dump(mode="json", exclude_defaults=True)
+    canonical = Selector(selector.name, params)
+    own = _canonical(Selector.parse(strategy.trainer), registry.trainers)
+    trainer = own
+    if chosen is not None:
+        trainer = _canonical(Selector.parse(str(chosen)), registry.trainers)
+    return CellSpec(
+        tasks[0],
+        canonical,
+        fingerprint_of(canonical, registry),
+        seed=0,
+        trainer=trainer,
+        trainer_fingerprint=registry.trainers.fingerprint(trainer.name),
+        own_trainer=own,
+        reference=strategy.reference,
+    )
+
+
+def _canonical(selector: Selector, trainers: PluginTable[Trainer]) -> Selector:
+    """Return a trainer's selector with the parameters that differ from their defaults."""
+    trainer = trainers.make(selector)
+    return Selector(selector.name, trainer.params.model_dump(mode="json", exclude_defaults=True))

@@ -8,12 +8,13 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.registry import Registry
 from fal_bench.sweep.folder import CorruptCellError
 from fal_bench.sweep.memory import resident_mib
@@ -60,7 +61,8 @@ def run_job(job: Job) -> None:
     if job.parent is not None and os.getpid() != job.parent:
         _settle(job.parent)
     store = Store(job.root)
-    with _one_thread(), _end_if_over_limits(job, store), ExitStack() as locks:
+    limits = _end_if_over_limits(job, store)
+    with _one_thread(), _full_precision(job), limits, ExitStack() as locks:
         # In one order everywhere, so that two groups can never wait for each other.
         for spec in sorted(job.specs, key=lambda spec: spec.key):
             locks.enter_context(store.cell_lock(spec))
@@ -83,7 +85,7 @@ def _run_cells(job: Job, store: Store) -> None:
     cells = {}
     for spec in job.specs:
         _open_folder(job, store, spec)
-        if fingerprint_of(spec.strategy, registry) != spec.fingerprint:
+        if not _unedited(spec, registry):
             folders[spec.key].fail("The plugin was edited while the run began; run it again.")
             continue
         try:
@@ -94,12 +96,22 @@ def _run_cells(job: Job, store: Store) -> None:
             continue
         folders[spec.key].note_pool(setting.pool)
         cells[spec.key] = run_cell(
-            setting, partial(registry.make, spec.strategy), folders[spec.key]
+            setting,
+            partial(registry.make, spec.strategy),
+            folders[spec.key],
+            registry.trainers.make(spec.trainer),
         )
     run_together(
         cells,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),
     )
+
+
+def _unedited(spec: CellSpec, registry: Registry) -> bool:
+    """Whether the plugins are still those that the run was planned with."""
+    trainer = registry.trainers.fingerprint(spec.trainer.name)
+    own = fingerprint_of(spec.strategy, registry)
+    return (own, trainer) == (spec.fingerprint, spec.trainer_fingerprint)
 
 
 def _setting(spec: CellSpec, drawn: dict[tuple[str, int], Setting]) -> Setting:
@@ -109,7 +121,8 @@ def _setting(spec: CellSpec, drawn: dict[tuple[str, int], Setting]) -> Setting:
 
     key = (spec.task.hash, spec.seed)
     if key not in drawn:
-        drawn[key] = Setting.draw(spec.task, spec.seed, load_dataset(spec.task.dataset))
+        dataset = load_dataset(spec.task.dataset)
+        drawn[key] = Setting.draw(spec.task, spec.seed, dataset, resolve_device(spec.device))
     return drawn[key]
 
 
@@ -119,12 +132,12 @@ def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
 
     folder = store.folder(spec)
     folder.clear_marker()  # a cluster may run a job again whose worker died
-    folder.create(spec, environment(), job.run)
+    folder.create(spec, environment(spec.device), job.run)
     try:
         folder.resume()
     except CorruptCellError as error:
         store.set_aside(Corrupt(spec, folder.path, str(error)))
-        folder.create(spec, environment(), job.run)
+        folder.create(spec, environment(spec.device), job.run)
 
 
 @lru_cache(maxsize=1)
@@ -162,6 +175,12 @@ def _end_if_over_limits(job: Job, store: Store) -> Iterator[None]:
         yield
     finally:
         over.set()
+
+
+def _full_precision(job: Job) -> AbstractContextManager[None]:
+    """Keep a GPU's arithmetic at 32 bits; a processor knows nothing else."""
+    on_gpu = any(spec.device != CPU for spec in job.specs)
+    return full_precision() if on_gpu else nullcontext()
 
 
 def _takes_too_long(job: Job, store: Store) -> bool:

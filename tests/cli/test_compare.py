@@ -145,7 +145,7 @@ def test_a_default_strategy_that_does_not_suit_the_task_is_left_out_with_a_note(
     (tmp_path / "plain.toml").write_text("[tasks.x]\n")
     code, out, err = falbench("compare", "--suite", "plain.toml", "--dry-run")
     assert code == 0
-    assert "Note: fedral is left out of the default strategies: " in err
+    assert "Note: fedral is left out: " in err
     assert "15 of 15 cells are missing" in out
     code, _, err = falbench("compare", "--suite", "plain.toml", "-s", "fedral")
     assert code == 2

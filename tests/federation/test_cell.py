@@ -8,10 +8,14 @@ from fal_bench.errors import PluginError
 from fal_bench.federation.cell import FederatedTraining
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.state import CellState
-from fal_bench.needs import LocalModel, LocalTraining
+from fal_bench.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
 from fal_bench.scores import smallest, top_two_margin
 from fal_bench.strategies.random import Random
 from fal_bench.strategy import Strategy, Train
+from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
+from fal_bench.trainers.distillation import Distillation
+from fal_bench.trainers.evidential import Evidential
+from fal_bench.trainers.kcfu import Kcfu
 
 TIMES = ("train_seconds", "select_seconds")
 
@@ -219,6 +223,109 @@ class TestInputs:
         with pytest.raises(PluginError, match=r"sneaky.*client 0, cycle 0.*LocalModel\(\)"):
             run(tiny, Sneaky, blobs)
 
+    def test_distilled_models_follow_the_global_model(self, tiny, blobs, run):
+        """A distillation without labels learns what the teacher says, on the client's samples."""
+        agreed = []
+
+        class Distilled(First):
+            name = "distilled"
+            recipe = LocalTraining(
+                epochs=400,
+                batch_size=4,
+                lr=0.1,
+                stop_at_accuracy=None,
+                trainer=Distillation({"weight": 1.0}),
+            )
+            needs = frozenset({DistilledModel(recipe)})
+
+            def select(self, client, budget):
+                taught = client.probs(client.distilled_model, client.labelled)
+                teacher = client.probs(client.global_model, client.labelled)
+                agreed.append(np.abs(taught - teacher).max())
+                return super().select(client, budget)
+
+        run(tiny, Distilled, blobs)
+        assert max(agreed) < 0.1
+
+    def test_a_learning_rate_may_be_a_share_of_the_tasks(self, tiny, blobs, run):
+        heads = {}
+
+        class Local(First):
+            name = "local"
+
+            def select(self, client, budget):
+                heads[step, client.index, client.cycle] = client.local_model.weights["head.bias"]
+                return super().select(client, budget)
+
+        lr = tiny.optimiser.lr
+        for step, recipe in {  # noqa: B007
+            "given": LocalTraining(epochs=2, lr=0.3 * lr),
+            "share": LocalTraining(epochs=2, lr_share=0.3),
+            "other": LocalTraining(epochs=2, lr_share=0.5),
+        }.items():
+            Local.needs = frozenset({LocalModel(recipe)})
+            run(tiny, Local, blobs)
+        assert torch.equal(heads["given", 0, 0], heads["share", 0, 0])
+        assert not torch.equal(heads["given", 0, 0], heads["other", 0, 0])
+
+    def test_a_distilled_model_needs_a_distillation(self, tiny, blobs, run):
+        class Wrong(First):
+            name = "wrong"
+            needs = frozenset({DistilledModel(LocalTraining(epochs=1))})
+
+        with pytest.raises(PluginError, match=r"'wrong'.*must be a Distillation"):
+            run(tiny, Wrong, blobs)
+
+    def test_epoch_predictions_end_at_the_previous_model(self, tiny, blobs, run):
+        shapes = set()
+
+        class Watching(First):
+            name = "watching"
+            needs = frozenset({EpochPredictions()})
+
+            def select(self, client, budget):
+                predictions = client.epoch_predictions
+                shapes.add((len(predictions), predictions.shape[1] - len(client.unlabelled)))
+                last = client.logits(client.previous_model).argmax(1)
+                np.testing.assert_array_equal(predictions[-1], last)
+                return super().select(client, budget)
+
+        watched = run(change(tiny, local_epochs=3), Watching, blobs)
+        assert shapes == {(3, 0)}
+        plain = run(change(tiny, local_epochs=3), First, blobs)
+        assert untimed(watched.rows) == untimed(plain.rows)
+
+    @pytest.mark.parametrize(
+        ("name", "need"),
+        [("distilled_model", "DistilledModel"), ("epoch_predictions", "EpochPredictions")],
+    )
+    def test_other_undeclared_inputs_are_refused(self, tiny, blobs, run, name, need):
+        class Sneaky(First):
+            name = "sneaky"
+
+            def select(self, client, budget):
+                getattr(client, needed)
+                return super().select(client, budget)
+
+        needed = name
+        with pytest.raises(PluginError, match=rf"{name} is not declared.*{need}\(\)"):
+            run(tiny, Sneaky, blobs)
+
+    def test_hindsight_is_for_references_and_free(self, tiny, blobs, run):
+        class Peeking(First):
+            name = "peeking"
+
+            def select(self, client, budget):
+                truth = blobs.train_labels.numpy()[client.unlabelled]
+                np.testing.assert_array_equal(client.hindsight(), truth)
+                return super().select(client, budget)
+
+        with pytest.raises(PluginError, match="references alone"):
+            run(tiny, Peeking, blobs)
+        Peeking.reference = True
+        rows = run(tiny, Peeking, blobs).rows
+        assert [row.labels_strict for row in rows] == [12, 18, 24, 30]
+
     def test_the_average_of_the_previous_models_is_the_global_model(self, tiny, blobs, run):
         class Averaging(First):
             name = "averaging"
@@ -363,3 +470,42 @@ def test_nothing_survives_a_cycle_outside_the_memory(tiny, blobs, run):
     run(tiny, Stateful, blobs)
     assert len({id(one) for one in made}) == len(made)
     assert len(made) == 4  # three queries, and one at the end to ask what it keeps
+
+
+class TestTrainers:
+    @pytest.mark.parametrize("trainer", [Kcfu(), Evidential()], ids=lambda trainer: trainer.name)
+    def test_the_federation_learns_with_another_loss(self, tiny, blobs, run, trainer):
+        task = change(tiny, rounds=30, local_epochs=5, batch_size=4)
+        rows = run(task, Random, blobs, trainer=trainer).rows
+        assert rows[-1].accuracy > 0.85
+        plain = run(task, Random, blobs).rows
+        # Selection, streams and labels are those of cross-entropy: rows of two trainers are paired.
+        assert [row.labels_by_client for row in rows] == [row.labels_by_client for row in plain]
+        assert rows[0].loss != plain[0].loss
+
+    def test_probabilities_are_the_trainers(self, tiny, blobs, run):
+        class Looking(First):
+            name = "looking"
+
+            def select(self, client, budget):
+                alpha = np.maximum(client.logits(client.global_model), 0) + 1
+                expected = alpha / alpha.sum(axis=1, keepdims=True)
+                np.testing.assert_allclose(client.probs(client.global_model), expected)
+                return super().select(client, budget)
+
+        run(tiny, Looking, blobs, trainer=Evidential())
+
+    def test_local_models_use_the_cells_trainer(self, tiny, blobs, run):
+        heads = {}
+
+        class Local(First):
+            name = "local"
+            needs = frozenset({LocalModel(LocalTraining(epochs=3))})
+
+            def select(self, client, budget):
+                heads[trainer.name, client.index] = client.local_model.weights["head.bias"]
+                return super().select(client, budget)
+
+        for trainer in (CROSS_ENTROPY, Evidential()):
+            run(tiny, Local, blobs, trainer=trainer)
+        assert not torch.equal(heads["cross-entropy", 0], heads["evidential", 0])

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.learning import sequential
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.network import Network
-from fal_bench.learning.request import Lane
-from fal_bench.learning.sequential import train_sequentially
+from fal_bench.learning.request import Lane, padded_rows
+from fal_bench.learning.stacked import engine
 from fal_bench.learning.stacked.autograd import AutogradStep
-from fal_bench.learning.stacked.engine import step_of, train_stacked
+from fal_bench.learning.stacked.cnn import CnnStep
+from fal_bench.learning.stacked.engine import step_of
 from fal_bench.learning.stacked.mlp import MlpStep
-from fal_bench.learning.stacked.slots import padded_rows
 from fal_bench.learning.stacked.vmap import VmapStep
 from fal_bench.needs import LocalTraining
 from fal_bench.task import Cnn, Cnn4, Mlp
@@ -26,6 +27,8 @@ MODELS = {
     "mlp": Architecture(Mlp(hidden=(16,)), (1, 8, 8), 5),
     "deep-mlp": Architecture(Mlp(hidden=(11, 7)), (1, 3, 5), 5),
     "cnn": Architecture(Cnn(channels=(4, 6)), (1, 8, 8), 5),
+    "digits-cnn": Architecture(Cnn(channels=(16, 32)), (1, 8, 8), 10),
+    "deep-cnn": Architecture(Cnn(channels=(4, 3, 2)), (2, 9, 14), 4),
     "colour-cnn": Architecture(Cnn(channels=(5,)), (3, 6, 6), 5),
     "cnn4": Architecture(Cnn4(width=6), (1, 16, 16), 5),
 }
@@ -47,6 +50,14 @@ RECIPES = {
 @pytest.fixture(params=MODELS)
 def architecture(request):
     return MODELS[request.param]
+
+
+def train_stacked(network, recipe, jobs):
+    return [lane.weights for lane in engine.train_stacked(network, recipe, jobs, 10)]
+
+
+def train_sequentially(network, recipe, jobs):
+    return [lane.weights for lane in sequential.train_sequentially(network, recipe, jobs, 10)]
 
 
 def lane(architecture, count, seed):
@@ -228,7 +239,9 @@ def test_every_model_gets_its_fastest_step():
     assert kinds == {
         "mlp": MlpStep,
         "deep-mlp": MlpStep,
-        "cnn": AutogradStep,
-        "colour-cnn": AutogradStep,
+        "cnn": CnnStep,
+        "digits-cnn": CnnStep,
+        "deep-cnn": CnnStep,
+        "colour-cnn": CnnStep,
         "cnn4": AutogradStep,
     }

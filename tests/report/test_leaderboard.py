@@ -423,3 +423,28 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
 def test_a_folder_that_does_not_exist_is_a_plain_error():
     with pytest.raises(StoreError, match="Cannot write"):
         write_csv(pd.DataFrame({"x": [1]}), Path("/nonexistent/table.csv"))
+
+
+def test_a_reference_has_its_numbers_but_no_rank_and_no_test():
+    rows = runs("random", *[30] * 6) + runs("fine", *[25, 24, 26, 25, 24, 26])
+    rows += runs("oracle", *[15] * 6)
+    asked = context("random", "fine", "oracle", seeds=6, references=frozenset({"oracle"}))
+    board = build_leaderboard(pd.DataFrame(rows), asked).set_index("strategy")
+    assert list(board.index) == ["fine", "random", "oracle"]
+    assert board.loc["fine", "rank"] == 1
+    assert board.loc["oracle", ["labels", "reached", "verdict"]].tolist() == [
+        pytest.approx(15),
+        6,
+        "reference",
+    ]
+    assert board.loc["oracle", ["rank", "p_holm"]].isna().all()
+    # It takes no part in Holm's correction.
+    without = build_leaderboard(pd.DataFrame(rows), context("random", "fine", seeds=6))
+    assert board.loc["fine", "p_holm"] == without.set_index("strategy").loc["fine", "p_holm"]
+
+
+def test_the_trainer_of_every_row_is_named():
+    trainers = (("random", "cross-entropy"), ("feal", "evidential"))
+    asked = context("random", "feal", trainers=trainers)
+    board = build_leaderboard(pd.DataFrame(runs("random", 30) + runs("feal", 20)), asked)
+    assert dict(zip(board["strategy"], board["trainer"], strict=True)) == dict(trainers)

@@ -154,7 +154,7 @@ def test_the_board_holds_the_numbers_of_the_csv_file():
 
 
 def test_the_board_words_what_the_terminal_words():
-    row = next(page().one("table", id="board").one("tbody", **{"class": "complete"}).all("tr"))
+    row = next(page().one("table", id="board").one("tbody", **{"class": "ranked"}).all("tr"))
     best = board().iloc[0]
     assert row.attributes["class"] == "best"
     labels = row.one("td", data_key="labels").text

@@ -186,3 +186,25 @@ def test_every_board_gives_whole_sentences(table, accounting):
         assert "nan" not in sentence
         assert "beyond chance" not in sentence
         assert "\n" not in sentence
+
+
+def test_references_are_named_apart():
+    rows = runs("random", 30, 30) + runs("oracle", 15, 15)
+    asked = context("random", "oracle", seeds=2, references=frozenset({"oracle"}))
+    sentences = say(rows, asked)
+    assert "oracle" not in sentences[0]
+    assert sentences[-1] == (
+        "oracle is a reference that sees the true labels and is not ranked; it needed 15 labels "
+        "on average."
+    )
+
+
+def test_rows_of_different_trainers_are_never_ranked_together_without_saying_so():
+    rows = runs("random", 30, 30) + runs("feal", 20, 20)
+    same = context("random", "feal", seeds=2, trainers=(("random", "a"), ("feal", "a")))
+    assert not any("train" in sentence for sentence in say(rows, same))
+    mixed = context("random", "feal", seeds=2, trainers=(("random", "a"), ("feal", "b")))
+    assert (
+        "Strategies differ in how clients train (a and b), so these ranks compare selection and "
+        "training together."
+    ) in say(rows, mixed)

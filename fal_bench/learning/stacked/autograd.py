@@ -1,55 +1,87 @@
-"""Convolutional networks: stacked layers, and one autograd call for all slots."""
+"""Any network and any loss: one autograd call for all slots."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from fal_bench.learning.device import on_device
+from fal_bench.learning.model import Weights
+from fal_bench.learning.request import trainer_of
 from fal_bench.learning.stacked.batch import Batch
-from fal_bench.learning.stacked.layers import Layer, stack_layers
+from fal_bench.learning.stacked.layers import Layer, Rows, stack_layers
+from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import descend
 from fal_bench.learning.stacked.state import StackedState
 from fal_bench.learning.stacked.width import fixed_width
 from fal_bench.needs import LocalTraining
+from fal_bench.trainer import MixedBatch
+
+Forward = Callable[[Rows, Weights], Tensor]
+"""Maps the rows of all slots and their stacked weights to logits (slots, rows, classes)."""
 
 
 class AutogradStep:
-    """One SGD step of a network of stacked layers, in all slots.
+    """One SGD step in all slots.
 
     Args:
-        network: the network.
-        layers: its stacked layers.
+        forward: the network.
+        width: the number of slots if bits depend on it; None if they do not.
         training: the recipe.
     """
 
-    def __init__(self, network: nn.Module, layers: list[Layer], training: LocalTraining) -> None:
-        self.fixed_width = fixed_width(network)
-        self._layers = layers
+    state: type[StackedState] = StackedState
+
+    def __init__(self, forward: Forward, width: int | None, training: LocalTraining) -> None:
+        self.fixed_width = width
+        self._forward = forward
         self._training = training
+        self._trainer = trainer_of(training)
 
     @classmethod
     def of(cls, network: nn.Module, training: LocalTraining) -> AutogradStep | None:
         """Return the step of a network of known layers; None for any other."""
         layers = stack_layers(network)
-        return None if layers is None else cls(network, layers, training)
+        return None if layers is None else cls(_chain(layers), fixed_width(network), training)
 
-    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Tensor:
-        """Take the step; return the logits before it, shape (slots, rows, classes)."""
+    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
+        """Take the step; return what the network said before it."""
         moving = [state.weights[name].detach().requires_grad_() for name in state.parameters]
         weights = {**state.weights, **dict(zip(state.parameters, moving, strict=True))}
-        activations = batch.by_lane.permute(0, 1, 3, 4, 2)
-        for layer in self._layers:
-            activations = layer(activations, weights, batch)
-        logits = activations.detach()
-        gradients = torch.autograd.grad(total_loss(activations, batch), moving)
+        logits = self._forward(batch, weights)
+        losses = self._trainer.losses(logits, batch.local())
+        # Slots share no parameter, so the sum's gradient is every slot's own gradient.
+        loss = (losses * batch.shares).sum()
+        if batch.mixed is not None:
+            loss = loss + self._mixed_loss(state, batch, weights)
+        gradients = torch.autograd.grad(loss, moving)
         descend(state, list(gradients), self._training, lr)
-        return logits
+        return Outcome(logits.detach(), losses.detach() * batch.inside)
+
+    def _mixed_loss(self, state: StackedState, batch: Batch, weights: Weights) -> Tensor:
+        mixed = batch.mixed
+        assert mixed is not None
+        with torch.no_grad():
+            start_logits = self._forward(mixed.for_start(), state.start)
+        device = start_logits.device
+        told = MixedBatch(
+            weight=on_device(mixed.weight, device),
+            partner=on_device(mixed.partner, device),
+            class_counts=on_device(batch.class_counts, device),
+            round=on_device(batch.round, device),
+            start_logits=start_logits,
+        )
+        losses = self._trainer.mixed_losses(self._forward(mixed, weights), told)
+        return (losses * mixed.shares).sum()
 
 
-def total_loss(logits: Tensor, batch: Batch) -> Tensor:
-    """Return the sum over slots of their batches' mean cross-entropy.
+def _chain(layers: list[Layer]) -> Forward:
+    def forward(rows: Rows, weights: Weights) -> Tensor:
+        activations = rows.by_lane.permute(0, 1, 3, 4, 2)
+        for layer in layers:
+            activations = layer(activations, weights, rows)
+        return activations
 
-    Slots share no parameter, so its gradient is every slot's own gradient.
-    """
-    log_probs = logits.log_softmax(2).gather(2, batch.labels.unsqueeze(2)).squeeze(2)
-    return -(log_probs * batch.shares).sum()
+    return forward

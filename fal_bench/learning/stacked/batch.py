@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.learning.device import on_device
 from fal_bench.learning.request import Lane
+from fal_bench.trainer import LocalBatch
+
+if TYPE_CHECKING:
+    from fal_bench.learning.stacked.mixing import MixedRows
 
 IntArray = NDArray[np.int64]
 
@@ -22,22 +28,36 @@ PADDING = 0
 class Samples:
     """The samples of several lanes in one tensor, behind one row of zeros.
 
+    Unlabelled samples that a trainer may mix stand behind the labelled ones.
+
     Args:
         lanes: at least one lane.
+        device: where the tensors are.
 
     Attributes:
         features: shape (1 + total, C, H, W).
-        labels: shape (1 + total,).
+        labels: of the row of zeros and the labelled samples, shape (1 + labelled,).
+        teacher_logits: likewise, shape (1 + labelled, n_classes); None if no lane has a teacher.
         offsets: the row of each lane's first sample.
+        device: as above.
+        unlabelled_offsets: the row of each lane's first unlabelled sample.
     """
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
-        blank = torch.zeros_like(lanes[0].features[:1])
-        self.features = torch.cat([blank, *(lane.features for lane in lanes)])
-        none = torch.zeros_like(lanes[0].labels[:1])
-        self.labels = torch.cat([none, *(lane.labels for lane in lanes)])
+    def __init__(self, lanes: Sequence[Lane], device: torch.device) -> None:
+        self.device = device
+        unlabelled = [lane.unlabelled for lane in lanes if lane.unlabelled is not None]
+        self.features = self._stored([*(lane.features for lane in lanes), *unlabelled])
+        self.labels = self._stored([lane.labels for lane in lanes])
+        taught = [lane.teacher_logits for lane in lanes if lane.teacher_logits is not None]
+        self.teacher_logits = self._stored(taught) if len(taught) == len(lanes) else None
         sizes = [len(lane.labels) for lane in lanes]
-        self.offsets = (1 + np.cumsum([0, *sizes[:-1]])).tolist()
+        sizes += [0 if lane.unlabelled is None else len(lane.unlabelled) for lane in lanes]
+        offsets = (1 + np.cumsum([0, *sizes[:-1]])).tolist()
+        self.offsets, self.unlabelled_offsets = offsets[: len(lanes)], offsets[len(lanes) :]
+
+    def _stored(self, tensors: Sequence[Tensor]) -> Tensor:
+        placed = [tensor.to(self.device) for tensor in tensors]
+        return torch.cat([torch.zeros_like(placed[0][:1]), *placed])
 
 
 @dataclass(frozen=True)
@@ -48,49 +68,73 @@ class Batch:
         samples: where the rows come from.
         rows: rows of ``samples``, ``PADDING`` behind the last one, shape (slots, rows).
         counts: samples in each slot's batch, 0 for an empty slot, shape (slots,).
+        class_counts: labelled samples of each class in each slot's lane, shape (slots, classes).
+        round: the round of each slot's lane, shape (slots,).
+        mixed: mixtures of unlabelled samples, if the trainer asks for them.
+        frozen: whether a normalisation uses its running statistics and leaves them alone.
     """
 
     samples: Samples
     rows: IntArray
     counts: IntArray
+    class_counts: IntArray
+    round: IntArray
+    mixed: MixedRows | None = None
+    frozen: bool = False
 
     @cached_property
-    def _index(self) -> Tensor:
-        return torch.from_numpy(self.rows.reshape(-1))
+    def index(self) -> Tensor:
+        """Rows of ``samples``, slot after slot, shape (slots * rows,)."""
+        return on_device(self.rows.reshape(-1), self.samples.device)
 
     @cached_property
     def by_lane(self) -> Tensor:
         """Features, shape (slots, rows, C, H, W)."""
-        chosen = self.samples.features.index_select(0, self._index)
+        chosen = self.samples.features.index_select(0, self.index)
         return chosen.view(*self.rows.shape, *chosen.shape[1:])
 
     @cached_property
     def labels(self) -> Tensor:
         """Labels, shape (slots, rows)."""
-        index = self._index
-        return self.samples.labels.index_select(0, index).view(self.rows.shape)
+        return self.samples.labels.index_select(0, self.index).view(self.rows.shape)
 
     @cached_property
     def shares(self) -> Tensor:
         """Weight of each sample in its slot's mean loss, 0 for padding, shape (slots, rows)."""
-        return _shares(self.rows.shape[1], self.samples.features.dtype).index_select(
-            0, torch.from_numpy(self.counts)
-        )
+        return shares_of(self.counts, self.rows.shape[1], self.samples.features)
 
     @property
     def inside(self) -> Tensor:
         """1 for samples and 0 for padding, shape (slots, rows)."""
         return self.shares.sign()
 
+    def local(self) -> LocalBatch:
+        """Return what a trainer's loss is told."""
+        taught = self.samples.teacher_logits
+        if taught is not None:
+            chosen = taught.index_select(0, self.index)
+            taught = chosen.view(*self.rows.shape, chosen.shape[1])
+        return LocalBatch(
+            self.labels,
+            on_device(self.class_counts, self.samples.device),
+            on_device(self.round, self.samples.device),
+            taught,
+        )
+
     def correct(self, logits: Tensor) -> IntArray:
         """Return each slot's number of correct predictions, from logits (slots, rows, classes)."""
-        hits = (logits.argmax(2) == self.labels).numpy()
+        hits = (logits.argmax(2) == self.labels).numpy(force=True)
         hits &= np.arange(self.rows.shape[1]) < self.counts[:, None]
         return np.asarray(hits.sum(axis=1), dtype=np.int64)
 
 
+def shares_of(counts: IntArray, rows: int, like: Tensor) -> Tensor:
+    """Return the weight of each row in its slot's mean, from the rows of each slot that count."""
+    return _shares(rows, like.dtype, like.device).index_select(0, on_device(counts, like.device))
+
+
 @lru_cache(maxsize=64)
-def _shares(rows: int, dtype: torch.dtype) -> Tensor:
+def _shares(rows: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return, for each number of samples, the weight of each row, shape (rows + 1, rows)."""
-    counts = torch.arange(rows + 1).unsqueeze(1)
-    return (torch.arange(rows) < counts).to(dtype) / counts.clamp(min=1)
+    counts = torch.arange(rows + 1, device=device).unsqueeze(1)
+    return (torch.arange(rows, device=device) < counts).to(dtype) / counts.clamp(min=1)

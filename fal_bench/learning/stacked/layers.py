@@ -15,9 +15,13 @@ from torch import Tensor, nn
 from fal_bench.learning.model import Weights
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.convolution import HalvingMaxPool, StackedConvolution
+from fal_bench.learning.stacked.mixing import MixedRows
 
-Layer = Callable[[Tensor, Weights, Batch], Tensor]
-"""Maps activations, given the stacked weights and the batch."""
+Rows = Batch | MixedRows
+"""What flows through a network: labelled samples, or mixtures of unlabelled ones."""
+
+Layer = Callable[[Tensor, Weights, Rows], Tensor]
+"""Maps activations, given the stacked weights and the rows that they come from."""
 
 
 def stack_layers(network: nn.Module) -> list[Layer] | None:
@@ -71,7 +75,7 @@ def _is_plain(module: nn.Conv2d) -> bool:
     return square and usual and even and module.padding_mode == "zeros" and module.bias is not None
 
 
-def _linear(inputs: Tensor, weights: Weights, batch: Batch, *, name: str) -> Tensor:  # noqa: ARG001
+def _linear(inputs: Tensor, weights: Weights, batch: Rows, *, name: str) -> Tensor:  # noqa: ARG001
     bias = weights[f"{name}.bias"].unsqueeze(1)
     return torch.baddbmm(bias, inputs, weights[f"{name}.weight"].transpose(1, 2))
 
@@ -79,7 +83,7 @@ def _linear(inputs: Tensor, weights: Weights, batch: Batch, *, name: str) -> Ten
 def _convolve(
     images: Tensor,
     weights: Weights,
-    batch: Batch,  # noqa: ARG001
+    batch: Rows,  # noqa: ARG001
     *,
     name: str,
     padding: int,
@@ -94,13 +98,19 @@ def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
 
 
 def _normalise(
-    images: Tensor, weights: Weights, batch: Batch, *, name: str, eps: float, momentum: float
+    images: Tensor, weights: Weights, batch: Rows, *, name: str, eps: float, momentum: float
 ) -> Tensor:
     """Normalise each slot's channels over its own samples, leaving the padding out.
 
     The running statistics move as ``nn.BatchNorm2d``'s do: the variance with n / (n - 1).
     """
     slots, rows, height, width, _ = images.shape
+    scale = weights[f"{name}.weight"].view(slots, 1, 1, 1, -1)
+    shift = weights[f"{name}.bias"].view(slots, 1, 1, 1, -1)
+    if batch.frozen:
+        mean = weights[f"{name}.running_mean"].view(slots, 1, 1, 1, -1)
+        variance = weights[f"{name}.running_var"].view(slots, 1, 1, 1, -1)
+        return (images - mean) * (variance + eps).rsqrt() * scale + shift
     inside = batch.inside.view(slots, rows, 1, 1, 1)
     count = batch.inside.sum(1).mul(height * width).clamp_(min=1).view(slots, 1, 1, 1, 1)
     mean = (images * inside).sum((1, 2, 3), keepdim=True) / count
@@ -108,9 +118,10 @@ def _normalise(
     variance = (centred.square() * inside).sum((1, 2, 3), keepdim=True) / count
     with torch.no_grad():
         unbiased = variance * (count / (count - 1).clamp_(min=1))
-        weights[f"{name}.running_mean"].lerp_(mean.view(slots, -1), momentum)
-        weights[f"{name}.running_var"].lerp_(unbiased.view(slots, -1), momentum)
-        weights[f"{name}.num_batches_tracked"].add_(1)
-    scale = weights[f"{name}.weight"].view(slots, 1, 1, 1, -1)
-    shift = weights[f"{name}.bias"].view(slots, 1, 1, 1, -1)
+        share: float | Tensor = momentum
+        if isinstance(batch, MixedRows):  # slots that mix nothing stay where they are
+            share = momentum * batch.inside.amax(1, keepdim=True)
+        weights[f"{name}.running_mean"].lerp_(mean.view(slots, -1), share)
+        weights[f"{name}.running_var"].lerp_(unbiased.view(slots, -1), share)
+        weights[f"{name}.num_batches_tracked"].add_(batch.inside.amax(1).long())
     return centred * (variance + eps).rsqrt() * scale + shift

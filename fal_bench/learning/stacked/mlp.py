@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fal_bench.learning.request import trainer_of
 from fal_bench.learning.stacked.batch import Batch
-from fal_bench.learning.stacked.sgd import move
+from fal_bench.learning.stacked.loss import logit_gradient
+from fal_bench.learning.stacked.outcome import Outcome
+from fal_bench.learning.stacked.sgd import descend_product, move
 from fal_bench.learning.stacked.state import StackedState
 from fal_bench.learning.stacked.width import fixed_width
 from fal_bench.needs import LocalTraining
@@ -23,6 +26,8 @@ class MlpStep:
         training: the recipe.
     """
 
+    state: type[StackedState] = StackedState
+
     def __init__(self, network: nn.Module, layers: list[str], training: LocalTraining) -> None:
         self.fixed_width = fixed_width(network)
         self._layers = layers
@@ -30,7 +35,9 @@ class MlpStep:
 
     @classmethod
     def of(cls, network: nn.Module, training: LocalTraining) -> MlpStep | None:
-        """Return the step of a network that is such a chain; None for any other."""
+        """Return the step of such a chain, if its trainer mixes nothing; None otherwise."""
+        if trainer_of(training).mixes_unlabelled is not None:
+            return None
         names = [
             (name, type(module))
             for name, module in network.named_modules()
@@ -43,18 +50,15 @@ class MlpStep:
         return cls(network, linear, training) if chain else None
 
     @torch.no_grad()
-    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Tensor:
-        """Take the step; return the logits before it, shape (slots, rows, classes)."""
+    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
+        """Take the step; return what the network said before it."""
         inputs = [batch.by_lane.flatten(2)]
         for layer in self._layers:
             weight, bias = state.weights[f"{layer}.weight"], state.weights[f"{layer}.bias"]
             output = torch.baddbmm(bias.unsqueeze(1), inputs[-1], weight.transpose(1, 2))
             inputs.append(output.relu_() if layer != self._layers[-1] else output)
         logits = inputs.pop()
-        delta = logits.softmax(2)
-        truth = batch.labels.unsqueeze(2)
-        delta.scatter_add_(2, truth, delta.new_full((), -1.0).expand(truth.shape))
-        delta.mul_(batch.shares.unsqueeze(2))
+        delta, losses = logit_gradient(logits, batch, self._training)
         for layer, seen in zip(reversed(self._layers), reversed(inputs), strict=True):
             below = None
             if layer != self._layers[0]:
@@ -63,23 +67,18 @@ class MlpStep:
             self._update(state, layer, delta, seen, lr)
             if below is not None:
                 delta = below
-        return logits
+        return Outcome(logits, losses)
 
     def _update(
         self, state: StackedState, layer: str, delta: Tensor, seen: Tensor, lr: float | Tensor
     ) -> None:
         recipe = self._training
-        weight, bias = state.weights[f"{layer}.weight"], state.weights[f"{layer}.bias"]
+        descend_product(state, f"{layer}.weight", delta, seen, recipe, lr)
+        bias, gradient = state.weights[f"{layer}.bias"], delta.sum(1)
         if not state.velocity:
-            keep = 1 - recipe.lr * recipe.weight_decay
-            weight.baddbmm_(delta.transpose(1, 2), seen, beta=keep, alpha=-recipe.lr)
-            bias.mul_(keep).add_(delta.sum(1), alpha=-recipe.lr)
+            bias.mul_(1 - recipe.lr * recipe.weight_decay).add_(gradient, alpha=-recipe.lr)
             return
-        speed, bias_speed = state.velocity[f"{layer}.weight"], state.velocity[f"{layer}.bias"]
-        speed.baddbmm_(delta.transpose(1, 2), seen, beta=recipe.momentum)
-        bias_speed.mul_(recipe.momentum).add_(delta.sum(1))
+        velocity = state.velocity[f"{layer}.bias"].mul_(recipe.momentum).add_(gradient)
         if recipe.weight_decay:
-            speed.add_(weight, alpha=recipe.weight_decay)
-            bias_speed.add_(bias, alpha=recipe.weight_decay)
-        move(weight, speed, lr)
-        move(bias, bias_speed, lr)
+            velocity.add_(bias, alpha=recipe.weight_decay)
+        move(bias, velocity, lr)

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from fal_bench.learning.request import Lane, epoch_order
+from fal_bench.learning.model import Weights
+from fal_bench.learning.request import (
+    Lane,
+    class_counts,
+    epoch_order,
+    padded_rows,
+    trainer_of,
+)
 from fal_bench.learning.stacked.batch import PADDING, Batch, Samples
+from fal_bench.learning.stacked.mixing import MixedSlots
+from fal_bench.learning.stopping import Stopping
 from fal_bench.needs import LocalTraining
 
 IntArray = NDArray[np.int64]
-
-ROWS_MULTIPLE = 8
-"""Batches of a lane with less than one full batch of samples are padded to a multiple of this."""
-
-
-def padded_rows(count: int, batch_size: int) -> int:
-    """Return the rows to which the batches of a lane of ``count`` samples are padded.
-
-    It is even, because odd sizes change bits with the number of lanes on some processors, and it
-    follows from the lane and its recipe alone, never from the company.
-    """
-    full = batch_size + batch_size % 2
-    return min(full, -(-count // ROWS_MULTIPLE) * ROWS_MULTIPLE)
 
 
 @dataclass
@@ -36,14 +33,16 @@ class Occupant:
     Attributes:
         number: the lane's number among all lanes.
         lane: the lane.
-        epoch: epochs finished.
-        correct: correct predictions of this epoch, before each update.
+        stopping: counts its epochs and says when it is done.
+        done: whether it is.
+        epochs: weights after each epoch, if they are kept.
     """
 
     number: int
     lane: Lane
-    epoch: int = 0
-    correct: int = 0
+    stopping: Stopping
+    done: bool = False
+    epochs: list[Weights] = field(default_factory=list)
 
 
 class Slots:
@@ -53,18 +52,30 @@ class Slots:
         lanes: lanes with at least one sample each, with equal ``padded_rows``.
         training: their recipe.
         width: number of slots.
+        n_classes: number of classes.
+        device: where the batches are.
 
     Attributes:
         occupants: the lane in each slot, or None.
         updates: updates of each slot's lane so far, shape (width,).
     """
 
-    def __init__(self, lanes: Sequence[Lane], training: LocalTraining, width: int) -> None:
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        training: LocalTraining,
+        width: int,
+        n_classes: int,
+        device: torch.device,
+    ) -> None:
         self._training = training
-        self._samples = Samples(lanes)
+        self._samples = Samples(lanes, device)
         sizes = [len(lane.labels) for lane in lanes]
         longest_first = sorted(range(len(lanes)), key=lambda number: -sizes[number])
-        self._queue = deque(Occupant(number, lanes[number]) for number in longest_first)
+        self._queue = deque(
+            Occupant(number, lanes[number], Stopping(training, sizes[number]))
+            for number in longest_first
+        )
         steps = -(-max(sizes) // training.batch_size)
         rows = padded_rows(max(sizes), training.batch_size)
         self.occupants: list[Occupant | None] = [None] * width
@@ -73,6 +84,13 @@ class Slots:
         self._counts: IntArray = np.zeros((width, steps), dtype=np.int64)
         self._step: IntArray = np.zeros(width, dtype=np.int64)
         self._steps: IntArray = np.zeros(width, dtype=np.int64)
+        self._class_counts: IntArray = np.ones((width, n_classes), dtype=np.int64)
+        self._round: IntArray = np.zeros(width, dtype=np.int64)
+        self._mixed: MixedSlots | None = None
+        concentration = trainer_of(training).mixes_unlabelled
+        if concentration is not None:
+            shape = (width, steps, rows)
+            self._mixed = MixedSlots(self._samples, training, concentration, shape)
 
     @property
     def live(self) -> list[int]:
@@ -91,36 +109,55 @@ class Slots:
                 newcomer = self._queue.popleft()
                 self.occupants[slot] = newcomer
                 self.updates[slot] = 0
+                self._round[slot] = newcomer.lane.round
+                self._class_counts[slot] = class_counts(
+                    newcomer.lane.labels, self._class_counts.shape[1]
+                )
                 self._draw_epoch(slot, newcomer)
                 yield slot, newcomer
 
     def batch(self) -> Batch:
         """Return the next batch of every slot."""
         slots = np.arange(len(self.occupants))
-        return Batch(self._samples, self._rows[slots, self._step], self._counts[slots, self._step])
+        return Batch(
+            self._samples,
+            self._rows[slots, self._step],
+            self._counts[slots, self._step],
+            self._class_counts,
+            self._round,
+            None if self._mixed is None else self._mixed.at(self._step),
+        )
 
-    def advance(self, correct: IntArray | None) -> list[tuple[int, Occupant]]:
-        """Count one step; return the slots whose lane is done, which are empty now.
+    def advance(
+        self, correct: IntArray | None, losses: NDArray[np.floating] | None
+    ) -> list[tuple[int, Occupant]]:
+        """Count one step; return the slots whose epoch has ended. Those that are done are empty.
 
         Args:
             correct: correct predictions in each slot's batch, if the recipe stops by accuracy.
+            losses: sum of the losses of each slot's batch, if it stops by the loss.
         """
         self._step += 1
         self.updates += 1
-        done = []
-        if correct is not None:
+        ended = []
+        if correct is not None or losses is not None:
             for slot in self.live:
-                self._occupant(slot).correct += int(correct[slot])
+                self._occupant(slot).stopping.count(
+                    0 if correct is None else int(correct[slot]),
+                    0.0 if losses is None else float(losses[slot]),
+                )
         for slot in (self._step >= self._steps).nonzero()[0].tolist():
             occupant = self.occupants[slot]
             if occupant is None:
                 self._step[slot] = 0
-            elif self._ends(occupant):
-                done.append((slot, occupant))
+                continue
+            occupant.done = occupant.stopping.end_epoch()
+            ended.append((slot, occupant))
+            if occupant.done:
                 self._clear(slot)
             else:
                 self._draw_epoch(slot, occupant)
-        return done
+        return ended
 
     def keep(self, slots: list[int]) -> None:
         """Make the block narrower: only ``slots`` stay, in this order."""
@@ -129,19 +166,14 @@ class Slots:
             array[slots] for array in (self.updates, self._step, self._steps)
         )
         self._rows, self._counts = self._rows[slots], self._counts[slots]
+        self._class_counts, self._round = self._class_counts[slots], self._round[slots]
+        if self._mixed is not None:
+            self._mixed.keep(slots)
 
     def _occupant(self, slot: int) -> Occupant:
         occupant = self.occupants[slot]
         assert occupant is not None
         return occupant
-
-    def _ends(self, occupant: Occupant) -> bool:
-        """Count an epoch; return whether it was the lane's last."""
-        occupant.epoch += 1
-        accuracy = occupant.correct / len(occupant.lane.labels)
-        occupant.correct = 0
-        stop = self._training.stop_at_accuracy
-        return occupant.epoch >= self._training.epochs or (stop is not None and accuracy >= stop)
 
     def _draw_epoch(self, slot: int, occupant: Occupant) -> None:
         size = self._training.batch_size
@@ -155,9 +187,14 @@ class Slots:
         self._counts[slot, steps - 1] = len(drawn) - (steps - 1) * size
         self._step[slot] = 0
         self._steps[slot] = steps
+        if self._mixed is not None:
+            self._mixed.draw_epoch(slot, occupant.number, occupant.lane, steps)
 
     def _clear(self, slot: int) -> None:
         self.occupants[slot] = None
         self._rows[slot] = PADDING
         self._counts[slot] = 0
         self._step[slot] = self._steps[slot] = 0
+        self._class_counts[slot] = 1
+        if self._mixed is not None:
+            self._mixed.clear(slot)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fal_bench.learning.model import Weights
+from fal_bench.learning.request import trainer_of
 from fal_bench.needs import LocalTraining
 
 
@@ -21,6 +22,7 @@ class StackedState:
         weights: parameters and buffers by name, shape (width, ...).
         parameters: names of the parameters.
         velocity: of each parameter, shape (width, ...); empty if the recipe needs none.
+        start: the weights that each slot started from; empty if the trainer never asks for them.
     """
 
     def __init__(self, network: nn.Module, training: LocalTraining, width: int) -> None:
@@ -32,6 +34,9 @@ class StackedState:
         self.velocity: dict[str, Tensor] = {}
         if keeps_velocity(training):
             self.velocity = {name: torch.zeros_like(self.weights[name]) for name in self.parameters}
+        self.start: Weights = {}
+        if trainer_of(training).mixes_unlabelled is not None:
+            self.start = {name: tensor.clone() for name, tensor in self.weights.items()}
 
     def load(self, slot: int, weights: Weights) -> None:
         """Start a slot from ``weights``, at rest."""
@@ -39,6 +44,8 @@ class StackedState:
             tensor[slot] = weights[name]
         for velocity in self.velocity.values():
             velocity[slot] = 0
+        for name, tensor in self.start.items():
+            tensor[slot] = weights[name]
 
     def read(self, slot: int) -> Weights:
         """Return a copy of a slot's weights."""
@@ -46,9 +53,10 @@ class StackedState:
 
     def keep(self, slots: list[int]) -> None:
         """Make the block narrower: only ``slots`` stay, in this order."""
-        index = torch.tensor(slots)
+        index = torch.tensor(slots, device=next(iter(self.weights.values())).device)
         self.weights = {name: t.index_select(0, index) for name, t in self.weights.items()}
         self.velocity = {name: t.index_select(0, index) for name, t in self.velocity.items()}
+        self.start = {name: t.index_select(0, index) for name, t in self.start.items()}
 
 
 def keeps_velocity(training: LocalTraining) -> bool:

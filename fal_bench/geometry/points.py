@@ -1,0 +1,139 @@
+"""Points among which squared distances can be taken, in factorised form where they are large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.int64]
+
+BLOCK = 2**21
+"""Entries of one block of distances (16 MB): memory is linear in the number of points."""
+
+ROUNDING = 1e-13
+"""Squared distances below this share of the squared norms are rounding errors, and count as 0.
+
+Identical points are then at distance 0 exactly, and ties among them go by position.
+"""
+
+
+class Points(Protocol):
+    """A set of points."""
+
+    def __len__(self) -> int:
+        """Number of points."""
+
+    @property
+    def squared_norms(self) -> FloatArray:
+        """Squared Euclidean norms, shape (n,)."""
+
+    def take(self, positions: IntArray | slice) -> Self:
+        """Return the points at ``positions``."""
+
+    def inner_products(self, others: Self) -> FloatArray:
+        """Return all inner products with ``others``, shape (n, len(others))."""
+
+
+class Vectors:
+    """Points given by their coordinates.
+
+    Args:
+        coordinates: shape (n, d); kept in double precision.
+    """
+
+    def __init__(self, coordinates: FloatArray) -> None:
+        self.coordinates = np.asarray(coordinates, dtype=np.float64)
+        self.squared_norms: FloatArray = _squared_norms(self.coordinates)
+
+    def __len__(self) -> int:
+        return len(self.coordinates)
+
+    def take(self, positions: IntArray | slice) -> Vectors:
+        """Return the points at ``positions``."""
+        return Vectors(self.coordinates[positions])
+
+    def inner_products(self, others: Vectors) -> FloatArray:
+        """Return all inner products with ``others``, shape (n, len(others))."""
+        products: FloatArray = self.coordinates @ others.coordinates.T
+        return products
+
+
+class OuterProducts:
+    """Points that are outer products of two vectors, never multiplied out.
+
+    For x = a (x) z of length c * d: <x, x'> = <a, a'> <z, z'>, so that n points take n * (c + d)
+    numbers and not n * c * d.
+
+    Args:
+        left: a of each point, shape (n, c).
+        right: z of each point, shape (n, d).
+    """
+
+    def __init__(self, left: FloatArray, right: FloatArray) -> None:
+        self.left, self.right = Vectors(left), Vectors(right)
+        self.squared_norms: FloatArray = self.left.squared_norms * self.right.squared_norms
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def take(self, positions: IntArray | slice) -> OuterProducts:
+        """Return the points at ``positions``."""
+        return OuterProducts(self.left.coordinates[positions], self.right.coordinates[positions])
+
+    def inner_products(self, others: OuterProducts) -> FloatArray:
+        """Return all inner products with ``others``, shape (n, len(others))."""
+        products = self.left.inner_products(others.left)
+        products *= self.right.inner_products(others.right)
+        return products
+
+
+P = TypeVar("P", bound=Points)
+
+
+def normalised(coordinates: FloatArray) -> FloatArray:
+    """Return the rows scaled to unit length, in double precision; rows of zeros stay zero."""
+    rows = np.asarray(coordinates, dtype=np.float64)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    scaled: FloatArray = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    return scaled
+
+
+def squared_distances(points: P, others: P) -> FloatArray:
+    """Return all squared Euclidean distances, shape (len(points), len(others)).
+
+    Quadratic in memory if ``others`` is as large as ``points``: see ``blocks``.
+    """
+    norms = points.squared_norms[:, None] + others.squared_norms[None, :]
+    squared = points.inner_products(others)
+    squared *= -2
+    squared += norms
+    squared[squared <= ROUNDING * norms] = 0
+    return squared
+
+
+def blocks(points: P, others: P) -> Iterator[tuple[slice, FloatArray]]:
+    """Yield (rows, their squared distances to all of ``others``), in blocks of bounded size."""
+    rows = max(1, BLOCK // max(1, len(others)))
+    for start in range(0, len(points), rows):
+        part = slice(start, min(start + rows, len(points)))
+        yield part, squared_distances(points.take(part), others)
+
+
+def nearest_squared(points: P, others: P) -> FloatArray:
+    """Return each point's squared distance to the nearest of ``others``, shape (n,).
+
+    Infinite if there are no others.
+    """
+    nearest = np.full(len(points), np.inf)
+    for part, squared in blocks(points, others):
+        nearest[part] = squared.min(axis=1, initial=np.inf)
+    return nearest
+
+
+def _squared_norms(coordinates: FloatArray) -> FloatArray:
+    norms: FloatArray = np.einsum("ij,ij->i", coordinates, coordinates)
+    return norms

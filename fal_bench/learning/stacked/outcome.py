@@ -1,0 +1,30 @@
+"""What a step tells about the batches that it was taken on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the networks said before they moved.
+
+    Attributes:
+        logits: shape (slots, rows, classes).
+        losses: the loss of every sample, 0 for padding, shape (slots, rows); None where the step
+            has no need to compute it.
+    """
+
+    logits: Tensor
+    losses: Tensor | None = None
+
+    @property
+    def total_losses(self) -> NDArray[np.floating]:
+        """Sum of each slot's losses, shape (slots,)."""
+        assert self.losses is not None
+        total: NDArray[np.floating] = self.losses.sum(1).numpy(force=True)
+        return total

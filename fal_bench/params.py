@@ -1,0 +1,31 @@
+"""Parameters of plugins: frozen, validated, part of the cell key."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Params(BaseModel):
+    """Base class of a plugin's parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def explain(kind: str, name: str, params: type[Params], error: ValidationError) -> str:
+    """Return one sentence that says which parameter is wrong.
+
+    Args:
+        kind: ``"Strategy"`` or ``"Trainer"``.
+        name: the plugin's name.
+        params: its parameters.
+        error: what pydantic found.
+    """
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    if not where:  # parameters that do not fit together
+        return f"{kind} {name!r}: {first['msg'].removeprefix('Value error, ')}."
+    accepted = ", ".join(params.model_fields) or "none"
+    return (
+        f"{kind} {name!r}: parameter {where!r} cannot be {first['input']!r} "
+        f"({first['msg'].lower()}); it takes: {accepted}."
+    )

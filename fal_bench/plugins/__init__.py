@@ -1,0 +1,1 @@
+"""Finding plugins: installed ones by entry point, others by file or folder."""

@@ -1,0 +1,170 @@
+"""The plugins of one kind: their names, their classes, and what identifies their behaviour."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError
+from fal_bench.selector import Selector
+
+
+class Plugin(Protocol):
+    """What strategies and trainers have in common.
+
+    Attributes:
+        name: the name used on the command line.
+        version: raised whenever the behaviour changes.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int | None]
+
+    def __init__(self, params: dict[str, Any] | None = None) -> None: ...
+
+
+Kind = TypeVar("Kind", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A plugin that cannot be used, and why."""
+
+    name: str
+    source: str
+    reason: str
+
+
+@contextmanager
+def blamed_on(name: str) -> Iterator[None]:
+    """Turn whatever a plugin's own code raises into one sentence with its name.
+
+    Raises:
+        PluginError: the code raised something else than a falbench error.
+    """
+    try:
+        yield
+    except FalbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"Plugin {name!r} cannot be set up: {type(error).__name__}: {error}."
+        ) from error
+
+
+@dataclass
+class PluginTable(Generic[Kind]):
+    """The plugins of one kind. Names come from package metadata, so listing imports nothing.
+
+    Attributes:
+        kind: ``"strategy"`` or ``"trainer"``.
+        group: the entry-point group.
+        sources: where each plugin comes from, by name.
+        unavailable: plugin files that could not be loaded, of any kind.
+    """
+
+    kind: str
+    group: str
+    unavailable: list[Unavailable]
+    sources: dict[str, str] = field(default_factory=dict)
+    _entries: dict[str, EntryPoint] = field(default_factory=dict)
+    _classes: dict[str, type[Kind]] = field(default_factory=dict)
+
+    def add_installed(self) -> None:
+        """Add the installed plugins.
+
+        Raises:
+            InvalidSpecError: two share a name.
+        """
+        for entry in entry_points(group=self.group):
+            self._claim(entry.name, entry.value)
+            self._entries[entry.name] = entry
+
+    def add(self, plugin: type[Kind], file: Path) -> None:
+        """Add a class that a plugin file defines.
+
+        Raises:
+            InvalidSpecError: the name is taken.
+        """
+        self._claim(plugin.name, str(file))
+        self._classes[plugin.name] = plugin
+
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+        return sorted(self.sources)
+
+    def load(self, name: str) -> type[Kind]:
+        """Import a plugin's class.
+
+        Raises:
+            UnknownNameError: there is no such plugin.
+            PluginError: it cannot be imported.
+        """
+        if name not in self.sources:
+            if self.unavailable:
+                broken = "; ".join(f"{one.source}: {one.reason}" for one in self.unavailable)
+                raise PluginError(
+                    f"No {self.kind} {name!r} could be loaded ({broken}); mend the file."
+                )
+            raise UnknownNameError(self.kind, name, self.names())
+        if name not in self._classes:
+            try:
+                loaded = self._entries[name].load()
+            except (Exception, SystemExit) as error:
+                raise PluginError(
+                    f"{self.kind.capitalize()} {name!r} ({self.sources[name]}) cannot be loaded: "
+                    f"{type(error).__name__}: {error}."
+                ) from error
+            self._classes[name] = loaded
+        return self._classes[name]
+
+    def make(self, selector: Selector) -> Kind:
+        """Return a plugin with its parameters.
+
+        Raises:
+            UnknownNameError: there is no such plugin.
+            PluginError: it cannot be imported.
+            InvalidSpecError: a parameter is unknown or has a value it cannot take.
+        """
+        plugin = self.load(selector.name)
+        with blamed_on(selector.name):
+            return plugin(dict(selector.params))
+
+    def fingerprint(self, name: str) -> str:
+        """Return what identifies a plugin's behaviour in a cell's key.
+
+        Built-ins declare a version, so that a changed comment voids no result; for any other
+        plugin it is the hash of its source file.
+        """
+        plugin = self.load(name)
+        if plugin.__module__.startswith(f"{self.group}.") and plugin.version is not None:
+            return f"version {plugin.version}"
+        source = inspect.getsourcefile(plugin)
+        if source is None:
+            raise PluginError(
+                f"{self.kind.capitalize()} {name!r} has no source file; define it in a .py file."
+            )
+        return f"source {hashlib.sha256(Path(source).read_bytes()).hexdigest()}"
+
+    def describe(self, name: str) -> str:
+        """Import a plugin and return the first sentence of its docstring, or why it fails."""
+        try:
+            plugin = self.load(name)
+        except PluginError as error:
+            return f"unavailable: {error}"
+        first = (inspect.getdoc(plugin) or "").split("\n\n")[0]
+        return f"{' '.join(first.split())} [{self.sources[name]}]"
+
+    def _claim(self, name: str, source: str) -> None:
+        if name in self.sources:
+            plural = {"strategy": "strategies"}.get(self.kind, f"{self.kind}s")
+            raise InvalidSpecError(
+                f"Two {plural} are called {name!r}: {self.sources[name]} and {source}; rename one."
+            )
+        self.sources[name] = source

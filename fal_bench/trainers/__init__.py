@@ -1,0 +1,1 @@
+"""The trainers that ship with falbench, one a file."""

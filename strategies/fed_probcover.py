@@ -1,0 +1,172 @@
+"""Federated ProbCover: balls that cover most of the whole federation, from centroids and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Final
+
+import numpy as np
+from pydantic import Field
+
+from fal_bench.geometry.clustering import k_means
+from fal_bench.geometry.covering import Cover, distance_to_other_labels
+from fal_bench.geometry.points import FloatArray, Vectors, nearest_squared, squared_distances
+from fal_bench.site import Site
+from fal_bench.strategies.typiclust import LARGE_POOL
+from fal_bench.strategy import ClientView, FederationView, IntArray, Params, Selection, Strategy
+
+RADII: Final = np.arange(1, 201) / 100
+"""Radii among which the purity rule chooses; unit vectors are at most 2 apart."""
+
+PURITY_SAMPLES: Final = 2_000
+"""Most samples a client whose balls are looked at for purity."""
+
+TIE: Final = 1e-6
+"""Squared distances that differ by less are equal: centroids travel in single precision."""
+
+
+class FedProbCoverParams(Params):
+    """Parameters of ``fed-probcover``.
+
+    Attributes:
+        delta: radius of the balls; chosen by the purity rule in every query if None.
+        purity: share of pure balls that the purity rule asks for.
+    """
+
+    delta: Annotated[float, Field(gt=0, le=2)] | None = None
+    purity: Annotated[float, Field(gt=0, le=1)] = 0.95
+
+
+class FedProbCover(Strategy):
+    """Greedy coverage of the whole federation's samples by balls around labelled ones.
+
+    Mohr & Weinshall, arXiv 2608.18634, 2026, after Yehuda et al., "Active Learning Through a
+    Covering Lens", NeurIPS 2022. Again and again, every client with budget left proposes the
+    centroid of its best ball (the uncovered samples within delta of one of its samples); all
+    clients answer how many of their uncovered samples lie within delta of each centroid, and how
+    far their closest sample for sale is. The server takes the centroid with the largest sum and
+    buys the closest sample; the ball around the centroid counts as covered.
+
+    The paper's encoder is self-supervised and frozen; here the embedding is the global model's,
+    scaled to unit length, and changes every cycle. What is labelled already is therefore announced
+    anew in each query, by the centroids of the balls around labelled samples. When no client with
+    budget has uncovered samples left, covering starts again from nothing.
+
+    delta follows ProbCover's rule, without labels: the largest radius at which 95 % of the balls
+    hold samples of one k-means cluster only, with as many clusters as classes. Each client looks
+    at its own balls (2,000 at most), and counts are summed over clients.
+
+    Needs: the global model's embeddings, and the server. Cost: one pass over pool and labelled
+    samples, and all distances within each client, in blocks: time is quadratic, memory linear in
+    the pool; messages of clients x embedding size a label, all counted. Fails at high budgets,
+    where everything is covered, and where the embedding has not learned the classes apart: delta
+    is then tiny and every ball holds one sample.
+    """
+
+    name: ClassVar[str] = "fed-probcover"
+    version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "coordinated"
+    paper: ClassVar[str] = "Mohr & Weinshall, arXiv 2608.18634"
+    Params: ClassVar[type[Params]] = FedProbCoverParams
+
+    def select_all(self, federation: FederationView) -> Sequence[Selection]:
+        """Agree on a radius and on what is covered; then cover ball by ball."""
+        sites: dict[int, CoveredSite] = {}
+
+        def join(client: ClientView) -> IntArray:
+            sites[client.index] = CoveredSite(client, federation.budgets[client.index])
+            return np.array([len(sites[client.index].points)])
+
+        samples = int(np.sum(federation.gather(join)))
+        if samples and any(federation.budgets):
+            radius = self._radius(federation, sites)
+            centroids = federation.gather(lambda client: sites[client.index].announce(radius))
+            known = federation.broadcast(np.concatenate(centroids))
+            for site in sites.values():
+                site.cover(known)
+            for _ in range(sum(federation.budgets)):
+                self._buy_one(federation, sites)
+        return federation.each(lambda client, _: np.array(sites[client.index].chosen))
+
+    def _radius(self, federation: FederationView, sites: dict[int, CoveredSite]) -> float:
+        """Return delta: the parameter, or the largest radius whose balls are pure enough."""
+        if self.params.delta is not None:
+            return float(self.params.delta)
+        counts = np.sum(federation.gather(lambda client: sites[client.index].pure_balls()), axis=0)
+        pure = np.flatnonzero(counts[1:] >= self.params.purity * counts[0])
+        chosen = RADII[pure.max(initial=0)]
+        return float(federation.broadcast(np.array([chosen]))[0])
+
+    def _buy_one(self, federation: FederationView, sites: dict[int, CoveredSite]) -> None:
+        """Take the centroid that covers most, and buy the sample closest to it."""
+        proposals = np.concatenate(federation.gather(lambda c: sites[c.index].propose()))
+        if len(proposals) == 0:
+            federation.broadcast(np.zeros(1, dtype=np.uint8))  # start again
+            for site in sites.values():
+                site.uncover()
+            proposals = np.concatenate(federation.gather(lambda c: sites[c.index].propose()))
+        centres = federation.broadcast(proposals)
+        answers = np.array(federation.gather(lambda c: sites[c.index].answer(centres)))
+        winner = int(answers[:, :, 0].sum(axis=0).argmax())
+        buyer = int(answers[:, winner, 1].argmin())
+        federation.broadcast(np.array([winner, buyer], dtype=np.int32))
+        for site in sites.values():
+            site.cover(centres[winner : winner + 1])
+        sites[buyer].buy(centres[winner])
+
+
+class CoveredSite(Site):
+    """A site whose samples are covered by balls."""
+
+    def pure_balls(self) -> IntArray:
+        """Return the number of balls looked at, and how many are pure at each of ``RADII``."""
+        if len(self.points) == 0:
+            return np.zeros(1 + len(RADII), dtype=np.int64)
+        rng = self.client.rng
+        clusters = k_means(self.points, self.client.n_classes, rng, mini_batch_above=LARGE_POOL)
+        count = min(len(self.points), PURITY_SAMPLES)
+        drawn = np.sort(rng.choice(len(self.points), count, replace=False))
+        distances = distance_to_other_labels(self.points, clusters.labels, drawn)
+        return np.array([count, *(distances[:, None] > RADII).sum(axis=0)])
+
+    def announce(self, radius: float) -> FloatArray:
+        """Return the centroid of the ball around each labelled sample, shape (m, d)."""
+        self._cover = Cover(self.points, radius)
+        labelled = self.points[self.unlabelled :]
+        balls = [self.points[self._cover.within(sample[None])] for sample in labelled]
+        self._cover.add(labelled)
+        centroids = np.array([ball.mean(axis=0) for ball in balls], dtype=np.float32)
+        return centroids.reshape(-1, self.points.shape[1])
+
+    def cover(self, centres: FloatArray) -> None:
+        """Cover the balls around ``centres``, shape (k, d)."""
+        self._cover.add(centres)
+
+    def uncover(self) -> None:
+        """Start covering again from nothing."""
+        self._cover.clear()
+
+    def propose(self) -> FloatArray:
+        """Return the centroid of the best ball, shape (1, d), or none without budget."""
+        best = self._cover.best_ball() if self.for_sale.any() else None
+        rows = np.empty((0, self.points.shape[1])) if best is None else best[None]
+        return rows.astype(np.float32)
+
+    def answer(self, centres: FloatArray) -> FloatArray:
+        """Return how many uncovered samples each ball holds, and how far the closest for sale is.
+
+        Single precision, shape (k, 2); the distance is infinite if none can be bought.
+        """
+        offered = Vectors(self.points[: self.unlabelled][self.for_sale])
+        distances = np.sqrt(nearest_squared(Vectors(centres), offered))
+        return np.stack([self._cover.gains(centres), distances], axis=1).astype(np.float32)
+
+    def buy(self, centre: FloatArray) -> None:
+        """Buy the sample closest to ``centre``; ties go to the earlier one.
+
+        The two samples of a ball are equally close to its centroid but for the centroid's rounding.
+        """
+        offered = np.flatnonzero(self.for_sale)
+        centres = Vectors(np.asarray(centre)[None])
+        squared = squared_distances(Vectors(self.points[offered]), centres)[:, 0]
+        self.take(int(offered[squared <= squared.min() + TIE][0]))

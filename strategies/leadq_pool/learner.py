@@ -1,0 +1,187 @@
+"""The server's side of LeaDQ: joint transitions, and the training of the shared Q-network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.utils import polyak_update
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fal_bench.agents.persistence import (
+    load_module,
+    load_optimiser,
+    load_replay,
+    save_module,
+    save_optimiser,
+    save_replay,
+)
+from fal_bench.agents.replay import PrioritizedReplayBuffer
+from fal_bench.agents.streams import child_stream, torch_stream
+from fal_bench.strategies.leadq_pool.networks import MonotonicMixer, SumMixer, q_network
+from fal_bench.strategies.leadq_pool.params import LeaDQParams
+from fal_bench.strategy import FloatArray, IntArray
+
+GRADIENT_NORM = 10.0
+"""Longer gradients are cut, as in stable-baselines3's DQN (an option of LeaDQ's code)."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a joint observation holds: all clients' sub-pools, and the state behind them.
+
+    Attributes:
+        clients: number of clients.
+        arrivals: samples in a sub-pool.
+        n_classes: length of a softmax output.
+        state: length of the state.
+    """
+
+    clients: int
+    arrivals: int
+    n_classes: int
+    state: int
+
+    def join(self, subpools: FloatArray, state: FloatArray) -> FloatArray:
+        """Return sub-pools, shape (clients, arrivals, n_classes), and state as one vector."""
+        return np.concatenate([subpools.ravel(), state], dtype=np.float32)
+
+    def part(self, joint: Tensor) -> tuple[Tensor, Tensor]:
+        """Return sub-pools, (B, clients, arrivals, n_classes), and states, (B, state)."""
+        length = self.clients * self.arrivals * self.n_classes
+        shape = (-1, self.clients, self.arrivals, self.n_classes)
+        return joint[:, :length].reshape(shape), joint[:, length:]
+
+
+class JointLearner:
+    """A Q-network that all clients share, trained on the value of what they do together.
+
+    Of stable-baselines3 it uses the replay buffer (with the project's own random stream), the
+    network builder and the target update. Its DQN itself does not fit: it knows one discrete
+    action, and here an action is one choice at every client, with values that a mixing network
+    puts together.
+
+    Args:
+        layout: what a joint observation holds.
+        params: LeaDQ's parameters.
+        rng: the stream of initial weights and minibatches.
+    """
+
+    def __init__(self, layout: Layout, params: LeaDQParams, rng: np.random.Generator) -> None:
+        self._layout, self._params = layout, params
+        with torch_stream(rng):
+            self.networks = nn.ModuleDict({"q": self._q(), "mixer": self._mixer()})
+            self.targets = nn.ModuleDict({"q": self._q(), "mixer": self._mixer()})
+        self.targets.load_state_dict(self.networks.state_dict())
+        trained = self.networks if params.mixer == "trained" else self.networks["q"]
+        self.optimiser = torch.optim.Adam(trained.parameters(), lr=params.lr)
+        length = layout.clients * layout.arrivals * layout.n_classes + layout.state
+        self.buffer = PrioritizedReplayBuffer(
+            params.replay,
+            spaces.Box(0.0, np.inf, (length,), np.float32),
+            spaces.MultiDiscrete([layout.arrivals] * layout.clients),
+            device="cpu",
+            exponent=0.0,
+            rng=child_stream(rng),
+        )
+        self.updates = 0
+
+    @property
+    def warm(self) -> bool:
+        """Whether enough transitions are stored to train on."""
+        return self.buffer.size() >= self._params.batch_size
+
+    def remember(
+        self, before: FloatArray, actions: IntArray, reward: float, after: FloatArray
+    ) -> None:
+        """Store one joint transition; see ``Layout.join`` for the observations."""
+        self.buffer.add(
+            before[None],
+            after[None],
+            actions,
+            np.array([reward]),
+            np.array([False]),
+            [{}],
+        )
+
+    def train(self) -> None:
+        """Take a cycle's gradient steps."""
+        for _ in range(self._params.updates):
+            batch = self.buffer.sample(min(self._params.batch_size, self.buffer.size()))
+            values = self.total(batch.observations, batch.actions)
+            wanted = self.wanted(batch.next_observations, batch.rewards.squeeze(1))
+            self.optimiser.zero_grad()
+            functional.mse_loss(values, wanted).backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.networks.parameters(), GRADIENT_NORM)
+            self.optimiser.step()
+            self.updates += 1
+            if self.updates % self._params.target_interval == 0:
+                polyak_update(self.networks.parameters(), self.targets.parameters(), 1.0)
+
+    def total(self, joint: Tensor, actions: Tensor) -> Tensor:
+        """Return the total value of joint actions, shape (B,)."""
+        return self._mixed(self.networks, joint, actions)
+
+    @torch.no_grad()
+    def wanted(self, joint: Tensor, rewards: Tensor) -> Tensor:
+        """Return the one-step targets, shape (B,): no query is the last one.
+
+        Every client takes its own best action. As the mixer is monotonic, no joint action has a
+        larger total value.
+        """
+        chooser = self.networks if self._params.double else self.targets
+        subpools, _ = self._layout.part(joint)
+        values = chooser["q"](subpools.flatten(2))
+        best = values.masked_fill(~_there(subpools), -torch.inf).argmax(dim=2)
+        return rewards + self._params.gamma * self._mixed(self.targets, joint, best)
+
+    def policy(self) -> NDArray[np.float32]:
+        """Return the Q-network's weights as one vector."""
+        vector = nn.utils.parameters_to_vector(self.networks["q"].parameters())
+        return vector.detach().numpy()
+
+    def save(self) -> dict[str, Any]:
+        """Return the learner as JSON values and arrays."""
+        arrays: dict[str, NDArray[Any]] = {}
+        save_module(self.networks, "networks", arrays)
+        save_module(self.targets, "targets", arrays)
+        values = {
+            "updates": self.updates,
+            "optimiser": save_optimiser(self.optimiser, arrays),
+            "replay": save_replay(self.buffer, arrays),
+        }
+        return {"values": values, "arrays": arrays}
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Undo ``save``, in a learner of the same layout and parameters."""
+        values, arrays = saved["values"], saved["arrays"]
+        load_module(self.networks, "networks", arrays)
+        load_module(self.targets, "targets", arrays)
+        load_optimiser(self.optimiser, values["optimiser"], arrays)
+        load_replay(self.buffer, values["replay"], arrays)
+        self.updates = int(values["updates"])
+
+    def _mixed(self, networks: nn.ModuleDict, joint: Tensor, actions: Tensor) -> Tensor:
+        """Return the total value; a client without a sub-pool adds nothing of its own."""
+        subpools, state = self._layout.part(joint)
+        values = networks["q"](subpools.flatten(2)).gather(2, actions.long()[..., None])
+        total: Tensor = networks["mixer"](values.squeeze(2) * _there(subpools).any(dim=2), state)
+        return total
+
+    def _q(self) -> nn.Module:
+        return q_network(self._layout.arrivals, self._layout.n_classes, self._params.hidden)
+
+    def _mixer(self) -> nn.Module:
+        if self._params.mixer == "sum":
+            return SumMixer()
+        return MonotonicMixer(self._layout.clients, self._layout.state, self._params.mixer_hidden)
+
+
+def _there(subpools: Tensor) -> Tensor:
+    """Return which samples of sub-pools exist: softmax outputs are never all zero."""
+    return (subpools > 0).any(dim=-1)

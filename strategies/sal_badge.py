@@ -1,0 +1,43 @@
+"""BADGE under each client's own model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from fal_bench.local_only import LocalOnlyParams
+from fal_bench.needs import Need
+from fal_bench.strategies.badge import Badge, BadgeParams
+from fal_bench.strategy import ClientView, Params
+
+if TYPE_CHECKING:
+    from fal_bench.learning.model import Model
+
+
+class SalBadgeParams(BadgeParams, LocalOnlyParams):
+    """Parameters of ``sal-badge``: those of ``badge`` and of the local-only model."""
+
+
+class SalBadge(Badge):
+    """k-means++ sampling on hallucinated last-layer gradients of the local-only model.
+
+    BADGE (Ash et al., ICLR 2020) as ``badge``, with a model trained on the client's own labels
+    only (the S-AL arm of Ahn et al., IEEE Access 12, 2024), trained as LoGo's is.
+
+    Needs: the local-only model's probabilities and embeddings. Cost: one training per client and
+    cycle, and as ``badge``. Fails where the local model fits its few labels perfectly and is sure
+    of classes that it has never seen.
+    """
+
+    name: ClassVar[str] = "sal-badge"
+    version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "hybrid"
+    paper: ClassVar[str] = "BADGE, Ash et al., ICLR 2020"
+    Params: ClassVar[type[Params]] = SalBadgeParams
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """A local-only model, trained as the parameters say."""
+        return frozenset({self.params.local_model})
+
+    def _model(self, client: ClientView) -> Model:
+        return client.local_model

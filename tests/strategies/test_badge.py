@@ -1,0 +1,71 @@
+"""BADGE against gradients that are multiplied out, and norms of another implementation."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from toy_pool import ToyModel, ToyPool
+
+from fal_bench.errors import InvalidSpecError
+from fal_bench.needs import LocalModel, LocalTraining
+from fal_bench.strategies.badge import Badge
+from fal_bench.strategies.sal_badge import SalBadge
+
+RNG = np.random.default_rng(42)
+MODEL = ToyModel(RNG.normal(size=(12, 4)).round(2), RNG.normal(size=(3, 4)).round(2))
+OTHER = ToyModel.drawn(np.random.default_rng(1), 12)
+# Squared norms of the gradient embeddings of MODEL's first 8 samples, as shares of their sum: the
+# utilities of the first pick of scikit-activeml 1.0.1's Badge. (Its later picks are not k-means++:
+# it keeps the squared norm among the distances, as if the origin were a picked point.)
+NORM_SHARES = [0.045554, 0.000394, 0.091323, 0.288152, 0.090573, 0.297688, 0.11413, 0.072185]
+
+
+def multiplied_out(model, samples=8):
+    errors = model.probs - np.eye(3)[model.probs.argmax(axis=1)]
+    return np.einsum("nc,nd->ncd", errors, model.embeddings).reshape(12, 12)[:samples]
+
+
+def picks(strategy, client, budget, draws=3000):
+    selected = []
+    for seed in range(draws):
+        client.rng = np.random.default_rng(seed)
+        selected.append(strategy.select(client, budget))
+    return np.array(selected)
+
+
+def test_the_test_multiplies_out_what_scikit_activeml_does():
+    norms = (multiplied_out(MODEL) ** 2).sum(axis=1)
+    np.testing.assert_allclose(norms / norms.sum(), NORM_SHARES, atol=1e-6)
+
+
+def test_the_first_is_drawn_at_random_and_the_second_by_squared_distance():
+    pairs = picks(Badge(), ToyPool([0, 1, 2, 2], MODEL), 2)
+    assert np.abs(np.bincount(pairs[:, 0]) - 375).max() < 4 * np.sqrt(375)
+    squared = cdist(multiplied_out(MODEL), multiplied_out(MODEL), "sqeuclidean")
+    expected = (squared / squared.sum(axis=1, keepdims=True)).mean(axis=0) * 3000
+    counts = np.bincount(pairs[:, 1], minlength=8)
+    assert (np.abs(counts - expected) < 4.5 * np.sqrt(expected)).all()
+
+
+def test_the_released_code_starts_with_the_largest_norm():
+    pairs = picks(Badge({"first": "largest-norm"}), ToyPool([0, 1, 2, 2], MODEL), 2)
+    assert set(pairs[:, 0]) == {np.argmax(NORM_SHARES)} == {5}
+    squared = cdist(multiplied_out(MODEL)[5:6], multiplied_out(MODEL), "sqeuclidean")[0]
+    expected = squared / squared.sum() * 3000
+    counts = np.bincount(pairs[:, 1], minlength=8)
+    assert (np.abs(counts - expected) <= 4.5 * np.sqrt(expected)).all()
+
+
+def test_sal_badge_does_the_same_under_the_local_model():
+    labels = [0, 1, 2, 2]
+    own = SalBadge().select(ToyPool(labels, OTHER, MODEL, seed=3), 5)
+    np.testing.assert_array_equal(own, Badge().select(ToyPool(labels, MODEL, OTHER, seed=3), 5))
+    other = Badge().select(ToyPool(labels, OTHER, MODEL, seed=3), 5)
+    assert own.tolist() != other.tolist()
+
+
+def test_parameters():
+    training = LocalTraining(epochs=9)
+    assert SalBadge({"epochs": 9, "first": "largest-norm"}).needs == {LocalModel(training)}
+    assert not Badge().needs
+    with pytest.raises(InvalidSpecError, match="'first' cannot be 'norm'"):
+        Badge({"first": "norm"})

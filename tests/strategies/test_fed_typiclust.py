@@ -1,0 +1,108 @@
+"""Federated TypiClust: the pooled computation it stands for, and its choices by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+from toy_pool import ToyModel, ToyPool, federated
+
+from fal_bench.strategies.fed_typiclust import FedTypiClust, federated_k_means
+
+
+def on_a_circle(degrees, labelled=0, index=0):
+    """A client with unit vectors at these angles, the last ones labelled."""
+    angles = np.radians(degrees)
+    model = ToyModel(np.stack([np.cos(angles), np.sin(angles)], axis=1), np.eye(2))
+    return ToyPool([0] * labelled, model, index=index)
+
+
+def selected(*clients, budgets, **params):
+    federation = federated(*clients, budgets=budgets)
+    return [chosen.tolist() for chosen in FedTypiClust(params).select_all(federation)]
+
+
+def test_federated_k_means_is_k_means_on_the_pooled_points():
+    rng = np.random.default_rng(0)
+    points = {number: rng.normal(size=(size, 3)) for number, size in enumerate((40, 25, 70))}
+    clients = [ToyPool([], ToyModel.drawn(rng, 3), index=number) for number in range(3)]
+    pooled = np.concatenate(list(points.values()))
+    start = pooled[::30]
+    expected = KMeans(len(start), init=start, n_init=1, max_iter=7, tol=0).fit(pooled)
+    federation = federated(*clients, budgets=(1, 1, 1))
+    centres = federated_k_means(federation, points, start, iterations=7)
+    np.testing.assert_allclose(centres, expected.cluster_centers_, atol=1e-5)
+    # Seven times 5 centres of 3 coordinates (and a count) in 4 bytes, from and to 3 clients.
+    assert federation.bytes_up == 7 * 3 * 5 * 4 * 4
+    assert federation.bytes_down == 7 * 3 * 5 * 3 * 4
+
+
+def test_a_label_at_one_client_covers_the_others_samples():
+    # Both clients have samples around 0 and 60 degrees, and the first has a label at -1. Only the
+    # second may buy: around 60, where nobody has a label, though it has more samples around 0. The
+    # mean direction is about 60.6 degrees.
+    first = on_a_circle([58, 64, 62, 0, 1, -1], labelled=1)
+    second = on_a_circle([60.9, 58, 0.1, 1.2, -0.8], index=1)
+    chosen = selected(first, second, budgets=(0, 1), max_clusters=2, min_cluster_size=1)
+    assert chosen == [[], [0]]
+
+
+def test_the_closest_sample_of_those_who_have_budget_left_is_bought():
+    # One cluster at 10 degrees on the mean: 10 at client 1 is closest, then 11 (client 1 again),
+    # but its budget is spent, so 8 of client 0.
+    first, second = on_a_circle([8, 12.5]), on_a_circle([10, 11, 8.5], index=1)
+    assert selected(first, second, budgets=(1, 1), max_clusters=1) == [[0], [0]]
+    assert selected(first, second, budgets=(1, 3), max_clusters=1) == [[0], [0, 1, 2]]
+    assert selected(first, second, budgets=(2, 0), max_clusters=1) == [[0, 1], []]
+
+
+def test_the_largest_clusters_come_first_and_small_ones_last():
+    # Around 0: two samples, 45: four, 90: three, all unlabelled.
+    client = on_a_circle([0, 1, 44, 45, 46, 45.2, 89, 90, 91.5])
+    params = {"max_clusters": 3, "iterations": 20}
+    [chosen] = selected(client, budgets=(3,), min_cluster_size=1, **params)
+    assert [0 if p < 2 else 1 if p < 6 else 2 for p in chosen] == [1, 2, 0]
+    [chosen] = selected(client, budgets=(3,), min_cluster_size=3, **params)
+    assert [0 if p < 2 else 1 if p < 6 else 2 for p in chosen] == [1, 2, 1]
+
+
+def test_clusters_are_as_many_as_there_will_be_labels_shared_by_size():
+    clients = [on_a_circle(range(12), labelled=2), on_a_circle(range(4), labelled=1, index=1)]
+    federation = federated(*clients, budgets=(3, 2))
+    seen = []
+    broadcast = federation.broadcast
+    federation.broadcast = lambda message: seen.append(message) or broadcast(message)
+    FedTypiClust().select_all(federation)
+    assert seen[0].tolist() == [6, 2]  # 3 + 5 labels in proportion 12 to 4
+    assert seen[1].shape == (8, 2)
+
+
+def test_a_client_without_budget_or_samples_takes_part_and_buys_nothing():
+    clients = [on_a_circle([0, 1, 90], labelled=1), on_a_circle([45], labelled=1, index=1)]
+    assert selected(*clients, budgets=(1, 0))[1] == []
+
+
+@pytest.mark.parametrize("kind", ["drawn", "constant", "duplicates"])
+@settings(deadline=None)
+@given(seed=st.integers(0, 99), data=st.data())
+def test_every_budget_is_spent_exactly(kind, seed, data):
+    rng = np.random.default_rng(seed)
+    clients, budgets = [], []
+    for index in range(data.draw(st.integers(1, 3))):
+        n = data.draw(st.integers(1, 9))
+        points = {"drawn": rng.normal(size=(n + 2, 2)), "constant": np.ones((n + 2, 2))}.get(
+            kind, rng.integers(2, size=(n + 2, 2))
+        )
+        clients.append(ToyPool([0, 1], ToyModel(points, np.eye(2)), seed=seed, index=index))
+        budgets.append(data.draw(st.integers(0, n)))
+    for chosen, budget in zip(selected(*clients, budgets=budgets), budgets, strict=True):
+        assert len(set(chosen)) == budget == len(chosen)
+
+
+def test_it_repeats_bit_for_bit():
+    def once():
+        rng = np.random.default_rng(5)
+        clients = [ToyPool([0], ToyModel.drawn(rng, 30), seed=k, index=k) for k in range(3)]
+        return selected(*clients, budgets=(4, 5, 6))
+
+    assert once() == once()

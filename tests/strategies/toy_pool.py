@@ -1,0 +1,91 @@
+"""A client view over given embeddings and linear heads, with labelled samples: for golden values.
+
+Unlike ``ToyClient`` it knows ids, labels and models with a head, so that strategies which anchor on
+labelled samples or look at the head can be tried on numbers worked out elsewhere.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from scipy.special import softmax
+
+
+class ToyModel:
+    """A model that is a table of embeddings and a linear head.
+
+    Args:
+        embeddings: of all samples, unlabelled ones first, shape (n + m, d).
+        weight: the head's weights, shape (n_classes, d).
+        bias: shape (n_classes,); zero if None.
+        probs: given instead of the head's softmax, if not None.
+    """
+
+    def __init__(self, embeddings, weight, bias=None, probs=None):
+        self.embeddings = np.asarray(embeddings, dtype=np.float32)
+        self.weight = np.asarray(weight, dtype=np.float32)
+        self.bias = np.zeros(len(self.weight), np.float32) if bias is None else np.float32(bias)
+        self.logits = self.embeddings @ self.weight.T + self.bias
+        self.probs = softmax(self.logits, axis=1) if probs is None else np.float32(probs)
+
+    def module(self):
+        weight, bias = (torch.tensor(array) for array in (self.weight, self.bias))
+        return SimpleNamespace(head=SimpleNamespace(weight=weight, bias=bias))
+
+    @classmethod
+    def drawn(cls, rng, samples, d=4, n_classes=3):
+        return cls(rng.normal(size=(samples, d)), rng.normal(size=(n_classes, d)))
+
+
+class ToyPool:
+    """Samples 0..n-1 are unlabelled, n..n+m-1 labelled.
+
+    Args:
+        labels: of the labelled samples, shape (m,).
+        seed: of the strategy's stream.
+        global_model: predicts for the whole federation.
+        local_model: the client's own; the same if None.
+    """
+
+    def __init__(self, labels, global_model, local_model=None, seed=0, index=0):
+        n = len(global_model.embeddings) - len(labels)
+        self.index, self.cycle, self.memory = index, 0, {}
+        self.unlabelled, self.labelled = np.arange(n), n + np.arange(len(labels))
+        self.labels = np.array(labels, dtype=np.int64)
+        for array in (self.unlabelled, self.labelled, self.labels):
+            array.setflags(write=False)
+        self.n_classes = len(global_model.weight)
+        self.global_model = global_model
+        self.local_model = local_model or global_model
+        self.rng = np.random.default_rng(seed)
+
+    def _rows(self, table, ids):
+        rows = table[self.unlabelled if ids is None else ids]
+        rows.setflags(write=False)
+        return rows
+
+    def probs(self, model, ids=None):
+        return self._rows(model.probs, ids)
+
+    def logits(self, model, ids=None):
+        return self._rows(model.logits, ids)
+
+    def embeddings(self, model, ids=None):
+        return self._rows(model.embeddings, ids)
+
+
+def pools(*tables, seed=0):
+    """Return a client with nothing labelled whose global and local predictions are given."""
+    models = [ToyModel(table, np.eye(len(table[0])), probs=table) for table in tables]
+    return ToyPool([], *models, seed=seed)
+
+
+def federated(*clients, budgets, memory=None, seed=0):
+    """Return a federation over toy clients."""
+    from fal_bench.federation.view import LiveFederationView
+
+    memory = {} if memory is None else memory
+    rng = np.random.default_rng(seed)
+    return LiveFederationView(clients, budgets, rng, memory, beat=lambda: None)
