@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fal_bench.geometry.clustering import k_means, nearest_to_centres
-from fal_bench.geometry.points import Vectors, blocks, normalised
+from fal_bench.geometry.points import BLOCK, normalised
 from fal_bench.needs import DistilledModel, LocalTraining, Need
 from fal_bench.scores import largest
 from fal_bench.strategy import ClientView, IntArray, Params, Strategy
@@ -154,16 +154,17 @@ def neighbour_votes(
     """
     n = len(pool)
     votes = [np.ones((n, n_classes)) for _ in classes]
-    there = Vectors(pool)
-    for voters, first, own_pool in ((Vectors(labelled), 0, False), (there, len(labelled), True)):
-        count = min(neighbours, n - own_pool)
-        for rows, distances in blocks(voters, there):
+    rows = max(1, BLOCK // n)
+    for voters, first, own_pool in ((labelled, 0, False), (pool, len(labelled), True)):
+        for start in range(0, len(voters), rows):
+            # Single precision rounds away what makes the cosines to duplicates differ.
+            cosines = (voters[start : start + rows] @ pool.T).astype(np.float32)
             if own_pool:
-                positions = np.arange(rows.start, rows.stop)
-                distances[positions - rows.start, positions] = np.inf
-            voter, voted = _nearest(distances, count)
+                itself = np.arange(len(cosines))
+                cosines[itself, start + itself] = -np.inf
+            voter, voted = _nearest(cosines, min(neighbours, n - own_pool))
             for own, cast in zip(votes, classes, strict=True):
-                np.add.at(own, (voted, cast[first + rows.start + voter]), 1)
+                np.add.at(own, (voted, cast[first + start + voter]), 1)
     return [own / own.sum(axis=1, keepdims=True) for own in votes]
 
 
@@ -205,15 +206,16 @@ def otsu_threshold(values: FloatArray) -> float:
     return float(ordered[between.argmax()])
 
 
-def _nearest(distances: FloatArray, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return (row, column) of each row's ``count`` smallest; ties go to the earlier column."""
+def _nearest(cosines: FloatArray, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return (row, column) of each row's ``count`` largest; ties go to the earlier column."""
+    n = cosines.shape[1]
     if not count:
         return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
-    last = np.partition(distances, count - 1, axis=1)[:, count - 1 : count]
-    nearest = distances <= last
-    for crowded in np.flatnonzero(nearest.sum(axis=1) > count):
-        tied = np.flatnonzero(distances[crowded] == last[crowded])
-        nearer = np.count_nonzero(distances[crowded] < last[crowded])
+    last = np.partition(cosines, n - count, axis=1)[:, n - count]
+    nearest = cosines >= last[:, None]
+    for crowded in np.flatnonzero(np.count_nonzero(nearest, axis=1) > count):
+        tied = np.flatnonzero(cosines[crowded] == last[crowded])
+        nearer = np.count_nonzero(cosines[crowded] > last[crowded])
         nearest[crowded, tied[count - nearer :]] = False
-    row, column = np.nonzero(nearest)
+    row, column = np.divmod(np.flatnonzero(nearest), n)
     return row, column
