@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import joblib
 import torch
 from torch.utils.data import DataLoader, TensorDataset
-from workload import Workload, digits_of_client
+from workload import Workload, digits_of_client, federations_on_digits
 
 from fal_bench.task import Cnn, Mlp
 
@@ -135,15 +135,16 @@ TRAIN = {"dataloader": train_with_loader, "tensors": train_on_tensors}
 def ours(kind: str, rounds: int) -> None:
     """Run ``STACKED`` federations on one thread, as a worker does."""
     torch.set_num_threads(1)
-    workload(kind, rounds).ours(STACKED)()
+    federations_on_digits(SPECS[kind], rounds, STACKED)()
 
 
 def our_seconds(kind: str, rounds: int, workers: int) -> float:
     """Return our wall seconds for one round of one federation, all workers busy."""
     pool = joblib.Parallel(n_jobs=workers, batch_size=1)
-    pool(joblib.delayed(ours)(kind, 1) for _ in range(workers))  # starts the workers
+    # Starts the workers and prepares their data, as Flower's clients have theirs prepared.
+    pool(joblib.delayed(ours)(kind, rounds) for _ in range(workers))
     taken = []
-    for _ in range(3):
+    for _ in range(5):
         started = time.perf_counter()
         pool(joblib.delayed(ours)(kind, rounds) for _ in range(workers))
         taken.append((time.perf_counter() - started) / (rounds * workers * STACKED))
