@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fal_bench.trainer import Trainer
 from fal_bench.trainers.distillation import Distillation
+
+if TYPE_CHECKING:
+    from fal_bench.task import Augmentation
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class LocalTraining:
             accuracy is, is no lower than the lowest before; ``None`` never stops for it.
         trainer: the loss; ``None`` is the cell's trainer, cross-entropy if there is no cell.
         lr_share: the learning rate as a share of the task's own, in place of ``lr``.
+        augmentation: what happens to images; ``None`` is the task's, none if there is no task.
     """
 
     epochs: int = 50
@@ -40,6 +45,7 @@ class LocalTraining:
     patience: int | None = None
     trainer: Trainer | None = None
     lr_share: float | None = None
+    augmentation: Augmentation | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from fal_bench.selector import Selector
 
+Augmentation = Literal["none", "flip", "flip-crop"]
+"""What happens to training images."""
+
 
 class Spec(BaseModel):
     """A frozen piece of a task; unknown keys are errors."""
@@ -61,10 +64,12 @@ class Mlp(Spec):
 
     Attributes:
         hidden: width of each hidden layer; the last one is the embedding.
+        dropout: share of the embedding that is dropped before the head in training.
     """
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(128,), min_length=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Cnn(Spec):
@@ -72,10 +77,12 @@ class Cnn(Spec):
 
     Attributes:
         channels: output channels of each block; the flattened last one is the embedding.
+        dropout: share of the embedding that is dropped before the head in training.
     """
 
     kind: Literal["cnn"] = "cnn"
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(16, 32), min_length=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Cnn4(Spec):
@@ -86,10 +93,12 @@ class Cnn4(Spec):
 
     Attributes:
         width: channels of every block; the flattened last one is the embedding.
+        dropout: share of the embedding that is dropped before the head in training.
     """
 
     kind: Literal["cnn4"] = "cnn4"
     width: int = Field(default=64, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 ModelSpec = Annotated[Mlp | Cnn | Cnn4, Field(discriminator="kind")]
@@ -162,6 +171,8 @@ class Task(Spec):
         reset: ``"scratch"`` re-initialises the model every cycle, ``"continue"`` keeps it.
         shares: parts of each client's data.
         evaluation_rounds: a cycle's figures are the mean over this many last rounds.
+        augmentation: what happens to training images: ``"flip"`` mirrors every other one,
+            ``"flip-crop"`` also moves it by up to an eighth of its size.
     """
 
     name: str = Field(default="task", min_length=1, pattern=r"^[A-Za-z0-9._+-]+$")
@@ -181,6 +192,7 @@ class Task(Spec):
     reset: Literal["scratch", "continue"] = "scratch"
     shares: Shares = Shares()
     evaluation_rounds: int = Field(default=1, ge=1)
+    augmentation: Augmentation = "none"
 
     @field_validator("dataset")
     @classmethod

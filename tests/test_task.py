@@ -26,7 +26,7 @@ def test_released_defaults_never_change():
         "partition": {"kind": "iid"},
         "long_tail": 1.0,
         "clients": 5,
-        "model": {"kind": "mlp", "hidden": (128,)},
+        "model": {"kind": "mlp", "hidden": (128,), "dropout": 0.0},
         "rounds": 20,
         "local_epochs": 5,
         "batch_size": 10,
@@ -45,6 +45,7 @@ def test_released_defaults_never_change():
         "reset": "scratch",
         "shares": {"state": 0.0, "warm_start": 0.0, "agent": 0.0, "pool": 1.0},
         "evaluation_rounds": 1,
+        "augmentation": "none",
     }
     assert Cnn().channels == (16, 32)
 

@@ -161,6 +161,7 @@ class FederatedTraining:
             weight_decay=sgd.weight_decay,
             stop_at_accuracy=None,
             trainer=self.trainer,
+            augmentation=task.augmentation,
         )
 
     def _key(self, number: int) -> str | None:

@@ -151,9 +151,11 @@ class Query:
         return [Model(architecture, weights) for weights in answer.weights], answer.seconds
 
     def _resolved(self, training: LocalTraining) -> LocalTraining:
-        """Return a recipe with what it leaves to the cell: its trainer and learning rate."""
+        """Return a recipe with what it leaves to the cell: trainer, augmentation, learning rate."""
         if training.trainer is None:
             training = replace(training, trainer=self._trainer)
+        if training.augmentation is None:
+            training = replace(training, augmentation=self._setting.task.augmentation)
         if training.lr_share is not None:
             lr = training.lr_share * self._setting.task.optimiser.lr
             training = replace(training, lr=lr, lr_share=None)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.learning.chance import Dropout
 from fal_bench.task import Cnn, Cnn4, Mlp
 
 
@@ -19,11 +20,15 @@ class Network(nn.Module):
         body: maps a batch (n, C, H, W) to embeddings (n, d).
         embedding_size: d.
         n_classes: number of outputs.
+        dropout: share of the embedding that is dropped before the head, in training.
     """
 
-    def __init__(self, body: nn.Module, embedding_size: int, n_classes: int) -> None:
+    def __init__(
+        self, body: nn.Module, embedding_size: int, n_classes: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.body = body
+        self.dropout = Dropout(dropout, embedding_size) if dropout else None
         self.head = nn.Linear(embedding_size, n_classes)
 
     def embed(self, features: Tensor) -> Tensor:
@@ -33,7 +38,10 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the logits, shape (n, n_classes)."""
-        logits: Tensor = self.head(self.embed(features))
+        embeddings = self.embed(features)
+        if self.dropout is not None:
+            embeddings = self.dropout(embeddings)
+        logits: Tensor = self.head(embeddings)
         return logits
 
 
@@ -59,9 +67,10 @@ def network(
         if isinstance(spec, Mlp):
             built = _mlp(spec, input_shape, n_classes)
         elif isinstance(spec, Cnn):
-            built = _cnn(spec.channels, input_shape, n_classes, normalise=False)
+            built = _cnn(spec.channels, input_shape, n_classes, spec.dropout, normalise=False)
         else:
-            built = _cnn((spec.width,) * 4, input_shape, n_classes, normalise=True)
+            blocks = (spec.width,) * 4
+            built = _cnn(blocks, input_shape, n_classes, spec.dropout, normalise=True)
     return built.to_empty(device=device)
 
 
@@ -100,13 +109,14 @@ def _mlp(spec: Mlp, input_shape: tuple[int, int, int], n_classes: int) -> Networ
     for hidden in spec.hidden:
         layers += [nn.Linear(width, hidden), nn.ReLU()]
         width = hidden
-    return Network(nn.Sequential(*layers), width, n_classes)
+    return Network(nn.Sequential(*layers), width, n_classes, spec.dropout)
 
 
 def _cnn(
     blocks: tuple[int, ...],
     input_shape: tuple[int, int, int],
     n_classes: int,
+    dropout: float,
     normalise: bool,
 ) -> Network:
     layers: list[nn.Module] = []
@@ -124,4 +134,4 @@ def _cnn(
             f"{input_shape[1]}x{input_shape[2]}; {cure}."
         )
     layers.append(nn.Flatten())
-    return Network(nn.Sequential(*layers), channels * height * width, n_classes)
+    return Network(nn.Sequential(*layers), channels * height * width, n_classes, dropout)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fal_bench.learning.model import Architecture, Weights
 from fal_bench.needs import LocalTraining
+from fal_bench.task import Augmentation
 from fal_bench.trainer import Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
@@ -98,6 +99,11 @@ class Trained:
 def trainer_of(training: LocalTraining) -> Trainer:
     """Return the trainer of a recipe; cross-entropy if it names none."""
     return training.trainer or CROSS_ENTROPY
+
+
+def augmentation_of(training: LocalTraining) -> Augmentation:
+    """Return what a recipe does to images."""
+    return training.augmentation or "none"
 
 
 def is_plain(training: LocalTraining) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from fal_bench.learning.chance import Distortions, distort, drop_mask
 from fal_bench.learning.device import on_device
 from fal_bench.learning.mixture import Mixtures
 from fal_bench.learning.model import Weights
@@ -21,6 +22,7 @@ from fal_bench.learning.request import (
     LR_DROP,
     Lane,
     TrainedLane,
+    augmentation_of,
     batches,
     class_counts,
     is_plain,
@@ -107,10 +109,18 @@ class _Run:
         size = training.batch_size
         order = batches(len(lane.labels), size, lane.rng)
         mixtures = self._draw_mixtures(len(order))
+        distortions = self._draw_distortions(len(order))
         for step, positions in enumerate(order):
             chosen = on_device(positions, self._device)
             labels = self._labels[chosen]
-            logits = self._network(_channels_last(self._features[chosen]))
+            images = self._features[chosen]
+            if distortions is not None:
+                count = len(positions)
+                flips, shifts = distortions.flips[step, :count], distortions.shifts[step, :count]
+                images = distort(images, flips, shifts)
+            self._draw_mask(len(positions))
+            logits = self._network(_channels_last(images))
+            self._draw_mask(0)
             loss, total = self._loss(logits, labels, chosen)
             if mixtures is not None:
                 loss = loss + self._mixed_loss(mixtures, step)
@@ -140,6 +150,25 @@ class _Run:
         rows = mixed_rows(len(self._labels), self._training.batch_size)
         count = len(self._unlabelled)
         return Mixtures.draw(count, steps, rows, concentration, self._lane.rng)
+
+    def _draw_distortions(self, steps: int) -> Distortions | None:
+        kind = augmentation_of(self._training)
+        if kind == "none":
+            return None
+        height, width = self._features.shape[2:]
+        return Distortions.draw(
+            kind, steps, self._training.batch_size, (height, width), self._lane.rng
+        )
+
+    def _draw_mask(self, count: int) -> None:
+        """Hand the network's dropout its mask for ``count`` samples; 0 takes it away."""
+        dropout = self._network.dropout if isinstance(self._network, Network) else None
+        if dropout is None:
+            return
+        dropout.mask = None
+        if count:
+            mask = drop_mask(dropout.share, count, dropout.width, self._lane.rng)
+            dropout.mask = on_device(mask, self._device)
 
     def _mixed_loss(self, mixtures: Mixtures, step: int) -> Tensor:
         assert self._start is not None

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.learning.chance import distort
 from fal_bench.learning.device import on_device
 from fal_bench.learning.request import Lane
 from fal_bench.trainer import LocalBatch
@@ -72,6 +73,8 @@ class Batch:
         round: the round of each slot's lane, shape (slots,).
         mixed: mixtures of unlabelled samples, if the trainer asks for them.
         frozen: whether a normalisation uses its running statistics and leaves them alone.
+        distortion: flips (slots, rows) and shifts (slots, rows, 2) of the samples, if any.
+        mask: what dropout keeps, shape (slots, rows, width), if there is any.
     """
 
     samples: Samples
@@ -81,6 +84,8 @@ class Batch:
     round: IntArray
     mixed: MixedRows | None = None
     frozen: bool = False
+    distortion: tuple[NDArray[np.bool_], IntArray] | None = None
+    mask: NDArray[np.float32] | None = None
 
     @cached_property
     def index(self) -> Tensor:
@@ -91,7 +96,15 @@ class Batch:
     def by_lane(self) -> Tensor:
         """Features, shape (slots, rows, C, H, W)."""
         chosen = self.samples.features.index_select(0, self.index)
+        if self.distortion is not None:
+            flips, shifts = self.distortion
+            chosen = distort(chosen, flips.reshape(-1), shifts.reshape(-1, 2))
         return chosen.view(*self.rows.shape, *chosen.shape[1:])
+
+    @cached_property
+    def kept(self) -> Tensor | None:
+        """What dropout keeps, as a tensor."""
+        return None if self.mask is None else on_device(self.mask, self.samples.device)
 
     @cached_property
     def labels(self) -> Tensor:

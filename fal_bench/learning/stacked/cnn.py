@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fal_bench.learning.network import Network
-from fal_bench.learning.request import trainer_of
+from fal_bench.learning.request import augmentation_of, trainer_of
 from fal_bench.learning.stacked.batch import Batch, Samples
 from fal_bench.learning.stacked.loss import logit_gradient
 from fal_bench.learning.stacked.matrices import MatrixState
@@ -43,8 +43,10 @@ class CnnStep:
 
     @classmethod
     def of(cls, network: nn.Module, training: LocalTraining) -> CnnStep | None:
-        """Return the step of such a network, if its trainer mixes nothing; None otherwise."""
+        """Return the step of such a network on plain samples; None for anything else."""
         if trainer_of(training).mixes_unlabelled is not None:
+            return None
+        if augmentation_of(training) != "none":  # windows of samples are prepared once
             return None
         if type(network) is not Network or type(network.body) is not nn.Sequential:
             return None

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from fal_bench.learning.chance import dropout_of
 from fal_bench.learning.device import CPU
 from fal_bench.learning.request import Lane, TrainedLane, padded_rows
 from fal_bench.learning.stacked.autograd import AutogradStep
@@ -65,7 +66,7 @@ def train_stacked(
     for numbers in _alike(lanes, training):
         block = [lanes[number] for number in numbers]
         width = step.fixed_width or _even_width(len(block), _widest(network))
-        slots = Slots(block, training, width, n_classes, device)
+        slots = Slots(block, training, width, n_classes, device, dropout_of(network))
         for place, lane in _run(network, training, step, slots, keep_epochs):
             trained[numbers[place]] = lane
     return tuple(trained)

@@ -29,6 +29,7 @@ class MixedRows:
         weight: see ``Mixtures``, shape (slots, rows).
         counts: mixtures of each slot, shape (slots,).
         frozen: whether a normalisation uses its running statistics and leaves them alone.
+        kept: dropout leaves mixtures alone.
     """
 
     samples: Samples
@@ -37,6 +38,7 @@ class MixedRows:
     weight: NDArray[np.float32]
     counts: IntArray
     frozen: bool = False
+    kept: None = None
 
     @cached_property
     def by_lane(self) -> Tensor:
