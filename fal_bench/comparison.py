@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fal_bench.data.folders import use_data_folder
 from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.external.folder import ExternalFolder
 from fal_bench.learning.device import CPU, Device, resolve_device
@@ -147,9 +148,12 @@ class Plan:
 
         Raises:
             InvalidSpecError: a task asks for more than its data hold.
+            DataError: data or weights are not there and cannot be downloaded.
         """
         if not cells:
             return  # nothing to check, and PyTorch need not be imported
+        import torch
+
         from fal_bench.data.loading import load_dataset
         from fal_bench.federation.setting import Setting
 
@@ -158,7 +162,8 @@ class Plan:
         for task, selector in {(cell.task, str(cell.strategy)): None for cell in cells}:
             if task.hash not in settings:
                 settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
-                _ = settings[task.hash].architecture.network  # refuses images it cannot take
+                # Refuses images it cannot take, and fetches the weights it starts from.
+                settings[task.hash].architecture.fresh(torch.Generator())
             with blamed_on(selector):
                 strategy = registry.make(Selector.parse(selector))
                 strategy.check_shares(task, settings[task.hash].smallest_shares)
@@ -176,6 +181,7 @@ def compare(
     baseline: str | None = None,
     out: str | Path = "results",
     plugins: Sequence[str | Path] = (),
+    data_dir: str | Path | None = None,
     backend: Backend = "loky",
     device: Device = "auto",
     call_timeout: float = 600.0,
@@ -203,6 +209,8 @@ def compare(
         baseline: the strategy that savings refer to; random by default.
         out: the results folder.
         plugins: Python files or folders with further strategies.
+        data_dir: the folder of downloaded data sets and of relative paths to your own; by default
+            what ``FALBENCH_DATA`` names, else a folder in the user's cache.
         backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
             ``"ray"`` or ``"dask"`` for a cluster.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU if PyTorch can use one. Results of
@@ -222,27 +230,30 @@ def compare(
     """
     check_backend(backend)
     paths = tuple(Path(plugin) for plugin in plugins)
-    plan = Plan.make(
-        strategies,
-        suite=suite,
-        task=task,
-        seeds=seeds,
-        plugins=paths,
-        device=device_for(backend, device),
-    )
-    for note in plan.notes:
-        warnings.warn(note, stacklevel=2)
-    question = Question.make(target_acc, accounting, baseline, plan.strategies)
-    store = Store(Path(out))
-    imports = ExternalFolder(store.root).imports() if external else None
-    missing, _ = plan.missing(store)
-    plan.check(missing)
-    store.prepare()
-    if missing:
-        workers = jobs or default_jobs(plan.device)
-        supervisor = Supervisor(store, workers, backend, plan.plugins, call_timeout, memory_limit)
-        run_missing(supervisor, plan, progress_monitor(progress))
-    return summarise(plan, store, question, imports)
+    with use_data_folder(None if data_dir is None else Path(data_dir)):
+        plan = Plan.make(
+            strategies,
+            suite=suite,
+            task=task,
+            seeds=seeds,
+            plugins=paths,
+            device=device_for(backend, device),
+        )
+        for note in plan.notes:
+            warnings.warn(note, stacklevel=2)
+        question = Question.make(target_acc, accounting, baseline, plan.strategies)
+        store = Store(Path(out))
+        imports = ExternalFolder(store.root).imports() if external else None
+        missing, _ = plan.missing(store)
+        plan.check(missing)
+        store.prepare()
+        if missing:
+            workers = jobs or default_jobs(plan.device)
+            supervisor = Supervisor(
+                store, workers, backend, plan.plugins, call_timeout, memory_limit
+            )
+            run_missing(supervisor, plan, progress_monitor(progress))
+        return summarise(plan, store, question, imports)
 
 
 def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor) -> None:

@@ -60,3 +60,7 @@ class ExternalCurvesError(FalbenchError):
 
 class StoreError(FalbenchError):
     """The results folder cannot be used."""
+
+
+class DataError(FalbenchError):
+    """Data or pre-trained weights are missing or damaged, or cannot be kept on this machine."""

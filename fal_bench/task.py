@@ -63,12 +63,13 @@ class Mlp(Spec):
     """A multi-layer perceptron with ReLU on the flattened input.
 
     Attributes:
-        hidden: width of each hidden layer; the last one is the embedding.
+        hidden: width of each hidden layer; the last one is the embedding. Without any, a linear
+            classifier, whose embedding is the flattened input.
         dropout: share of the embedding that is dropped before the head in training.
     """
 
     kind: Literal["mlp"] = "mlp"
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(128,), min_length=1)
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128,)
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
@@ -101,7 +102,23 @@ class Cnn4(Spec):
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
-ModelSpec = Annotated[Mlp | Cnn | Cnn4, Field(discriminator="kind")]
+class Resnet18(Spec):
+    """ResNet-18 (He et al., CVPR 2016), as torchvision builds it; its embedding has 512 numbers.
+
+    Attributes:
+        stem: ``"imagenet"`` is the published one (7x7 convolution of stride 2, max-pooling), for
+            images over 32x32; ``"cifar"`` a 3x3 convolution of stride 1, for images over 8x8.
+        weights: what training starts from: ``"none"`` draws everything, ``"imagenet"`` takes
+            torchvision's IMAGENET1K_V1 and draws the head, and the first convolution of the CIFAR
+            stem.
+    """
+
+    kind: Literal["resnet18"] = "resnet18"
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    weights: Literal["none", "imagenet"] = "none"
+
+
+ModelSpec = Annotated[Mlp | Cnn | Cnn4 | Resnet18, Field(discriminator="kind")]
 
 
 class Sgd(Spec):

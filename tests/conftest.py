@@ -23,6 +23,12 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path_factory):
+    """Prepared data sets of tests stay out of the user's cache."""
+    monkeypatch.setenv("FALBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
 @pytest.fixture(scope="session")
 def blobs() -> Dataset:
     """Four well-separated classes of 2x2 images: learned in a blink."""

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from fal_bench.task import Cnn, Dirichlet, Iid, Mlp, Sgd, Shards, Shares, Task
+from fal_bench.task import Cnn, Dirichlet, Iid, Mlp, Resnet18, Sgd, Shards, Shares, Task
 
 
 def test_the_identity_leaves_out_name_and_defaults():
@@ -48,6 +48,12 @@ def test_released_defaults_never_change():
         "augmentation": "none",
     }
     assert Cnn().channels == (16, 32)
+    assert Resnet18().model_dump() == {"kind": "resnet18", "stem": "cifar", "weights": "none"}
+
+
+def test_a_model_without_hidden_layers_is_a_task_of_its_own():
+    assert Task(model=Mlp(hidden=())).canonical == {"model": {"kind": "mlp", "hidden": []}}
+    assert Task(model={"kind": "mlp", "hidden": []}).model == Mlp(hidden=())
 
 
 def test_json_round_trips():

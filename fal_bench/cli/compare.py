@@ -13,6 +13,7 @@ from fal_bench.cli.options import (
     Accounting,
     AccountingOption,
     BaselineOption,
+    DataDirOption,
     ExternalOption,
     Format,
     FormatOption,
@@ -71,6 +72,7 @@ def compare(
     baseline: BaselineOption = None,
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
+    data_dir: DataDirOption = None,  # noqa: ARG001
     form: FormatOption = Format.table,
     external: ExternalOption = True,
     dry_run: Annotated[

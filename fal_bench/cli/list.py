@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from fal_bench.cli.options import PluginOption
+from fal_bench.cli.options import DataDirOption, PluginOption
 
 
 class Kind(StrEnum):
@@ -24,17 +25,18 @@ def list_things(
     verbose: Annotated[
         bool,
         typer.Option(
-            "--verbose", "-v", help="Import plugins, and say what is unavailable and why."
+            "--verbose", "-v", help="Import plugins, describe them, and say what is unavailable."
         ),
     ] = False,
     plugin: PluginOption = None,
+    data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
     """List strategies, tasks, suites or data sets."""
-    tellers = {
+    tellers: dict[Kind, Callable[[], list[tuple[str, str]]]] = {
         Kind.strategies: lambda: _strategies(verbose, plugin),
         Kind.tasks: _tasks,
         Kind.suites: _suites,
-        Kind.datasets: _datasets,
+        Kind.datasets: lambda: _datasets(verbose),
     }
     rows = tellers[kind]()
     width = max((len(name) for name, _ in rows), default=0)
@@ -73,7 +75,7 @@ def _suites() -> list[tuple[str, str]]:
     return [(name, load_suite(name).description) for name in suite_names()]
 
 
-def _datasets() -> list[tuple[str, str]]:
-    from importlib.metadata import entry_points
+def _datasets(verbose: bool) -> list[tuple[str, str]]:
+    from fal_bench.data.loading import dataset_names, describe_dataset
 
-    return sorted((entry.name, "") for entry in entry_points(group="fal_bench.datasets"))
+    return [(name, describe_dataset(name) if verbose else "") for name in dataset_names()]

@@ -49,6 +49,26 @@ PluginOption = Annotated[
     list[Path] | None,
     typer.Option(metavar="PATH", help="A Python file or folder with strategies; repeatable."),
 ]
+
+
+def _use_data_folder(context: typer.Context, path: Path | None) -> Path | None:
+    """Use a data folder until the verb has ended."""
+    from fal_bench.data.folders import use_data_folder
+
+    context.with_resource(use_data_folder(path))
+    return path
+
+
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        metavar="DIR",
+        callback=_use_data_folder,
+        help="The folder of downloaded data sets and of relative paths to your own; FALBENCH_DATA "
+        "names it too.",
+    ),
+]
 TargetOption = Annotated[
     list[str] | None,
     typer.Option(

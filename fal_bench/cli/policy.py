@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fal_bench.cli.options import OutOption, PluginOption, SuiteOption
+from fal_bench.cli.options import DataDirOption, OutOption, PluginOption, SuiteOption
 
 
 def policy(
@@ -21,6 +21,7 @@ def policy(
     client: Annotated[int, typer.Option(min=0, help="The client whose agent it is.")] = 0,
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
+    data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
     """Export a trained policy, for FedRAL's transfer mode on another task."""
     from fal_bench.agents.policy import GreedyPolicy, export_policy

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from fal_bench.cli.options import (
+    DataDirOption,
     OutOption,
     PluginOption,
     SeedsOption,
@@ -24,6 +25,7 @@ def status(
     seeds: SeedsOption = None,
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
+    data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
     """Show which cells of a comparison are done, partial, failed, corrupted or new."""
     from rich.console import Console

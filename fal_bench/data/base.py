@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-
-import torch
+from typing import TYPE_CHECKING
 
 from fal_bench.errors import InvalidSpecError
+
+if TYPE_CHECKING:  # PyTorch is imported by whoever builds the tensors, so that planning needs none
+    import torch
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How pixels in [0, 1] became features: (pixel - mean) / deviation in each channel.
+
+    Attributes:
+        mean: subtracted from each channel.
+        deviation: what each channel is then divided by.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +41,8 @@ class Dataset:
         test_features: test images; float32, shape (M, C, H, W).
         test_labels: their classes; int64, shape (M,).
         n_classes: how many classes there are, at least 2.
+        normalisation: how the features came from pixels in [0, 1]; None if they are these pixels,
+            or no pixels at all.
 
     Raises:
         InvalidSpecError: a tensor has the wrong shape, type or values.
@@ -37,6 +54,7 @@ class Dataset:
     test_features: torch.Tensor = field(repr=False)
     test_labels: torch.Tensor = field(repr=False)
     n_classes: int
+    normalisation: Normalisation | None = None
 
     def __post_init__(self) -> None:
         if self.n_classes < 2:
@@ -66,6 +84,8 @@ class Dataset:
         return len(self.test_labels)
 
     def _check_part(self, part: str, features: torch.Tensor, labels: torch.Tensor) -> None:
+        import torch
+
         if features.ndim != 4 or features.numel() == 0:
             self._reject(
                 f"has {part}_features of shape {tuple(features.shape)}; "
@@ -80,8 +100,12 @@ class Dataset:
             self._reject(f"has {part}_features of type {features.dtype}; use torch.float32")
         if labels.dtype != torch.int64:
             self._reject(f"has {part}_labels of type {labels.dtype}; use torch.int64")
-        if not bool(torch.isfinite(features).all()):
+        # Extremes keep NaN and take no memory, which large mapped files would not be worth.
+        if not all(bool(extreme.isfinite()) for extreme in torch.aminmax(features)):
             self._reject(f"has NaN or infinite values in {part}_features; remove them")
+        channels = features.shape[1]
+        if self.normalisation and len(self.normalisation.mean) != channels:
+            self._reject(f"has a normalisation for another number of channels than {channels}")
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= self.n_classes:
             self._reject(

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from fal_bench.data.apportionment import IntArray, equal_sizes, largest_remainder
 from fal_bench.data.base import Dataset
+from fal_bench.data.provenance import comes_from
 from fal_bench.errors import InvalidSpecError
 
 # Fixed for good: another value would be another data set under the same name.
@@ -28,6 +28,11 @@ _PAIRS_TEST_FRACTION = 0.2
 _Images = npt.NDArray[np.float32]
 
 
+def _whereabouts() -> str:
+    return "in scikit-learn"
+
+
+@comes_from(whereabouts=_whereabouts)
 def load_digits(test_fraction: float = 0.2) -> Dataset:
     """Load scikit-learn's 1797 digits as 1 x 8 x 8 images of 10 classes.
 
@@ -47,6 +52,7 @@ def load_digits(test_fraction: float = 0.2) -> Dataset:
     return _dataset("digits", 10, images[train], labels[train], images[test], labels[test])
 
 
+@comes_from(whereabouts=_whereabouts)
 def load_digit_pairs(train: int = 10000, test: int = 2000) -> Dataset:
     """Load pairs of digits side by side: 1 x 8 x 16 images of 100 classes.
 
@@ -117,5 +123,7 @@ def _pairs(
 
 def _dataset(name: str, n_classes: int, *parts: npt.NDArray[np.generic]) -> Dataset:
     """Build the data set from (training images, labels, test images, labels)."""
+    import torch
+
     train_features, train_labels, test_features, test_labels = map(torch.from_numpy, parts)
     return Dataset(name, train_features, train_labels, test_features, test_labels, n_classes)

@@ -2,7 +2,8 @@
 
 A data set is a function that returns a ``Dataset``, registered in the entry-point group
 ``fal_bench.datasets``. Its parameters are what a user may write in brackets, as in
-``digit-pairs[train=2000]``; annotate them, for values are checked against the annotations.
+``digit-pairs[train=2000]``; annotate them, for values are checked against the annotations. One
+whose data are the user's own says so with ``fal_bench.data.provenance.comes_from``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
+from fal_bench.data.folders import Folders, current_folders
+from fal_bench.data.provenance import provenance_of
+from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError
 from fal_bench.selector import Selector
 
 if TYPE_CHECKING:
@@ -43,12 +46,48 @@ def load_dataset(selector_text: str) -> Dataset:
         PluginError: the data set's code cannot be imported, is registered twice, or returns
             something else than a ``Dataset``.
     """
-    return _load(str(Selector.parse(selector_text)))
+    selector = Selector.parse(selector_text)
+    return _load(str(selector), current_folders(), dataset_digest(str(selector)))
 
 
-# A suite has few data sets, and the large ones would fill the memory.
+def dataset_digest(selector_text: str) -> str:
+    """Return what identifies a data set's content besides its selector; often nothing.
+
+    Args:
+        selector_text: as for ``load_dataset``.
+
+    Returns:
+        A digest for data that are the user's own; an empty text for published ones, and for those
+        of plugins that give no digest.
+
+    Raises:
+        FalbenchError: as ``load_dataset``.
+    """
+    selector = Selector.parse(selector_text)
+    loader = _loader(selector.name)
+    arguments = _arguments(selector, loader)
+    digest = provenance_of(loader).digest
+    return "" if digest is None else digest(**arguments)
+
+
+def describe_dataset(name: str) -> str:
+    """Describe a data set in one line: what it is, its parameters, and where its data are."""
+    try:
+        loader = _loader(name)
+        parts = [(inspect.getdoc(loader) or "No description.").partition("\n\n")[0]]
+        if signature := ", ".join(_shown(one) for one in _parameters(loader).values()):
+            parts.append(f"Parameters: {signature}.")
+        if (whereabouts := provenance_of(loader).whereabouts) is not None:
+            parts.append(f"Data: {whereabouts()}.")
+    except FalbenchError as error:
+        return f"unavailable: {error}"
+    return " ".join(" ".join(parts).replace("``", "").split())
+
+
+# A suite has few data sets, and the large ones would fill the memory. The folders and the digest
+# are there so that other data under the same name are loaded anew.
 @lru_cache(maxsize=8)
-def _load(canonical: str) -> Dataset:
+def _load(canonical: str, folders: Folders, digest: str) -> Dataset:  # noqa: ARG001
     from fal_bench.data.base import Dataset
 
     selector = Selector.parse(canonical)
@@ -89,11 +128,7 @@ def _owner(entry: EntryPoint) -> str:
 
 def _arguments(selector: Selector, loader: Callable[..., Any]) -> dict[str, Any]:
     """Check the given parameters against the loader's signature."""
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(loader).parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
+    parameters = _parameters(loader)
     try:
         hints = get_type_hints(loader)
     except NameError as error:
@@ -117,6 +152,24 @@ def _arguments(selector: Selector, loader: Callable[..., Any]) -> dict[str, Any]
         name: _checked(selector.name, name, value, hints.get(name, Any), accepted)
         for name, value in selector.params.items()
     }
+
+
+def _parameters(loader: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(loader).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+
+
+def _shown(parameter: inspect.Parameter) -> str:
+    """Return a parameter with its default, as it would be written in a selector."""
+    default = parameter.default
+    if default is parameter.empty:
+        return f"{parameter.name} (needed)"
+    if default is None:
+        return parameter.name
+    return f"{parameter.name}={default if isinstance(default, str) else json.dumps(default)}"
 
 
 def _checked(dataset: str, name: str, value: Any, hint: Any, accepted: str) -> Any:

@@ -15,7 +15,7 @@ from fal_bench.needs import LocalTraining
 
 Engine = Literal["stacked", "sequential"]
 
-STACKED_PIXELS: dict[str, int | None] = {"mlp": None, "cnn": 16 * 16, "cnn4": 0}
+STACKED_PIXELS: dict[str, int | None] = {"mlp": None, "cnn": 16 * 16, "cnn4": 0, "resnet18": 0}
 """Which engine a model uses: stacked up to so many pixels an image (None: always), sequential
 above. Measured (docs/performance.md), and static: a choice by timing would let results depend on
 the clock."""

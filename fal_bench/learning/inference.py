@@ -68,7 +68,7 @@ def _loaded(model: Model) -> Network:
         del weights[f"{norm}.num_batches_tracked"]
         scale = scale / torch.sqrt(variance + eps)
         weights[kernel] = weights[kernel] * scale.view(-1, 1, 1, 1)
-        weights[bias] = (weights[bias] - mean) * scale + shift
+        weights[bias] = (weights.get(bias, 0) - mean) * scale + shift
     network.load_state_dict(weights)
     return network
 
@@ -87,6 +87,11 @@ def _folded(architecture: Architecture) -> tuple[Network, tuple[tuple[str, str, 
     for name, module in list(network.named_modules()):
         if isinstance(module, nn.BatchNorm2d):
             pairs.append((before, name, module.eps))
+            convolution = network.get_submodule(before)
+            if getattr(convolution, "bias", None) is None:
+                convolution.register_parameter(
+                    "bias", nn.Parameter(torch.zeros(module.num_features))
+                )
             parent, _, own = name.rpartition(".")
             setattr(network.get_submodule(parent), own, nn.Identity())
         before = name

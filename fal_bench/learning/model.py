@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fal_bench.learning.device import CPU
 from fal_bench.learning.network import Network, fresh_weights, network
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.learning.pretrained import resnet18_start
+from fal_bench.task import ModelSpec, Resnet18
 
 Weights = dict[str, Tensor]
 """Parameters and buffers by name; never changed in place once handed out."""
@@ -27,7 +28,7 @@ class Architecture:
         device: where it is computed (``fal_bench.learning.device``).
     """
 
-    spec: Mlp | Cnn | Cnn4
+    spec: ModelSpec
     input_shape: tuple[int, int, int]
     n_classes: int
     device: str = CPU
@@ -38,8 +39,15 @@ class Architecture:
         return network(self.spec, self.input_shape, self.n_classes, self.device)
 
     def fresh(self, generator: torch.Generator) -> Model:
-        """Return a freshly initialised model drawn from ``generator``."""
-        return self.with_weights(fresh_weights(self.network, generator))
+        """Return a freshly initialised model drawn from ``generator``.
+
+        Raises:
+            DataError: it starts from pre-trained weights that are not there.
+        """
+        weights = fresh_weights(self.network, generator)
+        if isinstance(self.spec, Resnet18):
+            weights |= resnet18_start(self.spec, self.input_shape[0])
+        return self.with_weights(weights)
 
     def with_weights(self, weights: Weights) -> Model:
         """Return a model with weights from anywhere, on this architecture's device."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.learning.chance import Dropout
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.learning.resnet import EMBEDDING_SIZE, resnet18_body
+from fal_bench.task import Cnn, Mlp, ModelSpec, Resnet18
 
 
 class Network(nn.Module):
@@ -47,7 +48,7 @@ class Network(nn.Module):
 
 @lru_cache(maxsize=16)
 def network(
-    spec: Mlp | Cnn | Cnn4, input_shape: tuple[int, int, int], n_classes: int, device: str = "cpu"
+    spec: ModelSpec, input_shape: tuple[int, int, int], n_classes: int, device: str = "cpu"
 ) -> Network:
     """Return this process's one network of a shape; its weights are scratch space.
 
@@ -61,13 +62,15 @@ def network(
         device: where its weights are.
 
     Raises:
-        InvalidSpecError: the input is too small for the model.
+        InvalidSpecError: the input is too small for the model, or has other channels.
     """
     with torch.device("meta"):
         if isinstance(spec, Mlp):
             built = _mlp(spec, input_shape, n_classes)
         elif isinstance(spec, Cnn):
             built = _cnn(spec.channels, input_shape, n_classes, spec.dropout, normalise=False)
+        elif isinstance(spec, Resnet18):
+            built = Network(resnet18_body(spec, input_shape), EMBEDDING_SIZE, n_classes)
         else:
             blocks = (spec.width,) * 4
             built = _cnn(blocks, input_shape, n_classes, spec.dropout, normalise=True)
@@ -75,10 +78,11 @@ def network(
 
 
 def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Tensor]:
-    """Draw initial weights, on the processor, as PyTorch's layers do by default.
+    """Draw initial weights, on the processor, as PyTorch's layers and torchvision's ResNets do.
 
-    Linear and convolutional layers are uniform within 1/sqrt(fan_in); batch normalisation starts
-    as the identity.
+    Linear and convolutional layers are uniform within 1/sqrt(fan_in); convolutions without a bias,
+    which are a ResNet's, normal with variance 2/fan_out (He et al., ICCV 2015); batch normalisation
+    starts as the identity.
 
     Args:
         network: gives names and shapes; left as it is.
@@ -93,6 +97,10 @@ def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Ten
             for key, tensor in own.items():
                 start = starts.get(key, torch.zeros_like)
                 weights[f"{name}.{key}"] = start(tensor.detach(), device="cpu")
+        elif isinstance(module, nn.Conv2d) and module.bias is None:
+            fan_out = module.weight[:, 0].numel()
+            drawn = torch.randn(module.weight.shape, generator=generator)
+            weights[f"{name}.weight"] = drawn.mul_(math.sqrt(2 / fan_out))
         elif isinstance(module, nn.Linear | nn.Conv2d):
             bound = 1 / math.sqrt(module.weight[0].numel())
             for key, tensor in own.items():

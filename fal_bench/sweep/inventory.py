@@ -31,7 +31,7 @@ class StoredCell:
         reference: whether it is a yardstick and never ranked.
         seed: the seed.
         variant: what else decides its curve: the fingerprints of the strategy and the trainer,
-            the class of the device and the numerics version.
+            the class of the device, the numerics version, and the digest of the user's own data.
         environment: versions, processor and device it was computed with.
     """
 
@@ -88,6 +88,7 @@ def _read(folder: CellFolder) -> StoredCell:
             "fingerprint": strategy["fingerprint"],
             "trainer": description["trainer"]["fingerprint"],
             **{name: description[name] for name in ("device", "numerics")},
+            **({"data": description["data"]} if "data" in description else {}),
         }
         environment = {**content.get("environment", {}), "device": description["device"]}
         return StoredCell(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from fal_bench.data.loading import dataset_digest
 from fal_bench.errors import PluginError
 from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
@@ -40,6 +41,7 @@ class CellSpec:
         trainer_fingerprint: what identifies the trainer's behaviour.
         own_trainer: the trainer that the strategy is published with; only for the label.
         reference: whether the strategy is a yardstick and never ranked.
+        data: digest of the data, where the task's selector does not identify them.
     """
 
     task: Task
@@ -51,6 +53,7 @@ class CellSpec:
     trainer_fingerprint: str = "version 1"
     own_trainer: Selector = DEFAULT_TRAINER
     reference: bool = False
+    data: str = ""
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -70,6 +73,7 @@ class CellSpec:
             "seed": self.seed,
             "device": self.device,
             "numerics": NUMERICS_VERSION,
+            **({"data": self.data} if self.data else {}),
         }
 
     @cached_property
@@ -123,14 +127,16 @@ def plan_cells(
         device: class of the device to compute them on.
 
     Raises:
-        FalbenchError: a strategy is unknown, cannot be loaded, or gets a parameter it cannot take.
+        FalbenchError: a strategy is unknown, cannot be loaded, or gets a parameter it cannot take;
+            or the user's own data cannot be read.
     """
     resolved: dict[str, CellSpec] = {}
     for selector in strategies:
         spec = _resolve(tasks, selector, registry)
         resolved[spec.label] = spec
+    data = {name: dataset_digest(name) for name in {task.dataset for task in tasks}}
     return [
-        replace(spec, task=task, seed=seed, device=device)
+        replace(spec, task=task, seed=seed, device=device, data=data[task.dataset])
         for seed in seeds
         for task in tasks
         for spec in resolved.values()

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from fal_bench.data.folders import current_folders
 from fal_bench.errors import StoreError
 from fal_bench.sweep.cluster import cluster_pool, worker_deaths
 from fal_bench.sweep.groups import plan_groups
@@ -92,7 +93,16 @@ class Supervisor:
         root, plugins = self.store.root.resolve(), tuple(path.resolve() for path in self.plugins)
         tasks = [
             joblib.delayed(run_job)(
-                Job(root, group, plugins, run, self._parent, time_limit, memory_limit)
+                Job(
+                    root,
+                    group,
+                    plugins,
+                    run,
+                    self._parent,
+                    time_limit,
+                    memory_limit,
+                    current_folders(),
+                )
             )
             for group in plan_groups(specs, jobs)
         ]

@@ -14,6 +14,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fal_bench.data.folders import Folders, use_folders
+from fal_bench.errors import DataError
 from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.registry import Registry
 from fal_bench.sweep.folder import CorruptCellError
@@ -22,6 +24,7 @@ from fal_bench.sweep.spec import CellSpec, fingerprint_of
 from fal_bench.sweep.store import Corrupt, Store
 
 if TYPE_CHECKING:
+    from fal_bench.data.base import Dataset
     from fal_bench.federation.setting import Setting
 
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -42,6 +45,7 @@ class Job:
             None if the supervisor does that.
         memory_limit: MiB above which the worker ends itself; None if the supervisor does that, or
             there is no limit.
+        folders: where the data lie; None for what the worker's own environment says.
     """
 
     root: Path
@@ -51,6 +55,7 @@ class Job:
     parent: int | None
     time_limit: float | None = None
     memory_limit: int | None = None
+    folders: Folders | None = None
 
 
 def run_job(job: Job) -> None:
@@ -62,7 +67,13 @@ def run_job(job: Job) -> None:
         _settle(job.parent)
     store = Store(job.root)
     limits = _end_if_over_limits(job, store)
-    with _one_thread(), _full_precision(job), limits, ExitStack() as locks:
+    with (
+        _one_thread(),
+        _full_precision(job),
+        use_folders(job.folders),
+        limits,
+        ExitStack() as locks,
+    ):
         # In one order everywhere, so that two groups can never wait for each other.
         for spec in sorted(job.specs, key=lambda spec: spec.key):
             locks.enter_context(store.cell_lock(spec))
@@ -82,6 +93,7 @@ def _run_cells(job: Job, store: Store) -> None:
     registry = Registry.discover(job.plugins)
     folders = {spec.key: store.folder(spec) for spec in job.specs}
     drawn: dict[tuple[str, int], Setting] = {}
+    loaded: dict[str, Dataset] = {}
     cells = {}
     for spec in job.specs:
         _open_folder(job, store, spec)
@@ -89,7 +101,7 @@ def _run_cells(job: Job, store: Store) -> None:
             folders[spec.key].fail("The plugin was edited while the run began; run it again.")
             continue
         try:
-            setting = _setting(spec, drawn)
+            setting = _setting(spec, drawn, loaded)
         except Exception as error:
             reason = f"Cannot set the task up: {type(error).__name__}: {error}"
             folders[spec.key].fail(reason, traceback.format_exc())
@@ -114,16 +126,31 @@ def _unedited(spec: CellSpec, registry: Registry) -> bool:
     return (own, trainer) == (spec.fingerprint, spec.trainer_fingerprint)
 
 
-def _setting(spec: CellSpec, drawn: dict[tuple[str, int], Setting]) -> Setting:
+def _setting(
+    spec: CellSpec, drawn: dict[tuple[str, int], Setting], loaded: dict[str, Dataset]
+) -> Setting:
     """Return the setting of a cell; cells of one (task, seed) share it."""
-    from fal_bench.data.loading import load_dataset
     from fal_bench.federation.setting import Setting
 
     key = (spec.task.hash, spec.seed)
     if key not in drawn:
-        dataset = load_dataset(spec.task.dataset)
-        drawn[key] = Setting.draw(spec.task, spec.seed, dataset, resolve_device(spec.device))
+        if spec.task.dataset not in loaded:
+            loaded[spec.task.dataset] = _dataset(spec)
+        device = resolve_device(spec.device)
+        drawn[key] = Setting.draw(spec.task, spec.seed, loaded[spec.task.dataset], device)
     return drawn[key]
+
+
+def _dataset(spec: CellSpec) -> Dataset:
+    """Return the data of a cell, if they are still those that the run was planned with."""
+    from fal_bench.data.loading import dataset_digest, load_dataset
+
+    if dataset_digest(spec.task.dataset) != spec.data:
+        raise DataError(
+            f"The data of {spec.task.dataset!r} are not those that the run was planned with: they "
+            "were changed in the meantime, or differ on this machine; run it again."
+        )
+    return load_dataset(spec.task.dataset)
 
 
 def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:

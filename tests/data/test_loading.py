@@ -7,7 +7,13 @@ import torch
 
 from fal_bench.data import loading
 from fal_bench.data.base import Dataset
-from fal_bench.data.loading import dataset_names, load_dataset
+from fal_bench.data.loading import (
+    dataset_digest,
+    dataset_names,
+    describe_dataset,
+    load_dataset,
+)
+from fal_bench.data.provenance import comes_from
 from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
 
 
@@ -34,6 +40,18 @@ def plugin(sizes: tuple[int, ...], scale: float = 1.0, *, classes: int = 2, **_o
     features = torch.zeros(sizes) * scale
     labels = torch.zeros(sizes[0], dtype=torch.int64)
     return Dataset("toy", features, labels, features, labels, classes)
+
+
+content = "as it was"
+
+
+@comes_from(digest=lambda scale=1.0: f"{content} at {scale}", whereabouts=lambda: "in this file")
+def own_data(scale: float = 1.0) -> Dataset:
+    """Load a plugin's own data.
+
+    And more.
+    """
+    return plugin((4, 1, 2, 2), scale)
 
 
 def not_a_data_set() -> int:
@@ -91,6 +109,36 @@ def test_a_parameter_without_default_must_be_given(register):
     register(toy=f"{__name__}:plugin")
     with pytest.raises(InvalidSpecError, match=r"needs a value for 'sizes'; write toy\[sizes="):
         load_dataset("toy")
+
+
+def test_data_of_ones_own_are_identified_by_a_digest_and_loaded_anew_when_it_changes(
+    register, monkeypatch
+):
+    register(own=f"{__name__}:own_data")
+    assert dataset_digest("own[scale=2]") == "as it was at 2.0"
+    first = load_dataset("own")
+    assert load_dataset("own") is first
+    monkeypatch.setattr(sys.modules[__name__], "content", "changed")
+    assert load_dataset("own") is not first
+    with pytest.raises(InvalidSpecError, match="no parameter 'size'"):
+        dataset_digest("own[size=2]")
+
+
+def test_other_data_sets_are_identified_by_their_selector(register):
+    register(toy=f"{__name__}:plugin")
+    assert dataset_digest("toy[sizes=[4,1,2,3]]") == ""
+    assert dataset_digest("toy[sizes=[5,1,2,3]]") == ""
+
+
+def test_descriptions_tell_what_there_is_to_know(register):
+    register(own=f"{__name__}:own_data", toy=f"{__name__}:plugin", bad="no_such_package:load")
+    assert describe_dataset("own") == (
+        "Load a plugin's own data. Parameters: scale=1.0. Data: in this file."
+    )
+    assert describe_dataset("toy") == (
+        "No description. Parameters: sizes (needed), scale=1.0, classes=2."
+    )
+    assert describe_dataset("bad").startswith("unavailable: Data set 'bad'")
 
 
 def test_extra_keywords_are_no_parameters(register):

@@ -9,7 +9,7 @@ from fal_bench.learning.engine import engine_of, train
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Lane, TrainRequest
 from fal_bench.needs import LocalTraining
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.task import Cnn, Cnn4, Mlp, Resnet18
 
 MLP = Architecture(Mlp(hidden=(6,)), (1, 4, 4), 3)
 CNN = Architecture(Cnn(channels=(3,)), (1, 4, 4), 3)
@@ -96,6 +96,8 @@ def test_time_is_split_by_updates(monkeypatch):
         (Cnn(), (3, 16, 16), "stacked"),
         (Cnn(), (1, 28, 28), "sequential"),
         (Cnn4(), (1, 16, 16), "sequential"),
+        (Mlp(hidden=()), (512, 1, 1), "stacked"),
+        (Resnet18(), (1, 9, 9), "sequential"),
     ],
 )
 def test_the_engine_follows_from_the_architecture(spec, shape, expected):

@@ -11,7 +11,7 @@ from fal_bench.task import Cnn, Mlp
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
 
-@pytest.mark.parametrize("spec", [Mlp(hidden=(9,)), Cnn(channels=(3,))])
+@pytest.mark.parametrize("spec", [Mlp(hidden=(9,)), Mlp(hidden=()), Cnn(channels=(3,))])
 def test_predictions_are_the_networks(spec):
     architecture = Architecture(spec, (1, 4, 4), 3)
     model = architecture.fresh(torch.Generator().manual_seed(0))

@@ -14,7 +14,9 @@ from fal_bench.task import Cnn, Mlp
 SHAPE = (1, 8, 8)
 
 
-@pytest.fixture(params=[Mlp(hidden=(16,)), Mlp(hidden=(12, 7)), Cnn(channels=(4, 6))])
+@pytest.fixture(
+    params=[Mlp(hidden=()), Mlp(hidden=(16,)), Mlp(hidden=(12, 7)), Cnn(channels=(4, 6))]
+)
 def architecture(request):
     return Architecture(request.param, SHAPE, 5)
 

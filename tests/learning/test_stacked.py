@@ -26,6 +26,8 @@ from fal_bench.task import Cnn, Cnn4, Mlp
 MODELS = {
     "mlp": Architecture(Mlp(hidden=(16,)), (1, 8, 8), 5),
     "deep-mlp": Architecture(Mlp(hidden=(11, 7)), (1, 3, 5), 5),
+    "linear": Architecture(Mlp(hidden=()), (24, 1, 1), 5),
+    "odd-linear": Architecture(Mlp(hidden=()), (3, 3, 3), 5),
     "cnn": Architecture(Cnn(channels=(4, 6)), (1, 8, 8), 5),
     "digits-cnn": Architecture(Cnn(channels=(16, 32)), (1, 8, 8), 10),
     "deep-cnn": Architecture(Cnn(channels=(4, 3, 2)), (2, 9, 14), 4),
@@ -239,6 +241,8 @@ def test_every_model_gets_its_fastest_step():
     assert kinds == {
         "mlp": MlpStep,
         "deep-mlp": MlpStep,
+        "linear": MlpStep,
+        "odd-linear": MlpStep,
         "cnn": CnnStep,
         "digits-cnn": CnnStep,
         "deep-cnn": CnnStep,

@@ -26,6 +26,7 @@ from fal_bench.trainers.kcfu import Kcfu
 MODELS = {
     "mlp": Architecture(Mlp(hidden=(16,)), (1, 8, 8), 5),
     "odd-mlp": Architecture(Mlp(hidden=(11,)), (1, 3, 5), 5),
+    "linear": Architecture(Mlp(hidden=()), (9, 1, 1), 5),
     "cnn": Architecture(Cnn(channels=(4, 6)), (1, 8, 8), 5),
     "cnn4": Architecture(Cnn4(width=6), (1, 16, 16), 5),
 }

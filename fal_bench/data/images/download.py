@@ -1,0 +1,104 @@
+"""Published files: looked for in the data folder, else downloaded there."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from fal_bench.data.folders import DATA_VARIABLE
+from fal_bench.errors import DataError
+
+SECONDS_WITHOUT_DATA = 30.0
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One file of a published data set.
+
+    Attributes:
+        dataset: name of the data set, for messages.
+        filename: the file's name.
+        urls: where it can be had, in order of preference.
+        md5: its checksum, as published.
+    """
+
+    dataset: str
+    filename: str
+    urls: tuple[str, ...]
+    md5: str
+
+
+def fetch(wanted: PublishedFile, folder: Path) -> Path:
+    """Return the path of a file in a folder; it is downloaded, with a progress bar, if need be.
+
+    A download appears under its name only when it is complete and its checksum is right. A file
+    that is there but has another checksum is replaced.
+
+    Args:
+        wanted: the file.
+        folder: where it lies or goes.
+
+    Raises:
+        DataError: it is not there and cannot be had; the message names folder and file.
+    """
+    from torchvision.datasets.utils import check_integrity
+
+    path = folder / wanted.filename
+    try:
+        if check_integrity(path, wanted.md5):
+            return path
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{wanted.filename}.lock"):
+            if not check_integrity(path, wanted.md5):
+                _download(wanted, path)
+    except OSError as error:
+        raise DataError(
+            f"Data set {wanted.dataset!r}: cannot use the data folder {str(folder)!r} "
+            f"({error.strerror or error}); mend that, or name another by --data-dir or "
+            f"{DATA_VARIABLE}."
+        ) from error
+    return path
+
+
+def _download(wanted: PublishedFile, path: Path) -> None:
+    from torchvision.datasets.utils import download_url
+
+    scratch = path.parent / f".{wanted.filename}.part"
+    failures = []
+    for url in wanted.urls:
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        try:
+            with _impatient():
+                download_url(url, scratch, wanted.filename, wanted.md5)
+            (scratch / wanted.filename).replace(path)
+            return
+        except RuntimeError:  # torchvision's word for a wrong checksum
+            failures.append(f"what came from {url} is truncated or another file")
+        except OSError as error:
+            failures.append(f"{url}: {getattr(error, 'reason', None) or error}")
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    there = "is damaged" if path.exists() else "is not there"
+    raise DataError(
+        f"Data set {wanted.dataset!r}: {str(path)!r} {there} and cannot be downloaded "
+        f"({'; '.join(failures)}); put {wanted.filename!r} of {wanted.urls[0]} into the folder "
+        f"{str(path.parent)!r}, or name the folder that has it by --data-dir or {DATA_VARIABLE}."
+    )
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Give up on servers that say nothing, while the context is open."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS_WITHOUT_DATA)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -1,0 +1,94 @@
+"""Anyone's own images, in one folder a class."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from pathlib import Path
+
+from fal_bench.data.base import Dataset
+from fal_bench.data.images.decoding import Colour, decode_all
+from fal_bench.data.images.listing import Listing
+from fal_bench.data.images.prepared import Label, Prepared, prepare
+from fal_bench.data.images.source import Part, Source
+from fal_bench.data.images.subset import chosen_rows
+from fal_bench.data.provenance import comes_from
+from fal_bench.errors import InvalidSpecError
+
+_NAME = "imagefolder"
+
+
+def _digest(
+    path: Path,
+    size: int | None = None,
+    colour: Colour = "rgb",
+    train: int | None = None,
+    test: int | None = None,
+) -> str:
+    """Return the SHA-256 of the images in use: their names, classes and content."""
+    return _prepare(path, size, colour, train, test).digest
+
+
+@comes_from(digest=_digest, whereabouts=lambda: "your own images")
+def load_imagefolder(
+    path: Path,
+    size: int | None = None,
+    colour: Colour = "rgb",
+    train: int | None = None,
+    test: int | None = None,
+) -> Dataset:
+    """Load your own jpg and png images from ``PATH/train/CLASS/`` and ``PATH/test/CLASS/``.
+
+    Classes are the sorted names of the class folders. Samples lie in a fixed random order. Images
+    are decoded once; ``docs/datasets.md`` says how grey, transparent and odd-sized ones are
+    treated.
+
+    Args:
+        path: the folder; a relative path is one in the data folder.
+        size: side of the square that images are brought to; None if they have one size already.
+        colour: ``"rgb"`` or ``"grey"``, whatever the files are.
+        train: training images, in the proportions of the classes; None for all.
+        test: test images, likewise.
+
+    Raises:
+        DataError: a folder is missing, or a file cannot be decoded.
+        InvalidSpecError: classes or sizes do not fit, or there are not as many images.
+    """
+    return _prepare(path, size, colour, train, test).dataset(_NAME)
+
+
+def _prepare(
+    path: Path, size: int | None, colour: Colour, train: int | None, test: int | None
+) -> Prepared:
+    if size is not None and size < 1:
+        raise InvalidSpecError(f"Data set {_NAME!r} needs a size of at least 1, not {size}.")
+    listing = Listing.read(path)
+    options = {"size": size, "colour": colour, "train": train, "test": test}
+    label = Label(_NAME, {"path": str(listing.folder), **options}, listing.fingerprint)
+    return prepare(label, partial(_read, listing, colour, size, (train, test)))
+
+
+def _read(
+    listing: Listing,
+    colour: Colour,
+    size: int | None,
+    counts: tuple[int | None, int | None],
+    scratch: Path,
+) -> Source:
+    content = hashlib.sha256("\n".join(listing.classes).encode())
+    parts = []
+    used = []
+    for part, files, count in zip(
+        ("train", "test"), (listing.train, listing.test), counts, strict=True
+    ):
+        labels = listing.labels(files)
+        rows = chosen_rows(_NAME, part, labels, count, shuffle=True)
+        assert rows is not None
+        names = [files[row].name for row in rows]
+        pixels, digests = decode_all(listing.folder, names, colour, size, scratch / part)
+        for name, digest in zip(names, digests, strict=True):
+            content.update(f"{name}\0{digest}\n".encode())
+        parts.append(Part(pixels, labels[rows], rows))
+        used.append(names)
+    train, test = parts
+    return Source(train, test, len(listing.classes), content.hexdigest(), used[0])

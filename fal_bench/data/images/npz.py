@@ -1,0 +1,182 @@
+"""Arrays in a NumPy ``.npz`` file: anyone's own images or embeddings."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fal_bench.data.base import Dataset
+from fal_bench.data.images.own_path import own_path, where_looked
+from fal_bench.data.images.prepared import Label, Prepared, prepare
+from fal_bench.data.images.source import Part, Source
+from fal_bench.data.images.subset import chosen_rows
+from fal_bench.data.provenance import comes_from
+from fal_bench.errors import DataError, InvalidSpecError
+
+_NAME = "npz"
+
+ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+"""Names of the arrays in a file, which are those of MedMNIST; others are ignored."""
+
+MOST_CHANNELS = 4
+"""Of images of bytes; more are a sign of channels that come first."""
+
+
+def _digest(path: Path, train: int | None = None, test: int | None = None) -> str:
+    """Return the SHA-256 of the file."""
+    return prepare_npz(_NAME, path, train, test).digest
+
+
+@comes_from(digest=_digest, whereabouts=lambda: "your own file")
+def load_npz(path: Path, train: int | None = None, test: int | None = None) -> Dataset:
+    """Load your own arrays from an ``.npz`` file: images, or embeddings ready to use.
+
+    ``train_images`` and ``test_images`` are bytes of shape (n, H, W) or (n, H, W, C), which are
+    standardised, or floating-point numbers of these shapes or (n, d), which are left as they are;
+    ``train_labels`` and ``test_labels`` are integers from 0, of shape (n,) or (n, 1). Samples lie
+    in a fixed random order.
+
+    Args:
+        path: the file; a relative path is one in the data folder.
+        train: training samples, in the proportions of the classes; None for all.
+        test: test samples, likewise.
+
+    Raises:
+        DataError: the file is missing or damaged.
+        InvalidSpecError: an array is missing or cannot be used, or there are not as many samples.
+    """
+    return prepare_npz(_NAME, path, train, test).dataset(_NAME)
+
+
+def prepare_npz(name: str, path: Path, train: int | None, test: int | None) -> Prepared:
+    """Prepare the data set of an ``.npz`` file.
+
+    Args:
+        name: name of the data set, for messages.
+        path: the file.
+        train: training samples.
+        test: test samples.
+
+    Raises:
+        DataError: the file is missing or damaged.
+        InvalidSpecError: an array is missing or cannot be used.
+    """
+    full = own_path(path)
+    try:
+        facts = full.stat()
+    except OSError as error:
+        raise DataError(
+            f"Data set {name!r}: cannot read {where_looked(path)}: {error.strerror}."
+        ) from None
+    place = {"path": str(full), "train": train, "test": test}
+    state = [facts.st_size, facts.st_mtime_ns]
+    return prepare(Label(name, place, state), partial(_read, name, full, (train, test)))
+
+
+def _read(
+    name: str,
+    path: Path,
+    counts: tuple[int | None, int | None],
+    scratch: Path,  # noqa: ARG001
+) -> Source:
+    arrays = _arrays(path)
+    parts = []
+    for part, count in zip(("train", "test"), counts, strict=True):
+        labels = _labels(path, f"{part}_labels", arrays)
+        images = _images(path, f"{part}_images", arrays)
+        if len(images) != len(labels):
+            _refuse(path, f"has {len(images)} {part}_images but {len(labels)} {part}_labels")
+        rows = chosen_rows(name, part, labels, count, shuffle=True)
+        parts.append(Part.of(images, labels, rows))
+    train, test = parts
+    classes = np.unique(train.labels)
+    if len(classes) < 2 or classes[-1] != len(classes) - 1:
+        _refuse(
+            path,
+            f"has the classes {_listed(classes)} in train_labels; use 0, 1, ... without a gap, at "
+            "least two of them",
+        )
+    if unknown := set(test.labels.tolist()) - set(classes.tolist()):
+        _refuse(path, f"has class {min(unknown)} in test_labels but not in train_labels")
+    if train.images.shape[1:] != test.images.shape[1:] or train.images.dtype != test.images.dtype:
+        _refuse(path, "has training and test images of different shapes or types")
+    return Source(train, test, len(classes), _file_digest(path))
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array without a name")
+            if missing := [name for name in ARRAYS if name not in archive.files]:
+                found = ", ".join(archive.files) or "nothing"
+                _refuse(path, f"lacks the array {missing[0]!r}; it has: {found}")
+            return {name: archive[name] for name in ARRAYS}
+    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"Cannot read {str(path)!r} as a NumPy .npz file ({error}); write it by numpy.savez, "
+            "without objects."
+        ) from None
+
+
+def _labels(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+    labels = arrays[name]
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        _refuse(path, f"has {labels.shape[1]} labels a sample in {name}; give one")
+    if labels.ndim not in (1, 2) or not np.issubdtype(labels.dtype, np.integer):
+        _refuse(
+            path,
+            f"has {name} of shape {labels.shape} and type {labels.dtype}; use integers of shape "
+            "(samples,)",
+        )
+    flat = labels.reshape(-1).astype(np.int64)
+    if len(flat) and flat.min() < 0:
+        _refuse(path, f"has the class {flat.min()} in {name}; use 0, 1, ...")
+    return flat
+
+
+def _images(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """Return pixels (n, H, W, C) as bytes, or features (n, C, H, W) as float32."""
+    images = arrays[name]
+    shape, kind = images.shape, images.dtype
+    floats = np.issubdtype(kind, np.floating)
+    if not (floats or kind == np.uint8):
+        _refuse(path, f"has {name} of type {kind}; use uint8 for pixels or float32 for features")
+    if images.size == 0 or len(shape) not in ((2, 3, 4) if floats else (3, 4)):
+        _refuse(
+            path,
+            f"has {name} of shape {shape}; use (samples, height, width) or (samples, height, "
+            "width, channels), or for floating-point features also (samples, features)",
+        )
+    if not floats and len(shape) == 4 and shape[3] > MOST_CHANNELS:
+        _refuse(path, f"has {name} of shape {shape}, with {shape[3]} channels; put channels last")
+    if not floats:
+        return images[..., None] if len(shape) == 3 else images
+    features = images.astype(np.float32)
+    if len(shape) == 2:
+        return features[:, :, None, None]
+    if len(shape) == 3:
+        return features[:, None]
+    return np.ascontiguousarray(features.transpose(0, 3, 1, 2))
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _listed(classes: NDArray[np.int64]) -> str:
+    shown = ", ".join(map(str, classes[:10]))
+    return shown + (", ..." if len(classes) > 10 else "")
+
+
+def _refuse(path: Path, complaint: str) -> NoReturn:
+    raise InvalidSpecError(f"{str(path)!r} {complaint}.")

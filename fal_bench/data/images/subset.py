@@ -1,0 +1,54 @@
+"""Subsets of a data set that are the same in every run, whatever its seed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fal_bench.data.apportionment import IntArray, largest_remainder
+from fal_bench.errors import InvalidSpecError
+
+# Fixed for good: another value would be another data set under the same name.
+_ORDER_SEED = 2026
+
+
+def chosen_rows(
+    dataset: str, part: str, labels: IntArray, count: int | None, shuffle: bool = False
+) -> IntArray | None:
+    """Return which rows of a part are used, and in which order.
+
+    A subset keeps the proportions of the classes as well as whole numbers can, with at least one
+    sample of each: the first samples of each class in a fixed random order. Rows stay in the
+    order of the source unless ``shuffle`` asks for a fixed random order, for sources that may be
+    sorted by class.
+
+    Args:
+        dataset: name of the data set, for messages.
+        part: ``"train"`` or ``"test"``, which is also the name of the parameter.
+        labels: the class of each row; shape (n,).
+        count: how many rows; None for all.
+        shuffle: whether the order of the source may say something of the class.
+
+    Returns:
+        Positions in ``labels``; None for all rows as they are.
+
+    Raises:
+        InvalidSpecError: there are not as many rows, or fewer are wanted than there are classes.
+    """
+    if count is None and not shuffle:
+        return None
+    order = np.random.default_rng(_ORDER_SEED).permutation(len(labels))
+    if count is None:
+        return order
+    _, classes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    if not len(sizes) <= count <= len(labels):
+        raise InvalidSpecError(
+            f"Data set {dataset!r} can have {len(sizes)} (one a class) to {len(labels)} {part} "
+            f"samples, not {count}; change {part}."
+        )
+    wanted = 1 + largest_remainder(np.maximum(sizes - 1, 1e-9), count - len(sizes))
+    rank = np.empty(len(labels), dtype=np.int64)
+    for number in range(len(sizes)):
+        members = order[classes[order] == number]
+        rank[members] = np.arange(len(members))
+    used = rank < wanted[classes]
+    return order[used[order]] if shuffle else np.flatnonzero(used)

@@ -1,0 +1,1 @@
+"""Frozen features: what a fixed network makes of images, computed once; a head is federated."""

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from fal_bench.data.folders import (
+    CACHE_VARIABLE,
+    DATA_VARIABLE,
+    Folders,
+    current_folders,
+    use_data_folder,
+    use_folders,
+)
+
+
+def test_the_variables_name_them(tmp_path):
+    assert current_folders() == Folders(tmp_path / "data", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_by_default_they_are_in_the_users_cache(monkeypatch, tmp_path, value):
+    for variable in (DATA_VARIABLE, CACHE_VARIABLE):
+        monkeypatch.delenv(variable) if value is None else monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    home = tmp_path / "xdg" / "falbench"
+    assert current_folders() == Folders(home / "data", home / "prepared")
+
+
+def test_a_relative_or_home_path_means_the_same_everywhere(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with use_data_folder(Path("here")):
+        assert current_folders().data == tmp_path / "here"
+        monkeypatch.chdir("/")
+        assert current_folders().data == tmp_path / "here"
+    with use_data_folder(Path("~/there")):
+        assert current_folders().data == tmp_path / "home" / "there"
+
+
+def test_a_choice_holds_while_it_is_open(tmp_path):
+    before = current_folders()
+    with use_data_folder(tmp_path / "a"):
+        chosen = Folders(tmp_path / "a", before.cache)
+        assert current_folders() == chosen
+        with use_data_folder(None), use_folders(None):
+            assert current_folders() == chosen
+        with use_folders(Folders(tmp_path / "b", tmp_path / "c")):
+            assert current_folders() == Folders(tmp_path / "b", tmp_path / "c")
+        assert current_folders() == chosen
+    assert current_folders() == before
