@@ -10,14 +10,18 @@ from fal_bench._version import __version__
 
 if TYPE_CHECKING:
     from fal_bench.comparison import Comparison, compare
+    from fal_bench.conformance.runner import check_strategy
     from fal_bench.errors import FalbenchError
-    from fal_bench.needs import LocalModel, LocalTraining
+    from fal_bench.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
     from fal_bench.strategy import ClientView, FederationView, Params, Strategy, Train
     from fal_bench.task import Task
+    from fal_bench.trainer import Trainer
 
 _HOMES = {
     "ClientView": "fal_bench.strategy",
     "Comparison": "fal_bench.comparison",
+    "DistilledModel": "fal_bench.needs",
+    "EpochPredictions": "fal_bench.needs",
     "FalbenchError": "fal_bench.errors",
     "FederationView": "fal_bench.strategy",
     "LocalModel": "fal_bench.needs",
@@ -26,12 +30,16 @@ _HOMES = {
     "Strategy": "fal_bench.strategy",
     "Task": "fal_bench.task",
     "Train": "fal_bench.strategy",
+    "Trainer": "fal_bench.trainer",
+    "check_strategy": "fal_bench.conformance.runner",
     "compare": "fal_bench.comparison",
 }
 
 __all__ = [
     "ClientView",
     "Comparison",
+    "DistilledModel",
+    "EpochPredictions",
     "FalbenchError",
     "FederationView",
     "LocalModel",
@@ -40,7 +48,9 @@ __all__ = [
     "Strategy",
     "Task",
     "Train",
+    "Trainer",
     "__version__",
+    "check_strategy",
     "compare",
 ]
 

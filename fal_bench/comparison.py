@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import use_data_folder
 from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.external.folder import ExternalFolder
+from fal_bench.learning.device import CPU, Device, resolve_device
 from fal_bench.plugins.files import plugin_paths
 from fal_bench.plugins.table import blamed_on
 from fal_bench.registry import Registry
@@ -20,13 +22,14 @@ from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_fa
 from fal_bench.report.targets import Question
 from fal_bench.selector import Selector
 from fal_bench.suites.loading import DEFAULT_SUITE, find_task, load_suite
-from fal_bench.sweep.cluster import check_backend
+from fal_bench.sweep.cluster import check_backend, device_for
 from fal_bench.sweep.spec import TRAINER, CellSpec, plan_cells
 from fal_bench.sweep.store import Corrupt, Store
 from fal_bench.sweep.supervisor import Backend, Supervisor
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
+    from fal_bench.external.folder import Import
     from fal_bench.sweep.collect import FinishedCell
 
 __all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
@@ -53,6 +56,7 @@ class Plan:
         plugins: plugin files and folders.
         notes: what the user should know: default strategies that are left out, plugin files that
             cannot be loaded.
+        device: class of the device that the cells are computed on.
     """
 
     suite: str
@@ -62,6 +66,7 @@ class Plan:
     command: str
     plugins: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    device: str = CPU
 
     @classmethod
     def make(
@@ -72,6 +77,7 @@ class Plan:
         task: str | None = None,
         seeds: int | None = None,
         plugins: Sequence[Path] = (),
+        device: str = "auto",
     ) -> Plan:
         """Resolve names to cells.
 
@@ -83,9 +89,10 @@ class Plan:
             task: run one task only: of ``suite``, or of any suite that ships with the package.
             seeds: number of seeds; the suite's own number if None.
             plugins: plugin files and folders.
+            device: ``"auto"`` (a GPU if PyTorch can use one), ``"cpu"`` or ``"cuda"``.
 
         Raises:
-            FalbenchError: a name is unknown or a value cannot be used.
+            FalbenchError: a name is unknown, a value cannot be used, or there is no such device.
         """
         if seeds is not None and seeds < 1:
             raise InvalidSpecError(f"--seeds must be at least 1, not {seeds}.")
@@ -111,17 +118,19 @@ class Plan:
             selectors, left_out = _suitable(defaults, tasks, registry)
         notes += left_out
         chosen = tuple(range(loaded.seeds if seeds is None else seeds))
-        cells = plan_cells(tasks, selectors, chosen, registry)
+        found = resolve_device(device)
+        cells = plan_cells(tasks, selectors, chosen, registry, found)
         arguments = [f"--task {task}"] if task else []
         if suite or not task:
             arguments.insert(0, f"--suite {suite or DEFAULT_SUITE}")
+        arguments += [] if found == CPU else [f"--device {found}"]
         arguments += [f"--plugin {shlex.quote(str(path))}" for path in plugins]
         arguments += [
             f"-s {shlex.quote(label)}" for label in sorted({cell.label for cell in cells})
         ]
         command = " ".join(["falbench compare", *arguments, f"--seeds {len(chosen)}"])
         name = task or loaded.name
-        return cls(name, tasks, chosen, tuple(cells), command, tuple(plugins), tuple(notes))
+        return cls(name, tasks, chosen, tuple(cells), command, tuple(plugins), tuple(notes), found)
 
     @property
     def strategies(self) -> tuple[str, ...]:
@@ -174,8 +183,11 @@ def compare(
     plugins: Sequence[str | Path] = (),
     data_dir: str | Path | None = None,
     backend: Backend = "loky",
+    device: Device = "auto",
     call_timeout: float = 600.0,
+    memory_limit: int | None = None,
     progress: bool = True,
+    external: bool = True,
 ) -> Comparison:
     """Compare strategies by the labels they need to reach a target accuracy.
 
@@ -192,7 +204,7 @@ def compare(
         suite: a suite's name or TOML file; ``quick`` by default.
         task: compare on one task only.
         seeds: number of seeds; the suite's own number by default.
-        jobs: worker processes; one per CPU core by default.
+        jobs: worker processes; by default one per CPU core, and one alone on a GPU.
         accounting: the labels that rank: ``"strict"`` (all that were read) or ``"paper"``.
         baseline: the strategy that savings refer to; random by default.
         out: the results folder.
@@ -201,8 +213,13 @@ def compare(
             what ``FALBENCH_DATA`` names, else a folder in the user's cache.
         backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
             ``"ray"`` or ``"dask"`` for a cluster.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU if PyTorch can use one. Results of
+            different devices are different cells.
         call_timeout: seconds a strategy's call may take.
+        memory_limit: MiB a worker may take; by default 80 % of what is free, divided by the
+            workers, and at least 1024.
         progress: show a live display on the terminal.
+        external: also show curves measured elsewhere that were imported into ``out``.
 
     Returns:
         The leaderboard and the curves as pandas DataFrames; nothing but the cells is written
@@ -214,20 +231,29 @@ def compare(
     check_backend(backend)
     paths = tuple(Path(plugin) for plugin in plugins)
     with use_data_folder(None if data_dir is None else Path(data_dir)):
-        plan = Plan.make(strategies, suite=suite, task=task, seeds=seeds, plugins=paths)
+        plan = Plan.make(
+            strategies,
+            suite=suite,
+            task=task,
+            seeds=seeds,
+            plugins=paths,
+            device=device_for(backend, device),
+        )
         for note in plan.notes:
             warnings.warn(note, stacklevel=2)
         question = Question.make(target_acc, accounting, baseline, plan.strategies)
         store = Store(Path(out))
+        imports = ExternalFolder(store.root).imports() if external else None
         missing, _ = plan.missing(store)
         plan.check(missing)
         store.prepare()
         if missing:
+            workers = jobs or default_jobs(plan.device)
             supervisor = Supervisor(
-                store, jobs or default_jobs(), backend, plan.plugins, call_timeout
+                store, workers, backend, plan.plugins, call_timeout, memory_limit
             )
             run_missing(supervisor, plan, progress_monitor(progress))
-        return summarise(plan, store, question)
+        return summarise(plan, store, question, imports)
 
 
 def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor) -> None:
@@ -242,8 +268,17 @@ def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor) -> None:
             supervisor.run(missing)
 
 
-def summarise(plan: Plan, store: Store, question: Question) -> Comparison:
-    """Build the comparison from what is in the store; runs nothing."""
+def summarise(
+    plan: Plan, store: Store, question: Question, imports: Sequence[Import] | None = None
+) -> Comparison:
+    """Build the comparison from what is in the store; runs nothing.
+
+    Args:
+        plan: what is compared.
+        store: the results folder.
+        question: what is asked.
+        imports: its external curves; None leaves them out.
+    """
     from fal_bench.report.answer import answer
     from fal_bench.report.evidence import Evidence
     from fal_bench.sweep.collect import finished_cells
@@ -256,13 +291,20 @@ def summarise(plan: Plan, store: Store, question: Question) -> Comparison:
         strategies=plan.strategies,
         seeds=plan.seeds,
         missing=_missing(plan, store),
-        command=plan.command,
+        command=plan.command if imports is not None else f"{plan.command} --no-external",
+        imports=imports or (),
     )
     return answer(question, evidence)
 
 
-def default_jobs() -> int:
-    """Return the number of CPU cores that this process may use."""
+def default_jobs(device: str) -> int:
+    """Return the number of worker processes if the user names none.
+
+    One per CPU core that this process may use. On a GPU one: it stacks all cells that can be
+    stacked, and several processes would take turns on the device, each with a context of its own.
+    """
+    if device != CPU:
+        return 1
     import joblib
 
     cores: int = joblib.cpu_count()

@@ -38,12 +38,24 @@ class PluginError(FalbenchError):
     """A plugin cannot be loaded, or broke its contract while running."""
 
 
+class MemoryContentError(PluginError):
+    """A strategy keeps something in its memory that cannot be stored."""
+
+
+class CoordinationError(PluginError):
+    """A coordinated strategy leaves clients out, or sends what is no array."""
+
+
 class UndeclaredNeedError(PluginError):
     """A strategy touched a costly input that it does not declare in ``needs``."""
 
 
 class LabelAccessError(PluginError):
     """A label was asked for that may not be read, or that has not been bought."""
+
+
+class ExternalCurvesError(FalbenchError):
+    """A file of curves measured elsewhere cannot be used."""
 
 
 class StoreError(FalbenchError):

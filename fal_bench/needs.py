@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fal_bench.trainer import Trainer
 from fal_bench.trainers.distillation import Distillation
+
+if TYPE_CHECKING:
+    from fal_bench.task import Augmentation
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class LocalTraining:
         patience: stop after this many epochs in a row whose training loss, measured as the
             accuracy is, is no lower than the lowest before; ``None`` never stops for it.
         trainer: the loss; ``None`` is the cell's trainer, cross-entropy if there is no cell.
+        lr_share: the learning rate as a share of the task's own, in place of ``lr``.
+        augmentation: what happens to images; ``None`` is the task's, none if there is no task.
     """
 
     epochs: int = 50
@@ -38,6 +44,8 @@ class LocalTraining:
     lr_drop_step: int | None = None
     patience: int | None = None
     trainer: Trainer | None = None
+    lr_share: float | None = None
+    augmentation: Augmentation | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class DistilledModel:
     """
 
     training: LocalTraining = LocalTraining(
-        epochs=500, lr=0.001, stop_at_accuracy=None, patience=5, trainer=Distillation()
+        epochs=500, lr_share=0.1, stop_at_accuracy=None, patience=5, trainer=Distillation()
     )
 
 

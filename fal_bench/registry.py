@@ -43,7 +43,7 @@ class Registry:
         """Collect the installed plugins and those in the given files and folders.
 
         Args:
-            plugins: Python files, or folders whose ``*.py`` files are read.
+            plugins: Python files, or folders whose ``*.py`` files are read, but for tests.
 
         Raises:
             InvalidSpecError: a path does not exist, or two plugins of a kind share a name.
@@ -60,6 +60,11 @@ class Registry:
             for file in python_files(path):
                 registry._add_file(file)
         return registry
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where each strategy comes from, by name."""
+        return self.strategies.sources
 
     def names(self) -> list[str]:
         """Return the strategies' names, sorted."""

@@ -187,6 +187,8 @@ class Strategy:
         version: raised whenever the selections change; part of the cell key, so that stored
             results of the old behaviour are not reused. ``None`` (external plugins) means that
             the source file's hash takes its place.
+        family: the kind of method, one of a few words, for tables.
+        paper: where it was published, in a few words, for tables.
         keeps: names of ``client.memory`` entries that are kept beside a finished curve.
         adaptive: whether ``select`` may return fewer positions than its budget; what is left
             stays in the client's purse.
@@ -194,6 +196,9 @@ class Strategy:
             (``ClientView.hindsight``); it is shown apart from the others and never ranked.
         trainer: the trainer that the method was published with, as a selector. The command line
             overrides it: ``-s "NAME[trainer=cross-entropy]"``.
+        deterministic: whether the selected samples follow from the client's data and models
+            alone, so that neither the random stream nor the order of the pool matters (ties
+            apart). ``falbench check`` holds a strategy to it.
         Params: the class of the parameters.
 
     Args:
@@ -205,10 +210,13 @@ class Strategy:
 
     name: ClassVar[str]
     version: ClassVar[int | None] = None
+    family: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
     keeps: ClassVar[tuple[str, ...]] = ()
     adaptive: ClassVar[bool] = False
     reference: ClassVar[bool] = False
     trainer: ClassVar[str] = "cross-entropy"
+    deterministic: ClassVar[bool] = False
     Params: ClassVar[type[Params]] = Params
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fal_bench.selector import Selector
+
+Augmentation = Literal["none", "flip", "flip-crop"]
+"""What happens to training images."""
 
 
 class Spec(BaseModel):
@@ -61,10 +65,12 @@ class Mlp(Spec):
     Attributes:
         hidden: width of each hidden layer; the last one is the embedding. Without any, a linear
             classifier, whose embedding is the flattened input.
+        dropout: share of the embedding that is dropped before the head in training.
     """
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128,)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Cnn(Spec):
@@ -72,10 +78,12 @@ class Cnn(Spec):
 
     Attributes:
         channels: output channels of each block; the flattened last one is the embedding.
+        dropout: share of the embedding that is dropped before the head in training.
     """
 
     kind: Literal["cnn"] = "cnn"
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(16, 32), min_length=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Cnn4(Spec):
@@ -86,10 +94,12 @@ class Cnn4(Spec):
 
     Attributes:
         width: channels of every block; the flattened last one is the embedding.
+        dropout: share of the embedding that is dropped before the head in training.
     """
 
     kind: Literal["cnn4"] = "cnn4"
     width: int = Field(default=64, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Resnet18(Spec):
@@ -178,6 +188,8 @@ class Task(Spec):
         reset: ``"scratch"`` re-initialises the model every cycle, ``"continue"`` keeps it.
         shares: parts of each client's data.
         evaluation_rounds: a cycle's figures are the mean over this many last rounds.
+        augmentation: what happens to training images: ``"flip"`` mirrors every other one,
+            ``"flip-crop"`` also moves it by up to an eighth of its size.
     """
 
     name: str = Field(default="task", min_length=1, pattern=r"^[A-Za-z0-9._+-]+$")
@@ -197,6 +209,7 @@ class Task(Spec):
     reset: Literal["scratch", "continue"] = "scratch"
     shares: Shares = Shares()
     evaluation_rounds: int = Field(default=1, ge=1)
+    augmentation: Augmentation = "none"
 
     @field_validator("dataset")
     @classmethod
@@ -276,6 +289,13 @@ class Task(Spec):
         """SHA-256 of the canonical JSON, in hexadecimal."""
         text = json.dumps(self.canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Task:
+        """Return a copy with other values; its identity is found anew."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("canonical", "hash"):
+            copy.__dict__.pop(name, None)  # pydantic copies what cached_property keeps there
+        return copy
 
 
 def _non_defaults(spec: BaseModel) -> dict[str, Any]:

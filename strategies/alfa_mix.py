@@ -52,6 +52,8 @@ class AlfaMix(Strategy):
 
     name: ClassVar[str] = "alfa-mix"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "hybrid"
+    paper: ClassVar[str] = "ALFA-Mix, Parvaneh et al., CVPR 2022"
     Params: ClassVar[type[Params]] = AlfaMixParams
 
     def select(self, client: ClientView, budget: int) -> IntArray:

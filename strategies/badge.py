@@ -39,6 +39,8 @@ class Badge(Strategy):
 
     name: ClassVar[str] = "badge"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "hybrid"
+    paper: ClassVar[str] = "BADGE, Ash et al., ICLR 2020"
     Params: ClassVar[type[Params]] = BadgeParams
 
     def select(self, client: ClientView, budget: int) -> IntArray:

@@ -51,6 +51,8 @@ class CHASeEV(Strategy):
 
     name: ClassVar[str] = "chase-ev"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "training dynamics"
+    paper: ClassVar[str] = "CHASe, Zhang et al., TKDE 2025"
     needs: ClassVar[frozenset[Need]] = frozenset({EpochPredictions()})
     Params: ClassVar[type[Params]] = CHASeParams
 

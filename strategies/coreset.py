@@ -28,6 +28,9 @@ class CoreSet(Strategy):
 
     name: ClassVar[str] = "coreset"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
+    family: ClassVar[str] = "diversity"
+    paper: ClassVar[str] = "Core-set, Sener & Savarese, ICLR 2018"
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick ``budget`` samples, each the farthest from what is labelled or picked."""

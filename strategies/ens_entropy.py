@@ -25,6 +25,9 @@ class EnsEntropy(Strategy):
 
     name: ClassVar[str] = "ens-entropy"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
+    family: ClassVar[str] = "uncertainty"
+    paper: ClassVar[str] = "Deng et al., Pattern Recognition 2024"
     Params: ClassVar[type[Params]] = LocalOnlyParams
 
     @property

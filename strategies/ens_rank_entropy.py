@@ -39,6 +39,9 @@ class EnsRankEntropy(Strategy):
 
     name: ClassVar[str] = "ens-rank-entropy"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
+    family: ClassVar[str] = "uncertainty"
+    paper: ClassVar[str] = "LoGo, Kim et al., CVPR 2023"
     Params: ClassVar[type[Params]] = EnsRankEntropyParams
 
     @property

@@ -66,6 +66,8 @@ class FairFAL(Strategy):
 
     name: ClassVar[str] = "fairfal"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "hybrid"
+    paper: ClassVar[str] = "FairFAL, Zong & Huang, CVPR 2026"
     Params: ClassVar[type[Params]] = FairFALParams
 
     @property

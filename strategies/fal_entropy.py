@@ -20,6 +20,9 @@ class FalEntropy(Strategy):
 
     name: ClassVar[str] = "fal-entropy"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "uncertainty"
+    paper: ClassVar[str] = "F-AL, Ahn et al., IEEE Access 2024"
+    deterministic: ClassVar[bool] = True
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` largest entropies."""

@@ -21,6 +21,9 @@ class FalLeastConfidence(Strategy):
 
     name: ClassVar[str] = "fal-least-confidence"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
+    family: ClassVar[str] = "uncertainty"
+    paper: ClassVar[str] = "F-AL, Ahn et al., IEEE Access 2024"
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` least confident predictions."""

@@ -21,6 +21,9 @@ class FalMargin(Strategy):
 
     name: ClassVar[str] = "fal-margin"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "uncertainty"
+    paper: ClassVar[str] = "F-AL, Ahn et al., IEEE Access 2024"
+    deterministic: ClassVar[bool] = True
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` smallest margins."""

@@ -55,6 +55,9 @@ class FEAL(Strategy):
 
     name: ClassVar[str] = "feal"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
+    family: ClassVar[str] = "disagreement"
+    paper: ClassVar[str] = "FEAL, Chen et al., CVPR 2024"
     trainer: ClassVar[str] = "evidential"
     Params: ClassVar[type[Params]] = FEALParams
 

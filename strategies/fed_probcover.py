@@ -65,6 +65,8 @@ class FedProbCover(Strategy):
 
     name: ClassVar[str] = "fed-probcover"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "coordinated"
+    paper: ClassVar[str] = "Mohr & Weinshall, arXiv 2608.18634"
     Params: ClassVar[type[Params]] = FedProbCoverParams
 
     def select_all(self, federation: FederationView) -> Sequence[Selection]:

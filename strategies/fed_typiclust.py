@@ -54,6 +54,8 @@ class FedTypiClust(Strategy):
 
     name: ClassVar[str] = "fed-typiclust"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "coordinated"
+    paper: ClassVar[str] = "Mohr & Weinshall, arXiv 2608.18634"
     Params: ClassVar[type[Params]] = FedTypiClustParams
 
     def select_all(self, federation: FederationView) -> Sequence[Selection]:

@@ -26,6 +26,9 @@ class FtEntropy(Strategy):
 
     name: ClassVar[str] = "ft-entropy"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
+    family: ClassVar[str] = "uncertainty"
+    paper: ClassVar[str] = "LoGo, Kim et al., CVPR 2023"
     Params: ClassVar[type[Params]] = LocalOnlyParams
 
     def select(self, client: ClientView, budget: int) -> Generator[Train, Model, IntArray]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from fal_bench.geometry.clustering import k_means, nearest_to_centres
-from fal_bench.geometry.points import Vectors, blocks, normalised
+from fal_bench.geometry.points import BLOCK, normalised
 from fal_bench.needs import DistilledModel, LocalTraining, Need
 from fal_bench.scores import largest
 from fal_bench.strategy import ClientView, IntArray, Params, Strategy
@@ -25,18 +25,18 @@ class IFALParams(Params):
     """Parameters of ``ifal``.
 
     Attributes:
-        neighbours: points of the pool that each point votes for.
+        neighbours: points of the pool that each point votes for; in pools smaller than the
+            published ones, no more than a tenth of the pool.
         distance: ``"published"`` compares two probability vectors as if each were a sample of
             numbers (see ``sorted_distance``); ``"class-aware"`` is their total variation.
         epochs: most epochs of the distilled model.
-        lr: learning rate of the distilled model; the released code takes a tenth of the
-            federation's, which is 0.01 there.
+        lr_share: learning rate of the distilled model as a share of the federation's.
     """
 
     neighbours: Annotated[int, Field(ge=1)] = 250
     distance: Literal["published", "class-aware"] = "published"
     epochs: Annotated[int, Field(ge=1)] = 500
-    lr: Annotated[float, Field(gt=0)] = 0.001
+    lr_share: Annotated[float, Field(gt=0)] = 0.1
 
 
 class IFAL(Strategy):
@@ -57,16 +57,19 @@ class IFAL(Strategy):
     Differences to the paper and its released code: both take the Wasserstein distance of the two
     probability vectors as samples of numbers, which ignores the classes: (0.7, 0.2, 0.1) and
     (0.1, 0.2, 0.7) are at distance 0. ``distance=class-aware`` is another algorithm. Otsu's
-    threshold is exact here and of a 256-bin histogram there. A point has no vote for itself also
-    in pools smaller than ``neighbours``, which the released code cannot handle.
+    threshold is exact here and of a 256-bin histogram there. The published 250 neighbours belong
+    to pools of thousands: in a pool of 250 everybody would vote for everybody, and in a smaller
+    one the released code stops. Hence the bound of a tenth of the pool.
 
     Cost: one distillation per client and cycle, six passes over the pool, and O(n^2 d) in blocks
-    of bounded size for three models' neighbourhoods. Fails where the pool is smaller than
-    ``neighbours``: then everybody votes for everybody.
+    of bounded size for three models' neighbourhoods. Fails in small pools, where a neighbourhood is
+    a handful of samples.
     """
 
     name: ClassVar[str] = "ifal"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "disagreement"
+    paper: ClassVar[str] = "IFAL, Zong et al., IJCAI 2025"
     Params: ClassVar[type[Params]] = IFALParams
 
     @property
@@ -74,7 +77,7 @@ class IFAL(Strategy):
         """A model distilled from the global one."""
         training = LocalTraining(
             epochs=self.params.epochs,
-            lr=self.params.lr,
+            lr_share=self.params.lr_share,
             stop_at_accuracy=None,
             patience=5,
             trainer=Distillation(),
@@ -117,8 +120,13 @@ class IFAL(Strategy):
             normalised(client.embeddings(model)),
             [np.concatenate([client.labels, own]) for own in predicted],
             client.n_classes,
-            self.params.neighbours,
+            neighbours_in(self.params.neighbours, len(client.unlabelled)),
         )
+
+
+def neighbours_in(wanted: int, pool: int) -> int:
+    """Return ``wanted``, but no more than a tenth of the pool, and at least 1."""
+    return max(min(wanted, pool // 10), 1)
 
 
 def neighbour_votes(
@@ -146,16 +154,17 @@ def neighbour_votes(
     """
     n = len(pool)
     votes = [np.ones((n, n_classes)) for _ in classes]
-    there = Vectors(pool)
-    for voters, first, own_pool in ((Vectors(labelled), 0, False), (there, len(labelled), True)):
-        count = min(neighbours, n - own_pool)
-        for rows, distances in blocks(voters, there):
+    rows = max(1, BLOCK // n)
+    for voters, first, own_pool in ((labelled, 0, False), (pool, len(labelled), True)):
+        for start in range(0, len(voters), rows):
+            # Single precision rounds away what makes the cosines to duplicates differ.
+            cosines = (voters[start : start + rows] @ pool.T).astype(np.float32)
             if own_pool:
-                positions = np.arange(rows.start, rows.stop)
-                distances[positions - rows.start, positions] = np.inf
-            voter, voted = _nearest(distances, count)
+                itself = np.arange(len(cosines))
+                cosines[itself, start + itself] = -np.inf
+            voter, voted = _nearest(cosines, min(neighbours, n - own_pool))
             for own, cast in zip(votes, classes, strict=True):
-                np.add.at(own, (voted, cast[first + rows.start + voter]), 1)
+                np.add.at(own, (voted, cast[first + start + voter]), 1)
     return [own / own.sum(axis=1, keepdims=True) for own in votes]
 
 
@@ -197,15 +206,16 @@ def otsu_threshold(values: FloatArray) -> float:
     return float(ordered[between.argmax()])
 
 
-def _nearest(distances: FloatArray, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return (row, column) of each row's ``count`` smallest; ties go to the earlier column."""
+def _nearest(cosines: FloatArray, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return (row, column) of each row's ``count`` largest; ties go to the earlier column."""
+    n = cosines.shape[1]
     if not count:
         return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
-    last = np.partition(distances, count - 1, axis=1)[:, count - 1 : count]
-    nearest = distances <= last
-    for crowded in np.flatnonzero(nearest.sum(axis=1) > count):
-        tied = np.flatnonzero(distances[crowded] == last[crowded])
-        nearer = np.count_nonzero(distances[crowded] < last[crowded])
+    last = np.partition(cosines, n - count, axis=1)[:, n - count]
+    nearest = cosines >= last[:, None]
+    for crowded in np.flatnonzero(np.count_nonzero(nearest, axis=1) > count):
+        tied = np.flatnonzero(cosines[crowded] == last[crowded])
+        nearer = np.count_nonzero(cosines[crowded] > last[crowded])
         nearest[crowded, tied[count - nearer :]] = False
-    row, column = np.nonzero(nearest)
+    row, column = np.divmod(np.flatnonzero(nearest), n)
     return row, column

@@ -34,6 +34,9 @@ class KSAS(Strategy):
 
     name: ClassVar[str] = "ksas"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
+    family: ClassVar[str] = "disagreement"
+    paper: ClassVar[str] = "KAFAL, Cao et al., ICCV 2023"
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` largest divergences."""

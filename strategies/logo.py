@@ -43,6 +43,8 @@ class LoGo(Strategy):
 
     name: ClassVar[str] = "logo"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "hybrid"
+    paper: ClassVar[str] = "LoGo, Kim et al., CVPR 2023"
     Params: ClassVar[type[Params]] = LoGoParams
 
     @property

@@ -44,6 +44,8 @@ class MarginBestFixedBatch(Strategy):
 
     name: ClassVar[str] = "margin-best-fixed-batch"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "control"
+    paper: ClassVar[str] = "control for FedRAL"
     adaptive: ClassVar[bool] = True
     Params: ClassVar[type[Params]] = MarginBestFixedBatchParams
 

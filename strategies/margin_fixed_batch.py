@@ -32,6 +32,9 @@ class MarginFixedBatch(Strategy):
 
     name: ClassVar[str] = "margin-fixed-batch"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "control"
+    paper: ClassVar[str] = "control for FedRAL"
+    deterministic: ClassVar[bool] = True
     adaptive: ClassVar[bool] = True
     Params: ClassVar[type[Params]] = MarginFixedBatchParams
 

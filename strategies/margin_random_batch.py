@@ -31,6 +31,8 @@ class MarginRandomBatch(Strategy):
 
     name: ClassVar[str] = "margin-random-batch"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "control"
+    paper: ClassVar[str] = "control for FedRAL"
     adaptive: ClassVar[bool] = True
     Params: ClassVar[type[Params]] = MarginRandomBatchParams
 

@@ -47,6 +47,8 @@ class OracleGreedy(Strategy):
 
     name: ClassVar[str] = "oracle-greedy"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
+    family: ClassVar[str] = "reference"
     reference: ClassVar[bool] = True
     Params: ClassVar[type[Params]] = OracleGreedyParams
 

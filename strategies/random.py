@@ -17,6 +17,7 @@ class Random(Strategy):
 
     name: ClassVar[str] = "random"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "control"
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Draw ``budget`` positions uniformly."""

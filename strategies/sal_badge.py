@@ -30,6 +30,8 @@ class SalBadge(Badge):
 
     name: ClassVar[str] = "sal-badge"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "hybrid"
+    paper: ClassVar[str] = "BADGE, Ash et al., ICLR 2020"
     Params: ClassVar[type[Params]] = SalBadgeParams
 
     @property

@@ -26,6 +26,9 @@ class SalCoreSet(CoreSet):
 
     name: ClassVar[str] = "sal-coreset"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
+    family: ClassVar[str] = "diversity"
+    paper: ClassVar[str] = "Core-set, Sener & Savarese, ICLR 2018"
     Params: ClassVar[type[Params]] = LocalOnlyParams
 
     @property

@@ -23,6 +23,9 @@ class SalEntropy(Strategy):
 
     name: ClassVar[str] = "sal-entropy"
     version: ClassVar[int | None] = 1
+    deterministic: ClassVar[bool] = True
+    family: ClassVar[str] = "uncertainty"
+    paper: ClassVar[str] = "F-AL (S-AL arm), Ahn et al., IEEE Access 2024"
     Params: ClassVar[type[Params]] = LocalOnlyParams
 
     @property

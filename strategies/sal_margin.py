@@ -23,6 +23,9 @@ class SalMargin(Strategy):
 
     name: ClassVar[str] = "sal-margin"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "uncertainty"
+    paper: ClassVar[str] = "F-AL (S-AL arm), Ahn et al., IEEE Access 2024"
+    deterministic: ClassVar[bool] = True
     Params: ClassVar[type[Params]] = LocalOnlyParams
 
     @property

@@ -66,6 +66,8 @@ class Skactiveml(Strategy):
 
     name: ClassVar[str] = "skactiveml"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "adapter"
+    paper: ClassVar[str] = "scikit-activeml, Kottke et al., 2021"
     Params: ClassVar[type[Params]] = SkactivemlParams
 
     @property

@@ -55,6 +55,8 @@ class TypiClust(Strategy):
 
     name: ClassVar[str] = "typiclust"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "diversity"
+    paper: ClassVar[str] = "TypiClust, Hacohen et al., ICML 2022"
     Params: ClassVar[type[Params]] = TypiClustParams
 
     def select(self, client: ClientView, budget: int) -> IntArray:

@@ -1,5 +1,6 @@
 """Pages that are pointed to exist."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -28,3 +29,11 @@ def test_links_between_pages_lead_somewhere():
     for page in (REPOSITORY / "docs").glob("*.md"):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_page_of_strategies_says_what_the_strategies_say():
+    """Written anew by ``python docs/strategies.py``."""
+    spec = importlib.util.spec_from_file_location("page", REPOSITORY / "docs" / "strategies.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (REPOSITORY / "docs" / "strategies.md").read_text() == module.page()

@@ -8,6 +8,8 @@ def test_the_public_names_are_pinned():
     assert sorted(fal_bench.__all__) == [
         "ClientView",
         "Comparison",
+        "DistilledModel",
+        "EpochPredictions",
         "FalbenchError",
         "FederationView",
         "LocalModel",
@@ -16,7 +18,9 @@ def test_the_public_names_are_pinned():
         "Strategy",
         "Task",
         "Train",
+        "Trainer",
         "__version__",
+        "check_strategy",
         "compare",
     ]
     for name in fal_bench.__all__:

@@ -1,6 +1,5 @@
 """What the README shows works as it is written."""
 
-import re
 import shlex
 from pathlib import Path
 
@@ -14,7 +13,9 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    # Fences come in pairs, so every second piece is inside of one.
+    pieces = [piece.partition("\n")[::2] for piece in README.split("```")[1::2]]
+    return [text for own, text in pieces if own == language]
 
 
 def test_there_are_two_set_up_commands():
@@ -63,6 +64,11 @@ def test_every_command_is_understood(falbench, command, tmp_path):
     arguments = shlex.split(command)[1:]
     for folder in ("results", "laptop", "server") if arguments[0] in ("report", "merge") else ():
         store_cell(tmp_path / folder, spec(seed=len(folder)))
+    if arguments[0] == "import":
+        curves = "task,strategy,seed,labels,accuracy\nmy-task,theirs,0,100,0.5\n"
+        (tmp_path / "curves.csv").write_text(curves)
+        [suite] = blocks("toml")
+        (tmp_path / "mine.toml").write_text(suite)
     if arguments[0] == "compare" and "--dry-run" not in arguments:
         arguments.append("--dry-run")
     code, _, errors = falbench(*arguments)

@@ -48,8 +48,11 @@ def test_unknown_names_come_with_the_nearest_one():
 def test_plugins_from_a_file_and_a_folder(tmp_path):
     plugin(tmp_path / "one.py", "one")
     plugin(tmp_path / "two.py", "two")
-    (tmp_path / "_private.py").write_text("raise RuntimeError")
-    assert {"one", "two"} <= set(Registry.discover([tmp_path]).names())
+    for name in ("_private.py", "test_one.py", "conftest.py"):
+        (tmp_path / name).write_text("raise RuntimeError")
+    registry = Registry.discover([tmp_path])
+    assert {"one", "two"} <= set(registry.names())
+    assert not registry.unavailable
     registry = Registry.discover([tmp_path / "one.py"])
     assert "two" not in registry.names()
     assert registry.make(Selector("one")).select(None, 3).tolist() == [0, 1, 2]

@@ -26,7 +26,7 @@ def test_released_defaults_never_change():
         "partition": {"kind": "iid"},
         "long_tail": 1.0,
         "clients": 5,
-        "model": {"kind": "mlp", "hidden": (128,)},
+        "model": {"kind": "mlp", "hidden": (128,), "dropout": 0.0},
         "rounds": 20,
         "local_epochs": 5,
         "batch_size": 10,
@@ -45,6 +45,7 @@ def test_released_defaults_never_change():
         "reset": "scratch",
         "shares": {"state": 0.0, "warm_start": 0.0, "agent": 0.0, "pool": 1.0},
         "evaluation_rounds": 1,
+        "augmentation": "none",
     }
     assert Cnn().channels == (16, 32)
     assert Resnet18().model_dump() == {"kind": "resnet18", "stem": "cifar", "weights": "none"}
@@ -99,3 +100,11 @@ def test_summaries_say_what_matters():
     assert "2 classes a client" in Task(partition=Shards(classes_per_client=2)).summary
     assert Iid().kind == "iid"
     assert Sgd().kind == "sgd"
+
+
+def test_a_copy_with_other_values_is_another_task():
+    task = Task()
+    assert task.hash == task.model_copy(update={"name": "renamed"}).hash
+    wider = task.model_copy(update={"clients": 4, "budget_cap": 400})
+    assert wider.hash == Task(clients=4, budget_cap=400).hash != task.hash
+    assert wider.canonical == Task(clients=4, budget_cap=400).canonical

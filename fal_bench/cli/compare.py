@@ -14,6 +14,7 @@ from fal_bench.cli.options import (
     AccountingOption,
     BaselineOption,
     DataDirOption,
+    ExternalOption,
     Format,
     FormatOption,
     OutOption,
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
+class Device(StrEnum):
+    """What computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 class Backend(StrEnum):
     """Where cells run."""
 
@@ -51,7 +60,13 @@ def compare(
     seeds: SeedsOption = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.  \\[default: one a core]"),
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Workers.  \\[default: one a core, one on a GPU]",
+        ),
     ] = None,
     accounting: AccountingOption = Accounting.strict,
     baseline: BaselineOption = None,
@@ -59,16 +74,29 @@ def compare(
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
     form: FormatOption = Format.table,
+    external: ExternalOption = True,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")
     ] = False,
     backend: Annotated[
         Backend, typer.Option(help="Worker processes, this process (for debuggers), or a cluster.")
     ] = Backend.loky,
+    device: Annotated[
+        Device, typer.Option(help="What computes; 'auto' is the GPU if PyTorch can use one.")
+    ] = Device.auto,
     call_timeout: Annotated[
         float,
         typer.Option(min=1, metavar="SECONDS", help="Longest time one plugin call may take."),
     ] = 600.0,
+    memory_limit: Annotated[
+        int | None,
+        typer.Option(
+            min=512,
+            metavar="MIB",
+            help="Most memory a worker may take.  \\[default: 80 % of what is free, divided by the "
+            "workers]",
+        ),
+    ] = None,
 ) -> None:
     """Compare strategies by the labels they need to reach a target accuracy.
 
@@ -76,23 +104,32 @@ def compare(
     leaderboard.csv, curves.csv and leaderboard.html there.
     """
     from fal_bench import comparison
+    from fal_bench.external.folder import ExternalFolder
     from fal_bench.report.targets import Question
-    from fal_bench.sweep.cluster import check_backend
+    from fal_bench.sweep.cluster import check_backend, device_for
     from fal_bench.sweep.store import Store
     from fal_bench.sweep.supervisor import Supervisor
 
     plugins = tuple(plugin or ())
-    plan = comparison.Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugins)
+    check_backend(backend.value)
+    plan = comparison.Plan.make(
+        strategy,
+        suite=suite,
+        task=task,
+        seeds=seeds,
+        plugins=plugins,
+        device=device_for(backend.value, device.value),
+    )
     for note in plan.notes:
         typer.echo(f"Note: {note}", err=True)
-    check_backend(backend.value)
     question = Question.make(
         target_acc or DEFAULT_TARGETS, accounting.value, baseline, plan.strategies
     )
     store = Store(out)
+    imports = ExternalFolder(store.root).imports() if external else None
     missing, corrupt = plan.missing(store)
     plan.check(missing)
-    workers = jobs or comparison.default_jobs()
+    workers = jobs or comparison.default_jobs(plan.device)
     if dry_run:
         _tell_missing(store, plan, missing, workers)
         return
@@ -100,14 +137,16 @@ def compare(
     for broken in corrupt:
         typer.echo(_warning(broken), err=True)
     if missing:
-        supervisor = Supervisor(store, workers, backend.value, plan.plugins, call_timeout)
+        supervisor = Supervisor(
+            store, workers, backend.value, plan.plugins, call_timeout, memory_limit
+        )
         monitor = comparison.progress_monitor(shown=True)
         try:
             comparison.run_missing(supervisor, plan, monitor)
         except KeyboardInterrupt:
             typer.echo("Stopped; the same command goes on where this one was.", err=True)
             raise typer.Exit(INTERRUPTED) from None
-    show_and_write(comparison.summarise(plan, store, question), out, form)
+    show_and_write(comparison.summarise(plan, store, question, imports), out, form)
 
 
 def _warning(broken: Corrupt) -> str:

@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 from fal_bench._version import __version__
+from fal_bench.cli.check import check
 from fal_bench.cli.compare import compare
+from fal_bench.cli.imports import import_curves
 from fal_bench.cli.list import list_things
 from fal_bench.cli.merge import merge
+from fal_bench.cli.new import new
 from fal_bench.cli.policy import policy
 from fal_bench.cli.report import report
 from fal_bench.cli.status import status
@@ -23,11 +26,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compare")(compare)
+app.command("check")(check)
+app.add_typer(new, name="new")
 app.command("list")(list_things)
 app.command("status")(status)
 app.command("policy")(policy)
 app.command("report")(report)
 app.command("merge")(merge)
+app.command("import")(import_curves)
 
 
 def _show_version(wanted: bool) -> None:

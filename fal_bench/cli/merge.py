@@ -29,6 +29,7 @@ def merge(
     Equal cells are copied once. Cells that differ in more than their timings are refused, before
     anything is written, unless --keep says which to take. Go on with: falbench report DIR
     """
+    from fal_bench.external.folder import ExternalFolder
     from fal_bench.sweep.merge import merge_stores
     from fal_bench.sweep.store import Store
 
@@ -36,6 +37,9 @@ def merge(
     merged = merge_stores([Store(folder) for folder in folders], Store(out), chosen)
     for warning in merged.warnings:
         typer.echo(f"Warning: {warning}", err=True)
+    for folder in folders:
+        if ExternalFolder(folder).names():
+            typer.echo(f"Note: the external curves of {folder} stay there.", err=True)
     for count, what in (
         (merged.equal, "already there and equal"),
         (merged.conflicts, f"different, kept the {keep}"),

@@ -89,3 +89,6 @@ BaselineOption = Annotated[
 FormatOption = Annotated[
     Format, typer.Option("--format", help="How to print the leaderboard on standard output.")
 ]
+ExternalOption = Annotated[
+    bool, typer.Option("--external/--no-external", help="Show imported curves, or leave them out.")
+]

@@ -12,6 +12,7 @@ from fal_bench.cli.options import (
     Accounting,
     AccountingOption,
     BaselineOption,
+    ExternalOption,
     Format,
     FormatOption,
     StrategyOption,
@@ -41,6 +42,7 @@ def report(
     accounting: AccountingOption = Accounting.strict,
     baseline: BaselineOption = None,
     form: FormatOption = Format.table,
+    external: ExternalOption = True,
 ) -> None:
     """Rebuild the leaderboard of a results folder from its cells; runs nothing.
 
@@ -52,7 +54,7 @@ def report(
     from fal_bench.report.targets import Question
     from fal_bench.sweep.store import Store
 
-    chosen = Filter(suite, task, tuple(strategy or ()), seeds)
+    chosen = Filter(suite, task, tuple(strategy or ()), seeds, external)
     evidence, problems = stored_evidence(Store(folder), chosen)
     question = Question.make(
         target_acc or DEFAULT_TARGETS, accounting.value, baseline, evidence.strategies

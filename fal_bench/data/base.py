@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fal_bench.errors import InvalidSpecError
@@ -114,3 +115,12 @@ class Dataset:
 
     def _reject(self, complaint: str) -> None:
         raise InvalidSpecError(f"Data set {self.name!r} {complaint}.")
+
+
+@lru_cache(maxsize=8)
+def on_device(dataset: Dataset, device: str) -> Dataset:
+    """Return a data set whose images are on a device, brought there once; labels stay."""
+    if device == dataset.train_features.device.type:
+        return dataset
+    train, test = dataset.train_features.to(device), dataset.test_features.to(device)
+    return replace(dataset, train_features=train, test_features=test)

@@ -147,7 +147,7 @@ class FederatedTraining:
     def _start(self) -> Model:
         architecture = self.setting.architecture
         if self.state.weights is not None:
-            return Model(architecture, self.state.weights)
+            return architecture.with_weights(self.state.weights)
         return architecture.fresh(self.setting.streams.torch("init", self.state.cycle))
 
     def _recipe(self, number: int) -> LocalTraining:
@@ -161,6 +161,7 @@ class FederatedTraining:
             weight_decay=sgd.weight_decay,
             stop_at_accuracy=None,
             trainer=self.trainer,
+            augmentation=task.augmentation,
         )
 
     def _key(self, number: int) -> str | None:

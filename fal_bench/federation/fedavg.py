@@ -21,7 +21,8 @@ def average(weights: Sequence[Weights], counts: NDArray[np.int64]) -> Weights:
         weights: one entry a client.
         counts: labelled samples of each client, shape (clients,); at least one is positive.
     """
-    shares = torch.as_tensor(counts / counts.sum(), dtype=torch.float32)
+    device = next(iter(weights[0].values())).device
+    shares = torch.as_tensor(counts / counts.sum(), dtype=torch.float32, device=device)
     averaged: Weights = {}
     for name, first in weights[0].items():
         if first.is_floating_point():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.errors import PluginError
+from fal_bench.errors import MemoryContentError
 
 _ARRAY = "__array__"
 
@@ -22,9 +22,9 @@ def split(memory: Any, arrays: dict[str, NDArray[Any]], where: str = "memory") -
         where: path of ``memory``, for errors.
 
     Raises:
-        PluginError: something in ``memory`` is of another type.
+        MemoryContentError: something in ``memory`` is of another type.
     """
-    if isinstance(memory, np.ndarray) and memory.dtype != object:
+    if isinstance(memory, np.ndarray) and not memory.dtype.hasobject:
         name = f"memory/{len(arrays)}"  # numbered: paths of odd keys can be alike
         arrays[name] = memory
         return {_ARRAY: name}
@@ -36,9 +36,9 @@ def split(memory: Any, arrays: dict[str, NDArray[Any]], where: str = "memory") -
         return [split(item, arrays, f"{where}[{i}]") for i, item in enumerate(memory)]
     if isinstance(memory, dict):
         if not all(isinstance(key, str) and key != _ARRAY for key in memory):
-            raise PluginError(f"The keys of {where} must be text; use str keys.")
+            raise MemoryContentError(f"The keys of {where} must be text; use str keys.")
         return {key: split(item, arrays, f"{where}.{key}") for key, item in memory.items()}
-    raise PluginError(
+    raise MemoryContentError(
         f"{where} holds a {type(memory).__name__}; keep only JSON values and NumPy arrays."
     )
 

@@ -151,8 +151,15 @@ class Query:
         return [Model(architecture, weights) for weights in answer.weights], answer.seconds
 
     def _resolved(self, training: LocalTraining) -> LocalTraining:
-        """Return a recipe with the cell's trainer, unless it names its own."""
-        return training if training.trainer else replace(training, trainer=self._trainer)
+        """Return a recipe with what it leaves to the cell: trainer, augmentation, learning rate."""
+        if training.trainer is None:
+            training = replace(training, trainer=self._trainer)
+        if training.augmentation is None:
+            training = replace(training, augmentation=self._setting.task.augmentation)
+        if training.lr_share is not None:
+            lr = training.lr_share * self._setting.task.optimiser.lr
+            training = replace(training, lr=lr, lr_share=None)
+        return training
 
     def _request(self, client: int, order: Train, number: int) -> TrainRequest:
         if not isinstance(order, Train):

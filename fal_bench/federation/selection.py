@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.errors import FalbenchError, PluginError
+from fal_bench.errors import CoordinationError, FalbenchError, PluginError
 from fal_bench.federation.journal import Journal
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Trained, TrainRequest
@@ -57,11 +57,12 @@ class Selecting:
             What each client selected, not yet checked.
 
         Raises:
-            PluginError: the strategy raised, or did not answer for every client.
+            PluginError: the strategy raised, or did not answer for every client (a
+                CoordinationError).
         """
         selections = self._call(lambda: list(self._strategy.select_all(self._federation)))
         if len(selections) != self._federation.clients:
-            raise PluginError(
+            raise CoordinationError(
                 f"Strategy {self._strategy.name!r} answered for {len(selections)} of "
                 f"{self._federation.clients} clients in cycle {self._federation.cycle}."
             )

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.data.base import Dataset
+from fal_bench.data.base import Dataset, on_device
 from fal_bench.data.long_tail import long_tail
 from fal_bench.data.partition import partition
 from fal_bench.data.shares import ClientShares, split_shares
 from fal_bench.errors import InvalidSpecError
 from fal_bench.federation.ledger import Ledger
+from fal_bench.learning.device import CPU
 from fal_bench.learning.model import Architecture
 from fal_bench.streams import Streams
 from fal_bench.task import Task
@@ -30,6 +31,7 @@ class Setting:
         dataset: the data.
         shares: the shares of each client.
         initial: ids of each client's initial labels, sorted.
+        device: where models are trained and asked.
     """
 
     task: Task
@@ -37,10 +39,17 @@ class Setting:
     dataset: Dataset
     shares: tuple[ClientShares, ...]
     initial: tuple[IntArray, ...]
+    device: str = CPU
 
     @classmethod
-    def draw(cls, task: Task, seed: int, dataset: Dataset) -> Setting:
+    def draw(cls, task: Task, seed: int, dataset: Dataset, device: str = CPU) -> Setting:
         """Draw the setting of a seed.
+
+        Args:
+            task: the task.
+            seed: the seed.
+            dataset: the data; its images are brought to the device.
+            device: where models are trained and asked; nothing is drawn there.
 
         Raises:
             InvalidSpecError: a client's query pool is too small for the task's labels.
@@ -62,13 +71,13 @@ class Setting:
             )
             for client, own in enumerate(shares)
         )
-        return cls(task, streams, dataset, shares, initial)
+        return cls(task, streams, on_device(dataset, device), shares, initial, device)
 
     @property
     def architecture(self) -> Architecture:
         """The classifier on this data set."""
         dataset = self.dataset
-        return Architecture(self.task.model, dataset.input_shape, dataset.n_classes)
+        return Architecture(self.task.model, dataset.input_shape, dataset.n_classes, self.device)
 
     @property
     def smallest_shares(self) -> dict[str, int]:

@@ -52,7 +52,7 @@ class CellState:
             "weights": None if self.weights is None else sorted(self.weights),
         }
         for name, tensor in (self.weights or {}).items():
-            arrays[f"weights/{name}"] = tensor.numpy()
+            arrays[f"weights/{name}"] = tensor.numpy(force=True)
         arrays["state"] = to_json_array(plain)
         return arrays
 

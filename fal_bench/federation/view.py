@@ -10,7 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from fal_bench.data.shares import ClientShares
-from fal_bench.errors import LabelAccessError, PluginError, UndeclaredNeedError
+from fal_bench.errors import (
+    CoordinationError,
+    LabelAccessError,
+    PluginError,
+    UndeclaredNeedError,
+)
 from fal_bench.federation.ledger import STRATEGY_PURPOSES, Ledger
 from fal_bench.federation.models import ClientModels
 from fal_bench.learning.inference import FloatArray, Outputs, frozen, predict
@@ -124,7 +129,7 @@ class LiveClientView:
     def inputs(self, ids: IntArray | None = None) -> FloatArray:
         """Return the samples themselves, shape (n, C, H, W)."""
         chosen = self.unlabelled if ids is None else self._checked(ids)
-        samples: FloatArray = self._samples(chosen).numpy()
+        samples: FloatArray = self._samples(chosen).numpy(force=True)
         return samples
 
     def share(self, name: str) -> IntArray:
@@ -227,13 +232,13 @@ class LiveFederationView:
         messages = []
         for view in self._views:
             self._beat()
-            messages.append(np.array(compute(view)))
+            messages.append(_message(compute(view)))
         self.bytes_up += sum(message.nbytes for message in messages)
         return messages
 
     def broadcast(self, message: NDArray[Any]) -> NDArray[Any]:
         """Send an array to every client, counted once per client."""
-        sent = np.array(message)
+        sent = _message(message)
         self.bytes_down += sent.nbytes * self.clients
         return sent
 
@@ -245,6 +250,24 @@ def _declared(value: Input | None, name: str, need: str) -> Input:
             f"{name} is not declared; add needs = frozenset({{{need}()}}) to the strategy."
         )
     return value
+
+
+def _message(content: Any) -> NDArray[Any]:
+    """Return a copy of what is sent, or refuse what has no countable bytes.
+
+    Raises:
+        CoordinationError: it is no array of numbers or text.
+    """
+    try:
+        message = np.array(content)
+    except ValueError:  # ragged lists
+        message = np.empty((), dtype=object)
+    if message.dtype.hasobject:
+        raise CoordinationError(
+            f"A message must be a NumPy array, whose bytes are counted, not a "
+            f"{type(content).__name__}."
+        )
+    return message
 
 
 def _frozen(ids: IntArray) -> IntArray:

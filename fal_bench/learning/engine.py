@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from fal_bench.learning.device import wait_for
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Lane, Trained, TrainRequest
 from fal_bench.learning.sequential import train_sequentially
@@ -69,6 +70,7 @@ def _train_together(requests: Sequence[TrainRequest]) -> list[Trained]:
     trained = train_lanes(
         architecture.network, training, lanes, architecture.n_classes, keep_epochs
     )
+    wait_for(architecture.device)
     seconds = time.perf_counter() - started
     updates = [_updates(request.lanes, training) for request in requests]
     per_update = seconds / max(sum(updates), 1)

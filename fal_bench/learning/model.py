@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from fal_bench.learning.device import CPU
 from fal_bench.learning.network import Network, fresh_weights, network
 from fal_bench.learning.pretrained import resnet18_start
 from fal_bench.task import ModelSpec, Resnet18
@@ -24,16 +25,18 @@ class Architecture:
         spec: the task's model.
         input_shape: (C, H, W) of one sample.
         n_classes: number of outputs.
+        device: where it is computed (``fal_bench.learning.device``).
     """
 
     spec: ModelSpec
     input_shape: tuple[int, int, int]
     n_classes: int
+    device: str = CPU
 
     @property
     def network(self) -> Network:
         """This process's one network of this architecture, as scratch space."""
-        return network(self.spec, self.input_shape, self.n_classes)
+        return network(self.spec, self.input_shape, self.n_classes, self.device)
 
     def fresh(self, generator: torch.Generator) -> Model:
         """Return a freshly initialised model drawn from ``generator``.
@@ -44,7 +47,11 @@ class Architecture:
         weights = fresh_weights(self.network, generator)
         if isinstance(self.spec, Resnet18):
             weights |= resnet18_start(self.spec, self.input_shape[0])
-        return Model(self, weights)
+        return self.with_weights(weights)
+
+    def with_weights(self, weights: Weights) -> Model:
+        """Return a model with weights from anywhere, on this architecture's device."""
+        return Model(self, {name: tensor.to(self.device) for name, tensor in weights.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +67,8 @@ class Model:
     weights: Weights
 
     def module(self) -> Network:
-        """Return a network of its own that holds a copy of the weights."""
-        own = copy.deepcopy(self.architecture.network)
+        """Return a network of its own that holds a copy of the weights, on the processor."""
+        own = copy.deepcopy(replace(self.architecture, device=CPU).network)
         own.load_state_dict(self.weights)
         return own
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.learning.chance import Dropout
 from fal_bench.learning.resnet import EMBEDDING_SIZE, resnet18_body
 from fal_bench.task import Cnn, Mlp, ModelSpec, Resnet18
 
@@ -20,11 +21,15 @@ class Network(nn.Module):
         body: maps a batch (n, C, H, W) to embeddings (n, d).
         embedding_size: d.
         n_classes: number of outputs.
+        dropout: share of the embedding that is dropped before the head, in training.
     """
 
-    def __init__(self, body: nn.Module, embedding_size: int, n_classes: int) -> None:
+    def __init__(
+        self, body: nn.Module, embedding_size: int, n_classes: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.body = body
+        self.dropout = Dropout(dropout, embedding_size) if dropout else None
         self.head = nn.Linear(embedding_size, n_classes)
 
     def embed(self, features: Tensor) -> Tensor:
@@ -34,12 +39,17 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the logits, shape (n, n_classes)."""
-        logits: Tensor = self.head(self.embed(features))
+        embeddings = self.embed(features)
+        if self.dropout is not None:
+            embeddings = self.dropout(embeddings)
+        logits: Tensor = self.head(embeddings)
         return logits
 
 
 @lru_cache(maxsize=16)
-def network(spec: ModelSpec, input_shape: tuple[int, int, int], n_classes: int) -> Network:
+def network(
+    spec: ModelSpec, input_shape: tuple[int, int, int], n_classes: int, device: str = "cpu"
+) -> Network:
     """Return this process's one network of a shape; its weights are scratch space.
 
     It is built on the meta device, because PyTorch's own initialisation would draw from the
@@ -49,6 +59,7 @@ def network(spec: ModelSpec, input_shape: tuple[int, int, int], n_classes: int) 
         spec: the task's model.
         input_shape: (C, H, W) of one sample.
         n_classes: number of outputs.
+        device: where its weights are.
 
     Raises:
         InvalidSpecError: the input is too small for the model, or has other channels.
@@ -57,16 +68,17 @@ def network(spec: ModelSpec, input_shape: tuple[int, int, int], n_classes: int) 
         if isinstance(spec, Mlp):
             built = _mlp(spec, input_shape, n_classes)
         elif isinstance(spec, Cnn):
-            built = _cnn(spec.channels, input_shape, n_classes, normalise=False)
+            built = _cnn(spec.channels, input_shape, n_classes, spec.dropout, normalise=False)
         elif isinstance(spec, Resnet18):
             built = Network(resnet18_body(spec, input_shape), EMBEDDING_SIZE, n_classes)
         else:
-            built = _cnn((spec.width,) * 4, input_shape, n_classes, normalise=True)
-    return built.to_empty(device="cpu")
+            blocks = (spec.width,) * 4
+            built = _cnn(blocks, input_shape, n_classes, spec.dropout, normalise=True)
+    return built.to_empty(device=device)
 
 
 def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Tensor]:
-    """Draw initial weights as PyTorch's layers and torchvision's ResNets do by default.
+    """Draw initial weights, on the processor, as PyTorch's layers and torchvision's ResNets do.
 
     Linear and convolutional layers are uniform within 1/sqrt(fan_in); convolutions without a bias,
     which are a ResNet's, normal with variance 2/fan_out (He et al., ICCV 2015); batch normalisation
@@ -83,7 +95,8 @@ def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Ten
         if isinstance(module, nn.BatchNorm2d):
             starts = {"weight": torch.ones_like, "running_var": torch.ones_like}
             for key, tensor in own.items():
-                weights[f"{name}.{key}"] = starts.get(key, torch.zeros_like)(tensor.detach())
+                start = starts.get(key, torch.zeros_like)
+                weights[f"{name}.{key}"] = start(tensor.detach(), device="cpu")
         elif isinstance(module, nn.Conv2d) and module.bias is None:
             fan_out = module.weight[:, 0].numel()
             drawn = torch.randn(module.weight.shape, generator=generator)
@@ -104,13 +117,14 @@ def _mlp(spec: Mlp, input_shape: tuple[int, int, int], n_classes: int) -> Networ
     for hidden in spec.hidden:
         layers += [nn.Linear(width, hidden), nn.ReLU()]
         width = hidden
-    return Network(nn.Sequential(*layers), width, n_classes)
+    return Network(nn.Sequential(*layers), width, n_classes, spec.dropout)
 
 
 def _cnn(
     blocks: tuple[int, ...],
     input_shape: tuple[int, int, int],
     n_classes: int,
+    dropout: float,
     normalise: bool,
 ) -> Network:
     layers: list[nn.Module] = []
@@ -128,4 +142,4 @@ def _cnn(
             f"{input_shape[1]}x{input_shape[2]}; {cure}."
         )
     layers.append(nn.Flatten())
-    return Network(nn.Sequential(*layers), channels * height * width, n_classes)
+    return Network(nn.Sequential(*layers), channels * height * width, n_classes, dropout)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fal_bench.learning.model import Architecture, Weights
 from fal_bench.needs import LocalTraining
+from fal_bench.task import Augmentation
 from fal_bench.trainer import Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
@@ -28,8 +29,9 @@ class Lane:
 
     Attributes:
         start: the weights to start from; left as they are.
-        features: the samples, shape (n, C, H, W); n may be 0, which returns ``start``.
-        labels: their labels, shape (n,).
+        features: the samples, shape (n, C, H, W), best on the architecture's device; n may be 0,
+            which returns ``start``.
+        labels: their labels, on the processor, shape (n,).
         rng: the stream of the batch order.
         round: the round of the cycle that this training belongs to, from 0.
         unlabelled: samples that a trainer may mix, shape (m, C, H, W); None if it has none.
@@ -97,6 +99,11 @@ class Trained:
 def trainer_of(training: LocalTraining) -> Trainer:
     """Return the trainer of a recipe; cross-entropy if it names none."""
     return training.trainer or CROSS_ENTROPY
+
+
+def augmentation_of(training: LocalTraining) -> Augmentation:
+    """Return what a recipe does to images."""
+    return training.augmentation or "none"
 
 
 def is_plain(training: LocalTraining) -> bool:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from fal_bench.learning.chance import Distortions, distort, drop_mask
+from fal_bench.learning.device import on_device
 from fal_bench.learning.mixture import Mixtures
 from fal_bench.learning.model import Weights
 from fal_bench.learning.network import Network
@@ -20,6 +22,7 @@ from fal_bench.learning.request import (
     LR_DROP,
     Lane,
     TrainedLane,
+    augmentation_of,
     batches,
     class_counts,
     is_plain,
@@ -70,8 +73,14 @@ class _Run:
         self._training = training
         self._trainer = trainer_of(training)
         self._optimiser = _Sgd(list(network.parameters()), training)
-        self._class_counts = torch.from_numpy(class_counts(lane.labels, n_classes))
-        self._round = torch.tensor(lane.round)
+        device = network.head.weight.device
+        self._device = device
+        self._features, self._labels = lane.features.to(device), lane.labels.to(device)
+        self._unlabelled = None if lane.unlabelled is None else lane.unlabelled.to(device)
+        teacher = lane.teacher_logits
+        self._teacher_logits = None if teacher is None else teacher.to(device)
+        self._class_counts = on_device(class_counts(lane.labels, n_classes), device)
+        self._round = torch.tensor(lane.round, device=device)
         self._start: Network | None = None
         mixes = self._trainer.mixes_unlabelled is not None
         if mixes and lane.unlabelled is not None and len(lane.unlabelled):
@@ -100,9 +109,18 @@ class _Run:
         size = training.batch_size
         order = batches(len(lane.labels), size, lane.rng)
         mixtures = self._draw_mixtures(len(order))
-        for step, chosen in enumerate(map(torch.from_numpy, order)):
-            labels = lane.labels[chosen]
-            logits = self._network(_channels_last(lane.features[chosen]))
+        distortions = self._draw_distortions(len(order))
+        for step, positions in enumerate(order):
+            chosen = on_device(positions, self._device)
+            labels = self._labels[chosen]
+            images = self._features[chosen]
+            if distortions is not None:
+                count = len(positions)
+                flips, shifts = distortions.flips[step, :count], distortions.shifts[step, :count]
+                images = distort(images, flips, shifts)
+            self._draw_mask(len(positions))
+            logits = self._network(_channels_last(images))
+            self._draw_mask(0)
             loss, total = self._loss(logits, labels, chosen)
             if mixtures is not None:
                 loss = loss + self._mixed_loss(mixtures, step)
@@ -116,7 +134,7 @@ class _Run:
         """Return the mean loss of a batch, and the sum if the recipe stops by it (else 0)."""
         if is_plain(self._training):
             return cross_entropy(logits, labels), 0.0
-        teacher = self._lane.teacher_logits
+        teacher = self._teacher_logits
         told = LocalBatch(
             labels, self._class_counts, self._round, None if teacher is None else teacher[chosen]
         )
@@ -128,18 +146,37 @@ class _Run:
         concentration = self._trainer.mixes_unlabelled
         if self._start is None or concentration is None:
             return None
-        assert self._lane.unlabelled is not None
-        rows = mixed_rows(len(self._lane.labels), self._training.batch_size)
-        count = len(self._lane.unlabelled)
+        assert self._unlabelled is not None
+        rows = mixed_rows(len(self._labels), self._training.batch_size)
+        count = len(self._unlabelled)
         return Mixtures.draw(count, steps, rows, concentration, self._lane.rng)
+
+    def _draw_distortions(self, steps: int) -> Distortions | None:
+        kind = augmentation_of(self._training)
+        if kind == "none":
+            return None
+        height, width = self._features.shape[2:]
+        return Distortions.draw(
+            kind, steps, self._training.batch_size, (height, width), self._lane.rng
+        )
+
+    def _draw_mask(self, count: int) -> None:
+        """Hand the network's dropout its mask for ``count`` samples; 0 takes it away."""
+        dropout = self._network.dropout if isinstance(self._network, Network) else None
+        if dropout is None:
+            return
+        dropout.mask = None
+        if count:
+            mask = drop_mask(dropout.share, count, dropout.width, self._lane.rng)
+            dropout.mask = on_device(mask, self._device)
 
     def _mixed_loss(self, mixtures: Mixtures, step: int) -> Tensor:
         assert self._start is not None
-        assert self._lane.unlabelled is not None
-        first = torch.from_numpy(mixtures.first[step])
-        partner = torch.from_numpy(mixtures.partner[step])
-        weight = torch.from_numpy(mixtures.weight[step]).to(self._lane.unlabelled.dtype)
-        samples = self._lane.unlabelled[first]
+        assert self._unlabelled is not None
+        first = on_device(mixtures.first[step], self._device)
+        partner = on_device(mixtures.partner[step], self._device)
+        weight = on_device(mixtures.weight[step], self._device).to(self._unlabelled.dtype)
+        samples = self._unlabelled[first]
         share = weight.view(-1, 1, 1, 1)
         mixed = _channels_last(share * samples + (1 - share) * samples[partner])
         with torch.no_grad():

@@ -39,11 +39,13 @@ class Comparison:
         boards: one board a target.
         curves: one row a cell and cycle.
         charges: labels read, one row a cell, purpose and cycle.
+        external: curves measured elsewhere, one row a run and cycle; None if there are none.
     """
 
     boards: tuple[Board, ...]
     curves: pd.DataFrame
     charges: pd.DataFrame
+    external: pd.DataFrame | None = None
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -59,6 +61,8 @@ class Comparison:
 
     def write(self, out: Path) -> list[Path]:
         """Write ``leaderboard.csv``, ``curves.csv`` and ``leaderboard.html`` into a folder.
+
+        ``curves.csv`` holds what was measured here; external curves keep their own files.
 
         Raises:
             StoreError: the folder cannot be written.
@@ -141,10 +145,12 @@ def answer(question: Question, evidence: Evidence) -> Comparison:
         environments=evidence.environments,
         trainers=tuple((one.strategy, one.trainer) for one in evidence.entrants),
         references=frozenset(one.strategy for one in evidence.entrants if one.reference),
+        externals=evidence.elsewhere.externals,
     )
-    runs = read_runs(evidence.curves, context)
+    external = evidence.elsewhere.curves if context.externals else None
+    runs = read_runs(evidence.curves, context, external)
     boards = tuple(
         Board(rank_budgets(budgets_at(runs, asked), asked), asked)
         for asked in contexts_for(question, runs, context)
     )
-    return Comparison(boards, evidence.curves, evidence.charges)
+    return Comparison(boards, evidence.curves, evidence.charges, external)

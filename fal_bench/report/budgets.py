@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +24,8 @@ class RunBudget:
     """What the leaderboard needs of one finished (task, strategy, seed) run.
 
     Attributes:
-        interpolated: interpolated budget to target under each accounting.
-        step: budget to target at the first confirmed grid point under each accounting.
+        interpolated: interpolated budget to target under each accounting that is known.
+        step: budget to target at the first confirmed grid point under the same.
         accuracy_at_cap: accuracy at the budget cap; NaN if the run ended before it.
         area: area under the label curve up to the cap; NaN if the run ended before it.
         cycle: the cycle whose model is read at the crossing, or at the cap without one.
@@ -44,7 +44,8 @@ class GridRun:
 
     Attributes:
         accuracy: accuracy at the grid points and at the confirming one, shape (n_points + 1,).
-        axes: labels at the same points under each accounting.
+        axes: labels at the same points under each accounting; strict ones are left out where an
+            external curve does not give them.
         cycles: cycle of the model read at each of these points.
         cap_index: index of the budget cap.
         area: area under the label curve up to the cap; NaN if the run ended before it.
@@ -68,12 +69,27 @@ class GridRun:
             cycle=int(self.cycles[cap if crossing.index is None else crossing.index]),
         )
 
+    def shows(self, target: float) -> bool:
+        """Tell whether the curve shows where it reaches a target, or that it does not.
+
+        One that begins at the target, or ends before the cap without having reached it, does not.
+        Curves of cells leave nothing open: they begin at the initial labels, and a short one is
+        that of a strategy that under-spent to its last cycle.
+        """
+        index = find_crossing(self.accuracy, target, cap_index=self.cap_index).index
+        if index is not None:
+            return index == 0 or not np.isnan(self.accuracy[index - 1])
+        last, confirming = self.accuracy[self.cap_index], self.accuracy[self.cap_index + 1]
+        return bool(last < target or (last >= target and not np.isnan(confirming)))
+
 
 def _items(run: GridRun) -> Iterator[tuple[Accounting, NDArray[np.float64]]]:
     return iter(run.axes.items())
 
 
-def read_runs(curves: pd.DataFrame, context: ReportContext) -> dict[RunKey, GridRun]:
+def read_runs(
+    curves: pd.DataFrame, context: ReportContext, external: pd.DataFrame | None = None
+) -> dict[RunKey, GridRun]:
     """Read every finished run that the context asks for on the label grid of its task.
 
     Rows of other tasks, strategies and seeds play no part, nor do the rows of cells that the
@@ -82,35 +98,54 @@ def read_runs(curves: pd.DataFrame, context: ReportContext) -> dict[RunKey, Grid
     Args:
         curves: the curves in long form, one row a (task, strategy, seed, cycle), in any order.
         context: the question: tasks, strategies and seeds. Its target plays no part.
+        external: the curves of the context's external strategies, all of which take part.
 
     Returns:
-        Runs by (task, strategy, seed), in that order.
+        Runs by (task, strategy, seed), in that order, external ones last.
 
     Raises:
         ValueError: a curve has a cycle twice, or its label counts make no sense.
     """
-    tasks = {facts.name: facts for facts in context.tasks}
     missing = {(cell.task, cell.strategy, cell.seed) for cell in context.missing}
     asked = curves[
-        curves["task"].isin(list(tasks))
+        curves["task"].isin([facts.name for facts in context.tasks])
         & curves["strategy"].isin(context.strategies)
         & curves["seed"].isin(context.seeds)
-    ].sort_values([*_IDENTITY, "cycle"])
-    keys = list(zip(*(asked[name].tolist() for name in _IDENTITY), strict=True))
-    numbers = asked[_NUMBERS].to_numpy(dtype=float)
-    runs: dict[RunKey, GridRun] = {}
-    start = 0
-    for key, rows in itertools.groupby(keys):
-        stop = start + sum(1 for _ in rows)
-        if key not in missing:
-            runs[key] = _read_run(key, numbers[start:stop], tasks[key[0]])
-        start = stop
+    ]
+    runs = dict(_runs_of(asked, context, missing))
+    if external is not None:
+        runs.update(_runs_of(external, context))
     return runs
 
 
+def _runs_of(
+    curves: pd.DataFrame, context: ReportContext, left_out: Collection[RunKey] = ()
+) -> Iterator[tuple[RunKey, GridRun]]:
+    tasks = {facts.name: facts for facts in context.tasks}
+    ordered = curves.sort_values([*_IDENTITY, "cycle"])
+    keys = list(zip(*(ordered[name].tolist() for name in _IDENTITY), strict=True))
+    numbers = ordered[_NUMBERS].to_numpy(dtype=float)
+    start = 0
+    for key, rows in itertools.groupby(keys):
+        stop = start + sum(1 for _ in rows)
+        if key not in left_out:
+            yield key, _read_run(key, numbers[start:stop], tasks[key[0]])
+        start = stop
+
+
 def budgets_at(runs: Mapping[RunKey, GridRun], context: ReportContext) -> dict[RunKey, RunBudget]:
-    """Return the budget of every run to the context's target."""
-    return {key: run.budget(context.target_on(key[0])) for key, run in runs.items()}
+    """Return the budget of every run to the context's target.
+
+    External runs that do not follow the task's protocol are left out where they do not show it
+    (``GridRun.shows``).
+    """
+    doubtful = {one.strategy for one in context.externals if one.obstacle}
+    targets = {facts.name: context.target_on(facts.name) for facts in context.tasks}
+    return {
+        key: run.budget(targets[key[0]])
+        for key, run in runs.items()
+        if key[1] not in doubtful or run.shows(targets[key[0]])
+    }
 
 
 def read_budgets(curves: pd.DataFrame, context: ReportContext) -> dict[RunKey, RunBudget]:
@@ -124,21 +159,25 @@ def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts) -> GridR
     if np.any(np.diff(cycles) == 0):
         raise ValueError(f"the curve of {key} has a cycle twice.")
     extra = strict - labels
-    if not np.all(extra >= 0):
+    if np.any(extra < 0):
         raise ValueError("strict labels must be at least the paper labels in every cycle.")
     cap_index = len(facts.grid) - 1
     grid = np.array([*facts.grid, facts.cap + facts.query_labels], dtype=float)
     accuracy = read_at_grid(labels, values, grid)
     # Strict labels are the grid point plus what was read beyond the pool, so that the two
     # accountings of a strategy that reads nothing beyond it agree. A run that ended before the
-    # cap keeps what it had read.
+    # cap keeps what it had read, and one from elsewhere may begin late.
     ended = grid > labels[-1]
     beyond = np.where(ended, extra[-1], read_at_grid(labels, extra, grid))
+    beyond = np.where(grid < labels[0], extra[0], beyond)
     seen = np.where(ended, cycles[-1], read_at_grid(labels, cycles, grid))
     up_to_cap = slice(cap_index + 1)
+    axes: dict[Accounting, NDArray[np.float64]] = {"paper": grid}
+    if not np.any(np.isnan(strict)):
+        axes["strict"] = grid + beyond
     return GridRun(
         accuracy=accuracy,
-        axes={"paper": grid, "strict": grid + beyond},
+        axes=axes,
         cycles=np.nan_to_num(seen, nan=cycles[0]).astype(np.int64),
         cap_index=cap_index,
         area=area_under_curve(grid[up_to_cap], accuracy[up_to_cap]),

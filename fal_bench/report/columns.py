@@ -13,8 +13,8 @@ from fal_bench.report import wording
 from fal_bench.report.context import ReportContext
 from fal_bench.report.wording import Row
 
-Group = Literal["ranked", "reference", "incomplete"]
-GROUPS: tuple[Group, ...] = ("ranked", "reference", "incomplete")
+Group = Literal["ranked", "reference", "external", "incomplete"]
+GROUPS: tuple[Group, ...] = ("ranked", "reference", "external", "incomplete")
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,18 @@ def reached(row: Row) -> str:
 
 
 def is_ranked(row: Row) -> bool:
-    """Tell whether a row is ranked: it has all its runs, and is no reference."""
+    """Tell whether a row is ranked: it has all its runs, of these tasks, and is no reference."""
     return group(row) == "ranked"
 
 
 def group(row: Row) -> Group:
-    """Return where a row stands: strategies with all runs, then references, then the others."""
-    if row["verdict"] == "reference":
+    """Return where a row stands: ranked, or after those that are, in the order of ``GROUPS``."""
+    verdict: str = row["verdict"]
+    if verdict == "reference":
         return "reference"
-    return "incomplete" if row["verdict"] == "incomplete" else "ranked"
+    if verdict == "incomplete":
+        return "incomplete"
+    return "external" if verdict == "external" and pd.isna(row["rank"]) else "ranked"
 
 
 def is_best(row: Row) -> bool:

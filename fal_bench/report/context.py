@@ -21,6 +21,8 @@ class TaskFacts:
         pool: samples in the query pool over all clients, initial labels included.
         description: one line for people: data, clients, partition.
         rounds: rounds of federated averaging in a cycle.
+        hash: the task's hash, by which external curves are recognised; empty if unknown.
+        cycle_limit: cycles after which an under-spending run ends; 0 if unknown.
     """
 
     name: str
@@ -29,6 +31,8 @@ class TaskFacts:
     pool: int
     description: str
     rounds: int = 1
+    hash: str = ""
+    cycle_limit: int = 0
 
     @property
     def cap(self) -> int:
@@ -45,6 +49,8 @@ def task_facts(task: Task, pool: int) -> TaskFacts:
         pool=pool,
         description=task.summary,
         rounds=task.rounds,
+        hash=task.hash,
+        cycle_limit=task.cycle_limit,
     )
 
 
@@ -72,6 +78,40 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class External:
+    """A strategy whose curves were measured elsewhere.
+
+    Attributes:
+        strategy: its label, which ends in " (external)".
+        name: what the import is called.
+        file: name of the file that its curves came from.
+        imported: date of the import.
+        sha256: digest of that file.
+        runs: its runs that take part, as (task, seed).
+        strict_known: whether its strict labels are known.
+        obstacle: why it cannot be ranked, as the end of a sentence; empty if it can.
+    """
+
+    strategy: str
+    name: str
+    file: str
+    imported: str
+    sha256: str
+    runs: frozenset[tuple[str, int]]
+    strict_known: bool
+    obstacle: str
+
+    def unranked(self, accounting: Accounting) -> str:
+        """Say why it is not ranked under an accounting; empty if it is."""
+        if self.obstacle or self.strict_known or accounting == "paper":
+            return self.obstacle
+        return (
+            "its file does not say how many labels were read for any purpose (labels_strict); "
+            "--accounting paper ranks it"
+        )
+
+
+@dataclass(frozen=True)
 class ReportContext:
     """The question that a leaderboard answers, and its provenance.
 
@@ -91,6 +131,7 @@ class ReportContext:
         environments: where the cells were computed, the most frequent one first.
         trainers: the trainer of every strategy with a finished cell, as a selector.
         references: yardsticks among the strategies, which are shown apart and never ranked.
+        externals: strategies measured elsewhere, which are not among ``strategies``.
     """
 
     suite: str
@@ -108,6 +149,16 @@ class ReportContext:
     environments: tuple[Environment, ...] = ()
     trainers: tuple[tuple[str, str], ...] = ()
     references: frozenset[str] = frozenset()
+    externals: tuple[External, ...] = ()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """All strategies that have a row: those compared, and external ones."""
+        return (*self.strategies, *(one.strategy for one in self.externals))
+
+    def external(self, strategy: str) -> External | None:
+        """Return what is known of an external strategy; None if it is not one."""
+        return next((one for one in self.externals if one.strategy == strategy), None)
 
     def target_on(self, task: str) -> float:
         """Return the target accuracy of a task."""

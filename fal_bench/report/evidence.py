@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fal_bench.external.folder import Import
 from fal_bench.report.context import Environment, MissingCell, TaskFacts
+from fal_bench.report.external import Elsewhere, curves_from_elsewhere
 from fal_bench.sweep.collect import (
     Entrant,
     FinishedCell,
@@ -35,6 +37,7 @@ class Evidence:
         charges: labels read, one row a cell, purpose and cycle.
         environments: where the cells were computed.
         entrants: the strategies of the finished cells.
+        elsewhere: external curves of the same tasks.
     """
 
     suite: str
@@ -46,7 +49,8 @@ class Evidence:
     curves: pd.DataFrame
     charges: pd.DataFrame
     environments: tuple[Environment, ...]
-    entrants: tuple[Entrant, ...] = ()
+    entrants: tuple[Entrant, ...]
+    elsewhere: Elsewhere
 
     @classmethod
     def read(
@@ -59,8 +63,12 @@ class Evidence:
         seeds: Sequence[int],
         missing: Sequence[MissingCell],
         command: str,
+        imports: Sequence[Import] = (),
     ) -> Evidence:
-        """Read the finished cells; the other arguments are the attributes of that name."""
+        """Read the finished cells, and pick those external curves that are of the same tasks.
+
+        The other arguments are the attributes of that name.
+        """
         return cls(
             suite,
             tuple(tasks),
@@ -75,4 +83,5 @@ class Evidence:
                 for count, facts in read_environments(cells)
             ),
             tuple(read_entrants(cells)),
+            curves_from_elsewhere(imports, tasks, seeds),
         )

@@ -44,6 +44,17 @@ def to_json(boards: Sequence[Board]) -> str:
                 "baseline": context.baseline,
                 "tasks": sorted(facts.name for facts in context.tasks),
                 "seeds": sorted(context.seeds),
+                "external": [
+                    {
+                        "strategy": one.strategy,
+                        "import": one.name,
+                        "file": one.file,
+                        "sha256": one.sha256,
+                        "imported": one.imported,
+                        "not_ranked": one.unranked(context.accounting) or None,
+                    }
+                    for one in context.externals
+                ],
                 "command": context.command,
                 "falbench": context.version,
             },

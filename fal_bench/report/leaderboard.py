@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fal_bench.report.budgets import RunBudget, RunKey, read_budgets
-from fal_bench.report.context import ReportContext
+from fal_bench.report.context import External, ReportContext
 from fal_bench.report.savings import compare_with_baseline
 from fal_bench.report.summary import Runs, map_runs, own_stream, summarise_runs
 from fal_bench.stats import rank, rank_intervals
@@ -51,6 +51,7 @@ COLUMNS = (
     "pairs_both_censored",
     "target_name",
     "trainer",
+    "source",
 )
 _WHOLE = (
     "rank",
@@ -60,6 +61,7 @@ _WHOLE = (
     "pairs_baseline_censored",
     "pairs_both_censored",
 )
+_AFTER_RANKED = {"external": 1, "incomplete": 2}
 _TYPES = {**dict.fromkeys(_WHOLE, "Int64"), "median_reached": "boolean"}
 
 
@@ -70,9 +72,10 @@ def build_leaderboard(curves: pd.DataFrame, context: ReportContext) -> pd.DataFr
     ranked: those that reached the target at least once by ``labels``, then those that never did,
     by ``labels`` and, where these are equal, by ``accuracy_final``. Equal strategies share the
     better rank. References (``context.references``) come after them, with their numbers but
-    without a rank or a test. Incomplete strategies come last, with their counts alone, since means
-    over other runs would not compare. The result does not depend on the order of rows, strategies,
-    tasks or seeds.
+    without a rank or a test, then external strategies (``context.externals``) that cannot be
+    ranked; those that can are ranked, but not tested. Incomplete strategies come last, with their
+    counts alone, since means over other runs would not compare. The result does not depend on the
+    order of rows, strategies, tasks or seeds.
 
     Args:
         curves: one row a (task, strategy, seed, cycle), with at least these columns and
@@ -84,8 +87,9 @@ def build_leaderboard(curves: pd.DataFrame, context: ReportContext) -> pd.DataFr
         One row a strategy with the columns ``COLUMNS``. Budgets are restricted means in labels,
         ``labels`` under the ranking accounting; ``saving_vs_random`` is a fraction and refers to
         ``context.baseline``, whatever its name; ``target_name`` is set where every task has a
-        target of its own, and ``target_acc`` is their mean then. NaN stands where there
-        is no number or interval; ``ert`` is infinite where nobody reached the target.
+        target of its own, and ``target_acc`` is their mean then; ``source`` is the file of an
+        external strategy. NaN stands where there is no number or interval; ``ert`` is infinite
+        where nobody reached the target.
 
     Raises:
         ValueError: the context has no task or no seed, or a curve is malformed.
@@ -98,36 +102,41 @@ def rank_budgets(budgets: Mapping[RunKey, RunBudget], context: ReportContext) ->
     if not context.tasks or not context.seeds:
         raise ValueError("a leaderboard needs at least one task and one seed.")
     rows, complete = [], {}
-    for strategy in sorted(set(context.strategies)):
+    for strategy in sorted(set(context.shown)):
         row, runs = _counts(strategy, budgets, context)
         rows.append(row)
         if runs is not None:
             complete[strategy] = runs
             row.update(summarise_runs(runs, context))
     compare_with_baseline(rows, complete, context)
-    ranked = set(complete) - context.references
+    unranked = {one.strategy for one in context.externals if one.unranked(context.accounting)}
+    ranked = set(complete) - context.references - unranked
     _rank([row for row in rows if row["strategy"] in ranked], complete, context)
     rows.sort(key=_place)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(_TYPES)
 
 
-def _place(row: Mapping[str, Any]) -> tuple[float, bool, str]:
-    """Order by rank; references stand before incomplete strategies."""
+def _place(row: Mapping[str, Any]) -> tuple[float, int, str]:
+    """Order by rank; then references, external strategies and incomplete ones."""
     place = math.inf if row["rank"] is pd.NA else row["rank"]
-    return place, row["verdict"] == "incomplete", row["strategy"]
+    return place, _AFTER_RANKED.get(row["verdict"], 0), row["strategy"]
 
 
 def _counts(
     strategy: str, budgets: Mapping[RunKey, RunBudget], context: ReportContext
 ) -> tuple[dict[str, Any], Runs | None]:
     """Start the row of a strategy; also return its runs if none is missing."""
-    seeds = sorted(set(context.seeds))
+    external = context.external(strategy)
+    tasks = sorted({facts.name for facts in context.tasks})
+    expected = [sorted(_seeds(task, external, context)) for task in tasks]
     runs = [
         [budgets[key] for seed in seeds if (key := (task, strategy, seed)) in budgets]
-        for task in sorted({facts.name for facts in context.tasks})
+        for task, seeds in zip(tasks, expected, strict=True)
     ]
     finished = [run for task in runs for run in task]
-    complete_tasks = sum(len(task) == len(seeds) for task in runs)
+    complete_tasks = sum(
+        0 < len(task) == len(seeds) for task, seeds in zip(runs, expected, strict=True)
+    )
     row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
     row.update(dict.fromkeys(_TYPES, pd.NA))
     row.update(
@@ -137,11 +146,19 @@ def _counts(
         tasks=complete_tasks,
         runs=len(finished),
         reached=sum(run.interpolated["paper"].reached for run in finished),
-        verdict="incomplete",
+        verdict="external" if external else "incomplete",
         target_name=context.target_name or math.nan,
         trainer=dict(context.trainers).get(strategy, math.nan),
+        source=external.file if external else math.nan,
     )
     return row, runs if complete_tasks == len(runs) else None
+
+
+def _seeds(task: str, external: External | None, context: ReportContext) -> set[int]:
+    """Return the seeds that a strategy must have on a task."""
+    if external is None:
+        return set(context.seeds)
+    return {seed for name, seed in external.runs if name == task}
 
 
 def _rank(rows: list[dict[str, Any]], complete: Mapping[str, Runs], context: ReportContext) -> None:

@@ -22,7 +22,7 @@ from fal_bench.report.columns import (
     is_ranked,
     secondary_columns,
 )
-from fal_bench.report.context import ReportContext, TaskFacts
+from fal_bench.report.context import External, ReportContext, TaskFacts
 from fal_bench.report.panels.base import Panel
 from fal_bench.report.panels.coverage import coverage_table
 from fal_bench.report.panels.curves import curves_figure, curves_table, task_runs
@@ -69,8 +69,8 @@ def render_page(comparison: Comparison) -> str:
     main = comparison.boards[middle]
     boards = [_board(place, board) for place, board in enumerate(comparison.boards)]
     context = main.context
-    runs = read_runs(comparison.curves, context)
-    styles = line_styles(context.strategies)
+    runs = read_runs(comparison.curves, context, comparison.external)
+    styles = line_styles(context.shown)
     return environment.get_template("leaderboard.html.j2").render(
         context=context,
         question=wording.question(context) if len(contexts) == 1 else _several(contexts),
@@ -86,6 +86,7 @@ def render_page(comparison: Comparison) -> str:
         ],
         panels=_panels(comparison, main, runs, styles),
         coverage=coverage_table(runs.keys(), context),
+        externals=[_origin(external, main) for external in context.externals],
         missing=sorted(context.missing, key=lambda cell: (cell.task, cell.strategy, cell.seed)),
         plotly=_packed(get_plotlyjs()),
     )
@@ -118,23 +119,33 @@ def _ranked(board: Board) -> list[str]:
     return [row["strategy"] for row in rows if is_ranked(row)]
 
 
+def _origin(external: External, board: Board) -> dict[str, Any]:
+    """Say where an external strategy comes from."""
+    reason = external.unranked(board.context.accounting)
+    return {"external": external, "reason": f"no: {reason}" if reason else "yes"}
+
+
 def _panels(
     comparison: Comparison,
     main: Board,
     runs: Mapping[RunKey, GridRun],
     styles: Mapping[str, LineStyle],
 ) -> list[Panel]:
-    """Draw the figures over all tasks, of complete strategies only."""
+    """Draw the figures over all tasks, of ranked strategies only.
+
+    What needs pairs, a ledger or costs leaves out external ones.
+    """
     ranked, context = _ranked(main), main.context
+    own = [name for name in ranked if context.external(name) is None]
     budgets = budgets_at(runs, context)
     answers = [(board.context, budgets_at(runs, board.context)) for board in comparison.boards]
     contexts = [board.context for board in comparison.boards]
     return [
         ecdf_panel(answers, ranked, styles),
         rank_by_target_panel(runs, contexts, ranked, styles),
-        pairwise_panel(context, budgets, ranked),
-        ledger_panel(comparison.charges, budgets, ranked),
-        cost_panel(comparison.curves, context, budgets, ranked, styles),
+        pairwise_panel(context, budgets, own),
+        ledger_panel(comparison.charges, budgets, own),
+        cost_panel(comparison.curves, context, budgets, own, styles),
     ]
 
 
@@ -181,7 +192,11 @@ def _task(
         "table": curves_table(facts, mine, styles),
         "rows": [
             _task_row(
-                name, styles[name], [b for key, b in budgets.items() if key[1] == name], context
+                facts.name,
+                name,
+                styles[name],
+                [budget for key, budget in budgets.items() if key[1] == name],
+                context,
             )
             for name in sorted(styles)
         ],
@@ -189,19 +204,24 @@ def _task(
 
 
 def _task_row(
-    name: str, style: LineStyle, runs: list[RunBudget], context: ReportContext
+    task: str, name: str, style: LineStyle, runs: list[RunBudget], context: ReportContext
 ) -> dict[str, Any]:
-    found = [run.interpolated[context.accounting] for run in runs]
-    reached = sum(run.reached for run in found)
-    labels = sum(run.labels for run in found) / len(found) if found else math.nan
+    accounting = context.accounting
+    known = [run.interpolated[accounting] for run in runs if accounting in run.interpolated]
+    reached = sum(run.interpolated["paper"].reached for run in runs)
+    labels = sum(run.labels for run in known) / len(known) if known else math.nan
+    external = context.external(name)
+    expected = len(set(context.seeds))
+    if external is not None:
+        expected = sum(where == task for where, _ in external.runs)
     accuracy = sum(run.accuracy_at_cap for run in runs) / len(runs) if runs else math.nan
     return {
         "strategy": name,
         "style": style,
         "reached": reached,
-        "runs": len(found),
-        "seeds": len(set(context.seeds)),
-        "labels": wording.budget(labels, reached, len(found)),
+        "runs": len(runs),
+        "seeds": expected,
+        "labels": wording.budget(labels, reached, len(runs)),
         "number": None if math.isnan(labels) else labels,
         "accuracy": None if math.isnan(accuracy) else accuracy,
     }

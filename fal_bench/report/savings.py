@@ -18,6 +18,8 @@ def compare_with_baseline(
 ) -> None:
     """Fill in savings, p-values and verdicts of the complete strategies.
 
+    External strategies get neither: runs from elsewhere are not known to be paired with these.
+
     Args:
         rows: rows of the leaderboard, changed in place.
         complete: the runs of every complete strategy.
@@ -27,7 +29,7 @@ def compare_with_baseline(
     baseline = complete.get(context.baseline)
     for row in rows:
         runs = complete.get(row["strategy"])
-        if runs is None:
+        if runs is None or row["verdict"] == "external":
             continue
         if row["strategy"] == context.baseline:
             row.update(saving_vs_random=0.0, verdict="baseline")

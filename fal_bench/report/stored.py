@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fal_bench.errors import StoreError, UnknownNameError
+from fal_bench.external.folder import ExternalFolder
 from fal_bench.report.context import MissingCell, task_facts
 from fal_bench.report.evidence import Evidence
 from fal_bench.selector import Selector
@@ -30,12 +31,14 @@ class Filter:
         task: one task only.
         strategies: selectors; all stored strategies if empty.
         seeds: the first so many of the stored seeds; all of them if None.
+        external: whether external curves of the same tasks are shown.
     """
 
     suite: str | None = None
     task: str | None = None
     strategies: tuple[str, ...] = ()
     seeds: int | None = None
+    external: bool = True
 
 
 def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
@@ -56,6 +59,7 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
     Raises:
         FalbenchError: the folder holds no such cell, or a name is unknown.
     """
+    imports = ExternalFolder(store.root).imports() if chosen.external else []
     cells, problems = stored_cells(store)
     if not cells:
         raise StoreError(
@@ -74,7 +78,7 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
         )
     seeds = tuple(sorted({cell.seed for cell in kept})[: chosen.seeds])
     named = [
-        (FinishedCell(names[cell.task.hash], labels[cell.key], cell.seed, cell.folder), cell.phase)
+        (_named(cell, names[cell.task.hash], labels[cell.key]), cell.phase)
         for cell in kept
         if cell.seed in seeds
     ]
@@ -89,8 +93,13 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
         seeds=seeds,
         missing=_missing(named, [task.name for task in tasks], strategies, seeds),
         command=_command(store.root, chosen),
+        imports=imports,
     )
     return evidence, problems
+
+
+def _named(cell: StoredCell, task: str, label: str) -> FinishedCell:
+    return FinishedCell(task, label, cell.seed, cell.folder, cell.task.hash, cell.reference)
 
 
 def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, list[Task]]:
@@ -196,4 +205,5 @@ def _command(root: Path, chosen: Filter) -> str:
     words += [f"--task {shlex.quote(chosen.task)}"] if chosen.task else []
     words += [f"-s {shlex.quote(text)}" for text in chosen.strategies]
     words += [f"--seeds {chosen.seeds}"] if chosen.seeds else []
+    words += [] if chosen.external else ["--no-external"]
     return " ".join(words)

@@ -41,15 +41,32 @@ def summarise_runs(runs: Runs, context: ReportContext) -> dict[str, Any]:
         context: the question, for accounting and tasks.
 
     Returns:
-        Values by column of the leaderboard.
+        Values by column of the leaderboard; those that need labels which an external strategy
+        does not give are left out.
     """
-    ranking = interpolated(runs, context.accounting)
-    labels = restricted_mean(ranking)
     paper = interpolated(runs, "paper")
     pools = [facts.pool for facts in sorted(context.tasks, key=lambda facts: facts.name)]
     shares = [
         [100 * run.labels / pool for run in task] for task, pool in zip(paper, pools, strict=True)
     ]
+    values = {
+        "labels_paper": restricted_mean(paper).mean,
+        "budget_pct": mean_of_task_means(shares).mean,
+        "accuracy_final": _mean_of_tasks(map_runs(runs, lambda run: run.accuracy_at_cap)),
+        "aulc": _mean_of_tasks(map_runs(runs, lambda run: run.area)),
+    }
+    strict_known = all("strict" in run.interpolated for task in runs for run in task)
+    if strict_known:
+        values["labels_strict"] = restricted_mean(interpolated(runs, "strict")).mean
+    if strict_known or context.accounting == "paper":
+        values.update(_ranking(runs, context))
+    return values
+
+
+def _ranking(runs: Runs, context: ReportContext) -> dict[str, Any]:
+    """Average the budgets under the accounting that ranks."""
+    ranking = interpolated(runs, context.accounting)
+    labels = restricted_mean(ranking)
     initial = float(np.mean([facts.grid[0] for facts in context.tasks]))
     return {
         "labels": labels.mean,
@@ -57,11 +74,6 @@ def summarise_runs(runs: Runs, context: ReportContext) -> dict[str, Any]:
         "labels_low": max(labels.low, initial) if math.isfinite(labels.low) else math.nan,
         "labels_high": labels.high,
         "labels_step": restricted_mean(map_runs(runs, lambda r: r.step[context.accounting])).mean,
-        "labels_paper": restricted_mean(paper).mean,
-        "labels_strict": restricted_mean(interpolated(runs, "strict")).mean,
-        "budget_pct": mean_of_task_means(shares).mean,
-        "accuracy_final": _mean_of_tasks(map_runs(runs, lambda run: run.accuracy_at_cap)),
-        "aulc": _mean_of_tasks(map_runs(runs, lambda run: run.area)),
         **_secondary(ranking),
     }
 

@@ -26,6 +26,7 @@ from fal_bench.report.columns import (
     plain_rank,
 )
 from fal_bench.report.context import ReportContext, TaskFacts
+from fal_bench.report.external import origin_sentences
 from fal_bench.report.wording import Row
 
 _VERDICT_STYLES = {"better": "green", "worse": "red"}
@@ -52,7 +53,7 @@ def leaderboard_table(
         width: columns of the terminal; by default those of rich's own console.
 
     Returns:
-        The table, best row emphasised, references and incomplete strategies dimmed after a rule.
+        The table, best row emphasised; what is not ranked is dimmed after a rule.
     """
     width = Console().width if width is None else width
     rows = cast("list[Row]", leaderboard.to_dict("records"))
@@ -146,6 +147,9 @@ def footer(leaderboard: pd.DataFrame, context: ReportContext) -> list[str]:
         *_verdicts([row for row in rows if is_ranked(row)], context),
         *_censored_pairs([row for row in rows if group(row) != "incomplete"], context),
         *_too_hard(rows, context),
+        *origin_sentences(
+            context.externals, {row["strategy"]: row for row in rows}, context.accounting
+        ),
         *_missing(context),
     ]
 

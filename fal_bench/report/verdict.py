@@ -69,6 +69,7 @@ def key_facts(leaderboard: pd.DataFrame, context: ReportContext) -> list[tuple[s
         "n too small": f"too few runs to tell from {baseline}",
         "not comparable": f"not comparable with {baseline}",
     }
+    words["external"] = f"measured elsewhere, not tested against {baseline}"
     sure = words[row["verdict"]]
     if row["verdict"] in ("better", "worse", "no evidence"):
         sure += f", {_p_value(row['p_holm'])}"
@@ -95,6 +96,12 @@ def _not_ranked(rows: list[Row], context: ReportContext) -> list[str]:
         for row in rows
         if group(row) == "reference"
     ]
+    elsewhere = [row["strategy"] for row in rows if group(row) == "external"]
+    if elsewhere:
+        sentences.append(
+            f"Measured elsewhere and not ranked: {wording.listed(elsewhere)}; the notes below the "
+            "leaderboard say why."
+        )
     names = [
         f"{row['strategy']} ({row['runs']} of {expected} runs)"
         for row in rows
@@ -153,6 +160,8 @@ def _winner(best: list[Row], complete: list[Row], context: ReportContext) -> str
             f"{text}, {_difference(row, context)}, but this may be chance: "
             f"{wording.too_few_pairs(complete, context)}."
         )
+    if row["verdict"] == "external":
+        return f"{text}, but was measured elsewhere and is not tested against {baseline}."
     if row["verdict"] == "worse":
         return f"{text}, and yet pair by pair it needed {_difference(row, context)}."
     why = wording.no_comparison(complete, context)
@@ -170,6 +179,7 @@ def _others(best: list[Row], complete: list[Row], context: ReportContext) -> lis
         "no evidence": f"No evidence of a difference from {baseline}",
         "n too small": f"Too few runs to tell from {baseline}",
         "not comparable": f"Not comparable with {baseline}",
+        "external": f"Measured elsewhere and not tested against {baseline}",
     }
     sentences = []
     for verdict, opening in openings.items():

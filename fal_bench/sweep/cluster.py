@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from fal_bench.errors import FalbenchError
+from fal_bench.learning.device import CPU
 
 ClusterBackend = Literal["ray", "dask"]
 
@@ -34,6 +35,22 @@ def check_backend(backend: str) -> None:
             f"The backend {backend!r} needs a library that is not installed; run "
             f"pip install 'falbench[{backend}]'."
         )
+
+
+def device_for(backend: str, choice: str) -> str:
+    """Return the device to ask for: on a cluster the processor, unless another is named.
+
+    Raises:
+        BackendError: a GPU is asked for on a cluster, whose workers need not have one.
+    """
+    if backend not in _MODULES or choice == CPU:
+        return choice
+    if choice != "auto":
+        raise BackendError(
+            f"--device {choice} does not work with --backend {backend}; use --backend loky on the "
+            "machine that has the GPU, or --device cpu."
+        )
+    return CPU
 
 
 def cluster_pool(backend: ClusterBackend, jobs: int) -> AbstractContextManager[None]:

@@ -30,18 +30,29 @@ class FinishedCell:
         strategy: the strategy's label.
         seed: the seed.
         folder: the cell's directory.
+        task_hash: the task's hash, by which others recognise the task.
+        reference: whether the strategy is a yardstick and never ranked.
     """
 
     task: str
     strategy: str
     seed: int
     folder: CellFolder
+    task_hash: str
+    reference: bool
 
 
 def finished_cells(store: Store, specs: Sequence[CellSpec]) -> list[FinishedCell]:
     """Return those cells of a comparison that are finished."""
     return [
-        FinishedCell(spec.task.name, spec.label, spec.seed, store.folder(spec))
+        FinishedCell(
+            spec.task.name,
+            spec.label,
+            spec.seed,
+            store.folder(spec),
+            spec.task.hash,
+            spec.reference,
+        )
         for spec in specs
         if store.phase(spec) == "done"
     ]
@@ -51,16 +62,17 @@ def read_curves(cells: Sequence[FinishedCell]) -> pd.DataFrame:
     """Return the curves of finished cells, one row a cell and cycle.
 
     Returns:
-        Columns ``task``, ``strategy``, ``seed`` and those of ``Row``, sorted by the first three
-        and the cycle, whatever the order of ``cells``.
+        Columns ``task``, ``strategy``, ``seed``, those of ``Row``, ``task_hash`` and
+        ``reference``, sorted by the first three and the cycle, whatever the order of ``cells``.
     """
     values = attrgetter(*Row.columns())
     records = [
-        (cell.task, cell.strategy, cell.seed, *values(row))
+        (cell.task, cell.strategy, cell.seed, *values(row), cell.task_hash, cell.reference)
         for cell in cells
         for row in cell.folder.rows()
     ]
-    frame = pd.DataFrame(records, columns=[*IDENTITY, *Row.columns()])
+    columns = [*IDENTITY, *Row.columns(), "task_hash", "reference"]
+    frame = pd.DataFrame(records, columns=columns)
     return frame.sort_values([*IDENTITY, "cycle"], ignore_index=True)
 
 
@@ -128,7 +140,7 @@ def read_entrants(cells: Sequence[FinishedCell]) -> list[Entrant]:
         content = read_json(cell.folder.path / "cell.json")
         trainer = content["description"]["trainer"]
         named = str(Selector(trainer["name"], trainer["params"]))
-        entrants.append(Entrant(label, named, bool(content["reference"])))
+        entrants.append(Entrant(label, named, cell.reference))
     return entrants
 
 

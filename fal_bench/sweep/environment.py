@@ -1,4 +1,4 @@
-"""Where a cell was computed: versions and processor, kept beside every curve."""
+"""Where a cell was computed: versions, processor and GPU, kept beside every curve."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fal_bench._version import __version__
+from fal_bench.learning.device import CPU
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "stable-baselines3", "gymnasium")
 
 
-@lru_cache(maxsize=1)
-def environment() -> dict[str, str]:
-    """Return versions of Python, falbench and the libraries, and the processor's name."""
+@lru_cache(maxsize=2)
+def environment(device: str = CPU) -> dict[str, str]:
+    """Return versions of Python, falbench and the libraries, and the names of what computes.
+
+    Args:
+        device: class of the device; a GPU is named, too.
+    """
     return {
         "falbench": __version__,
         "python": platform.python_version(),
@@ -22,7 +27,15 @@ def environment() -> dict[str, str]:
         "system": platform.system(),
         "machine": platform.machine(),
         "processor": _processor(),
+        **({} if device == CPU else {"gpu": _gpu()}),
     }
+
+
+def _gpu() -> str:
+    import torch
+
+    # A worker may see no GPU though its supervisor did; its cells then fail with the reason.
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
 
 
 def _processor() -> str:

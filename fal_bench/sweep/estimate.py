@@ -44,12 +44,12 @@ def estimate_seconds(
         task = spec.task
         evidence = seconds.get((task.hash, spec.label)) or seconds.get((task.hash, ""))
         if evidence is None:
-            evidence = seconds[task.hash, ""] = [_training_seconds(task)]
+            evidence = seconds[task.hash, ""] = [_training_seconds(task, spec.device)]
         total += sum(evidence) / len(evidence)
     return WORKER_START_SECONDS + total / min(jobs, len(missing))
 
 
-def _training_seconds(task: Task) -> float:
+def _training_seconds(task: Task, device: str) -> float:
     """Time a few training steps of a task and scale them to one cell."""
     import torch
 
@@ -59,7 +59,7 @@ def _training_seconds(task: Task) -> float:
     from fal_bench.learning.request import Lane, TrainRequest
     from fal_bench.needs import LocalTraining
 
-    setting = Setting.draw(task, 0, load_dataset(task.dataset))
+    setting = Setting.draw(task, 0, load_dataset(task.dataset), device)
     model = setting.architecture.fresh(torch.Generator().manual_seed(0))
     ids = torch.arange(min(task.batch_size, setting.dataset.n_train))
     lanes = tuple(

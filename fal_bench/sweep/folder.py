@@ -36,8 +36,8 @@ class CellFolder:
     Files: ``cell.json`` (description and environment), ``curve.csv`` (one row a cycle),
     ``checkpoint.npz`` (state before the next cycle; gone when done), ``status.json``,
     ``ledger.csv`` (every charge; written when done), ``memory.npz`` (what the strategy keeps, if
-    anything) and, while a plugin's code runs,
-    ``in-plugin.json``.
+    anything) and, while a plugin's code runs, ``in-plugin.json``; ``over-memory.json`` says that
+    its worker was ended because it took too much memory.
 
     Args:
         path: the directory; it need not exist yet.
@@ -49,6 +49,7 @@ class CellFolder:
         self._checkpoint = path / "checkpoint.npz"
         self._status = path / "status.json"
         self._marker = path / "in-plugin.json"
+        self._over_memory = path / "over-memory.json"
 
     def create(self, spec: CellSpec, environment: dict[str, str], run: str) -> None:
         """Make the directory, describe the cell, and note which run is at work on it.
@@ -56,7 +57,7 @@ class CellFolder:
         Args:
             spec: the cell.
             environment: versions and processor.
-            run: name of the supervisor's round.
+            run: name of the supervisor's round; this process's id is noted beside it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         content = {
@@ -66,7 +67,7 @@ class CellFolder:
             "environment": environment,
         }
         write_json(self.path / "cell.json", content)
-        self._set_status("partial", run=run)
+        self._set_status("partial", run=run, pid=str(os.getpid()))
 
     def in_progress(self) -> bool:
         """Whether the cell is neither done nor failed."""
@@ -205,7 +206,7 @@ class CellFolder:
     def fail(self, reason: str, details: str = "") -> None:
         """Mark the cell failed, with one sentence and, if there is one, a traceback."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self._marker.unlink(missing_ok=True)
+        self.clear_marker()
         self._set_status("failed", reason=reason, details=details)
 
     def kept(self) -> list[dict[str, Any]]:
@@ -226,8 +227,21 @@ class CellFolder:
         return marker
 
     def clear_marker(self) -> None:
-        """Forget a plugin call that a killed run left open."""
+        """Forget a plugin call that a killed run left open, and why it was killed."""
         self._marker.unlink(missing_ok=True)
+        self._over_memory.unlink(missing_ok=True)
+
+    def note_memory(self, mib: int) -> None:
+        """Say that the worker was ended because it took so much memory."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self._over_memory, {"mib": mib})
+
+    def over_memory(self) -> int | None:
+        """Return how many MiB the worker took when it was ended for that, or None."""
+        try:
+            return int(read_json(self._over_memory)["mib"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def _set_status(self, phase: Phase, **more: str) -> None:
         write_json(self._status, {"phase": phase, **more})

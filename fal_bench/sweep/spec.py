@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fal_bench.data.loading import dataset_digest
 from fal_bench.errors import PluginError
+from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.table import PluginTable, blamed_on
 from fal_bench.registry import Registry
@@ -47,7 +48,7 @@ class CellSpec:
     strategy: Selector
     fingerprint: str
     seed: int
-    device: str = "cpu"
+    device: str = CPU
     trainer: Selector = DEFAULT_TRAINER
     trainer_fingerprint: str = "version 1"
     own_trainer: Selector = DEFAULT_TRAINER
@@ -110,7 +111,11 @@ def fingerprint_of(selector: Selector, registry: Registry) -> str:
 
 
 def plan_cells(
-    tasks: Sequence[Task], strategies: Sequence[Selector], seeds: Sequence[int], registry: Registry
+    tasks: Sequence[Task],
+    strategies: Sequence[Selector],
+    seeds: Sequence[int],
+    registry: Registry,
+    device: str = CPU,
 ) -> list[CellSpec]:
     """Return the cells of a comparison, seed by seed, so that early results show everyone.
 
@@ -119,6 +124,7 @@ def plan_cells(
         strategies: selectors; the parameter ``trainer`` chooses the trainer.
         seeds: the seeds.
         registry: finds strategies and trainers.
+        device: class of the device to compute them on.
 
     Raises:
         FalbenchError: a strategy is unknown, cannot be loaded, or gets a parameter it cannot take;
@@ -130,7 +136,7 @@ def plan_cells(
         resolved[spec.label] = spec
     data = {name: dataset_digest(name) for name in {task.dataset for task in tasks}}
     return [
-        replace(spec, task=task, seed=seed, data=data[task.dataset])
+        replace(spec, task=task, seed=seed, device=device, data=data[task.dataset])
         for seed in seeds
         for task in tasks
         for spec in resolved.values()

@@ -7,6 +7,7 @@ after the other. A cell that dies alone is the culprit: it is marked failed, by 
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -23,11 +24,16 @@ from fal_bench.data.folders import current_folders
 from fal_bench.errors import StoreError
 from fal_bench.sweep.cluster import cluster_pool, worker_deaths
 from fal_bench.sweep.groups import plan_groups
+from fal_bench.sweep.guard import MemoryGuard
+from fal_bench.sweep.memory import default_limit
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.worker import Job, run_job
 
 Backend = Literal["loky", "sequential", "ray", "dask"]
+
+LOOKS_A_SECOND = 5
+"""At the workers' memory, which can grow by some GiB a second; at the time, one look is enough."""
 
 UNEXPLAINED_DEATHS = 2
 """Deaths outside plugin code (the system's out-of-memory killer, say) before a cell runs alone."""
@@ -45,6 +51,9 @@ class Supervisor:
             for a cluster (``fal_bench.sweep.cluster``).
         plugins: plugin files and folders.
         call_timeout: seconds a plugin call may take before its worker is killed.
+        memory_limit: MiB a worker may take before it is killed; by default a share of what is
+            free (``fal_bench.sweep.memory.default_limit``). On a cluster there is no limit unless
+            it is given, and in this process there is none.
     """
 
     store: Store
@@ -52,11 +61,14 @@ class Supervisor:
     backend: Backend = "loky"
     plugins: tuple[Path, ...] = ()
     call_timeout: float = 600.0
+    memory_limit: int | None = None
     _hung: set[str] = field(default_factory=set)
     _deaths: dict[str, int] = field(default_factory=dict)
 
     def run(self, specs: Sequence[CellSpec]) -> None:
         """Run all cells; what they did is in the store afterwards."""
+        if self.memory_limit is None and self.backend == "loky":
+            self.memory_limit = default_limit(self.jobs)
         for spec in specs:
             self.store.folder(spec).reopen()
         remaining = list(specs)
@@ -77,14 +89,24 @@ class Supervisor:
             self.store.folder(spec).clear_marker()
         # Absolute, because workers outlive a change of the working directory.
         time_limit = self.call_timeout if self._is_cluster else None
+        memory_limit = self.memory_limit if self._is_cluster else None
         root, plugins = self.store.root.resolve(), tuple(path.resolve() for path in self.plugins)
         tasks = [
             joblib.delayed(run_job)(
-                Job(root, group, plugins, run, self._parent, time_limit, current_folders())
+                Job(
+                    root,
+                    group,
+                    plugins,
+                    run,
+                    self._parent,
+                    time_limit,
+                    memory_limit,
+                    current_folders(),
+                )
             )
             for group in plan_groups(specs, jobs)
         ]
-        with self._pool_options(), self._watch(specs):
+        with self._pool_options(), self._watch(specs, run):
             # A pool of one would run in this process: there are always two workers, and the
             # number of jobs is held by how many tasks are handed out at a time.
             pool = joblib.Parallel(
@@ -115,6 +137,9 @@ class Supervisor:
         in_plugin = [spec for spec in in_flight if self.store.folder(spec).marker()]
         if in_plugin:
             return in_plugin
+        too_large = [spec for spec in in_flight if self.store.folder(spec).over_memory()]
+        if too_large:
+            return too_large
         for spec in in_flight:
             self._deaths[spec.key] = self._deaths.get(spec.key, 0) + 1
         return [spec for spec in in_flight if self._deaths[spec.key] >= UNEXPLAINED_DEATHS]
@@ -126,8 +151,15 @@ class Supervisor:
         if not died:
             return
         folder = self.store.folder(spec)
-        marker = folder.marker()
-        if spec.key in self._hung and marker:
+        marker, over_memory = folder.marker(), folder.over_memory()
+        if over_memory:
+            when = f"in cycle {marker['cycle']}" if marker else "between two selections"
+            reason = (
+                f"Strategy {spec.strategy.name!r} brought its worker to {over_memory} MiB {when}, "
+                f"above the limit of {self.memory_limit}; keep less in memory, or raise "
+                "--memory-limit."
+            )
+        elif spec.key in self._hung and marker:
             reason = (
                 f"Strategy {spec.strategy.name!r} did not return from cycle {marker['cycle']} "
                 f"within {self.call_timeout:g} s; make it faster or raise --call-timeout."
@@ -178,15 +210,26 @@ class Supervisor:
                 yield
 
     @contextmanager
-    def _watch(self, specs: Sequence[CellSpec]) -> Iterator[None]:
-        """Kill workers whose plugin call takes too long, while the context is open."""
+    def _watch(self, specs: Sequence[CellSpec], run: str) -> Iterator[None]:
+        """Kill workers that take too long or too much memory, while the context is open."""
         if self.backend == "sequential":
             yield
             return
         over = threading.Event()
+        guard = None
+        if self.memory_limit is not None and not self._is_cluster:
+            guard = MemoryGuard(self.store, specs, run, self.memory_limit)
 
         def watch() -> None:
-            while not over.wait(1.0):
+            for look in itertools.count():
+                if over.wait(1 / LOOKS_A_SECOND):
+                    return
+                if guard is not None:
+                    guard.look()
+                if look % LOOKS_A_SECOND:
+                    continue
+                if guard is not None:
+                    guard.find_workers()
                 for spec in specs:
                     self._kill_if_hung(spec)
 

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import Folders, use_folders
 from fal_bench.errors import DataError
+from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.registry import Registry
 from fal_bench.sweep.folder import CorruptCellError
+from fal_bench.sweep.memory import resident_mib
 from fal_bench.sweep.spec import CellSpec, fingerprint_of
 from fal_bench.sweep.store import Corrupt, Store
 
@@ -41,6 +43,8 @@ class Job:
             cluster, which looks after its workers itself.
         time_limit: seconds after which the worker ends itself if a plugin call has not returned;
             None if the supervisor does that.
+        memory_limit: MiB above which the worker ends itself; None if the supervisor does that, or
+            there is no limit.
         folders: where the data lie; None for what the worker's own environment says.
     """
 
@@ -50,6 +54,7 @@ class Job:
     run: str
     parent: int | None
     time_limit: float | None = None
+    memory_limit: int | None = None
     folders: Folders | None = None
 
 
@@ -61,10 +66,12 @@ def run_job(job: Job) -> None:
     if job.parent is not None and os.getpid() != job.parent:
         _settle(job.parent)
     store = Store(job.root)
+    limits = _end_if_over_limits(job, store)
     with (
         _one_thread(),
+        _full_precision(job),
         use_folders(job.folders),
-        _end_if_hung(job, store),
+        limits,
         ExitStack() as locks,
     ):
         # In one order everywhere, so that two groups can never wait for each other.
@@ -129,7 +136,8 @@ def _setting(
     if key not in drawn:
         if spec.task.dataset not in loaded:
             loaded[spec.task.dataset] = _dataset(spec)
-        drawn[key] = Setting.draw(spec.task, spec.seed, loaded[spec.task.dataset])
+        device = resolve_device(spec.device)
+        drawn[key] = Setting.draw(spec.task, spec.seed, loaded[spec.task.dataset], device)
     return drawn[key]
 
 
@@ -151,12 +159,12 @@ def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
 
     folder = store.folder(spec)
     folder.clear_marker()  # a cluster may run a job again whose worker died
-    folder.create(spec, environment(), job.run)
+    folder.create(spec, environment(spec.device), job.run)
     try:
         folder.resume()
     except CorruptCellError as error:
         store.set_aside(Corrupt(spec, folder.path, str(error)))
-        folder.create(spec, environment(), job.run)
+        folder.create(spec, environment(spec.device), job.run)
 
 
 @lru_cache(maxsize=1)
@@ -177,27 +185,48 @@ def _settle(parent: int) -> None:
 
 
 @contextmanager
-def _end_if_hung(job: Job, store: Store) -> Iterator[None]:
-    """End this process if a plugin call takes too long while the context is open."""
-    limit = job.time_limit
-    if limit is None:
+def _end_if_over_limits(job: Job, store: Store) -> Iterator[None]:
+    """End this process if it takes too long or too much memory while the context is open."""
+    if job.time_limit is None and job.memory_limit is None:
         yield
         return
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(SECONDS_BETWEEN_LOOKS):
-            for spec in job.specs:
-                marker = store.folder(spec).marker()
-                # One look later than the supervisor, so that it knows why.
-                if marker and time.time() - marker["since"] > limit + 2:
-                    os._exit(1)
+            if _takes_too_long(job, store) or _takes_too_much(job, store):
+                os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
         over.set()
+
+
+def _full_precision(job: Job) -> AbstractContextManager[None]:
+    """Keep a GPU's arithmetic at 32 bits; a processor knows nothing else."""
+    on_gpu = any(spec.device != CPU for spec in job.specs)
+    return full_precision() if on_gpu else nullcontext()
+
+
+def _takes_too_long(job: Job, store: Store) -> bool:
+    if job.time_limit is None:
+        return False
+    # One look later than the supervisor, so that it knows why.
+    limit = job.time_limit + 2
+    markers = [store.folder(spec).marker() for spec in job.specs]
+    return any(marker and time.time() - marker["since"] > limit for marker in markers)
+
+
+def _takes_too_much(job: Job, store: Store) -> bool:
+    taken = resident_mib(os.getpid())
+    if job.memory_limit is None or taken is None or taken <= job.memory_limit:
+        return False
+    for spec in job.specs:
+        if store.folder(spec).in_progress():
+            store.folder(spec).note_memory(taken)
+    return True
 
 
 @contextmanager

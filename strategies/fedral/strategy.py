@@ -45,6 +45,8 @@ class FedRAL(Strategy):
 
     name: ClassVar[str] = "fedral"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "reinforcement learning"
+    paper: ClassVar[str] = "FedRAL, Lazaridis et al."
     adaptive: ClassVar[bool] = True
     keeps: ClassVar[tuple[str, ...]] = ("policy",)
     Params: ClassVar[type[Params]] = FedRALParams

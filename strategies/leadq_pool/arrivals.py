@@ -29,7 +29,7 @@ class Arrivals:
         """Return loss and correctness of the global model on the client's reward set.
 
         The set is drawn on the first call, from the samples that are unlabelled then, and stays
-        the same. At least one sample is left for the query.
+        the same. At least one sample is left for the query; a client without any has an empty set.
 
         Args:
             reward_labels: size of the set, if the client has as many to give.
@@ -39,7 +39,7 @@ class Arrivals:
         """
         if "reward" not in self._memory:
             pool = self._client.unlabelled
-            size = min(reward_labels, len(pool) - 1)
+            size = min(reward_labels, max(len(pool) - 1, 0))
             drawn = self._client.rng.choice(pool, size, replace=False)
             self._memory["reward"] = np.sort(drawn)
         # Sub-pools of an earlier cycle must not be taken for those of this one.

@@ -55,6 +55,8 @@ class LeaDQPool(Strategy):
 
     name: ClassVar[str] = "leadq-pool"
     version: ClassVar[int | None] = 1
+    family: ClassVar[str] = "reinforcement learning"
+    paper: ClassVar[str] = "LeaDQ, Sun et al., AAAI 2025"
     Params: ClassVar[type[Params]] = LeaDQParams
 
     def check_shares(self, task: Task, sizes: Mapping[str, int]) -> None:

@@ -1,8 +1,14 @@
-"""The same FedAvg work under Flower's simulation and here; prints the ratio of throughputs.
+"""The same FedAvg work under Flower's simulation and here; prints the ratios of throughputs.
 
 Run it in an environment with ``flwr[simulation]`` (``tox -e bench-flower``). Flower gets every
-core through its Ray actors, one CPU each, and clients that hold their samples as tensors (no data
-loader). Ours is a worker process a core, four federations stacked in each.
+core through its Ray actors, one CPU each. Its client is written in two ways:
+
+- ``dataloader``: as in Flower's PyTorch quickstart, with a data loader over the client's samples
+  and ``loss.item()`` every step; kinder only in that the samples are tensors already.
+- ``tensors``: by hand, without a data loader and without reading the loss.
+
+Ours is a worker process a core, four federations stacked in each, before and after each of
+Flower's runs.
 """
 
 from __future__ import annotations
@@ -19,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import joblib
 import torch
-from workload import Workload, digits_of_client
+from torch.utils.data import DataLoader, TensorDataset
+from workload import Workload, digits_of_client, federations_on_digits
 
 from fal_bench.task import Cnn, Mlp
 
@@ -32,7 +39,7 @@ def workload(kind: str, rounds: int) -> Workload:
     return Workload.digits(SPECS[kind], rounds=rounds)
 
 
-def flower_seconds(kind: str, rounds: int) -> tuple[float, float]:
+def flower_seconds(kind: str, rounds: int, style: str) -> tuple[float, float]:
     """Return Flower's seconds until the first round is done, and those of a later round."""
     from flwr.client import ClientApp, NumPyClient
     from flwr.common import ndarrays_to_parameters
@@ -51,7 +58,8 @@ def flower_seconds(kind: str, rounds: int) -> tuple[float, float]:
             return aggregated
 
     def client(context):
-        return _client(NumPyClient, kind, int(context.node_config["partition-id"])).to_client()
+        number = int(context.node_config["partition-id"])
+        return _client(NumPyClient, kind, number, style).to_client()
 
     def server(context):
         start = [tensor.numpy() for tensor in workload(kind, 1).model().weights.values()]
@@ -75,45 +83,68 @@ def flower_seconds(kind: str, rounds: int) -> tuple[float, float]:
     return ends[0] - started, statistics.median(steady)
 
 
-def _client(base, kind: str, number: int):
+def _client(base, kind: str, number: int, style: str):
     """Return Flower client ``number``; made anew for every call, as Flower does."""
 
     class Client(base):
         def fit(self, parameters, config):
             torch.set_num_threads(1)
             work = workload(kind, 1)
-            features, labels = digits_of_client(number)
             network = work.network()
             names = network.state_dict().keys()
             state = {n: torch.tensor(p) for n, p in zip(names, parameters, strict=True)}
             network.load_state_dict(state)
-            optimiser = torch.optim.SGD(network.parameters(), lr=work.lr)
-            for _ in range(work.epochs):
-                for chosen in torch.randperm(work.samples).split(work.batch_size):
-                    optimiser.zero_grad()
-                    loss = torch.nn.functional.cross_entropy(
-                        network(features[chosen]), labels[chosen]
-                    )
-                    loss.backward()
-                    optimiser.step()
+            TRAIN[style](network, work, *digits_of_client(number))
             trained = [tensor.numpy() for tensor in network.state_dict().values()]
             return trained, work.samples, {}
 
     return Client()
 
 
+def train_with_loader(network, work, features, labels) -> float:
+    """Train as Flower's PyTorch quickstart does; return the mean loss."""
+    loader = DataLoader(TensorDataset(features, labels), batch_size=work.batch_size, shuffle=True)
+    criterion = torch.nn.CrossEntropyLoss()
+    optimiser = torch.optim.SGD(network.parameters(), lr=work.lr)
+    network.train()
+    running_loss = 0.0
+    for _ in range(work.epochs):
+        for images, targets in loader:
+            optimiser.zero_grad()
+            loss = criterion(network(images), targets)
+            loss.backward()
+            optimiser.step()
+            running_loss += loss.item()
+    return running_loss / (work.epochs * len(loader))
+
+
+def train_on_tensors(network, work, features, labels) -> None:
+    """Train with as little around the arithmetic as plain PyTorch allows."""
+    optimiser = torch.optim.SGD(network.parameters(), lr=work.lr)
+    for _ in range(work.epochs):
+        for chosen in torch.randperm(work.samples).split(work.batch_size):
+            optimiser.zero_grad()
+            loss = torch.nn.functional.cross_entropy(network(features[chosen]), labels[chosen])
+            loss.backward()
+            optimiser.step()
+
+
+TRAIN = {"dataloader": train_with_loader, "tensors": train_on_tensors}
+
+
 def ours(kind: str, rounds: int) -> None:
     """Run ``STACKED`` federations on one thread, as a worker does."""
     torch.set_num_threads(1)
-    workload(kind, rounds).ours(STACKED)()
+    federations_on_digits(SPECS[kind], rounds, STACKED)()
 
 
 def our_seconds(kind: str, rounds: int, workers: int) -> float:
     """Return our wall seconds for one round of one federation, all workers busy."""
     pool = joblib.Parallel(n_jobs=workers, batch_size=1)
-    pool(joblib.delayed(ours)(kind, 1) for _ in range(workers))  # starts the workers
+    # Starts the workers and prepares their data, as Flower's clients have theirs prepared.
+    pool(joblib.delayed(ours)(kind, rounds) for _ in range(workers))
     taken = []
-    for _ in range(3):
+    for _ in range(5):
         started = time.perf_counter()
         pool(joblib.delayed(ours)(kind, rounds) for _ in range(workers))
         taken.append((time.perf_counter() - started) / (rounds * workers * STACKED))
@@ -121,18 +152,25 @@ def our_seconds(kind: str, rounds: int, workers: int) -> float:
 
 
 def main() -> None:
-    """Time both and print the ratio."""
+    """Time both and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=SPECS, default="cnn")
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--client", choices=TRAIN, nargs="+", default=list(TRAIN))
     options = parser.parse_args()
     workers = len(os.sched_getaffinity(0))
     before = our_seconds(options.model, options.rounds, workers)
-    first, flower = flower_seconds(options.model, options.rounds)
-    mine = (before + our_seconds(options.model, options.rounds, workers)) / 2
-    print(f"Flower: first round after {first:.1f} s, then {flower:.3f} s a round")
-    print(f"falbench: {mine:.4f} s a round and federation, {workers} workers x {STACKED} stacked")
-    print(f"ratio of steady throughput: {flower / mine:.1f}")
+    for style in options.client:
+        first, flower = flower_seconds(options.model, options.rounds, style)
+        after = our_seconds(options.model, options.rounds, workers)
+        mine = (before + after) / 2
+        print(f"Flower, {style}: first round after {first:.1f} s, then {flower:.3f} s a round")
+        print(
+            f"falbench: {mine:.4f} s a round and federation ({before:.4f} before, {after:.4f} "
+            f"after), {workers} workers x {STACKED} stacked"
+        )
+        print(f"ratio of steady throughput, {style}: {flower / mine:.1f}", flush=True)
+        before = after
 
 
 if __name__ == "__main__":

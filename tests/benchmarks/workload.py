@@ -135,6 +135,12 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     return (data.images * 15).astype(np.uint8), data.target
 
 
+@lru_cache(maxsize=8)
+def federations_on_digits(spec, rounds: int, federations: int) -> Callable[[], None]:
+    """Return our engine on several federations, their data prepared once per process."""
+    return Workload.digits(spec, rounds=rounds).ours(federations)
+
+
 @lru_cache(maxsize=64)
 def digits_of_client(client: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return one client's digits, prepared once per process."""

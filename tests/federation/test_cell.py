@@ -120,6 +120,22 @@ def test_bytes_are_models_times_clients_times_rounds_and_messages(tiny, blobs, r
     assert [row.accuracy for row in talking] == [row.accuracy for row in quiet]
 
 
+@pytest.mark.parametrize("message", [{"a": 1}, None, [[1], [2, 3]], np.array([None])])
+@pytest.mark.parametrize("way", ["gather", "broadcast"])
+def test_messages_without_countable_bytes_are_refused(tiny, blobs, run, way, message):
+    class Smuggling(First):
+        name = "smuggling"
+
+        def select_all(self, federation):
+            if way == "gather":
+                federation.gather(lambda client: message)
+            else:
+                federation.broadcast(message)
+
+    with pytest.raises(PluginError, match=r"smuggling.*must be a NumPy array.*not a "):
+        run(tiny, Smuggling, blobs)
+
+
 def test_the_figures_are_the_mean_of_the_last_rounds(tiny, blobs, run, monkeypatch):
     task = change(tiny, rounds=3, evaluation_rounds=2)
     seen = []
@@ -230,6 +246,27 @@ class TestInputs:
 
         run(tiny, Distilled, blobs)
         assert max(agreed) < 0.1
+
+    def test_a_learning_rate_may_be_a_share_of_the_tasks(self, tiny, blobs, run):
+        heads = {}
+
+        class Local(First):
+            name = "local"
+
+            def select(self, client, budget):
+                heads[step, client.index, client.cycle] = client.local_model.weights["head.bias"]
+                return super().select(client, budget)
+
+        lr = tiny.optimiser.lr
+        for step, recipe in {  # noqa: B007
+            "given": LocalTraining(epochs=2, lr=0.3 * lr),
+            "share": LocalTraining(epochs=2, lr_share=0.3),
+            "other": LocalTraining(epochs=2, lr_share=0.5),
+        }.items():
+            Local.needs = frozenset({LocalModel(recipe)})
+            run(tiny, Local, blobs)
+        assert torch.equal(heads["given", 0, 0], heads["share", 0, 0])
+        assert not torch.equal(heads["given", 0, 0], heads["other", 0, 0])
 
     def test_a_distilled_model_needs_a_distillation(self, tiny, blobs, run):
         class Wrong(First):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
@@ -56,6 +56,7 @@ def test_nearest_to_centres_by_hand():
     assert nearest_to_centres(points, clustering).tolist() == [2, 3]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 99))
 def test_any_count_on_points_with_duplicates(n, count, seed):
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
@@ -9,6 +9,7 @@ from fal_bench.geometry.gradients import last_layer_gradients
 from fal_bench.geometry.prototypes import class_means
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 14), st.integers(0, 99), st.booleans())
 def test_mean_distances_against_sorting_all_of_them(n, neighbours, seed, squared):
     points = np.random.default_rng(seed).normal(size=(n, 3))

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
@@ -28,6 +28,7 @@ def test_identical_points_are_picked_once_each_in_order():
     assert k_centre_greedy(points, 5, on_a_line(3)).tolist() == [0, 1, 2, 3, 4]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(1, 12), st.integers(0, 4), st.data())
 def test_against_brute_force(seed, n, m, data):
     """All distances anew at every step, on points that are multiplied out."""

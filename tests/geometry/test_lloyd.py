@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
@@ -7,6 +7,7 @@ from sklearn.cluster import KMeans
 from fal_bench.geometry.lloyd import cluster_sums, nearest_centres, next_centres
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(1, 30), st.integers(1, 6))
 def test_the_nearest_centre_against_scipy(seed, n, k):
     rng = np.random.default_rng(seed)
@@ -16,6 +17,7 @@ def test_the_nearest_centre_against_scipy(seed, n, k):
     np.testing.assert_allclose(distances, cdist(points, centres).min(axis=1))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(0, 30), st.integers(0, 30), st.integers(1, 6))
 def test_the_sums_of_sites_are_the_sum_over_all_points(seed, first, second, k):
     rng = np.random.default_rng(seed)

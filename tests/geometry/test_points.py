@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
@@ -18,6 +18,7 @@ def drawn(seed, n, d):
     return np.random.default_rng(seed).normal(size=(n, d))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(1, 8), st.integers(1, 8), st.integers(1, 5))
 def test_distances_agree_with_scipy(seed, n, m, d):
     left, right = drawn(seed, n, d), drawn(seed + 1, m, d)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fal_bench.geometry.points import OuterProducts, Vectors
@@ -48,6 +48,7 @@ def test_identical_points_are_equally_likely():
     assert np.abs(counts - 750).max() < 4 * np.sqrt(750)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(0, 99), st.data())
 def test_always_the_exact_count_of_distinct_points(n, seed, data):
     count = data.draw(st.integers(1, n))

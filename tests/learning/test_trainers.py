@@ -11,7 +11,10 @@ from fal_bench.learning.engine import train
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Lane, TrainRequest
 from fal_bench.learning.sequential import train_sequentially
-from fal_bench.learning.stacked.engine import train_stacked
+from fal_bench.learning.stacked.autograd import AutogradStep
+from fal_bench.learning.stacked.cnn import CnnStep
+from fal_bench.learning.stacked.engine import step_of, train_stacked
+from fal_bench.learning.stacked.mlp import MlpStep
 from fal_bench.learning.stopping import Stopping
 from fal_bench.needs import LocalTraining
 from fal_bench.task import Cnn, Cnn4, Mlp
@@ -88,6 +91,13 @@ def test_a_lane_has_the_same_bits_in_any_company(architecture, recipe, company):
         [alone] = train_stacked(architecture.network, recipe, [job], 5)
         for name, tensor in alone.weights.items():
             assert torch.equal(tensor, together[number].weights[name]), name
+
+
+def test_only_mixtures_need_the_general_step():
+    for name, kind in (("mlp", MlpStep), ("odd-mlp", MlpStep), ("cnn", CnnStep)):
+        for trainer in TRAINERS.values():
+            step = step_of(MODELS[name].network, replace(RECIPE, trainer=trainer, patience=2))
+            assert type(step) is (AutogradStep if trainer == Kcfu() else kind)
 
 
 def test_mixtures_move_the_model_from_the_second_round_on():

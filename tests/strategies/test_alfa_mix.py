@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from toy_pool import ToyModel, ToyPool
 
@@ -34,6 +34,7 @@ def mixed_predictions_change(model, anchors, epsilon, samples):
     return changed.numpy()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 9999), st.integers(2, 5), st.floats(0.01, 3), st.booleans())
 def test_flips_against_mixing(seed, n_classes, epsilon, with_zeros):
     rng = np.random.default_rng(seed)
@@ -116,6 +117,7 @@ def test_classes_without_labels_are_anchored_at_the_mean_in_the_released_code():
 
 
 @pytest.mark.parametrize("as_released", [False, True])
+@settings(deadline=None)
 @given(st.integers(1, 10), st.integers(0, 99), st.data())
 def test_always_the_exact_count_of_distinct_samples(as_released, n, seed, data):
     budget = data.draw(st.integers(1, n))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from toy_pool import ToyModel, ToyPool, federated
@@ -141,6 +141,7 @@ def other_way(clients, budgets, delta):
     return chosen
 
 
+@settings(deadline=None)
 @given(st.integers(0, 9999), st.floats(0.2, 1.5))
 def test_against_a_pooled_computation(seed, delta):
     rng = np.random.default_rng(seed)
@@ -154,6 +155,7 @@ def test_against_a_pooled_computation(seed, delta):
 
 
 @pytest.mark.parametrize("kind", ["drawn", "constant", "duplicates"])
+@settings(deadline=None)
 @given(seed=st.integers(0, 99), data=st.data())
 def test_every_budget_is_spent_exactly(kind, seed, data):
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from toy_pool import ToyModel, ToyPool, federated
@@ -83,6 +83,7 @@ def test_a_client_without_budget_or_samples_takes_part_and_buys_nothing():
 
 
 @pytest.mark.parametrize("kind", ["drawn", "constant", "duplicates"])
+@settings(deadline=None)
 @given(seed=st.integers(0, 99), data=st.data())
 def test_every_budget_is_spent_exactly(kind, seed, data):
     rng = np.random.default_rng(seed)

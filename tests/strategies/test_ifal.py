@@ -16,6 +16,7 @@ from fal_bench.needs import DistilledModel
 from fal_bench.strategies.ifal import (
     IFAL,
     neighbour_votes,
+    neighbours_in,
     otsu_threshold,
     sorted_distance,
     total_variation,
@@ -87,6 +88,11 @@ def test_votes_against_casting_them_one_by_one(seed, m, n, neighbours, repeated)
         np.testing.assert_allclose(own, expected, atol=1e-12)
 
 
+def test_published_neighbourhoods_in_published_pools():
+    assert [neighbours_in(250, n) for n in (50_000, 4750, 2500)] == [250, 250, 250]
+    assert [neighbours_in(250, n) for n in (180, 10, 1)] == [18, 1, 1]
+
+
 def client_of(seed=0, n=60, m=8, kinds=3, d=4):
     rng = np.random.default_rng(seed)
     models = ("global", "previous", "distilled")
@@ -101,7 +107,7 @@ def client_of(seed=0, n=60, m=8, kinds=3, d=4):
 
 @pytest.mark.parametrize("distance", ["published", "class-aware"])
 def test_the_inconsistencies_by_an_independent_route(distance):
-    client = client_of()
+    client = client_of()  # 60 samples: a tenth is less than seven
     models, data = IFAL({"neighbours": 7, "distance": distance})._inconsistencies(client)
 
     def plainly(model, predictions_of):
@@ -111,7 +117,7 @@ def test_the_inconsistencies_by_an_independent_route(distance):
             normalised(client.embeddings(model)),
             [*client.labels, *predicted],
             3,
-            7,
+            6,
         )
 
     def between(left, right):
@@ -193,9 +199,9 @@ def test_memory_is_linear_in_the_pool():
 
 
 def test_in_a_federation(tiny, blobs, run):
-    [need] = IFAL({"epochs": 30, "lr": 0.05}).needs
+    [need] = IFAL({"epochs": 30, "lr_share": 0.05}).needs
     assert isinstance(need, DistilledModel)
-    assert (need.training.epochs, need.training.lr, need.training.patience) == (30, 0.05, 5)
+    assert (need.training.epochs, need.training.lr_share, need.training.patience) == (30, 0.05, 5)
     assert IFAL().needs == {DistilledModel()}
     journal = run(tiny, lambda: IFAL({"epochs": 5}), blobs)
     assert [row.labels for row in journal.rows] == [12, 18, 24, 30]

@@ -64,6 +64,14 @@ class TestClient:
         client.buy = lambda ids, purpose: np.zeros(len(ids), dtype=np.int64)
         assert Arrivals(client, 4).measure(50).shape == (2, 2)
 
+    def test_a_client_with_nothing_left_sends_empty_messages(self):
+        client = TableClient({"global": np.zeros((0, 3))})
+        client.buy = lambda ids, purpose: np.zeros(len(ids), dtype=np.int64)
+        arrivals = Arrivals(client, 4)
+        assert arrivals.measure(5).shape == (2, 0)
+        assert arrivals.observe().shape == (0, 4, 3)
+        assert arrivals.report().shape == (0,)
+
     def test_observations_are_the_softmax_outputs_and_zero_for_nobody(self):
         client = client_of(np.random.default_rng(1).normal(size=(5, 3)))
         arrivals = Arrivals(client, 4)

@@ -57,7 +57,7 @@ class TableClient:
     def _look_up(self, unlabelled, labelled, model, ids):
         if ids is None:
             return unlabelled[model]
-        if len(ids) and ids[0] >= 100:
+        if not len(ids) or ids[0] >= 100:
             return unlabelled[model][np.searchsorted(self.unlabelled, ids)]
         return labelled[model][ids]
 

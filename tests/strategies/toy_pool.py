@@ -53,7 +53,9 @@ class ToyPool:
         n = len(global_model.embeddings) - len(labels)
         self.index, self.cycle, self.memory = index, 0, {}
         self.unlabelled, self.labelled = np.arange(n), n + np.arange(len(labels))
-        self.labels = np.asarray(labels, dtype=np.int64)
+        self.labels = np.array(labels, dtype=np.int64)
+        for array in (self.unlabelled, self.labelled, self.labels):
+            array.setflags(write=False)
         self.n_classes = len(global_model.weight)
         self.global_model = global_model
         self.local_model = local_model or global_model

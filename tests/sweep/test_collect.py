@@ -1,5 +1,7 @@
 """What is gathered from finished cells."""
 
+from dataclasses import replace
+
 import pytest
 from stored import TINY, spec, store_cell
 
@@ -14,6 +16,17 @@ def test_unfinished_cells_are_not_gathered(tmp_path):
     cells = finished_cells(Store(tmp_path), [spec(seed=1), spec(seed=0), spec(seed=2)])
     assert [(cell.task, cell.strategy, cell.seed) for cell in cells] == [("tiny", "random", 0)]
     assert len(read_curves(cells)) == TINY.fixed_cycles
+
+
+def test_curves_say_of_which_task_they_are_and_whether_they_are_a_yardstick(tmp_path):
+    oracle = replace(spec("oracle"), reference=True)
+    store_cell(tmp_path, spec())
+    store_cell(tmp_path, oracle)
+    curves = read_curves(finished_cells(Store(tmp_path), [spec(), oracle]))
+    assert set(curves["task_hash"]) == {TINY.hash}
+    assert curves.groupby("strategy")["reference"].all().to_dict() == {
+        "oracle": True, "random": False,
+    }  # fmt: skip
 
 
 def test_charges_add_up_to_the_strict_labels_of_every_cycle(tmp_path):

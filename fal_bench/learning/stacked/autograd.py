@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fal_bench.learning.device import on_device
 from fal_bench.learning.model import Weights
 from fal_bench.learning.request import trainer_of
 from fal_bench.learning.stacked.batch import Batch
@@ -64,11 +65,12 @@ class AutogradStep:
         assert mixed is not None
         with torch.no_grad():
             start_logits = self._forward(mixed.for_start(), state.start)
+        device = start_logits.device
         told = MixedBatch(
-            weight=torch.from_numpy(mixed.weight),
-            partner=torch.from_numpy(mixed.partner),
-            class_counts=torch.from_numpy(batch.class_counts),
-            round=torch.from_numpy(batch.round),
+            weight=on_device(mixed.weight, device),
+            partner=on_device(mixed.partner, device),
+            class_counts=on_device(batch.class_counts, device),
+            round=on_device(batch.round, device),
             start_logits=start_logits,
         )
         losses = self._trainer.mixed_losses(self._forward(mixed, weights), told)

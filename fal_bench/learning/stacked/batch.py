@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.learning.chance import distort
+from fal_bench.learning.device import on_device
 from fal_bench.learning.request import Lane
 from fal_bench.trainer import LocalBatch
 
@@ -31,29 +33,32 @@ class Samples:
 
     Args:
         lanes: at least one lane.
+        device: where the tensors are.
 
     Attributes:
         features: shape (1 + total, C, H, W).
         labels: of the row of zeros and the labelled samples, shape (1 + labelled,).
         teacher_logits: likewise, shape (1 + labelled, n_classes); None if no lane has a teacher.
         offsets: the row of each lane's first sample.
+        device: as above.
         unlabelled_offsets: the row of each lane's first unlabelled sample.
     """
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(self, lanes: Sequence[Lane], device: torch.device) -> None:
+        self.device = device
         unlabelled = [lane.unlabelled for lane in lanes if lane.unlabelled is not None]
-        self.features = _behind_zeros([*(lane.features for lane in lanes), *unlabelled])
-        self.labels = _behind_zeros([lane.labels for lane in lanes])
+        self.features = self._stored([*(lane.features for lane in lanes), *unlabelled])
+        self.labels = self._stored([lane.labels for lane in lanes])
         taught = [lane.teacher_logits for lane in lanes if lane.teacher_logits is not None]
-        self.teacher_logits = _behind_zeros(taught) if len(taught) == len(lanes) else None
+        self.teacher_logits = self._stored(taught) if len(taught) == len(lanes) else None
         sizes = [len(lane.labels) for lane in lanes]
         sizes += [0 if lane.unlabelled is None else len(lane.unlabelled) for lane in lanes]
         offsets = (1 + np.cumsum([0, *sizes[:-1]])).tolist()
         self.offsets, self.unlabelled_offsets = offsets[: len(lanes)], offsets[len(lanes) :]
 
-
-def _behind_zeros(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([torch.zeros_like(tensors[0][:1]), *tensors])
+    def _stored(self, tensors: Sequence[Tensor]) -> Tensor:
+        placed = [tensor.to(self.device) for tensor in tensors]
+        return torch.cat([torch.zeros_like(placed[0][:1]), *placed])
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Batch:
         round: the round of each slot's lane, shape (slots,).
         mixed: mixtures of unlabelled samples, if the trainer asks for them.
         frozen: whether a normalisation uses its running statistics and leaves them alone.
+        distortion: flips (slots, rows) and shifts (slots, rows, 2) of the samples, if any.
+        mask: what dropout keeps, shape (slots, rows, width), if there is any.
     """
 
     samples: Samples
@@ -77,17 +84,27 @@ class Batch:
     round: IntArray
     mixed: MixedRows | None = None
     frozen: bool = False
+    distortion: tuple[NDArray[np.bool_], IntArray] | None = None
+    mask: NDArray[np.float32] | None = None
 
     @cached_property
     def index(self) -> Tensor:
         """Rows of ``samples``, slot after slot, shape (slots * rows,)."""
-        return torch.from_numpy(self.rows.reshape(-1))
+        return on_device(self.rows.reshape(-1), self.samples.device)
 
     @cached_property
     def by_lane(self) -> Tensor:
         """Features, shape (slots, rows, C, H, W)."""
         chosen = self.samples.features.index_select(0, self.index)
+        if self.distortion is not None:
+            flips, shifts = self.distortion
+            chosen = distort(chosen, flips.reshape(-1), shifts.reshape(-1, 2))
         return chosen.view(*self.rows.shape, *chosen.shape[1:])
+
+    @cached_property
+    def kept(self) -> Tensor | None:
+        """What dropout keeps, as a tensor."""
+        return None if self.mask is None else on_device(self.mask, self.samples.device)
 
     @cached_property
     def labels(self) -> Tensor:
@@ -97,7 +114,7 @@ class Batch:
     @cached_property
     def shares(self) -> Tensor:
         """Weight of each sample in its slot's mean loss, 0 for padding, shape (slots, rows)."""
-        return shares_of(self.counts, self.rows.shape[1], self.samples.features.dtype)
+        return shares_of(self.counts, self.rows.shape[1], self.samples.features)
 
     @property
     def inside(self) -> Tensor:
@@ -112,25 +129,25 @@ class Batch:
             taught = chosen.view(*self.rows.shape, chosen.shape[1])
         return LocalBatch(
             self.labels,
-            torch.from_numpy(self.class_counts),
-            torch.from_numpy(self.round),
+            on_device(self.class_counts, self.samples.device),
+            on_device(self.round, self.samples.device),
             taught,
         )
 
     def correct(self, logits: Tensor) -> IntArray:
         """Return each slot's number of correct predictions, from logits (slots, rows, classes)."""
-        hits = (logits.argmax(2) == self.labels).numpy()
+        hits = (logits.argmax(2) == self.labels).numpy(force=True)
         hits &= np.arange(self.rows.shape[1]) < self.counts[:, None]
         return np.asarray(hits.sum(axis=1), dtype=np.int64)
 
 
-def shares_of(counts: IntArray, rows: int, dtype: torch.dtype) -> Tensor:
+def shares_of(counts: IntArray, rows: int, like: Tensor) -> Tensor:
     """Return the weight of each row in its slot's mean, from the rows of each slot that count."""
-    return _shares(rows, dtype).index_select(0, torch.from_numpy(counts))
+    return _shares(rows, like.dtype, like.device).index_select(0, on_device(counts, like.device))
 
 
 @lru_cache(maxsize=64)
-def _shares(rows: int, dtype: torch.dtype) -> Tensor:
+def _shares(rows: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return, for each number of samples, the weight of each row, shape (rows + 1, rows)."""
-    counts = torch.arange(rows + 1).unsqueeze(1)
-    return (torch.arange(rows) < counts).to(dtype) / counts.clamp(min=1)
+    counts = torch.arange(rows + 1, device=device).unsqueeze(1)
+    return (torch.arange(rows, device=device) < counts).to(dtype) / counts.clamp(min=1)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from fal_bench.learning.network import Network
-from fal_bench.learning.request import is_plain
+from fal_bench.learning.request import augmentation_of, trainer_of
 from fal_bench.learning.stacked.batch import Batch, Samples
-from fal_bench.learning.stacked.cross_entropy import cross_entropy_gradient
+from fal_bench.learning.stacked.loss import logit_gradient
 from fal_bench.learning.stacked.matrices import MatrixState
 from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import descend_product
@@ -43,8 +43,10 @@ class CnnStep:
 
     @classmethod
     def of(cls, network: nn.Module, training: LocalTraining) -> CnnStep | None:
-        """Return the step of a network like the shipped ``cnn``; None for anything else."""
-        if not is_plain(training):
+        """Return the step of such a network on plain samples; None for anything else."""
+        if trainer_of(training).mixes_unlabelled is not None:
+            return None
+        if augmentation_of(training) != "none":  # windows of samples are prepared once
             return None
         if type(network) is not Network or type(network.body) is not nn.Sequential:
             return None
@@ -65,14 +67,14 @@ class CnnStep:
             block.forward(state.weights[layer])
         layer = self._layers[-1]
         logits = torch.bmm(space.head.inputs, state.weights[layer])
-        delta = cross_entropy_gradient(logits, batch)
+        delta, losses = logit_gradient(logits, batch, self._training)
         gradient: Tensor | None = space.head.backward(delta, state.weights[layer])
         descend_product(state, layer, space.head.inputs, delta, self._training, lr)
         for layer, block in reversed(blocks):
             assert gradient is not None
             gradient = block.backward(gradient, state.weights[layer])
             descend_product(state, layer, block.inputs, block.delta, self._training, lr)
-        return Outcome(logits)
+        return Outcome(logits, losses)
 
     def _windows_of(self, samples: Samples) -> SampleWindows:
         """Return the windows of a block's samples, prepared at its first step."""

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from fal_bench.learning.chance import dropout_of
+from fal_bench.learning.device import CPU
 from fal_bench.learning.request import Lane, TrainedLane, padded_rows
 from fal_bench.learning.stacked.autograd import AutogradStep
 from fal_bench.learning.stacked.batch import Batch
@@ -24,7 +26,7 @@ MEMORY_BUDGET = 256 * 2**20
 
 WIDEST = 32
 WIDEST_CONVOLUTION = 20
-"""Most slots of a block whose width is free; wider ones fall out of the cache."""
+"""Most slots of a block whose width is free; wider ones fall out of a processor's cache."""
 
 
 class Step(Protocol):
@@ -59,11 +61,12 @@ def train_stacked(
         keep_epochs: whether to keep the weights after every epoch.
     """
     step = step_of(network, training)
+    device = next(network.parameters()).device
     trained = [TrainedLane(lane.start) for lane in lanes]
     for numbers in _alike(lanes, training):
         block = [lanes[number] for number in numbers]
         width = step.fixed_width or _even_width(len(block), _widest(network))
-        slots = Slots(block, training, width, n_classes)
+        slots = Slots(block, training, width, n_classes, device, dropout_of(network))
         for place, lane in _run(network, training, step, slots, keep_epochs):
             trained[numbers[place]] = lane
     return tuple(trained)
@@ -84,11 +87,12 @@ def _run(
 ) -> Iterator[tuple[int, TrainedLane]]:
     """Train the lanes of one block; yield each lane's place and weights when it is done."""
     state = step.state(network, training, len(slots.occupants))
+    device = next(network.parameters()).device
     for slot, newcomer in slots.fill():
         state.load(slot, newcomer.lane.start)
     while slots.busy:
         batch = slots.batch()
-        outcome = step(state, batch, learning_rates(training, slots.updates))
+        outcome = step(state, batch, learning_rates(training, slots.updates, device))
         correct = None if training.stop_at_accuracy is None else batch.correct(outcome.logits)
         losses = None if training.patience is None else outcome.total_losses
         done = False
@@ -137,6 +141,8 @@ def _even_width(lanes: int, widest: int) -> int:
 def _widest(network: nn.Module) -> int:
     """Return the most slots whose weights, gradients and velocities fit into the budget."""
     lane: int = 3 * sum(tensor.nbytes for tensor in network.state_dict().values())
+    affordable = max(1, MEMORY_BUDGET // max(lane, 1))
+    if next(network.parameters()).device.type != CPU:
+        return affordable
     convolves = any(isinstance(module, nn.Conv2d) for module in network.modules())
-    widest = WIDEST_CONVOLUTION if convolves else WIDEST
-    return max(1, min(widest, MEMORY_BUDGET // max(lane, 1)))
+    return min(WIDEST_CONVOLUTION if convolves else WIDEST, affordable)

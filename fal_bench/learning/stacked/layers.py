@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fal_bench.learning.chance import Dropout
 from fal_bench.learning.model import Weights
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.convolution import HalvingMaxPool, StackedConvolution
@@ -62,6 +63,8 @@ def _stacked(name: str, module: Any) -> Layer | None:
         return lambda images, _weights, _batch: _apply(HalvingMaxPool, images)
     if kind is nn.Flatten:
         return lambda images, _weights, _batch: images.permute(0, 1, 4, 2, 3).flatten(2)
+    if kind is Dropout:
+        return _drop
     if kind is nn.ReLU:
         return lambda activations, _weights, _batch: activations.relu()
     return None
@@ -78,6 +81,10 @@ def _is_plain(module: nn.Conv2d) -> bool:
 def _linear(inputs: Tensor, weights: Weights, batch: Rows, *, name: str) -> Tensor:  # noqa: ARG001
     bias = weights[f"{name}.bias"].unsqueeze(1)
     return torch.baddbmm(bias, inputs, weights[f"{name}.weight"].transpose(1, 2))
+
+
+def _drop(activations: Tensor, weights: Weights, batch: Rows) -> Tensor:  # noqa: ARG001
+    return activations if batch.kept is None else activations * batch.kept
 
 
 def _convolve(

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.learning.device import on_device
 from fal_bench.learning.mixture import Mixtures
 from fal_bench.learning.request import Lane, mixed_rows
 from fal_bench.learning.stacked.batch import PADDING, Samples, shares_of
@@ -29,6 +29,7 @@ class MixedRows:
         weight: see ``Mixtures``, shape (slots, rows).
         counts: mixtures of each slot, shape (slots,).
         frozen: whether a normalisation uses its running statistics and leaves them alone.
+        kept: dropout leaves mixtures alone.
     """
 
     samples: Samples
@@ -37,19 +38,22 @@ class MixedRows:
     weight: NDArray[np.float32]
     counts: IntArray
     frozen: bool = False
+    kept: None = None
 
     @cached_property
     def by_lane(self) -> Tensor:
         """The mixtures, shape (slots, rows, C, H, W)."""
         first = self._chosen(self.rows)
         second = self._chosen(np.take_along_axis(self.rows, self.partner, axis=1))
-        weight = torch.from_numpy(self.weight).to(first.dtype).view(*self.rows.shape, 1, 1, 1)
+        weight = (
+            on_device(self.weight, first.device).to(first.dtype).view(*self.rows.shape, 1, 1, 1)
+        )
         return weight * first + (1 - weight) * second
 
     @cached_property
     def shares(self) -> Tensor:
         """Weight of each mixture in its slot's mean loss, shape (slots, rows)."""
-        return shares_of(self.counts, self.rows.shape[1], self.samples.features.dtype)
+        return shares_of(self.counts, self.rows.shape[1], self.samples.features)
 
     @property
     def inside(self) -> Tensor:
@@ -61,7 +65,8 @@ class MixedRows:
         return replace(self, frozen=True)
 
     def _chosen(self, rows: IntArray) -> Tensor:
-        chosen = self.samples.features.index_select(0, torch.from_numpy(rows.reshape(-1)))
+        index = on_device(rows.reshape(-1), self.samples.device)
+        chosen = self.samples.features.index_select(0, index)
         return chosen.view(*rows.shape, *chosen.shape[1:])
 
 

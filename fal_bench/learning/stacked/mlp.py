@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fal_bench.learning.request import is_plain
+from fal_bench.learning.request import trainer_of
 from fal_bench.learning.stacked.batch import Batch
-from fal_bench.learning.stacked.cross_entropy import cross_entropy_gradient
+from fal_bench.learning.stacked.loss import logit_gradient
 from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import descend_product, move
 from fal_bench.learning.stacked.state import StackedState
@@ -35,8 +35,8 @@ class MlpStep:
 
     @classmethod
     def of(cls, network: nn.Module, training: LocalTraining) -> MlpStep | None:
-        """Return the step of such a chain by a plain recipe; None for anything else."""
-        if not is_plain(training):
+        """Return the step of such a chain, if its trainer mixes nothing; None otherwise."""
+        if trainer_of(training).mixes_unlabelled is not None:
             return None
         names = [
             (name, type(module))
@@ -58,7 +58,7 @@ class MlpStep:
             output = torch.baddbmm(bias.unsqueeze(1), inputs[-1], weight.transpose(1, 2))
             inputs.append(output.relu_() if layer != self._layers[-1] else output)
         logits = inputs.pop()
-        delta = cross_entropy_gradient(logits, batch)
+        delta, losses = logit_gradient(logits, batch, self._training)
         for layer, seen in zip(reversed(self._layers), reversed(inputs), strict=True):
             below = None
             if layer != self._layers[0]:
@@ -67,7 +67,7 @@ class MlpStep:
             self._update(state, layer, delta, seen, lr)
             if below is not None:
                 delta = below
-        return Outcome(logits)
+        return Outcome(logits, losses)
 
     def _update(
         self, state: StackedState, layer: str, delta: Tensor, seen: Tensor, lr: float | Tensor

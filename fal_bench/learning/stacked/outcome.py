@@ -26,5 +26,5 @@ class Outcome:
     def total_losses(self) -> NDArray[np.floating]:
         """Sum of each slot's losses, shape (slots,)."""
         assert self.losses is not None
-        total: NDArray[np.floating] = self.losses.sum(1).numpy()
+        total: NDArray[np.floating] = self.losses.sum(1).numpy(force=True)
         return total

@@ -7,22 +7,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.learning.device import on_device
 from fal_bench.learning.request import LR_DROP
 from fal_bench.learning.stacked.state import StackedState
 from fal_bench.needs import LocalTraining
 
 
-def learning_rates(training: LocalTraining, updates: NDArray[np.int64]) -> float | Tensor:
+def learning_rates(
+    training: LocalTraining, updates: NDArray[np.int64], device: torch.device
+) -> float | Tensor:
     """Return the learning rate: one number, or one per slot if the recipe drops it.
 
     Args:
         training: the recipe.
         updates: updates of each slot's lane so far, shape (slots,).
+        device: where the slots' weights are.
     """
     if training.lr_drop_step is None:
         return training.lr
     factor = np.where(updates >= training.lr_drop_step, LR_DROP, 1.0)
-    return torch.from_numpy((training.lr * factor).astype(np.float32))
+    return on_device((training.lr * factor).astype(np.float32), device)
 
 
 def move(weight: Tensor, velocity: Tensor, lr: float | Tensor) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from fal_bench.learning.chance import Dropout
 from fal_bench.learning.model import Weights
 from fal_bench.learning.request import (
     Lane,
@@ -18,6 +20,7 @@ from fal_bench.learning.request import (
     trainer_of,
 )
 from fal_bench.learning.stacked.batch import PADDING, Batch, Samples
+from fal_bench.learning.stacked.chances import SlotChances
 from fal_bench.learning.stacked.mixing import MixedSlots
 from fal_bench.learning.stopping import Stopping
 from fal_bench.needs import LocalTraining
@@ -52,6 +55,8 @@ class Slots:
         training: their recipe.
         width: number of slots.
         n_classes: number of classes.
+        device: where the batches are.
+        dropout: the network's dropout, if it has one.
 
     Attributes:
         occupants: the lane in each slot, or None.
@@ -59,10 +64,16 @@ class Slots:
     """
 
     def __init__(
-        self, lanes: Sequence[Lane], training: LocalTraining, width: int, n_classes: int
+        self,
+        lanes: Sequence[Lane],
+        training: LocalTraining,
+        width: int,
+        n_classes: int,
+        device: torch.device,
+        dropout: Dropout | None = None,
     ) -> None:
         self._training = training
-        self._samples = Samples(lanes)
+        self._samples = Samples(lanes, device)
         sizes = [len(lane.labels) for lane in lanes]
         longest_first = sorted(range(len(lanes)), key=lambda number: -sizes[number])
         self._queue = deque(
@@ -79,6 +90,10 @@ class Slots:
         self._steps: IntArray = np.zeros(width, dtype=np.int64)
         self._class_counts: IntArray = np.ones((width, n_classes), dtype=np.int64)
         self._round: IntArray = np.zeros(width, dtype=np.int64)
+        height, width_of_image = lanes[0].features.shape[2:]
+        self._chances = SlotChances(
+            training, dropout, (width, steps, rows), (height, width_of_image)
+        )
         self._mixed: MixedSlots | None = None
         concentration = trainer_of(training).mixes_unlabelled
         if concentration is not None:
@@ -112,13 +127,17 @@ class Slots:
     def batch(self) -> Batch:
         """Return the next batch of every slot."""
         slots = np.arange(len(self.occupants))
+        counts = self._counts[slots, self._step]
+        lanes = [None if occupant is None else occupant.lane for occupant in self.occupants]
         return Batch(
             self._samples,
             self._rows[slots, self._step],
-            self._counts[slots, self._step],
+            counts,
             self._class_counts,
             self._round,
             None if self._mixed is None else self._mixed.at(self._step),
+            distortion=self._chances.distortion(self._step),
+            mask=self._chances.mask(lanes, counts),
         )
 
     def advance(
@@ -160,6 +179,7 @@ class Slots:
         )
         self._rows, self._counts = self._rows[slots], self._counts[slots]
         self._class_counts, self._round = self._class_counts[slots], self._round[slots]
+        self._chances.keep(slots)
         if self._mixed is not None:
             self._mixed.keep(slots)
 
@@ -182,6 +202,7 @@ class Slots:
         self._steps[slot] = steps
         if self._mixed is not None:
             self._mixed.draw_epoch(slot, occupant.number, occupant.lane, steps)
+        self._chances.draw_epoch(slot, occupant.lane, steps)
 
     def _clear(self, slot: int) -> None:
         self.occupants[slot] = None

@@ -53,7 +53,7 @@ class StackedState:
 
     def keep(self, slots: list[int]) -> None:
         """Make the block narrower: only ``slots`` stay, in this order."""
-        index = torch.tensor(slots)
+        index = torch.tensor(slots, device=next(iter(self.weights.values())).device)
         self.weights = {name: t.index_select(0, index) for name, t in self.weights.items()}
         self.velocity = {name: t.index_select(0, index) for name, t in self.velocity.items()}
         self.start = {name: t.index_select(0, index) for name, t in self.start.items()}

@@ -101,9 +101,13 @@ def curves_figure(
     """
     accounting = contexts[0].accounting
     data: list[dict[str, Any]] = []
-    largest = max(float(run.axes[accounting][-1]) for mine in runs.values() for run in mine)
-    for name in sorted(runs):
-        mine = runs[name]
+    # External curves may lack the labels that make the axis; the table holds their accuracies.
+    drawn = {
+        name: mine for name, mine in runs.items() if all(accounting in run.axes for run in mine)
+    }
+    ends = [float(run.axes[accounting][-1]) for mine in drawn.values() for run in mine]
+    for name in sorted(drawn):
+        mine = drawn[name]
         curve = mean_curve(mine, accounting)
         if curve.runs > 1:
             data.append(_band(curve, styles[name]))
@@ -123,7 +127,7 @@ def curves_figure(
             f"Labels ({accounting})",
             "Test accuracy",
             hovermode="x unified",
-            xaxis={"tickformat": ",d", **label_axis(largest, facts.cap)},
+            xaxis={"tickformat": ",d", **label_axis(max(ends, default=facts.cap), facts.cap)},
             yaxis={"tickformat": ".0%"},
             shapes=[_target_line(context.target_on(facts.name)) for context in contexts],
             annotations=[_target_name(context.target_on(facts.name)) for context in contexts],

@@ -1,0 +1,280 @@
+"""Checking strategies in a process of their own, which may hang, crash or leave.
+
+Nothing heavy is imported here: the process that does the work imports PyTorch, and the one that
+prints the report need not.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fal_bench.conformance.report import Begun, Outcome, Report
+from fal_bench.errors import FalbenchError, PluginError
+from fal_bench.sweep.memory import default_limit, resident_mib
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+    from fal_bench.registry import Registry
+    from fal_bench.strategy import Strategy
+
+GRACE: Final = 10.0
+"""Seconds beyond the time limit after which a silent process is killed: the limit itself is kept
+inside it, as long as the plugin lets go of Python's interpreter now and then."""
+SECONDS_BETWEEN_BEATS: Final = 1.0
+SECONDS_BETWEEN_LOOKS: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to check.
+
+    Attributes:
+        targets: names, with parameters as in ``"logo[n_init=4]"``, and plugin files or folders.
+        only: names of the checks to do; all if empty.
+        call_timeout: seconds that one call may take.
+    """
+
+    targets: tuple[str, ...]
+    only: tuple[str, ...] = ()
+    call_timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A strategy whose checks follow.
+
+    Attributes:
+        label: its name, with the parameters that were given.
+        source: where it comes from.
+        checks: the checks.
+        left: number of strategies that come after it.
+    """
+
+    label: str
+    source: str
+    checks: tuple[Begun, ...]
+    left: int
+
+
+_ADVICE_ON_DEATH: Final = (
+    "Look for os._exit, for crashes of native code and calls into it that never come back, and for "
+    "what fills the memory."
+)
+
+Event = Announced | Begun | Outcome | Report
+"""In this order, for each strategy: announced, each check and its outcome, the report."""
+
+
+class Stopped(Exception):  # noqa: N818
+    """The process ended before its work was done; the message says how."""
+
+
+@dataclass
+class _Progress:
+    """How far the checks of one strategy are."""
+
+    announced: Announced | None = None
+    begun: Begun | None = None
+    since: float = 0.0
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, Announced):
+            self.announced, self.begun, self.outcomes = event, None, []
+        elif isinstance(event, Begun):
+            self.begun, self.since = event, time.monotonic()
+        elif isinstance(event, Outcome):
+            self.outcomes.append(event)
+        else:
+            self.announced = None
+
+    def give_up(self, why: str) -> Iterator[Event]:
+        """Yield the outcomes that are missing, and the report."""
+        assert self.announced is not None
+        for check in self.announced.checks[len(self.outcomes) :]:
+            if check == self.begun:
+                outcome = replace(
+                    check.failed(time.monotonic() - self.since, why), advice=_ADVICE_ON_DEATH
+                )
+            else:
+                outcome = check.not_checked(f"because the process is gone: {why}")
+            self.outcomes.append(outcome)
+            yield outcome
+        yield Report(self.announced.label, tuple(self.outcomes))
+
+
+def check_apart(order: Order) -> Iterator[Event]:
+    """Check strategies in another process, and yield what happens there.
+
+    A strategy whose process dies or has to be killed fails the check that it was at; the next one
+    gets a new process, as it does after one that hangs.
+
+    Raises:
+        FalbenchError: a name or a file cannot be used.
+    """
+    done, left = 0, 1
+    while left:
+        progress = _Progress()
+        try:
+            for event in _events(order, skip=done):
+                progress.note(event)
+                if isinstance(event, Announced):
+                    done, left = done + 1, event.left
+                yield event
+        except Stopped as stop:
+            if progress.announced is None:
+                raise PluginError(f"{stop} It was loading: {', '.join(order.targets)}.") from None
+            yield from progress.give_up(str(stop))
+
+
+def _events(order: Order, skip: int) -> Iterator[Event]:
+    """Start a process, and yield what it tells.
+
+    Raises:
+        Stopped: it ended early, or was killed.
+        FalbenchError: a name or a file cannot be used.
+    """
+    context = multiprocessing.get_context("spawn")  # not fork: PyTorch's threads do not survive it
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, order, skip))
+    most_mib = default_limit(1)
+    process.start()
+    theirs.close()
+    try:
+        while True:
+            message = _receive(ours, process, order.call_timeout, most_mib)
+            if message is None:
+                return
+            if isinstance(message, FalbenchError):
+                raise message
+            yield message
+    finally:
+        process.kill()
+        process.join()
+
+
+def _receive(ours: Connection, process: SpawnProcess, limit: float, most_mib: int) -> Any:
+    """Return the next message that is not just a sign of life."""
+    heard = time.monotonic()
+    while True:
+        if not ours.poll(SECONDS_BETWEEN_LOOKS):
+            _check_limits(process, time.monotonic() - heard, limit, most_mib)
+            continue
+        heard = time.monotonic()
+        try:
+            message = ours.recv()
+        except EOFError:
+            process.join()
+            raise Stopped(f"The process ended with {_told(process.exitcode)}.") from None
+        if message is not _ALIVE:
+            return message
+
+
+_ALIVE: Final = ...
+
+
+def _check_limits(process: SpawnProcess, silence: float, limit: float, most_mib: int) -> None:
+    if silence > limit + GRACE:
+        raise Stopped(
+            f"A call was not over within {limit:g} s and could not be interrupted; the process was "
+            "killed."
+        )
+    taken = resident_mib(process.pid or 0)
+    if taken is not None and taken > most_mib:
+        raise Stopped(f"The process was killed when it took {taken} MiB of memory.")
+
+
+def _told(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"signal {signal.Signals(-code).name}: it crashed or was killed"
+    return f"exit code {code}: it left in the middle of a call"
+
+
+# In the other process.
+
+
+def _work(connection: Connection, order: Order, skip: int) -> None:
+    """Check strategies but the first ``skip``, until one hangs, and send what happens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who waits
+    os.dup2(2, 1)  # what plugins print is not part of the report
+    lock = threading.Lock()
+
+    def send(message: Any) -> None:
+        with lock, suppress(BrokenPipeError):
+            connection.send(message)
+
+    def live() -> None:
+        while True:
+            time.sleep(SECONDS_BETWEEN_BEATS)
+            send(_ALIVE)
+
+    threading.Thread(target=live, daemon=True).start()
+    try:
+        _check_all(order, skip, send)
+    except FalbenchError as error:
+        send(PluginError(str(error)))
+    send(None)
+
+
+def _check_all(order: Order, skip: int, send: Any) -> None:
+    from fal_bench.conformance.deadline import HangError, Pulse, left_behind, within
+
+    def load() -> list[tuple[str, str, type[Strategy] | Strategy]]:
+        return [one for target in order.targets for one in _strategies(target)]
+
+    try:
+        found = within(order.call_timeout, Pulse(), load)
+    except HangError as error:
+        raise PluginError(
+            f"{', '.join(order.targets)} cannot be loaded: {error}; mend what runs at import."
+        ) from None
+    # Late, so that a wrong name is told without the import of PyTorch.
+    from fal_bench.conformance.runner import chosen_checks, run_checks
+
+    checks = tuple(check.begun for check in chosen_checks(order.only))
+    for number, (label, source, strategy) in list(enumerate(found, start=1))[skip:]:
+        send(Announced(label, source, checks, left=len(found) - number))
+        report = run_checks(strategy, only=order.only, call_timeout=order.call_timeout, tell=send)
+        send(Report(label, report.outcomes))
+        if left_behind():
+            return  # what still runs would be in the way of the next one
+
+
+def _strategies(target: str) -> list[tuple[str, str, type[Strategy] | Strategy]]:
+    """Return label, source and class (or object, if parameters were given) of each strategy."""
+    from fal_bench.registry import Registry
+    from fal_bench.selector import Selector
+
+    path = Path(target)
+    if not path.exists():
+        if path.suffix == ".py" or len(path.parts) > 1:
+            raise PluginError(f"There is no plugin file or folder {target!r}; check the path.")
+        registry, selector = Registry.discover(), Selector.parse(target)
+        strategy = registry.make(selector) if selector.params else registry.load(selector.name)
+        return [(target, registry.sources[selector.name], strategy)]
+    registry = Registry.discover([path])
+    _refuse_broken(registry)
+    found: list[tuple[str, str, type[Strategy] | Strategy]] = [
+        (name, source, registry.load(name))
+        for name, source in registry.sources.items()
+        if source.endswith(".py") and path in (Path(source), Path(source).parent)
+    ]
+    if not found:
+        raise PluginError(f"There is no strategy in {target!r}; name a file that defines one.")
+    return found
+
+
+def _refuse_broken(registry: Registry) -> None:
+    for broken in registry.unavailable:
+        raise PluginError(f"{broken.source} cannot be loaded ({broken.reason}); mend the file.")

@@ -1,0 +1,1 @@
+"""Learning curves measured elsewhere: by another code base, or on another machine."""

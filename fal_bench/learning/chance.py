@@ -1,0 +1,111 @@
+"""What chance does to a training step besides the order of the samples.
+
+Everything is drawn from the lane's own stream, in an order that both engines share, so that a lane
+has the same numbers in any company and under either engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fal_bench.learning.device import on_device
+from fal_bench.task import Augmentation
+
+IntArray = NDArray[np.int64]
+
+CROP_SHARE = 8
+"""Crops move an image by up to an eighth of its height and width: 4 pixels of 32."""
+
+
+@dataclass(frozen=True)
+class Distortions:
+    """How the samples of one epoch are flipped and moved.
+
+    Attributes:
+        flips: whether a sample is mirrored left to right, shape (steps, rows).
+        shifts: rows and columns by which it is moved, shape (steps, rows, 2).
+    """
+
+    flips: NDArray[np.bool_]
+    shifts: IntArray
+
+    @classmethod
+    def draw(
+        cls,
+        kind: Augmentation,
+        steps: int,
+        rows: int,
+        size: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> Distortions:
+        """Draw one epoch's distortions.
+
+        Args:
+            kind: ``"flip"``, or ``"flip-crop"`` for flips and moves.
+            steps: steps of the epoch.
+            rows: samples a step, at most.
+            size: height and width of an image.
+            rng: the lane's stream.
+        """
+        flips = rng.random((steps, rows)) < 0.5
+        shifts: IntArray = np.zeros((steps, rows, 2), dtype=np.int64)
+        if kind == "flip-crop":
+            for axis, length in enumerate(size):
+                reach = length // CROP_SHARE
+                shifts[..., axis] = rng.integers(-reach, reach + 1, size=(steps, rows))
+        return cls(flips, shifts)
+
+
+def distort(images: Tensor, flips: NDArray[np.bool_], shifts: IntArray) -> Tensor:
+    """Flip and move images; what comes in at an edge is zero.
+
+    Args:
+        images: shape (n, C, H, W).
+        flips: shape (n,).
+        shifts: shape (n, 2).
+    """
+    count, channels, height, width = images.shape
+    rows = np.arange(height) - shifts[:, :1]
+    columns = np.arange(width) - shifts[:, 1:]
+    columns = np.where(flips[:, None], width - 1 - columns, columns)
+    inside = ((rows >= 0) & (rows < height))[:, :, None]
+    inside = inside & ((columns >= 0) & (columns < width))[:, None, :]
+    pixels = rows.clip(0, height - 1)[:, :, None] * width + columns.clip(0, width - 1)[:, None, :]
+    flat = on_device(pixels.reshape(count, 1, -1), images.device).expand(-1, channels, -1)
+    moved = images.reshape(count, channels, -1).gather(2, flat).view(images.shape)
+    return moved * on_device(inside, images.device).unsqueeze(1)
+
+
+def drop_mask(share: float, rows: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw which activations a step keeps: 0, or 1 / (1 - share), shape (rows, width)."""
+    kept = rng.random((rows, width), dtype=np.float32) >= share
+    return kept.astype(np.float32) / np.float32(1 - share)
+
+
+class Dropout(torch.nn.Module):
+    """Dropout whose mask is handed in before each forward pass; without one it does nothing.
+
+    Args:
+        share: share of activations that are dropped in training.
+        width: activations of a sample.
+    """
+
+    def __init__(self, share: float, width: int) -> None:
+        super().__init__()
+        self.share = share
+        self.width = width
+        self.mask: Tensor | None = None
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Return what is kept, scaled up, shape (n, width)."""
+        return activations if self.mask is None else activations * self.mask
+
+
+def dropout_of(network: torch.nn.Module) -> Dropout | None:
+    """Return a network's dropout, if it has one."""
+    return next((module for module in network.modules() if isinstance(module, Dropout)), None)

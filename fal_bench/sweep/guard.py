@@ -1,0 +1,66 @@
+"""Ending workers that take too much memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psutil
+
+from fal_bench.sweep.folder import CorruptCellError
+from fal_bench.sweep.memory import resident_mib
+from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.store import Store
+
+
+class MemoryGuard:
+    """Ends the workers of this process that take more memory than they may.
+
+    Args:
+        store: the results folder.
+        specs: the cells of a round.
+        run: the round's name.
+        limit: most memory a worker may take, in MiB.
+    """
+
+    def __init__(self, store: Store, specs: Sequence[CellSpec], run: str, limit: int) -> None:
+        self._store = store
+        self._waiting = list(specs)
+        self._run = run
+        self._limit = limit
+        self._cells: dict[int, list[CellSpec]] = {}
+
+    def find_workers(self) -> None:
+        """Read which worker is at work on which cells."""
+        self._cells = {}
+        for spec in list(self._waiting):
+            try:
+                status = self._store.folder(spec).status()
+            except CorruptCellError:  # not begun yet
+                continue
+            if status["phase"] != "partial":
+                self._waiting.remove(spec)
+            elif status.get("run") == self._run and "pid" in status:
+                self._cells.setdefault(int(status["pid"]), []).append(spec)
+
+    def look(self) -> None:
+        """End every worker that takes too much, and leave a note with its cells."""
+        for pid in list(self._cells):
+            taken = resident_mib(pid)
+            if taken is None or taken <= self._limit or not _is_own(pid):
+                continue
+            with suppress(ProcessLookupError):  # it may have ended in the meantime
+                os.kill(pid, signal.SIGKILL)
+            self.find_workers()  # it may have gone on to other cells
+            for spec in self._cells.pop(pid, []):
+                self._store.folder(spec).note_memory(taken)
+
+
+def _is_own(pid: int) -> bool:
+    """Whether a process is a child of this one: ids of processes that are gone come again."""
+    try:
+        return int(psutil.Process(pid).ppid()) == os.getpid()
+    except psutil.Error:
+        return False

@@ -1,0 +1,150 @@
+"""``falbench check``: real processes, some of which die or cannot be interrupted."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fal_bench.conformance import process
+from fal_bench.conformance.checks import CHECKS
+
+PLUGIN = """
+import os, re, time
+import numpy as np
+from fal_bench import Strategy
+
+class First(Strategy):
+    name = "first"
+
+    def select(self, client, budget):
+        print("hello from the plugin")
+        return np.arange(budget)
+
+class Second(Strategy):
+    name = "second"
+
+    def select(self, client, budget):
+        {deed}
+        return np.arange(budget)
+
+class Third(First):
+    name = "third"
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    def write(deed, name="mine.py"):
+        (tmp_path / name).write_text(PLUGIN.format(deed=deed))
+        return name
+
+    return write
+
+
+def test_a_strategy_that_passes_ends_in_0(falbench):
+    started = time.monotonic()
+    code, out, _ = falbench("check", "fal-margin", "margin-fixed-batch[size=2]")
+    assert code == 0
+    assert time.monotonic() - started < 15
+    lines = out.splitlines()
+    assert lines[0] == "fal-margin [fal_bench.strategies.fal_margin:FalMargin]"
+    assert sum(line.startswith("ok ") for line in lines) > 2 * 15
+    assert "36 samples in 3 queries" in out.split("margin-fixed-batch[size=2]")[0]
+    assert "18 samples in 3 queries" in out.split("margin-fixed-batch[size=2]")[1]
+    assert "fal-margin passes: " in out
+    assert "FAILED" not in out
+
+
+def test_a_failure_ends_in_1_with_what_where_and_what_to_do(falbench, plugin):
+    code, out, err = falbench("check", plugin("budget -= client.cycle"))
+    assert code == 1
+    assert "first passes" in out
+    assert "third passes" in out
+    assert "FAILED         positions" in out
+    assert "select must return exactly 4 positions, not 3" in out
+    assert "input        world plain, client 0, cycle 1, budget 4, pool 76, seed 0" in out
+    assert "what to do   Return positions" in out
+    assert "hello from the plugin" not in out
+    assert "hello from the plugin" in err
+
+
+def test_plugins_that_hang_or_die_do_not_stop_the_next_one(falbench, tmp_path, plugin, monkeypatch):
+    monkeypatch.setattr(process, "GRACE", 3.0)
+    deeds = {
+        "ending": "os._exit(7)",
+        "hanging": "time.sleep(60)",
+        "holding": "re.match('(a+)+b', 'a' * 60)",  # holds the interpreter's lock for ages
+    }
+    text = (tmp_path / plugin("pass")).read_text()
+    classes = "".join(
+        f"class {name}(First):\n    name = '{name}'\n"
+        f"    def select(self, client, budget):\n        {deed}\n"
+        for name, deed in deeds.items()
+    )
+    (tmp_path / "all.py").write_text(text.replace("class Third", f"{classes}\nclass Third"))
+    code, out, _ = falbench(
+        "check", "all.py", "--call-timeout", 1, "--only", "returns", "--only", "memory"
+    )
+    assert code == 1
+    assert "The process ended with exit code 7" in out
+    assert re.search(r"not over within 1 s; it was at all\.py, line \d+: time\.sleep\(60\)", out)
+    assert "not over within 1 s and could not be interrupted" in out
+    assert out.count("FAILED         returns") == 3
+    assert out.count("does not pass: 1 FAILED, 1 not checked") == 3
+    for name in ("first", "second", "third"):
+        assert f"\n{name} passes: 2 ok" in out
+
+
+def test_a_plugin_that_fills_the_memory_is_stopped(falbench, plugin, monkeypatch):
+    monkeypatch.setattr(process, "default_limit", lambda workers: 1000)
+    file = plugin("kept = [np.ones(2**22) for _ in iter(int, 1)]")
+    code, out, _ = falbench("check", file, "--only", "positions")
+    assert code == 1
+    assert re.search(r"The process was killed when it took \d{4} MiB of memory", out)
+    assert "third passes" in out
+
+
+def test_only_some_checks_and_their_list(falbench):
+    code, out, _ = falbench("check", "random", "--only", "positions", "--only", "task")
+    assert code == 0
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("ok")] == [
+        "task",
+        "positions",
+    ]
+    code, out, _ = falbench("check", "--list")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == [check.name for check in CHECKS]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["randm"], "Unknown strategy 'randm'; did you mean 'random'?"),
+        (["none.py"], "There is no plugin file or folder 'none.py'; check the path."),
+        (["broken.py"], "broken.py cannot be loaded (SyntaxError"),
+        (["leaving.py"], "The process ended with exit code 3"),
+        (["empty"], "There is no strategy in 'empty'; name a file that defines one."),
+        (["random", "--only", "positons"], "Unknown check 'positons'; did you mean 'positions'?"),
+        (["margin-fixed-batch[size=0]"], "parameter 'size' cannot be 0"),
+        ([], "Name a strategy or a plugin file, or use --list."),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_ends_in_2(falbench, tmp_path, arguments, message):
+    (tmp_path / "broken.py").write_text("def oops(:\n")
+    (tmp_path / "leaving.py").write_text("import os; os._exit(3)\n")
+    (tmp_path / "empty").mkdir()
+    code, out, err = falbench("check", *arguments)
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert out == ""
+
+
+def test_the_process_that_waits_does_not_import_torch():
+    code = "import fal_bench.conformance.process, sys; print(*sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not {"torch", "sklearn", "numpy"} & set(result.stdout.split())

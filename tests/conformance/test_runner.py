@@ -1,0 +1,172 @@
+"""What an author meets: what is run, what is said, and what is left as it was."""
+
+import random
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from fal_bench import LocalModel, Params, Strategy, check_strategy
+from fal_bench.conformance.runner import ConformanceError, run_checks
+from fal_bench.conformance.world import WORLDS
+from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.strategies.fedral import FedRAL
+from fal_bench.strategies.random import Random
+
+
+class Sized(Strategy):
+    name = "sized"
+    adaptive = True
+
+    class Params(Params):
+        size: int = 2
+
+    def select(self, client, budget):
+        return np.arange(min(self.params.size, len(client.unlabelled)))
+
+
+class Server(Strategy):
+    name = "server"
+
+    def select_all(self, federation):
+        counts = federation.gather(lambda client: np.array([len(client.unlabelled)]))
+        federation.broadcast(np.concatenate(counts))
+        return federation.each(lambda client, budget: client.rng.permutation(budget))
+
+
+class Training(Strategy):
+    name = "training"
+    needs = frozenset({LocalModel()})
+
+    def select(self, client, budget):
+        from fal_bench import LocalTraining, Train
+
+        tuned = yield Train(LocalTraining(epochs=2), client.local_model)
+        return client.probs(tuned).max(axis=1).argsort()[:budget]
+
+
+def states():
+    return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), random.getstate()  # noqa: NPY002
+
+
+def by_name(report):
+    return {one.check: one for one in report.outcomes}
+
+
+def test_it_returns_a_report_and_leaves_the_process_as_it_was():
+    before, filters, threads = states(), list(warnings.filters), torch.get_num_threads()
+    report = check_strategy(Random)
+    assert report.passed
+    assert report.strategy == "random"
+    assert states() == before
+    assert warnings.filters == filters
+    assert torch.get_num_threads() == threads
+
+
+def test_a_failure_says_what_where_and_what_to_do():
+    with pytest.raises(ConformanceError) as caught:
+        check_strategy(Sized({"size": 5}))
+    text = str(caught.value)
+    assert "FAILED         positions" in text
+    assert "select must return at most 4 positions, not 5" in text
+    assert "world plain, client 0, cycle 0, budget 4, pool 80, seed 0" in text
+    assert "what to do   Return positions in client.unlabelled" in text
+    assert "sized does not pass" in text
+    assert caught.value.report.failed == ("positions",)
+
+
+def test_an_object_is_checked_with_its_own_parameters():
+    assert "24 samples" not in by_name(check_strategy(Sized))["positions"].note
+    assert "27 samples" in by_name(check_strategy(Sized({"size": 3})))["positions"].note
+
+
+def test_coordinated_and_training_strategies_are_checked_too():
+    server = by_name(check_strategy(Server))
+    # 8 bytes from and 24 to each of three clients, in three queries.
+    assert server["coordination"].note == "288 bytes of messages in 3 queries"
+    assert server["isolation"].status == "not applicable"
+    training = by_name(check_strategy(Training))
+    assert training["needs"].note == "LocalModel"
+
+
+def test_a_reference_may_see_true_labels_if_it_says_so(monkeypatch):
+    class Oracle(Strategy):
+        name = "oracle"
+
+        def select(self, client, budget):
+            for cell in client._buy.__closure__:
+                if hasattr(cell.cell_contents, "charges"):
+                    labels = cell.cell_contents._Ledger__labels
+            return labels[client.unlabelled].argsort(kind="stable")[:budget]
+
+    assert run_checks(Oracle).failed == ("hidden-labels",)
+    Oracle.reference = True
+    assert by_name(check_strategy(Oracle))["hidden-labels"].status == "not applicable"
+
+
+def test_a_strategy_gets_the_first_world_that_it_accepts():
+    assert "'plain'" in by_name(run_checks(Random, only=["task"]))["task"].note
+    assert "'shares'" in by_name(run_checks(FedRAL, only=["task"]))["task"].note
+
+
+def test_only_some_checks():
+    report = run_checks(Sized({"size": 5}), only=["memory", "params"])
+    assert [one.check for one in report.outcomes] == ["params", "memory"]
+    assert not report.passed
+    assert not report.failed
+    assert "because positions failed: Strategy 'sized'" in report.text  # said, though not asked for
+    with pytest.raises(UnknownNameError, match="did you mean 'memory'"):
+        run_checks(Sized, only=["memry"])
+
+
+def test_what_is_no_strategy_is_refused():
+    with pytest.raises(InvalidSpecError, match="int is not a strategy"):
+        check_strategy(int)
+
+
+def test_a_hang_is_reported_with_its_line():
+    class Hanging(Strategy):
+        name = "hanging"
+
+        def select(self, client, budget):
+            import time
+
+            time.sleep(10 * client.cycle)
+            return np.arange(budget)
+
+    report = run_checks(Hanging, call_timeout=0.3)
+    [failure] = [one for one in report.outcomes if one.status == "FAILED"]
+    assert failure.check == "returns"
+    assert "not over within 0.3 s; it was at test_runner.py, line" in failure.note
+    assert "time.sleep(10 * client.cycle)" in failure.note
+    assert failure.where == "world plain, cycle 1, seed 0"
+
+
+def test_what_may_hang_before_the_first_query_is_limited_too():
+    import time
+
+    class Slow(Random):
+        name = "slow"
+
+        def check_task(self, task):
+            time.sleep(10)
+
+    report = run_checks(Slow, call_timeout=0.3)
+    assert report.failed == ("task",)
+    assert "did not return within 0.3 s" in by_name(report)["task"].note
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_client_of_a_world_holds_labels_of_every_class(world, seed):
+    setting = world.setting(seed)
+    for ids in setting.initial:
+        assert len(setting.dataset.train_labels[ids].unique()) == setting.dataset.n_classes
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+def test_random_can_be_run_in_every_world(world, monkeypatch):
+    monkeypatch.setattr("fal_bench.conformance.subject.WORLDS", (world,))
+    report = check_strategy(Random)
+    assert repr(world.name) in by_name(report)["task"].note

@@ -1,0 +1,175 @@
+"""Real worker processes whose plugins eat memory."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+import fal_bench
+from fal_bench.registry import Registry
+from fal_bench.selector import Selector
+from fal_bench.suites.loading import load_suite
+from fal_bench.sweep import memory
+from fal_bench.sweep.guard import MemoryGuard
+from fal_bench.sweep.spec import plan_cells
+from fal_bench.sweep.store import Store
+from fal_bench.sweep.supervisor import Supervisor
+from fal_bench.sweep.worker import Job
+
+LIMIT = 900
+TIMES = ["train_seconds", "select_seconds"]
+
+PLUGIN = """
+import time
+import numpy as np
+from fal_bench import LocalModel, LocalTraining, Strategy
+
+EATEN = []
+
+def eat(mib):
+    EATEN.append(np.ones(mib * 2**17))
+
+class Eating(Strategy):
+    name = "eating"
+
+    def select(self, client, budget):
+        while client.cycle == 1:
+            eat(32)
+            time.sleep(0.02)
+        return np.arange(budget)
+
+class Leaking(Strategy):
+    name = "leaking"
+    # The training takes a second, in which the plugin itself is not at work.
+    needs = frozenset({LocalModel(LocalTraining(epochs=10000, stop_at_accuracy=None))})
+
+    def select(self, client, budget):
+        eat(400)
+        return np.arange(budget)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    file = tmp_path / "hungry.py"
+    file.write_text(PLUGIN)
+    return file
+
+
+def untimed(result):
+    return result.curves.drop(columns=TIMES)
+
+
+def test_a_plugin_that_eats_memory_fails_alone_and_by_name(suite, tmp_path, plugin):
+    def compare(strategies, out, **options):
+        return fal_bench.compare(
+            strategies,
+            suite=suite,
+            task="a",
+            seeds=1,
+            out=tmp_path / out,
+            progress=False,
+            **options,
+        )
+
+    result = compare(
+        ["random", "eating", "fal-margin", "leaking"], "results",
+        jobs=2, plugins=[plugin], memory_limit=LIMIT,
+    )  # fmt: skip
+    reasons = {cell.strategy: cell.reason for cell in result.context.missing}
+    assert set(reasons) == {"eating", "leaking"}
+    for strategy, reason in reasons.items():
+        words = reason.split()
+        taken = int(words[words.index("MiB") - 1])
+        assert reason.startswith(f"Strategy {strategy!r} brought its worker to {taken} MiB ")
+        assert reason.endswith(
+            f"above the limit of {LIMIT}; keep less in memory, or raise --memory-limit."
+        )
+        assert LIMIT < taken < LIMIT + 1000
+    assert "in cycle 1" in reasons["eating"]
+    assert set(result.curves.strategy) == {"random", "fal-margin"}
+    alone = compare(["random", "fal-margin"], "alone", backend="sequential")
+    pd.testing.assert_frame_equal(untimed(result), untimed(alone), check_exact=True)
+
+
+def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin):
+    [cell] = plan_cells(
+        [load_suite(suite).task("a")], [Selector("eating")], [0], Registry.discover([plugin])
+    )
+    store = Store(tmp_path / "results")
+    store.prepare()
+    code = (
+        "import pickle, sys\n"
+        "from fal_bench.sweep.worker import run_job\n"
+        "run_job(pickle.load(sys.stdin.buffer))\n"
+    )
+    job = Job(store.root, (cell,), (plugin,), "run", parent=None, memory_limit=LIMIT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(job), capture_output=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    folder = store.folder(cell)
+    assert folder.over_memory() > LIMIT
+    assert folder.marker()["cycle"] == 1
+
+
+def test_the_default_leaves_a_fifth_and_never_starves_a_worker(monkeypatch):
+    monkeypatch.setattr(memory, "_free_bytes", lambda: 40 * 2**30)
+    assert memory.default_limit(4) == 8192
+    assert memory.default_limit(1) == 32768
+    assert memory.default_limit(1000) == memory.LEAST_MIB
+    monkeypatch.undo()
+    assert memory.default_limit(1) <= psutil.virtual_memory().total / 2**20
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "free"), [("100000", "40000", 60000), ("100", "400", 0), ("max", "7", None)]
+)
+def test_a_containers_limit_counts(monkeypatch, limit, used, free):
+    values = {"memory.max": limit, "memory.current": used}
+
+    def read(path, *arguments, **options):
+        if path.name not in values:
+            raise FileNotFoundError
+        return values[path.name]
+
+    expected = psutil.virtual_memory().available if free is None else free
+    monkeypatch.setattr(Path, "read_text", read)
+    assert memory._free_bytes() == pytest.approx(expected, rel=0.1)
+
+
+def test_a_foreign_process_is_never_killed(suite, tmp_path):
+    [cell] = plan_cells(
+        [load_suite(suite).task("a")], [Selector("random")], [0], Registry.discover()
+    )
+    store = Store(tmp_path / "results")
+    store.prepare()
+    folder = store.folder(cell)
+    folder.create(cell, {}, "run")  # by this very process, which is no child of itself
+    guard = MemoryGuard(store, [cell], "run", limit=1)
+    guard.find_workers()
+    guard.look()
+    assert folder.over_memory() is None
+    assert memory.resident_mib(os.getpid()) > 1
+
+
+def test_this_process_has_no_limit(suite, tmp_path):
+    supervisor = Supervisor(Store(tmp_path / "results"), backend="sequential")
+    supervisor.run([])
+    assert supervisor.memory_limit is None
+
+
+def test_memory_of_a_process_that_is_gone_is_unknown():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert memory.resident_mib(gone.pid) is None
+    before = memory.resident_mib(os.getpid())
+    kept = np.ones(100 * 2**17)
+    assert 90 < memory.resident_mib(os.getpid()) - before < 200
+    del kept
