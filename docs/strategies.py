@@ -1,7 +1,8 @@
 """Write docs/strategies.md from the strategies' own words, and draw their curves.
 
 ``python docs/strategies.py`` writes the page. ``python docs/strategies.py RESULTS`` also draws
-strategies.svg from a results folder of ``falbench compare -s all`` (needs matplotlib).
+strategies.svg from a results folder of ``falbench compare -s all --suite quick`` (needs
+matplotlib).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ What each costs in time and memory: [performance](performance.md).
 
 ![The curve of every strategy on the default suite](strategies.svg)
 
-Mean test accuracy over both tasks of `quick` and all seeds, against labels bought from the pool;
+Mean test accuracy over both tasks of `quick` and 5 seeds on the label grid, against paper labels;
 grey: random.
 """
 
@@ -104,13 +105,20 @@ def _parameters(params: type) -> str:
 def draw(curves: Path, target: Path) -> None:
     """Draw one small curve a strategy."""
     import matplotlib as mpl
+    import numpy as np
     import pandas as pd
     from matplotlib import pyplot as plt
 
+    from fal_bench.stats import read_at_grid
+
     mpl.rcParams.update({"svg.hashsalt": "falbench", "svg.fonttype": "none", "font.size": 8})
     rows = pd.read_csv(curves)
-    means = rows.groupby(["strategy", "labels"])["accuracy"].mean()
-    names = sorted(means.index.unique("strategy"))
+    grid_points = np.sort(rows.loc[rows["strategy"] == "random", "labels"].unique()).astype(float)
+    runs = rows.sort_values("cycle").groupby(["strategy", "task", "seed"])
+    # On the label grid, as the leaderboard reads them: adaptive strategies stop elsewhere.
+    read = runs.apply(lambda run: read_at_grid(run["labels"], run["accuracy"], grid_points))
+    means = {name: np.mean(list(own), axis=0) for name, own in read.groupby("strategy")}
+    names = sorted(means)
     columns = 5
     grid, axes = plt.subplots(
         -(-len(names) // columns), columns, figsize=(10, 1.5 * -(-len(names) // columns)),
@@ -119,9 +127,8 @@ def draw(curves: Path, target: Path) -> None:
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
     for name, axis in zip(names, axes.flat, strict=False):
-        if "random" in names:
-            axis.plot(means["random"].index, means["random"], color="0.65", linewidth=1)
-        axis.plot(means[name].index, means[name], color="#1f6feb", linewidth=1.4)
+        axis.plot(grid_points, means["random"], color="0.65", linewidth=1)
+        axis.plot(grid_points, means[name], color="#1f6feb", linewidth=1.4)
         axis.set_title(name, fontsize=8)
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)

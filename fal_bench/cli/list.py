@@ -15,6 +15,7 @@ class Kind(StrEnum):
     """What can be listed."""
 
     strategies = "strategies"
+    trainers = "trainers"
     tasks = "tasks"
     suites = "suites"
     datasets = "datasets"
@@ -31,9 +32,10 @@ def list_things(
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
-    """List strategies, tasks, suites or data sets."""
+    """List strategies, trainers, tasks, suites or data sets."""
     tellers: dict[Kind, Callable[[], list[tuple[str, str]]]] = {
-        Kind.strategies: lambda: _strategies(verbose, plugin),
+        Kind.strategies: lambda: _plugins(kind, verbose, plugin),
+        Kind.trainers: lambda: _plugins(kind, verbose, plugin),
         Kind.tasks: _tasks,
         Kind.suites: _suites,
         Kind.datasets: lambda: _datasets(verbose),
@@ -44,15 +46,13 @@ def list_things(
         typer.echo(f"{name:<{width}}  {text}".rstrip())
 
 
-def _strategies(verbose: bool, plugin: PluginOption) -> list[tuple[str, str]]:
+def _plugins(kind: Kind, verbose: bool, plugin: PluginOption) -> list[tuple[str, str]]:
     from fal_bench.plugins.files import plugin_paths
     from fal_bench.registry import Registry
 
     registry = Registry.discover(plugin_paths(plugin or ()))
-    if verbose:
-        rows = [(name, registry.describe(name)) for name in registry.names()]
-    else:
-        rows = [(name, "") for name in registry.names()]
+    table = registry.trainers if kind is Kind.trainers else registry.strategies
+    rows = [(name, table.describe(name) if verbose else "") for name in table.names()]
     return rows + [
         (broken.name, f"unavailable ({broken.source}): {broken.reason}")
         for broken in registry.unavailable

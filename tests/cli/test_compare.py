@@ -203,6 +203,7 @@ def test_debug_shows_the_traceback(falbench):
         ("tasks", ["digit-pairs-iid", "digits-shards"]),
         ("suites", ["quick", "smoke"]),
         ("datasets", ["digits", "digit-pairs"]),
+        ("trainers", ["cross-entropy", "evidential", "kcfu"]),
     ],
 )
 def test_listing(falbench, kind, expected):
