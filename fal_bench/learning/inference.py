@@ -89,9 +89,7 @@ def _folded(architecture: Architecture) -> tuple[Network, tuple[tuple[str, str, 
             pairs.append((before, name, module.eps))
             convolution = network.get_submodule(before)
             if getattr(convolution, "bias", None) is None:
-                convolution.register_parameter(
-                    "bias", nn.Parameter(torch.zeros(module.num_features))
-                )
+                convolution.register_parameter("bias", nn.Parameter(torch.zeros_like(module.bias)))
             parent, _, own = name.rpartition(".")
             setattr(network.get_submodule(parent), own, nn.Identity())
         before = name

@@ -6,6 +6,7 @@ import io
 import math
 import threading
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ from fal_bench.data.base import Dataset
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.federation.fedavg import average
 from fal_bench.learning import pretrained
+from fal_bench.learning.device import full_precision
 from fal_bench.learning.engine import engine_of, train
-from fal_bench.learning.inference import predict
+from fal_bench.learning.inference import _folded, predict
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane, TrainRequest, batches
 from fal_bench.needs import LocalTraining
@@ -146,6 +148,26 @@ def test_predictions_are_the_networks_after_training(architecture):
         embeddings = network.embed(images(architecture, 5))
         np.testing.assert_allclose(outputs.embeddings, embeddings, atol=2e-5, rtol=1e-4)
         np.testing.assert_allclose(outputs.logits, network.head(embeddings), atol=2e-5, rtol=1e-4)
+
+
+def test_its_network_for_predictions_stays_on_its_device():
+    network, pairs = _folded(replace(CIFAR, device="meta"))
+    assert len(pairs) == 20
+    assert {parameter.device.type for parameter in network.parameters()} == {"meta"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA device")
+def test_a_gpu_trains_and_predicts_as_the_processor_does():
+    recipe = LocalTraining(1, 4, 0.05, 0.0, 0.0, None)
+    outputs = []
+    for where in ("cpu", "cuda"):
+        architecture = replace(CIFAR, device=where)
+        job = lane(architecture, 8)
+        with full_precision():
+            [trained] = train([TrainRequest(architecture, recipe, (job,))])
+            model = Model(architecture, trained.weights[0])
+            outputs.append(predict(model, images(CIFAR, 5)).logits)
+    np.testing.assert_allclose(*outputs, rtol=1e-2, atol=1e-2)
 
 
 def test_a_federation_trains_it(tiny, run):
