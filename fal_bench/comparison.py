@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import use_data_folder
-from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.external.folder import ExternalFolder
-from fal_bench.learning.device import CPU, Device, resolve_device
-from fal_bench.plugins.files import plugin_paths
-from fal_bench.plugins.table import blamed_on
-from fal_bench.registry import Registry
+from fal_bench.learning.device import CPU, Device
+from fal_bench.plan import Plan
 from fal_bench.report.answer import Comparison
 from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_facts
 from fal_bench.report.targets import Question
-from fal_bench.selector import Selector
-from fal_bench.suites.loading import DEFAULT_SUITE, find_task, load_suite
 from fal_bench.sweep.cluster import check_backend, device_for
-from fal_bench.sweep.spec import TRAINER, CellSpec, plan_cells
+from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Corrupt, Store
 from fal_bench.sweep.supervisor import Backend, Supervisor
 from fal_bench.task import Task
@@ -34,139 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
 
-ALL = "all"
-"""The selector that stands for every strategy that suits the tasks."""
-
-DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
-
 Monitor = Callable[[Store, Sequence[CellSpec]], AbstractContextManager[None]]
 """Shows the progress of cells while its context is open."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a comparison needs, resolved and checked, before anything runs.
-
-    Attributes:
-        suite: name of the suite or task.
-        tasks: the tasks.
-        seeds: the seeds.
-        cells: all cells.
-        command: the command line that repeats the comparison.
-        plugins: plugin files and folders.
-        notes: what the user should know: default strategies that are left out, plugin files that
-            cannot be loaded.
-        device: class of the device that the cells are computed on.
-    """
-
-    suite: str
-    tasks: tuple[Task, ...]
-    seeds: tuple[int, ...]
-    cells: tuple[CellSpec, ...]
-    command: str
-    plugins: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
-    device: str = CPU
-
-    @classmethod
-    def make(
-        cls,
-        strategies: Sequence[str] | str | None = None,
-        *,
-        suite: str | None = None,
-        task: str | None = None,
-        seeds: int | None = None,
-        plugins: Sequence[Path] = (),
-        device: str = "auto",
-    ) -> Plan:
-        """Resolve names to cells.
-
-        Args:
-            strategies: selectors, several separated by commas, with grids as in
-                ``"logo[n_init=1,2]"``; ``"all"`` stands for every strategy that suits the tasks.
-                If None, the default strategies as far as the tasks suit them.
-            suite: a suite's name or TOML file; the default suite if None.
-            task: run one task only: of ``suite``, or of any suite that ships with the package.
-            seeds: number of seeds; the suite's own number if None.
-            plugins: plugin files and folders.
-            device: ``"auto"`` (a GPU if PyTorch can use one), ``"cpu"`` or ``"cuda"``.
-
-        Raises:
-            FalbenchError: a name is unknown, a value cannot be used, or there is no such device.
-        """
-        if seeds is not None and seeds < 1:
-            raise InvalidSpecError(f"--seeds must be at least 1, not {seeds}.")
-        loaded = load_suite(suite or DEFAULT_SUITE)
-        tasks: tuple[Task, ...] = loaded.tasks
-        if task is not None:
-            tasks = (loaded.task(task) if suite else find_task(task),)
-        plugins = plugin_paths(plugins)
-        registry = Registry.discover(plugins)
-        notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
-        if isinstance(strategies, str):
-            strategies = [strategies]
-        if strategies:
-            named = [selector for text in strategies for selector in Selector.expand(text)]
-            wanted = [one for one in named if one.name != ALL]
-            if len(wanted) < len(named):
-                wanted += [Selector(name) for name in registry.names()]
-                selectors, left_out = _suitable(wanted, tasks, registry)
-            else:
-                selectors, left_out = named, []
-        else:
-            defaults = [Selector(name) for name in DEFAULT_STRATEGIES]
-            selectors, left_out = _suitable(defaults, tasks, registry)
-        notes += left_out
-        chosen = tuple(range(loaded.seeds if seeds is None else seeds))
-        found = resolve_device(device)
-        cells = plan_cells(tasks, selectors, chosen, registry, found)
-        arguments = [f"--task {task}"] if task else []
-        if suite or not task:
-            arguments.insert(0, f"--suite {suite or DEFAULT_SUITE}")
-        arguments += [] if found == CPU else [f"--device {found}"]
-        arguments += [f"--plugin {shlex.quote(str(path))}" for path in plugins]
-        arguments += [
-            f"-s {shlex.quote(label)}" for label in sorted({cell.label for cell in cells})
-        ]
-        command = " ".join(["falbench compare", *arguments, f"--seeds {len(chosen)}"])
-        name = task or loaded.name
-        return cls(name, tasks, chosen, tuple(cells), command, tuple(plugins), tuple(notes), found)
-
-    @property
-    def strategies(self) -> tuple[str, ...]:
-        """The strategies' labels, in the order they were asked for."""
-        return tuple(dict.fromkeys(cell.label for cell in self.cells))
-
-    def missing(self, store: Store) -> tuple[list[CellSpec], list[Corrupt]]:
-        """Return the cells that have to run, and those among them whose files are broken."""
-        phases = [(cell, store.phase(cell)) for cell in self.cells]
-        missing = [cell for cell, phase in phases if phase != "done"]
-        return missing, [phase for _, phase in phases if isinstance(phase, Corrupt)]
-
-    def check(self, cells: Sequence[CellSpec]) -> None:
-        """Check that the tasks of ``cells`` can be run on their data.
-
-        Raises:
-            InvalidSpecError: a task asks for more than its data hold.
-            DataError: data or weights are not there and cannot be downloaded.
-        """
-        if not cells:
-            return  # nothing to check, and PyTorch need not be imported
-        import torch
-
-        from fal_bench.data.loading import load_dataset
-        from fal_bench.federation.setting import Setting
-
-        registry = Registry.discover(self.plugins)
-        settings: dict[str, Setting] = {}
-        for task, selector in {(cell.task, str(cell.strategy)): None for cell in cells}:
-            if task.hash not in settings:
-                settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
-                # Refuses images it cannot take, and fetches the weights it starts from.
-                settings[task.hash].architecture.fresh(torch.Generator())
-            with blamed_on(selector):
-                strategy = registry.make(Selector.parse(selector))
-                strategy.check_shares(task, settings[task.hash].smallest_shares)
 
 
 def compare(
@@ -325,24 +187,6 @@ def _show_nothing(
     cells: Sequence[CellSpec],  # noqa: ARG001
 ) -> AbstractContextManager[None]:
     return nullcontext()
-
-
-def _suitable(
-    selectors: Sequence[Selector], tasks: Sequence[Task], registry: Registry
-) -> tuple[list[Selector], list[str]]:
-    """Return the strategies that can work on all tasks, and why others cannot."""
-    chosen, left_out = [], []
-    for selector in selectors:
-        params = {key: value for key, value in selector.params.items() if key != TRAINER}
-        try:
-            strategy = registry.make(Selector(selector.name, params))
-            for task in tasks:
-                strategy.check_task(task)
-        except (InvalidSpecError, PluginError) as error:
-            left_out.append(f"{selector} is left out: {error}")
-            continue
-        chosen.append(selector)
-    return chosen, left_out
 
 
 def _facts(task: Task, cells: Sequence[FinishedCell]) -> TaskFacts:

@@ -28,7 +28,7 @@ from fal_bench.cli.options import (
 from fal_bench.cli.output import show_and_write
 
 if TYPE_CHECKING:
-    from fal_bench.comparison import Plan
+    from fal_bench.plan import Plan
     from fal_bench.sweep.spec import CellSpec
     from fal_bench.sweep.store import Corrupt, Store
 

@@ -25,8 +25,8 @@ def policy(
 ) -> None:
     """Export a trained policy, for FedRAL's transfer mode on another task."""
     from fal_bench.agents.policy import GreedyPolicy, export_policy
-    from fal_bench.comparison import Plan
     from fal_bench.errors import StoreError
+    from fal_bench.plan import Plan
     from fal_bench.sweep.store import Store
 
     plan = Plan.make([strategy], suite=suite, task=task, seeds=seed + 1, plugins=plugin or ())

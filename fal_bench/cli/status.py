@@ -32,7 +32,7 @@ def status(
     from rich.table import Table
     from rich.text import Text
 
-    from fal_bench.comparison import Plan
+    from fal_bench.plan import Plan
     from fal_bench.sweep.store import Corrupt, Store
 
     plan = Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugin or ())

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import fal_bench
-from fal_bench.comparison import Plan, default_jobs
+from fal_bench.comparison import default_jobs
 from fal_bench.errors import FalbenchError
+from fal_bench.plan import Plan
 from fal_bench.sweep.cluster import device_for
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.supervisor import Supervisor
@@ -54,7 +55,7 @@ def test_elsewhere_the_choice_is_free(backend, choice):
 
 def test_cells_of_another_device_are_other_cells(suite, monkeypatch):
     here = Plan.make(["random"], suite=suite, device="cpu")
-    monkeypatch.setattr("fal_bench.comparison.resolve_device", lambda choice: choice)
+    monkeypatch.setattr("fal_bench.plan.resolve_device", lambda choice: choice)
     there = Plan.make(["random"], suite=suite, device="cuda")
     assert not {cell.key for cell in here.cells} & {cell.key for cell in there.cells}
     assert [replace(cell, device="cpu") for cell in there.cells] == list(here.cells)

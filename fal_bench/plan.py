@@ -1,0 +1,168 @@
+"""The plan of a comparison: names resolved to cells, and checked, before anything runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.learning.device import CPU, resolve_device
+from fal_bench.plugins.files import plugin_paths
+from fal_bench.plugins.table import blamed_on
+from fal_bench.registry import Registry
+from fal_bench.selector import Selector
+from fal_bench.suites.loading import DEFAULT_SUITE, find_task, load_suite
+from fal_bench.sweep.spec import CellSpec, plan_cells
+from fal_bench.sweep.store import Corrupt, Store
+from fal_bench.task import Task
+
+ALL = "all"
+"""The selector that stands for every strategy that suits the tasks."""
+
+DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison needs, resolved and checked, before anything runs.
+
+    Attributes:
+        suite: name of the suite or task.
+        tasks: the tasks.
+        seeds: the seeds.
+        cells: all cells.
+        command: the command line that repeats the comparison.
+        plugins: plugin files and folders.
+        notes: what the user should know: default strategies that are left out, plugin files that
+            cannot be loaded.
+        device: class of the device that the cells are computed on.
+    """
+
+    suite: str
+    tasks: tuple[Task, ...]
+    seeds: tuple[int, ...]
+    cells: tuple[CellSpec, ...]
+    command: str
+    plugins: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    device: str = CPU
+
+    @classmethod
+    def make(
+        cls,
+        strategies: Sequence[str] | str | None = None,
+        *,
+        suite: str | None = None,
+        task: str | None = None,
+        seeds: int | None = None,
+        plugins: Sequence[Path] = (),
+        device: str = "auto",
+    ) -> Plan:
+        """Resolve names to cells.
+
+        Args:
+            strategies: selectors, several separated by commas, with grids as in
+                ``"logo[n_init=1,2]"``; ``"all"`` stands for every strategy that suits the tasks.
+                If None, the default strategies as far as the tasks suit them.
+            suite: a suite's name or TOML file; the default suite if None.
+            task: run one task only: of ``suite``, or of any suite that ships with the package.
+            seeds: number of seeds; the suite's own number if None.
+            plugins: plugin files and folders.
+            device: ``"auto"`` (a GPU if PyTorch can use one), ``"cpu"`` or ``"cuda"``.
+
+        Raises:
+            FalbenchError: a name is unknown, a value cannot be used, or there is no such device.
+        """
+        if seeds is not None and seeds < 1:
+            raise InvalidSpecError(f"--seeds must be at least 1, not {seeds}.")
+        loaded = load_suite(suite or DEFAULT_SUITE)
+        tasks: tuple[Task, ...] = loaded.tasks
+        if task is not None:
+            tasks = (loaded.task(task) if suite else find_task(task),)
+        plugins = plugin_paths(plugins)
+        registry = Registry.discover(plugins)
+        notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
+        selectors, left_out = _selectors(strategies, tasks, registry)
+        notes += left_out
+        chosen = tuple(range(loaded.seeds if seeds is None else seeds))
+        found = resolve_device(device)
+        cells = plan_cells(tasks, selectors, chosen, registry, found)
+        words = [f"--suite {suite or DEFAULT_SUITE}"] if suite or not task else []
+        words += [f"--task {task}"] if task else []
+        words += [] if found == CPU else [f"--device {found}"]
+        words += [f"--plugin {shlex.quote(str(path))}" for path in plugins]
+        words += [f"-s {shlex.quote(label)}" for label in sorted({cell.label for cell in cells})]
+        command = " ".join(["falbench compare", *words, f"--seeds {len(chosen)}"])
+        name = task or loaded.name
+        return cls(name, tasks, chosen, tuple(cells), command, tuple(plugins), tuple(notes), found)
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """The strategies' labels, in the order they were asked for."""
+        return tuple(dict.fromkeys(cell.label for cell in self.cells))
+
+    def missing(self, store: Store) -> tuple[list[CellSpec], list[Corrupt]]:
+        """Return the cells that have to run, and those among them whose files are broken."""
+        phases = [(cell, store.phase(cell)) for cell in self.cells]
+        missing = [cell for cell, phase in phases if phase != "done"]
+        return missing, [phase for _, phase in phases if isinstance(phase, Corrupt)]
+
+    def check(self, cells: Sequence[CellSpec]) -> None:
+        """Check that the tasks of ``cells`` can be run on their data.
+
+        Raises:
+            InvalidSpecError: a task asks for more than its data hold.
+            DataError: data or weights are not there and cannot be downloaded.
+        """
+        if not cells:
+            return  # nothing to check, and PyTorch need not be imported
+        import torch
+
+        from fal_bench.data.loading import load_dataset
+        from fal_bench.federation.setting import Setting
+
+        registry = Registry.discover(self.plugins)
+        settings: dict[str, Setting] = {}
+        for task, selector in {(cell.task, str(cell.strategy)): None for cell in cells}:
+            if task.hash not in settings:
+                settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
+                # Refuses images it cannot take, and fetches the weights it starts from.
+                settings[task.hash].architecture.fresh(torch.Generator())
+            with blamed_on(selector):
+                strategy = registry.make(Selector.parse(selector))
+                strategy.check_shares(task, settings[task.hash].smallest_shares)
+
+
+def _selectors(
+    asked: Sequence[str] | str | None, tasks: Sequence[Task], registry: Registry
+) -> tuple[list[Selector], list[str]]:
+    """Return the strategies that are asked for, and why others are left out."""
+    texts = [asked] if isinstance(asked, str) else list(asked or ())
+    named = [selector for text in texts for selector in Selector.expand(text)]
+    if not named:
+        return _suitable(DEFAULT_STRATEGIES, tasks, registry)
+    explicit = [selector for selector in named if selector.name != ALL]
+    if len(explicit) == len(named):
+        return named, []
+    others = [name for name in registry.names() if Selector(name) not in explicit]
+    suitable, left_out = _suitable(others, tasks, registry)
+    return [*explicit, *suitable], left_out
+
+
+def _suitable(
+    names: Sequence[str], tasks: Sequence[Task], registry: Registry
+) -> tuple[list[Selector], list[str]]:
+    """Return the strategies that can work on all tasks, and why others cannot."""
+    chosen, left_out = [], []
+    for selector in map(Selector, names):
+        try:
+            strategy = registry.make(selector)
+            for task in tasks:
+                strategy.check_task(task)
+        except (InvalidSpecError, PluginError) as error:
+            left_out.append(f"{selector} is left out: {error}")
+            continue
+        chosen.append(selector)
+    return chosen, left_out
