@@ -28,11 +28,13 @@ import torch
 from fal_bench.data.shares import ClientShares
 from fal_bench.errors import FalbenchError
 from fal_bench.federation.ledger import Ledger
+from fal_bench.federation.models import ClientModels
 from fal_bench.federation.view import LiveClientView, LiveFederationView
 from fal_bench.learning.model import Architecture
 from fal_bench.registry import Registry
 from fal_bench.selector import Selector
 from fal_bench.task import Mlp, Task
+from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
 POOLS = (1_000, 10_000, 50_000)
 BUDGET = 50
@@ -55,29 +57,29 @@ class World:
         self.ledger.buy(0, rng.choice(ids, LABELLED, replace=False), "initial", 0)
         self.features = torch.from_numpy(rng.random((len(ids), 1, 8, 8), dtype=np.float32))
         architecture = Architecture(Mlp(hidden=(128,)), (1, 8, 8), 10)
-        streams = [torch.Generator().manual_seed(seed) for seed in range(3)]
+        streams = [torch.Generator().manual_seed(seed) for seed in range(4)]
         self.models = [architecture.fresh(stream) for stream in streams]
 
-    def client(self) -> LiveClientView:
+    def client(self, reference: bool) -> LiveClientView:
         """Return a new view, that has predicted nothing yet."""
-        ours, previous, own = self.models
+        ours, previous, own, distilled = self.models
         return LiveClientView(
             index=0,
             cycle=0,
             shares=self.shares,
             ledger=self.ledger,
             features=self.features,
-            global_model=ours,
-            previous_model=previous,
-            local_model=own,
+            models=ClientModels(ours, previous, own, distilled, (previous, ours, own)),
+            trainer=CROSS_ENTROPY,
             rng=np.random.default_rng(1),
             memory={},
+            reference=reference,
         )
 
     def select(self, text: str) -> float:
         """Run a strategy's selection once and return its seconds."""
         strategy = Registry.discover().make(Selector.parse(text))
-        client = self.client()
+        client = self.client(strategy.reference)
         federation = LiveFederationView(
             [client], [BUDGET], np.random.default_rng(2), {}, beat=lambda: None
         )
