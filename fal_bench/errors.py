@@ -58,6 +58,10 @@ class ExternalCurvesError(FalbenchError):
     """A file of curves measured elsewhere cannot be used."""
 
 
+class DivergedError(FalbenchError):
+    """Training left the finite numbers."""
+
+
 class StoreError(FalbenchError):
     """The results folder cannot be used."""
 

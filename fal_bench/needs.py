@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class LocalTraining:
     """How one client trains a model on its own labelled samples.
 
-    The defaults are those of LoGo's local-only model (Kim et al., CVPR 2023, released code).
+    The defaults are those of LoGo's local-only model (Kim et al., CVPR 2023, released code), which
+    measures the accuracy that ends it on the whole training set after each epoch, in a pass of its
+    own; here it is the running accuracy, so training ends a little later.
 
     Attributes:
         epochs: most epochs.
@@ -74,7 +76,12 @@ class DistilledModel:
     """
 
     training: LocalTraining = LocalTraining(
-        epochs=500, lr_share=0.1, stop_at_accuracy=None, patience=5, trainer=Distillation()
+        epochs=500,
+        lr_share=0.1,
+        stop_at_accuracy=None,
+        patience=5,
+        trainer=Distillation(),
+        augmentation="none",  # the teacher has seen the samples as they are
     )
 
 

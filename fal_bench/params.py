@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 
@@ -25,6 +27,10 @@ def explain(kind: str, name: str, params: type[Params], error: ValidationError) 
     if not where:  # parameters that do not fit together
         return f"{kind} {name!r}: {first['msg'].removeprefix('Value error, ')}."
     accepted = ", ".join(params.model_fields) or "none"
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(where, params.model_fields, n=1)
+        hint = f"did you mean {near[0]!r}? It" if near else "it"
+        return f"{kind} {name!r} has no parameter {where!r}; {hint} takes: {accepted}."
     return (
         f"{kind} {name!r}: parameter {where!r} cannot be {first['input']!r} "
         f"({first['msg'].lower()}); it takes: {accepted}."

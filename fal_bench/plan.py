@@ -141,6 +141,8 @@ def _selectors(
     """Return the strategies that are asked for, and why others are left out."""
     texts = [asked] if isinstance(asked, str) else list(asked or ())
     named = [selector for text in texts for selector in Selector.expand(text)]
+    if asked is not None and not named:
+        raise InvalidSpecError("Name at least one strategy, or none at all for the default ones.")
     if not named:
         return _suitable(DEFAULT_STRATEGIES, tasks, registry)
     explicit = [selector for selector in named if selector.name != ALL]

@@ -85,7 +85,8 @@ def calibrated_uncertainty(client: FloatArray, federation: FloatArray) -> FloatA
     """Return FEAL's score of each sample from Dirichlet parameters, both (n, n_classes)."""
     epistemic = differential_entropy(federation)
     lowest, range_ = epistemic.min(), np.ptp(epistemic)
-    scaled = (epistemic - lowest) / range_ if range_ > 0 else np.ones(len(epistemic))
+    told_apart = range_ > 1e-12 * max(1.0, abs(lowest))  # else rounding would be blown up
+    scaled = (epistemic - lowest) / range_ if told_apart else np.ones(len(epistemic))
     score: FloatArray = scaled * (expected_entropy(federation) + expected_entropy(client))
     return score
 

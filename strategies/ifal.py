@@ -81,6 +81,7 @@ class IFAL(Strategy):
             stop_at_accuracy=None,
             patience=5,
             trainer=Distillation(),
+            augmentation="none",  # the teacher has seen the samples as they are
         )
         return frozenset({DistilledModel(training)})
 

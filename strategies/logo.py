@@ -21,7 +21,8 @@ class LoGoParams(Params):
     Attributes:
         lr_quirk: drop the local model's learning rate to a tenth after 37 updates, as the
             released code does (its scheduler steps per batch where epochs are meant).
-        n_init: restarts of k-means; the best clustering is kept.
+        n_init: restarts of k-means; the best clustering is kept. The released code leaves it to
+            scikit-learn, whose versions of its time took ten.
     """
 
     lr_quirk: bool = False

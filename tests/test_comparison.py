@@ -75,6 +75,7 @@ def test_trainers_and_grids_are_rows_of_their_own(suite, tmp_path):
     assert "differ in how clients train" in " ".join(
         verdict_sentences(result.leaderboard, result.context)
     )
+    assert "differ in how clients" in " ".join(str(result).split())
 
 
 def test_all_stands_for_every_strategy_that_suits_the_tasks(tmp_path):
@@ -91,6 +92,11 @@ def test_all_stands_for_every_strategy_that_suits_the_tasks(tmp_path):
     assert "logo[n_init=2]" in bare.strategies
     assert "fedral" not in bare.strategies
     assert any(note.startswith("fedral is left out") for note in bare.notes)
+
+
+def test_no_strategy_at_all_is_refused(tmp_path):
+    with pytest.raises(fal_bench.FalbenchError, match="Name at least one strategy"):
+        fal_bench.compare([], suite="smoke", out=tmp_path / "out")
 
 
 PLUGIN = """

@@ -54,9 +54,9 @@ def import_curves(
         typer.echo(f"Removed {remove}.")
         return
     if file is None or remove is not None:
-        raise InvalidSpecError("Name a CSV file to import, or an import to --remove.")
+        raise InvalidSpecError("Name a CSV file to import, or an import to --remove; not both.")
     suites = [suite] if suite else suite_names()
-    tasks = {task.hash: task for one in suites for task in load_suite(one).tasks}
+    tasks = {(task.name, task.hash): task for one in suites for task in load_suite(one).tasks}
     hint = "" if suite else "without --suite, "
     new, ignored = read_import(file, tasks.values(), name=name, hint=hint)
     if ignored:

@@ -271,7 +271,10 @@ def _strategies(target: str) -> list[tuple[str, str, type[Strategy] | Strategy]]
         if source.endswith(".py") and path in (Path(source), Path(source).parent)
     ]
     if not found:
-        raise PluginError(f"There is no strategy in {target!r}; name a file that defines one.")
+        more = " (trainers are not checked)" if registry.trainers.sources_in(path) else ""
+        raise PluginError(
+            f"There is no strategy in {target!r}{more}; name a file that defines one."
+        )
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import linecache
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -31,7 +32,10 @@ from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import CellState
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Weights
+from fal_bench.registry import Registry
+from fal_bench.selector import Selector
 from fal_bench.strategy import Strategy
+from fal_bench.trainer import Trainer
 
 QUERIES: Final = 3
 """Queries of a whole run: what a strategy remembers has been used by then."""
@@ -231,7 +235,10 @@ def _drive(
         pulse.beat(in_plugin=False)
         return strategy
 
-    cell = run_cell(trial.setting, make_watched, journal)
+    pulse.beat()
+    trainer = _own_trainer(make())
+    pulse.beat(in_plugin=False)
+    cell = run_cell(trial.setting, make_watched, journal, trainer)
     try:
         request = next(cell)
         while len(journal.states) < queries:
@@ -244,6 +251,20 @@ def _drive(
         return
     finally:
         cell.close()
+
+
+def _own_trainer(strategy: Strategy) -> Trainer:
+    """Return the trainer that a strategy names: an installed one, or one of its own module."""
+    selector = Selector.parse(strategy.trainer)
+    table = Registry.discover().trainers
+    if selector.name not in table.names():
+        module = sys.modules[type(strategy).__module__]
+        for member in vars(module).values():
+            of_its_own = isinstance(member, type) and issubclass(member, Trainer)
+            if of_its_own and vars(member).get("name") == selector.name:
+                own: Trainer = member(dict(selector.params))
+                return own
+    return table.make(selector)
 
 
 def _data(setting: Setting) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fal_bench.errors import DivergedError
 from fal_bench.federation.fedavg import average
 from fal_bench.federation.journal import Journal, Row
 from fal_bench.federation.ledger import Ledger
@@ -189,6 +190,12 @@ class FederatedTraining:
     def _evaluate(self, model: Model) -> Metrics:
         dataset = self.setting.dataset
         logits = predict(model, dataset.test_features).logits
+        if not np.isfinite(logits).all():
+            raise DivergedError(
+                f"Training with {self.trainer.name!r} diverged in cycle {self.state.cycle}: the "
+                "global model's outputs are not finite; lower the task's learning rate, or mend "
+                "the trainer's loss."
+            )
         if self.trainer != CROSS_ENTROPY:
             # Logarithms of probabilities are logits that the softmax leaves as they are.
             logits = np.log(np.maximum(self.trainer.probs(logits), np.finfo(np.float32).tiny))

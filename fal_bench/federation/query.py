@@ -189,6 +189,7 @@ class Query:
             features=features,
             labels=torch.from_numpy(self._ledger.labels(client, ids)),
             rng=streams.numpy(f"{component}-batches", *keys),
+            round=self._setting.task.rounds - 1,  # the query follows the last round
             teacher_logits=teacher,
         )
 

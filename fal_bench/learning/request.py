@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.errors import PluginError
 from fal_bench.learning.model import Architecture, Weights
 from fal_bench.needs import LocalTraining
 from fal_bench.task import Augmentation
-from fal_bench.trainer import Trainer
+from fal_bench.trainer import LocalBatch, Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
 IntArray = NDArray[np.int64]
@@ -33,7 +34,8 @@ class Lane:
             which returns ``start``.
         labels: their labels, on the processor, shape (n,).
         rng: the stream of the batch order.
-        round: the round of the cycle that this training belongs to, from 0.
+        round: the round of the cycle that this training belongs to, from 0; the last one for
+            trainings outside the rounds.
         unlabelled: samples that a trainer may mix, shape (m, C, H, W); None if it has none.
         teacher_logits: of the teacher of a distillation on ``features``, shape (n, n_classes).
     """
@@ -99,6 +101,21 @@ class Trained:
 def trainer_of(training: LocalTraining) -> Trainer:
     """Return the trainer of a recipe; cross-entropy if it names none."""
     return training.trainer or CROSS_ENTROPY
+
+
+def sample_losses(trainer: Trainer, logits: Tensor, told: LocalBatch) -> Tensor:
+    """Return a trainer's loss of every sample.
+
+    Raises:
+        PluginError: it is not one loss a sample.
+    """
+    losses = trainer.losses(logits, told)
+    if losses.shape != told.labels.shape:
+        raise PluginError(
+            f"Trainer {trainer.name!r}: losses must return one loss a sample, shape "
+            f"{tuple(told.labels.shape)} as batch.labels has here, not {tuple(losses.shape)}."
+        )
+    return losses
 
 
 def augmentation_of(training: LocalTraining) -> Augmentation:

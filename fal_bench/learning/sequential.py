@@ -27,6 +27,7 @@ from fal_bench.learning.request import (
     class_counts,
     is_plain,
     mixed_rows,
+    sample_losses,
     trainer_of,
 )
 from fal_bench.learning.stopping import Stopping
@@ -138,7 +139,7 @@ class _Run:
         told = LocalBatch(
             labels, self._class_counts, self._round, None if teacher is None else teacher[chosen]
         )
-        losses = self._trainer.losses(logits, told)
+        losses = sample_losses(self._trainer, logits, told)
         total = float(losses.detach().sum()) if self._training.patience is not None else 0.0
         return losses.mean(), total
 

@@ -95,6 +95,14 @@ class PluginTable(Generic[Kind]):
         self._claim(plugin.name, str(file))
         self._classes[plugin.name] = plugin
 
+    def sources_in(self, path: Path) -> list[str]:
+        """Return the names of plugins from a file, or from the files of a folder."""
+        return [
+            name
+            for name, source in self.sources.items()
+            if source.endswith(".py") and path in (Path(source), Path(source).parent)
+        ]
+
     def names(self) -> list[str]:
         """Return all names, sorted."""
         return sorted(self.sources)

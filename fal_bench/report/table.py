@@ -27,6 +27,7 @@ from fal_bench.report.columns import (
 )
 from fal_bench.report.context import ReportContext, TaskFacts
 from fal_bench.report.external import origin_sentences
+from fal_bench.report.verdict import trainer_sentences
 from fal_bench.report.wording import Row
 
 _VERDICT_STYLES = {"better": "green", "worse": "red"}
@@ -145,6 +146,7 @@ def footer(leaderboard: pd.DataFrame, context: ReportContext) -> list[str]:
         _sample(context),
         *_ranks([row for row in rows if is_ranked(row)], context),
         *_verdicts([row for row in rows if is_ranked(row)], context),
+        *trainer_sentences([row for row in rows if is_ranked(row)], context),
         *_censored_pairs([row for row in rows if group(row) != "incomplete"], context),
         *_too_hard(rows, context),
         *origin_sentences(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import cast
 
 import pandas as pd
@@ -35,7 +36,7 @@ def verdict_sentences(leaderboard: pd.DataFrame, context: ReportContext) -> list
         sentences = [_alone(best[0], context)]
     else:
         sentences = [_winner(best, complete, context), *_others(best, complete, context)]
-    return [*sentences, *_trainers(complete, context), *_not_ranked(rows, context)]
+    return [*sentences, *trainer_sentences(complete, context), *_not_ranked(rows, context)]
 
 
 def key_facts(leaderboard: pd.DataFrame, context: ReportContext) -> list[tuple[str, str]]:
@@ -76,8 +77,13 @@ def key_facts(leaderboard: pd.DataFrame, context: ReportContext) -> list[tuple[s
     return [*facts, ("How sure", sure)]
 
 
-def _trainers(complete: list[Row], context: ReportContext) -> list[str]:
-    """Warn where ranks compare selection and training at once."""
+def trainer_sentences(complete: Sequence[Row], context: ReportContext) -> list[str]:
+    """Warn where ranks compare selection and training at once.
+
+    Args:
+        complete: the ranked rows.
+        context: the question, with the trainer of every strategy.
+    """
     known = dict(context.trainers)
     trainers = sorted({known[row["strategy"]] for row in complete if row["strategy"] in known})
     if len(trainers) < 2:

@@ -39,13 +39,14 @@ class Evidential(Trainer):
 
     where prior is the class frequencies among the client's labels and alpha~ is alpha with the
     true class's evidence taken out. The last term lets a sample without any evidence learn, where
-    the relu gives no gradient. Class probabilities are alpha / S.
+    the relu gives no gradient; its factor C / S is a weight and not differentiated, as in the
+    released code. Class probabilities are alpha / S.
 
-    Fails where few rounds are run: the evidence grows slowly.
+    Fails with many classes and few rounds: the evidence grows slowly.
     """
 
     name: ClassVar[str] = "evidential"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     Params: ClassVar[type[Params]] = EvidentialParams
 
     def losses(self, logits: Tensor, batch: LocalBatch) -> Tensor:
@@ -58,7 +59,9 @@ class Evidential(Trainer):
         fit = strength.digamma() - alpha.gather(-1, truth).squeeze(-1).digamma()
         fit = (2 - prior.gather(-1, batch.labels)) * fit
         n_classes = logits.shape[-1]
-        correction = n_classes / strength * logits.gather(-1, truth).squeeze(-1)
+        # C / S is a weight: differentiated too, it would raise the evidence of other classes.
+        weight = n_classes / strength.detach()
+        correction = weight * logits.gather(-1, truth).squeeze(-1)
         annealed = (batch.round / self.params.annealing_rounds).clamp(max=1).to(logits.dtype)
         divergence = _divergence_from_uniform(alpha.scatter(-1, truth, 1.0))
         more = annealed.unsqueeze(-1) * divergence - correction

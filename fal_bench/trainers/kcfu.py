@@ -43,6 +43,13 @@ class Kcfu(Trainer):
     The predicted classes that weigh a mixture are those of the global model on the mixture itself
     and on the one that shares its second sample, as in the released code.
 
+    Differences to the released code: it mixes all samples of a batch with one and the same partner,
+    which is taken for an oversight (here every mixture has a partner of its own); it draws batches
+    of unlabelled samples without replacement and augments them (here with replacement and as they
+    are); and its global model teaches with the batch's own statistics in batch normalisation (here
+    with its running ones). The paper's full text was not at hand, so the averaged divergence of
+    the released code is the default.
+
     A class without a label at the client gets probability 0 in the first term, where the
     logarithm of its count would be minus infinity.
 

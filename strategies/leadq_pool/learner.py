@@ -78,6 +78,8 @@ class JointLearner:
             self.networks = nn.ModuleDict({"q": self._q(), "mixer": self._mixer()})
             self.targets = nn.ModuleDict({"q": self._q(), "mixer": self._mixer()})
         self.targets.load_state_dict(self.networks.state_dict())
+        # A mixer that is not trained must not collect gradients either: they would be clipped with.
+        self.networks["mixer"].requires_grad_(params.mixer == "trained")
         trained = self.networks if params.mixer == "trained" else self.networks["q"]
         self.optimiser = torch.optim.Adam(trained.parameters(), lr=params.lr)
         length = layout.clients * layout.arrivals * layout.n_classes + layout.state

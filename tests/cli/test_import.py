@@ -128,7 +128,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(falbench, suite, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Name a CSV file to import, or an import to --remove."),
+        ([], "Name a CSV file to import, or an import to --remove; not both."),
         (["curves.csv", "--remove", "curves"], "Name a CSV file to import, or an import"),
         (["none.csv"], "Cannot use 'none.csv' (No such file or directory)."),
         (["curves.csv"], "line 2, column task: without --suite, unknown task 'a'"),

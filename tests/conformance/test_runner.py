@@ -13,6 +13,7 @@ from fal_bench.conformance.world import WORLDS
 from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.strategies.fedral import FedRAL
 from fal_bench.strategies.random import Random
+from fal_bench.trainer import Trainer
 
 
 class Sized(Strategy):
@@ -170,3 +171,23 @@ def test_random_can_be_run_in_every_world(world, monkeypatch):
     monkeypatch.setattr("fal_bench.conformance.subject.WORLDS", (world,))
     report = check_strategy(Random)
     assert repr(world.name) in by_name(report)["task"].note
+
+
+def test_a_strategy_is_checked_with_the_trainer_it_names():
+    class Broken(Trainer):
+        name = "broken"
+
+        def losses(self, logits, batch):
+            raise RuntimeError("boom")
+
+    class Using(Random):
+        name = "using"
+        trainer = "broken"
+
+    globals()["Broken"] = Broken  # where a plugin file would have it
+    try:
+        report = run_checks(Using)
+    finally:
+        del globals()["Broken"]
+    assert not report.passed
+    assert "boom" in report.text

@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from fal_bench.errors import PluginError
-from fal_bench.federation.cell import FederatedTraining
+from fal_bench.errors import DivergedError, PluginError
+from fal_bench.federation.cell import FederatedTraining, run_cell
 from fal_bench.federation.journal import MemoryJournal
+from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import CellState
+from fal_bench.learning.engine import train
 from fal_bench.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
 from fal_bench.scores import smallest, top_two_margin
 from fal_bench.strategies.random import Random
 from fal_bench.strategy import Strategy, Train
-from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
+from fal_bench.trainers.cross_entropy import CROSS_ENTROPY, CrossEntropy
 from fal_bench.trainers.distillation import Distillation
 from fal_bench.trainers.evidential import Evidential
 from fal_bench.trainers.kcfu import Kcfu
@@ -482,6 +484,33 @@ class TestTrainers:
         # Selection, streams and labels are those of cross-entropy: rows of two trainers are paired.
         assert [row.labels_by_client for row in rows] == [row.labels_by_client for row in plain]
         assert rows[0].loss != plain[0].loss
+
+    def test_a_training_that_diverges_fails_the_cell(self, tiny, blobs, run):
+        class Wild(CrossEntropy):
+            name = "wild"
+
+            def losses(self, logits, batch):
+                return super().losses(logits, batch) * float("nan")
+
+        with pytest.raises(DivergedError, match="'wild' diverged in cycle 0"):
+            run(tiny, First, blobs, trainer=Wild())
+        optimiser = {"kind": "sgd", "lr": 1e30}
+        with pytest.raises(DivergedError, match="lower the task's learning rate"):
+            run(change(tiny, optimiser=optimiser, rounds=5), First, blobs)
+
+    def test_a_trainer_is_told_the_round_and_mixes_the_clients_own_pool(self, tiny, blobs):
+        setting = Setting.draw(change(tiny, rounds=3), 0, blobs)
+        cell = run_cell(setting, First, MemoryJournal(), Kcfu())
+        request = next(cell)
+        for number in range(3):
+            for client, lane in enumerate(request.lanes):
+                assert lane.round == number
+                own = np.setdiff1d(setting.shares[client].pool, setting.initial[client])
+                assert torch.equal(lane.unlabelled, blobs.train_features[own])
+            starts = {id(lane.start) for lane in request.lanes}
+            assert len(starts) == 1  # all start from the global model, which is their teacher
+            request = cell.send(train([request])[0])
+        cell.close()
 
     def test_probabilities_are_the_trainers(self, tiny, blobs, run):
         class Looking(First):

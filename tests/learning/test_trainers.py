@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from fal_bench.errors import PluginError
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Lane, TrainRequest
@@ -18,6 +19,7 @@ from fal_bench.learning.stacked.mlp import MlpStep
 from fal_bench.learning.stopping import Stopping
 from fal_bench.needs import LocalTraining
 from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.trainer import Trainer
 from fal_bench.trainers.cross_entropy import CrossEntropy
 from fal_bench.trainers.distillation import Distillation
 from fal_bench.trainers.evidential import Evidential
@@ -169,3 +171,16 @@ def test_patience_counts_epochs_without_a_new_lowest_loss():
         stopping.count(0, loss)
         ends.append(stopping.end_epoch())
     assert ends == [False, False, False, False, False, True]
+
+
+def test_a_loss_of_another_shape_is_refused(architecture):
+    class Mean(Trainer):
+        name = "mean"
+
+        def losses(self, logits, batch):
+            return logits.logsumexp(-1).mean()
+
+    recipe = replace(RECIPE, trainer=Mean())
+    for engine in (train_stacked, train_sequentially):
+        with pytest.raises(PluginError, match=r"'mean': losses must return one loss a sample"):
+            engine(architecture.network, recipe, lanes(architecture, [5, 9]), 5)

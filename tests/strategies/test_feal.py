@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import digamma
 from scipy.stats import dirichlet, entropy
 from sklearn.metrics.pairwise import cosine_similarity
 from toy_models import TableClient
@@ -41,19 +42,53 @@ def test_expected_entropy_is_the_mean_over_draws():
     np.testing.assert_allclose(expected_entropy(np.ones((1, 2))), 0.5)
 
 
+def by_digamma(alpha):
+    """The mean entropy of class probabilities, written out."""
+    strength = alpha.sum(axis=1, keepdims=True)
+    return (alpha / strength * (digamma(strength + 1) - digamma(alpha + 1))).sum(axis=1)
+
+
 def test_the_score_by_its_parts():
     client = np.random.default_rng(2).gamma(2.0, 4.0, size=(20, 5)) + 1
     entropies = np.array([dirichlet(alpha).entropy() for alpha in ALPHA])
     scaled = (entropies - entropies.min()) / (entropies.max() - entropies.min())
-    expected = scaled * (expected_entropy(ALPHA) + expected_entropy(client))
+    expected = scaled * (by_digamma(ALPHA) + by_digamma(client))
     np.testing.assert_allclose(calibrated_uncertainty(client, ALPHA), expected, atol=1e-9)
 
 
 def test_equal_epistemic_uncertainty_leaves_the_aleatoric_part():
     federation = np.ones((3, 2))
     client = np.array([[9.0, 1], [1, 1], [5, 5]])
-    expected = 0.5 + expected_entropy(client)
+    expected = 0.5 + by_digamma(client)
     np.testing.assert_allclose(calibrated_uncertainty(client, federation), expected)
+
+
+def test_entropies_that_differ_by_rounding_alone_are_equal():
+    logits = np.array([0.1, 2.7, 1.3, 0.9])
+    orders = ([0, 1, 2, 3], [3, 0, 1, 2], [2, 3, 0, 1])
+    federation = np.stack([logits[order] for order in orders]) + 1
+    found = calibrated_uncertainty(federation, federation)
+    np.testing.assert_allclose(found, 2 * by_digamma(federation))
+
+
+def test_the_epistemic_part_is_the_global_models():
+    # The client's model is equally unsure of both samples, the global one of the first alone.
+    client = TableClient(
+        {"global": [[0.0, 0], [30, 0]], "previous": [[0.0, 0], [0, 0]]},
+        embeddings={"previous": [[1, 0], [0, 1]]},
+    )
+    assert FEAL().select(client, 1).tolist() == [0]
+    turned = TableClient(
+        {"global": [[0.0, 0], [0, 0]], "previous": [[30.0, 0], [0, 0]]},
+        embeddings={"previous": [[1, 0], [0, 1]]},
+    )
+    assert FEAL().select(turned, 1).tolist() == [1]
+    crossed = TableClient(
+        {"global": [[0.0, 0], [30, 0]], "previous": [[30.0, 0], [0, 0]]},
+        embeddings={"previous": [[1, 0], [0, 1]]},
+    )
+    # The scaled entropy of the global model is 1 and 0: it decides, whatever the client's says.
+    assert FEAL().select(crossed, 1).tolist() == [0]
 
 
 def read_plainly(order, embeddings, count, neighbours, similarity):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import digamma, gammaln
-from scipy.stats import dirichlet
+from scipy.special import digamma, gammaln, log_softmax, softmax
+from scipy.stats import dirichlet, entropy
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.registry import Registry
@@ -41,13 +41,58 @@ def mixture(counts=COUNTS, number=4):
     )
 
 
-@pytest.mark.parametrize("trainer", TRAINERS, ids=lambda trainer: str(trainer.params or trainer))
+@pytest.mark.parametrize(
+    "trainer",
+    [one for one in TRAINERS if not isinstance(one, Evidential)],
+    ids=lambda trainer: str(trainer.params or trainer),
+)
 def test_gradients_agree_with_finite_differences(trainer):
     # Away from the kink of the relu: every logit is at least 0.05 from 0.
     point = logits(1)
     point = torch.where(point.abs() < 0.05, 0.05, point).requires_grad_()
     told = batch(torch.tensor([0, 2, 2, 1]), torch.tensor([3, 1, 4, 2]))
     assert torch.autograd.gradcheck(lambda x: trainer.losses(x, told), point)
+
+
+def test_the_evidential_gradient_takes_the_weight_of_its_correction_as_given():
+    told = batch(torch.tensor([0, 2, 2, 1]), torch.tensor([3, 1, 4, 2]))
+    point = torch.where(logits(1).abs() < 0.05, 0.05, logits(1))
+    trainer = Evidential({"regularisation": 0.5})
+
+    def frozen(moved):
+        """The loss with C / S held at the point: differenced, it must give the gradient."""
+        true = moved.gather(-1, told.labels.unsqueeze(-1)).squeeze(-1)
+        here, there = ((one.relu() + 1).sum(-1) for one in (moved, point))
+        return trainer.losses(moved, told) + 0.5 * (4 / here - 4 / there) * true
+
+    leaf = point.clone().requires_grad_()
+    [gradient] = torch.autograd.grad(trainer.losses(leaf, told).sum(), leaf)
+    step = 1e-6
+    for row in range(4):
+        for column in range(4):
+            moved = [point.clone(), point.clone()]
+            moved[0][row, column] += step
+            moved[1][row, column] -= step
+            difference = (frozen(moved[0]).sum() - frozen(moved[1]).sum()) / (2 * step)
+            assert gradient[row, column].item() == pytest.approx(difference.item(), abs=1e-6)
+    # A true class without evidence is lifted, and no other class is by that term.
+    lonely = torch.tensor([[-3.0, 2.0, 0.5]], requires_grad=True)
+    one = LocalBatch(torch.tensor([0]), torch.tensor([1, 1, 1]), torch.tensor(0))
+    parts = [Evidential({"regularisation": r}).losses(lonely, one).sum() for r in (1.0, 0.0)]
+    [correction] = torch.autograd.grad(parts[0] - parts[1], lonely)
+    np.testing.assert_allclose(correction, [[-3 / 5.5, 0, 0]], atol=1e-6)
+
+
+def test_distillation_by_scipy():
+    told = batch()
+    point = logits(1)
+    student, teacher = point.numpy(), told.teacher_logits.numpy()
+    expected = []
+    for row, (mine, theirs) in enumerate(zip(student, teacher, strict=True)):
+        hard = -log_softmax(mine)[told.labels[row]]
+        soft = entropy(softmax(theirs / 4), softmax(mine / 4))
+        expected.append(0.1 * hard + 0.9 * 16 * soft)
+    np.testing.assert_allclose(Distillation().losses(point, told), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("divergence", ["mean", "sum"])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fal_bench.learning.device import on_device
 from fal_bench.learning.model import Weights
-from fal_bench.learning.request import trainer_of
+from fal_bench.learning.request import sample_losses, trainer_of
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.layers import Layer, Rows, stack_layers
 from fal_bench.learning.stacked.outcome import Outcome
@@ -51,7 +51,7 @@ class AutogradStep:
         moving = [state.weights[name].detach().requires_grad_() for name in state.parameters]
         weights = {**state.weights, **dict(zip(state.parameters, moving, strict=True))}
         logits = self._forward(batch, weights)
-        losses = self._trainer.losses(logits, batch.local())
+        losses = sample_losses(self._trainer, logits, batch.local())
         # Slots share no parameter, so the sum's gradient is every slot's own gradient.
         loss = (losses * batch.shares).sum()
         if batch.mixed is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fal_bench.learning.request import is_plain, trainer_of
+from fal_bench.learning.request import is_plain, sample_losses, trainer_of
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.needs import LocalTraining
 
@@ -31,7 +31,7 @@ def logit_gradient(
         return cross_entropy_gradient(logits, batch), None
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()
-        losses = trainer_of(training).losses(leaf, batch.local())
+        losses = sample_losses(trainer_of(training), leaf, batch.local())
         [gradient] = torch.autograd.grad((losses * batch.shares).sum(), leaf)
     return gradient, losses.detach() * batch.inside
 
