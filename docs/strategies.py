@@ -57,7 +57,7 @@ def page() -> str:
 
 
 def _table(strategies: list[type[Strategy]]) -> str:
-    rows = ["| strategy | family | paper | declares | kind |", "|---|---|---|---|---|"]
+    rows = ["| strategy | family | paper | declares | kind | cost |", "|---|---|---|---|---|---|"]
     for strategy in strategies:
         needs = ", ".join(f"`{type(need).__name__}`" for need in strategy().needs)
         kinds = ["deterministic"] * strategy.deterministic + ["adaptive"] * strategy.adaptive
@@ -66,8 +66,15 @@ def _table(strategies: list[type[Strategy]]) -> str:
         if strategy.trainer != "cross-entropy":
             kinds.append(f"trainer `{strategy.trainer}`")
         cells = [f"[`{strategy.name}`](#{strategy.name})", strategy.family, strategy.paper]
-        rows.append(f"| {' | '.join([*cells, needs, ', '.join(kinds)])} |")
+        rows.append(f"| {' | '.join([*cells, needs, ', '.join(kinds), _cost(strategy)])} |")
     return "\n".join(rows) + "\n"
+
+
+def _cost(strategy: type[Strategy]) -> str:
+    """Return what the docstring says after "Cost:", to the end of that sentence."""
+    said = " ".join((inspect.getdoc(strategy) or "").split())
+    found = re.search(r"Cost: (.+?)\.(?: |$)", said)
+    return re.sub(r"``(.+?)``", r"`\1`", found[1]) if found else ""
 
 
 def _section(strategy: type[Strategy]) -> str:

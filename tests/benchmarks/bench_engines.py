@@ -97,17 +97,22 @@ def test_growth_with_clients(benchmark, report, clients):
 def test_share_of_peak(benchmark, report):
     """Arithmetic of the training as a share of a large matrix product's, both on one thread."""
     left = torch.randn(1024, 1024)
-    peak_seconds, mlp, cnn = interleaved(
+    four_layers = Workload.noise(Cnn4(), 28, epochs=1, rounds=1, samples=50)
+    peak_seconds, mlp, cnn, cnn4 = interleaved(
         lambda: [left @ left for _ in range(5)],
         Workload.noise(Mlp(hidden=(128,)), 12, rounds=1).ours(4),
         Workload.digits(Cnn(channels=(16, 32)), rounds=1).ours(4),
+        four_layers.ours(),
         repeats=5,
     )
     peak = 5 * 2 * 1024**3 / peak_seconds
     updates = 4 * Workload.digits(Mlp(), rounds=1).updates
     mlp_flops = 10 * 2 * (2 * 144 * 128 + 3 * 128 * 10)
     cnn_flops = 10 * 2 * (2 * 64 * 16 * 9 + 3 * 16 * 32 * 16 * 9 + 3 * 128 * 10)
+    blocks = 64 * 64 * 9 * (14 * 14 + 7 * 7 + 3 * 3)
+    cnn4_flops = 10 * 2 * (2 * 28 * 28 * 64 * 9 + 3 * blocks + 3 * 64 * 10)
     report("GEMM peak, GFLOP/s", peak / 1e9)
+    report("CNN4 28x28: % of peak", 100 * cnn4_flops * four_layers.updates / cnn4 / peak)
     report("MLP 144-128-10, 4 cells: % of peak", 100 * mlp_flops * updates / mlp / peak)
     report("CNN 16-32, 4 cells: % of peak", 100 * cnn_flops * updates / cnn / peak)
     benchmark.pedantic(lambda: left @ left, rounds=3)
