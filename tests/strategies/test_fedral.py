@@ -185,7 +185,7 @@ def test_every_option_runs_and_changes_the_agent(task, blobs, run, options):
         ({"mode": "transfer"}, "mode=transfer and policy=PATH belong together"),
         ({"policy": "x.npz"}, "mode=transfer and policy=PATH belong together"),
         ({"mode": "transfer", "policy": "none.npz"}, "no policy file 'none.npz'"),
-        ({"quantile": 3}, "'quantile' cannot be"),
+        ({"quantile": 3}, "no parameter 'quantile'; did you mean 'quantiles'"),
     ],
 )
 def test_bad_parameters_are_refused(params, message):
