@@ -16,6 +16,7 @@ from fal_bench.report.answer import Comparison
 from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_facts
 from fal_bench.report.targets import Question
 from fal_bench.sweep.cluster import check_backend, device_for
+from fal_bench.sweep.runs import recorded_run
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Corrupt, Store
 from fal_bench.sweep.supervisor import Backend, Supervisor
@@ -126,7 +127,8 @@ def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor) -> None:
         missing, corrupt = plan.missing(store)
         for broken in corrupt:
             store.set_aside(broken)
-        with monitor(store, plan.cells):
+        record = recorded_run(store, missing, jobs=supervisor.jobs, backend=supervisor.backend)
+        with record, monitor(store, plan.cells):
             supervisor.run(missing)
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from fal_bench._version import __version__
 from fal_bench.learning.device import CPU
 
-LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "stable-baselines3", "gymnasium")
+LIBRARIES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "scipy",
+    "scikit-learn",
+    "stable-baselines3",
+    "gymnasium",
+)
 
 
 @lru_cache(maxsize=2)

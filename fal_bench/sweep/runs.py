@@ -1,0 +1,77 @@
+"""What runs cost: one line for each, kept beside the cells they computed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fal_bench.errors import StoreError
+from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.store import Store
+
+FILE = "runs.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One stretch of computing.
+
+    Attributes:
+        started: when, in UTC, as ISO 8601.
+        seconds: how long, by the wall clock.
+        finished: cells that it finished.
+        jobs: its worker processes.
+        backend: where its workers ran.
+    """
+
+    started: str
+    seconds: float
+    finished: int
+    jobs: int
+    backend: str
+
+
+@contextmanager
+def recorded_run(
+    store: Store, specs: Sequence[CellSpec], *, jobs: int, backend: str
+) -> Iterator[None]:
+    """Add a line for what happens while the context is open, also if it is interrupted.
+
+    Args:
+        store: the results folder; its lock is held.
+        specs: the cells that the run is for; none of them is finished yet.
+        jobs: worker processes.
+        backend: where they run.
+    """
+    if not specs:
+        yield
+        return
+    started, clock = datetime.now(UTC), time.monotonic()
+    try:
+        yield
+    finally:
+        finished = sum(store.phase(spec) == "done" for spec in specs)
+        seconds = round(time.monotonic() - clock, 1)
+        run = Run(started.isoformat(timespec="seconds"), seconds, finished, jobs, backend)
+        with (store.root / FILE).open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asdict(run)) + "\n")
+
+
+def read_runs(root: Path) -> list[Run]:
+    """Return the runs of a results folder, the first one first; none if nothing is recorded.
+
+    Raises:
+        StoreError: a line cannot be read.
+    """
+    path = root / FILE
+    if not path.exists():
+        return []
+    try:
+        return [Run(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"Cannot read {str(path)!r} ({error}); remove it.") from None
