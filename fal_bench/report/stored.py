@@ -19,6 +19,7 @@ from fal_bench.sweep.folder import Phase
 from fal_bench.sweep.inventory import StoredCell, stored_cells
 from fal_bench.sweep.spec import TRAINER
 from fal_bench.sweep.store import Store
+from fal_bench.target import DEFAULT_TARGETS, Target
 from fal_bench.task import Task
 
 
@@ -66,7 +67,7 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
             f"There are no cells in {str(store.root)!r}; run falbench compare first, or name "
             "another folder."
         )
-    suite, tasks = _tasks(cells, chosen)
+    suite, tasks, targets = _tasks(cells, chosen)
     names = {task.hash: task.name for task in tasks}
     labels = _labels([cell for cell in cells if cell.task.hash in names])
     wanted = _wanted(labels, chosen.strategies)
@@ -94,6 +95,7 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
         missing=_missing(named, [task.name for task in tasks], strategies, seeds),
         command=_command(store.root, chosen),
         imports=imports,
+        targets=targets,
     )
     return evidence, problems
 
@@ -102,10 +104,13 @@ def _named(cell: StoredCell, task: str, label: str) -> FinishedCell:
     return FinishedCell(task, label, cell.seed, cell.folder, cell.task.hash, cell.reference)
 
 
-def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, list[Task]]:
-    """Return the name of the suite and its tasks, under the names they have there."""
+def _tasks(
+    cells: Sequence[StoredCell], chosen: Filter
+) -> tuple[str, list[Task], tuple[Target, ...]]:
+    """Return the suite's name, its tasks under the names they have there, and its targets."""
     stored = {cell.task.hash: cell.task for cell in cells}
     suite = load_suite(chosen.suite) if chosen.suite else _covering_suite(set(stored))
+    targets = (suite and suite.targets) or DEFAULT_TARGETS
     if chosen.suite and suite:
         tasks = list(suite.tasks)
     else:
@@ -115,11 +120,11 @@ def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, list[Task]
         matching = [task for task in tasks if task.name == chosen.task]
         if not matching:
             raise UnknownNameError("task", chosen.task, [task.name for task in tasks])
-        return chosen.task, matching
+        return chosen.task, matching, targets
     name = suite.name if suite else "all stored tasks"
     if suite and len(tasks) < len(suite.tasks):
         name = f"{suite.name} ({len(tasks)} of {len(suite.tasks)} tasks)"
-    return name, sorted(tasks, key=lambda task: task.name)
+    return name, sorted(tasks, key=lambda task: task.name), targets
 
 
 def _covering_suite(hashes: set[str]) -> Suite | None:
