@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fal_bench.data.loading import load_dataset
 from fal_bench.data.long_tail import long_tail
 from fal_bench.selector import Selector
 from fal_bench.suites.loading import Suite, load_suite, suite_names
@@ -20,6 +21,9 @@ END = "<!-- end -->\n"
 
 CLASSES = {"cifar10": (50_000, 10), "cifar100": (50_000, 100), "fashion-mnist": (60_000, 10)}
 """Training images and classes of the published data sets; every class has equally many."""
+
+OWN = ("standard", "fmnist-cnn4")
+"""Suites of the project's own; the other pages are of papers."""
 
 
 def main() -> None:
@@ -38,8 +42,9 @@ def pages() -> dict[Path, str]:
 
 
 def paged() -> list[str]:
-    """Return the suites that have a page, sorted."""
-    return [name for name in suite_names() if (FOLDER / f"{name}.md").exists()]
+    """Return the suites that have a page: our own, then the papers'."""
+    found = [name for name in suite_names() if (FOLDER / f"{name}.md").exists()]
+    return [*OWN, *(name for name in found if name not in OWN)]
 
 
 def protocol(suite: Suite) -> str:
@@ -119,17 +124,18 @@ def _facts(task: Task) -> dict[str, str]:
 
 def training_samples(task: Task) -> int:
     """Return how many training samples a task spreads over its clients."""
-    labels = np.repeat(*class_counts(task))
-    return len(long_tail(labels, task.long_tail, np.random.default_rng(0)))
+    return len(long_tail(training_labels(task), task.long_tail, np.random.default_rng(0)))
 
 
-def class_counts(task: Task) -> tuple[np.ndarray, int]:
-    """Return the classes of a task's published data, and how many samples each of them has."""
+def training_labels(task: Task) -> np.ndarray:
+    """Return labels as the task's published data have them, without reading what is not here."""
     selector = Selector.parse(task.dataset)
     if selector.name == "frozen":
         selector = Selector.parse(selector.params["dataset"])
+    if selector.name not in CLASSES:  # it ships with scikit-learn
+        return load_dataset(task.dataset).train_labels.numpy()
     total, classes = CLASSES[selector.name]
-    return np.arange(classes), selector.params.get("train", total) // classes
+    return np.repeat(np.arange(classes), selector.params.get("train", total) // classes)
 
 
 def sample_passes(task: Task) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -58,6 +60,7 @@ def _falbench(
 
 def main() -> None:
     """Run the command line and exit: 0 if all is well, 2 after a wrong input."""
+    signal.signal(signal.SIGTERM, _stop)
     debug = "--debug" in sys.argv
     sys.argv[:] = [argument for argument in sys.argv if argument != "--debug"]
     try:
@@ -70,3 +73,8 @@ def main() -> None:
             text = f"Cannot use {error.filename!r} ({error.strerror})."
         typer.echo(f"Error: {text}", err=True)
         sys.exit(2)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """Stop as after Ctrl-C: batch systems ask so before they kill."""
+    raise KeyboardInterrupt

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import fal_bench
+from fal_bench.sweep.runs import read_runs
 
 TIMES = ["train_seconds", "select_seconds"]
 
@@ -159,7 +160,8 @@ def test_a_corrupted_cell_is_named_set_aside_and_run_again(compare, suite, tmp_p
     pd.testing.assert_frame_equal(untimed(compare(["random"])), untimed(before), check_exact=True)
 
 
-def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(slow_suite, tmp_path):
+@pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM])
+def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_path, ask):
     out = tmp_path / "results"
     run = subprocess.Popen(
         command(slow_suite, out, "-s", "logo", "--jobs", "2"),
@@ -172,11 +174,15 @@ def test_ctrl_c_stops_the_workers_and_says_how_to_go_on(slow_suite, tmp_path):
     while not any(len(path.read_text().splitlines()) > 2 for path in curve_files(out)):
         assert run.poll() is None
         time.sleep(0.02)
-    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    if ask == signal.SIGINT:
+        os.killpg(run.pid, ask)  # as a terminal does: to the workers too
+    else:
+        os.kill(run.pid, ask)  # as batch systems do before they kill
     _, errors = run.communicate(timeout=20)
     assert run.returncode == 130
     assert "Stopped; the same command goes on" in errors
     assert "Traceback" not in errors
+    assert [run.finished for run in read_runs(out)] == [0]
     deadline = time.monotonic() + 20
     while group_is_alive(run.pid) and time.monotonic() < deadline:
         time.sleep(0.2)
