@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fal_bench.errors import StoreError, UnknownNameError
-from fal_bench.external.folder import ExternalFolder
+from fal_bench.external.folder import ExternalFolder, Import
 from fal_bench.report.context import MissingCell, task_facts
 from fal_bench.report.evidence import Evidence
 from fal_bench.selector import Selector
 from fal_bench.suites.loading import DEFAULT_SUITE, Suite, load_suite, suite_names
 from fal_bench.sweep.collect import FinishedCell
-from fal_bench.sweep.folder import Phase
 from fal_bench.sweep.inventory import StoredCell, stored_cells
 from fal_bench.sweep.spec import TRAINER
 from fal_bench.sweep.store import Store
@@ -41,13 +40,95 @@ class Filter:
     external: bool = True
 
 
-def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
-    """Read the evidence of a results folder.
+@dataclass(frozen=True)
+class ShownCell:
+    """A stored cell under the names that a report shows.
 
-    Cells do not store the name of their task. It comes from the suite; without one, from the
-    smallest suite of the package that has all stored tasks, and tasks that no suite knows are
-    named by their hash. Strategies of one name whose code, device or numerics differ are shown
-    apart, with a short hash after their name.
+    Attributes:
+        stored: the cell.
+        task: the task's name.
+        strategy: the strategy's label.
+    """
+
+    stored: StoredCell
+    task: str
+    strategy: str
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return self.stored.seed
+
+    @property
+    def finished(self) -> FinishedCell:
+        """The cell as reports read it, if it is done."""
+        cell = self.stored
+        return FinishedCell(
+            self.task, self.strategy, cell.seed, cell.folder, cell.task.hash, cell.reference
+        )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The stored cells that take part in a report.
+
+    Attributes:
+        suite: name of the suite (or task).
+        source: the suite that the tasks' names come from; None if no suite has all of them.
+        tasks: the tasks, under their names.
+        seeds: the seeds.
+        cells: the cells, finished or not.
+        problems: a sentence for each cell of the folder that cannot be read.
+    """
+
+    suite: str
+    source: Suite | None
+    tasks: tuple[Task, ...]
+    seeds: tuple[int, ...]
+    cells: tuple[ShownCell, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Labels of the strategies, sorted."""
+        return tuple(sorted({cell.strategy for cell in self.cells}))
+
+    @property
+    def missing(self) -> list[MissingCell]:
+        """Cells of the comparison without a finished curve, and why."""
+        shown = {(cell.task, cell.strategy, cell.seed): cell.stored for cell in self.cells}
+        missing = []
+        for task in self.tasks:
+            for strategy in self.strategies:
+                for seed in self.seeds:
+                    cell = shown.get((task.name, strategy, seed))
+                    if cell is None or cell.phase != "done":
+                        missing.append(MissingCell(task.name, strategy, seed, _why(cell)))
+        return missing
+
+    def evidence(self, command: str, imports: Sequence[Import] = ()) -> Evidence:
+        """Read the finished cells.
+
+        Args:
+            command: the command line that leads to these cells.
+            imports: external curves, of which those of the same tasks are shown.
+        """
+        finished = [cell.finished for cell in self.cells if cell.stored.phase == "done"]
+        pools = {cell.task: cell.folder.pool() for cell in finished}
+        return Evidence.read(
+            finished,
+            suite=self.suite,
+            tasks=[task_facts(task, pools.get(task.name, 0)) for task in self.tasks],
+            strategies=self.strategies,
+            seeds=self.seeds,
+            missing=self.missing,
+            command=command,
+            imports=imports,
+        )
+
+
+def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
+    """Read the evidence of a results folder; see ``select_cells``.
 
     Args:
         store: the results folder.
@@ -60,13 +141,33 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
         FalbenchError: the folder holds no such cell, or a name is unknown.
     """
     imports = ExternalFolder(store.root).imports() if chosen.external else []
+    selection = select_cells(store, chosen)
+    evidence = selection.evidence(_command(store.root, chosen), imports)
+    return evidence, list(selection.problems)
+
+
+def select_cells(store: Store, chosen: Filter) -> Selection:
+    """Choose among the cells of a results folder.
+
+    Cells do not store the name of their task. It comes from the suite; without one, from the
+    smallest suite of the package that has all stored tasks, and tasks that no suite knows are
+    named by their hash. Strategies of one name whose code, device or numerics differ are shown
+    apart, with a short hash after their name.
+
+    Args:
+        store: the results folder.
+        chosen: which cells take part.
+
+    Raises:
+        FalbenchError: the folder holds no such cell, or a name is unknown.
+    """
     cells, problems = stored_cells(store)
     if not cells:
         raise StoreError(
             f"There are no cells in {str(store.root)!r}; run falbench compare first, or name "
             "another folder."
         )
-    suite, tasks = _tasks(cells, chosen)
+    suite, source, tasks = _tasks(cells, chosen)
     names = {task.hash: task.name for task in tasks}
     labels = _labels([cell for cell in cells if cell.task.hash in names])
     wanted = _wanted(labels, chosen.strategies)
@@ -77,33 +178,16 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
             "falbench status shows what there is."
         )
     seeds = tuple(sorted({cell.seed for cell in kept})[: chosen.seeds])
-    named = [
-        (_named(cell, names[cell.task.hash], labels[cell.key]), cell.phase)
+    shown = tuple(
+        ShownCell(cell, names[cell.task.hash], labels[cell.key])
         for cell in kept
         if cell.seed in seeds
-    ]
-    finished = [cell for cell, phase in named if phase == "done"]
-    pools = {cell.task: cell.folder.pool() for cell in finished}
-    strategies = tuple(sorted({cell.strategy for cell, _ in named}))
-    evidence = Evidence.read(
-        finished,
-        suite=suite,
-        tasks=[task_facts(task, pools.get(task.name, 0)) for task in tasks],
-        strategies=strategies,
-        seeds=seeds,
-        missing=_missing(named, [task.name for task in tasks], strategies, seeds),
-        command=_command(store.root, chosen),
-        imports=imports,
     )
-    return evidence, problems
+    return Selection(suite, source, tuple(tasks), seeds, shown, tuple(problems))
 
 
-def _named(cell: StoredCell, task: str, label: str) -> FinishedCell:
-    return FinishedCell(task, label, cell.seed, cell.folder, cell.task.hash, cell.reference)
-
-
-def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, list[Task]]:
-    """Return the name of the suite and its tasks, under the names they have there."""
+def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, Suite | None, list[Task]]:
+    """Return what is compared, its suite, and the tasks under the names they have there."""
     stored = {cell.task.hash: cell.task for cell in cells}
     suite = load_suite(chosen.suite) if chosen.suite else _covering_suite(set(stored))
     if chosen.suite and suite:
@@ -115,11 +199,11 @@ def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, list[Task]
         matching = [task for task in tasks if task.name == chosen.task]
         if not matching:
             raise UnknownNameError("task", chosen.task, [task.name for task in tasks])
-        return chosen.task, matching
+        return chosen.task, suite, matching
     name = suite.name if suite else "all stored tasks"
     if suite and len(tasks) < len(suite.tasks):
         name = f"{suite.name} ({len(tasks)} of {len(suite.tasks)} tasks)"
-    return name, sorted(tasks, key=lambda task: task.name)
+    return name, suite, sorted(tasks, key=lambda task: task.name)
 
 
 def _covering_suite(hashes: set[str]) -> Suite | None:
@@ -138,12 +222,22 @@ def _shipped_tasks() -> dict[str, Task]:
 
 
 def _labels(cells: Sequence[StoredCell]) -> dict[str, str]:
-    """Return every cell's label by key; variants of one strategy get a hash behind it."""
+    """Return every cell's label by key; variants of one strategy get a hash behind it.
+
+    Tasks differ in their data by nature: these tell variants apart only within a task.
+    """
+    data: dict[str, set[str]] = defaultdict(set)
+    for cell in cells:
+        data[cell.task.hash].add(cell.data)
+    names = {
+        cell.key: cell.variant_hash if len(data[cell.task.hash]) > 1 else cell.behaviour_hash
+        for cell in cells
+    }
     variants: dict[str, set[str]] = defaultdict(set)
     for cell in cells:
-        variants[cell.label].add(cell.variant_hash)
+        variants[cell.label].add(names[cell.key])
     return {
-        cell.key: f"{cell.label} @{cell.variant_hash}"
+        cell.key: f"{cell.label} @{names[cell.key]}"
         if len(variants[cell.label]) > 1
         else cell.label
         for cell in cells
@@ -176,27 +270,13 @@ def _trained(selector: Selector, label: str) -> str:
     return str(Selector(selector.name, {**selector.params, **trainer}))
 
 
-def _missing(
-    named: Sequence[tuple[FinishedCell, Phase]],
-    tasks: Sequence[str],
-    strategies: Sequence[str],
-    seeds: Sequence[int],
-) -> list[MissingCell]:
-    phases = {(cell.task, cell.strategy, cell.seed): (cell, phase) for cell, phase in named}
-    missing = []
-    for task in tasks:
-        for strategy in strategies:
-            for seed in seeds:
-                cell, phase = phases.get((task, strategy, seed), (None, "new"))
-                if phase == "done":
-                    continue
-                reason = "not among the stored cells"
-                if cell is not None:
-                    reason = "not run to its end yet"
-                    if phase == "failed":
-                        reason = str(cell.folder.status()["reason"])
-                missing.append(MissingCell(task, strategy, seed, reason))
-    return missing
+def _why(cell: StoredCell | None) -> str:
+    """Say why a cell has no finished curve."""
+    if cell is None:
+        return "not among the stored cells"
+    if cell.phase == "failed":
+        return str(cell.folder.status()["reason"])
+    return "not run to its end yet"
 
 
 def _command(root: Path, chosen: Filter) -> str:
