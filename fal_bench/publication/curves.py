@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,13 @@ from fal_bench.sweep.merge import TIMINGS
 MEASURED = ("accuracy", "precision", "loss")
 """Columns that a tolerance applies to."""
 
-_TEXTS = ("task", "strategy", "labels_by_client", "labels_strict_by_client", "task_hash")
+_READERS: dict[str, Callable[[str], object]] = {
+    **dict.fromkeys(("seed", "cycle", "labels", "labels_strict", "bytes_up", "bytes_down"), int),
+    **dict.fromkeys((*MEASURED, *TIMINGS), float),
+    "reference": {"True": True, "False": False}.__getitem__,
+}
+"""Of columns that hold no text."""
+
 _COMPARED = [*(name for name in Row.columns() if name not in TIMINGS), "task_hash", "reference"]
 
 
@@ -49,21 +56,20 @@ def read_published_curves(path: Path) -> pd.DataFrame:
     """
     wanted = [*IDENTITY, *Row.columns(), "task_hash", "reference"]
     try:
-        curves = pd.read_csv(
-            path,
-            dtype=dict.fromkeys(_TEXTS, str),
-            keep_default_na=False,  # a strategy may be called "NA"
-            float_precision="round_trip",
-            encoding="utf-8",
-        )
+        # As text: a strategy may be called "NA", and not every reader of numbers keeps all bits.
+        curves = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError) as error:
         raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
     if list(curves.columns) != wanted:
         raise PublicationError(f"{str(path)!r} does not have the columns of curves; restore it.")
-    texts = [name for name in wanted if name not in _TEXTS and curves[name].dtype.kind not in "ifb"]
-    if texts:
-        raise PublicationError(f"{str(path)!r} has text in column {texts[0]!r}; restore it.")
-    return curves.astype(dict.fromkeys(MEASURED, float))
+    for name in wanted:
+        try:
+            curves[name] = [_READERS.get(name, str)(text) for text in curves[name]]
+        except (ValueError, KeyError) as error:
+            raise PublicationError(
+                f"Cannot read column {name!r} of {str(path)!r} ({error}); restore it."
+            ) from None
+    return curves
 
 
 def curve_of(cell: PublishedCell, curves: pd.DataFrame) -> pd.DataFrame:

@@ -63,7 +63,7 @@ class Display:
 
     def _show_sample(self, record: Record, sample: Sample) -> None:
         count = len(sample.cells)
-        chosen = "all" if count == record.cells else f"{count} of {record.cells}"
+        chosen = f"all {count}" if count == record.cells else f"{count} of {record.cells}"
         how = "" if count == record.cells else f", chosen with --seed {self._seed}"
         took = timedelta(seconds=round(sample.seconds))
         self._console.print()

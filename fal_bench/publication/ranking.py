@@ -72,7 +72,7 @@ def _rank(record: Record, curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read(text: str) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(text), float_precision="round_trip")
+    return pd.read_csv(io.StringIO(text))
 
 
 def _first_difference(published: pd.DataFrame, anew: pd.DataFrame) -> str:

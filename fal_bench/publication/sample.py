@@ -16,7 +16,7 @@ def draw_cells(
     """Draw cells at random, spread evenly over strategies, tasks and seeds.
 
     Every cell drawn is of a strategy that has been drawn least often; among those, of such a task;
-    then of such a seed; chance decides between equals.
+    then of such a strategy on such a task, and of such a seed; chance decides between equals.
 
     Args:
         cells: all cells.
@@ -30,7 +30,7 @@ def draw_cells(
         return list(cells)
     left = [cells[place] for place in rng.permutation(len(cells))]
     drawn: set[tuple[str, str, int]] = set()
-    times: Counter[tuple[str, str | int]] = Counter()
+    times: Counter[tuple[str | int, ...]] = Counter()
     for _ in range(count):
         # The first of equals in the shuffled order.
         chosen = min(left, key=lambda cell: tuple(times[one] for one in _kinds(cell)))
@@ -40,6 +40,6 @@ def draw_cells(
     return [cell for cell in cells if cell.identity in drawn]
 
 
-def _kinds(cell: PublishedCell) -> list[tuple[str, str | int]]:
+def _kinds(cell: PublishedCell) -> list[tuple[str | int, ...]]:
     task, label, seed = cell.identity
-    return [("strategy", label), ("task", task), ("seed", seed)]
+    return [("strategy", label), ("task", task), ("both", label, task), ("seed", seed)]
