@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from fal_bench.sweep.merge import TIMINGS
 MEASURED = ("accuracy", "precision", "loss")
 """Columns that a tolerance applies to."""
 
-_READERS: dict[str, Callable[[str], object]] = {
+_READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("seed", "cycle", "labels", "labels_strict", "bytes_up", "bytes_down"), int),
     **dict.fromkeys((*MEASURED, *TIMINGS), float),
     "reference": {"True": True, "False": False}.__getitem__,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fal_bench.data.loading import dataset_names
 from fal_bench.errors import PublicationError
-from fal_bench.learning.device import resolve_device
+from fal_bench.learning.device import DeviceError, resolve_device
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.publication.cells import PublishedCell, published_cells
 from fal_bench.publication.record import PublishedStrategy, Record
@@ -35,7 +35,13 @@ def cells_here(record: Record, plugins: Sequence[Path]) -> list[PublishedCell]:
             f"The results are of numerics version {record.numerics}, and this falbench computes "
             f"version {NUMERICS_VERSION}; use falbench {record.falbench}, which published them."
         )
-    resolve_device(record.device)
+    try:
+        resolve_device(record.device)
+    except DeviceError:
+        raise PublicationError(
+            f"The results were computed on {record.device!r}, and PyTorch finds no such device "
+            "here; verify them on a machine with one."
+        ) from None
     cells = published_cells(record)
     registry = Registry.discover(plugins)
     tasks = list({cell.spec.task.name: cell.spec.task for cell in cells}.values())

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from fal_bench.errors import FalbenchError, PublicationError
+from fal_bench.learning.device import DeviceError
 from fal_bench.publication.folder import checksums
 from fal_bench.publication.installation import environment_note
 from fal_bench.publication.record import PublishedEnvironment, read_record
@@ -134,6 +135,16 @@ def test_a_data_set_that_is_not_installed_is_one_sentence(published, scratch):
     task["hash"] = Task.model_validate(task["canonical"]).hash
     edit_record(published, tasks=content["tasks"])
     with pytest.raises(PublicationError, match=r"The data set 'mars' .* is not installed here"):
+        quietly(published)
+
+
+def test_a_device_that_is_not_there_is_one_sentence(published, monkeypatch):
+    def refuse(choice):
+        raise DeviceError("use --device cpu")
+
+    monkeypatch.setattr("fal_bench.publication.installation.resolve_device", refuse)
+    edit_record(published, device="cuda")
+    with pytest.raises(PublicationError, match="computed on 'cuda', and PyTorch finds no such dev"):
         quietly(published)
 
 
