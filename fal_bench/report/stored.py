@@ -252,6 +252,9 @@ def _wanted(labels: dict[str, str], selectors: Sequence[str]) -> set[str]:
             wanted.add(text)
             continue
         for selector in Selector.expand(text):
+            if selector == Selector("all"):
+                wanted |= stored
+                continue
             found = {
                 label for label in stored if label in (str(selector), _trained(selector, label))
             }

@@ -59,6 +59,7 @@ def test_filters(root):
     evidence = read(root, task=name)
     assert ([facts.name for facts in evidence.tasks], evidence.suite) == ([name], name)
     assert read(root, strategies=("my-own[ k=2 ]",)).strategies == ("my-own[k=2]",)
+    assert read(root, strategies=("all",)).strategies == ("my-own[k=2]", "random")
     assert read(root, seeds=2).seeds == (0, 1)
     with pytest.raises(UnknownNameError, match="Unknown strategy 'my-won'"):
         read(root, strategies=("my-won",))
