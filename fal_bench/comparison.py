@@ -35,7 +35,7 @@ Monitor = Callable[[Store, Sequence[CellSpec]], AbstractContextManager[None]]
 def compare(
     strategies: Sequence[str] | str | None = None,
     *,
-    target_acc: float | str | Sequence[float | str] = 0.5,
+    target_acc: float | str | Sequence[float | str] | None = None,
     suite: str | None = None,
     task: str | None = None,
     seeds: int | None = None,
@@ -61,9 +61,10 @@ def compare(
         strategies: names, with parameters as in ``"logo[n_init=4]"``; several values give several
             rows, as in ``"logo[n_init=1,4]"``, and ``"random[trainer=evidential]"`` changes how
             clients train. ``"all"`` stands for every strategy that suits the tasks; by default
-            random, fal-margin, logo and fedral.
+            the suite's own, or random, fal-margin, logo and fedral.
         target_acc: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``,
-            what the baseline reaches with 25, 50 and 75 % of the budget cap.
+            what the baseline reaches with 25, 50 and 75 % of the budget cap; by default the
+            suite's own, or 0.5.
         suite: a suite's name or TOML file; ``quick`` by default.
         task: compare on one task only.
         seeds: number of seeds; the suite's own number by default.
@@ -104,7 +105,8 @@ def compare(
         )
         for note in plan.notes:
             warnings.warn(note, stacklevel=2)
-        question = Question.make(target_acc, accounting, baseline, plan.strategies)
+        targets = plan.targets if target_acc is None else target_acc
+        question = Question.make(targets, accounting, baseline, plan.strategies)
         store = Store(Path(out))
         imports = ExternalFolder(store.root).imports() if external else None
         missing, _ = plan.missing(store)

@@ -13,9 +13,10 @@ from fal_bench.plugins.files import plugin_paths
 from fal_bench.plugins.table import blamed_on
 from fal_bench.registry import Registry
 from fal_bench.selector import Selector
-from fal_bench.suites.loading import DEFAULT_SUITE, find_task, load_suite
+from fal_bench.suites.loading import DEFAULT_SUITE, find_suite, load_suite
 from fal_bench.sweep.spec import CellSpec, plan_cells
 from fal_bench.sweep.store import Corrupt, Store
+from fal_bench.target import DEFAULT_TARGETS, Target
 from fal_bench.task import Task
 
 ALL = "all"
@@ -38,6 +39,7 @@ class Plan:
         notes: what the user should know: default strategies that are left out, plugin files that
             cannot be loaded.
         device: class of the device that the cells are computed on.
+        targets: the target accuracies, if the user names none: the suite's, or the usual one.
     """
 
     suite: str
@@ -48,6 +50,7 @@ class Plan:
     plugins: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     device: str = CPU
+    targets: tuple[Target, ...] = DEFAULT_TARGETS
 
     @classmethod
     def make(
@@ -65,9 +68,11 @@ class Plan:
         Args:
             strategies: selectors, several separated by commas, with grids as in
                 ``"logo[n_init=1,2]"``; ``"all"`` stands for every strategy that suits the tasks.
-                If None, the default strategies as far as the tasks suit them.
+                If None, those that the suite names, or else the default strategies as far as the
+                tasks suit them.
             suite: a suite's name or TOML file; the default suite if None.
-            task: run one task only: of ``suite``, or of any suite that ships with the package.
+            task: run one task only: of ``suite``, or of any suite that ships with the package,
+                whose seeds, targets and strategies are then the default ones.
             seeds: number of seeds; the suite's own number if None.
             plugins: plugin files and folders.
             device: ``"auto"`` (a GPU if PyTorch can use one), ``"cpu"`` or ``"cuda"``.
@@ -77,14 +82,13 @@ class Plan:
         """
         if seeds is not None and seeds < 1:
             raise InvalidSpecError(f"--seeds must be at least 1, not {seeds}.")
-        loaded = load_suite(suite or DEFAULT_SUITE)
-        tasks: tuple[Task, ...] = loaded.tasks
-        if task is not None:
-            tasks = (loaded.task(task) if suite else find_task(task),)
+        loaded = find_suite(task) if task and not suite else load_suite(suite or DEFAULT_SUITE)
+        tasks = (loaded.task(task),) if task else loaded.tasks
         plugins = plugin_paths(plugins)
         registry = Registry.discover(plugins)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
-        selectors, left_out = _selectors(strategies, tasks, registry)
+        asked = loaded.strategies or None if strategies is None else strategies
+        selectors, left_out = _selectors(asked, tasks, registry)
         notes += left_out
         chosen = tuple(range(loaded.seeds if seeds is None else seeds))
         found = resolve_device(device)
@@ -96,7 +100,17 @@ class Plan:
         words += [f"-s {shlex.quote(label)}" for label in sorted({cell.label for cell in cells})]
         command = " ".join(["falbench compare", *words, f"--seeds {len(chosen)}"])
         name = task or loaded.name
-        return cls(name, tasks, chosen, tuple(cells), command, tuple(plugins), tuple(notes), found)
+        return cls(
+            name,
+            tasks,
+            chosen,
+            tuple(cells),
+            command,
+            tuple(plugins),
+            tuple(notes),
+            found,
+            loaded.targets or DEFAULT_TARGETS,
+        )
 
     @property
     def strategies(self) -> tuple[str, ...]:

@@ -18,7 +18,9 @@ def sources():
 def test_every_page_that_is_named_exists():
     named = {}
     for source in sources():
-        for page in re.findall(r"docs/([a-z-]+\.(?:md|svg))", source.read_text(encoding="utf-8")):
+        for page in re.findall(
+            r"docs/([a-zA-Z0-9/-]+\.(?:md|svg))", source.read_text(encoding="utf-8")
+        ):
             named.setdefault(page, source)
     assert {"architecture.md", "fedral.md"} <= set(named)
     missing = {page for page in named if not (REPOSITORY / "docs" / page).exists()}
@@ -26,9 +28,9 @@ def test_every_page_that_is_named_exists():
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in (REPOSITORY / "docs").glob("*.md"):
+    for page in (REPOSITORY / "docs").rglob("*.md"):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+            assert (page.parent / target).exists(), f"{page} links to {target}"
 
 
 def test_the_page_of_strategies_says_what_the_strategies_say():

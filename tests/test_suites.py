@@ -1,12 +1,13 @@
 import pytest
 
 from fal_bench.errors import InvalidSpecError, UnknownNameError
-from fal_bench.suites.loading import find_task, load_suite, suite_names
+from fal_bench.suites.loading import find_suite, find_task, load_suite, suite_names
 from fal_bench.task import Dirichlet
 
 
 def test_the_shipped_suites_load():
-    assert suite_names() == ["fedral-digits", "quick", "smoke"]
+    assert {"fedral-digits", "quick", "smoke"} <= set(suite_names())
+    assert suite_names() == sorted(suite_names())
     quick = load_suite("quick")
     assert quick.seeds == 5
     assert [task.name for task in quick.tasks] == ["digit-pairs-iid", "digit-pairs-dirichlet"]
@@ -19,6 +20,8 @@ def test_the_shipped_suites_load():
             "pool": 0.2,
         }
     assert find_task("digit-pairs-dirichlet").partition == Dirichlet(alpha=0.1)
+    assert find_suite("digit-pairs-dirichlet") == quick
+    assert (quick.targets, quick.strategies) == ((), ())
 
 
 def test_task_names_are_unique_over_the_shipped_suites():
@@ -40,6 +43,21 @@ def test_a_file_of_ones_own(tmp_path):
         suite.task("A")
 
 
+def test_a_file_may_name_targets_and_strategies(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "description = 'Mine'\ntargets = [0.3, 1, 'auto', 0.3]\n"
+        "strategies = ['random', 'logo[n_init=1,2]']\n[tasks.a]\n[tasks.b]\nrounds = 3\n"
+    )
+    suite = load_suite(str(file))
+    assert suite.targets == (0.3, 1.0, "auto")
+    assert suite.strategies == ("random", "logo[n_init=1,2]")
+    assert suite.describe() == (
+        "Mine. Tasks: a, b. Seeds: 5. Targets: 0.3, 1.0, auto. "
+        "Strategies: random, logo[n_init=1,2]."
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -48,6 +66,16 @@ def test_a_file_of_ones_own(tmp_path):
         ("sedes = 3\n[tasks.a]", "unknown key 'sedes'"),
         ("seeds = 'x'\n[tasks.a]", "'seeds' must be a number"),
         ("seeds = 0\n[tasks.a]", "'seeds' must be at least 1"),
+        ("targets = 0.5\n[tasks.a]", "'targets' must be a list, not 0.5"),
+        ("targets = []\n[tasks.a]", "'targets' needs at least one accuracy"),
+        ("targets = [50]\n[tasks.a]", "'targets' must be above 0 and at most 1, not 50"),
+        ("targets = ['half']\n[tasks.a]", "'targets' cannot be 'half'; write accuracies"),
+        ("targets = [true]\n[tasks.a]", "'targets' cannot be 'True'"),
+        ("targets = [nan]\n[tasks.a]", "'targets' must be above 0"),
+        ("strategies = 'random'\n[tasks.a]", "'strategies' must be a list, not 'random'"),
+        ("strategies = []\n[tasks.a]", "'strategies' must name strategies, as in"),
+        ("strategies = [3]\n[tasks.a]", "'strategies' must name strategies, as in"),
+        ("strategies = ['logo[']\n[tasks.a]", r"'strategies': Cannot read 'logo\['"),
         ("tasks = {a = 3}", "'tasks.a' must be a table"),
         ("[tasks.a]\nclientz = 3", "'tasks.a.clientz' is wrong"),
         ("[tasks.a]\nclients = 0", "'tasks.a.clients' is wrong"),

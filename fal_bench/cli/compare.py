@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fal_bench.cli.options import (
-    DEFAULT_TARGETS,
     Accounting,
     AccountingOption,
     BaselineOption,
@@ -114,7 +113,7 @@ def compare(
     for note in plan.notes:
         typer.echo(f"Note: {note}", err=True)
     question = Question.make(
-        target_acc or DEFAULT_TARGETS, accounting.value, baseline, plan.strategies
+        target_acc or plan.targets, accounting.value, baseline, plan.strategies
     )
     store = Store(out)
     imports = ExternalFolder(store.root).imports() if external else None

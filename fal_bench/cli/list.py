@@ -37,7 +37,7 @@ def list_things(
         Kind.strategies: lambda: _plugins(kind, verbose, plugin),
         Kind.trainers: lambda: _plugins(kind, verbose, plugin),
         Kind.tasks: _tasks,
-        Kind.suites: _suites,
+        Kind.suites: lambda: _suites(verbose),
         Kind.datasets: lambda: _datasets(verbose),
     }
     rows = tellers[kind]()
@@ -69,10 +69,11 @@ def _tasks() -> list[tuple[str, str]]:
     ]
 
 
-def _suites() -> list[tuple[str, str]]:
+def _suites(verbose: bool) -> list[tuple[str, str]]:
     from fal_bench.suites.loading import load_suite, suite_names
 
-    return [(name, load_suite(name).description) for name in suite_names()]
+    suites = map(load_suite, suite_names())
+    return [(one.name, one.describe() if verbose else one.description) for one in suites]
 
 
 def _datasets(verbose: bool) -> list[tuple[str, str]]:

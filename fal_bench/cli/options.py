@@ -33,7 +33,8 @@ StrategyOption = Annotated[
         "-s",
         metavar="NAME",
         help="Strategies, with parameters as in 'logo\\[n_init=4]' (several values: several rows) "
-        "or a trainer as in 'random\\[trainer=evidential]'; 'all' for every one. Repeatable.",
+        "or a trainer as in 'random\\[trainer=evidential]'; 'all' for every one. Repeatable.  "
+        "\\[default: the suite's, else random, fal-margin, logo and fedral]",
     ),
 ]
 SuiteOption = Annotated[
@@ -75,10 +76,10 @@ TargetOption = Annotated[
         "--target-acc",
         metavar="ACC",
         help="Target accuracy, above 0 and at most 1; several with commas, or repeat; 'auto' for "
-        "what the baseline reaches at 25, 50 and 75 % of the cap.  \\[default: 0.5]",
+        "what the baseline reaches at 25, 50 and 75 % of the cap.  \\[default: the suite's, else "
+        "0.5]",
     ),
 ]
-DEFAULT_TARGETS = ["0.5"]
 AccountingOption = Annotated[
     Accounting, typer.Option(help="Rank by every label read, or by the papers' count.")
 ]

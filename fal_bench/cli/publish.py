@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from fal_bench.cli.options import (
-    DEFAULT_TARGETS,
     Accounting,
     AccountingOption,
     BaselineOption,
@@ -56,7 +55,7 @@ def publish(
         folder,
         to,
         strategies=strategy or (),
-        target_acc=target_acc or DEFAULT_TARGETS,
+        target_acc=target_acc,
         suite=suite,
         task=task,
         seeds=seeds,

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from fal_bench.cli.options import (
-    DEFAULT_TARGETS,
     Accounting,
     AccountingOption,
     BaselineOption,
@@ -57,7 +56,7 @@ def report(
     chosen = Filter(suite, task, tuple(strategy or ()), seeds, external)
     evidence, problems = stored_evidence(Store(folder), chosen)
     question = Question.make(
-        target_acc or DEFAULT_TARGETS, accounting.value, baseline, evidence.strategies
+        target_acc or evidence.targets, accounting.value, baseline, evidence.strategies
     )
     for problem in problems:
         typer.echo(f"Warning: {problem}", err=True)

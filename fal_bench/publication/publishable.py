@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from fal_bench.errors import PublicationError, UnknownNameError
 from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
-from fal_bench.report.stored import Filter, Selection, select_cells
+from fal_bench.report.selection import Selection
+from fal_bench.report.stored import Filter, select_cells
 from fal_bench.suites.loading import find_task
 from fal_bench.sweep.inventory import StoredCell
 from fal_bench.sweep.store import Store

@@ -22,7 +22,8 @@ from fal_bench.publication.record import (
 )
 from fal_bench.report.answer import answer
 from fal_bench.report.evidence import Evidence
-from fal_bench.report.stored import Filter, Selection
+from fal_bench.report.selection import Selection
+from fal_bench.report.stored import Filter
 from fal_bench.report.targets import Question
 from fal_bench.selector import Selector
 from fal_bench.sweep.files import write_atomically
@@ -35,7 +36,7 @@ def publish(
     to: str | Path,
     *,
     strategies: Sequence[str] = (),
-    target_acc: float | str | Sequence[float | str] = 0.5,
+    target_acc: float | str | Sequence[float | str] | None = None,
     suite: str | None = None,
     task: str | None = None,
     seeds: int | None = None,
@@ -51,7 +52,7 @@ def publish(
         results: the results folder.
         to: the folder to write; new, empty, or with results published before, which are replaced.
         strategies: selectors; all stored strategies if empty.
-        target_acc: the target accuracies, as for ``fal_bench.compare``.
+        target_acc: the target accuracies, as for ``fal_bench.compare``; by default the suite's.
         suite: a suite's name or TOML file; found from the stored tasks if None.
         task: one task only.
         seeds: the first so many of the stored seeds; all of them if None.
@@ -70,7 +71,8 @@ def publish(
     check_target(target)
     chosen = Filter(suite, task, tuple(strategies), seeds, external=False)
     found = select_publishable(store, chosen)
-    question = Question.make(target_acc, accounting, baseline, found.selection.strategies)
+    targets = found.selection.targets if target_acc is None else target_acc
+    question = Question.make(targets, accounting, baseline, found.selection.strategies)
     evidence = found.selection.evidence(found.command)
     comparison = answer(question, evidence)
     draft = _describe(store.root, found, question, evidence)

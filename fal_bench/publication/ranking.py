@@ -65,6 +65,7 @@ def _rank(record: Record, curves: pd.DataFrame) -> pd.DataFrame:
         charges=read_charges([]),
         environments=(),
         entrants=tuple(Entrant(row.label, row.trainer, row.reference) for row in record.strategies),
+        targets=record.targets,
         elsewhere=curves_from_elsewhere([], facts, record.seeds),
     )
     question = Question(record.targets, record.accounting, record.baseline)

@@ -17,6 +17,7 @@ from fal_bench.sweep.collect import (
     read_entrants,
     read_environments,
 )
+from fal_bench.target import DEFAULT_TARGETS, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,7 @@ class Evidence:
         environments: where the cells were computed.
         entrants: the strategies of the finished cells.
         elsewhere: external curves of the same tasks.
+        targets: the target accuracies, if the user names none.
     """
 
     suite: str
@@ -51,6 +53,7 @@ class Evidence:
     environments: tuple[Environment, ...]
     entrants: tuple[Entrant, ...]
     elsewhere: Elsewhere
+    targets: tuple[Target, ...] = DEFAULT_TARGETS
 
     @classmethod
     def read(
@@ -64,6 +67,7 @@ class Evidence:
         missing: Sequence[MissingCell],
         command: str,
         imports: Sequence[Import] = (),
+        targets: tuple[Target, ...] = DEFAULT_TARGETS,
     ) -> Evidence:
         """Read the finished cells, and pick those external curves that are of the same tasks.
 
@@ -84,4 +88,5 @@ class Evidence:
             ),
             tuple(read_entrants(cells)),
             curves_from_elsewhere(imports, tasks, seeds),
+            targets,
         )

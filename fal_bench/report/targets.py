@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.report.context import Accounting, ReportContext, TaskFacts
 from fal_bench.selector import Selector
+from fal_bench.target import Target, parse_targets
 
 if TYPE_CHECKING:
     from fal_bench.report.budgets import GridRun, RunKey
-
-Target = float | Literal["auto"]
-"""A target accuracy, or ``"auto"``: what the baseline reaches at parts of the budget cap."""
 
 BASELINE = "random"
 """The strategy that savings refer to unless another one is named."""
@@ -62,9 +60,7 @@ class Question:
         """
         several = [targets] if isinstance(targets, int | float | str) else list(targets)
         parts = [part for one in several for part in str(one).split(",")]
-        if not parts:
-            raise InvalidSpecError("--target-acc needs at least one accuracy; write 0.5 for 50 %.")
-        chosen = tuple(dict.fromkeys(_target(part.strip()) for part in parts))
+        chosen = parse_targets(parts, "--target-acc")
         if accounting not in ("strict", "paper"):
             raise InvalidSpecError(f"--accounting must be strict or paper, not {accounting!r}.")
         counted = cast("Accounting", accounting)
@@ -86,22 +82,6 @@ class Question:
             named = f'"{self.baseline}"' if "[" in self.baseline else self.baseline
             text += f" --baseline {named}"
         return text
-
-
-def _target(text: str) -> Target:
-    if text == "auto":
-        return "auto"
-    try:
-        accuracy = float(text)
-    except ValueError:
-        raise InvalidSpecError(
-            f"--target-acc cannot be {text!r}; write accuracies such as 0.5, or auto."
-        ) from None
-    if not 0 < accuracy <= 1:
-        raise InvalidSpecError(
-            f"--target-acc must be above 0 and at most 1, not {accuracy:g}; write 0.5 for 50 %."
-        )
-    return accuracy
 
 
 def contexts_for(

@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.selector import Selector
+from fal_bench.target import Target, parse_targets
 from fal_bench.task import Task
 
 DEFAULT_SUITE = "quick"
@@ -25,12 +27,18 @@ class Suite:
         description: one line for people.
         seeds: number of seeds it is meant to be run with.
         tasks: its tasks, in order; their names are distinct.
+        targets: the target accuracies of a comparison for which the user names none; if empty,
+            the usual one.
+        strategies: selectors of the strategies of a comparison for which the user names none; if
+            empty, the usual ones.
     """
 
     name: str
     description: str
     seeds: int
     tasks: tuple[Task, ...]
+    targets: tuple[Target, ...] = ()
+    strategies: tuple[str, ...] = ()
 
     def task(self, name: str) -> Task:
         """Return a task by name.
@@ -43,6 +51,17 @@ class Suite:
                 return task
         raise UnknownNameError("task", name, [task.name for task in self.tasks])
 
+    def describe(self) -> str:
+        """Return what it is, and what a comparison takes from it, in a few short sentences."""
+        facts = {
+            "Tasks": [task.name for task in self.tasks],
+            "Seeds": [str(self.seeds)],
+            "Targets": [str(target) for target in self.targets],
+            "Strategies": list(self.strategies),
+        }
+        told = [f"{key}: {', '.join(values)}." for key, values in facts.items() if values]
+        return " ".join([f"{self.description}." if self.description else "", *told]).strip()
+
 
 def suite_names() -> list[str]:
     """Return the names of the suites that ship with the package, sorted."""
@@ -53,8 +72,9 @@ def suite_names() -> list[str]:
 def load_suite(name_or_path: str) -> Suite:
     """Load a suite that ships with the package, or one from a TOML file.
 
-    A file has a ``description``, a number of ``seeds``, an optional table ``defaults`` that every
-    task starts from, and one table ``tasks.NAME`` for each task.
+    A file has a ``description``, a number of ``seeds``, lists of ``targets`` and ``strategies``,
+    an optional table ``defaults`` that every task starts from, and one table ``tasks.NAME`` for
+    each task.
 
     Raises:
         UnknownNameError: there is no suite of that name.
@@ -74,16 +94,26 @@ def load_suite(name_or_path: str) -> Suite:
     return _parse(text, path.stem, f"suite file {name_or_path!r}")
 
 
+def find_suite(task: str) -> Suite:
+    """Return the suite of the package that has a task.
+
+    Raises:
+        UnknownNameError: no suite has such a task.
+    """
+    suites = [load_suite(name) for name in suite_names()]
+    owners = {own.name: suite for suite in suites for own in suite.tasks}
+    if task not in owners:
+        raise UnknownNameError("task", task, owners)
+    return owners[task]
+
+
 def find_task(name: str) -> Task:
     """Return a task of any suite that ships with the package.
 
     Raises:
         UnknownNameError: no suite has such a task.
     """
-    tasks = {task.name: task for suite in suite_names() for task in load_suite(suite).tasks}
-    if name not in tasks:
-        raise UnknownNameError("task", name, tasks)
-    return tasks[name]
+    return find_suite(name).task(name)
 
 
 def _parse(text: str, name: str, where: str) -> Suite:
@@ -91,7 +121,14 @@ def _parse(text: str, name: str, where: str) -> Suite:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidSpecError(f"The {where} is not valid TOML: {error}.") from None
-    known = {"description": str, "seeds": int, "defaults": dict, "tasks": dict}
+    known = {
+        "description": str,
+        "seeds": int,
+        "targets": list,
+        "strategies": list,
+        "defaults": dict,
+        "tasks": dict,
+    }
     for key, value in content.items():
         if key not in known:
             raise InvalidSpecError(
@@ -117,7 +154,31 @@ def _parse(text: str, name: str, where: str) -> Suite:
             raise InvalidSpecError(
                 f"The {where}: tasks {twin!r} and {task.name!r} are the same task; remove one."
             )
-    return Suite(name, content.get("description", ""), seeds, tasks)
+    return Suite(
+        name,
+        content.get("description", ""),
+        seeds,
+        tasks,
+        _targets(content["targets"], where) if "targets" in content else (),
+        _strategies(content["strategies"], where) if "strategies" in content else (),
+    )
+
+
+def _targets(values: list[Any], where: str) -> tuple[Target, ...]:
+    return parse_targets(values, f"The {where}: key 'targets'")
+
+
+def _strategies(values: list[Any], where: str) -> tuple[str, ...]:
+    """Check the form of selectors; whether there are such strategies depends on the plugins."""
+    key = f"The {where}: key 'strategies'"
+    if not values or not all(isinstance(value, str) for value in values):
+        raise InvalidSpecError(f"{key} must name strategies, as in ['random', 'logo'].")
+    for value in values:
+        try:
+            Selector.expand(value)
+        except InvalidSpecError as error:
+            raise InvalidSpecError(f"{key}: {error}") from None
+    return tuple(values)
 
 
 def _table(table: Any, task: str, where: str) -> dict[str, Any]:
@@ -127,7 +188,7 @@ def _table(table: Any, task: str, where: str) -> dict[str, Any]:
 
 
 def _kind(kind: type) -> str:
-    return {str: "text", int: "number", dict: "table"}[kind]
+    return {str: "text", int: "number", list: "list", dict: "table"}[kind]
 
 
 def _task(name: str, table: dict[str, Any], where: str) -> Task:

@@ -1,0 +1,171 @@
+"""Write the tables of docs/suites from the suites themselves: ``python docs/suites.py``.
+
+Every page keeps its own words; what stands between the marks is written anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fal_bench.data.long_tail import long_tail
+from fal_bench.selector import Selector
+from fal_bench.suites.loading import Suite, load_suite, suite_names
+from fal_bench.task import Task
+
+FOLDER = Path(__file__).parent / "suites"
+BEGIN = "<!-- written by python docs/suites.py -->\n"
+END = "<!-- end -->\n"
+
+CLASSES = {"cifar10": (50_000, 10), "cifar100": (50_000, 100), "fashion-mnist": (60_000, 10)}
+"""Training images and classes of the published data sets; every class has equally many."""
+
+
+def main() -> None:
+    """Write the tables."""
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[Path, str]:
+    """Return the text that each page of suites should have."""
+    index = FOLDER / "README.md"
+    texts = {index: _filled(index, _index())}
+    for name in paged():
+        texts[FOLDER / f"{name}.md"] = _filled(FOLDER / f"{name}.md", protocol(load_suite(name)))
+    return texts
+
+
+def paged() -> list[str]:
+    """Return the suites that have a page, sorted."""
+    return [name for name in suite_names() if (FOLDER / f"{name}.md").exists()]
+
+
+def protocol(suite: Suite) -> str:
+    """Return a suite's tables: what all tasks have in common, and one column a task."""
+    columns = [_facts(task) for task in suite.tasks]
+    common = {key for key in columns[0] if len({own[key] for own in columns}) == 1}
+    names = [f"`{task.name}`" for task in suite.tasks]
+    head = names[0] if len(names) == 1 else "all tasks"
+    rows = [f"| | {head} |", "|---|---|"]
+    rows += [f"| {key} | {columns[0][key]} |" for key in columns[0] if key in common]
+    if len(names) > 1:
+        rows += ["", f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+        rows += [
+            f"| {key} | {' | '.join(own[key] for own in columns)} |"
+            for key in columns[0]
+            if key not in common
+        ]
+    said = [f"seeds: {suite.seeds}"]
+    said += ["targets: " + ", ".join(map(str, suite.targets))] if suite.targets else []
+    if suite.strategies:
+        said.append("strategies: " + ", ".join(f"`{one}`" for one in suite.strategies))
+    return "\n".join([*rows, "", f"By default: {'; '.join(said)}.", ""])
+
+
+def _filled(path: Path, table: str) -> str:
+    head, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{path} lacks the marks that its table stands between.")
+    return f"{head}{begin}{table}{end}{tail}"
+
+
+def _index() -> str:
+    rows = ["| suite | what | tasks | cells | sample passes a cell |", "|---|---|---|---|---|"]
+    for name in paged():
+        suite = load_suite(name)
+        cells = len(suite.tasks) * suite.seeds * len(suite.strategies)
+        passes = sorted({sample_passes(task) for task in suite.tasks})
+        span = " to ".join(f"{count:,}" for count in sorted({passes[0], passes[-1]}))
+        row = [f"[`{name}`]({name}.md)", suite.description, str(len(suite.tasks)), str(cells)]
+        rows.append(f"| {' | '.join([*row, span])} |")
+    return "\n".join(rows) + "\n"
+
+
+def _facts(task: Task) -> dict[str, str]:
+    samples = training_samples(task)
+    pool = round(samples * task.shares.pool)
+    start, step, cap = task.label_grid_start, task.query_labels, task.budget_cap
+    shares = task.shares
+    parts = (shares.state, shares.warm_start, shares.agent, shares.pool)
+    return {
+        "data": f"`{task.dataset}`",
+        "training samples": f"{samples:,}",
+        "long tail": "none" if task.long_tail == 1 else f"{task.long_tail:g}",
+        "clients": str(task.clients),
+        "partition": _partition(task),
+        "shares state / warm start / agent / pool": " / ".join(f"{100 * p:g}" for p in parts)
+        + " %",
+        "query pool": f"{pool:,}",
+        "model": _model(task),
+        "initial labels": _labels(task.initial_labels, start, pool),
+        "query": _labels(task.query_size, step, pool),
+        "budget cap": f"{cap:,} = {100 * cap / pool:.3g} % of the pool",
+        "points of the label grid": str(len(task.label_grid)),
+        "model before a cycle": "drawn anew" if task.reset == "scratch" else "goes on",
+        "rounds a cycle x local epochs": f"{task.rounds} x {task.local_epochs}",
+        "batch size": str(task.batch_size),
+        "optimiser": _optimiser(task),
+        "augmentation": task.augmentation,
+        "accuracy is the mean of": f"the last {task.evaluation_rounds} rounds"
+        if task.evaluation_rounds > 1
+        else "the last round",
+        "trainings a cell": str(task.fixed_cycles),
+        "sample passes a cell": f"{sample_passes(task):,}",
+    }
+
+
+def training_samples(task: Task) -> int:
+    """Return how many training samples a task spreads over its clients."""
+    labels = np.repeat(*class_counts(task))
+    return len(long_tail(labels, task.long_tail, np.random.default_rng(0)))
+
+
+def class_counts(task: Task) -> tuple[np.ndarray, int]:
+    """Return the classes of a task's published data, and how many samples each of them has."""
+    selector = Selector.parse(task.dataset)
+    if selector.name == "frozen":
+        selector = Selector.parse(selector.params["dataset"])
+    total, classes = CLASSES[selector.name]
+    return np.arange(classes), selector.params.get("train", total) // classes
+
+
+def sample_passes(task: Task) -> int:
+    """Return the samples that pass forward and backward in the federation of a fixed-size cell."""
+    labels = sum(
+        task.label_grid_start + cycle * task.query_labels for cycle in range(task.fixed_cycles)
+    )
+    return labels * task.rounds * task.local_epochs
+
+
+def _partition(task: Task) -> str:
+    if task.partition.kind == "dirichlet":
+        return f"Dirichlet, alpha {task.partition.alpha:g}"
+    return "IID" if task.partition.kind == "iid" else task.partition.kind
+
+
+def _model(task: Task) -> str:
+    model = task.model
+    if model.kind == "resnet18":
+        return f"`resnet18`, stem {model.stem}, weights {model.weights}"
+    if model.kind == "mlp":
+        return f"`mlp`, hidden {list(model.hidden)}"
+    return f"`{model.kind}`"
+
+
+def _labels(each: int, total: int, pool: int) -> str:
+    return f"{each} a client, {total:,} = {100 * total / pool:.3g} %"
+
+
+def _optimiser(task: Task) -> str:
+    sgd = task.optimiser
+    text = f"SGD, lr {sgd.lr:g}, momentum {sgd.momentum:g}, weight decay {sgd.weight_decay:g}"
+    if sgd.milestones:
+        text += f", x {sgd.gamma:g} after round {', '.join(map(str, sgd.milestones))}"
+    return text
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The papers' protocols: consistent, documented, and able to run, without their data."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision.datasets
+import torchvision.models
+
+from fal_bench.data import loading
+from fal_bench.data.base import Dataset
+from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE
+from fal_bench.data.images import fashion_mnist
+from fal_bench.data.loading import load_dataset
+from fal_bench.federation.setting import Setting
+from fal_bench.learning import pretrained
+from fal_bench.plan import Plan
+from fal_bench.registry import Registry
+from fal_bench.selector import Selector
+from fal_bench.strategies.random import Random
+from fal_bench.suites.loading import find_suite, load_suite
+from fal_bench.task import Task
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def writer_of_pages():
+    spec = importlib.util.spec_from_file_location("suites", DOCS / "suites.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+WRITER = writer_of_pages()
+PRESETS = WRITER.paged()
+TASKS = [task for name in PRESETS for task in load_suite(name).tasks]
+
+
+def test_the_papers_are_there():
+    papers = {"fedral-cifar10", "fedral-cifar100", "logo-cifar10", "kafal-cifar10"}
+    assert papers | {"fairfal-fmnist", "low-budget", "low-budget-cifar"} <= set(PRESETS)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_pages_say_what_the_suites_say(name):
+    """Written anew by ``python docs/suites.py``."""
+    pages = WRITER.pages()
+    for path in (DOCS / "suites" / "README.md", DOCS / "suites" / f"{name}.md"):
+        assert path.read_text(encoding="utf-8") == pages[path]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_page_says_what_is_faithful_how_long_it_takes_and_what_was_published(name):
+    text = (DOCS / "suites" / f"{name}.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings == ["Protocol", "Faithful", "Not faithful", "How long", "Published numbers"]
+    assert f"falbench compare --suite {name}\n" in text
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_suite_plans_its_own_comparison(name):
+    suite = load_suite(name)
+    plan = Plan.make(suite=name, device="cpu")
+    assert plan.targets == suite.targets
+    assert plan.notes == ()
+    assert "random" in plan.strategies  # what savings and automatic targets refer to
+    assert len(plan.strategies) == len(suite.strategies)
+    assert len(plan.cells) == len(suite.tasks) * suite.seeds * len(suite.strategies)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_the_published_data_hold_what_a_task_asks_for(task):
+    """Partition, shares, pools and initial labels, drawn at the true sizes."""
+    classes, each = WRITER.class_counts(task)
+    labels = torch.from_numpy(np.repeat(classes, each))
+    dataset = Dataset(
+        "sizes", torch.zeros(len(labels), 1, 1, 1), labels, torch.zeros(len(classes), 1, 1, 1),
+        torch.from_numpy(classes), len(classes),
+    )  # fmt: skip
+    setting = Setting.draw(task, 0, dataset)
+    share = task.shares.pool
+    assert setting.pool == pytest.approx(WRITER.training_samples(task) * share, abs=task.clients)
+    registry = Registry.discover()
+    plan = Plan.make(suite=find_suite(task.name).name, seeds=1, device="cpu")
+    for selector in {str(cell.strategy): cell.strategy for cell in plan.cells}.values():
+        strategy = registry.make(selector)
+        strategy.check_task(task)
+        strategy.check_shares(task, setting.smallest_shares)
+
+
+SHAPES = {"cifar10": (32, 32, 3), "cifar100": (32, 32, 3), "fashion-mnist": (28, 28)}
+
+
+@pytest.fixture
+def small_data(tmp_path, monkeypatch):
+    """Return a function that writes a few random images of a data set's shape and classes."""
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+
+    def small(selector):
+        if selector.name == "frozen":
+            inner = small(Selector.parse(selector.params["dataset"]))
+            return f"frozen[dataset={inner},weights=none,size=33]"
+        n_classes = WRITER.CLASSES[selector.name][1]
+        rng = np.random.default_rng(0)
+        content = {}
+        for part, count in (("train", 200), ("test", max(20, n_classes))):
+            pixels = rng.integers(0, 256, (count, *SHAPES[selector.name]), dtype=np.uint8)
+            labels = np.arange(count) % n_classes
+            content |= {f"{part}_images": pixels, f"{part}_labels": labels}
+        np.savez(tmp_path / "small.npz", **content)
+        return "npz[path=small.npz]"
+
+    yield small
+    loading._load.cache_clear()
+
+
+@pytest.fixture
+def imagenet(monkeypatch):
+    """Weights of the right shapes in the place of ImageNet's."""
+    state = torchvision.models.resnet18().state_dict()
+    monkeypatch.setattr(pretrained, "_imagenet_resnet18", lambda: state)
+
+
+@pytest.mark.usefixtures("imagenet")
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_a_reduced_copy_of_every_task_runs_to_its_end(task, small_data, run):
+    rounds, clients = min(task.evaluation_rounds, 2), min(task.clients, 3)
+    changes = {
+        "clients": clients,
+        "dataset": small_data(Selector.parse(task.dataset)),
+        "rounds": rounds,
+        "evaluation_rounds": rounds,
+        "local_epochs": 1,
+        "initial_labels": 1,
+        "query_size": 1,
+        "budget_cap": 2 * clients,
+    }
+    reduced = Task.model_validate({**task.model_dump(), **changes})
+    rows = run(reduced, Random, load_dataset(reduced.dataset)).rows
+    assert [row.labels for row in rows] == [n * clients for n in (1, 2, 3)]
+    assert all(np.isfinite(row.loss) for row in rows)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_without_data_a_dry_run_says_what_is_missing_and_where_to_put_it(
+    name, falbench, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "data"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "no-such-package")
+    nowhere = "http://127.0.0.1:1/"
+    for kind in (torchvision.datasets.CIFAR10, torchvision.datasets.CIFAR100):
+        monkeypatch.setattr(kind, "url", nowhere + kind.filename)
+    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [nowhere])
+    code, _, err = falbench("compare", "--suite", name, "--dry-run", "--device", "cpu")
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert "is not there and cannot be downloaded" in err
+    assert str(tmp_path / "data") in err
+    assert "--data-dir or FALBENCH_DATA" in err
+    assert not (tmp_path / "results").exists()
