@@ -66,5 +66,9 @@ class StoreError(FalbenchError):
     """The results folder cannot be used."""
 
 
+class PublicationError(FalbenchError):
+    """Results cannot be published, or published ones cannot be verified here."""
+
+
 class DataError(FalbenchError):
     """Data or pre-trained weights are missing or damaged, or cannot be kept on this machine."""

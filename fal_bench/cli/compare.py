@@ -12,10 +12,12 @@ from fal_bench.cli.options import (
     Accounting,
     AccountingOption,
     BaselineOption,
+    CallTimeoutOption,
     DataDirOption,
     ExternalOption,
     Format,
     FormatOption,
+    MemoryLimitOption,
     OutOption,
     PluginOption,
     SeedsOption,
@@ -83,19 +85,8 @@ def compare(
     device: Annotated[
         Device, typer.Option(help="What computes; 'auto' is the GPU if PyTorch can use one.")
     ] = Device.auto,
-    call_timeout: Annotated[
-        float,
-        typer.Option(min=1, metavar="SECONDS", help="Longest time one plugin call may take."),
-    ] = 600.0,
-    memory_limit: Annotated[
-        int | None,
-        typer.Option(
-            min=512,
-            metavar="MIB",
-            help="Most memory a worker may take.  \\[default: 80 % of what is free, divided by the "
-            "workers]",
-        ),
-    ] = None,
+    call_timeout: CallTimeoutOption = 600.0,
+    memory_limit: MemoryLimitOption = None,
 ) -> None:
     """Compare strategies by the labels they need to reach a target accuracy.
 

@@ -17,8 +17,10 @@ from fal_bench.cli.list import list_things
 from fal_bench.cli.merge import merge
 from fal_bench.cli.new import new
 from fal_bench.cli.policy import policy
+from fal_bench.cli.publish import publish
 from fal_bench.cli.report import report
 from fal_bench.cli.status import status
+from fal_bench.cli.verify import verify
 from fal_bench.errors import FalbenchError
 
 app = typer.Typer(
@@ -36,6 +38,8 @@ app.command("policy")(policy)
 app.command("report")(report)
 app.command("merge")(merge)
 app.command("import")(import_curves)
+app.command("publish")(publish)
+app.command("verify")(verify)
 
 
 def _show_version(wanted: bool) -> None:

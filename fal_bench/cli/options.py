@@ -90,6 +90,18 @@ BaselineOption = Annotated[
 FormatOption = Annotated[
     Format, typer.Option("--format", help="How to print the leaderboard on standard output.")
 ]
+CallTimeoutOption = Annotated[
+    float, typer.Option(min=1, metavar="SECONDS", help="Longest time one plugin call may take.")
+]
+MemoryLimitOption = Annotated[
+    int | None,
+    typer.Option(
+        min=512,
+        metavar="MIB",
+        help="Most memory a worker may take.  \\[default: 80 % of what is free, divided by the "
+        "workers]",
+    ),
+]
 ExternalOption = Annotated[
     bool, typer.Option("--external/--no-external", help="Show imported curves, or leave them out.")
 ]

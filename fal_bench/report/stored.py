@@ -10,16 +10,13 @@ from pathlib import Path
 
 from fal_bench.errors import StoreError, UnknownNameError
 from fal_bench.external.folder import ExternalFolder
-from fal_bench.report.context import MissingCell, task_facts
 from fal_bench.report.evidence import Evidence
+from fal_bench.report.selection import Selection, ShownCell
 from fal_bench.selector import Selector
 from fal_bench.suites.loading import DEFAULT_SUITE, Suite, load_suite, suite_names
-from fal_bench.sweep.collect import FinishedCell
-from fal_bench.sweep.folder import Phase
 from fal_bench.sweep.inventory import StoredCell, stored_cells
 from fal_bench.sweep.spec import TRAINER
 from fal_bench.sweep.store import Store
-from fal_bench.target import DEFAULT_TARGETS, Target
 from fal_bench.task import Task
 
 
@@ -43,12 +40,7 @@ class Filter:
 
 
 def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
-    """Read the evidence of a results folder.
-
-    Cells do not store the name of their task. It comes from the suite; without one, from the
-    smallest suite of the package that has all stored tasks, and tasks that no suite knows are
-    named by their hash. Strategies of one name whose code, device or numerics differ are shown
-    apart, with a short hash after their name.
+    """Read the evidence of a results folder; see ``select_cells``.
 
     Args:
         store: the results folder.
@@ -61,13 +53,33 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
         FalbenchError: the folder holds no such cell, or a name is unknown.
     """
     imports = ExternalFolder(store.root).imports() if chosen.external else []
+    selection = select_cells(store, chosen)
+    evidence = selection.evidence(_command(store.root, chosen), imports)
+    return evidence, list(selection.problems)
+
+
+def select_cells(store: Store, chosen: Filter) -> Selection:
+    """Choose among the cells of a results folder.
+
+    Cells do not store the name of their task. It comes from the suite; without one, from the
+    smallest suite of the package that has all stored tasks, and tasks that no suite knows are
+    named by their hash. Strategies of one name whose code, device or numerics differ are shown
+    apart, with a short hash after their name.
+
+    Args:
+        store: the results folder.
+        chosen: which cells take part.
+
+    Raises:
+        FalbenchError: the folder holds no such cell, or a name is unknown.
+    """
     cells, problems = stored_cells(store)
     if not cells:
         raise StoreError(
             f"There are no cells in {str(store.root)!r}; run falbench compare first, or name "
             "another folder."
         )
-    suite, tasks, targets = _tasks(cells, chosen)
+    suite, source, tasks = _tasks(cells, chosen)
     names = {task.hash: task.name for task in tasks}
     labels = _labels([cell for cell in cells if cell.task.hash in names])
     wanted = _wanted(labels, chosen.strategies)
@@ -78,39 +90,18 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
             "falbench status shows what there is."
         )
     seeds = tuple(sorted({cell.seed for cell in kept})[: chosen.seeds])
-    named = [
-        (_named(cell, names[cell.task.hash], labels[cell.key]), cell.phase)
+    shown = tuple(
+        ShownCell(cell, names[cell.task.hash], labels[cell.key])
         for cell in kept
         if cell.seed in seeds
-    ]
-    finished = [cell for cell, phase in named if phase == "done"]
-    pools = {cell.task: cell.folder.pool() for cell in finished}
-    strategies = tuple(sorted({cell.strategy for cell, _ in named}))
-    evidence = Evidence.read(
-        finished,
-        suite=suite,
-        tasks=[task_facts(task, pools.get(task.name, 0)) for task in tasks],
-        strategies=strategies,
-        seeds=seeds,
-        missing=_missing(named, [task.name for task in tasks], strategies, seeds),
-        command=_command(store.root, chosen),
-        imports=imports,
-        targets=targets,
     )
-    return evidence, problems
+    return Selection(suite, source, tuple(tasks), seeds, shown, tuple(problems))
 
 
-def _named(cell: StoredCell, task: str, label: str) -> FinishedCell:
-    return FinishedCell(task, label, cell.seed, cell.folder, cell.task.hash, cell.reference)
-
-
-def _tasks(
-    cells: Sequence[StoredCell], chosen: Filter
-) -> tuple[str, list[Task], tuple[Target, ...]]:
-    """Return the suite's name, its tasks under the names they have there, and its targets."""
+def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, Suite | None, list[Task]]:
+    """Return what is compared, its suite, and the tasks under the names they have there."""
     stored = {cell.task.hash: cell.task for cell in cells}
     suite = load_suite(chosen.suite) if chosen.suite else _covering_suite(set(stored))
-    targets = (suite and suite.targets) or DEFAULT_TARGETS
     if chosen.suite and suite:
         tasks = list(suite.tasks)
     else:
@@ -120,11 +111,11 @@ def _tasks(
         matching = [task for task in tasks if task.name == chosen.task]
         if not matching:
             raise UnknownNameError("task", chosen.task, [task.name for task in tasks])
-        return chosen.task, matching, targets
+        return chosen.task, suite, matching
     name = suite.name if suite else "all stored tasks"
     if suite and len(tasks) < len(suite.tasks):
         name = f"{suite.name} ({len(tasks)} of {len(suite.tasks)} tasks)"
-    return name, sorted(tasks, key=lambda task: task.name), targets
+    return name, suite, sorted(tasks, key=lambda task: task.name)
 
 
 def _covering_suite(hashes: set[str]) -> Suite | None:
@@ -143,12 +134,22 @@ def _shipped_tasks() -> dict[str, Task]:
 
 
 def _labels(cells: Sequence[StoredCell]) -> dict[str, str]:
-    """Return every cell's label by key; variants of one strategy get a hash behind it."""
+    """Return every cell's label by key; variants of one strategy get a hash behind it.
+
+    Tasks differ in their data by nature: these tell variants apart only within a task.
+    """
+    data: dict[str, set[str]] = defaultdict(set)
+    for cell in cells:
+        data[cell.task.hash].add(cell.data)
+    names = {
+        cell.key: cell.variant_hash if len(data[cell.task.hash]) > 1 else cell.behaviour_hash
+        for cell in cells
+    }
     variants: dict[str, set[str]] = defaultdict(set)
     for cell in cells:
-        variants[cell.label].add(cell.variant_hash)
+        variants[cell.label].add(names[cell.key])
     return {
-        cell.key: f"{cell.label} @{cell.variant_hash}"
+        cell.key: f"{cell.label} @{names[cell.key]}"
         if len(variants[cell.label]) > 1
         else cell.label
         for cell in cells
@@ -163,6 +164,9 @@ def _wanted(labels: dict[str, str], selectors: Sequence[str]) -> set[str]:
             wanted.add(text)
             continue
         for selector in Selector.expand(text):
+            if selector == Selector("all"):
+                wanted |= stored
+                continue
             found = {
                 label for label in stored if label in (str(selector), _trained(selector, label))
             }
@@ -179,29 +183,6 @@ def _trained(selector: Selector, label: str) -> str:
     params = Selector.parse(label).params
     trainer = {TRAINER: params[TRAINER]} if TRAINER in params else {}
     return str(Selector(selector.name, {**selector.params, **trainer}))
-
-
-def _missing(
-    named: Sequence[tuple[FinishedCell, Phase]],
-    tasks: Sequence[str],
-    strategies: Sequence[str],
-    seeds: Sequence[int],
-) -> list[MissingCell]:
-    phases = {(cell.task, cell.strategy, cell.seed): (cell, phase) for cell, phase in named}
-    missing = []
-    for task in tasks:
-        for strategy in strategies:
-            for seed in seeds:
-                cell, phase = phases.get((task, strategy, seed), (None, "new"))
-                if phase == "done":
-                    continue
-                reason = "not among the stored cells"
-                if cell is not None:
-                    reason = "not run to its end yet"
-                    if phase == "failed":
-                        reason = str(cell.folder.status()["reason"])
-                missing.append(MissingCell(task, strategy, seed, reason))
-    return missing
 
 
 def _command(root: Path, chosen: Filter) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,6 +123,10 @@ class CellFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorruptCellError(f"status.json cannot be read ({error})") from None
         return status
+
+    def ended(self) -> datetime:
+        """Return when the cell was marked done or failed, by the time of ``status.json``."""
+        return datetime.fromtimestamp(self._status.stat().st_mtime, UTC)
 
     def rows(self) -> list[Row]:
         """Return the curve; a last line that was cut short is left out.

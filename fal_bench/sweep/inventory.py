@@ -33,6 +33,7 @@ class StoredCell:
         variant: what else decides its curve: the fingerprints of the strategy and the trainer,
             the class of the device, the numerics version, and the digest of the user's own data.
         environment: versions, processor and device it was computed with.
+        description: the canonical description.
     """
 
     folder: CellFolder
@@ -43,6 +44,7 @@ class StoredCell:
     seed: int
     variant: tuple[tuple[str, str], ...]
     environment: dict[str, str]
+    description: dict[str, Any]
 
     @property
     def key(self) -> str:
@@ -52,7 +54,17 @@ class StoredCell:
     @property
     def variant_hash(self) -> str:
         """A short name of the variant."""
-        return hashlib.sha256(repr(self.variant).encode()).hexdigest()[:8]
+        return _short(self.variant)
+
+    @property
+    def behaviour_hash(self) -> str:
+        """A short name of the variant, whatever the data."""
+        return _short(tuple(pair for pair in self.variant if pair[0] != "data"))
+
+    @property
+    def data(self) -> str:
+        """Digest of the user's own data; empty for published ones."""
+        return str(self.description.get("data", ""))
 
 
 def stored_cells(store: Store) -> tuple[list[StoredCell], list[str]]:
@@ -68,6 +80,10 @@ def stored_cells(store: Store) -> tuple[list[StoredCell], list[str]]:
         except CorruptCellError as error:
             problems.append(f"Cell {path.name[:12]} in {str(store.root)!r} is corrupted: {error}.")
     return cells, problems
+
+
+def _short(variant: tuple[tuple[str, str], ...]) -> str:
+    return hashlib.sha256(repr(variant).encode()).hexdigest()[:8]
 
 
 def _directories(root: Path) -> Iterator[Path]:
@@ -100,6 +116,7 @@ def _read(folder: CellFolder) -> StoredCell:
             seed=int(description["seed"]),
             variant=tuple(sorted((name, str(value)) for name, value in variant.items())),
             environment={str(name): str(value) for name, value in environment.items()},
+            description=description,
         )
     except ValidationError as error:
         reason = f"this falbench does not know its task ({error.errors()[0]['msg']})"

@@ -59,6 +59,7 @@ def test_filters(root):
     evidence = read(root, task=name)
     assert ([facts.name for facts in evidence.tasks], evidence.suite) == ([name], name)
     assert read(root, strategies=("my-own[ k=2 ]",)).strategies == ("my-own[k=2]",)
+    assert read(root, strategies=("all",)).strategies == ("my-own[k=2]", "random")
     assert read(root, seeds=2).seeds == (0, 1)
     with pytest.raises(UnknownNameError, match="Unknown strategy 'my-won'"):
         read(root, strategies=("my-won",))
@@ -104,3 +105,13 @@ def test_an_empty_folder_is_an_error_and_a_broken_cell_a_warning(root, tmp_path)
     assert 9 not in evidence.seeds
     assert len(problems) == 1
     assert broken.path.name[:12] in problems[0]
+
+
+def test_tasks_on_different_data_are_no_variants(tmp_path):
+    from dataclasses import replace
+
+    store_cell(tmp_path, replace(spec(task=TINY), data="ab"))
+    store_cell(tmp_path, replace(spec(task=OTHER), data="cd"))
+    assert read(tmp_path).strategies == ("random",)
+    store_cell(tmp_path, replace(spec(task=TINY), data="ef"))
+    assert len(read(tmp_path).strategies) == 3

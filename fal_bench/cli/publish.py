@@ -1,0 +1,67 @@
+"""``falbench publish``: the comparison of a results folder, ready for others to verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fal_bench.cli.options import (
+    Accounting,
+    AccountingOption,
+    BaselineOption,
+    StrategyOption,
+    TargetOption,
+    TaskOption,
+)
+
+
+def publish(
+    to: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Where to; new, empty, or published before.", show_default=False
+        ),
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="[RESULTS]", help="The results folder.", show_default=True)
+    ] = Path("results"),
+    target_acc: TargetOption = None,
+    strategy: StrategyOption = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="A suite, or a TOML file.  \\[default: that of the cells]"
+        ),
+    ] = None,
+    task: TaskOption = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="The first N stored seeds.  \\[default: all]"),
+    ] = None,
+    accounting: AccountingOption = Accounting.strict,
+    baseline: BaselineOption = None,
+) -> None:
+    """Publish the comparison of a results folder so that others can verify it; runs nothing.
+
+    Writes leaderboard.csv, curves.csv, leaderboard.html and provenance.json, which says how the
+    results came about and all that falbench verify needs to compute them anew. An incomplete
+    comparison is refused.
+    """
+    from fal_bench.publication import publishing
+
+    record, notes = publishing.publish(
+        folder,
+        to,
+        strategies=strategy or (),
+        target_acc=target_acc,
+        suite=suite,
+        task=task,
+        seeds=seeds,
+        accounting=accounting.value,
+        baseline=baseline,
+    )
+    for note in notes:
+        typer.echo(f"Note: {note}", err=True)
+    typer.echo(f"Published {record.summary} in {to}; check it with: falbench verify {to}")

@@ -1,0 +1,72 @@
+"""``falbench verify``: are published results those that were published, and do they recompute?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fal_bench.cli.options import (
+    CallTimeoutOption,
+    DataDirOption,
+    MemoryLimitOption,
+    PluginOption,
+)
+
+INTERRUPTED = 130
+
+
+def verify(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that falbench publish wrote.")
+    ],
+    cells: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many cells to compute anew.")
+    ] = 4,
+    every: Annotated[bool, typer.Option("--all", help="Compute all cells anew.")] = False,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the choice of cells.")] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.")] = 1,
+    plugin: PluginOption = None,
+    data_dir: DataDirOption = None,  # noqa: ARG001
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="X",
+            help="Largest allowed difference in accuracy, precision and loss; 0 asks for the same "
+            "bits.",
+        ),
+    ] = 0.0,
+    call_timeout: CallTimeoutOption = 600.0,
+    memory_limit: MemoryLimitOption = None,
+) -> None:
+    """Verify published results: compare checksums, and compute a sample of the cells anew.
+
+    The cells are computed in a temporary folder, and every row of their curves is compared with
+    the published one, timings aside. Ends with 0 if all are the same, with 1 if something differs.
+    """
+    try:
+        from rich.console import Console
+
+        from fal_bench.publication.display import Display
+        from fal_bench.publication.verification import verify as verify_results
+
+        display = Display(Console(soft_wrap=True, highlight=False), seed)
+        result = verify_results(
+            folder,
+            cells=None if every else cells,
+            seed=seed,
+            jobs=jobs,
+            plugins=plugin or (),
+            tolerance=tolerance,
+            call_timeout=call_timeout,
+            memory_limit=memory_limit,
+            announce=display.announce,
+        )
+    except KeyboardInterrupt:
+        typer.echo("Stopped; nothing was kept.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    display.conclude(result)
+    if not result.passed:
+        raise typer.Exit(1)

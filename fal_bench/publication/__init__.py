@@ -1,0 +1,1 @@
+"""Publishing results with all that is needed to compute them anew, and verifying that."""

@@ -1,0 +1,120 @@
+"""Comparing a published curve with one computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from fal_bench.errors import PublicationError
+from fal_bench.federation.journal import Row
+from fal_bench.publication.cells import PublishedCell
+from fal_bench.sweep.collect import IDENTITY
+from fal_bench.sweep.merge import TIMINGS
+
+MEASURED = ("accuracy", "precision", "loss")
+"""Columns that a tolerance applies to."""
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("seed", "cycle", "labels", "labels_strict", "bytes_up", "bytes_down"), int),
+    **dict.fromkeys((*MEASURED, *TIMINGS), float),
+    "reference": {"True": True, "False": False}.__getitem__,
+}
+"""Of columns that hold no text."""
+
+_COMPARED = [*(name for name in Row.columns() if name not in TIMINGS), "task_hash", "reference"]
+
+
+@dataclass(frozen=True)
+class CellOutcome:
+    """What came out of computing one cell anew.
+
+    Attributes:
+        cell: the cell.
+        state: ``"failed"`` means that there is no new curve.
+        cycles: cycles of the published curve.
+        note: where the curves part, or why there is no new one; empty if they are the same.
+        accuracy_gap: largest difference in accuracy over the cycles that both curves have.
+    """
+
+    cell: PublishedCell
+    state: Literal["same", "differs", "failed"]
+    cycles: int
+    note: str = ""
+    accuracy_gap: float = 0.0
+
+
+def read_published_curves(path: Path) -> pd.DataFrame:
+    """Read ``curves.csv`` to the last bit.
+
+    Raises:
+        PublicationError: it is no table of curves.
+    """
+    wanted = [*IDENTITY, *Row.columns(), "task_hash", "reference"]
+    try:
+        # As text: a strategy may be called "NA", and not every reader of numbers keeps all bits.
+        curves = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
+    if list(curves.columns) != wanted:
+        raise PublicationError(f"{str(path)!r} does not have the columns of curves; restore it.")
+    for name in wanted:
+        try:
+            curves[name] = [_READERS.get(name, str)(text) for text in curves[name]]
+        except (ValueError, KeyError) as error:
+            raise PublicationError(
+                f"Cannot read column {name!r} of {str(path)!r} ({error}); restore it."
+            ) from None
+    return curves
+
+
+def curve_of(cell: PublishedCell, curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of one cell."""
+    task, label, seed = cell.identity
+    mine = (curves["task"] == task) & (curves["strategy"] == label) & (curves["seed"] == seed)
+    return curves[mine].reset_index(drop=True)
+
+
+def compare_curves(
+    cell: PublishedCell, published: pd.DataFrame, computed: pd.DataFrame, tolerance: float
+) -> CellOutcome:
+    """Compare the rows of one cell: everything but timings.
+
+    Args:
+        cell: the cell.
+        published: its published rows.
+        computed: its rows as they were computed anew.
+        tolerance: largest allowed difference in accuracy, precision and loss; 0 asks for the same
+            bits. Everything else must be the same.
+    """
+    rows = min(len(published), len(computed))
+    gaps = np.abs(
+        published["accuracy"].to_numpy(float)[:rows] - computed["accuracy"].to_numpy(float)[:rows]
+    )
+    largest = float(gaps.max(initial=0.0))
+    for row in range(rows):
+        there, here = published.iloc[row], computed.iloc[row]
+        wrong = [name for name in _COMPARED if not _agree(name, there[name], here[name], tolerance)]
+        if wrong:
+            note = f"cycle {there['cycle']}: {_told(wrong[0], there[wrong[0]], here[wrong[0]])}"
+            if wrong[0] != "accuracy":
+                note += f"; {_told('accuracy', there['accuracy'], here['accuracy'])}"
+            return CellOutcome(cell, "differs", len(published), note, largest)
+    if len(published) != len(computed):
+        note = f"cycle {rows}: {len(published)} cycles published, {len(computed)} recomputed"
+        return CellOutcome(cell, "differs", len(published), note, largest)
+    return CellOutcome(cell, "same", len(published), accuracy_gap=largest)
+
+
+def _agree(name: str, there: object, here: object, tolerance: float) -> bool:
+    if name in MEASURED and isinstance(there, float) and isinstance(here, float):
+        return abs(there - here) <= tolerance
+    return bool(there == here)
+
+
+def _told(name: str, there: object, here: object) -> str:
+    return f"{name} {there} published, {here} recomputed"

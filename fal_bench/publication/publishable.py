@@ -1,0 +1,197 @@
+"""What can be published: one complete comparison that others can repeat and compute anew."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from fal_bench.errors import PublicationError, UnknownNameError
+from fal_bench.learning.device import CPU
+from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.report.selection import Selection
+from fal_bench.report.stored import Filter, select_cells
+from fal_bench.suites.loading import find_task
+from fal_bench.sweep.inventory import StoredCell
+from fal_bench.sweep.store import Store
+
+_VERSION = re.compile(r"version (\d+)")
+
+
+@dataclass(frozen=True)
+class Publishable:
+    """A complete comparison among the cells of a results folder.
+
+    Attributes:
+        selection: its cells, under the names of their strategies.
+        command: the command line that leads to them, without the question.
+        device: class of the device.
+        notes: what the user should know: cells that cannot be read, versions that are left out.
+    """
+
+    selection: Selection
+    command: str
+    device: str
+    notes: tuple[str, ...]
+
+
+def select_publishable(store: Store, chosen: Filter) -> Publishable:
+    """Choose the cells to publish.
+
+    Args:
+        store: the results folder.
+        chosen: which cells take part. Without suite and task, all tasks of the smallest suite that
+            the stored tasks belong to.
+
+    Raises:
+        PublicationError: they are no complete comparison, of one numerics version and device, that
+            ``falbench compare`` can repeat.
+        FalbenchError: the folder holds no such cell, or a name is unknown.
+    """
+    selection = select_cells(store, chosen)
+    if chosen.task is None:
+        if chosen.suite is None and selection.source is None:
+            raise PublicationError(
+                "The stored tasks are not all of one suite; name one with --suite, or a task with "
+                "--task."
+            )
+        if chosen.suite is None and selection.source is not None:
+            chosen = replace(chosen, suite=selection.source.name)
+            selection = select_cells(store, chosen)
+    device = _same_everywhere(selection)
+    selection, notes = _under_plain_names(selection)
+    _refuse_gaps(selection)
+    command = _command(selection, chosen, device)
+    return Publishable(selection, command, device, (*selection.problems, *notes))
+
+
+def _same_everywhere(selection: Selection) -> str:
+    """Check that all cells have one numerics version and one device; return the device."""
+    numerics = sorted({int(cell.stored.description["numerics"]) for cell in selection.cells})
+    if len(numerics) > 1:
+        raise PublicationError(
+            f"The cells are of the numerics versions {_listed(numerics)}, which do not compare; "
+            "compute all of them in a new results folder."
+        )
+    if numerics != [NUMERICS_VERSION]:
+        raise PublicationError(
+            f"The cells are of numerics version {numerics[0]}, and this falbench computes version "
+            f"{NUMERICS_VERSION}; publish them with the falbench that computed them."
+        )
+    devices = sorted({str(cell.stored.description["device"]) for cell in selection.cells})
+    if len(devices) > 1:
+        raise PublicationError(
+            f"The cells were computed on several devices ({_listed(devices)}); compute all of them "
+            "on one."
+        )
+    data = defaultdict(set)
+    for cell in selection.cells:
+        data[cell.task].add(cell.stored.data)
+        if len(data[cell.task]) > 1:
+            raise PublicationError(
+                f"The cells of task {cell.task!r} were computed on different data; compute all of "
+                "them on the same."
+            )
+    return devices[0]
+
+
+def _under_plain_names(selection: Selection) -> tuple[Selection, list[str]]:
+    """Return the cells without hashes behind their strategies' names.
+
+    Where a folder still holds cells of older versions of a built-in strategy, the newest take
+    part, and a sentence says so.
+    """
+    variants: dict[str, dict[str, StoredCell]] = defaultdict(dict)
+    for cell in selection.cells:
+        variants[cell.stored.label][cell.strategy] = cell.stored
+    notes, left_out = [], set()
+    for label, shown in variants.items():
+        if len(shown) > 1:
+            newest = _newest(label, shown)
+            left_out |= shown.keys() - {newest}
+            strategy, trainer = _fingerprints(shown[newest])
+            notes.append(
+                f"The cells of older versions of {label!r} are left out; those that take part are "
+                f"of strategy {strategy}, trainer {trainer}."
+            )
+    cells = tuple(
+        replace(cell, strategy=cell.stored.label)
+        for cell in selection.cells
+        if cell.strategy not in left_out
+    )
+    return replace(selection, cells=cells), notes
+
+
+def _newest(label: str, shown: Mapping[str, StoredCell]) -> str:
+    """Return the variant of the highest versions, if versions are all that tells them apart."""
+    versions = {name: _versions(cell) for name, cell in shown.items()}
+    known = [one for one in versions.values() if one is not None]
+    if len(known) == len(versions):
+        highest = tuple(map(max, zip(*known, strict=True)))
+        for name, version in versions.items():
+            if version == highest:
+                return name
+    raise PublicationError(
+        f"The strategy {label!r} is stored in {len(shown)} variants ({_listed(sorted(shown))}); "
+        "choose one of them with -s."
+    )
+
+
+def _versions(cell: StoredCell) -> tuple[int, ...] | None:
+    """Return the versions of the strategy and the trainer; None if they declare none."""
+    matches = [_VERSION.fullmatch(text) for text in _fingerprints(cell)]
+    return tuple(int(match[1]) for match in matches if match) if all(matches) else None
+
+
+def _fingerprints(cell: StoredCell) -> tuple[str, str]:
+    description = cell.description
+    return description["strategy"]["fingerprint"], description["trainer"]["fingerprint"]
+
+
+def _refuse_gaps(selection: Selection) -> None:
+    """Refuse missing and failed cells, and seeds that compare would not choose."""
+    if missing := selection.missing:
+        first, count = missing[0], len(missing)
+        total = len(selection.tasks) * len(selection.strategies) * len(selection.seeds)
+        raise PublicationError(
+            f"{count} of {total} cells {'is' if count == 1 else 'are'} missing or failed, first "
+            f"{first.task}, {first.strategy}, seed {first.seed} ({first.reason.rstrip('.')}); run "
+            "falbench compare, or publish fewer with -s, --task or --seeds."
+        )
+    count = len(selection.seeds)
+    if selection.seeds != tuple(range(count)):
+        raise PublicationError(
+            f"The stored seeds are {_listed(selection.seeds)}, and falbench compare --seeds "
+            f"{count} runs 0 to {count - 1}; run it, and publish again with --seeds {count}."
+        )
+
+
+def _command(selection: Selection, chosen: Filter, device: str) -> str:
+    """Return the command line of ``falbench compare`` that leads to these cells."""
+    suite = chosen.suite or (selection.source.name if selection.source else None)
+    if suite is None:
+        _find_again(selection)
+    words = [f"--suite {shlex.quote(suite)}"] if suite else []
+    words += [f"--task {shlex.quote(chosen.task)}"] if chosen.task else []
+    words += [] if device == CPU else [f"--device {device}"]
+    words += [f"-s {shlex.quote(label)}" for label in selection.strategies]
+    return " ".join(["falbench compare", *words, f"--seeds {len(selection.seeds)}"])
+
+
+def _find_again(selection: Selection) -> None:
+    """Check that a task is found by its name alone."""
+    (task,) = selection.tasks
+    try:
+        found = find_task(task.name)
+    except UnknownNameError:
+        found = None
+    if found is None or found.hash != task.hash:
+        raise PublicationError(
+            f"The task {task.name!r} is of no suite of the package; name its suite with --suite."
+        )
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))

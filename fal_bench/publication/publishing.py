@@ -1,0 +1,177 @@
+"""Publishing: the comparison of a results folder as four files that others can verify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fal_bench._version import __version__
+from fal_bench.errors import PublicationError
+from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.publication.cells import published_cells
+from fal_bench.publication.folder import check_target, checksums
+from fal_bench.publication.publishable import Publishable, select_publishable
+from fal_bench.publication.record import (
+    FILE,
+    PublishedEnvironment,
+    PublishedStrategy,
+    PublishedTask,
+    Record,
+    Runs,
+)
+from fal_bench.report.answer import answer
+from fal_bench.report.evidence import Evidence
+from fal_bench.report.selection import Selection
+from fal_bench.report.stored import Filter
+from fal_bench.report.targets import Question
+from fal_bench.selector import Selector
+from fal_bench.sweep.files import write_atomically
+from fal_bench.sweep.runs import read_runs
+from fal_bench.sweep.store import Store
+
+
+def publish(
+    results: str | Path,
+    to: str | Path,
+    *,
+    strategies: Sequence[str] = (),
+    target_acc: float | str | Sequence[float | str] | None = None,
+    suite: str | None = None,
+    task: str | None = None,
+    seeds: int | None = None,
+    accounting: str = "strict",
+    baseline: str | None = None,
+) -> tuple[Record, tuple[str, ...]]:
+    """Write the comparison of a results folder where others can verify it; runs nothing.
+
+    The folder then holds ``leaderboard.csv``, ``curves.csv``, ``leaderboard.html`` and
+    ``provenance.json``, and nothing else. Curves measured elsewhere are left out.
+
+    Args:
+        results: the results folder.
+        to: the folder to write; new, empty, or with results published before, which are replaced.
+        strategies: selectors; all stored strategies if empty.
+        target_acc: the target accuracies, as for ``fal_bench.compare``; by default the suite's.
+        suite: a suite's name or TOML file; found from the stored tasks if None.
+        task: one task only.
+        seeds: the first so many of the stored seeds; all of them if None.
+        accounting: the labels that rank: ``"strict"`` or ``"paper"``.
+        baseline: the strategy that savings refer to; random by default.
+
+    Returns:
+        What ``provenance.json`` says, and sentences on stored cells that are left out.
+
+    Raises:
+        PublicationError: the cells are no complete comparison that others can compute anew, or
+            ``to`` holds other files; nothing has been written then.
+        FalbenchError: the folder holds no such cells, or a name or value cannot be used.
+    """
+    store, target = Store(Path(results)), Path(to)
+    check_target(target)
+    chosen = Filter(suite, task, tuple(strategies), seeds, external=False)
+    found = select_publishable(store, chosen)
+    targets = found.selection.targets if target_acc is None else target_acc
+    question = Question.make(targets, accounting, baseline, found.selection.strategies)
+    evidence = found.selection.evidence(found.command)
+    comparison = answer(question, evidence)
+    draft = _describe(store.root, found, question, evidence)
+    _check_keys(draft, found.selection)
+    target.mkdir(parents=True, exist_ok=True)
+    # An interruption from here on leaves results that cannot pass for published ones.
+    (target / FILE).unlink(missing_ok=True)
+    comparison.write(target)
+    record = draft.model_copy(update={"files": checksums(target)})
+    write_atomically(target / FILE, lambda file: file.write(record.text.encode()))
+    return record, found.notes
+
+
+def _describe(root: Path, found: Publishable, question: Question, evidence: Evidence) -> Record:
+    """Return the record, still without checksums."""
+    selection = found.selection
+    ended = [cell.stored.folder.ended() for cell in selection.cells]
+    seconds = evidence.curves[["train_seconds", "select_seconds"]].to_numpy().sum()
+    return Record(
+        falbench=__version__,
+        command=f"{found.command} {question.options()}",
+        published=_iso(datetime.now(UTC)),
+        first_finished=_iso(min(ended)),
+        last_finished=_iso(max(ended)),
+        compute_seconds=round(float(seconds), 1),
+        runs=_runs(root),
+        suite=selection.suite,
+        targets=question.targets,
+        accounting=question.accounting,
+        baseline=question.baseline,
+        numerics=NUMERICS_VERSION,
+        device=found.device,
+        seeds=selection.seeds,
+        tasks=_tasks(selection, {facts.name: facts.pool for facts in evidence.tasks}),
+        strategies=_strategies(selection),
+        environments=tuple(
+            PublishedEnvironment(cells=one.cells, facts=dict(one.facts))
+            for one in evidence.environments
+        ),
+        files={},
+    )
+
+
+def _tasks(selection: Selection, pools: Mapping[str, int]) -> tuple[PublishedTask, ...]:
+    data = {cell.task: cell.stored.data or None for cell in selection.cells}
+    return tuple(
+        PublishedTask(
+            name=task.name,
+            hash=task.hash,
+            canonical=task.canonical,
+            pool=pools[task.name],
+            data=data[task.name],
+        )
+        for task in selection.tasks
+    )
+
+
+def _strategies(selection: Selection) -> tuple[PublishedStrategy, ...]:
+    first = {cell.strategy: cell.stored for cell in reversed(selection.cells)}
+    rows = []
+    for label, cell in sorted(first.items()):
+        strategy, trainer = cell.description["strategy"], cell.description["trainer"]
+        rows.append(
+            PublishedStrategy(
+                label=label,
+                strategy=str(Selector(strategy["name"], strategy["params"])),
+                fingerprint=strategy["fingerprint"],
+                trainer=str(Selector(trainer["name"], trainer["params"])),
+                trainer_fingerprint=trainer["fingerprint"],
+                reference=cell.reference,
+            )
+        )
+    return tuple(rows)
+
+
+def _runs(root: Path) -> Runs | None:
+    runs = read_runs(root)
+    if not runs:
+        return None
+    return Runs(
+        count=len(runs),
+        cells=sum(run.finished for run in runs),
+        wall_seconds=round(sum(run.seconds for run in runs), 1),
+        jobs=tuple(sorted({run.jobs for run in runs})),
+    )
+
+
+def _check_keys(record: Record, selection: Selection) -> None:
+    """Check that the record, once written and read, leads to exactly the stored cells."""
+    again = Record.model_validate_json(record.text, strict=True)
+    rebuilt = {cell.identity: cell.spec.key for cell in published_cells(again)}
+    for cell in selection.cells:
+        if rebuilt.pop((cell.task, cell.strategy, cell.seed), None) != cell.stored.key:
+            raise PublicationError(
+                f"The cell of {cell.task}, {cell.strategy}, seed {cell.seed} cannot be rebuilt "
+                f"from what {FILE} would say of it; it was computed by another falbench, so run "
+                "falbench compare again."
+            )
+
+
+def _iso(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")

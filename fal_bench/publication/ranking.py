@@ -1,0 +1,97 @@
+"""Whether a published leaderboard follows from the published curves."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fal_bench.errors import PublicationError
+from fal_bench.publication.cells import published_tasks
+from fal_bench.publication.record import Record
+from fal_bench.report.answer import answer
+from fal_bench.report.context import task_facts
+from fal_bench.report.evidence import Evidence
+from fal_bench.report.export import to_csv
+from fal_bench.report.external import curves_from_elsewhere
+from fal_bench.report.targets import Question
+from fal_bench.sweep.collect import Entrant, read_charges
+
+_RTOL = 1e-9
+"""Of numbers: sums may round otherwise with other versions of NumPy."""
+
+
+def leaderboard_difference(record: Record, curves: pd.DataFrame, path: Path) -> str:
+    """Rank the published curves anew, and say where the result differs from ``leaderboard.csv``.
+
+    Args:
+        record: the provenance, with the question that was asked.
+        curves: the published curves.
+        path: ``leaderboard.csv``.
+
+    Returns:
+        The first difference; empty if there is none.
+
+    Raises:
+        PublicationError: the file is no table.
+    """
+    try:
+        published = _read(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
+    try:
+        anew = _read(to_csv(_rank(record, curves)))
+    except ValueError as error:
+        return f"the curves cannot be ranked ({error})"
+    return _first_difference(published, anew)
+
+
+def _rank(record: Record, curves: pd.DataFrame) -> pd.DataFrame:
+    facts = tuple(
+        task_facts(task, published.pool)
+        for task, published in zip(published_tasks(record), record.tasks, strict=True)
+    )
+    evidence = Evidence(
+        suite=record.suite,
+        tasks=facts,
+        strategies=tuple(row.label for row in record.strategies),
+        seeds=record.seeds,
+        missing=(),
+        command=record.command,
+        curves=curves,
+        charges=read_charges([]),
+        environments=(),
+        entrants=tuple(Entrant(row.label, row.trainer, row.reference) for row in record.strategies),
+        targets=record.targets,
+        elsewhere=curves_from_elsewhere([], facts, record.seeds),
+    )
+    question = Question(record.targets, record.accounting, record.baseline)
+    return answer(question, evidence).leaderboard
+
+
+def _read(text: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text))
+
+
+def _first_difference(published: pd.DataFrame, anew: pd.DataFrame) -> str:
+    if list(published.columns) != list(anew.columns):
+        return "it has other columns"
+    if len(published) != len(anew):
+        return f"{len(published)} rows published, {len(anew)} ranked anew"
+    for place in range(len(anew)):
+        for column in anew.columns:
+            there, here = published[column].iloc[place], anew[column].iloc[place]
+            if not _agree(there, here):
+                name = anew["strategy"].iloc[place]
+                return f"{name}, {column}: {there} published, {here} ranked anew"
+    return ""
+
+
+def _agree(there: Any, here: Any) -> bool:
+    try:
+        return bool(np.isclose(float(there), float(here), rtol=_RTOL, atol=0, equal_nan=True))
+    except ValueError:  # text
+        return bool(there == here)

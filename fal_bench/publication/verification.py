@@ -1,0 +1,220 @@
+"""Verifying published results: unchanged files, and curves that can be computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fal_bench.comparison import progress_monitor, run_missing
+from fal_bench.data.folders import use_data_folder
+from fal_bench.plan import Plan
+from fal_bench.plugins.files import plugin_paths
+from fal_bench.publication.cells import PublishedCell
+from fal_bench.publication.curves import (
+    CellOutcome,
+    compare_curves,
+    curve_of,
+    read_published_curves,
+)
+from fal_bench.publication.folder import CURVES, LEADERBOARD, FileState, file_states
+from fal_bench.publication.installation import cells_here, environment_note
+from fal_bench.publication.ranking import leaderboard_difference
+from fal_bench.publication.record import Record, read_record
+from fal_bench.publication.sample import draw_cells
+from fal_bench.publication.scratch import scratch_store
+from fal_bench.sweep.collect import FinishedCell, read_curves
+from fal_bench.sweep.store import Store
+from fal_bench.sweep.supervisor import Supervisor
+
+SAMPLE = 4
+"""Cells that are computed anew unless another number is asked for."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The published cells that are to be computed anew.
+
+    Attributes:
+        cells: the cells.
+        curves: all published curves.
+        plugins: plugin files and folders.
+        environment: what differs from where they were computed, in a sentence; empty if nothing.
+    """
+
+    cells: tuple[PublishedCell, ...]
+    curves: pd.DataFrame
+    plugins: tuple[Path, ...]
+    environment: str
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training and selection that they took when they were published."""
+        mine = [curve_of(cell, self.curves) for cell in self.cells]
+        return float(sum(one["train_seconds"].sum() + one["select_seconds"].sum() for one in mine))
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came out of verifying published results.
+
+    Attributes:
+        record: their provenance.
+        files: what became of the files.
+        ranking: where the leaderboard does not follow from the curves; empty if it does.
+        sample: what is computed anew; None where files have changed.
+        cells: what came out of it; empty before.
+        tolerance: largest allowed difference in accuracy, precision and loss.
+    """
+
+    record: Record
+    files: tuple[FileState, ...]
+    ranking: str = ""
+    sample: Sample | None = None
+    cells: tuple[CellOutcome, ...] = ()
+    tolerance: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether files, leaderboard and every cell computed anew are as they were published."""
+        cells_agree = all(cell.state == "same" for cell in self.cells)
+        return self.unchanged and not self.ranking and cells_agree
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether no file has changed."""
+        return all(file.state == "same" for file in self.files)
+
+    @property
+    def summary(self) -> str:
+        """The result in one sentence."""
+        broken = [f"{file.name} is {file.state}" for file in self.files if file.state != "same"]
+        if broken:
+            return (
+                f"These are not the files that were published: {', '.join(broken)}; nothing was "
+                "recomputed."
+            )
+        count, total = len(self.cells), self.record.cells
+        wrong = sum(cell.state != "same" for cell in self.cells)
+        close = "bit for bit" if self.tolerance == 0 else f"within {self.tolerance:g}"
+        if self.ranking:
+            sentence = "The leaderboard does not follow from the curves, and "
+            return f"{sentence}{count - wrong} of {count} recomputed cells are the same {close}."
+        if not wrong:
+            return f"The files are unchanged, and {count} of {total} cells recompute {close}."
+        sentence = f"{wrong} of {count} recomputed cells differ from those that were published"
+        if self.sample is not None and self.sample.environment:
+            return f"{sentence}; so does the environment, for which --tolerance can allow."
+        return f"{sentence}."
+
+
+def verify(
+    folder: str | Path,
+    *,
+    cells: int | None = SAMPLE,
+    seed: int = 0,
+    jobs: int = 1,
+    plugins: Sequence[str | Path] = (),
+    data_dir: str | Path | None = None,
+    tolerance: float = 0.0,
+    call_timeout: float = 600.0,
+    memory_limit: int | None = None,
+    progress: bool = True,
+    announce: Callable[[Verification], None] = lambda _: None,
+) -> Verification:
+    """Verify published results: compare the files with their checksums, and compute cells anew.
+
+    Nothing is computed if a file has changed.
+
+    Args:
+        folder: the folder that ``publish`` wrote.
+        cells: how many cells to compute anew; all of them if None.
+        seed: seed of their choice.
+        jobs: worker processes.
+        plugins: Python files or folders with further strategies.
+        data_dir: the folder of data sets, as for ``fal_bench.compare``.
+        tolerance: largest allowed difference in accuracy, precision and loss; 0 asks for the same
+            bits, which are promised on the same processor type and versions alone.
+        call_timeout: seconds a strategy's call may take.
+        memory_limit: MiB a worker may take, as for ``fal_bench.compare``.
+        progress: show a live display on the terminal.
+        announce: is told how far things are: after the files, and before the cells are computed.
+
+    Raises:
+        PublicationError: the results cannot be verified here.
+        FalbenchError: a plugin or data cannot be used.
+    """
+    record = read_record(Path(folder))
+    state = Verification(record, file_states(Path(folder), record), tolerance=tolerance)
+    if not state.unchanged:
+        announce(state)
+        return state
+    curves = read_published_curves(Path(folder) / CURVES)
+    ranking = leaderboard_difference(record, curves, Path(folder) / LEADERBOARD)
+    state = replace(state, ranking=ranking)
+    announce(state)
+    with use_data_folder(None if data_dir is None else Path(data_dir)):
+        sample = draw_sample(record, curves, cells=cells, seed=seed, plugins=plugins)
+        state = replace(state, sample=sample)
+        announce(state)
+        with scratch_store() as store:
+            limits = (call_timeout, memory_limit)
+            supervisor = Supervisor(store, jobs, "loky", sample.plugins, *limits)
+            run_missing(supervisor, _plan(record, sample), progress_monitor(progress))
+            outcomes = tuple(_outcome(store, cell, sample, tolerance) for cell in sample.cells)
+    return replace(state, cells=outcomes)
+
+
+def draw_sample(
+    record: Record,
+    curves: pd.DataFrame,
+    *,
+    cells: int | None,
+    seed: int,
+    plugins: Sequence[str | Path],
+) -> Sample:
+    """Choose the cells to compute anew, and check that this installation can.
+
+    Args:
+        record: the provenance.
+        curves: the published curves.
+        cells: how many; all of them if None.
+        seed: seed of the choice.
+        plugins: Python files or folders with further strategies.
+
+    Raises:
+        FalbenchError: it cannot.
+    """
+    paths = plugin_paths(plugins)
+    known = cells_here(record, paths)
+    chosen = draw_cells(known, len(known) if cells is None else cells, np.random.default_rng(seed))
+    sample = Sample(tuple(chosen), curves, paths, environment_note(record))
+    plan = _plan(record, sample)
+    plan.check(plan.cells)
+    return sample
+
+
+def _outcome(store: Store, cell: PublishedCell, sample: Sample, tolerance: float) -> CellOutcome:
+    published, folder = curve_of(cell, sample.curves), store.folder(cell.spec)
+    if store.phase(cell.spec) != "done":
+        reason = str(folder.status()["reason"])
+        return CellOutcome(cell, "failed", len(published), reason)
+    task, label, seed = cell.identity
+    computed = FinishedCell(task, label, seed, folder, cell.spec.task.hash, cell.spec.reference)
+    return compare_curves(cell, published, read_curves([computed]), tolerance)
+
+
+def _plan(record: Record, sample: Sample) -> Plan:
+    specs = tuple(cell.spec for cell in sample.cells)
+    return Plan(
+        suite=record.suite,
+        tasks=tuple({spec.task.name: spec.task for spec in specs}.values()),
+        seeds=record.seeds,
+        cells=specs,
+        command=record.command,
+        plugins=sample.plugins,
+        device=record.device,
+    )

@@ -1,0 +1,155 @@
+"""``falbench publish`` and ``falbench verify``."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+from stored import spec, store_cell
+
+from fal_bench.suites.loading import load_suite
+
+MAIN = "from fal_bench.cli import main; main()"
+
+
+@pytest.fixture
+def results(tmp_path, suite):
+    """Cells written by hand: no run gives these curves."""
+    for task in load_suite(suite).tasks:
+        for seed in (0, 1):
+            for name in ("random", "fal-margin"):
+                store_cell(tmp_path / "results", spec(name, seed, task=task))
+    return tmp_path / "results"
+
+
+def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
+    assert falbench("compare", "--suite", suite, "-s", "random", "-s", "logo", "-j", 2)[0] == 0
+    code, out, err = falbench("publish", "results", "--to", "p/tiny", "--suite", suite)
+    assert (code, err) == (0, "")
+    assert out == (
+        "Published 8 cells of tiny (2 tasks, 2 strategies, 2 seeds) in p/tiny; check it with: "
+        "falbench verify p/tiny\n"
+    )
+    record = json.loads((tmp_path / "p" / "tiny" / "provenance.json").read_text())
+    assert (record["runs"]["count"], record["runs"]["cells"], record["runs"]["jobs"]) == (1, 8, [2])
+    assert "--seeds 2 --target-acc 0.5" in record["command"]
+
+    # Neither the suite's file nor the results are needed.
+    (tmp_path / "tiny.toml").unlink()
+    (tmp_path / "results").rename(tmp_path / "gone")
+    code, out, err = falbench("verify", "p/tiny", "--seed", 5, "--jobs", 2)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[0].startswith("8 cells of tiny (2 tasks, 2 strategies, 2 seeds), published 2")
+    assert [line.split() for line in lines[1:4]] == [
+        ["same", "leaderboard.csv"], ["same", "curves.csv"], ["same", "leaderboard.html"]
+    ]  # fmt: skip
+    assert "Recomputing 4 of 8 cells, chosen with --seed 5; they took " in out
+    cell = re.compile(r"same +[ab]  (logo|random) +seed [01]  4 cycles")
+    assert sum(cell.fullmatch(line) is not None for line in lines) == 4
+    assert lines[-1] == "The files are unchanged, and 4 of 8 cells recompute bit for bit."
+    assert "[4/4]" in err
+    assert "elsewhere" not in out
+
+
+def test_differences_end_in_1_and_are_told(falbench, results, suite):
+    assert falbench("publish", results, "--to", "p", "--suite", suite)[0] == 0
+    code, out, _ = falbench("verify", "p", "--all", "-j", 2)
+    assert code == 1
+    assert "Recomputing all 8 cells;" in out
+    assert "The cells were computed elsewhere (processor Toy 1 there, " in out
+    differing = re.findall(
+        r"DIFFERS +([ab])  (random|fal-margin) +seed ([01])  cycle 0: labels_strict \d+ published, "
+        r"\d+ recomputed; accuracy 0\.1 published, 0\.\d+ recomputed \(largest difference",
+        out,
+    )
+    assert len(differing) == 8
+    assert "8 of 8 recomputed cells differ from those that were published; so does the " in out
+
+
+def test_a_changed_file_ends_in_1(falbench, results, suite, tmp_path):
+    assert falbench("publish", results, "--to", "p", "--suite", suite)[0] == 0
+    with (tmp_path / "p" / "leaderboard.csv").open("a") as file:
+        file.write(" ")
+    code, out, err = falbench("verify", "p")
+    assert (code, err) == (1, "")
+    assert "changed  leaderboard.csv" in out
+    assert "These are not the files that were published: leaderboard.csv is changed" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["publish", "results", "--to", "p"], "not all of one suite; name one with --suite"),
+        (["publish", "results", "--to", "results"], "holds other files"),
+        (["publish", "nowhere", "--to", "p"], "There are no cells in 'nowhere'"),
+        (["publish", "partly", "--to", "p", "--suite", "tiny.toml"], "3 of 4 cells are missing"),
+        (["verify", "results"], "There is no provenance.json in 'results'"),
+        (["verify", "nowhere"], "There is no provenance.json in 'nowhere'"),
+        (["verify", "newer"], "written by a newer falbench"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_ends_in_2(
+    falbench, results, suite, tmp_path, arguments, message
+):
+    first, second = load_suite(suite).tasks
+    store_cell(tmp_path / "partly", spec("random", 0, task=first))
+    store_cell(tmp_path / "partly", spec("random", 1, task=second), finished=False)
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer" / "provenance.json").write_text('{"format": 99}')
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = falbench(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: ")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_ctrl_c_ends_in_130_and_leaves_nothing(falbench, slow_suite, tmp_path):
+    for task in load_suite(slow_suite).tasks:
+        store_cell(tmp_path / "results", spec("logo", task=task))
+    assert falbench("publish", "results", "--to", "p", "--suite", slow_suite)[0] == 0
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    run = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "verify", "p", "--jobs", "2"],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    while not list(temporary.glob("*/cells/*/curve.csv")):
+        assert run.poll() is None
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, errors = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert errors.splitlines()[-1] == "Stopped; nothing was kept."
+    assert "Traceback" not in errors
+    deadline = time.monotonic() + 20  # joblib's own files go with its last process
+    while list(temporary.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["publish", "verify"])
+def test_help_is_quick(verb):
+    code = (
+        "import sys; from fal_bench.cli.main import app\n"
+        f"sys.argv = ['falbench', '{verb}', '--help']\n"
+        "try: app()\n"
+        "except SystemExit: print('loaded', *sys.modules)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = set(run.stdout.rpartition("loaded ")[2].split())
+    assert "typer" in modules
+    assert not {"torch", "sklearn", "pandas", "numpy", "plotly"} & modules
+    assert "Usage" in run.stdout

@@ -1,0 +1,215 @@
+"""Verifying results that were really computed."""
+
+import json
+import re
+from functools import partial
+
+import pytest
+
+from fal_bench.errors import FalbenchError, PublicationError
+from fal_bench.learning.device import DeviceError
+from fal_bench.publication.folder import checksums
+from fal_bench.publication.installation import environment_note
+from fal_bench.publication.record import PublishedEnvironment, read_record
+from fal_bench.publication.verification import verify
+from fal_bench.sweep.environment import environment
+
+quietly = partial(verify, progress=False)
+
+
+@pytest.fixture
+def scratch(monkeypatch, tmp_path):
+    """The folder of temporary files; it must be empty in the end."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+def edit(folder, name, old, new):
+    text = (folder / name).read_text()
+    assert old in text
+    (folder / name).write_text(text.replace(old, new, 1))
+
+
+def edit_record(folder, **changes):
+    content = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps({**content, **changes}))
+
+
+def falsify(folder, name, change):
+    """Change a file and its checksum, as a forger would."""
+    (folder / name).write_text(change((folder / name).read_text()))
+    edit_record(folder, files=checksums(folder))
+
+
+def test_a_sample_recomputes_bit_for_bit_in_other_processes(published, scratch):
+    result = quietly(published)
+    assert result.passed
+    assert [file.state for file in result.files] == ["same"] * 3
+    assert result.ranking == ""
+    assert {(one.cell.spec.task.name, one.cell.label) for one in result.cells} == {
+        (task, label)
+        for task in ("digits-iid", "digits-shards")
+        for label in ("random", "feal[trainer=evidential]")
+    }
+    assert {one.state for one in result.cells} == {"same"}
+    assert result.summary == "The files are unchanged, and 4 of 8 cells recompute bit for bit."
+
+
+def better(text):
+    """Raise one accuracy: that of feal on digits-shards with seed 1, in cycle 2."""
+    pattern = r"(digits-shards,feal\[trainer=evidential\],1,2,\d+,\d+,)([0-9.]+),"
+    changed, count = re.subn(pattern, lambda match: f"{match[1]}0.987,", text)
+    assert count == 1
+    return changed
+
+
+def test_a_falsified_accuracy_is_found(published, scratch):
+    falsify(published, "curves.csv", better)
+    result = quietly(published, cells=None, jobs=2)
+    assert not result.passed
+    assert result.files[1].state == "same"
+    assert len(result.cells) == 8
+    [wrong] = [one for one in result.cells if one.state != "same"]
+    assert wrong.cell.identity == ("digits-shards", "feal[trainer=evidential]", 1)
+    assert wrong.note.startswith("cycle 2: accuracy 0.987 published, 0.")
+    assert "and 7 of 8 recomputed cells are the same bit for bit" in result.summary
+
+
+def test_a_falsified_leaderboard_is_found(published, scratch):
+    falsify(published, "leaderboard.csv", lambda text: text.replace(",0.6,", ",0.7,", 1))
+    result = quietly(published, cells=1)
+    assert not result.passed
+    assert "target_acc: 0.7 published, 0.6 ranked anew" in result.ranking
+    assert [one.state for one in result.cells] == ["same"]
+    assert result.summary.startswith("The leaderboard does not follow from the curves")
+
+
+def test_changed_files_are_named_and_nothing_is_computed(published, scratch, monkeypatch):
+    monkeypatch.setattr("fal_bench.publication.verification.run_missing", None)
+    edit(published, "curves.csv", "random", "rondam")
+    (published / "leaderboard.html").unlink()
+    result = quietly(published)
+    assert not result.passed
+    assert [file.state for file in result.files] == ["same", "changed", "missing"]
+    assert result.cells == ()
+    assert "curves.csv is changed, leaderboard.html is missing" in result.summary
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"numerics": 3', '"numerics": 2', "numerics version 2, and this falbench computes"),
+        ('"strategy": "random"', '"strategy": "rondam"', "strategy 'rondam' .* not installed here"),
+        ('"trainer": "evidential"', '"trainer": "evil"', "trainer 'evil' .* not installed here"),
+        (
+            '"fingerprint": "version 1"',
+            '"fingerprint": "version 7"',
+            r"The strategy '\w+' is not the one that was published \(version 7 there, version 1 h",
+        ),
+        (
+            '"trainer_fingerprint": "version',
+            '"trainer_fingerprint": "source ab',
+            "The trainer '.*' is not the one that was published",
+        ),
+        ('"device": "cpu",\n  "seeds"', '"device": "tpu",\n  "seeds"', "Unknown device 'tpu'"),
+        ('"leaderboard.csv":', '"other.csv":', "must hold the SHA-256 of leaderboard.csv"),
+        ('"strategy": "random"', '"strategy": "random[k=1]"', "has no parameter 'k'"),
+    ],
+)  # fmt: skip
+def test_what_this_installation_lacks_is_one_sentence(published, scratch, old, new, message):
+    edit(published, "provenance.json", old, new)
+    with pytest.raises(FalbenchError, match=message) as error:
+        quietly(published)
+    assert "\n" not in str(error.value)
+
+
+def test_a_data_set_that_is_not_installed_is_one_sentence(published, scratch):
+    content = json.loads((published / "provenance.json").read_text())
+    from fal_bench.task import Task
+
+    task = content["tasks"][0]
+    task["canonical"]["dataset"] = "mars"
+    task["hash"] = Task.model_validate(task["canonical"]).hash
+    edit_record(published, tasks=content["tasks"])
+    with pytest.raises(PublicationError, match=r"The data set 'mars' .* is not installed here"):
+        quietly(published)
+
+
+def test_a_device_that_is_not_there_is_one_sentence(published, monkeypatch):
+    def refuse(choice):
+        raise DeviceError("use --device cpu")
+
+    monkeypatch.setattr("fal_bench.publication.installation.resolve_device", refuse)
+    edit_record(published, device="cuda")
+    with pytest.raises(PublicationError, match="computed on 'cuda', and PyTorch finds no such dev"):
+        quietly(published)
+
+
+PLUGIN = """
+import numpy as np
+from fal_bench import Strategy
+class First(Strategy):
+    name = "first"
+    def select(self, client, budget):
+        return np.arange(len(client.unlabelled))[:budget]
+"""
+
+
+def test_a_plugin_is_needed_and_must_be_the_published_one(tmp_path, suite, scratch):
+    from fal_bench.comparison import compare
+    from fal_bench.publication.publishing import publish
+
+    plugin, to = tmp_path / "first.py", tmp_path / "published"
+    plugin.write_text(PLUGIN)
+    compare("first", suite=suite, plugins=[plugin], out=tmp_path / "results",
+            backend="sequential", progress=False)  # fmt: skip
+    publish(tmp_path / "results", to, suite=suite)
+    with pytest.raises(PublicationError, match=r"'first' .* not installed here; .* --plugin"):
+        quietly(to)
+    assert quietly(to, plugins=[plugin], cells=1).passed
+    plugin.write_text(PLUGIN.replace("[:budget]", "[-budget:]"))
+    with pytest.raises(PublicationError, match="not the one that was published"):
+        quietly(to, plugins=[plugin])
+    plugin.write_text("def oops(:")
+    with pytest.raises(FalbenchError, match="SyntaxError"):
+        quietly(to, plugins=[plugin])
+
+
+def test_a_cell_that_fails_here_is_no_match(published, scratch, monkeypatch):
+    from fal_bench.sweep.supervisor import Supervisor
+
+    def fail_all(supervisor, specs):
+        for one in specs:
+            supervisor.store.folder(one).fail("no memory")
+
+    monkeypatch.setattr(Supervisor, "run", fail_all)
+    result = quietly(published, cells=1)
+    assert not result.passed
+    assert [(one.state, one.note) for one in result.cells] == [("failed", "no memory")]
+
+
+def test_the_environment_is_told_where_it_differs(smoke):
+    record = read_record(smoke)
+    assert environment_note(record) == ""
+    here = {**environment(), "device": "cpu"}
+
+    def note(*environments):
+        published = tuple(
+            PublishedEnvironment(cells=cells, facts={**here, **facts})
+            for cells, facts in environments
+        )
+        return environment_note(record.model_copy(update={"environments": published}))
+
+    assert note((8, {})) == ""
+    assert note((6, {}), (2, {"torch": "1.0"})).startswith("2 of 8 cells were computed in another")
+    told = note((6, {"torch": "1.0", "processor": "Z80"}), (2, {"torch": "1.0"}))
+    assert told == (
+        f"The cells were computed elsewhere (torch 1.0 there, {here['torch']} here), "
+        "so bits may differ."
+    )
+    # What was not recorded then cannot be told to differ.
+    bare = PublishedEnvironment(cells=8, facts={"torch": here["torch"]})
+    assert environment_note(record.model_copy(update={"environments": (bare,)})) == ""
