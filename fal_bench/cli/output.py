@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from fal_bench.report.answer import Comparison, TextFormat
 
 
-def show_and_write(result: Comparison, out: Path, form: Format) -> None:
+def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:
     """Write the files, and print the boards; exit with 1 if cells are missing.
 
-    In a form for programs, standard output holds nothing else.
+    In a form for programs, standard output holds nothing else. Without a folder nothing is
+    written.
     """
-    paths = result.write(out)
+    paths = [] if out is None else result.write(out)
     if form is Format.table:
         from rich.console import Console
 
         Console().print(result)
     else:
         typer.echo(result.text(cast("TextFormat", form.value)), nl=False)
-    typer.echo("Wrote " + ", ".join(map(str, paths)), err=form is not Format.table)
+    if paths:
+        typer.echo("Wrote " + ", ".join(map(str, paths)), err=form is not Format.table)
     if result.context.missing:
         raise typer.Exit(1)

@@ -46,18 +46,25 @@ def report(
     """Rebuild the leaderboard of a results folder from its cells; runs nothing.
 
     All stored strategies and seeds take part unless fewer are named. Neither plugins nor data are
-    needed. Writes leaderboard.csv, curves.csv and leaderboard.html into the folder.
+    needed. Writes leaderboard.csv, curves.csv and leaderboard.html into the folder; one that holds
+    published results stays as it is.
     """
+    from fal_bench.publication.evidence import published_evidence
+    from fal_bench.publication.folder import is_published
     from fal_bench.report.answer import answer
     from fal_bench.report.stored import Filter, stored_evidence
     from fal_bench.report.targets import Question
     from fal_bench.sweep.store import Store
 
     chosen = Filter(suite, task, tuple(strategy or ()), seeds, external)
-    evidence, problems = stored_evidence(Store(folder), chosen)
+    evidence, problems = (
+        (published_evidence(folder, chosen), [])
+        if is_published(folder)
+        else stored_evidence(Store(folder), chosen)
+    )
     question = Question.make(
         target_acc or evidence.targets, accounting.value, baseline, evidence.strategies
     )
     for problem in problems:
         typer.echo(f"Warning: {problem}", err=True)
-    show_and_write(answer(question, evidence), folder, form)
+    show_and_write(answer(question, evidence), None if is_published(folder) else folder, form)

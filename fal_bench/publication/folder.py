@@ -29,6 +29,11 @@ class FileState:
     state: Literal["same", "changed", "missing"]
 
 
+def is_published(folder: Path) -> bool:
+    """Whether a folder holds published results."""
+    return (folder / FILE).is_file()
+
+
 def file_states(folder: Path, record: Record) -> tuple[FileState, ...]:
     """Compare the files of a folder with their checksums.
 

@@ -10,15 +10,11 @@ import numpy as np
 import pandas as pd
 
 from fal_bench.errors import PublicationError
-from fal_bench.publication.cells import published_tasks
+from fal_bench.publication.evidence import evidence_of
 from fal_bench.publication.record import Record
 from fal_bench.report.answer import answer
-from fal_bench.report.context import task_facts
-from fal_bench.report.evidence import Evidence
 from fal_bench.report.export import to_csv
-from fal_bench.report.external import curves_from_elsewhere
 from fal_bench.report.targets import Question
-from fal_bench.sweep.collect import Entrant, read_charges
 
 _RTOL = 1e-9
 """Of numbers: sums may round otherwise with other versions of NumPy."""
@@ -50,26 +46,8 @@ def leaderboard_difference(record: Record, curves: pd.DataFrame, path: Path) -> 
 
 
 def _rank(record: Record, curves: pd.DataFrame) -> pd.DataFrame:
-    facts = tuple(
-        task_facts(task, published.pool)
-        for task, published in zip(published_tasks(record), record.tasks, strict=True)
-    )
-    evidence = Evidence(
-        suite=record.suite,
-        tasks=facts,
-        strategies=tuple(row.label for row in record.strategies),
-        seeds=record.seeds,
-        missing=(),
-        command=record.command,
-        curves=curves,
-        charges=read_charges([]),
-        environments=(),
-        entrants=tuple(Entrant(row.label, row.trainer, row.reference) for row in record.strategies),
-        targets=record.targets,
-        elsewhere=curves_from_elsewhere([], facts, record.seeds),
-    )
     question = Question(record.targets, record.accounting, record.baseline)
-    return answer(question, evidence).leaderboard
+    return answer(question, evidence_of(record, curves)).leaderboard
 
 
 def _read(text: str) -> pd.DataFrame:

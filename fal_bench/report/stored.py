@@ -11,11 +11,10 @@ from pathlib import Path
 from fal_bench.errors import StoreError, UnknownNameError
 from fal_bench.external.folder import ExternalFolder
 from fal_bench.report.evidence import Evidence
+from fal_bench.report.labels import wanted_labels
 from fal_bench.report.selection import Selection, ShownCell
-from fal_bench.selector import Selector
 from fal_bench.suites.loading import DEFAULT_SUITE, Suite, load_suite, suite_names
 from fal_bench.sweep.inventory import StoredCell, stored_cells
-from fal_bench.sweep.spec import TRAINER
 from fal_bench.sweep.store import Store
 from fal_bench.task import Task
 
@@ -54,7 +53,7 @@ def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
     """
     imports = ExternalFolder(store.root).imports() if chosen.external else []
     selection = select_cells(store, chosen)
-    evidence = selection.evidence(_command(store.root, chosen), imports)
+    evidence = selection.evidence(report_command(store.root, chosen), imports)
     return evidence, list(selection.problems)
 
 
@@ -82,7 +81,7 @@ def select_cells(store: Store, chosen: Filter) -> Selection:
     suite, source, tasks = _tasks(cells, chosen)
     names = {task.hash: task.name for task in tasks}
     labels = _labels([cell for cell in cells if cell.task.hash in names])
-    wanted = _wanted(labels, chosen.strategies)
+    wanted = wanted_labels(set(labels.values()), chosen.strategies)
     kept = [cell for cell in cells if cell.task.hash in names and labels[cell.key] in wanted]
     if not any(cell.phase == "done" for cell in kept):
         raise StoreError(
@@ -156,36 +155,8 @@ def _labels(cells: Sequence[StoredCell]) -> dict[str, str]:
     }
 
 
-def _wanted(labels: dict[str, str], selectors: Sequence[str]) -> set[str]:
-    stored = set(labels.values())
-    wanted = set()
-    for text in selectors or stored:
-        if text in stored:
-            wanted.add(text)
-            continue
-        for selector in Selector.expand(text):
-            if selector == Selector("all"):
-                wanted |= stored
-                continue
-            found = {
-                label for label in stored if label in (str(selector), _trained(selector, label))
-            }
-            if not found:
-                raise UnknownNameError("strategy", str(selector), stored)
-            wanted |= found
-    return wanted
-
-
-def _trained(selector: Selector, label: str) -> str:
-    """Return what a selector would be called with the trainer that a label names."""
-    if TRAINER in selector.params or "@" in label:
-        return str(selector)
-    params = Selector.parse(label).params
-    trainer = {TRAINER: params[TRAINER]} if TRAINER in params else {}
-    return str(Selector(selector.name, {**selector.params, **trainer}))
-
-
-def _command(root: Path, chosen: Filter) -> str:
+def report_command(root: Path, chosen: Filter) -> str:
+    """Return the command line that leads to such a report, without the question."""
     words = ["falbench report", shlex.quote(str(root))]
     words += [f"--suite {shlex.quote(chosen.suite)}"] if chosen.suite else []
     words += [f"--task {shlex.quote(chosen.task)}"] if chosen.task else []

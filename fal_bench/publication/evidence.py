@@ -1,0 +1,100 @@
+"""Published results as evidence: other questions asked of the same curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from fal_bench.errors import PublicationError, UnknownNameError
+from fal_bench.publication.cells import published_tasks
+from fal_bench.publication.curves import read_published_curves
+from fal_bench.publication.folder import CURVES, file_states
+from fal_bench.publication.record import Record, read_record
+from fal_bench.report.context import Environment, task_facts
+from fal_bench.report.evidence import Evidence
+from fal_bench.report.external import curves_from_elsewhere
+from fal_bench.report.labels import wanted_labels
+from fal_bench.report.stored import Filter, report_command
+from fal_bench.sweep.collect import Entrant, read_charges
+
+
+def published_evidence(folder: Path, chosen: Filter) -> Evidence:
+    """Read the evidence of published results.
+
+    Args:
+        folder: what ``falbench publish`` wrote; its curves are as they were published.
+        chosen: which cells take part. Nothing external was published.
+
+    Raises:
+        FalbenchError: the curves were changed, or a name is unknown.
+    """
+    record = read_record(folder)
+    if any(file.name == CURVES and file.state != "same" for file in file_states(folder, record)):
+        raise PublicationError(
+            f"{CURVES} in {str(folder)!r} is not the one that was published; restore it."
+        )
+    if chosen.suite not in (None, record.suite):
+        raise PublicationError(
+            f"The results in {str(folder)!r} are of {record.suite!r}; leave --suite out."
+        )
+    whole = evidence_of(record, read_published_curves(folder / CURVES))
+    return _narrowed(whole, chosen, report_command(folder, chosen))
+
+
+def evidence_of(record: Record, curves: pd.DataFrame) -> Evidence:
+    """Return everything that was published; who read which label was not.
+
+    Args:
+        record: the provenance.
+        curves: the published curves.
+    """
+    facts = tuple(
+        task_facts(task, published.pool)
+        for task, published in zip(published_tasks(record), record.tasks, strict=True)
+    )
+    return Evidence(
+        suite=record.suite,
+        tasks=facts,
+        strategies=tuple(row.label for row in record.strategies),
+        seeds=record.seeds,
+        missing=(),
+        command=record.command,
+        curves=curves,
+        charges=read_charges([]),
+        environments=tuple(
+            Environment(one.cells, tuple(sorted(one.facts.items()))) for one in record.environments
+        ),
+        entrants=tuple(Entrant(row.label, row.trainer, row.reference) for row in record.strategies),
+        targets=record.targets,
+        elsewhere=curves_from_elsewhere([], facts, record.seeds),
+    )
+
+
+def _narrowed(whole: Evidence, chosen: Filter, command: str) -> Evidence:
+    """Return the part of the evidence that was asked for."""
+    tasks = tuple(task for task in whole.tasks if chosen.task in (None, task.name))
+    if not tasks:
+        raise UnknownNameError("task", str(chosen.task), [task.name for task in whole.tasks])
+    wanted = wanted_labels(set(whole.strategies), chosen.strategies)
+    seeds = whole.seeds[: chosen.seeds]
+    curves = whole.curves
+    kept = (
+        curves["task"].isin([task.name for task in tasks])
+        & curves["strategy"].isin(wanted)
+        & curves["seed"].isin(seeds)
+    )
+    return Evidence(
+        suite=chosen.task or whole.suite,
+        tasks=tasks,
+        strategies=tuple(label for label in whole.strategies if label in wanted),
+        seeds=seeds,
+        missing=(),
+        command=command,
+        curves=curves[kept].reset_index(drop=True),
+        charges=whole.charges,
+        environments=whole.environments,
+        entrants=tuple(one for one in whole.entrants if one.strategy in wanted),
+        targets=whole.targets,
+        elsewhere=whole.elsewhere,
+    )
