@@ -10,7 +10,8 @@ from fal_bench.federation.cell import Cell
 from fal_bench.federation.guarded import is_built_in
 from fal_bench.learning.engine import train
 from fal_bench.learning.request import Trained, TrainRequest, trainer_of
-from fal_bench.sweep.marks import Marks, training_marked
+from fal_bench.sweep.marked_training import training_marked
+from fal_bench.sweep.marks import Marks
 
 Requests = dict[str, TrainRequest]
 
