@@ -14,22 +14,18 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fal_bench.conformance.report import Begun, Outcome, Report
+from fal_bench.conformance.targets import Found, named
 from fal_bench.errors import FalbenchError, PluginError
 from fal_bench.sweep.memory import default_limit, resident_mib
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
-    from fal_bench.registry import Registry
-    from fal_bench.strategy import Strategy
-    from fal_bench.trainer import Trainer
-
-    Found = tuple[str, str, type[Strategy] | Strategy | type[Trainer] | Trainer]
 
 GRACE: Final = 10.0
 """Seconds beyond the time limit after which a silent process is killed: the limit itself is kept
@@ -234,7 +230,7 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
     from fal_bench.conformance.deadline import HangError, Pulse, left_behind, within
 
     def load() -> list[Found]:
-        return [one for target in order.targets for one in _plugins(target)]
+        return [one for target in order.targets for one in named(target)]
 
     try:
         found = within(order.call_timeout, Pulse(), load)
@@ -248,52 +244,21 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
     from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
     from fal_bench.trainer import Trainer
 
-    # A name of a check may belong to the strategies', the trainers', or both.
     chosen((*CHECKS, *TRAINER_CHECKS), order.only)
-    for number, (label, source, plugin) in list(enumerate(found, start=1))[skip:]:
-        kind = plugin if isinstance(plugin, type) else type(plugin)
-        of_trainer = issubclass(kind, Trainer)
-        known = {check.name: check.begun for check in (TRAINER_CHECKS if of_trainer else CHECKS)}
-        only = [name for name in order.only if name in known]
-        if order.only and not only:
-            continue
-        checks = tuple(begun for name, begun in known.items() if not only or name in only)
-        send(Announced(label, source, checks, left=len(found) - number))
-        run: Any = run_trainer_checks if of_trainer else run_checks
-        report = run(plugin, only=only, call_timeout=order.call_timeout, tell=send)
+    jobs = []
+    for label, source, plugin in found:
+        of_trainer = issubclass(plugin if isinstance(plugin, type) else type(plugin), Trainer)
+        known = [one.begun for one in (TRAINER_CHECKS if of_trainer else CHECKS)]
+        checks = tuple(one for one in known if not order.only or one.name in order.only)
+        if checks:
+            run: Any = run_trainer_checks if of_trainer else run_checks
+            jobs.append((label, source, checks, partial(run, plugin)))
+    if not jobs:
+        raise PluginError("No check that --only names is one of these plugins'; see --list.")
+    for number, (label, source, checks, run) in list(enumerate(jobs, start=1))[skip:]:
+        send(Announced(label, source, checks, left=len(jobs) - number))
+        only = [one.name for one in checks]
+        report = run(only=only, call_timeout=order.call_timeout, tell=send)
         send(Report(label, report.outcomes))
         if left_behind():
             return  # what still runs would be in the way of the next one
-
-
-def _plugins(target: str) -> list[Found]:
-    """Return label, source and class (or object, if parameters were given) of each plugin."""
-    from fal_bench.registry import Registry
-    from fal_bench.selector import Selector
-
-    path = Path(target)
-    if path.exists():
-        registry = Registry.discover([path])
-        _refuse_broken(registry)
-        found: list[Found] = [
-            (name, table.sources[name], table.load(name))
-            for table in (registry.strategies, registry.trainers)
-            for name in table.sources_in(path)
-        ]
-        if not found:
-            raise PluginError(
-                f"There is no strategy or trainer in {target!r}; name a file that defines one."
-            )
-        return found
-    if path.suffix == ".py" or len(path.parts) > 1:
-        raise PluginError(f"There is no plugin file or folder {target!r}; check the path.")
-    registry, selector = Registry.discover(), Selector.parse(target)
-    is_trainer = selector.name in registry.trainers.names()
-    table: Any = registry.trainers if is_trainer else registry.strategies
-    plugin = table.make(selector) if selector.params else table.load(selector.name)
-    return [(target, table.sources[selector.name], plugin)]
-
-
-def _refuse_broken(registry: Registry) -> None:
-    for broken in registry.unavailable:
-        raise PluginError(f"{broken.source} cannot be loaded ({broken.reason}); mend the file.")

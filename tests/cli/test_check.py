@@ -140,6 +140,9 @@ def test_trainers_are_checked_by_name_and_by_file(falbench, tmp_path):
     assert "FAILED         losses" in out
     assert "losses returned shape () instead of shape (8,)" in out
     assert "The process ended with exit code 7" in out
+    code, out, _ = falbench("check", "random", "kcfu", "fal-margin", "--only", "lanes")
+    assert code == 0
+    assert out.count(" passes: 1 ok") == 1
 
 
 def test_only_some_checks_and_their_list(falbench):
@@ -165,6 +168,7 @@ def test_only_some_checks_and_their_list(falbench):
         (["empty"], "There is no strategy or trainer in 'empty'; name a file that defines one."),
         (["random", "--only", "positons"], "Unknown check 'positons'; did you mean 'positions'?"),
         (["margin-fixed-batch[size=0]"], "parameter 'size' cannot be 0"),
+        (["random", "--only", "lanes"], "No check that --only names is one of these plugins'"),
         ([], "Name a strategy, a trainer or a plugin file, or use --list."),
     ],
 )
