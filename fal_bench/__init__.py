@@ -10,7 +10,7 @@ from fal_bench._version import __version__
 
 if TYPE_CHECKING:
     from fal_bench.comparison import Comparison, compare
-    from fal_bench.conformance.runner import check_strategy
+    from fal_bench.conformance.runner import check_strategy, check_trainer
     from fal_bench.errors import FalbenchError
     from fal_bench.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
     from fal_bench.strategy import ClientView, FederationView, Params, Strategy, Train
@@ -32,6 +32,7 @@ _HOMES = {
     "Train": "fal_bench.strategy",
     "Trainer": "fal_bench.trainer",
     "check_strategy": "fal_bench.conformance.runner",
+    "check_trainer": "fal_bench.conformance.runner",
     "compare": "fal_bench.comparison",
 }
 
@@ -51,6 +52,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "check_strategy",
+    "check_trainer",
     "compare",
 ]
 

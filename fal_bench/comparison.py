@@ -79,7 +79,7 @@ def compare(
             ``"ray"`` or ``"dask"`` for a cluster.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU if PyTorch can use one. Results of
             different devices are different cells.
-        call_timeout: seconds a strategy's call may take.
+        call_timeout: seconds one call of a strategy or of a plugin's trainer may take.
         memory_limit: MiB a worker may take; by default 80 % of what is free, divided by the
             workers, and at least 1024.
         progress: show a live display on the terminal.

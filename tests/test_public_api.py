@@ -21,6 +21,7 @@ def test_the_public_names_are_pinned():
         "Trainer",
         "__version__",
         "check_strategy",
+        "check_trainer",
         "compare",
     ]
     for name in fal_bench.__all__:

@@ -1,4 +1,4 @@
-"""``falbench check``: does a strategy satisfy what every strategy must?"""
+"""``falbench check``: does a strategy or a trainer satisfy what every one must?"""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from fal_bench.errors import InvalidSpecError
 
 
 def check(
-    strategies: Annotated[
+    plugins: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="NAME_OR_FILE...",
-            help="Strategies by name, with parameters as in 'logo\\[n_init=4]', or plugin files.",
+            help="Strategies and trainers by name, with parameters as in 'logo\\[n_init=4]', or "
+            "plugin files.",
             show_default=False,
         ),
     ] = None,
@@ -30,24 +31,25 @@ def check(
         typer.Option(min=0.1, metavar="SECONDS", help="Longest time one plugin call may take."),
     ] = 60.0,
 ) -> None:
-    """Check that strategies keep the contract: what failed, on which input, and what to do.
+    """Check that plugins keep the contract: what failed, on which input, and what to do.
 
-    They run in the real harness on small made-up data, in a process of their own. Ends with 0 if
+    Strategies run in the real harness on small made-up data, trainers on made-up batches and in
+    the real engines, in a process of their own. Ends with 0 if
     everything that applies holds, else with 1.
     """
     if list_checks:
         _list_checks()
         return
-    if not strategies:
-        raise InvalidSpecError("Name a strategy or a plugin file, or use --list.")
+    if not plugins:
+        raise InvalidSpecError("Name a strategy, a trainer or a plugin file, or use --list.")
     from fal_bench.conformance.process import Order
 
-    if not _show(Order(tuple(strategies), tuple(only or ()), call_timeout)):
+    if not _show(Order(tuple(plugins), tuple(only or ()), call_timeout)):
         raise typer.Exit(1)
 
 
 def _show(order: object) -> bool:
-    """Print what happens; return whether all strategies pass."""
+    """Print what happens; return whether all plugins pass."""
     from rich.console import Console
     from rich.text import Text
 
@@ -74,7 +76,12 @@ def _show(order: object) -> bool:
 
 def _list_checks() -> None:
     from fal_bench.conformance.checks import CHECKS
+    from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
 
-    width = max(len(one.name) for one in CHECKS)
-    for one in CHECKS:
-        typer.echo(f"{one.name:<{width}}  {one.proves}")
+    strategies = [one.begun for one in CHECKS]
+    trainers = [one.begun for one in TRAINER_CHECKS]
+    width = max(len(one.name) for one in strategies + trainers)
+    for kind, checks in (("strategies", strategies), ("trainers", trainers)):
+        typer.echo(f"Checks of {kind}:")
+        for one in checks:
+            typer.echo(f"  {one.name:<{width}}  {one.proves}")

@@ -26,7 +26,7 @@ from fal_bench.cli.options import (
     TargetOption,
     TaskOption,
 )
-from fal_bench.cli.output import show_and_write
+from fal_bench.cli.output import show_and_write, show_tracebacks
 
 if TYPE_CHECKING:
     from fal_bench.plan import Plan
@@ -54,6 +54,7 @@ class Backend(StrEnum):
 
 
 def compare(
+    context: typer.Context,
     target_acc: TargetOption = None,
     strategy: StrategyOption = None,
     suite: SuiteOption = None,
@@ -136,7 +137,10 @@ def compare(
         except KeyboardInterrupt:
             typer.echo("Stopped; the same command goes on where this one was.", err=True)
             raise typer.Exit(INTERRUPTED) from None
-    show_and_write(comparison.summarise(plan, store, question, imports), out, form)
+    try:
+        show_and_write(comparison.summarise(plan, store, question, imports), out, form)
+    finally:  # it ends with an exit if cells are missing
+        show_tracebacks(context, store, plan.cells)
 
 
 def _warning(broken: Corrupt) -> str:

@@ -50,7 +50,9 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _falbench(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks of errors, and of failed cells.")
+    ] = False,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
@@ -68,7 +70,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     sys.argv[:] = [argument for argument in sys.argv if argument != "--debug"]
     try:
-        app()
+        app(obj=debug)
     except (FalbenchError, OSError) as error:
         if debug:
             raise

@@ -10,7 +10,11 @@ import typer
 from fal_bench.cli.options import Format
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fal_bench.report.answer import Comparison, TextFormat
+    from fal_bench.sweep.spec import CellSpec
+    from fal_bench.sweep.store import Store
 
 
 def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:
@@ -30,3 +34,13 @@ def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:
         typer.echo("Wrote " + ", ".join(map(str, paths)), err=form is not Format.table)
     if result.context.missing:
         raise typer.Exit(1)
+
+
+def show_tracebacks(context: typer.Context, store: Store, cells: Sequence[CellSpec]) -> None:
+    """With ``--debug``, print the traceback of every failed cell that has one."""
+    if not context.find_root().obj:
+        return
+    for cell in cells:
+        details = store.folder(cell).status()["details"] if store.phase(cell) == "failed" else ""
+        if details:
+            typer.echo(f"{cell} failed:\n{details}", err=True)

@@ -16,9 +16,11 @@ from fal_bench.cli.options import (
     SuiteOption,
     TaskOption,
 )
+from fal_bench.cli.output import show_tracebacks
 
 
 def status(
+    context: typer.Context,
     strategy: StrategyOption = None,
     suite: SuiteOption = None,
     task: TaskOption = None,
@@ -57,3 +59,4 @@ def status(
     console.print(table)
     for problem in problems:
         typer.echo(problem)
+    show_tracebacks(context, store, plan.cells)

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from fal_bench.conformance.report import Begun
 
-if TYPE_CHECKING:
-    from fal_bench.conformance.subject import Subject
+Checked = TypeVar("Checked", contravariant=True)
+"""The subject of a check: a strategy's or a trainer's."""
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing that every strategy must satisfy.
+class Check(Generic[Checked]):
+    """One thing that every strategy, or every trainer, must satisfy.
 
     Attributes:
         name: what it is called on the command line.
         proves: what holds once it has passed, in half a sentence.
         advice: what to do about a failure.
-        run: checks one strategy; returns a note for the report, or None.
+        run: checks one subject; returns a note for the report, or None.
 
     Raises:
         Failure: (by ``run``) it does not hold.
-        NotApplicable: (by ``run``) it cannot be said of this strategy.
+        NotApplicable: (by ``run``) it cannot be said of this subject.
         Broken: (by ``run``) another check's failure stands in the way.
     """
 
     name: str
     proves: str
     advice: str
-    run: Callable[[Subject], str | None]
+    run: Callable[[Checked], str | None]
 
     @property
     def begun(self) -> Begun:
@@ -79,14 +79,14 @@ class Failure(Exception):  # noqa: N818
         where: on which input.
     """
 
-    def __init__(self, what: str, where: Where | None = None) -> None:
+    def __init__(self, what: str, where: Where | str | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
 
 
 class NotApplicable(Exception):  # noqa: N818
-    """A check cannot be done for this strategy; the message says why."""
+    """A check cannot be done for this subject; the message says why."""
 
 
 class Broken(Exception):  # noqa: N818

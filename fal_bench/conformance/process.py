@@ -1,4 +1,4 @@
-"""Checking strategies in a process of their own, which may hang, crash or leave.
+"""Checking plugins in a process of their own, which may hang, crash or leave.
 
 Nothing heavy is imported here: the process that does the work imports PyTorch, and the one that
 prints the report need not.
@@ -14,19 +14,18 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fal_bench.conformance.report import Begun, Outcome, Report
+from fal_bench.conformance.targets import Found, named
 from fal_bench.errors import FalbenchError, PluginError
 from fal_bench.sweep.memory import default_limit, resident_mib
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
-    from fal_bench.registry import Registry
-    from fal_bench.strategy import Strategy
 
 GRACE: Final = 10.0
 """Seconds beyond the time limit after which a silent process is killed: the limit itself is kept
@@ -52,13 +51,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Announced:
-    """A strategy whose checks follow.
+    """A strategy or a trainer whose checks follow.
 
     Attributes:
         label: its name, with the parameters that were given.
         source: where it comes from.
         checks: the checks.
-        left: number of strategies that come after it.
+        left: number of plugins that come after it.
     """
 
     label: str
@@ -73,7 +72,7 @@ _ADVICE_ON_DEATH: Final = (
 )
 
 Event = Announced | Begun | Outcome | Report
-"""In this order, for each strategy: announced, each check and its outcome, the report."""
+"""In this order, for each plugin: announced, each check and its outcome, the report."""
 
 
 class Stopped(Exception):  # noqa: N818
@@ -82,7 +81,7 @@ class Stopped(Exception):  # noqa: N818
 
 @dataclass
 class _Progress:
-    """How far the checks of one strategy are."""
+    """How far the checks of one plugin are."""
 
     announced: Announced | None = None
     begun: Begun | None = None
@@ -115,9 +114,9 @@ class _Progress:
 
 
 def check_apart(order: Order) -> Iterator[Event]:
-    """Check strategies in another process, and yield what happens there.
+    """Check strategies and trainers in another process, and yield what happens there.
 
-    A strategy whose process dies or has to be killed fails the check that it was at; the next one
+    A plugin whose process dies or has to be killed fails the check that it was at; the next one
     gets a new process, as it does after one that hangs.
 
     Raises:
@@ -205,7 +204,7 @@ def _told(code: int | None) -> str:
 
 
 def _work(connection: Connection, order: Order, skip: int) -> None:
-    """Check strategies but the first ``skip``, until one hangs, and send what happens."""
+    """Check plugins but the first ``skip``, until one hangs, and send what happens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who waits
     os.dup2(2, 1)  # what plugins print is not part of the report
     lock = threading.Lock()
@@ -230,8 +229,8 @@ def _work(connection: Connection, order: Order, skip: int) -> None:
 def _check_all(order: Order, skip: int, send: Any) -> None:
     from fal_bench.conformance.deadline import HangError, Pulse, left_behind, within
 
-    def load() -> list[tuple[str, str, type[Strategy] | Strategy]]:
-        return [one for target in order.targets for one in _strategies(target)]
+    def load() -> list[Found]:
+        return [one for target in order.targets for one in named(target)]
 
     try:
         found = within(order.call_timeout, Pulse(), load)
@@ -240,44 +239,26 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
             f"{', '.join(order.targets)} cannot be loaded: {error}; mend what runs at import."
         ) from None
     # Late, so that a wrong name is told without the import of PyTorch.
-    from fal_bench.conformance.runner import chosen_checks, run_checks
+    from fal_bench.conformance.checks import CHECKS
+    from fal_bench.conformance.runner import chosen, run_checks, run_trainer_checks
+    from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
+    from fal_bench.trainer import Trainer
 
-    checks = tuple(check.begun for check in chosen_checks(order.only))
-    for number, (label, source, strategy) in list(enumerate(found, start=1))[skip:]:
-        send(Announced(label, source, checks, left=len(found) - number))
-        report = run_checks(strategy, only=order.only, call_timeout=order.call_timeout, tell=send)
+    chosen((*CHECKS, *TRAINER_CHECKS), order.only)
+    jobs = []
+    for label, source, plugin in found:
+        of_trainer = issubclass(plugin if isinstance(plugin, type) else type(plugin), Trainer)
+        known = [one.begun for one in (TRAINER_CHECKS if of_trainer else CHECKS)]
+        checks = tuple(one for one in known if not order.only or one.name in order.only)
+        if checks:
+            run: Any = run_trainer_checks if of_trainer else run_checks
+            jobs.append((label, source, checks, partial(run, plugin)))
+    if not jobs:
+        raise PluginError("No check that --only names is one of these plugins'; see --list.")
+    for number, (label, source, checks, run) in list(enumerate(jobs, start=1))[skip:]:
+        send(Announced(label, source, checks, left=len(jobs) - number))
+        only = [one.name for one in checks]
+        report = run(only=only, call_timeout=order.call_timeout, tell=send)
         send(Report(label, report.outcomes))
         if left_behind():
             return  # what still runs would be in the way of the next one
-
-
-def _strategies(target: str) -> list[tuple[str, str, type[Strategy] | Strategy]]:
-    """Return label, source and class (or object, if parameters were given) of each strategy."""
-    from fal_bench.registry import Registry
-    from fal_bench.selector import Selector
-
-    path = Path(target)
-    if not path.exists():
-        if path.suffix == ".py" or len(path.parts) > 1:
-            raise PluginError(f"There is no plugin file or folder {target!r}; check the path.")
-        registry, selector = Registry.discover(), Selector.parse(target)
-        strategy = registry.make(selector) if selector.params else registry.load(selector.name)
-        return [(target, registry.sources[selector.name], strategy)]
-    registry = Registry.discover([path])
-    _refuse_broken(registry)
-    found: list[tuple[str, str, type[Strategy] | Strategy]] = [
-        (name, source, registry.load(name))
-        for name, source in registry.sources.items()
-        if source.endswith(".py") and path in (Path(source), Path(source).parent)
-    ]
-    if not found:
-        more = " (trainers are not checked)" if registry.trainers.sources_in(path) else ""
-        raise PluginError(
-            f"There is no strategy in {target!r}{more}; name a file that defines one."
-        )
-    return found
-
-
-def _refuse_broken(registry: Registry) -> None:
-    for broken in registry.unavailable:
-        raise PluginError(f"{broken.source} cannot be loaded ({broken.reason}); mend the file.")

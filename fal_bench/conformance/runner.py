@@ -1,11 +1,12 @@
-"""Running the checks on one strategy."""
+"""Running the checks on one strategy or trainer."""
 
 from __future__ import annotations
 
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import torch
 
@@ -14,8 +15,11 @@ from fal_bench.conformance.checks import CHECKS
 from fal_bench.conformance.report import Begun, Outcome, Report
 from fal_bench.conformance.subject import Subject
 from fal_bench.conformance.surroundings import restored
+from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
+from fal_bench.conformance.trainer_subject import TrainerSubject
 from fal_bench.errors import UnknownNameError
 from fal_bench.strategy import Strategy
+from fal_bench.trainer import Trainer
 
 CALL_TIMEOUT: Final = 60.0
 """Seconds that one call of a plugin may take."""
@@ -25,7 +29,7 @@ Tell = Callable[[Begun | Outcome], None]
 
 
 class ConformanceError(AssertionError):
-    """A strategy does not satisfy what every strategy must.
+    """A strategy or a trainer does not satisfy what every one must.
 
     Args:
         report: what came out.
@@ -83,37 +87,91 @@ def run_checks(
         tell: told of the progress.
     """
     subject = Subject(strategy, call_timeout)
-    outcomes = []
-    with restored(), warnings.catch_warnings():
-        torch.set_num_threads(1)  # the bits of two runs are compared
-        for check in chosen_checks(only):
-            tell(check.begun)
-            outcomes.append(_outcome(check, subject))
-            tell(outcomes[-1])
-    return Report(subject.name, tuple(outcomes))
+    tasks = [(one.begun, partial(subject.verdict, one)) for one in chosen(CHECKS, only)]
+    return Report(subject.name, _outcomes(tasks, tell))
 
 
-def chosen_checks(only: Sequence[str]) -> tuple[Check, ...]:
+def check_trainer(
+    trainer: type[Trainer] | Trainer,
+    *,
+    only: Sequence[str] = (),
+    call_timeout: float = CALL_TIMEOUT,
+) -> Report:
+    """Check that a trainer satisfies what every trainer must, for use in its tests.
+
+    Args:
+        trainer: a class, which is checked with its default parameters, or an object, which is
+            checked with its own.
+        only: names of the checks to do; all if empty.
+        call_timeout: seconds that one call may take.
+
+    Returns:
+        What came out, if everything that applies holds.
+
+    Raises:
+        ConformanceError: something does not hold; its text is the report.
+        FalbenchError: there is no such check, or it is no trainer.
+    """
+    report = run_trainer_checks(trainer, only=only, call_timeout=call_timeout)
+    if not report.passed:
+        raise ConformanceError(report)
+    return report
+
+
+def run_trainer_checks(
+    trainer: type[Trainer] | Trainer,
+    *,
+    only: Sequence[str] = (),
+    call_timeout: float = CALL_TIMEOUT,
+    tell: Tell = lambda _: None,
+) -> Report:
+    """Run the checks of a trainer and return what came out; see ``check_trainer``.
+
+    Args:
+        trainer: a class or an object.
+        only: names of the checks to do; all if empty.
+        call_timeout: seconds that one call may take.
+        tell: told of the progress.
+    """
+    subject = TrainerSubject(trainer, call_timeout)
+    tasks = [(one.begun, partial(one.run, subject)) for one in chosen(TRAINER_CHECKS, only)]
+    return Report(subject.name, _outcomes(tasks, tell))
+
+
+def chosen(checks: Sequence[Check[Any]], only: Sequence[str]) -> tuple[Check[Any], ...]:
     """Return the checks of the given names, or all, in the order in which they are reported.
 
     Raises:
         UnknownNameError: there is no such check.
     """
-    known = [check.name for check in CHECKS]
+    known = [check.name for check in checks]
     for name in only:
         if name not in known:
             raise UnknownNameError("check", name, known)
-    return tuple(check for check in CHECKS if not only or check.name in only)
+    return tuple(check for check in checks if not only or check.name in only)
 
 
-def _outcome(check: Check, subject: Subject) -> Outcome:
+def _outcomes(
+    tasks: Sequence[tuple[Begun, Callable[[], str | None]]], tell: Tell
+) -> tuple[Outcome, ...]:
+    outcomes = []
+    with restored(), warnings.catch_warnings():
+        torch.set_num_threads(1)  # the bits of two runs are compared
+        for begun, verdict in tasks:
+            tell(begun)
+            outcomes.append(_outcome(begun, verdict))
+            tell(outcomes[-1])
+    return tuple(outcomes)
+
+
+def _outcome(check: Begun, verdict: Callable[[], str | None]) -> Outcome:
     started = time.perf_counter()
 
     def seconds() -> float:
         return time.perf_counter() - started
 
     try:
-        note = subject.verdict(check)
+        note = verdict()
     except NotApplicable as reason:
         return Outcome(check.name, check.proves, "not applicable", seconds(), str(reason))
     except Failure as failure:
@@ -122,9 +180,9 @@ def _outcome(check: Check, subject: Subject) -> Outcome:
         if broken.owner == check.name:
             return _failed(check, broken.failure, seconds())
         why = f"because {broken.owner} failed: {broken.failure.what}"
-        return check.begun.not_checked(why, seconds())
+        return check.not_checked(why, seconds())
     return Outcome(check.name, check.proves, "ok", seconds(), note or "")
 
 
-def _failed(check: Check, failure: Failure, seconds: float) -> Outcome:
-    return check.begun.failed(seconds, failure.what, str(failure.where or ""))
+def _failed(check: Begun, failure: Failure, seconds: float) -> Outcome:
+    return check.failed(seconds, failure.what, str(failure.where or ""))

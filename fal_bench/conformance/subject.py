@@ -165,7 +165,7 @@ class Subject:
             return Broken("repeatable", Failure(what, trial.place))
         return trial
 
-    def verdict(self, check: Check) -> str | None:
+    def verdict(self, check: Check[Subject]) -> str | None:
         """Run a check, once, and return its note.
 
         Raises:
@@ -183,7 +183,7 @@ class Subject:
             raise found
         return found
 
-    def require(self, check: Check) -> None:
+    def require(self, check: Check[Subject]) -> None:
         """Have a check that another one builds on done first.
 
         Raises:

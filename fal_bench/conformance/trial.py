@@ -73,7 +73,11 @@ class TrialJournal(MemoryJournal):
         super().checkpoint(state)
         self._watch.leave()
 
-    def plugin_call(self, cycle: int) -> AbstractContextManager[None]:
+    def plugin_call(
+        self,
+        cycle: int,
+        trainer: str = "",  # noqa: ARG002
+    ) -> AbstractContextManager[None]:
         """Beat the pulse before and after a call."""
         self.beat(cycle)
         return self._around()

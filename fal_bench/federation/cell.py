@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 
 from fal_bench.errors import DivergedError
 from fal_bench.federation.fedavg import average
+from fal_bench.federation.guarded import bare, guarded
 from fal_bench.federation.journal import Journal, Row
 from fal_bench.federation.ledger import Ledger
 from fal_bench.federation.models import CycleModels
@@ -61,13 +63,15 @@ def run_cell(
     while True:
         strategy = make_strategy()
         watched = any(isinstance(need, EpochPredictions) for need in strategy.needs)
-        training = FederatedTraining(setting, ledger, state, trainer, watched)
+        mark = partial(journal.plugin_call, state.cycle, trainer.name)
+        own_trainer = guarded(trainer, mark)
+        training = FederatedTraining(setting, ledger, state, own_trainer, watched)
         yield from training.run()
         journal.append(training.row())
         if _is_over(setting, ledger, state):
             journal.finish(ledger.charges(), _kept(state, strategy))
             return
-        query = Query(setting, ledger, state, training.outcome(), strategy, trainer)
+        query = Query(setting, ledger, state, training.outcome(), strategy, own_trainer)
         state = yield from query.run(journal)
         journal.checkpoint(state)
 
@@ -80,7 +84,7 @@ class FederatedTraining:
         setting: the cell's setting.
         ledger: the cell's ledger.
         state: the state at the start of the cycle.
-        trainer: what clients minimise.
+        trainer: what clients minimise; a plugin's is guarded, and whoever trains guards it anew.
         keep_epochs: whether the weights after every local epoch of the last round are kept.
     """
 
@@ -113,7 +117,9 @@ class FederatedTraining:
             )
             recipe = self._recipe(number)
             keep = self.keep_epochs and number == task.rounds - 1
-            answer = yield TrainRequest(model.architecture, recipe, lanes, self._key(number), keep)
+            answer = yield TrainRequest(
+                model.architecture, recipe, lanes, self._key(number), keep, self.state.cycle
+            )
             self.seconds += answer.seconds
             self._answer = answer
             model = Model(model.architecture, average(answer.weights, counts))
@@ -161,7 +167,7 @@ class FederatedTraining:
             momentum=sgd.momentum,
             weight_decay=sgd.weight_decay,
             stop_at_accuracy=None,
-            trainer=self.trainer,
+            trainer=bare(self.trainer),
             augmentation=task.augmentation,
         )
 

@@ -61,8 +61,15 @@ class Journal(Protocol):
     def checkpoint(self, state: CellState) -> None:
         """Record the state before the next cycle; all rows before it are safe."""
 
-    def plugin_call(self, cycle: int) -> AbstractContextManager[None]:
-        """Mark, while the context is open, that this cell runs a plugin's code."""
+    def plugin_call(self, cycle: int, trainer: str = "") -> AbstractContextManager[None]:
+        """Mark, while the context is open, that this cell runs a plugin's code.
+
+        Calls may be nested: a strategy that asks for probabilities calls the trainer.
+
+        Args:
+            cycle: the cycle.
+            trainer: name of the trainer at work; empty if it is the strategy.
+        """
 
     def beat(self, cycle: int) -> None:
         """Say that the plugin call is getting on: its time limit starts anew."""
@@ -99,7 +106,11 @@ class MemoryJournal:
         """Keep a copy of the state, as a file would."""
         self.states.append(CellState.from_arrays(state.to_arrays()))
 
-    def plugin_call(self, cycle: int) -> AbstractContextManager[None]:  # noqa: ARG002
+    def plugin_call(
+        self,
+        cycle: int,  # noqa: ARG002
+        trainer: str = "",  # noqa: ARG002
+    ) -> AbstractContextManager[None]:
         """Mark nothing: there is nobody to tell."""
         return nullcontext()
 

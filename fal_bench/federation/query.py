@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fal_bench.errors import PluginError
+from fal_bench.federation.guarded import bare
 from fal_bench.federation.journal import Journal
 from fal_bench.federation.ledger import POOL, Ledger
 from fal_bench.federation.memory import join, split
@@ -38,7 +39,8 @@ class Query:
         state: the state at the start of the cycle.
         models: what the cycle's training left.
         strategy: who selects.
-        trainer: what clients minimise, also in trainings outside the federated rounds.
+        trainer: what clients minimise, also in trainings outside the federated rounds; a plugin's
+            is guarded.
     """
 
     def __init__(
@@ -147,13 +149,13 @@ class Query:
             )
         lanes = tuple(self._lane(client, component, None, 0, taught) for client in self._clients)
         architecture = self._model.architecture
-        answer = yield TrainRequest(architecture, training, lanes)
+        answer = yield TrainRequest(architecture, training, lanes, cycle=self._state.cycle)
         return [Model(architecture, weights) for weights in answer.weights], answer.seconds
 
     def _resolved(self, training: LocalTraining) -> LocalTraining:
         """Return a recipe with what it leaves to the cell: trainer, augmentation, learning rate."""
         if training.trainer is None:
-            training = replace(training, trainer=self._trainer)
+            training = replace(training, trainer=bare(self._trainer))
         if training.augmentation is None:
             training = replace(training, augmentation=self._setting.task.augmentation)
         if training.lr_share is not None:
@@ -168,7 +170,8 @@ class Query:
                 "yield Train(...) or return positions."
             )
         lane = self._lane(client, f"train:{self._strategy.name}", order.start, number)
-        return TrainRequest(self._model.architecture, self._resolved(order.training), (lane,))
+        recipe = self._resolved(order.training)
+        return TrainRequest(self._model.architecture, recipe, (lane,), cycle=self._state.cycle)
 
     def _lane(
         self, client: int, component: str, start: Model | None, number: int, taught: bool = False

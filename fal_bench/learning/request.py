@@ -60,6 +60,7 @@ class TrainRequest:
         key: what is asked for, in words that no other training shares; requests with the same key
             are trained once and get the same answer.
         keep_epochs: whether the weights after every epoch are kept, too.
+        cycle: the cycle of the cell that asks, to name it if the training fails.
     """
 
     architecture: Architecture
@@ -67,6 +68,7 @@ class TrainRequest:
     lanes: tuple[Lane, ...]
     key: str | None = None
     keep_epochs: bool = False
+    cycle: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@ import csv
 import hashlib
 import io
 import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ from fal_bench.federation.journal import Row
 from fal_bench.federation.memory import from_json_array, join, split, to_json_array
 from fal_bench.federation.state import CellState
 from fal_bench.sweep.files import read_json, write_atomically, write_json
+from fal_bench.sweep.marks import Marks
 from fal_bench.sweep.spec import CellSpec, description_key
 
 Phase = Literal["new", "partial", "done", "failed"]
@@ -31,26 +30,23 @@ class CorruptCellError(StoreError):
     """A cell's files do not fit together."""
 
 
-class CellFolder:
+class CellFolder(Marks):
     """The directory of one cell, and the journal of its run.
 
     Files: ``cell.json`` (description and environment), ``curve.csv`` (one row a cycle),
     ``checkpoint.npz`` (state before the next cycle; gone when done), ``status.json``,
     ``ledger.csv`` (every charge; written when done), ``memory.npz`` (what the strategy keeps, if
-    anything) and, while a plugin's code runs, ``in-plugin.json``; ``over-memory.json`` says that
-    its worker was ended because it took too much memory.
+    anything) and, while it runs, those of ``fal_bench.sweep.marks``.
 
     Args:
         path: the directory; it need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self._curve = path / "curve.csv"
         self._checkpoint = path / "checkpoint.npz"
         self._status = path / "status.json"
-        self._marker = path / "in-plugin.json"
-        self._over_memory = path / "over-memory.json"
 
     def create(self, spec: CellSpec, environment: dict[str, str], run: str) -> None:
         """Make the directory, describe the cell, and note which run is at work on it.
@@ -178,19 +174,6 @@ class CellFolder:
         arrays = state.to_arrays()
         write_atomically(self._checkpoint, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
 
-    def beat(self, cycle: int) -> None:
-        """Write ``in-plugin.json`` with the present time."""
-        write_json(self._marker, {"pid": os.getpid(), "cycle": cycle, "since": time.time()})
-
-    @contextmanager
-    def plugin_call(self, cycle: int) -> Iterator[None]:
-        """Keep ``in-plugin.json`` while the context is open; a death inside leaves it behind."""
-        self.beat(cycle)
-        try:
-            yield
-        finally:
-            self._marker.unlink(missing_ok=True)
-
     def finish(
         self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
     ) -> None:
@@ -222,31 +205,6 @@ class CellFolder:
             found = dict(arrays)
         memories: list[dict[str, Any]] = join(from_json_array(found["memories"]), found)
         return memories
-
-    def marker(self) -> dict[str, Any] | None:
-        """Return which plugin call is open (pid, cycle, since), if one is."""
-        try:
-            marker: dict[str, Any] = read_json(self._marker)
-        except (OSError, ValueError):
-            return None
-        return marker
-
-    def clear_marker(self) -> None:
-        """Forget a plugin call that a killed run left open, and why it was killed."""
-        self._marker.unlink(missing_ok=True)
-        self._over_memory.unlink(missing_ok=True)
-
-    def note_memory(self, mib: int) -> None:
-        """Say that the worker was ended because it took so much memory."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self._over_memory, {"mib": mib})
-
-    def over_memory(self) -> int | None:
-        """Return how many MiB the worker took when it was ended for that, or None."""
-        try:
-            return int(read_json(self._over_memory)["mib"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
 
     def _set_status(self, phase: Phase, **more: str) -> None:
         write_json(self._status, {"phase": phase, **more})

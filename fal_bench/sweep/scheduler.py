@@ -7,19 +7,27 @@ from collections.abc import Callable, Mapping
 
 from fal_bench.errors import FalbenchError
 from fal_bench.federation.cell import Cell
+from fal_bench.federation.guarded import is_built_in
 from fal_bench.learning.engine import train
-from fal_bench.learning.request import Trained, TrainRequest
+from fal_bench.learning.request import Trained, TrainRequest, trainer_of
+from fal_bench.sweep.marked_training import training_marked
+from fal_bench.sweep.marks import Marks
+
+Requests = dict[str, TrainRequest]
 
 
 def run_together(
     cells: Mapping[str, Cell],
     on_failure: Callable[[str, str, str], None],
+    marks: Mapping[str, Marks] | None = None,
 ) -> None:
     """Run cells to their ends; one that raises is reported and does not stop the others.
 
     Args:
         cells: the cells by key, not started yet.
         on_failure: called with the key, one sentence, and the traceback.
+        marks: where it is marked that a plugin's trainer is at work for a cell, by key; None
+            marks nothing.
     """
 
     def advance(key: str, answer: Trained | None) -> None:
@@ -37,25 +45,52 @@ def run_together(
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         on_failure(key, reason, "".join(traceback.format_exception(error)))
 
-    def answer_one_by_one() -> None:
-        # Something in this company cannot be trained; alone, everyone gets the same bits.
-        for key, request in list(waiting.items()):
-            try:
-                [answer] = train([request])
-            except Exception as error:
+    def answer_together(requests: Requests) -> None:
+        states = _states(requests)
+        try:
+            answers = _train(requests, marks)
+        except Exception as error:
+            if len(requests) == 1:
+                [key] = requests
                 fail(key, error)
-            else:
-                advance(key, answer)
+                return
+            # Something in this company cannot be trained; alone, everyone gets the same bits.
+            _set_states(requests, states)
+            for key, request in requests.items():
+                answer_together({key: request})
+            return
+        for key, answer in zip(requests, answers, strict=True):
+            advance(key, answer)
 
-    waiting: dict[str, TrainRequest] = {}
+    waiting: Requests = {}
     for key in cells:
         advance(key, None)
     while waiting:
-        keys = list(waiting)
-        try:
-            answers = train([waiting[key] for key in keys])
-        except Exception:
-            answer_one_by_one()
-            continue
-        for key, answer in zip(keys, answers, strict=True):
-            advance(key, answer)
+        for requests in _by_origin(waiting):
+            answer_together(requests)
+
+
+def _by_origin(waiting: Requests) -> list[Requests]:
+    """Part the requests by whether a plugin's code trains: only that has a time limit."""
+    parts: dict[bool, Requests] = {}
+    for key, request in waiting.items():
+        parts.setdefault(is_built_in(trainer_of(request.training)), {})[key] = request
+    return list(parts.values())
+
+
+def _train(requests: Requests, marks: Mapping[str, Marks] | None) -> list[Trained]:
+    if all(is_built_in(trainer_of(request.training)) for request in requests.values()):
+        return train(list(requests.values()))
+    with training_marked(requests, marks) as guarded:
+        return train(guarded)
+
+
+def _states(requests: Requests) -> list[dict[str, object]]:
+    """Return the states of all random streams that a training draws from."""
+    return [dict(lane.rng.bit_generator.state) for one in requests.values() for lane in one.lanes]
+
+
+def _set_states(requests: Requests, states: list[dict[str, object]]) -> None:
+    lanes = [lane for one in requests.values() for lane in one.lanes]
+    for lane, state in zip(lanes, states, strict=True):
+        lane.rng.bit_generator.state = state

@@ -11,7 +11,6 @@ import itertools
 import os
 import signal
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -26,6 +25,7 @@ from fal_bench.sweep.cluster import cluster_pool, worker_deaths
 from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.guard import MemoryGuard
 from fal_bench.sweep.memory import default_limit
+from fal_bench.sweep.post_mortem import cause_of_death
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.worker import Job, run_job
@@ -62,7 +62,6 @@ class Supervisor:
     plugins: tuple[Path, ...] = ()
     call_timeout: float = 600.0
     memory_limit: int | None = None
-    _hung: set[str] = field(default_factory=set)
     _deaths: dict[str, int] = field(default_factory=dict)
 
     def run(self, specs: Sequence[CellSpec]) -> None:
@@ -135,44 +134,22 @@ class Supervisor:
         unfinished = self._unfinished(specs)
         in_flight = [spec for spec in unfinished if self._status(spec).get("run") == run]
         in_plugin = [spec for spec in in_flight if self.store.folder(spec).marker()]
-        if in_plugin:
-            return in_plugin
+        hung = [spec for spec in in_plugin if (self.store.folder(spec).marker() or {}).get("hung")]
         too_large = [spec for spec in in_flight if self.store.folder(spec).over_memory()]
-        if too_large:
-            return too_large
+        # Whoever was ended is known; with it, joblib ends workers that did nothing.
+        at_work = [spec for spec in too_large if spec in in_plugin]
+        for few in (hung, at_work, too_large, in_plugin):
+            if few:
+                return few
         for spec in in_flight:
             self._deaths[spec.key] = self._deaths.get(spec.key, 0) + 1
         return [spec for spec in in_flight if self._deaths[spec.key] >= UNEXPLAINED_DEATHS]
 
     def _run_alone(self, spec: CellSpec) -> None:
         """Run one cell with nobody beside it; if it dies again, it is to blame."""
-        self._hung.discard(spec.key)
-        died = self._round([spec], 1, uuid.uuid4().hex)
-        if not died:
-            return
-        folder = self.store.folder(spec)
-        marker, over_memory = folder.marker(), folder.over_memory()
-        if over_memory:
-            when = f"in cycle {marker['cycle']}" if marker else "between two selections"
-            reason = (
-                f"Strategy {spec.strategy.name!r} brought its worker to {over_memory} MiB {when}, "
-                f"above the limit of {self.memory_limit}; keep less in memory, or raise "
-                "--memory-limit."
-            )
-        elif spec.key in self._hung and marker:
-            reason = (
-                f"Strategy {spec.strategy.name!r} did not return from cycle {marker['cycle']} "
-                f"within {self.call_timeout:g} s; make it faster or raise --call-timeout."
-            )
-        elif marker:
-            reason = (
-                f"The worker process died while strategy {spec.strategy.name!r} was selecting "
-                f"(cycle {marker['cycle']}); it exits the process, crashes, or takes too much "
-                "memory."
-            )
-        else:
-            reason = "The worker process died while training; it may have run out of memory."
-        folder.fail(reason)
+        if self._round([spec], 1, uuid.uuid4().hex):
+            folder = self.store.folder(spec)
+            folder.fail(cause_of_death(spec, folder, self.call_timeout, self.memory_limit))
 
     def _unfinished(self, specs: Sequence[CellSpec]) -> list[CellSpec]:
         return [spec for spec in specs if self._status(spec).get("phase") not in ("done", "failed")]
@@ -212,12 +189,12 @@ class Supervisor:
     @contextmanager
     def _watch(self, specs: Sequence[CellSpec], run: str) -> Iterator[None]:
         """Kill workers that take too long or too much memory, while the context is open."""
-        if self.backend == "sequential":
+        if self.backend != "loky":  # a cluster's workers end themselves
             yield
             return
         over = threading.Event()
         guard = None
-        if self.memory_limit is not None and not self._is_cluster:
+        if self.memory_limit is not None:
             guard = MemoryGuard(self.store, specs, run, self.memory_limit)
 
         def watch() -> None:
@@ -242,13 +219,10 @@ class Supervisor:
             watcher.join()
 
     def _kill_if_hung(self, spec: CellSpec) -> None:
-        marker = self.store.folder(spec).marker()
-        if marker and time.time() - marker["since"] > self.call_timeout:
-            self._hung.add(spec.key)
-            if self._is_cluster:
-                return  # the worker, on whatever machine, ends itself
+        pid = self.store.folder(spec).note_hang(self.call_timeout)
+        if pid is not None:
             with suppress(ProcessLookupError):  # it may have ended in the meantime
-                os.kill(marker["pid"], signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
     def _kill_workers(self) -> None:
         if self.backend == "loky":

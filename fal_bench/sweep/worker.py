@@ -116,6 +116,7 @@ def _run_cells(job: Job, store: Store) -> None:
     run_together(
         cells,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),
+        marks=folders,
     )
 
 
@@ -213,10 +214,9 @@ def _full_precision(job: Job) -> AbstractContextManager[None]:
 def _takes_too_long(job: Job, store: Store) -> bool:
     if job.time_limit is None:
         return False
-    # One look later than the supervisor, so that it knows why.
-    limit = job.time_limit + 2
-    markers = [store.folder(spec).marker() for spec in job.specs]
-    return any(marker and time.time() - marker["since"] > limit for marker in markers)
+    # All of them, because all that hang leave a note.
+    hangs = [store.folder(spec).note_hang(job.time_limit) for spec in job.specs]
+    return any(pid is not None for pid in hangs)
 
 
 def _takes_too_much(job: Job, store: Store) -> bool:

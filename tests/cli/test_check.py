@@ -9,6 +9,7 @@ import pytest
 
 from fal_bench.conformance import process
 from fal_bench.conformance.checks import CHECKS
+from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
 
 PLUGIN = """
 import os, re, time
@@ -106,6 +107,44 @@ def test_a_plugin_that_fills_the_memory_is_stopped(falbench, plugin, monkeypatch
     assert "third passes" in out
 
 
+TRAINERS = """
+import os
+from fal_bench.trainers.cross_entropy import CrossEntropy
+
+class Good(CrossEntropy):
+    name = "good"
+
+class Exiting(CrossEntropy):
+    name = "exiting"
+
+    def probs(self, logits):
+        os._exit(7)
+
+class Wrong(CrossEntropy):
+    name = "wrong"
+
+    def losses(self, logits, batch):
+        return super().losses(logits, batch).mean()
+"""
+
+
+def test_trainers_are_checked_by_name_and_by_file(falbench, tmp_path):
+    code, out, _ = falbench("check", "kcfu[divergence=sum]", "evidential")
+    assert code == 0
+    assert out.startswith("kcfu[divergence=sum] [fal_bench.trainers.kcfu:Kcfu]")
+    assert "\nevidential passes: " in out
+    (tmp_path / "trainers.py").write_text(TRAINERS)
+    code, out, _ = falbench("check", "trainers.py")
+    assert code == 1
+    assert "\ngood passes: 14 ok, 2 not applicable" in out
+    assert "FAILED         losses" in out
+    assert "losses returned shape () instead of shape (8,)" in out
+    assert "The process ended with exit code 7" in out
+    code, out, _ = falbench("check", "random", "kcfu", "fal-margin", "--only", "lanes")
+    assert code == 0
+    assert out.count(" passes: 1 ok") == 1
+
+
 def test_only_some_checks_and_their_list(falbench):
     code, out, _ = falbench("check", "random", "--only", "positions", "--only", "task")
     assert code == 0
@@ -115,7 +154,8 @@ def test_only_some_checks_and_their_list(falbench):
     ]
     code, out, _ = falbench("check", "--list")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == [check.name for check in CHECKS]
+    names = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
+    assert names == [check.name for check in (*CHECKS, *TRAINER_CHECKS)]
 
 
 @pytest.mark.parametrize(
@@ -125,10 +165,11 @@ def test_only_some_checks_and_their_list(falbench):
         (["none.py"], "There is no plugin file or folder 'none.py'; check the path."),
         (["broken.py"], "broken.py cannot be loaded (SyntaxError"),
         (["leaving.py"], "The process ended with exit code 3"),
-        (["empty"], "There is no strategy in 'empty'; name a file that defines one."),
+        (["empty"], "There is no strategy or trainer in 'empty'; name a file that defines one."),
         (["random", "--only", "positons"], "Unknown check 'positons'; did you mean 'positions'?"),
         (["margin-fixed-batch[size=0]"], "parameter 'size' cannot be 0"),
-        ([], "Name a strategy or a plugin file, or use --list."),
+        (["random", "--only", "lanes"], "No check that --only names is one of these plugins'"),
+        ([], "Name a strategy, a trainer or a plugin file, or use --list."),
     ],
 )
 def test_wrong_use_is_one_sentence_and_ends_in_2(falbench, tmp_path, arguments, message):

@@ -235,3 +235,16 @@ def test_version_and_help(falbench):
         assert verb in out
         help_text = falbench(verb, "--help")[1]
         assert "[default" in help_text or verb == "list"
+
+
+@pytest.mark.parametrize("verb", ["compare", "status"])
+def test_debug_shows_the_tracebacks_of_failed_cells(falbench, suite, bad_plugins, verb):
+    arguments = ["--suite", suite, "--task", "a", "--seeds", 1, "--plugin", bad_plugins]
+    arguments += ["-s", "random", "-s", "raising"]
+    code, _, err = falbench("compare", *arguments, "--backend", "sequential")
+    assert code == 1
+    assert "Traceback" not in err
+    _, out, err = falbench("--debug", verb, *arguments, *["--jobs", 1] * (verb == "compare"))
+    assert "no idea" in out
+    assert "a, raising, seed 0 failed:\nTraceback" in err
+    assert "raising.py" in err

@@ -1,6 +1,7 @@
 """Cells that run together: merged trainings, shared first cycles, and failures apart."""
 
 import pytest
+import torch
 
 from fal_bench.federation.cell import run_cell
 from fal_bench.federation.journal import MemoryJournal
@@ -11,8 +12,21 @@ from fal_bench.strategies.random import Random
 from fal_bench.strategy import Strategy
 from fal_bench.sweep import scheduler
 from fal_bench.sweep.scheduler import run_together
+from fal_bench.trainers.cross_entropy import CROSS_ENTROPY, CrossEntropy
 
 TIMES = ("train_seconds", "select_seconds")
+
+
+class Picky(CrossEntropy):
+    """Fails in the middle of a training, after batches have been drawn, in the presence of some."""
+
+    name = "picky"
+    hated = None
+
+    def losses(self, logits, batch):
+        if self.hated is not None and (batch.class_counts == self.hated).all(-1).any():
+            raise RuntimeError("not this one")
+        return super().losses(logits, batch)
 
 
 class Failing(Strategy):
@@ -26,7 +40,7 @@ def untimed(journal):
     return [{k: v for k, v in vars(row).items() if k not in TIMES} for row in journal.rows]
 
 
-def journals(task, dataset, strategies, seeds):
+def journals(task, dataset, strategies, seeds, trainer=CROSS_ENTROPY):
     """Run cells together; return their journals and the failures."""
     failures = {}
     kept = {}
@@ -36,7 +50,7 @@ def journals(task, dataset, strategies, seeds):
         for strategy in strategies:
             key = f"{strategy.name}/{seed}"
             kept[key] = MemoryJournal()
-            cells[key] = run_cell(setting, strategy, kept[key])
+            cells[key] = run_cell(setting, strategy, kept[key], trainer)
     run_together(cells, lambda key, reason, details: failures.__setitem__(key, reason))
     return kept, failures
 
@@ -81,3 +95,28 @@ def test_the_first_cycle_is_trained_once_for_all_strategies(tiny, blobs, monkeyp
         assert None not in merged
     for merged in keys[tiny.rounds :]:
         assert set(merged) == {None}
+
+
+def test_the_company_of_one_that_cannot_be_trained_keeps_its_bits(tiny, blobs, monkeypatch):
+    whole, _ = journals(tiny, blobs, [Random, FalMargin], range(2), Picky())
+    seen = {key: counts_seen(journal, blobs, tiny.clients) for key, journal in whole.items()}
+    for key in whole:
+        others = set(whole) - {key}
+        own = sorted(seen[key].difference(*(seen[other] for other in others)))
+        monkeypatch.setattr(Picky, "hated", torch.tensor(own[0]))
+        together, failures = journals(tiny, blobs, [Random, FalMargin], range(2), Picky())
+        assert failures == {key: "Trainer 'picky' failed: RuntimeError: not this one"}
+        for other in others:
+            assert untimed(together[other]) == untimed(whole[other])
+
+
+def counts_seen(journal, dataset, clients):
+    """Return the class counts that the clients of a cell had, in any cycle."""
+    cycles = {cycle for *_, cycle in journal.charges}
+    seen = set()
+    for last in cycles:
+        for client in range(clients):
+            ids = [id_ for own, id_, _, cycle in journal.charges if own == client and cycle <= last]
+            labels = dataset.train_labels[torch.tensor(ids)]
+            seen.add(tuple(labels.bincount(minlength=4).tolist()))
+    return seen

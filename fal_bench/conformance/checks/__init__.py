@@ -25,8 +25,9 @@ from fal_bench.conformance.checks import (
     task,
     whole_pool,
 )
+from fal_bench.conformance.subject import Subject
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[Check[Subject], ...] = (
     declaration.CHECK,
     params.CHECK,
     task.CHECK,

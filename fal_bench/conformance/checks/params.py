@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
 from fal_bench.conformance.base import Check, Failure, NotApplicable
-from fal_bench.conformance.subject import Subject
 from fal_bench.errors import InvalidSpecError
 from fal_bench.strategy import Params
 
 
-def _run(subject: Subject) -> str:
+class Configured(Protocol):
+    """Something with parameters: a strategy or a trainer under check."""
+
+    @property
+    def kind(self) -> Callable[[dict[str, Any]], Any]:
+        """Its class."""
+
+    @property
+    def made(self) -> Any:
+        """One of them, to look at."""
+
+
+def _run(subject: Configured) -> str:
     params = subject.made.params
     if not isinstance(params, Params):
         raise Failure(f"params is a {type(params).__name__}; call super().__init__(params).")
@@ -47,7 +59,7 @@ def _validated(params: Params, values: dict[str, Any]) -> Params:
         ) from error
 
 
-def _check_canonical(subject: Subject, params: Params) -> None:
+def _check_canonical(subject: Configured, params: Params) -> None:
     """Check the form that a cell keeps: what differs from the defaults, as JSON."""
     stored = json.loads(json.dumps(params.model_dump(mode="json", exclude_defaults=True)))
     try:
@@ -60,7 +72,7 @@ def _check_canonical(subject: Subject, params: Params) -> None:
         raise Failure(f"Made from {stored!r}, it has other parameters than before.")
 
 
-CHECK = Check(
+CHECK: Final[Check[Configured]] = Check(
     "params",
     "parameters have valid defaults and survive JSON",
     "Give every parameter a default that its own type allows, and a type that JSON knows: "

@@ -1,0 +1,22 @@
+from fal_bench.trainers.kcfu import Kcfu
+
+
+class Mean(Kcfu):
+    name = "mean-of-mixtures"
+
+    def mixed_losses(self, logits, batch):
+        return super().mixed_losses(logits, batch).mean()
+
+
+class Across(Kcfu):
+    name = "mixing-clients"
+
+    def mixed_losses(self, logits, batch):
+        return super().mixed_losses(logits, batch) * batch.class_counts.sum()
+
+
+class Naive(Kcfu):
+    name = "undefined-mixtures"
+
+    def mixed_losses(self, logits, batch):
+        return super().mixed_losses(logits, batch) / (batch.round - batch.round).unsqueeze(-1)

@@ -1,0 +1,210 @@
+"""Real worker processes whose trainers hang, leave, raise, eat memory, or just take long."""
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+import fal_bench
+from fal_bench.data.loading import load_dataset
+from fal_bench.registry import Registry
+from fal_bench.selector import Selector
+from fal_bench.suites.loading import load_suite
+from fal_bench.sweep.spec import plan_cells
+from fal_bench.sweep.store import Store
+from fal_bench.sweep.worker import Job
+
+TIMES = ["train_seconds", "select_seconds"]
+LIMIT = 900
+
+PLUGIN = """
+import os, sys, time
+import numpy as np
+import torch
+from fal_bench.trainers.cross_entropy import CrossEntropy
+
+EATEN = []
+ODD = []
+
+class Hanging(CrossEntropy):
+    name = "hanging"
+
+    def losses(self, logits, batch):
+        time.sleep(3600)
+
+class Unlikely(CrossEntropy):
+    name = "unlikely"
+
+    def probs(self, logits):
+        time.sleep(3600)
+
+class Exiting(CrossEntropy):
+    name = "exiting"
+
+    def losses(self, logits, batch):
+        os._exit(7)
+
+class Raising(CrossEntropy):
+    name = "raising"
+
+    def losses(self, logits, batch):
+        raise RuntimeError("no idea")
+
+class Departing(CrossEntropy):
+    name = "departing"
+
+    def losses(self, logits, batch):
+        sys.exit(0)
+
+class Eating(CrossEntropy):
+    name = "eating"
+
+    def losses(self, logits, batch):
+        while True:
+            EATEN.append(np.ones(32 * 2**17))
+            time.sleep(0.02)
+
+class Odd(CrossEntropy):
+    name = "odd"
+
+    def losses(self, logits, batch):
+        if ODD and (batch.class_counts == torch.tensor(ODD)).all(-1).any():
+            time.sleep(3600)
+        return super().losses(logits, batch)
+
+class Slow(CrossEntropy):
+    name = "slow"
+
+    def losses(self, logits, batch):
+        time.sleep(0.05)
+        return super().losses(logits, batch)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    file = tmp_path / "trainers.py"
+    file.write_text(PLUGIN)
+    return file
+
+
+@pytest.fixture
+def compare(suite, tmp_path, plugin):
+    def run(strategies, out="results", **options):
+        return fal_bench.compare(
+            strategies, suite=suite, task="a", out=tmp_path / out,
+            progress=False, plugins=[plugin], **{"seeds": 1, "jobs": 2, **options},
+        )  # fmt: skip
+
+    return run
+
+
+def untimed(result):
+    return result.curves.drop(columns=TIMES)
+
+
+def reasons(result):
+    return {cell.strategy: cell.reason for cell in result.context.missing}
+
+
+def test_a_trainer_that_hangs_or_leaves_fails_alone_and_by_name(compare):
+    bad = ("hanging", "unlikely", "exiting")
+    strategies = ["random", "fal-margin", *(f"random[trainer={name}]" for name in bad)]
+    result = compare(strategies, call_timeout=1)
+    assert reasons(result) == {
+        "random[trainer=hanging]": "Trainer 'hanging' did not return within 1 s in cycle 0; make "
+        "it faster or raise --call-timeout.",
+        "random[trainer=unlikely]": "Trainer 'unlikely' did not return within 1 s in cycle 0; "
+        "make it faster or raise --call-timeout.",
+        "random[trainer=exiting]": "The worker process died while trainer 'exiting' was at work "
+        "(cycle 0); it exits the process, crashes, or takes too much memory.",
+    }
+    alone = compare(["random", "fal-margin"], "alone", backend="sequential")
+    pd.testing.assert_frame_equal(untimed(result), untimed(alone), check_exact=True)
+
+
+def test_a_trainer_that_raises_is_named(compare):
+    strategies = ["random", *(f"random[trainer={name}]" for name in ("raising", "departing"))]
+    result = compare(strategies, backend="sequential")
+    assert reasons(result) == {
+        "random[trainer=raising]": "Trainer 'raising' failed: RuntimeError: no idea",
+        "random[trainer=departing]": "Trainer 'departing' failed: SystemExit: 0",
+    }
+    assert set(result.curves.strategy) == {"random"}
+
+
+def test_a_trainer_that_eats_memory_fails_alone_and_by_name(compare):
+    result = compare(["random[trainer=eating]", "random"], memory_limit=LIMIT)
+    [(strategy, reason)] = reasons(result).items()
+    assert strategy == "random[trainer=eating]"
+    assert reason.startswith("Trainer 'eating' brought its worker to ")
+    assert f"in cycle 0, above the limit of {LIMIT}; keep less in memory" in reason
+    assert set(result.curves.strategy) == {"random"}
+
+
+def test_a_long_and_healthy_training_is_not_ended(compare, suite, tmp_path):
+    text = Path(suite).read_text().replace("rounds = 2", "rounds = 1")
+    text = text.replace("local_epochs = 1", "local_epochs = 80").replace("_cap = 30", "_cap = 20")
+    Path(suite).write_text(text)
+    result = compare(["random[trainer=slow]"], call_timeout=1)
+    assert not result.context.missing
+    assert result.curves.train_seconds.min() > 80 * 0.05  # one training: many looks, many limits
+    assert not [*(tmp_path / "results" / "cells").glob("*/trainer-clock")]
+
+
+def test_cells_trained_together_are_told_apart(compare, plugin, tmp_path):
+    """Two cells share all steps; in the second cycle the trainer cannot stand one of them."""
+    strategies = ["random[trainer=odd]", "fal-margin[trainer=odd]"]
+    whole = compare(strategies, "whole", backend="sequential")
+    assert not whole.context.missing
+    counts = {}
+    for folder in (tmp_path / "whole" / "cells").iterdir():
+        ledger = pd.read_csv(folder / "ledger.csv")
+        bought = ledger[(ledger.client == 0) & (ledger.cycle < 1)]["sample"]
+        labels = load_dataset("digits").train_labels[torch.tensor(bought.to_numpy())]
+        name = json.loads((folder / "cell.json").read_text())["description"]["strategy"]["name"]
+        counts[name] = labels.bincount(minlength=10).tolist()
+    assert counts["random"] != counts["fal-margin"]
+    plugin.write_text(PLUGIN.replace("ODD = []", f"ODD = {counts['random']}"))
+    result = compare(strategies, jobs=1, call_timeout=1)
+    assert reasons(result) == {
+        "random[trainer=odd]": "Trainer 'odd' did not return within 1 s in cycle 1; make it faster "
+        "or raise --call-timeout."
+    }
+    expected = untimed(whole)
+    expected = expected[expected.strategy == "fal-margin[trainer=odd]"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(untimed(result), expected, check_exact=True)
+
+
+def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin):
+    """What ray and dask run: there the supervisor cannot reach the worker."""
+    cells = plan_cells(
+        [load_suite(suite).task("a")],
+        [Selector("random", {"trainer": "hanging"}), Selector("logo", {"trainer": "hanging"})],
+        [0],
+        Registry.discover([plugin]),
+    )
+    store = Store(tmp_path / "results")
+    store.prepare()
+    code = (
+        "import pickle, sys\n"
+        "from fal_bench.sweep.worker import run_job\n"
+        "run_job(pickle.load(sys.stdin.buffer))\n"
+    )
+    job = Job(store.root, tuple(cells), (plugin,), "run", parent=None, time_limit=1)
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(job), capture_output=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    for cell in cells:
+        marker = store.folder(cell).marker()
+        assert marker["hung"]
+        assert marker["trainer"] == "hanging"
+        assert marker["cycle"] == 0
+        store.folder(cell).clear_marker()
+    assert not list(store.root.rglob("trainer-clock"))
