@@ -1,8 +1,8 @@
 """Write docs/strategies.md from the strategies' own words, and draw their curves.
 
 ``python docs/strategies.py`` writes the page. ``python docs/strategies.py RESULTS`` also draws
-strategies.svg from a results folder of ``falbench compare -s all --suite quick`` (needs
-matplotlib).
+strategies.svg from the results of ``falbench compare -s all --suite quick``, as published in
+results/published/quick (needs matplotlib).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ What each costs in time and memory: [performance](performance.md).
 
 ![The curve of every strategy on the default suite](strategies.svg)
 
-Mean test accuracy over both tasks of `quick` and 5 seeds on the label grid, against paper labels;
-grey: random.
+Mean test accuracy over both tasks of `quick` and 10 seeds on the label grid, against paper labels;
+grey: random. Drawn from [the published results](../results/published/quick).
 """
 
 
