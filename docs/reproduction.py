@@ -142,6 +142,16 @@ def whose_model() -> str:
     )
 
 
+def kafal() -> str:
+    """KAFAL's training and its selection, each alone."""
+    quick = ("digit-pairs-iid", "digit-pairs-dirichlet")
+    return pairs(
+        *(Pair("quick", task, "random[trainer=kcfu]", "random") for task in quick),
+        *(Pair("quick", task, "ksas", "random") for task in quick),
+        *(Pair("quick", task, "ksas[trainer=kcfu]", "random[trainer=kcfu]") for task in quick),
+    )
+
+
 def logo() -> str:
     """LoGo against what it is made of and against random."""
     tasks = ("fmnist-iid", "fmnist-dirichlet", "fmnist-long-tail", "fmnist-large-budget")
@@ -200,6 +210,7 @@ def long_tail() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "coordination": coordination,
     "whose-model": whose_model,
+    "kafal": kafal,
     "logo": logo,
     "target-sweep": target_sweep,
     "bills": bills,
