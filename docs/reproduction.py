@@ -100,7 +100,7 @@ def target_of(row: dict[str, object]) -> str:
     """Return a target as people read it."""
     accuracy, name = row["target_acc"], row["target_name"]
     if isinstance(name, str) and name:
-        return name
+        return f"{name.removeprefix('auto-')} % of the cap"
     return f"{100 * float(str(accuracy)):.0f} %"
 
 
@@ -204,7 +204,8 @@ def long_tail() -> str:
         final = f"{100 * mine['accuracy_final'].iloc[0]:.1f} %"
         rows += line(f"`{name}`", f"{accuracy:.2f} %", final, *ours)
     title = ("strategy", "FairFAL's table, at 45 %", "ours, at the cap (24 % of the pool)")
-    return head(*title, *(f"saving at {name}" for name in names)) + rows
+    shares = (f"saving, {name.removeprefix('auto-')} % of the cap" for name in names)
+    return head(*title, *shares) + rows
 
 
 TABLES: dict[str, Callable[[], str]] = {
