@@ -129,6 +129,10 @@ def coordination() -> str:
         Pair("standard", "fmnist-iid", "fed-typiclust", "typiclust"),
         Pair("standard", "fmnist-dirichlet", "fed-typiclust", "typiclust"),
         Pair("standard", "fmnist-low-budget", "fed-typiclust", "typiclust"),
+        Pair("low-budget", "low-budget-2-iid", "fed-typiclust", "typiclust"),
+        Pair("low-budget", "low-budget-4-iid", "fed-typiclust", "typiclust"),
+        Pair("low-budget", "low-budget-2-a0.1", "fed-typiclust", "typiclust"),
+        Pair("low-budget", "low-budget-4-a0.1", "fed-typiclust", "typiclust"),
     )
 
 
@@ -191,6 +195,13 @@ def bills() -> str:
     return head("strategy", "paper labels to 50 %", "strict labels to 50 %", "reached") + rows
 
 
+def convolutional() -> str:
+    """LoGo's CNN instead of a perceptron."""
+    tested = ("fairfal", "fal-margin", "logo")
+    task = "fmnist-cnn4-dirichlet"
+    return pairs(*(Pair("fmnist-cnn4", task, name, "random") for name in tested))
+
+
 def long_tail() -> str:
     """The order of strategies on Fashion-MNIST's long tail, beside FairFAL's table."""
     theirs = {"random": 85.60, "coreset": 86.15, "fal-entropy": 86.28, "badge": 86.65,
@@ -216,6 +227,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "target-sweep": target_sweep,
     "bills": bills,
     "long-tail": long_tail,
+    "convolutional": convolutional,
 }
 
 
