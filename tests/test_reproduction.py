@@ -1,6 +1,7 @@
 """The page on reproduction says what the published results say."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ PUBLISHED = sorted((ROOT / "results" / "published").iterdir())
 
 def writer():
     spec = importlib.util.spec_from_file_location("reproduction", ROOT / "docs" / "reproduction.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules["reproduction"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
