@@ -202,6 +202,13 @@ def convolutional() -> str:
     return pairs(*(Pair("fmnist-cnn4", task, name, "random") for name in tested))
 
 
+def cifar10() -> str:
+    """CIFAR-10 as JPEG files of quality 75."""
+    task = "cifar10-jpegq75-dirichlet"
+    tested = ("fal-margin", "fal-entropy", "logo")
+    return pairs(*(Pair("cifar10-jpegq75", task, name, "random") for name in tested))
+
+
 def long_tail() -> str:
     """The order of strategies on Fashion-MNIST's long tail, beside FairFAL's table."""
     theirs = {"random": 85.60, "coreset": 86.15, "fal-entropy": 86.28, "badge": 86.65,
@@ -228,6 +235,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "bills": bills,
     "long-tail": long_tail,
     "convolutional": convolutional,
+    "cifar10": cifar10,
 }
 
 
