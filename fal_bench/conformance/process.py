@@ -9,12 +9,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
@@ -207,6 +209,8 @@ def _work(connection: Connection, order: Order, skip: int) -> None:
     """Check plugins but the first ``skip``, until one hangs, and send what happens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who waits
     os.dup2(2, 1)  # what plugins print is not part of the report
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # this process is killed in the end
     lock = threading.Lock()
 
     def send(message: Any) -> None:

@@ -71,6 +71,13 @@ def test_a_failure_ends_in_1_with_what_where_and_what_to_do(falbench, plugin):
     assert "hello from the plugin" in err
 
 
+def test_what_a_plugin_printed_is_there_even_if_its_process_leaves(falbench, plugin):
+    deed = "print('last words'); os._exit(7)"
+    _, out, err = falbench("check", plugin(deed), "--only", "positions")
+    assert "last words" in err
+    assert "last words" not in out
+
+
 def test_plugins_that_hang_or_die_do_not_stop_the_next_one(falbench, tmp_path, plugin, monkeypatch):
     monkeypatch.setattr(process, "GRACE", 3.0)
     deeds = {
