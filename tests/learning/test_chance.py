@@ -27,6 +27,7 @@ MODELS = {
     "mlp": Architecture(Mlp(hidden=(16,), dropout=0.5), (1, 8, 8), 5),
     "odd-mlp": Architecture(Mlp(hidden=(11,), dropout=0.3), (1, 3, 5), 5),
     "cnn": Architecture(Cnn(channels=(4, 6), dropout=0.5), (1, 8, 8), 5),
+    "odd-cnn": Architecture(Cnn(channels=(3, 5), dropout=0.5), (1, 6, 14), 5),
     "cnn4": Architecture(Cnn4(width=6, dropout=0.2), (1, 16, 16), 5),
     "plain-cnn": Architecture(Cnn(channels=(4, 6)), (1, 16, 8), 5),
 }

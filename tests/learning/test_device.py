@@ -122,8 +122,8 @@ def test_a_stray_tensor_is_noticed():
 
 
 def test_a_network_of_ones_own_stays_on_its_device():
-    body = nn.Sequential(nn.Flatten(), nn.Linear(16, 9), nn.Tanh())
-    network = Network(body, 9, 4).to("meta")
+    body = nn.Sequential(nn.Flatten(), nn.Linear(16, 10), nn.Tanh())
+    network = Network(body, 10, 4).to("meta")
     start = {name: torch.zeros(tensor.shape) for name, tensor in network.state_dict().items()}
     jobs = [replace(lane, start=start) for lane in lanes(architecture_on("mlp", "meta"))]
     assert isinstance(step_of(network, RECIPES["plain"]), VmapStep)

@@ -55,11 +55,18 @@ def architecture(request):
 
 
 def train_stacked(network, recipe, jobs):
-    return [lane.weights for lane in engine.train_stacked(network, recipe, jobs, 10)]
+    return [lane.weights for lane in engine.train_stacked(network, recipe, jobs, classes(network))]
 
 
 def train_sequentially(network, recipe, jobs):
-    return [lane.weights for lane in sequential.train_sequentially(network, recipe, jobs, 10)]
+    return [
+        lane.weights
+        for lane in sequential.train_sequentially(network, recipe, jobs, classes(network))
+    ]
+
+
+def classes(network):
+    return network.head.out_features
 
 
 def lane(architecture, count, seed):
@@ -83,21 +90,37 @@ def assert_same_bits(ours, theirs):
         assert torch.equal(tensor, theirs[name]), name
 
 
+SIZES = [20, 13, 0, 6, 31, 9, 20, 2, 5, 12, 4, 17, 8]
+
+
 # In double precision the engines differ by rounding alone, which training amplifies (most where
 # batch normalisation sees one sample), so that the narrow bound shows that the algorithm is one.
-@pytest.mark.parametrize(
-    ("dtype", "bound"), [(torch.float32, 1e-5), (torch.float64, 1e-7)], ids=["single", "double"]
-)
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_it_agrees_with_the_sequential_engine(architecture, recipe, dtype, bound):
-    sizes = [20, 13, 0, 6, 31, 9, 20, 2, 5, 12, 4, 17, 8]
+def test_it_agrees_with_the_sequential_engine(architecture, recipe):
+    assert max(distances(architecture, recipe, torch.float64)) < 1
+
+
+# In single precision a value within rounding of zero, or of its neighbour in a pooling window, may
+# pass in one engine and not in the other. Which lanes that meets depends on the processor.
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_it_agrees_in_single_precision_but_for_kinks(architecture, recipe):
+    apart = list(distances(architecture, recipe, torch.float32))
+    assert sum(distance > 1 for distance in apart) <= 1
+    assert max(apart) < 1000
+
+
+def distances(architecture, recipe, dtype):
+    """How far each lane's weights are apart, in units of 1e-5 (double precision: 1e-7)."""
+    bound = 1e-5 if dtype is torch.float32 else 1e-7
     network = copy.deepcopy(architecture.network).to(dtype)
-    stacked = train_stacked(network, recipe, in_dtype(lanes(architecture, sizes), dtype))
-    plain = train_sequentially(network, recipe, in_dtype(lanes(architecture, sizes), dtype))
+    stacked = train_stacked(network, recipe, in_dtype(lanes(architecture, SIZES), dtype))
+    plain = train_sequentially(network, recipe, in_dtype(lanes(architecture, SIZES), dtype))
     for ours, theirs in zip(stacked, plain, strict=True):
         assert ours.keys() == theirs.keys()
-        for name, tensor in ours.items():
-            torch.testing.assert_close(tensor, theirs[name], rtol=bound, atol=bound)
+        yield max(
+            float(((tensor - theirs[name]).abs() / (bound + bound * theirs[name].abs())).max())
+            for name, tensor in ours.items()
+        )
 
 
 def in_dtype(jobs, dtype):
@@ -191,20 +214,20 @@ def test_the_padding_follows_from_the_lane_and_its_recipe():
     assert [padded_rows(count, 64) for count in (20, 64, 70)] == [24, 64, 64]
 
 
-class Odd(nn.Module):
+class Own(nn.Module):
     """Layers that nobody stacked by hand, and a buffer."""
 
     def __init__(self, extra: nn.Module | None = None) -> None:
         super().__init__()
-        self.first = nn.Linear(64, 9)
+        self.first = nn.Linear(64, 8)
         self.extra = extra or nn.Tanh()
-        self.register_buffer("scale", torch.full((9,), 0.5))
+        self.register_buffer("scale", torch.full((8,), 0.5))
 
     def forward(self, features):
         return self.extra(self.first(features.flatten(1))) * self.scale
 
 
-def odd_lanes(network, sizes):
+def own_lanes(network, sizes):
     template = MODELS["mlp"]
     jobs = lanes(template, sizes)
     for job in jobs:
@@ -218,22 +241,22 @@ def odd_lanes(network, sizes):
 
 @pytest.mark.parametrize("recipe", [PLAIN, RECIPES["stop"]], ids=["plain", "stop"])
 def test_a_network_of_ones_own_is_mapped(recipe):
-    network = Network(Odd(), 9, 5)
+    network = Network(Own(), 8, 6)
     sizes = [20, 13, 6, 31, 9, 5, 4, 3, 17, 2, 8, 11]
     assert isinstance(step_of(network, recipe), VmapStep)
-    stacked = train_stacked(network, recipe, odd_lanes(network, sizes))
-    plain = train_sequentially(network, recipe, odd_lanes(network, sizes))
+    stacked = train_stacked(network, recipe, own_lanes(network, sizes))
+    plain = train_sequentially(network, recipe, own_lanes(network, sizes))
     for ours, theirs in zip(stacked, plain, strict=True):
         for name, tensor in ours.items():
             torch.testing.assert_close(tensor, theirs[name], rtol=1e-5, atol=1e-5, msg=name)
-    [alone] = train_stacked(network, recipe, odd_lanes(network, sizes)[3:4])
+    [alone] = train_stacked(network, recipe, own_lanes(network, sizes)[3:4])
     assert_same_bits(alone, stacked[3])
 
 
-@pytest.mark.parametrize("layer", [nn.Dropout(), nn.BatchNorm1d(9)])
+@pytest.mark.parametrize("layer", [nn.Dropout(), nn.BatchNorm1d(8), nn.Linear(8, 7)])
 def test_what_cannot_be_mapped_is_refused(layer):
     with pytest.raises(InvalidSpecError, match=r"body\.extra.*sequential engine"):
-        step_of(Network(Odd(layer), 9, 5), PLAIN)
+        step_of(Network(Own(layer), 8, 6), PLAIN)
 
 
 def test_every_model_gets_its_fastest_step():

@@ -30,6 +30,7 @@ MODELS = {
     "odd-mlp": Architecture(Mlp(hidden=(11,)), (1, 3, 5), 5),
     "linear": Architecture(Mlp(hidden=()), (9, 1, 1), 5),
     "cnn": Architecture(Cnn(channels=(4, 6)), (1, 8, 8), 5),
+    "odd-cnn": Architecture(Cnn(channels=(3, 5)), (1, 6, 14), 5),
     "cnn4": Architecture(Cnn4(width=6), (1, 16, 16), 5),
 }
 TRAINERS = {"kcfu": Kcfu(), "evidential": Evidential(), "distillation": Distillation()}

@@ -15,7 +15,6 @@ from fal_bench.learning.stacked.layers import Layer, Rows, stack_layers
 from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import descend
 from fal_bench.learning.stacked.state import StackedState
-from fal_bench.learning.stacked.width import fixed_width
 from fal_bench.needs import LocalTraining
 from fal_bench.trainer import MixedBatch
 
@@ -28,14 +27,13 @@ class AutogradStep:
 
     Args:
         forward: the network.
-        width: the number of slots if bits depend on it; None if they do not.
         training: the recipe.
     """
 
     state: type[StackedState] = StackedState
+    fixed_width: int | None = None
 
-    def __init__(self, forward: Forward, width: int | None, training: LocalTraining) -> None:
-        self.fixed_width = width
+    def __init__(self, forward: Forward, training: LocalTraining) -> None:
         self._forward = forward
         self._training = training
         self._trainer = trainer_of(training)
@@ -44,13 +42,13 @@ class AutogradStep:
     def of(cls, network: nn.Module, training: LocalTraining) -> AutogradStep | None:
         """Return the step of a network of known layers; None for any other."""
         layers = stack_layers(network)
-        return None if layers is None else cls(_chain(layers), fixed_width(network), training)
+        return None if layers is None else cls(_chain(layers), training)
 
     def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
         """Take the step; return what the network said before it."""
         moving = [state.weights[name].detach().requires_grad_() for name in state.parameters]
         weights = {**state.weights, **dict(zip(state.parameters, moving, strict=True))}
-        logits = self._forward(batch, weights)
+        logits = batch.known(self._forward(batch, weights))
         losses = sample_losses(self._trainer, logits, batch.local())
         # Slots share no parameter, so the sum's gradient is every slot's own gradient.
         loss = (losses * batch.shares).sum()
@@ -64,7 +62,7 @@ class AutogradStep:
         mixed = batch.mixed
         assert mixed is not None
         with torch.no_grad():
-            start_logits = self._forward(mixed.for_start(), state.start)
+            start_logits = batch.known(self._forward(mixed.for_start(), state.start))
         device = start_logits.device
         told = MixedBatch(
             weight=on_device(mixed.weight, device),
@@ -73,7 +71,8 @@ class AutogradStep:
             round=on_device(batch.round, device),
             start_logits=start_logits,
         )
-        losses = self._trainer.mixed_losses(self._forward(mixed, weights), told)
+        logits = batch.known(self._forward(mixed, weights))
+        losses = self._trainer.mixed_losses(logits, told)
         return (losses * mixed.shares).sum()
 
 

@@ -121,6 +121,10 @@ class Batch:
         """1 for samples and 0 for padding, shape (slots, rows)."""
         return self.shares.sign()
 
+    def known(self, logits: Tensor) -> Tensor:
+        """Return the logits of the classes that there are, without those that make sizes even."""
+        return logits[..., : self.class_counts.shape[1]]
+
     def local(self) -> LocalBatch:
         """Return what a trainer's loss is told."""
         taught = self.samples.teacher_logits
@@ -136,7 +140,7 @@ class Batch:
 
     def correct(self, logits: Tensor) -> IntArray:
         """Return each slot's number of correct predictions, from logits (slots, rows, classes)."""
-        hits = (logits.argmax(2) == self.labels).numpy(force=True)
+        hits = (self.known(logits).argmax(2) == self.labels).numpy(force=True)
         hits &= np.arange(self.rows.shape[1]) < self.counts[:, None]
         return np.asarray(hits.sum(axis=1), dtype=np.int64)
 

@@ -13,7 +13,6 @@ from fal_bench.learning.stacked.matrices import MatrixState
 from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import descend_product
 from fal_bench.learning.stacked.state import StackedState
-from fal_bench.learning.stacked.width import fixed_width
 from fal_bench.learning.stacked.windows import SampleWindows
 from fal_bench.learning.stacked.workspace import Workspace
 from fal_bench.needs import LocalTraining
@@ -26,15 +25,14 @@ class CnnStep:
     is added to the weights at once. Memory is kept from step to step.
 
     Args:
-        network: the network.
         layers: names of its convolutions and of its head, first to last.
         training: the recipe.
     """
 
     state: type[StackedState] = MatrixState
+    fixed_width: int | None = None
 
-    def __init__(self, network: nn.Module, layers: list[str], training: LocalTraining) -> None:
-        self.fixed_width = fixed_width(network)
+    def __init__(self, layers: list[str], training: LocalTraining) -> None:
         self._layers = layers
         self._training = training
         self._samples: Samples | None = None
@@ -55,7 +53,7 @@ class CnnStep:
         blocks = [nn.Conv2d, nn.ReLU, nn.MaxPool2d] * (len(layers) - 1)
         chain = [type(layer) for _, layer in leaves] == [*blocks, nn.Flatten, nn.Linear]
         known = chain and len(layers) > 1 and all(_is_usual(layer) for _, layer in leaves)
-        return cls(network, layers, training) if known else None
+        return cls(layers, training) if known else None
 
     @torch.no_grad()
     def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:

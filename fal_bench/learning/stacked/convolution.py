@@ -57,8 +57,7 @@ class StackedConvolution(torch.autograd.Function):
 def _matrix(kernels: Tensor) -> Tensor:
     """Return kernels (slots, O, C, k, k) as matrices (slots, k * k * C, O) that fit ``_columns``.
 
-    An odd length gets a row of zeros: odd sizes change bits with the number of slots on some
-    processors.
+    An odd length gets a row of zeros, see ``even.py``.
     """
     slots, outputs = kernels.shape[:2]
     matrix = kernels.permute(0, 3, 4, 2, 1).reshape(slots, -1, outputs)
@@ -70,7 +69,7 @@ def _matrix(kernels: Tensor) -> Tensor:
 def _columns(images: Tensor, size: int, padding: int) -> tuple[Tensor, int, int]:
     """Return every window as a row, shape (slots, rows * H' * W', k * k * C), and H', W'.
 
-    An odd length gets a column of zeros, see ``_matrix``.
+    An odd length gets a column of zeros, see ``even.py``.
     """
     slots, rows, height, width, channels = images.shape
     padded = images.new_zeros(slots * rows, height + 2 * padding, width + 2 * padding, channels)

@@ -13,6 +13,7 @@ from fal_bench.learning.request import Lane, TrainedLane, padded_rows
 from fal_bench.learning.stacked.autograd import AutogradStep
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.cnn import CnnStep
+from fal_bench.learning.stacked.even_network import EvenNetwork
 from fal_bench.learning.stacked.mlp import MlpStep
 from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import learning_rates
@@ -34,7 +35,7 @@ class Step(Protocol):
 
     Attributes:
         state: the layout in which it keeps the weights.
-        fixed_width: the number of slots if bits depend on it; None if they do not.
+        fixed_width: the number of slots if bits may depend on it; None if they do not.
     """
 
     state: type[StackedState]
@@ -60,14 +61,15 @@ def train_stacked(
         n_classes: number of classes.
         keep_epochs: whether to keep the weights after every epoch.
     """
-    step = step_of(network, training)
+    even = EvenNetwork(network)
+    step = step_of(even.network, training)
     device = next(network.parameters()).device
     trained = [TrainedLane(lane.start) for lane in lanes]
     for numbers in _alike(lanes, training):
         block = [lanes[number] for number in numbers]
-        width = step.fixed_width or _even_width(len(block), _widest(network))
+        width = step.fixed_width or _equal_width(len(block), _widest(network))
         slots = Slots(block, training, width, n_classes, device, dropout_of(network))
-        for place, lane in _run(network, training, step, slots, keep_epochs):
+        for place, lane in _run(even, training, step, slots, keep_epochs):
             trained[numbers[place]] = lane
     return tuple(trained)
 
@@ -83,13 +85,13 @@ def step_of(network: nn.Module, training: LocalTraining) -> Step:
 
 
 def _run(
-    network: nn.Module, training: LocalTraining, step: Step, slots: Slots, keep_epochs: bool
+    even: EvenNetwork, training: LocalTraining, step: Step, slots: Slots, keep_epochs: bool
 ) -> Iterator[tuple[int, TrainedLane]]:
     """Train the lanes of one block; yield each lane's place and weights when it is done."""
-    state = step.state(network, training, len(slots.occupants))
-    device = next(network.parameters()).device
+    state = step.state(even.network, training, len(slots.occupants))
+    device = next(even.network.parameters()).device
     for slot, newcomer in slots.fill():
-        state.load(slot, newcomer.lane.start)
+        state.load(slot, even.widen(newcomer.lane.start))
     while slots.busy:
         batch = slots.batch()
         outcome = step(state, batch, learning_rates(training, slots.updates, device))
@@ -98,13 +100,14 @@ def _run(
         done = False
         for slot, occupant in slots.advance(correct, losses):
             if keep_epochs:
-                occupant.epochs.append(state.read(slot))
+                occupant.epochs.append(even.narrow(state.read(slot)))
             if occupant.done:
                 done = True
-                yield occupant.number, TrainedLane(state.read(slot), tuple(occupant.epochs))
+                trained = even.narrow(state.read(slot))
+                yield occupant.number, TrainedLane(trained, tuple(occupant.epochs))
         if done:
             for slot, newcomer in slots.fill():
-                state.load(slot, newcomer.lane.start)
+                state.load(slot, even.widen(newcomer.lane.start))
             live = slots.live
             if step.fixed_width is None and live and len(live) < len(slots.occupants):
                 slots.keep(live)
@@ -133,7 +136,7 @@ def _alike(lanes: Sequence[Lane], training: LocalTraining) -> Iterator[list[int]
         yield chunk
 
 
-def _even_width(lanes: int, widest: int) -> int:
+def _equal_width(lanes: int, widest: int) -> int:
     """Return the slots of a block that trains lanes in turns of about equal width."""
     return -(-lanes // -(-lanes // widest))
 

@@ -16,6 +16,7 @@ from fal_bench.learning.chance import Dropout
 from fal_bench.learning.model import Weights
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.convolution import HalvingMaxPool, StackedConvolution
+from fal_bench.learning.stacked.even import widened
 from fal_bench.learning.stacked.mixing import MixedRows
 
 Rows = Batch | MixedRows
@@ -79,12 +80,14 @@ def _is_plain(module: nn.Conv2d) -> bool:
 
 
 def _linear(inputs: Tensor, weights: Weights, batch: Rows, *, name: str) -> Tensor:  # noqa: ARG001
-    bias = weights[f"{name}.bias"].unsqueeze(1)
-    return torch.baddbmm(bias, inputs, weights[f"{name}.weight"].transpose(1, 2))
+    weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"].unsqueeze(1)
+    return torch.baddbmm(bias, widened(inputs, weight.shape[2]), weight.transpose(1, 2))
 
 
 def _drop(activations: Tensor, weights: Weights, batch: Rows) -> Tensor:  # noqa: ARG001
-    return activations if batch.kept is None else activations * batch.kept
+    if batch.kept is None:
+        return activations
+    return activations * widened(batch.kept, activations.shape[2])
 
 
 def _convolve(

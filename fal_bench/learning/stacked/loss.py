@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fal_bench.learning.request import is_plain, sample_losses, trainer_of
 from fal_bench.learning.stacked.batch import Batch
+from fal_bench.learning.stacked.even import widened
 from fal_bench.needs import LocalTraining
 
 
@@ -19,21 +20,23 @@ def logit_gradient(
     more of the network than its logits.
 
     Args:
-        logits: shape (slots, rows, classes); left as they are.
-        batch: gives labels and counts.
+        logits: shape (slots, rows, outputs); left as they are.
+        batch: gives labels, counts and the number of classes; outputs beyond it are not known to
+            the loss.
         training: the recipe; its trainer mixes no unlabelled samples.
 
     Returns:
-        The gradient, shape (slots, rows, classes), and the losses, 0 for padding, shape
+        The gradient, shape (slots, rows, outputs), and the losses, 0 for padding, shape
         (slots, rows); None for the losses where the recipe has no need of them.
     """
+    known = batch.known(logits)
     if is_plain(training):
-        return cross_entropy_gradient(logits, batch), None
+        return widened(cross_entropy_gradient(known, batch), logits.shape[2]), None
     with torch.enable_grad():
-        leaf = logits.detach().requires_grad_()
+        leaf = known.detach().requires_grad_()
         losses = sample_losses(trainer_of(training), leaf, batch.local())
         [gradient] = torch.autograd.grad((losses * batch.shares).sum(), leaf)
-    return gradient, losses.detach() * batch.inside
+    return widened(gradient, logits.shape[2]), losses.detach() * batch.inside
 
 
 def cross_entropy_gradient(logits: Tensor, batch: Batch) -> Tensor:

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from fal_bench.learning.request import trainer_of
 from fal_bench.learning.stacked.batch import Batch
+from fal_bench.learning.stacked.even import widened
 from fal_bench.learning.stacked.loss import logit_gradient
 from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import descend_product, move
 from fal_bench.learning.stacked.state import StackedState
-from fal_bench.learning.stacked.width import fixed_width
 from fal_bench.needs import LocalTraining
 
 
@@ -21,15 +21,14 @@ class MlpStep:
     ``W -= lr * d^T x`` is one ``baddbmm_``: gradients are never written to memory.
 
     Args:
-        network: the network.
         layers: names of its linear layers, first to last.
         training: the recipe.
     """
 
     state: type[StackedState] = StackedState
+    fixed_width: int | None = None
 
-    def __init__(self, network: nn.Module, layers: list[str], training: LocalTraining) -> None:
-        self.fixed_width = fixed_width(network)
+    def __init__(self, layers: list[str], training: LocalTraining) -> None:
         self._layers = layers
         self._training = training
 
@@ -47,12 +46,12 @@ class MlpStep:
         expected = [nn.Flatten, *[nn.Linear, nn.ReLU] * (len(linear) - 1), nn.Linear]
         biased = all(network.get_submodule(name).bias is not None for name in linear)
         chain = [kind for _, kind in names] == expected and biased
-        return cls(network, linear, training) if chain else None
+        return cls(linear, training) if chain else None
 
     @torch.no_grad()
     def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
         """Take the step; return what the network said before it."""
-        inputs = [batch.by_lane.flatten(2)]
+        inputs = [widened(batch.by_lane.flatten(2), self._features(state))]
         for layer in self._layers:
             weight, bias = state.weights[f"{layer}.weight"], state.weights[f"{layer}.bias"]
             output = torch.baddbmm(bias.unsqueeze(1), inputs[-1], weight.transpose(1, 2))
@@ -68,6 +67,9 @@ class MlpStep:
             if below is not None:
                 delta = below
         return Outcome(logits, losses)
+
+    def _features(self, state: StackedState) -> int:
+        return state.weights[f"{self._layers[0]}.weight"].shape[2]
 
     def _update(
         self, state: StackedState, layer: str, delta: Tensor, seen: Tensor, lr: float | Tensor

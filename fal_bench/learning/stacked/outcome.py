@@ -14,7 +14,7 @@ class Outcome:
     """What the networks said before they moved.
 
     Attributes:
-        logits: shape (slots, rows, classes).
+        logits: shape (slots, rows, outputs).
         losses: the loss of every sample, 0 for padding, shape (slots, rows); None where the step
             has no need to compute it.
     """

@@ -8,9 +8,12 @@ from torch.func import functional_call, vmap
 from fal_bench.errors import InvalidSpecError
 from fal_bench.learning.model import Weights
 from fal_bench.learning.stacked.autograd import AutogradStep, Forward
+from fal_bench.learning.stacked.even_network import is_odd
 from fal_bench.learning.stacked.layers import Rows
-from fal_bench.learning.stacked.width import FIXED_WIDTH
 from fal_bench.needs import LocalTraining
+
+FIXED_WIDTH = 10
+"""Slots of a block: nobody knows which operations a network uses, so it does not vary."""
 
 STATEFUL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
@@ -24,8 +27,10 @@ class VmapStep(AutogradStep):
 
     Raises:
         InvalidSpecError: it has batch normalisation (padding would count as samples) or dropout
-            (its stream could not follow the lane).
+            (its stream could not follow the lane), or a layer of odd size.
     """
+
+    fixed_width: int | None = FIXED_WIDTH
 
     def __init__(self, network: nn.Module, training: LocalTraining) -> None:
         for name, module in network.named_modules():
@@ -34,8 +39,13 @@ class VmapStep(AutogradStep):
                     f"Layer {name!r} ({type(module).__name__}) cannot be stacked; train this "
                     "network with the sequential engine."
                 )
-        # Nobody knows which operations a network uses, so its blocks have one width.
-        super().__init__(_mapped(network), FIXED_WIDTH, training)
+            if is_odd(module):
+                raise InvalidSpecError(
+                    f"Layer {name!r} has an odd number of features or channels, and its bits would "
+                    "depend on what is trained beside it; make it even, or train this network with "
+                    "the sequential engine."
+                )
+        super().__init__(_mapped(network), training)
 
 
 def _mapped(network: nn.Module) -> Forward:

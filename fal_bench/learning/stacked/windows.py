@@ -1,7 +1,7 @@
 """3x3 windows of images as the rows of a matrix, and back (Chellapilla et al., 2006).
 
 A window is laid out as (3, 3, C), then a 1 that multiplies the bias, then a 0 if the length would
-be odd: odd sizes change bits with the number of slots on some processors. The windows of an image
+be odd (see ``even.py``). The windows of an image
 are ordered for 2x2 pooling, as (2, 2 * h, w): those in even columns, then those in odd ones.
 Windows that pooling leaves out, in an odd last row or column, are never made.
 """
@@ -11,13 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fal_bench.learning.stacked.even import even
+
 SIZE = 3
 """Side of a window; images have a border of one zero on each side."""
-
-
-def even(length: int) -> int:
-    """Return a length, or the next one if it is odd."""
-    return length + length % 2
 
 
 def window_length(channels: int) -> int:

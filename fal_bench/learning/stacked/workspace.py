@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fal_bench.learning.stacked.even import even
 from fal_bench.learning.stacked.pooling import RectifiedPool
-from fal_bench.learning.stacked.windows import LayerWindows, even, window_length
+from fal_bench.learning.stacked.windows import LayerWindows, window_length
 
 
 class Block:
