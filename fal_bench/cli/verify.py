@@ -30,21 +30,24 @@ def verify(
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
     tolerance: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0.0,
             metavar="X",
             help="Largest allowed difference in accuracy, precision and loss; 0 asks for the same "
             "bits.",
+            show_default="the same bits; on another processor or with other versions, closer "
+            "than seeds are to each other",
         ),
-    ] = 0.0,
+    ] = None,
     call_timeout: CallTimeoutOption = 600.0,
     memory_limit: MemoryLimitOption = None,
 ) -> None:
     """Verify published results: compare checksums, and compute a sample of the cells anew.
 
     The cells are computed in a temporary folder, and every row of their curves is compared with
-    the published one, timings aside. Ends with 0 if all are the same, with 1 if something differs.
+    the published one, timings aside: bit for bit, or, on another processor or with other versions,
+    within what rounding can do. Ends with 0 if all agree, with 1 if something differs.
     """
     try:
         from rich.console import Console

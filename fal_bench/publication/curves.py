@@ -35,14 +35,16 @@ class CellOutcome:
 
     Attributes:
         cell: the cell.
-        state: ``"failed"`` means that there is no new curve.
+        state: ``"same"`` within the tolerance asked for; ``"close"`` means not the same, but as
+            close as another environment allows, and ``"failed"`` that there is no new curve.
         cycles: cycles of the published curve.
-        note: where the curves part, or why there is no new one; empty if they are the same.
+        note: how close, where the curves part, or why there is no new one; empty if they are the
+            same.
         accuracy_gap: largest difference in accuracy over the cycles that both curves have.
     """
 
     cell: PublishedCell
-    state: Literal["same", "differs", "failed"]
+    state: Literal["same", "close", "differs", "failed"]
     cycles: int
     note: str = ""
     accuracy_gap: float = 0.0

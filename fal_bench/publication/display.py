@@ -13,6 +13,7 @@ from fal_bench.publication.verification import Sample, Verification
 
 _STYLES = {
     "same": "green",
+    "close": "green",
     "changed": "bold red",
     "missing": "bold red",
     "DIFFERS": "bold red",
@@ -79,6 +80,8 @@ class Display:
         if outcome.state == "same":
             gap = f", accuracy within {outcome.accuracy_gap:.2g}" if outcome.accuracy_gap else ""
             self._line("same", f"{said}{outcome.cycles} cycles{gap}")
+        elif outcome.state == "close":
+            self._line("close", f"{said}{outcome.note}")
         elif outcome.state == "differs":
             gap = f" (largest difference in accuracy {outcome.accuracy_gap:.2g})"
             self._line("DIFFERS", f"{said}{outcome.note}{gap}")

@@ -14,6 +14,7 @@ from fal_bench.data.folders import use_data_folder
 from fal_bench.plan import Plan
 from fal_bench.plugins.files import plugin_paths
 from fal_bench.publication.cells import PublishedCell
+from fal_bench.publication.closeness import allowed_deviations, judge_closeness
 from fal_bench.publication.curves import (
     CellOutcome,
     compare_curves,
@@ -67,7 +68,8 @@ class Verification:
         ranking: where the leaderboard does not follow from the curves; empty if it does.
         sample: what is computed anew; None where files have changed.
         cells: what came out of it; empty before.
-        tolerance: largest allowed difference in accuracy, precision and loss.
+        tolerance: largest allowed difference in accuracy, precision and loss; None for the same
+            bits, or curves as close as another environment allows.
     """
 
     record: Record
@@ -75,13 +77,27 @@ class Verification:
     ranking: str = ""
     sample: Sample | None = None
     cells: tuple[CellOutcome, ...] = ()
-    tolerance: float = 0.0
+    tolerance: float | None = None
 
     @property
     def passed(self) -> bool:
         """Whether files, leaderboard and every cell computed anew are as they were published."""
-        cells_agree = all(cell.state == "same" for cell in self.cells)
-        return self.unchanged and not self.ranking and cells_agree
+        return self.unchanged and not self.ranking and not self._wrong
+
+    @property
+    def _wrong(self) -> int:
+        return sum(cell.state not in ("same", "close") for cell in self.cells)
+
+    @property
+    def _agreeing(self) -> str:
+        """What the cells that agree have in common."""
+        close = sum(cell.state == "close" for cell in self.cells)
+        if not close:
+            return f"within {self.tolerance:g}" if self.tolerance else "bit for bit"
+        if close == len(self.cells) - self._wrong:
+            return "as closely as another environment allows"
+        same = len(self.cells) - self._wrong - close
+        return f"({same} bit for bit, {close} as closely as another environment allows)"
 
     @property
     def unchanged(self) -> bool:
@@ -97,17 +113,17 @@ class Verification:
                 f"These are not the files that were published: {', '.join(broken)}; nothing was "
                 "recomputed."
             )
-        count, total = len(self.cells), self.record.cells
-        wrong = sum(cell.state != "same" for cell in self.cells)
-        close = "bit for bit" if self.tolerance == 0 else f"within {self.tolerance:g}"
+        count, total, wrong = len(self.cells), self.record.cells, self._wrong
         if self.ranking:
-            sentence = "The leaderboard does not follow from the curves, and "
-            return f"{sentence}{count - wrong} of {count} recomputed cells are the same {close}."
+            sentence = "The leaderboard does not follow from the curves, and"
+            return f"{sentence} {count - wrong} of {count} cells recompute {self._agreeing}."
         if not wrong:
-            return f"The files are unchanged, and {count} of {total} cells recompute {close}."
+            return (
+                f"The files are unchanged, and {count} of {total} cells recompute {self._agreeing}."
+            )
         sentence = f"{wrong} of {count} recomputed cells differ from those that were published"
-        if self.sample is not None and self.sample.environment:
-            return f"{sentence}; so does the environment, for which --tolerance can allow."
+        if self.tolerance is None and self.sample is not None and self.sample.environment:
+            return f"{sentence} by more than another environment explains."
         return f"{sentence}."
 
 
@@ -119,7 +135,7 @@ def verify(
     jobs: int = 1,
     plugins: Sequence[str | Path] = (),
     data_dir: str | Path | None = None,
-    tolerance: float = 0.0,
+    tolerance: float | None = None,
     call_timeout: float = 600.0,
     memory_limit: int | None = None,
     progress: bool = True,
@@ -137,7 +153,8 @@ def verify(
         plugins: Python files or folders with further strategies.
         data_dir: the folder of data sets, as for ``fal_bench.compare``.
         tolerance: largest allowed difference in accuracy, precision and loss; 0 asks for the same
-            bits, which are promised on the same processor type and versions alone.
+            bits, which are promised on the same processor type and versions alone. None asks for
+            them there, and elsewhere for curves as close as another environment allows.
         call_timeout: seconds a strategy's call may take.
         memory_limit: MiB a worker may take, as for ``fal_bench.compare``.
         progress: show a live display on the terminal.
@@ -164,7 +181,7 @@ def verify(
             limits = (call_timeout, memory_limit)
             supervisor = Supervisor(store, jobs, "loky", sample.plugins, *limits)
             run_missing(supervisor, _plan(record, sample), progress_monitor(progress))
-            outcomes = tuple(_outcome(store, cell, sample, tolerance) for cell in sample.cells)
+            outcomes = tuple(_outcome(store, cell, state) for cell in sample.cells)
     return replace(state, cells=outcomes)
 
 
@@ -197,14 +214,20 @@ def draw_sample(
     return sample
 
 
-def _outcome(store: Store, cell: PublishedCell, sample: Sample, tolerance: float) -> CellOutcome:
+def _outcome(store: Store, cell: PublishedCell, state: Verification) -> CellOutcome:
+    sample = state.sample
+    assert sample is not None
     published, folder = curve_of(cell, sample.curves), store.folder(cell.spec)
     if store.phase(cell.spec) != "done":
         reason = str(folder.status()["reason"])
         return CellOutcome(cell, "failed", len(published), reason)
     task, label, seed = cell.identity
-    computed = FinishedCell(task, label, seed, folder, cell.spec.task.hash, cell.spec.reference)
-    return compare_curves(cell, published, read_curves([computed]), tolerance)
+    finished = FinishedCell(task, label, seed, folder, cell.spec.task.hash, cell.spec.reference)
+    computed = read_curves([finished])
+    outcome = compare_curves(cell, published, computed, state.tolerance or 0.0)
+    if outcome.state == "same" or state.tolerance is not None or not sample.environment:
+        return outcome
+    return judge_closeness(cell, computed, sample.curves, allowed_deviations(len(sample.cells)))
 
 
 def _plan(record: Record, sample: Sample) -> Plan:

@@ -1,0 +1,151 @@
+"""Comparing a published curve with one computed on another processor or by other versions.
+
+There, numbers are rounded otherwise. That changes little until a strategy meets two samples of
+almost equal merit and takes the other one: from then on the curve is that of another run with the
+same start. Such runs differ less than runs of different seeds do, and that is what is asked for.
+How often this is wrong was measured: ``docs/published.md``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from fal_bench.publication.cells import PublishedCell
+from fal_bench.publication.curves import MEASURED, CellOutcome
+from fal_bench.stats import read_at_grid
+from fal_bench.task import Task
+
+BEFORE_CHOICES = 1.0
+"""Largest difference of models that no choice has shaped, in standard deviations between seeds."""
+
+PARTED = 0.005
+"""Difference in accuracy that tells two runs from one that is rounded otherwise."""
+
+FALSE_ALARMS = 0.01
+"""Share of verifications that may fail although all cells are as far apart as seeds are."""
+
+_GIVEN = ("labels", "labels_strict", "labels_by_client", "labels_strict_by_client", "task_hash")
+"""Columns of the first cycle that no strategy and no rounding can change."""
+
+_SPENT = ("labels", "labels_strict")
+
+
+def allowed_deviations(cells: int) -> float:
+    """Return how many standard deviations between seeds two runs of a cell may be apart.
+
+    Args:
+        cells: how many are computed anew; of more cells the largest difference is larger.
+    """
+    return float(norm.isf(FALSE_ALARMS / (2 * cells)))
+
+
+def judge_closeness(
+    cell: PublishedCell, computed: pd.DataFrame, published: pd.DataFrame, deviations: float
+) -> CellOutcome:
+    """Say whether a curve is as close to the published one as another environment allows.
+
+    The first cycle, before any choice, has the same labels and differs by rounding alone, which a
+    long training can amplify: by less than one standard deviation between the seeds of that task.
+    Afterwards accuracy on the label grid may differ by ``deviations`` of them, and the labels in
+    the end by as many between the seeds of that row: not at all where all seeds have one number.
+
+    Args:
+        cell: the cell.
+        computed: its rows as they were computed anew.
+        published: all published curves.
+        deviations: how many standard deviations are allowed.
+    """
+    task, label, seed = cell.identity
+    on_task = published[published["task"] == task]
+    row = on_task[on_task["strategy"] == label]
+    there = row[row["seed"] == seed].reset_index(drop=True)
+    gaps = _gaps(cell.spec.task, there, computed)
+    largest = float(np.nanmax(gaps, initial=0.0))
+    allowed = deviations * accuracy_spread(cell.spec.task, on_task)
+    wrong = (
+        _start_differs(on_task, there, computed)
+        or _spending_differs(row, there, computed, deviations)
+        or _accuracy_differs(cell.spec.task, gaps, allowed)
+    )
+    if wrong:
+        return CellOutcome(cell, "differs", len(there), wrong, largest)
+    parted = np.flatnonzero(gaps > PARTED)
+    note = f"{largest:.2g} apart in accuracy at most, allowed {allowed:.2g}"
+    if parted.size:
+        note += f"; as published up to {cell.spec.task.label_grid[parted[0] - 1]} labels"
+    return CellOutcome(cell, "close", len(there), note, largest)
+
+
+def accuracy_spread(task: Task, curves: pd.DataFrame) -> float:
+    """Return the standard deviation of accuracy between seeds, over strategies and label grid.
+
+    Args:
+        task: gives the label grid.
+        curves: all curves of the task.
+
+    Returns:
+        NaN if no strategy has two seeds.
+    """
+    variances = [
+        np.array([_on_grid(task, one) for _, one in row.groupby("seed")]).var(axis=0, ddof=1)
+        for _, row in curves.groupby("strategy")
+        if row["seed"].nunique() > 1
+    ]
+    return float(np.sqrt(np.nanmean(variances))) if variances else float("nan")
+
+
+def _on_grid(task: Task, curve: pd.DataFrame) -> NDArray[np.float64]:
+    return read_at_grid(curve["labels"], curve["accuracy"], task.label_grid)
+
+
+def _gaps(task: Task, there: pd.DataFrame, here: pd.DataFrame) -> NDArray[np.float64]:
+    return np.abs(_on_grid(task, here) - _on_grid(task, there))
+
+
+def _start_differs(on_task: pd.DataFrame, there: pd.DataFrame, here: pd.DataFrame) -> str:
+    first, anew = there.iloc[0], here.iloc[0]
+    for name in _GIVEN:
+        if first[name] != anew[name]:
+            return f"cycle 0: {_told(name, first[name], anew[name])}"
+    starts = on_task[on_task["cycle"] == 0].groupby("strategy")
+    for name in MEASURED:
+        bound = BEFORE_CHOICES * float(np.sqrt(starts[name].var(ddof=1).mean()))
+        if not abs(first[name] - anew[name]) <= bound:
+            told = _told(name, first[name], anew[name])
+            return f"cycle 0, before any choice: {told}, allowed {_bound(bound)}"
+    return ""
+
+
+def _spending_differs(
+    row: pd.DataFrame, there: pd.DataFrame, here: pd.DataFrame, deviations: float
+) -> str:
+    for name in _SPENT:
+        ends = row.groupby("seed")[name].max().to_numpy(float)
+        allowed = deviations * ends.std(ddof=1) if len(ends) > 1 else 0.0
+        published, anew = int(there[name].iloc[-1]), int(here[name].iloc[-1])
+        if abs(published - anew) > allowed:
+            return f"in the end {_told(name, published, anew)}, allowed {allowed:.0f} apart"
+    return ""
+
+
+def _accuracy_differs(task: Task, gaps: NDArray[np.float64], allowed: float) -> str:
+    beyond = [
+        (points, gap)
+        for points, gap in zip(task.label_grid, gaps, strict=True)
+        if not np.isnan(gap) and not gap <= allowed
+    ]
+    if not beyond:
+        return ""
+    points, gap = beyond[0]
+    return f"{points} labels: accuracy {gap:.2g} apart, allowed {_bound(allowed)}"
+
+
+def _bound(allowed: float) -> str:
+    return "unknown for a single seed" if np.isnan(allowed) else f"{allowed:.2g}"
+
+
+def _told(name: str, there: object, here: object) -> str:
+    return f"{name} {there} published, {here} recomputed"
