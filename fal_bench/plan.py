@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from fal_bench.learning.device import CPU, resolve_device
 from fal_bench.plugins.files import plugin_paths
 from fal_bench.plugins.table import blamed_on
 from fal_bench.registry import Registry
+from fal_bench.report.command import compare_command
 from fal_bench.selector import Selector
 from fal_bench.suites.loading import DEFAULT_SUITE, find_suite, load_suite
 from fal_bench.sweep.spec import CellSpec, plan_cells
@@ -93,12 +93,14 @@ class Plan:
         chosen = tuple(range(loaded.seeds if seeds is None else seeds))
         found = resolve_device(device)
         cells = plan_cells(tasks, selectors, chosen, registry, found)
-        words = [f"--suite {suite or DEFAULT_SUITE}"] if suite or not task else []
-        words += [f"--task {task}"] if task else []
-        words += [] if found == CPU else [f"--device {found}"]
-        words += [f"--plugin {shlex.quote(str(path))}" for path in plugins]
-        words += [f"-s {shlex.quote(label)}" for label in sorted({cell.label for cell in cells})]
-        command = " ".join(["falbench compare", *words, f"--seeds {len(chosen)}"])
+        command = compare_command(
+            suite=(suite or DEFAULT_SUITE) if suite or not task else None,
+            task=task,
+            device=found,
+            plugins=plugins,
+            strategies=sorted({cell.label for cell in cells}),
+            seeds=len(chosen),
+        )
         name = task or loaded.name
         return cls(
             name,

@@ -1,9 +1,13 @@
 """What a suite says of its comparison holds where the user says nothing."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 
 import fal_bench
 from fal_bench.plan import Plan
+from fal_bench.report.targets import Question
 from fal_bench.suites.loading import load_suite
 from fal_bench.target import DEFAULT_TARGETS, parse_targets
 
@@ -90,3 +94,15 @@ def test_suites_are_described(falbench):
     assert lines["quick"].endswith("Tasks: digit-pairs-iid, digit-pairs-dirichlet. Seeds: 5.")
     _, plain, _ = falbench("list", "suites")
     assert "Seeds" not in plain
+
+
+def test_the_command_can_be_pasted(suite, tmp_path):
+    spaced = tmp_path / "my suite.toml"
+    spaced.write_text(Path(suite).read_text())
+    words = shlex.split(Plan.make("logo[n_init=4],random", suite=str(spaced)).command)
+    assert words[:4] == ["falbench", "compare", "--suite", str(spaced)]
+    assert words[-6:-2] == ["-s", "logo[n_init=4]", "-s", "random"]
+    question = Question((0.45123456, "auto"), "paper", "logo[n_init=4]")
+    assert shlex.split(question.options()) == [
+        "--target-acc", "0.45123456,auto", "--accounting", "paper", "--baseline", "logo[n_init=4]",
+    ]  # fmt: skip

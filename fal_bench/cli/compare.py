@@ -26,14 +26,12 @@ from fal_bench.cli.options import (
     TargetOption,
     TaskOption,
 )
-from fal_bench.cli.output import show_and_write, show_tracebacks
+from fal_bench.cli.output import INTERRUPTED, show_and_write, show_tracebacks
 
 if TYPE_CHECKING:
     from fal_bench.plan import Plan
     from fal_bench.sweep.spec import CellSpec
     from fal_bench.sweep.store import Corrupt, Store
-
-INTERRUPTED = 130
 
 
 class Device(StrEnum):

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from fal_bench.sweep.store import Store
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
 def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:
     """Write the files, and print the boards; exit with 1 if cells are missing.
 

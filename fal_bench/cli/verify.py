@@ -13,8 +13,7 @@ from fal_bench.cli.options import (
     MemoryLimitOption,
     PluginOption,
 )
-
-INTERRUPTED = 130
+from fal_bench.cli.output import INTERRUPTED
 
 
 def verify(
@@ -35,9 +34,8 @@ def verify(
             min=0.0,
             metavar="X",
             help="Largest allowed difference in accuracy, precision and loss; 0 asks for the same "
-            "bits.",
-            show_default="the same bits; on another processor or with other versions, closer "
-            "than seeds are to each other",
+            "bits everywhere.",
+            show_default="same bits; elsewhere what rounding can do",
         ),
     ] = None,
     call_timeout: CallTimeoutOption = 600.0,

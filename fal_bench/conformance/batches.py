@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -30,6 +30,18 @@ class Shown:
     def lane(self, number: int) -> Shown:
         """Return one lane without the axis of lanes, as where lanes are trained one by one."""
         return Shown(self.logits[number], _each(self.batch, number))
+
+    def changed(self, rows: slice) -> Shown:
+        """Return the same with other logits, and other labels, in some rows."""
+        logits = self.logits.clone()
+        logits[..., rows, :] *= -3
+        if isinstance(self.batch, MixedBatch):
+            start_logits = self.batch.start_logits.clone()
+            start_logits[..., rows, :] *= -3
+            return Shown(logits, replace(self.batch, start_logits=start_logits))
+        labels = self.batch.labels.clone()
+        labels[..., rows] = (labels[..., rows] + 1) % CLASSES
+        return Shown(logits, replace(self.batch, labels=labels))
 
     def __str__(self) -> str:
         *lanes, rows, classes = self.logits.shape
@@ -59,10 +71,12 @@ def confident() -> Shown:
 
 
 def mixtures() -> Shown:
-    """Return mixtures of unlabelled samples."""
+    """Return mixtures of unlabelled samples; partners are of the same half of the rows."""
     shown = ordinary()
     generator = torch.Generator().manual_seed(8)
-    partner = torch.stack([torch.randperm(ROWS, generator=generator) for _ in range(LANES)])
+    half = ROWS // 2
+    orders = [torch.randperm(half, generator=generator) for _ in range(2 * LANES)]
+    partner = torch.cat(orders).view(LANES, ROWS) + torch.arange(ROWS) // half * half
     told = MixedBatch(
         weight=torch.rand(LANES, ROWS, generator=generator),
         partner=partner,

@@ -61,7 +61,8 @@ def run_cell(
         state = CellState(0, ledger.charges(), [0] * clients, [{} for _ in range(clients + 1)])
     ledger.restore(state.charges)
     while True:
-        strategy = make_strategy()
+        with journal.plugin_call(state.cycle):
+            strategy = make_strategy()
         watched = any(isinstance(need, EpochPredictions) for need in strategy.needs)
         mark = partial(journal.plugin_call, state.cycle, trainer.name)
         own_trainer = guarded(trainer, mark)

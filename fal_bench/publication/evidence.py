@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -84,17 +85,13 @@ def _narrowed(whole: Evidence, chosen: Filter, command: str) -> Evidence:
         & curves["strategy"].isin(wanted)
         & curves["seed"].isin(seeds)
     )
-    return Evidence(
+    return replace(
+        whole,
         suite=chosen.task or whole.suite,
         tasks=tasks,
         strategies=tuple(label for label in whole.strategies if label in wanted),
         seeds=seeds,
-        missing=(),
         command=command,
         curves=curves[kept].reset_index(drop=True),
-        charges=whole.charges,
-        environments=whole.environments,
         entrants=tuple(one for one in whole.entrants if one.strategy in wanted),
-        targets=whole.targets,
-        elsewhere=whole.elsewhere,
     )

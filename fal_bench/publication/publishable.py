@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from fal_bench.errors import PublicationError, UnknownNameError
-from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.report.command import compare_command
 from fal_bench.report.selection import Selection
 from fal_bench.report.stored import Filter, select_cells
 from fal_bench.suites.loading import find_task
@@ -173,11 +172,13 @@ def _command(selection: Selection, chosen: Filter, device: str) -> str:
     suite = chosen.suite or (selection.source.name if selection.source else None)
     if suite is None:
         _find_again(selection)
-    words = [f"--suite {shlex.quote(suite)}"] if suite else []
-    words += [f"--task {shlex.quote(chosen.task)}"] if chosen.task else []
-    words += [] if device == CPU else [f"--device {device}"]
-    words += [f"-s {shlex.quote(label)}" for label in selection.strategies]
-    return " ".join(["falbench compare", *words, f"--seeds {len(selection.seeds)}"])
+    return compare_command(
+        suite=suite,
+        task=chosen.task,
+        device=device,
+        strategies=selection.strategies,
+        seeds=len(selection.seeds),
+    )
 
 
 def _find_again(selection: Selection) -> None:

@@ -110,7 +110,8 @@ def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, Suite | No
         matching = [task for task in tasks if task.name == chosen.task]
         if not matching:
             raise UnknownNameError("task", chosen.task, [task.name for task in tasks])
-        return chosen.task, suite, matching
+        # The folder may hold tasks of several suites: what this one's says of targets holds.
+        return chosen.task, suite or _covering_suite({matching[0].hash}), matching
     name = suite.name if suite else "all stored tasks"
     if suite and len(tasks) < len(suite.tasks):
         name = f"{suite.name} ({len(tasks)} of {len(suite.tasks)} tasks)"

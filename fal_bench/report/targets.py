@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
@@ -76,12 +77,9 @@ class Question:
 
     def options(self) -> str:
         """Return the command-line options that ask this question."""
-        listed = ",".join(t if isinstance(t, str) else f"{t:g}" for t in self.targets)
-        text = f"--target-acc {listed} --accounting {self.accounting}"
-        if self.baseline != BASELINE:
-            named = f'"{self.baseline}"' if "[" in self.baseline else self.baseline
-            text += f" --baseline {named}"
-        return text
+        words = ["--target-acc", ",".join(map(str, self.targets)), "--accounting", self.accounting]
+        words += ["--baseline", self.baseline] if self.baseline != BASELINE else []
+        return shlex.join(words)
 
 
 def contexts_for(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from fal_bench.errors import StoreError
 from fal_bench.sweep.spec import CellSpec
@@ -59,19 +60,27 @@ def recorded_run(
         seconds = round(time.monotonic() - clock, 1)
         run = Run(started.isoformat(timespec="seconds"), seconds, finished, jobs, backend)
         with (store.root / FILE).open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(asdict(run)) + "\n")
+            lines.write(f"\n{json.dumps(asdict(run))}\n")  # also after a line that was cut off
 
 
 def read_runs(root: Path) -> list[Run]:
     """Return the runs of a results folder, the first one first; none if nothing is recorded.
 
+    A line that was cut off is left out, as are all runs that were killed.
+
     Raises:
-        StoreError: a line cannot be read.
+        StoreError: a line is no record of a run.
     """
     path = root / FILE
     if not path.exists():
         return []
     try:
-        return [Run(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [Run(**record) for record in _records(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError) as error:
         raise StoreError(f"Cannot read {str(path)!r} ({error}); remove it.") from None
+
+
+def _records(text: str) -> Iterator[dict[str, Any]]:
+    for line in text.splitlines():
+        with suppress(json.JSONDecodeError):
+            yield json.loads(line)

@@ -107,12 +107,10 @@ def _run_cells(job: Job, store: Store) -> None:
             folders[spec.key].fail(reason, traceback.format_exc())
             continue
         folders[spec.key].note_pool(setting.pool)
-        cells[spec.key] = run_cell(
-            setting,
-            partial(registry.make, spec.strategy),
-            folders[spec.key],
-            registry.trainers.make(spec.trainer),
-        )
+        with folders[spec.key].plugin_call(0, spec.trainer.name):
+            trainer = registry.trainers.make(spec.trainer)
+        make_strategy = partial(registry.make, spec.strategy)
+        cells[spec.key] = run_cell(setting, make_strategy, folders[spec.key], trainer)
     run_together(
         cells,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),

@@ -4,8 +4,8 @@
     python tests/calibration/closeness.py results/published/quick elsewhere
 
 Takes the cells of a results folder that were computed here, and published results of another
-processor that hold the same cells. Prints how many are judged close (all should be), and how often a
-curve of another strategy, in place of the published one, is noticed.
+processor that hold the same cells. Prints how many are judged close (all should be), and how often
+the curve of another strategy, in place of the published one, is noticed.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from fal_bench.report.stored import Filter, stored_evidence
 from fal_bench.report.targets import Question
 from fal_bench.suites.loading import load_suite
 from fal_bench.sweep.store import Store
+from fal_bench.target import DEFAULT_TARGETS
 
 OTHER = TINY.model_copy(update={"name": "other", "budget_cap": 50})
 
@@ -82,6 +83,14 @@ def test_tasks_get_their_names_from_the_suite(tmp_path):
     mixed = read(tmp_path)
     assert mixed.suite == "all stored tasks"
     assert quick.tasks[0].name in [facts.name for facts in mixed.tasks]
+
+
+def test_a_task_brings_its_suites_targets_whatever_else_the_folder_holds(tmp_path):
+    kafal = load_suite("kafal-cifar10")
+    for task in (kafal.tasks[0], load_suite("quick").tasks[0]):
+        store_cell(tmp_path, spec(task=task))
+    assert read(tmp_path).targets == DEFAULT_TARGETS
+    assert read(tmp_path, task=kafal.tasks[0].name).targets == kafal.targets
 
 
 def test_variants_of_one_strategy_stand_apart(root):

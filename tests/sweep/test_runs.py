@@ -41,3 +41,11 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('{"started": "2026-01-01"}\n')
     with pytest.raises(StoreError, match=FILE):
         read_runs(tmp_path)
+
+
+def test_a_line_that_was_cut_off_costs_no_other(tmp_path: Path) -> None:
+    _compare(tmp_path, seeds=1)
+    with (tmp_path / FILE).open("a") as lines:
+        lines.write('{"started": "2026')
+    _compare(tmp_path, seeds=2)
+    assert [run.finished for run in read_runs(tmp_path)] == [1, 1]

@@ -23,7 +23,7 @@ TIMES = ["train_seconds", "select_seconds"]
 LIMIT = 900
 
 PLUGIN = """
-import os, sys, time
+import multiprocessing, os, sys, time
 import numpy as np
 import torch
 from fal_bench.trainers.cross_entropy import CrossEntropy
@@ -42,6 +42,14 @@ class Unlikely(CrossEntropy):
 
     def probs(self, logits):
         time.sleep(3600)
+
+class Sleeping(CrossEntropy):
+    name = "sleeping"
+
+    def __init__(self, params=None):
+        super().__init__(params)
+        if multiprocessing.current_process().name != "MainProcess":
+            time.sleep(3600)
 
 class Exiting(CrossEntropy):
     name = "exiting"
@@ -113,13 +121,15 @@ def reasons(result):
 
 
 def test_a_trainer_that_hangs_or_leaves_fails_alone_and_by_name(compare):
-    bad = ("hanging", "unlikely", "exiting")
+    bad = ("hanging", "unlikely", "sleeping", "exiting")
     strategies = ["random", "fal-margin", *(f"random[trainer={name}]" for name in bad)]
     result = compare(strategies, call_timeout=1)
     assert reasons(result) == {
         "random[trainer=hanging]": "Trainer 'hanging' did not return within 1 s in cycle 0; make "
         "it faster or raise --call-timeout.",
         "random[trainer=unlikely]": "Trainer 'unlikely' did not return within 1 s in cycle 0; "
+        "make it faster or raise --call-timeout.",
+        "random[trainer=sleeping]": "Trainer 'sleeping' did not return within 1 s in cycle 0; "
         "make it faster or raise --call-timeout.",
         "random[trainer=exiting]": "The worker process died while trainer 'exiting' was at work "
         "(cycle 0); it exits the process, crashes, or takes too much memory.",

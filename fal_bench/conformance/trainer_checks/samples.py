@@ -13,20 +13,37 @@ TOLERANCE = 1e-4
 
 
 def _run(subject: TrainerSubject) -> None:
-    shown, before = ordinary(), subject.ordinary.values
+    _ = subject.ordinary
     subject.require(REPEATABLE)
+    check_samples(subject, ordinary())
+
+
+def check_samples(subject: TrainerSubject, shown: Shown) -> None:
+    """Check that what one half of a batch shows does not change the losses of the other.
+
+    Args:
+        subject: the trainer.
+        shown: a batch; partners of mixtures are of the same half.
+
+    Raises:
+        Failure: it does.
+    """
+    before = subject.losses(shown).values
     half = shown.logits.shape[-2] // 2
-    logits = shown.logits.clone()
-    logits[..., half:, :] = -3 * logits[..., half:, :]
-    after = subject.losses(Shown(logits, shown.batch)).values
-    same = torch.isclose(
-        before[..., :half], after[..., :half], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True
-    )
-    if not same.all():
-        raise Failure(
-            "Other logits of the last samples of a batch change the losses of the first.",
-            str(shown),
+    for said, changed, kept in (
+        ("last", slice(half, None), slice(half)),
+        ("first", slice(half), slice(half, None)),
+    ):
+        after = subject.losses(shown.changed(changed)).values
+        same = torch.isclose(
+            before[..., kept], after[..., kept], rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True
         )
+        if not same.all():
+            raise Failure(
+                f"Other logits and labels of the {said} samples of a batch change the losses of "
+                "the others.",
+                str(shown),
+            )
 
 
 CHECK = Check(

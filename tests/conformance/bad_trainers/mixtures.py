@@ -8,6 +8,14 @@ class Mean(Kcfu):
         return super().mixed_losses(logits, batch).mean()
 
 
+class Normalised(Kcfu):
+    name = "normalised-mixtures"
+
+    def mixed_losses(self, logits, batch):
+        losses = super().mixed_losses(logits, batch)
+        return losses / (1 + losses.detach().mean(-1, keepdim=True))
+
+
 class Across(Kcfu):
     name = "mixing-clients"
 
