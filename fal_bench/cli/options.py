@@ -45,6 +45,16 @@ TaskOption = Annotated[str | None, typer.Option(metavar="NAME", help="One task o
 SeedsOption = Annotated[
     int | None, typer.Option(metavar="N", help="Number of seeds.  \\[default: the suite's]")
 ]
+StoredSuiteOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|PATH", help="A suite, or a TOML file.  \\[default: that of the cells]"
+    ),
+]
+StoredSeedsOption = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="The first N stored seeds.  \\[default: all]"),
+]
 OutOption = Annotated[Path, typer.Option(metavar="DIR", help="The results folder.")]
 PluginOption = Annotated[
     list[Path] | None,

@@ -14,6 +14,8 @@ from fal_bench.cli.options import (
     ExternalOption,
     Format,
     FormatOption,
+    StoredSeedsOption,
+    StoredSuiteOption,
     StrategyOption,
     TargetOption,
     TaskOption,
@@ -27,17 +29,9 @@ def report(
     ] = Path("results"),
     target_acc: TargetOption = None,
     strategy: StrategyOption = None,
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|PATH", help="A suite, or a TOML file.  \\[default: that of the cells]"
-        ),
-    ] = None,
+    suite: StoredSuiteOption = None,
     task: TaskOption = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="The first N stored seeds.  \\[default: all]"),
-    ] = None,
+    seeds: StoredSeedsOption = None,
     accounting: AccountingOption = Accounting.strict,
     baseline: BaselineOption = None,
     form: FormatOption = Format.table,

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from fal_bench.conformance.base import Check, Failure
+from fal_bench.conformance.naming import check_name
 from fal_bench.conformance.subject import Subject
-from fal_bench.errors import InvalidSpecError
-from fal_bench.selector import Selector
 from fal_bench.strategy import Params, Strategy
 
 
 def _run(subject: Subject) -> None:
     kind = subject.kind
-    name = vars(kind).get("name", getattr(kind, "name", None))
-    if not isinstance(name, str):
-        raise Failure(f"{kind.__name__} has no name.")
-    try:
-        clean = Selector.parse(name) == Selector(name)
-    except InvalidSpecError:
-        clean = False
-    if not clean:
-        raise Failure(f"The name {name!r} cannot be typed after -s.")
+    check_name(kind, "-s")
     if kind.select is Strategy.select and kind.select_all is Strategy.select_all:
         raise Failure(f"{kind.__name__} overrides neither select nor select_all.")
     _check_attributes(kind)

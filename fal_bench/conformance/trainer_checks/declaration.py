@@ -5,23 +5,14 @@ from __future__ import annotations
 import math
 
 from fal_bench.conformance.base import Check, Failure
+from fal_bench.conformance.naming import check_name
 from fal_bench.conformance.trainer_subject import TrainerSubject
-from fal_bench.errors import InvalidSpecError
 from fal_bench.params import Params
-from fal_bench.selector import Selector
 
 
 def _run(subject: TrainerSubject) -> None:
     kind = subject.kind
-    name = getattr(kind, "name", None)
-    if not isinstance(name, str):
-        raise Failure(f"{kind.__name__} has no name.")
-    try:
-        clean = Selector.parse(name) == Selector(name)
-    except InvalidSpecError:
-        clean = False
-    if not clean:
-        raise Failure(f"The name {name!r} cannot be typed after trainer=.")
+    check_name(kind, "trainer=")
     if not (isinstance(kind.Params, type) and issubclass(kind.Params, Params)):
         raise Failure("Params is not a subclass of fal_bench.Params.")
     if not (kind.version is None or isinstance(kind.version, int)):

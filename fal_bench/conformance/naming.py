@@ -1,0 +1,28 @@
+"""Names of plugins that can be typed on the command line."""
+
+from __future__ import annotations
+
+from fal_bench.conformance.base import Failure
+from fal_bench.errors import InvalidSpecError
+from fal_bench.selector import Selector
+
+
+def check_name(kind: type, typed: str) -> None:
+    """Check that a plugin's class has a name that can be typed.
+
+    Args:
+        kind: the class.
+        typed: what the name is typed after.
+
+    Raises:
+        Failure: it has not.
+    """
+    name = getattr(kind, "name", None)
+    if not isinstance(name, str):
+        raise Failure(f"{kind.__name__} has no name.")
+    try:
+        clean = Selector.parse(name) == Selector(name)
+    except InvalidSpecError:
+        clean = False
+    if not clean:
+        raise Failure(f"The name {name!r} cannot be typed after {typed}.")
