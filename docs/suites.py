@@ -5,12 +5,16 @@ Every page keeps its own words; what stands between the marks is written anew.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from fal_bench.data.base import Dataset
 from fal_bench.data.loading import load_dataset
 from fal_bench.data.long_tail import long_tail
+from fal_bench.federation.setting import Setting
 from fal_bench.selector import Selector
 from fal_bench.suites.loading import Suite, load_suite, suite_names
 from fal_bench.task import Task
@@ -91,7 +95,7 @@ def _index() -> str:
 
 def _facts(task: Task) -> dict[str, str]:
     samples = training_samples(task)
-    pool = round(samples * task.shares.pool)
+    pool = setting(task).pool
     start, step, cap = task.label_grid_start, task.query_labels, task.budget_cap
     shares = task.shares
     parts = (shares.state, shares.warm_start, shares.agent, shares.pool)
@@ -120,6 +124,18 @@ def _facts(task: Task) -> dict[str, str]:
         "trainings a cell": str(task.fixed_cycles),
         "sample passes a cell": f"{sample_passes(task):,}",
     }
+
+
+@cache
+def setting(task: Task, seed: int = 0) -> Setting:
+    """Return what the harness draws for a task, at the true sizes of its data and without them."""
+    known = training_labels(task)
+    labels, classes = torch.from_numpy(known), torch.from_numpy(np.unique(known))
+    dataset = Dataset(
+        "sizes", torch.zeros(len(labels), 1, 1, 1), labels, torch.zeros(len(classes), 1, 1, 1),
+        classes, len(classes),
+    )  # fmt: skip
+    return Setting.draw(task, seed, dataset)
 
 
 def training_samples(task: Task) -> int:

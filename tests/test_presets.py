@@ -6,18 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import torchvision.datasets
 import torchvision.models
 
 from fal_bench.data import loading
-from fal_bench.data.base import Dataset
 from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE
 from fal_bench.data.images import fashion_mnist
 from fal_bench.data.loading import load_dataset
-from fal_bench.federation.setting import Setting
 from fal_bench.learning import pretrained
 from fal_bench.plan import Plan
+from fal_bench.publication.record import read_record
 from fal_bench.registry import Registry
 from fal_bench.selector import Selector
 from fal_bench.strategies.random import Random
@@ -76,21 +74,23 @@ def test_every_suite_plans_its_own_comparison(name):
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_the_published_data_hold_what_a_task_asks_for(task):
     """Partition, shares, pools and initial labels, drawn at the true sizes."""
-    labels = torch.from_numpy(WRITER.training_labels(task))
-    classes = labels.unique()
-    dataset = Dataset(
-        "sizes", torch.zeros(len(labels), 1, 1, 1), labels, torch.zeros(len(classes), 1, 1, 1),
-        classes, len(classes),
-    )  # fmt: skip
-    setting = Setting.draw(task, 0, dataset)
-    share = task.shares.pool
-    assert setting.pool == pytest.approx(WRITER.training_samples(task) * share, abs=task.clients)
+    setting = WRITER.setting(task)
+    assert WRITER.setting(task, seed=1).pool == setting.pool  # one number says it for all seeds
     registry = Registry.discover()
     plan = Plan.make(suite=find_suite(task.name).name, seeds=1, device="cpu")
     for selector in {str(cell.strategy): cell.strategy for cell in plan.cells}.values():
         strategy = registry.make(selector)
         strategy.check_task(task)
         strategy.check_shares(task, setting.smallest_shares)
+
+
+def test_query_pools_are_those_of_the_published_results():
+    published = {}
+    for folder in (DOCS.parent / "results" / "published").iterdir():
+        published |= {task.name: task.pool for task in read_record(folder).tasks}
+    drawn = {task.name: WRITER.setting(task).pool for task in TASKS if task.name in published}
+    assert {"digits-cnn", "fmnist-long-tail"} <= set(drawn)
+    assert drawn == {name: published[name] for name in drawn}
 
 
 SHAPES = {"cifar10": (32, 32, 3), "cifar100": (32, 32, 3), "fashion-mnist": (28, 28)}
