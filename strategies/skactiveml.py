@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 CLASSIFIERS = ("clf", "estimator")
 """What scikit-activeml calls the classifier that a query strategy asks."""
 
+CLUSTERING = "cluster_algo_dict"
+"""What it calls the arguments of a method's clustering, which is scikit-learn's k-means."""
+
 UNSUITED_ARGUMENTS = {
     "ensemble": "a committee of models",
     "discriminator": "a discriminator of its own",
     "reg": "a regressor",
 }
 UNSUITED = {
+    "CostEmbeddingAL": "NumPy's global random stream",
     "EpistemicUncertaintySampling": "a Parzen window or logistic regression classifier",
     "FourDs": "a mixture model as classifier",
     "MonteCarloEER": "to retrain the classifier for every candidate",
@@ -65,7 +69,7 @@ class Skactiveml(Strategy):
     """
 
     name: ClassVar[str] = "skactiveml"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     family: ClassVar[str] = "adapter"
     paper: ClassVar[str] = "scikit-activeml, Kottke et al., 2021"
     Params: ClassVar[type[Params]] = SkactivemlParams
@@ -111,28 +115,31 @@ class Skactiveml(Strategy):
         )
         labels = np.full(len(samples), np.nan)
         labels[: len(client.labels)] = client.labels
-        chosen = self._query(client).query(
+        seed = int(client.rng.integers(2**31))
+        chosen = self._query(client.n_classes, seed).query(
             X=samples,
             y=labels,
             candidates=np.arange(len(client.labelled), len(samples)),
             batch_size=budget,
-            **self._classifier(model, client.n_classes, samples, labels),
+            **self._classifier(model, client.n_classes, samples, labels, seed),
         )
         return np.asarray(chosen, dtype=np.int64) - len(client.labelled)
 
-    def _query(self, client: ClientView) -> Any:
-        query = _load(self.params.query)
+    def _query(self, n_classes: int, seed: int) -> Any:
+        query, options = _load(self.params.query), dict(self.params.options)
         own = {
-            "random_state": int(client.rng.integers(2**31)),
-            "classes": list(range(client.n_classes)),
-            "n_classes": client.n_classes,
+            "random_state": seed,
+            "classes": list(range(n_classes)),
+            "n_classes": n_classes,
         }
         accepted = inspect.signature(query).parameters
+        if CLUSTERING in accepted:  # not all hand their random state on to the clustering
+            options[CLUSTERING] = {"random_state": seed, **options.get(CLUSTERING, {})}
         known = {name: value for name, value in own.items() if name in accepted}
-        return query(**{**known, **self.params.options})
+        return query(**{**known, **options})
 
     def _classifier(
-        self, model: Model, n_classes: int, samples: FloatArray, labels: FloatArray
+        self, model: Model, n_classes: int, samples: FloatArray, labels: FloatArray, seed: int
     ) -> dict[str, Any]:
         """Return the arguments that hand over the model's head, where one is asked for."""
         accepted = inspect.signature(_load(self.params.query).query).parameters
@@ -141,7 +148,7 @@ class Skactiveml(Strategy):
             if name in accepted:
                 head = model.module().head
                 weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
-                given = {name: _head(weight, bias, n_classes).fit(samples, labels)}
+                given = {name: _head(weight, bias, n_classes, seed).fit(samples, labels)}
                 given[f"fit_{name}"] = False
         return given
 
@@ -173,8 +180,11 @@ def _load(name: str) -> Any:
     return query
 
 
-def _head(weight: FloatArray, bias: FloatArray, n_classes: int) -> Any:
-    """Return a linear softmax classifier of embeddings as scikit-activeml wants classifiers."""
+def _head(weight: FloatArray, bias: FloatArray, n_classes: int, seed: int) -> Any:
+    """Return a linear softmax classifier of embeddings as scikit-activeml wants classifiers.
+
+    The library breaks ties of its predictions by ``seed``.
+    """
     from skactiveml.base import SkactivemlClassifier
 
     class Head(SkactivemlClassifier):  # type: ignore[misc]
@@ -192,4 +202,4 @@ def _head(weight: FloatArray, bias: FloatArray, n_classes: int) -> Any:
             probs: FloatArray = shifted / shifted.sum(axis=1, keepdims=True)
             return probs
 
-    return Head(classes=list(range(n_classes)))
+    return Head(classes=list(range(n_classes)), random_state=seed)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fal_bench
+from fal_bench import check_strategy
 from fal_bench.errors import InvalidSpecError
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.strategies.skactiveml import Skactiveml
@@ -40,7 +41,14 @@ def test_it_runs_from_end_to_end(query, tiny, blobs, run):
     rows = run(tiny, lambda: named(query), blobs).rows
     assert [row.labels for row in rows] == [12, 18, 24, 30]
     twin = run(tiny, lambda: named(query), blobs).rows
-    assert [row.accuracy for row in rows] == [row.accuracy for row in twin]
+    assert [row.loss for row in rows] == [row.loss for row in twin]
+
+
+@installed
+@pytest.mark.parametrize("query", QUERIES)
+def test_its_chance_is_the_clients_own(query):
+    """Also where the library would leave a clustering or a tie to NumPy's global stream."""
+    assert check_strategy(named(query), only=["global-random", "repeatable"]).passed
 
 
 @installed
