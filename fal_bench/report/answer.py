@@ -25,10 +25,19 @@ class Board:
     Attributes:
         leaderboard: one row a strategy, best first.
         context: the question and its provenance.
+        remarks: what the curves say about the table, in sentences.
     """
 
     leaderboard: pd.DataFrame
     context: ReportContext
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What one must know to read the table, in sentences."""
+        from fal_bench.report.notes import footer
+
+        return footer(self.leaderboard, self.context, self.remarks)
 
 
 @dataclass(frozen=True)
@@ -84,8 +93,7 @@ class Comparison:
 
         if form == "csv":
             return export.to_csv(self.leaderboard)
-        boards = [(board.leaderboard, board.context) for board in self.boards]
-        return (export.to_json if form == "json" else export.to_markdown)(boards) + "\n"
+        return (export.to_json if form == "json" else export.to_markdown)(self.boards) + "\n"
 
     def __str__(self) -> str:
         from rich.console import Console
@@ -101,13 +109,13 @@ class Comparison:
         """Show tables and notes, laid out for the console's width; shared notes come last."""
         from rich.text import Text
 
-        from fal_bench.report.table import footer, leaderboard_table
+        from fal_bench.report.notes import parted
+        from fal_bench.report.table import leaderboard_table
 
-        notes = [footer(board.leaderboard, board.context) for board in self.boards]
-        shared = [note for note in notes[0] if all(note in others for others in notes)]
+        notes, shared = parted([board.notes for board in self.boards])
         for board, own in zip(self.boards, notes, strict=True):
             yield leaderboard_table(board.leaderboard, board.context, width=options.max_width)
-            yield from (Text(note) for note in own if note not in shared)
+            yield from map(Text, own)
             if len(self.boards) > 1:
                 yield Text("")
         yield from map(Text, shared)
@@ -129,6 +137,7 @@ def answer(question: Question, evidence: Evidence) -> Comparison:
     """
     from fal_bench.report.budgets import budgets_at, read_runs
     from fal_bench.report.leaderboard import rank_budgets
+    from fal_bench.report.remarks import curve_remarks
     from fal_bench.report.targets import contexts_for
 
     context = ReportContext(
@@ -150,7 +159,9 @@ def answer(question: Question, evidence: Evidence) -> Comparison:
     external = evidence.elsewhere.curves if context.externals else None
     runs = read_runs(evidence.curves, context, external)
     boards = tuple(
-        Board(rank_budgets(budgets_at(runs, asked), asked), asked)
+        Board(
+            rank_budgets(budgets_at(runs, asked), asked), asked, tuple(curve_remarks(runs, asked))
+        )
         for asked in contexts_for(question, runs, context)
     )
     return Comparison(boards, evidence.curves, evidence.charges, external)

@@ -8,18 +8,17 @@ import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from fal_bench.errors import StoreError
 from fal_bench.report import wording
 from fal_bench.report.columns import board_columns
-from fal_bench.report.context import ReportContext
-from fal_bench.report.table import footer
 from fal_bench.report.wording import Row
 
-Board = tuple[pd.DataFrame, ReportContext]
+if TYPE_CHECKING:
+    from fal_bench.report.answer import Board
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -36,14 +35,14 @@ def to_json(boards: Sequence[Board]) -> str:
     content = [
         {
             "question": {
-                "suite": context.suite,
-                "target_acc": context.target,
-                "target_name": context.target_name or None,
-                "task_targets": dict(context.task_targets),
-                "accounting": context.accounting,
-                "baseline": context.baseline,
-                "tasks": sorted(facts.name for facts in context.tasks),
-                "seeds": sorted(context.seeds),
+                "suite": board.context.suite,
+                "target_acc": board.context.target,
+                "target_name": board.context.target_name or None,
+                "task_targets": dict(board.context.task_targets),
+                "accounting": board.context.accounting,
+                "baseline": board.context.baseline,
+                "tasks": sorted(facts.name for facts in board.context.tasks),
+                "seeds": sorted(board.context.seeds),
                 "external": [
                     {
                         "strategy": one.strategy,
@@ -51,26 +50,26 @@ def to_json(boards: Sequence[Board]) -> str:
                         "file": one.file,
                         "sha256": one.sha256,
                         "imported": one.imported,
-                        "not_ranked": one.unranked(context.accounting) or None,
+                        "not_ranked": one.unranked(board.context.accounting) or None,
                     }
-                    for one in context.externals
+                    for one in board.context.externals
                 ],
-                "command": context.command,
-                "falbench": context.version,
+                "command": board.context.command,
+                "falbench": board.context.version,
             },
             "rows": [
                 {name: _plain(value) for name, value in row.items()}
-                for row in leaderboard.to_dict("records")
+                for row in board.leaderboard.to_dict("records")
             ],
         }
-        for leaderboard, context in boards
+        for board in boards
     ]
     return json.dumps(content, indent=2, allow_nan=False)
 
 
 def to_markdown(boards: Sequence[Board]) -> str:
     """Return boards as Markdown tables with the columns of the terminal, and their notes."""
-    return "\n\n".join(_markdown(*board) for board in boards)
+    return "\n\n".join(map(_markdown, boards))
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -106,17 +105,17 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _markdown(leaderboard: pd.DataFrame, context: ReportContext) -> str:
-    columns = board_columns(context)
+def _markdown(board: Board) -> str:
+    columns = board_columns(board.context)
     lines = [
         [column.short for column in columns],
         ["--:" if column.numeric else ":--" for column in columns],
     ]
-    for row in cast("list[Row]", leaderboard.to_dict("records")):
+    for row in cast("list[Row]", board.leaderboard.to_dict("records")):
         lines.append([_cell(column.text(row)) for column in columns])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    title = f"**{_cell(wording.question(context))}**, {_cell(wording.setting(context))}"
-    notes = "\n".join(f"- {_cell(note)}" for note in footer(leaderboard, context))
+    title = f"**{_cell(wording.question(board.context))}**, {_cell(wording.setting(board.context))}"
+    notes = "\n".join(f"- {_cell(note)}" for note in board.notes)
     return f"{title}\n\n{table}\n\n{notes}"
 
 

@@ -16,9 +16,9 @@ from fal_bench.report.answer import answer
 from fal_bench.report.budgets import budgets_at, read_runs
 from fal_bench.report.context import ReportContext, task_facts
 from fal_bench.report.external import COLUMNS, curves_from_elsewhere, preview
+from fal_bench.report.notes import footer
 from fal_bench.report.page import render_page
 from fal_bench.report.stored import Filter, stored_evidence
-from fal_bench.report.table import footer
 from fal_bench.report.targets import Question
 from fal_bench.report.verdict import key_facts, verdict_sentences
 from fal_bench.sweep.collect import finished_cells, read_curves

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from fal_bench.report.context import MissingCell, ReportContext, TaskFacts
 from fal_bench.report.leaderboard import COLUMNS
-from fal_bench.report.table import footer, leaderboard_table
+from fal_bench.report.notes import footer
+from fal_bench.report.table import leaderboard_table
 
 TASKS = tuple(
     TaskFacts(name, tuple(range(100, 551, 50)), 50, pool=2000, description="")
@@ -223,6 +224,33 @@ def test_rank_intervals_show_where_there_is_room():
     assert "seeds are drawn again" in " ".join(
         footer(frame(*ranked), replace(CONTEXT, tasks=TASKS[:1]))
     )
+
+
+def test_brackets_of_few_seeds_come_with_a_caveat():
+    ranked = frame({**ROWS[0], "rank_low": 1, "rank_high": 1})
+    few = " ".join(footer(ranked, CONTEXT))
+    assert "with 5 seeds, fewer than 10, they are too narrow" in few
+    assert "too narrow" not in " ".join(footer(ranked, replace(CONTEXT, seeds=tuple(range(10)))))
+
+
+def test_no_evidence_beside_an_interval_without_zero_is_explained():
+    row = {**ROWS[0], "verdict": "no evidence", "p_holm": 0.06}
+    notes = " ".join(footer(frame(row, ROWS[1]), CONTEXT))
+    assert "the interval is of that row alone, the verdict is corrected for 1 comparison" in notes
+    touching = {**row, **saving(0.118, -0.01, 0.2)}
+    assert "that row alone" not in " ".join(footer(frame(touching, ROWS[1]), CONTEXT))
+    assert "that row alone" not in " ".join(footer(frame(*ROWS[:2]), CONTEXT))
+
+
+def test_ranks_and_counts_that_the_cap_seems_to_forbid_are_explained():
+    hungry = {**ROWS[2], **budgets(3702.0, step=3730.0, paper=349.0), "reached": 10}
+    notes = " ".join(footer(frame(*ROWS[:2], hungry, ROWS[3]), CONTEXT))
+    assert "The cap limits paper labels" in notes
+    assert "Whoever never reached the target stands last" in notes
+    assert notes.count("how many it would take: never.") == 1
+    plain = " ".join(footer(frame(*ROWS[:2], ROWS[3]), CONTEXT))
+    assert "The cap limits" not in plain
+    assert "stands last" not in plain
 
 
 def test_censored_pairs_are_marked_and_counted():
