@@ -214,7 +214,7 @@ def _budget(row: Row) -> str:
 
 def _share(row: Row, context: ReportContext) -> str:
     runs, tasks = wording.counted(row["runs"], "run"), wording.counted(_tasks(context), "task")
-    target = "target" if context.task_targets else wording.percent(context.target)
+    target = "target" if len(context.task_targets) > 1 else wording.percent(context.target)
     return f"{target} reached in {row['reached']} of {runs} on {tasks}"
 
 
@@ -225,7 +225,8 @@ def _tasks(context: ReportContext) -> int:
 def _difference(row: Row, context: ReportContext) -> str:
     baseline = wording.one_line(context.baseline)
     saving, interval = row["saving_vs_random"], _interval(row)
-    text = f"{_size(saving)} labels than {baseline}" if saving else f"as many labels as {baseline}"
+    size = f"{_bound(row)}{_size(saving)}"
+    text = f"{size} labels than {baseline}" if saving else f"as many labels as {baseline}"
     sure = [interval] if interval else []
     if row["verdict"] == "better":
         sure.append(_p_value(row["p_holm"]))
@@ -238,7 +239,17 @@ def _p_value(value: float) -> str:
 
 def _amount(row: Row) -> str:
     interval = _interval(row)
-    return _size(row["saving_vs_random"]) + (f", {interval}" if interval else "")
+    size = f"{_bound(row)}{_size(row['saving_vs_random'])}"
+    return size + (f", {interval}" if interval else "")
+
+
+def _bound(row: Row) -> str:
+    """Say which way the saving is off, where runs stop at the cap on one side alone."""
+    pairs = wording.censored_pairs(row)
+    if not pairs or pairs not in (row["pairs_strategy_censored"], row["pairs_baseline_censored"]):
+        return ""  # nothing is off, or it may be either way
+    fewer = row["saving_vs_random"] > 0
+    return "at least " if fewer == (pairs == row["pairs_baseline_censored"]) else "at most "
 
 
 def _size(saving: float) -> str:
@@ -248,9 +259,12 @@ def _size(saving: float) -> str:
 
 
 def _interval(row: Row) -> str:
-    """Word the interval in the direction of the saving itself; empty if there is none."""
+    """Word the interval in the direction of the saving itself; empty if there is none.
+
+    There is none around a strategy that never reached: it would be one of the cap alone.
+    """
     low, high = row["saving_low"], row["saving_high"]
-    if math.isnan(low):
+    if math.isnan(low) or not row["reached"]:
         return ""
     if low < 0 < high:
         return f"95 % interval from {_size(low)} to {_size(high)}"

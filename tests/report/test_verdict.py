@@ -157,6 +157,24 @@ def test_censored_runs_make_the_mean_a_lower_bound():
     assert "(more than 27 labels on average; 50 % reached in 2 of 3 runs on 1 task)" in sentence
 
 
+def test_a_difference_that_the_cap_cuts_short_is_a_bound():
+    base = (*BASE, 30)
+    rows = runs("random", *base) + runs("never", *[None] * 8)
+    rows += runs("best", *[n * 0.5 + n % 2 for n in base])
+    best, worse, untested = say(rows, context("random", "best", "never", seeds=8))
+    assert "with 49 % fewer labels" in best
+    # From 26 to 40 labels; an interval would be one of the cap.
+    assert worse == "More labels than random beyond chance: never (at least 52 % more)."
+    assert untested.startswith("Every strategy")
+    late = (*BASE[1:], None)
+    rows = runs("random", *late) + runs("mine", *[0.8 * n + n % 3 / 10 for n in BASE])
+    (sentence,) = say(rows, context("random", "mine", seeds=7))
+    assert "mine reached 50 % with at least " in sentence
+    rows = runs("random", *late) + runs("mine", *[0.8 * n for n in BASE[:6]], None)
+    (sentence,) = say(rows, context("random", "mine", seeds=7))
+    assert "at least" not in sentence
+
+
 def test_small_savings_keep_their_sign():
     rows = runs("random", *BASE) + runs("mine", *[n * 0.996 for n in BASE])
     (sentence,) = say(rows, context("random", "mine", seeds=7))
