@@ -23,6 +23,8 @@ from fal_bench.report.columns import (
     secondary_columns,
 )
 from fal_bench.report.context import External, ReportContext, TaskFacts
+from fal_bench.report.environments import differing_facts, unrecorded_facts
+from fal_bench.report.notes import parted
 from fal_bench.report.panels.base import Panel
 from fal_bench.report.panels.coverage import coverage_table
 from fal_bench.report.panels.curves import curves_figure, curves_table, task_runs
@@ -31,7 +33,6 @@ from fal_bench.report.panels.pairwise import pairwise_panel
 from fal_bench.report.panels.rank_by_target import rank_by_target_panel
 from fal_bench.report.panels.spending import cost_panel, ledger_panel
 from fal_bench.report.styles import LineStyle, line_styles
-from fal_bench.report.table import footer
 from fal_bench.report.verdict import key_facts, verdict_sentences
 from fal_bench.report.wording import Row
 
@@ -67,18 +68,26 @@ def render_page(comparison: Comparison) -> str:
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
     main = comparison.boards[middle]
-    boards = [_board(place, board) for place, board in enumerate(comparison.boards)]
+    notes, shared_notes = parted([board.notes for board in comparison.boards])
+    boards = [
+        _board(place, board, own)
+        for place, (board, own) in enumerate(zip(comparison.boards, notes, strict=True))
+    ]
     context = main.context
     runs = read_runs(comparison.curves, context, comparison.external)
     styles = line_styles(context.shown)
     return environment.get_template("leaderboard.html.j2").render(
         context=context,
-        question=wording.question(context) if len(contexts) == 1 else _several(contexts),
+        question=wording.questions(contexts),
         setting=wording.setting(context),
         boards=boards,
         facts=key_facts(main.leaderboard, context),
         ranked=_ranked(main),
         main=boards[middle],
+        main_number=middle + 1,
+        shared_notes=shared_notes,
+        differing=differing_facts(context.environments),
+        unrecorded=unrecorded_facts(context.environments),
         styles=styles,
         tasks=[
             _task(place, facts, runs, styles, contexts, context)
@@ -92,11 +101,7 @@ def render_page(comparison: Comparison) -> str:
     )
 
 
-def _several(contexts: list[ReportContext]) -> str:
-    return f"Labels until the federation reaches {len(contexts)} target accuracies"
-
-
-def _board(place: int, board: Board) -> dict[str, Any]:
+def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
     """Prepare the verdict and the tables of one target."""
     rows = cast("list[Row]", board.leaderboard.to_dict("records"))
     columns, more = board_columns(board.context), secondary_columns()
@@ -108,7 +113,7 @@ def _board(place: int, board: Board) -> dict[str, Any]:
         "sections": _sections(rows, columns),
         "more_columns": more,
         "more_sections": _sections([row for row in rows if group(row) != "incomplete"], more),
-        "notes": footer(board.leaderboard, board.context),
+        "notes": notes,
         "task_targets": board.context.task_targets,
     }
 

@@ -105,15 +105,32 @@ def target(context: ReportContext) -> str:
     """Word the target: "50 %", or by how it was derived where every task has its own."""
     if not context.task_targets:
         return percent(context.target)
-    share = context.target_name.removeprefix("auto-")
-    return f"the accuracy of {one_line(context.baseline)} at {share} % of the cap"
+    derived = f"{one_line(context.baseline)} at {_share(context)} % of the cap"
+    if len(context.task_targets) == 1:
+        return f"{percent(context.target)} ({derived})"
+    return f"the accuracy of {derived}"
+
+
+def _share(context: ReportContext) -> str:
+    return context.target_name.removeprefix("auto-")
 
 
 def question(context: ReportContext) -> str:
     """Word the question that the board answers, without its setting."""
-    if context.task_targets:
-        return f"Labels until the federation reaches {target(context)}"
-    return f"Labels until the federation reaches {percent(context.target)} accuracy"
+    return questions([context])
+
+
+def questions(contexts: Sequence[ReportContext]) -> str:
+    """Word the question that boards of several targets answer together, without its setting."""
+    own = [context for context in contexts if len(context.task_targets) > 1]
+    targets = []
+    plain = [f"{100 * one.target:.4g}" for one in contexts if one not in own]
+    if plain:
+        targets.append(f"{_enumerated(plain)} % accuracy")
+    if own:
+        shares = _enumerated([_share(context) for context in own])
+        targets.append(f"the accuracy of {one_line(own[0].baseline)} at {shares} % of the cap")
+    return f"Labels until the federation reaches {' and '.join(targets)}"
 
 
 def setting(context: ReportContext) -> str:
@@ -150,8 +167,11 @@ def no_comparison(rows: Sequence[Row], context: ReportContext) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """Join names as in a sentence: "a, b and c"."""
-    names = [one_line(name) for name in names]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return _enumerated([one_line(name) for name in names])
+
+
+def _enumerated(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def one_line(text: str) -> str:

@@ -351,7 +351,7 @@ def test_the_page_is_well_structured():
     assert levels.count(1) == 1
     assert [e.text for e in root.all("h2")] == [
         "Verdict", "Leaderboard", "Learning curves", "Budgets over all runs",
-        "Rank against target", "Pairwise savings", "Where the labels went", "Costs", "Coverage",
+        "Rank against target", "Pairwise savings", "Labels read, by purpose", "Costs", "Coverage",
         "How to read this", "Provenance",
     ]  # fmt: skip
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
@@ -490,7 +490,13 @@ def test_several_targets_have_a_board_each_and_one_leads():
         "board", "board-1", "tasks",
     ]  # fmt: skip
     verdict = root.one("section", aria_labelledby="verdict")
-    assert [h.text for h in verdict.all("h3")] == ["Target: 55 %", "Other targets"]
+    assert root.one("h1").text == "Labels until the federation reaches 50 and 55 % accuracy"
+    assert [h.text for h in verdict.all("h3")] == ["At the target 55 %", "At the other targets"]
+    leaderboard = root.one("section", aria_labelledby="leaderboard")
+    assert [h.text for h in leaderboard.all("h3")] == [
+        "Target 1 of 2: 50 %", "Target 2 of 2: 55 % (that of the verdict)",
+    ]  # fmt: skip
+    assert leaderboard.text.count("Resolution: ") == 1
     assert verdict.one("li").text.startswith("50 %: mine[k=3]")
     assert [shape["y0"] for shape in figure(root)["layout"]["shapes"]] == [0.5, 0.55]
 
@@ -509,6 +515,18 @@ def test_environments_are_shown_and_mixed_ones_pointed_out():
             "3 cells computed with", "1 cell computed with",
         ][: len(found)]  # fmt: skip
         assert "processor" in section.text
+
+
+def test_what_was_not_recorded_is_not_called_different():
+    places = (
+        Environment(3, (("pillow", "11"), ("torch", "2"))),
+        Environment(1, (("torch", "2"),)),
+    )
+    section = Page(render(asked=replace(ASKED, environments=places))).root.one(
+        "section", aria_labelledby="provenance"
+    )
+    assert "not all computed alike" not in section.text
+    assert "do not say what they were computed with (pillow)" in section.text
 
 
 def test_one_hungry_strategy_does_not_squeeze_the_others():

@@ -7,6 +7,7 @@ import pytest
 from test_leaderboard import GRID, context, curve, runs
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.report import wording
 from fal_bench.report.budgets import read_runs
 from fal_bench.report.leaderboard import build_leaderboard
 from fal_bench.report.targets import Question, contexts_for
@@ -117,3 +118,23 @@ def test_automatic_targets_need_the_baseline():
 def test_equal_targets_are_asked_once():
     assert len(derive(curve("random", (0.3,) * 5), targets="0.3,0.5,0.3")) == 2
     assert GRID[-1] == 40
+
+
+def test_the_question_names_its_targets():
+    found = derive(runs("random", 25, 27) + runs("mine", 15, 16), targets="0.4,auto", seeds=2)
+    asked = wording.questions(found)
+    accuracies = [f"{100 * one.target:.4g}" for one in found]
+    assert len(accuracies) == 4
+    listed = f"{', '.join(accuracies[:-1])} and {accuracies[-1]}"
+    assert asked == f"Labels until the federation reaches {listed} % accuracy"
+    assert wording.target(found[2]) == f"{accuracies[2]} % (random at 50 % of the cap)"
+
+
+def test_the_question_of_several_tasks_says_how_their_targets_are_derived():
+    rows = runs("random", 25, task="a") + runs("random", 30, task="b")
+    found = derive(rows, targets="0.4,auto", tasks=("a", "b"))
+    assert wording.questions(found) == (
+        "Labels until the federation reaches 40 % accuracy and the accuracy of random at 25, 50 "
+        "and 75 % of the cap"
+    )
+    assert wording.question(found[0]) == "Labels until the federation reaches 40 % accuracy"

@@ -56,6 +56,11 @@ def ecdf_panel(
     if not found:
         return Panel("ecdf", "Budgets over all runs", "No strategy is complete.", (), None)
     end = max([1.0, *(float(ecdf.shares[-1]) for ecdf in found.values() if ecdf.shares.size)])
+    if end > 1:
+        text += (
+            " The cap limits paper labels: labels that a strategy reads for itself take it beyond "
+            "100 %."
+        )
     data = [
         line_trace(
             name,

@@ -47,7 +47,7 @@ def ledger_panel(
         budgets: the budgets to the target.
         ranked: the complete strategies, best first.
     """
-    title = "Where the labels went"
+    title = "Labels read, by purpose"
     until = _until(budgets, ranked)
     spent = charges.merge(until, on=_RUN)
     if spent.empty:
@@ -62,8 +62,9 @@ def ledger_panel(
     text = (
         "Labels that somebody had to provide until the target was confirmed (or, in runs that did "
         "not reach it, up to the cap), mean over all runs. Initial and pool labels are what papers "
-        "report; the others, if any, are what a strategy reads for itself. Counted at the "
-        "evaluation that confirmed the target, not interpolated."
+        "report; the others, if any, are what a strategy reads for itself. They add up to what the "
+        "model that confirmed the target had been given: the step value of strict labels, or less "
+        "where a strategy's queries do not end on the grid."
     )
     figure = Figure(
         "ledger-plot",
