@@ -159,7 +159,7 @@ def _winner(best: list[Row], complete: list[Row], context: ReportContext) -> str
     if row["verdict"] == "no evidence":
         return (
             f"{text}, {_difference(row, context)}, but this is no evidence that it differs from "
-            f"{baseline}: p = {row['p_holm']:.2f} in a paired test after Holm's correction."
+            f"{baseline}: {_p_value(row['p_holm'])} in a paired test after Holm's correction."
         )
     if row["verdict"] == "n too small":
         return (
