@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -69,6 +70,7 @@ def evidence_of(record: Record, curves: pd.DataFrame) -> Evidence:
         entrants=tuple(Entrant(row.label, row.trainer, row.reference) for row in record.strategies),
         targets=record.targets,
         elsewhere=curves_from_elsewhere([], facts, record.seeds),
+        computed=(_day(record.first_finished), _day(record.last_finished)),
     )
 
 
@@ -95,3 +97,7 @@ def _narrowed(whole: Evidence, chosen: Filter, command: str) -> Evidence:
         curves=curves[kept].reset_index(drop=True),
         entrants=tuple(one for one in whole.entrants if one.strategy in wanted),
     )
+
+
+def _day(moment: str) -> date:
+    return datetime.fromisoformat(moment).date()

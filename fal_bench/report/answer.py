@@ -155,6 +155,7 @@ def answer(question: Question, evidence: Evidence) -> Comparison:
         trainers=tuple((one.strategy, one.trainer) for one in evidence.entrants),
         references=frozenset(one.strategy for one in evidence.entrants if one.reference),
         externals=evidence.elsewhere.externals,
+        computed=evidence.computed,
     )
     external = evidence.elsewhere.curves if context.externals else None
     runs = read_runs(evidence.curves, context, external)

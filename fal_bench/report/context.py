@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from fal_bench.task import Task
@@ -132,6 +133,7 @@ class ReportContext:
         trainers: the trainer of every strategy with a finished cell, as a selector.
         references: yardsticks among the strategies, which are shown apart and never ranked.
         externals: strategies measured elsewhere, which are not among ``strategies``.
+        computed: the days on which the first and the last cell were finished, in UTC.
     """
 
     suite: str
@@ -150,6 +152,7 @@ class ReportContext:
     trainers: tuple[tuple[str, str], ...] = ()
     references: frozenset[str] = frozenset()
     externals: tuple[External, ...] = ()
+    computed: tuple[date, date] | None = None
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from fal_bench.external.folder import Import
@@ -40,6 +41,7 @@ class Evidence:
         entrants: the strategies of the finished cells.
         elsewhere: external curves of the same tasks.
         targets: the target accuracies, if the user names none.
+        computed: the days on which the first and the last cell were finished, in UTC.
     """
 
     suite: str
@@ -54,6 +56,7 @@ class Evidence:
     entrants: tuple[Entrant, ...]
     elsewhere: Elsewhere
     targets: tuple[Target, ...] = DEFAULT_TARGETS
+    computed: tuple[date, date] | None = None
 
     @classmethod
     def read(
@@ -73,6 +76,7 @@ class Evidence:
 
         The other arguments are the attributes of that name.
         """
+        ended = [cell.folder.ended().date() for cell in cells]
         return cls(
             suite,
             tuple(tasks),
@@ -89,4 +93,5 @@ class Evidence:
             tuple(read_entrants(cells)),
             curves_from_elsewhere(imports, tasks, seeds),
             targets,
+            (min(ended), max(ended)) if ended else None,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -137,6 +138,13 @@ def setting(context: ReportContext) -> str:
     """Word the setting of the question: suite, seeds and accounting."""
     seeds = counted(len(set(context.seeds)), "seed")
     return f"suite {one_line(context.suite)}, {seeds}, {context.accounting} accounting"
+
+
+def span(days: tuple[date, date] | None) -> str:
+    """Word the days from first to last: "2025-11-24", "2025-11-24 to 2025-11-25", or nothing."""
+    if days is None:
+        return ""
+    return " to ".join(sorted({day.isoformat() for day in days}))
 
 
 def too_few_pairs(rows: Sequence[Row], context: ReportContext) -> str:
