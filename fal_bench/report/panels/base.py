@@ -14,6 +14,7 @@ NEUTRAL = "#858585"
 """A grey that is seen on both backgrounds of the page."""
 
 _SQUEEZED = 2.5
+"""An axis becomes logarithmic where so many times its usual length are needed."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Figure:
         data: plotly's traces.
         layout: plotly's layout.
         height: height in pixels; None for the usual one.
+        width: width in pixels below which it is scrolled instead of squeezed.
     """
 
     key: str
@@ -33,6 +35,7 @@ class Figure:
     data: list[dict[str, Any]]
     layout: dict[str, Any]
     height: int | None = None
+    width: int | None = None
 
     @property
     def content(self) -> dict[str, Any]:
@@ -100,7 +103,8 @@ def drawn_name(name: str) -> str:
 def line_trace(
     name: str, style: LineStyle, x: Sequence[float], y: Sequence[float], **more: Any
 ) -> dict[str, Any]:
-    """Return the line of a strategy."""
+    """Return the line of a strategy; keys of its line add to it."""
+    line = {"color": style.colour, "width": style.width, "dash": style.plotly_dash}
     return {
         "type": "scatter",
         "mode": "lines",
@@ -108,8 +112,8 @@ def line_trace(
         "y": plotted(y),
         "name": drawn_name(name),
         "legendgroup": style.group,
-        "line": {"color": style.colour, "width": 2, "dash": style.plotly_dash},
         **more,
+        "line": {**line, **more.get("line", {})},
     }
 
 
@@ -131,14 +135,48 @@ def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def label_axis(largest: float, usual: float) -> dict[str, Any]:
-    """Return an axis of labels: logarithmic if one strategy would squeeze all others.
+def label_axis(usual: float, start: float, log_start: float) -> dict[str, Any]:
+    """Describe an axis of labels that fits the strategies shown, whichever these are.
+
+    The page draws it up to the furthest of them, by the ``reach`` of their lines: logarithmic if
+    one of them would squeeze all others.
 
     Args:
-        largest: the largest value to be drawn.
         usual: the largest value without labels read beyond the query pool.
+        start: where a linear axis begins.
+        log_start: where a logarithmic one does.
     """
-    return {"type": "log", "dtick": "D2"} if largest > _SQUEEZED * usual else {}
+    return {"usual": usual, "start": start, "log_start": log_start, "squeezed": _SQUEEZED}
+
+
+def marked_line(
+    axis: str, value: float, dash: str, text: str = "", place: str = "end"
+) -> dict[str, Any]:
+    """Return a straight line across the whole figure, with its name on it.
+
+    Args:
+        axis: the axis that has the value, "x" or "y".
+        value: where it is.
+        dash: plotly's name of the dash.
+        text: its name.
+        place: where on the line the name stands: "start", "middle" or "end".
+    """
+    sides = {"start": "left", "middle": "center", "end": "right"}
+    label = {"text": text, "textposition": place, "textangle": 0, "padding": 3}
+    if axis == "y":
+        label |= {"xanchor": sides[place], "yanchor": "bottom"}
+    along = "y" if axis == "x" else "x"
+    return {
+        "type": "line",
+        f"{axis}0": value,
+        f"{axis}1": value,
+        f"{along}ref": "paper",
+        f"{along}0": 0,
+        f"{along}1": 1,
+        "layer": "below",
+        "line": {"dash": dash, "width": 1.5, "color": NEUTRAL},
+        **({"label": label} if text else {}),
+    }
 
 
 def bar_height(bars: int) -> int:

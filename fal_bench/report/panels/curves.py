@@ -13,19 +13,21 @@ from fal_bench.report import wording
 from fal_bench.report.budgets import GridRun, RunKey
 from fal_bench.report.context import Accounting, ReportContext, TaskFacts
 from fal_bench.report.panels.base import (
-    NEUTRAL,
     Cell,
     Figure,
     Table,
     label_axis,
     layout,
     line_trace,
+    marked_line,
     number,
     plotted,
 )
 from fal_bench.report.styles import LineStyle
 
 _BAND_OPACITY = 0.13
+# Names of targets that are closer than this would be printed over each other.
+_APART = 0.08
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def curves_figure(
         contexts: the question for every target.
 
     Returns:
-        A band, a line and a row of crossing ticks a strategy, and a dashed line a target.
+        A band, a line and a row of crossing ticks a strategy, a dashed line a target, and a dotted
+        one at the cap.
     """
     accounting = contexts[0].accounting
     data: list[dict[str, Any]] = []
@@ -105,7 +108,6 @@ def curves_figure(
     drawn = {
         name: mine for name, mine in runs.items() if all(accounting in run.axes for run in mine)
     }
-    ends = [float(run.axes[accounting][-1]) for mine in drawn.values() for run in mine]
     for name in sorted(drawn):
         mine = drawn[name]
         curve = mean_curve(mine, accounting)
@@ -115,10 +117,15 @@ def curves_figure(
         data.append(
             line_trace(
                 name, styles[name], curve.labels.tolist(), curve.mean.tolist(),
-                mode="lines+markers", marker=marker, hovertemplate="%{y:.1%}",
+                mode="lines+markers", marker=marker, meta={"reach": _reach(mine, accounting)},
+                hovertemplate="%{y:.1%} with %{x:,.0f} labels",
             )
         )  # fmt: skip
         data.append(_ticks(facts, mine, styles[name], contexts))
+    first, last = facts.grid[0], facts.cap + facts.query_labels
+    margin = 0.04 * (last - first)
+    targets = sorted(context.target_on(facts.name) for context in contexts)
+    cap = marked_line("x", facts.cap, "dot", f"cap {facts.cap}")
     return Figure(
         f"curves-{place}",
         f"Learning curves of {facts.name}",
@@ -126,13 +133,18 @@ def curves_figure(
         layout(
             f"Labels ({accounting})",
             "Test accuracy",
-            hovermode="x unified",
-            xaxis={"tickformat": ",d", **label_axis(max(ends, default=facts.cap), facts.cap)},
+            hovermode="closest",
+            meta=label_axis(last + margin, first - margin, 0.85 * first),
+            xaxis={"tickformat": ",d"},
             yaxis={"tickformat": ".0%"},
-            shapes=[_target_line(context.target_on(facts.name)) for context in contexts],
-            annotations=[_target_name(context.target_on(facts.name)) for context in contexts],
+            shapes=[*_target_lines(targets, _half_way(drawn)), cap],
         ),
     )
+
+
+def _reach(runs: Sequence[GridRun], accounting: Accounting) -> float:
+    """Return how far to the right a strategy's line goes."""
+    return max(float(run.axes[accounting][-1]) for run in runs)
 
 
 def curves_table(
@@ -164,6 +176,7 @@ def _band(curve: MeanCurve, style: LineStyle) -> dict[str, Any]:
         "x": plotted([*curve.labels, *curve.labels[::-1]]),
         "y": plotted([*curve.high, *curve.low[::-1]]),
         "legendgroup": style.group,
+        "meta": {"part": "band"},
         "fill": "toself",
         "fillcolor": style.faint(_BAND_OPACITY),
         "line": {"width": 0},
@@ -203,25 +216,25 @@ def _ticks(
     }
 
 
-def _target_line(target: float) -> dict[str, Any]:
-    return {
-        "type": "line",
-        "xref": "paper",
-        "x0": 0,
-        "x1": 1,
-        "y0": target,
-        "y1": target,
-        "line": {"dash": "dash", "width": 1.5, "color": NEUTRAL},
-    }
+def _half_way(runs: Mapping[str, Sequence[GridRun]]) -> float:
+    """Return the accuracy half-way between the beginning and the end of all curves."""
+    values = np.array([run.accuracy for mine in runs.values() for run in mine])
+    return float(np.nanmin(values) + np.nanmax(values)) / 2 if values.size else 0.0
 
 
-def _target_name(target: float) -> dict[str, Any]:
-    return {
-        "xref": "paper",
-        "x": 0,
-        "xanchor": "left",
-        "y": target,
-        "yanchor": "bottom",
-        "text": f"target {wording.percent(target)}",
-        "showarrow": False,
-    }
+def _target_lines(targets: Sequence[float], half_way: float) -> list[dict[str, Any]]:
+    """Draw targets in rising order, their names where the curves are not.
+
+    Curves rise: names of low targets stand on the right, of high ones on the left. Where two are
+    close, the names stand side by side.
+    """
+    lines: list[dict[str, Any]] = []
+    before, last = "", 0.0
+    for target in targets:
+        place = "end" if target < half_way else "start"
+        if place == before and target - last < _APART:
+            place = "middle"
+        text = f"target {wording.percent(target)}"
+        lines.append(marked_line("y", target, "dash", text, place))
+        before, last = place, target
+    return lines

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +17,7 @@ from fal_bench.report.panels.base import (
     label_axis,
     layout,
     line_trace,
+    marked_line,
     number,
 )
 from fal_bench.report.styles import LineStyle
@@ -67,12 +66,8 @@ def ecdf_panel(
             styles[name],
             [0.0, *ecdf.shares.tolist(), end],
             [0.0, *ecdf.reached.tolist(), float(ecdf.at([end])[0])],
-            line={
-                "color": styles[name].colour,
-                "width": 2,
-                "dash": styles[name].plotly_dash,
-                "shape": "hv",
-            },
+            line={"shape": "hv"},
+            meta={"reach": float(ecdf.shares[-1]) if ecdf.shares.size else 1.0},
             hovertemplate="%{y:.0%} of runs with %{x:.0%} of the cap",
         )
         for name, ecdf in found.items()
@@ -84,19 +79,19 @@ def ecdf_panel(
         layout(
             f"Share of the budget cap ({context.accounting} labels)",
             "Runs that reached",
-            xaxis={"tickformat": ".0%", "range": [0, 1.02 * end], **_squeezed(found, end)},
+            meta=label_axis(1.05, 0.0, 0.8 * _first(found)),
+            xaxis={"tickformat": ".0%", "tickangle": 0},
             yaxis={"tickformat": ".0%", "range": [0, 1.03]},
             hovermode="closest",
+            shapes=[marked_line("x", 1.0, "dot", "cap")] if end > 1 else [],
         ),
     )
     return Panel("ecdf", "Budgets over all runs", text, (figure,), _table(found))
 
 
-def _squeezed(found: Mapping[str, BudgetEcdf], end: float) -> dict[str, Any]:
-    """Return a logarithmic axis, from below the first budget on, if a linear one is too narrow."""
-    first = min((float(ecdf.shares[0]) for ecdf in found.values() if ecdf.shares.size), default=end)
-    axis = label_axis(end, 1.0)
-    return {**axis, "range": [math.log10(0.8 * first), math.log10(1.05 * end)]} if axis else {}
+def _first(found: Mapping[str, BudgetEcdf]) -> float:
+    """Return the smallest budget as a share of the cap."""
+    return min((float(ecdf.shares[0]) for ecdf in found.values() if ecdf.shares.size), default=1.0)
 
 
 def _pooled(

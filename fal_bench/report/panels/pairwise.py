@@ -14,8 +14,20 @@ from fal_bench.stats import Budget, paired_saving
 
 # Blue saves and vermilion costs, the pair of Okabe and Ito that colour-blind readers tell apart
 # best; the middle is transparent, so that it fits both backgrounds.
-_SCALE = [[0, "rgba(213,94,0,0.65)"], [0.5, "rgba(133,133,133,0.06)"], [1, "rgba(0,114,178,0.65)"]]
+_SCALE = [
+    [0, "rgba(213,94,0,0.7)"],
+    [0.3, "rgba(213,94,0,0.32)"],
+    [0.5, "rgba(133,133,133,0.03)"],
+    [0.7, "rgba(0,114,178,0.32)"],
+    [1, "rgba(0,114,178,0.7)"],
+]
+_NOT_COMPARABLE = "rgba(133,133,133,0.45)"
+# One strategy that needs many times the labels of the others would leave these without a colour.
+_STRONGEST = 0.5
 _MOST_NUMBERS = 12
+# What a field, one with a number in it, and a name take, in pixels: a figure that has less room is
+# scrolled.
+_FIELD, _NUMBER, _NAMES = 22, 40, 190
 
 
 @dataclass(frozen=True)
@@ -57,23 +69,26 @@ def pairwise_panel(
     savings = _all_savings(context, budgets, ranked)
     text = (
         "Share of labels that the strategy of a row saves against that of a column, over runs of "
-        "the same task and seed; a plus (blue) is a saving, a minus (orange) a loss, n/c is not "
-        "comparable. The 95 % intervals in the table are not corrected for the number of pairs: "
+        "the same task and seed; a plus (blue) is a saving, a minus (orange) a loss, n/c (grey, "
+        "crossed) not comparable. The 95 % intervals in the table are not corrected for the "
+        "number of pairs: "
         f"the verdicts above, against {context.baseline} alone, are."
     )
+    field = _NUMBER if len(ranked) <= _MOST_NUMBERS else _FIELD
     figure = Figure(
         "pairwise-plot",
         "Saving of the row's strategy against the column's",
-        [_heatmap(ranked, savings)],
+        [_heatmap(ranked, savings), *_crosses(ranked, savings)],
         layout(
-            "against",
             "",
-            xaxis={"side": "top", "tickangle": -45 if len(ranked) > 5 else 0, "showgrid": False},
-            yaxis={"autorange": "reversed", "showgrid": False},
+            "",
+            xaxis={"side": "top", "tickangle": _angle(len(ranked)), **_axis(ranked)},
+            yaxis={**_axis(ranked), "range": [len(ranked) - 0.5, -0.5]},
             margin={"l": 20, "r": 14, "t": 20, "b": 14},
             hovermode="closest",
         ),
-        height=140 + max(36 * len(ranked), 120),
+        height=200 + max(field * len(ranked), 120),
+        width=_NAMES + field * len(ranked),
     )
     table = Table(
         "Saving of the row's strategy against the column's, with 95 % intervals",
@@ -118,17 +133,56 @@ def _all_savings(
     return savings
 
 
+def _angle(columns: int) -> int:
+    """Return how the names of columns are turned, so that they do not overlap."""
+    if columns > 20:
+        return -90
+    return -45 if columns > 5 else 0
+
+
+def _axis(ranked: Sequence[str]) -> dict[str, Any]:
+    """Return an axis that names every strategy, in this order."""
+    names = [drawn_name(name) for name in ranked]
+    order = {"categoryorder": "array", "categoryarray": names}
+    return {"showgrid": False, "dtick": 1, "range": [-0.5, len(ranked) - 0.5], **order}
+
+
+def _crosses(
+    ranked: Sequence[str], savings: Mapping[tuple[str, str], _Saving]
+) -> list[dict[str, Any]]:
+    """Return grey, crossed fields for the pairs that cannot be compared, unlike the diagonal."""
+    pairs = [
+        (drawn_name(row), drawn_name(column))
+        for row in ranked
+        for column in ranked
+        if row != column and math.isnan(savings[row, column].value)
+    ]
+    if not pairs:
+        return []
+    rows, columns = [row for row, _ in pairs], [column for _, column in pairs]
+    shared = {"x": columns, "y": rows, "hovertemplate": "%{y} against %{x}: n/c<extra></extra>"}
+    field = {"colorscale": [[0, _NOT_COMPARABLE], [1, _NOT_COMPARABLE]], "showscale": False}
+    cross = {"symbol": "x-thin", "size": 7, "line": {"width": 1, "color": "var(--text)"}}
+    return [
+        {"type": "heatmap", "z": [1] * len(pairs), "xgap": 2, "ygap": 2, **field, **shared},
+        {"type": "scatter", "mode": "markers", "marker": cross, **shared},
+    ]
+
+
 def _heatmap(ranked: Sequence[str], savings: Mapping[tuple[str, str], _Saving]) -> dict[str, Any]:
     values = [
         [math.nan if row == column else savings[row, column].value for column in ranked]
         for row in ranked
     ]
     known = [abs(value) for row in values for value in row if not math.isnan(value)]
-    extent = min(1.0, max([0.1, *known]))
+    extent = min(_STRONGEST, max([0.1, *known]))
     names = [drawn_name(name) for name in ranked]
     texts = [
-        ["" if row == column else savings[row, column].text() for column in ranked]
-        for row in ranked
+        [
+            "" if math.isnan(value) else savings[row, column].text()
+            for column, value in zip(ranked, line, strict=True)
+        ]
+        for row, line in zip(ranked, values, strict=True)
     ]
     return {
         "type": "heatmap",
@@ -140,8 +194,29 @@ def _heatmap(ranked: Sequence[str], savings: Mapping[tuple[str, str], _Saving]) 
         "zmin": -extent,
         "zmax": extent,
         "colorscale": _SCALE,
-        "showscale": False,
+        "showscale": True,
+        "colorbar": _bar(extent, clipped=max(known, default=0.0) > extent),
+        "textfont": {"color": "var(--text)"},
+        "hoverongaps": False,
         "xgap": 2,
         "ygap": 2,
         "hovertemplate": "%{y} against %{x}: %{text}<extra></extra>",
+    }
+
+
+def _bar(extent: float, *, clipped: bool) -> dict[str, Any]:
+    """Return the key of the colours, which says where stronger ones are not told apart."""
+    ends = (" or less", " or more") if clipped else ("", "")
+    size = 100 * extent
+    return {
+        "orientation": "h",
+        "x": 0.5,
+        "y": -0.01,
+        "yanchor": "top",
+        "len": 0.7,
+        "thickness": 12,
+        "outlinewidth": 0,
+        "tickvals": [-extent, 0, extent],
+        "ticktext": [f"-{size:.0f} %{ends[0]}", "0 %", f"+{size:.0f} %{ends[1]}"],
+        "ticklabeloverflow": "allow",
     }

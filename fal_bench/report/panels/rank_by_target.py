@@ -10,13 +10,13 @@ from fal_bench.report import wording
 from fal_bench.report.budgets import GridRun, RunKey
 from fal_bench.report.context import ReportContext
 from fal_bench.report.panels.base import (
-    NEUTRAL,
     Cell,
     Figure,
     Panel,
     Table,
     layout,
     line_trace,
+    marked_line,
 )
 from fal_bench.report.styles import LineStyle
 from fal_bench.stats import Budget, rank, restricted_mean
@@ -44,7 +44,7 @@ def rank_by_target_panel(
     if len(names) < 2 or not targets:
         return Panel("ranks", title, "There are not two complete strategies to rank.", (), None)
     places = [_places(runs, contexts[0], names, target) for target in targets]
-    asked = [context.target for context in contexts if not context.task_targets]
+    asked = [one.target for one in contexts if len(one.task_targets) <= 1]
     figure = Figure(
         "ranks-plot",
         "Rank of every strategy, by target accuracy",
@@ -66,29 +66,19 @@ def rank_by_target_panel(
             xaxis={"tickformat": ".0%"},
             yaxis={
                 "range": [len(names) + 0.5, 0.5],
-                "tickformat": "d",
-                "dtick": 1 + len(names) // 12,
+                "tickvals": _ticks(len(names)),
             },
             hovermode="closest",
-            shapes=[
-                {
-                    "type": "line",
-                    "yref": "paper",
-                    "x0": target,
-                    "x1": target,
-                    "y0": 0,
-                    "y1": 1,
-                    "line": {"dash": "dash", "width": 1.5, "color": NEUTRAL},
-                }
-                for target in asked
-            ],
+            shapes=[marked_line("x", target, "dash") for target in asked],
         ),
     )
     text = (
         "Would another target have given another winner? Every strategy's rank, by mean budget "
         "over all tasks and seeds, at targets that at least one run reached. Rank 1 is on top; "
-        "where lines cross, the order depends on the target. Dashed: what was asked."
+        "where lines cross, the order depends on the target."
     )
+    if asked:
+        text += " Dashed: what was asked."
     table = Table(
         "Rank by target accuracy",
         ("Target", *names),
@@ -98,6 +88,12 @@ def rank_by_target_panel(
         ],
     )
     return Panel("ranks", title, text, (figure,), table)
+
+
+def _ticks(places: int) -> list[int]:
+    """Return the ranks that are written on the axis: the first one, and steps that leave room."""
+    step = 1 if places <= 12 else 5
+    return sorted({1, *range(step, places + 1, step)})
 
 
 def _targets(

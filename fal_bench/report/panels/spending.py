@@ -205,11 +205,12 @@ def _cost_bars(
             }
         ],
         layout(
-            heading[0].upper() + heading[1:],
             "",
+            "",
+            title={"text": heading[0].upper() + heading[1:], "x": 0, "font": {"size": 14}},
             yaxis={"autorange": "reversed"},
-            xaxis={"rangemode": "tozero"},
-            margin={"l": 20, "r": 14, "t": 10, "b": 46},
+            xaxis={"rangemode": "tozero", "nticks": 4, "tickangle": 0},
+            margin={"l": 20, "r": 14, "t": 36, "b": 26},
         ),
         height=bar_height(len(ranked)) - 30,
     )

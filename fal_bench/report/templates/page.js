@@ -2,20 +2,21 @@
   "use strict";
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const colour = (name) =>
-    getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  // What is printed is light, whatever the screen shows.
+  const paper = document.getElementById("paper");
+  const screen = document.documentElement;
+  const colour = (name, on) => getComputedStyle(on).getPropertyValue(`--${name}`).trim();
 
   // Figures take the page's own colours, so that both follow the reader's theme together.
-  const theme = () => ({
-    "font.color": colour("text"),
-    "hoverlabel.bgcolor": colour("surface"),
-    "hoverlabel.bordercolor": colour("line"),
-    "hoverlabel.font.color": colour("text"),
+  const theme = (on) => ({
+    "font.color": colour("text", on),
+    "hoverlabel.bgcolor": colour("surface", on),
+    "hoverlabel.bordercolor": colour("line", on),
+    "hoverlabel.font.color": colour("text", on),
     ...Object.fromEntries(
       ["xaxis", "yaxis"].flatMap((axis) => [
-        [`${axis}.gridcolor`, colour("grid")],
-        [`${axis}.linecolor`, colour("line")],
-        [`${axis}.spikecolor`, colour("quiet")],
+        [`${axis}.gridcolor`, colour("grid", on)],
+        [`${axis}.linecolor`, colour("line", on)],
       ]),
     ),
   });
@@ -36,9 +37,6 @@
   const boxes = [...document.querySelectorAll("#switches input")];
   const plots = [...document.querySelectorAll("[data-figure]")];
 
-  // Numbers written on coloured fields need the theme's colour too.
-  const fields = (data) => data.flatMap((trace, i) => (trace.type === "heatmap" ? [i] : []));
-
   // The drawing library is three quarters smaller as gzip; inline, it needs no request.
   const load = async () => {
     const packed = atob(document.getElementById("plotly").textContent);
@@ -49,36 +47,100 @@
     document.head.append(script);
   };
 
-  const draw = () => {
-    for (const plot of plots) {
-      const { data, layout } = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
-      for (const i of fields(data)) data[i].textfont = { color: colour("text") };
-      const themed = set({ ...layout, dragmode: touch ? false : "zoom" }, theme());
-      Plotly.newPlot(plot, data, themed, config);
-    }
-    // A browser may bring boxes back unticked when a page is loaded again.
-    if (boxes.some((box) => !box.checked)) show();
+  // Which strategies are shown, and which of them with a band: of many only those shown at first.
+  const many = 10;
+  const chosen = () => {
+    const ticked = boxes.filter((box) => box.checked);
+    const banded = ticked.length > many ? ticked.filter((box) => box.defaultChecked) : ticked;
+    const values = (some) => new Set(some.map((box) => box.value));
+    return { shown: values(ticked), banded: values(banded) };
+  };
+  const visible = (trace, { shown, banded }) =>
+    (trace.meta?.part === "band" ? banded : shown).has(trace.legendgroup);
+
+  // An axis of labels ends at the furthest line shown; it is logarithmic if that squeezes others.
+  const reach = (data, { usual, start, log_start, squeezed }) => {
+    const seen = data.filter((trace) => trace.visible !== false);
+    const far = Math.max(usual, ...seen.map((trace) => 1.02 * (trace.meta?.reach ?? 0)));
+    const wide = far > squeezed * usual;
+    return {
+      "xaxis.type": wide ? "log" : "linear",
+      "xaxis.dtick": wide ? "D2" : null,
+      "xaxis.range": wide ? [Math.log10(log_start), Math.log10(1.03 * far)] : [start, far],
+    };
   };
 
-  dark.addEventListener("change", () => {
-    for (const plot of plots.filter((one) => one.data)) {
-      const places = fields(plot.data);
-      const style = places.length ? { "textfont.color": colour("text") } : {};
-      Plotly.update(plot, style, theme(), places);
+  // A figure's data and layout in the colours of the screen or of paper.
+  const figure = (plot, on) => {
+    const text = document.getElementById(plot.dataset.figure).textContent;
+    const { data, layout } = JSON.parse(text, (key, value) => {
+      const name = typeof value === "string" && value.match(/^var\(--([a-z]+)\)$/);
+      return name ? colour(name[1], on) : value;
+    });
+    const now = chosen();
+    for (const trace of data) {
+      if (trace.legendgroup !== undefined) trace.visible = visible(trace, now);
+    }
+    if (layout.meta) set(layout, reach(data, layout.meta));
+    set(layout, { ...theme(on), dragmode: touch ? false : "zoom", uirevision: "reader" });
+    return { data, layout };
+  };
+
+  const legends = [...document.querySelectorAll(".legend [data-group]")];
+  const listed = () => {
+    const { shown } = chosen();
+    for (const entry of legends) entry.hidden = !shown.has(entry.dataset.group);
+  };
+
+  const draw = () => {
+    listed();
+    for (const plot of plots) {
+      const { data, layout } = figure(plot, screen);
+      Plotly.react(plot, data, layout, config);
+    }
+  };
+  const redraw = () => window.Plotly && draw();
+  dark.addEventListener("change", redraw);
+
+  // Paper has the width of a page, and no one to scroll a figure.
+  const printed = 680;
+  addEventListener("beforeprint", () => {
+    if (!window.Plotly) return;
+    for (const plot of plots) {
+      const { data, layout } = figure(plot, paper);
+      const width = plot.closest(".several") ? printed / 2 - 10 : printed;
+      const height = parseInt(plot.style.height) || 400;
+      Object.assign(layout, { width, height, autosize: false });
+      Plotly.react(plot, data, layout, config);
     }
   });
+  addEventListener("afterprint", redraw);
 
-  // On the page the switches are the legend of line figures; a saved image needs one of its own.
+  // On the page the switches are the legend of line figures; a saved image needs one of its own,
+  // with room for everyone, and says what it shows.
+  const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
   const save = (button) => {
     const plot = document.getElementById(button.dataset.plot);
-    const layout = {
-      ...plot.layout,
-      showlegend: plot.data.some((trace) => trace.legendgroup ?? trace.name),
-      paper_bgcolor: colour("background"),
+    const { data, layout } = figure(plot, screen);
+    const named = data.filter((trace) => trace.visible !== false && trace.name);
+    const lines = named.some((trace) => trace.legendgroup !== undefined);
+    const title = `${escaped(plot.dataset.file)}<br><sup>${escaped(document.title)}</sup>`;
+    const top = 80 + (layout.legend ? 30 : 0);
+    const size = {
+      width: 1100,
+      height: Math.max(560, plot.clientHeight + 60, lines ? top + 80 + 21 * named.length : 0),
     };
-    const size = { width: 960, height: Math.max(540, plot.clientHeight) };
+    const y = 1 - 24 / size.height;
+    Object.assign(layout, {
+      title: { text: title, x: 0.01, xanchor: "left", y, yref: "container", yanchor: "top" },
+      legend: { ...layout.legend, tracegroupgap: 0 },
+      margin: { ...layout.margin, t: top + (layout.xaxis.side === "top" ? 40 : 0) },
+      showlegend: named.length > 0,
+      paper_bgcolor: colour("background", screen),
+      plot_bgcolor: colour("background", screen),
+    });
     Plotly.downloadImage(
-      { data: plot.data, layout: { ...layout, ...size } },
+      { data, layout: { ...layout, ...size, autosize: false } },
       { format: button.dataset.save, scale: 2, ...size, filename: plot.dataset.file },
     );
   };
@@ -87,56 +149,27 @@
   }
 
   const show = () => {
-    const shown = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
+    const now = chosen();
+    listed();
     for (const plot of plots.filter((one) => one.data)) {
       const places = plot.data.flatMap((trace, i) => (trace.legendgroup === undefined ? [] : [i]));
       if (!places.length) continue;
-      const visible = places.map((i) => shown.has(plot.data[i].legendgroup));
-      Plotly.restyle(plot, { visible }, places);
+      const seen = places.map((i) => visible(plot.data[i], now));
+      const drawn = places.map((i, at) => ({ ...plot.data[i], visible: seen[at] }));
+      Plotly.update(
+        plot,
+        { visible: seen },
+        plot.layout.meta ? reach(drawn, plot.layout.meta) : {},
+        places,
+      );
     }
   };
   for (const box of boxes) box.addEventListener("change", show);
   for (const button of document.querySelectorAll("[data-switch]")) {
     button.addEventListener("click", () => {
-      for (const box of boxes) box.checked = button.dataset.switch === "all";
+      const name = button.dataset.switch;
+      for (const box of boxes) box.checked = name === "first" ? box.defaultChecked : name === "all";
       show();
-    });
-  }
-  // Sorting: a click on a heading; within each body, so that incomplete strategies stay apart.
-  const number = (cell) => (cell.dataset.value === undefined ? null : Number(cell.dataset.value));
-  const text = (cell) => cell.dataset.text ?? cell.textContent.trim();
-  const compare = (one, other) => {
-    const [a, b] = [number(one), number(other)];
-    if (a !== null && b !== null) return a - b;
-    return text(one).localeCompare(text(other), "en", { numeric: true });
-  };
-
-  const sort = (table, column, heading) => {
-    const down = heading.getAttribute("aria-sort") === "ascending";
-    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-    heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-    // Without a number a cell comes last, whichever the direction.
-    const known = (row) => {
-      const cell = row.cells[column];
-      return !heading.classList.contains("number") || cell.dataset.value !== undefined;
-    };
-    for (const body of table.tBodies) {
-      const rows = [...body.rows].sort(
-        (a, b) =>
-          known(b) - known(a) ||
-          compare(a.cells[column], b.cells[column]) * (down ? -1 : 1),
-      );
-      body.append(...rows);
-    }
-  };
-
-  for (const table of document.querySelectorAll("table.sortable")) {
-    [...table.tHead.rows[0].cells].forEach((heading, column) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.append(...heading.childNodes);
-      button.addEventListener("click", () => sort(table, column, heading));
-      heading.append(button);
     });
   }
 
