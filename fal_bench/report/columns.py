@@ -27,6 +27,8 @@ class Column:
         heading: heading where there is room.
         text: words the cell of a row; empty if there is nothing to show.
         numeric: whether the column holds numbers, aligned to the right.
+        more_is_better: whether its largest number is the best one.
+        brief: whether it is shown on a phone from the start.
     """
 
     key: str
@@ -34,20 +36,23 @@ class Column:
     heading: str
     text: Callable[[Row], str]
     numeric: bool = True
+    more_is_better: bool = False
+    brief: bool = False
 
 
 def board_columns(context: ReportContext) -> list[Column]:
     """Return the columns in the order of reading: place, result, comparison."""
     baseline = wording.one_line(context.baseline)
     return [
-        Column("rank", "#", "Rank", _rank),
-        Column("strategy", "strategy", "Strategy", lambda row: row["strategy"], numeric=False),
-        Column("reached", "reached", "Runs reached", reached),
+        Column("rank", "#", "Rank", _rank, brief=True),
+        _strategy_column(),
+        Column("reached", "reached", "Runs reached", reached, more_is_better=True),
         Column(
             "labels",
             f"{context.accounting} labels",
             f"Labels to target ({context.accounting})",
             wording.budget_with_interval,
+            brief=True,
         ),
         Column("labels_step", "step", "Step value", lambda row: _budget(row, "labels_step")),
         Column(
@@ -59,25 +64,47 @@ def board_columns(context: ReportContext) -> list[Column]:
             "saving",
             f"Saving against {baseline}",
             wording.saving_with_interval,
+            more_is_better=True,
         ),
-        Column("verdict", "verdict", "Verdict", lambda row: row["verdict"], numeric=False),
+        Column(
+            "verdict", "verdict", "Verdict", lambda row: row["verdict"], numeric=False, brief=True
+        ),
     ]
+
+
+def _strategy_column() -> Column:
+    return Column(
+        "strategy", "strategy", "Strategy", lambda row: row["strategy"], numeric=False, brief=True
+    )
 
 
 def secondary_columns() -> list[Column]:
     """Return the columns of the second table: what is good to know, but ranks nothing."""
     return [
-        Column("strategy", "strategy", "Strategy", lambda row: row["strategy"], numeric=False),
-        Column("reached_low", "share", "Share that reaches (95 %)", wording.share_interval),
+        _strategy_column(),
+        Column(
+            "reached_low",
+            "share",
+            "Share that reaches (95 %)",
+            wording.share_interval,
+            more_is_better=True,
+        ),
         Column("median", "median", "Median labels", wording.median),
         Column("ert", "ERT", "Labels with restarts (ERT)", wording.restarts),
         Column("budget_pct", "pool", "Share of the pool", lambda row: _percent(row["budget_pct"])),
-        Column("aulc", "AULC", "Mean accuracy (AULC)", lambda row: _percent(100 * row["aulc"])),
+        Column(
+            "aulc",
+            "AULC",
+            "Mean accuracy (AULC)",
+            lambda row: _percent(100 * row["aulc"]),
+            more_is_better=True,
+        ),
         Column(
             "accuracy_final",
             "final",
             "Accuracy at the cap",
             lambda row: _percent(100 * row["accuracy_final"]),
+            more_is_better=True,
         ),
         Column("p_holm", "p", "p (Holm)", lambda row: _p_value(row["p_holm"])),
         Column(

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from fal_bench.report.answer import Board, Comparison
 
 _Budgets = Mapping[RunKey, RunBudget]
+# Verdicts, the best one first.
+_ORDER = ("better", "baseline", "no evidence", "n too small", "not comparable", "external", "worse")
+# Above so many strategies the lines of a figure cannot be told apart; it then shows the best few.
+_MANY, _BEST = 10, 5
 
 
 def render_page(comparison: Comparison) -> str:
@@ -75,7 +79,8 @@ def render_page(comparison: Comparison) -> str:
     ]
     context = main.context
     runs = read_runs(comparison.curves, context, comparison.external)
-    styles = line_styles(context.shown)
+    styles = line_styles(context.shown, context.baseline)
+    panels = _panels(comparison, main, runs, styles)
     return environment.get_template("leaderboard.html.j2").render(
         context=context,
         question=wording.questions(contexts),
@@ -89,11 +94,22 @@ def render_page(comparison: Comparison) -> str:
         differing=differing_facts(context.environments),
         unrecorded=unrecorded_facts(context.environments),
         styles=styles,
+        leading=_leading(main, styles),
+        computed=wording.span(context.computed),
         tasks=[
             _task(place, facts, runs, styles, contexts, context)
             for place, facts in enumerate(sorted(context.tasks, key=lambda facts: facts.name))
         ],
-        panels=_panels(comparison, main, runs, styles),
+        panels=panels,
+        contents=[
+            ("verdict", "Verdict"),
+            ("leaderboard", "Leaderboard"),
+            ("curves", "Learning curves"),
+            *((panel.key, panel.title) for panel in panels),
+            ("coverage", "Coverage"),
+            ("reading", "How to read this"),
+            ("provenance", "Provenance"),
+        ],
         coverage=coverage_table(runs.keys(), context),
         externals=[_origin(external, main) for external in context.externals],
         missing=sorted(context.missing, key=lambda cell: (cell.task, cell.strategy, cell.seed)),
@@ -122,6 +138,14 @@ def _ranked(board: Board) -> list[str]:
     """Return the complete strategies, best first."""
     rows = cast("list[Row]", board.leaderboard.to_dict("records"))
     return [row["strategy"] for row in rows if is_ranked(row)]
+
+
+def _leading(board: Board, styles: Mapping[str, LineStyle]) -> list[str]:
+    """Return the strategies that figures show at first: of many the best and the baseline."""
+    if len(styles) <= _MANY:
+        return list(styles)
+    best = _ranked(board)[:_BEST]
+    return [name for name in styles if name in best or name == board.context.baseline]
 
 
 def _origin(external: External, board: Board) -> dict[str, Any]:
@@ -169,13 +193,20 @@ def _sections(rows: list[Row], columns: list[Column]) -> list[dict[str, Any]]:
 
 
 def _cell(row: Row, column: Column) -> dict[str, Any]:
-    """A cell's words, and its number in full as the CSV file has it, if there is one."""
+    """A cell's words, and its number in full as the CSV file has it, if there is one.
+
+    The interval is apart, so that it can stand below its number where room is scarce.
+    """
     value = row[column.key] if column.numeric else None
     text = column.text(row)
+    words, bracket, interval = text.partition(" [") if column.numeric else (text, "", "")
     return {
         "key": column.key,
         "numeric": column.numeric,
-        "text": text,
+        "brief": column.brief,
+        "text": words,
+        "interval": f"[{interval}" if bracket else "",
+        "order": _ORDER.index(text) if column.key == "verdict" and text in _ORDER else None,
         "number": None if value is None or not text or pd.isna(value) else value,
     }
 

@@ -9,6 +9,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -141,7 +142,9 @@ def test_the_board_holds_the_numbers_of_the_csv_file():
     for element, (_, row) in zip(rows, board().iterrows(), strict=True):
         assert element.one("th", scope="row").text == row["strategy"]
         assert element.one("td", data_key="verdict").text == row["verdict"]
-        for cell in element.all("td", **{"class": "number"}):
+        for cell in element.all("td"):
+            if "number" not in cell.attributes["class"].split():
+                continue
             value = row[cell.attributes["data-key"]]
             if "data-value" in cell.attributes:
                 assert float(cell.attributes["data-value"]) == value
@@ -209,8 +212,9 @@ def test_figures_draw_mean_and_range_over_the_labels_that_rank():
     assert band["x"] == line["x"] + line["x"][::-1]
     assert band["y"][:5] == pytest.approx([0.5 + (p - 11.2) / 100 for p in (10, 20, 30, 40, 50)])
     assert band["y"][5:] == pytest.approx([0.5 + (p - 18) / 100 for p in (50, 40, 30, 20, 10)])
-    (target,) = figure(page())["layout"]["shapes"]
+    target, cap = figure(page())["layout"]["shapes"]
     assert (target["y0"], target["y1"], target["line"]["dash"]) == (0.5, 0.5, "dash")
+    assert (cap["x0"], cap["x1"], cap["label"]["text"]) == (40, 40, "cap 40")
 
 
 def test_paper_accounting_has_its_own_axis():
@@ -240,6 +244,7 @@ def test_lines_follow_names_and_do_not_repeat():
     styles = line_styles(reversed(names))
     assert styles == line_styles(names)
     assert len({(style.colour, style.dash) for style in styles.values()}) == 42
+    assert len({(style.colour, style.marker) for style in styles.values()}) == 42
 
 
 def test_unfinished_curves_are_not_drawn():
@@ -334,7 +339,9 @@ def test_the_drawing_library_is_packed_whole():
 def test_nothing_is_loaded_from_anywhere():
     for element in page().all():
         assert "src" not in element.attributes
-        assert element.attributes.get("href", "data:,").startswith("data:")
+        # Links lead to places of the page, and to the tables that are written beside it.
+        link = element.attributes.get("href", "data:,")
+        assert link.startswith(("data:", "#")) or link in ("leaderboard.csv", "curves.csv")
         assert element.tag not in ("iframe", "object", "embed", "base", "form")
     policy = page().one("meta", http_equiv="Content-Security-Policy").attributes["content"]
     assert policy.startswith("default-src 'none';")
@@ -491,14 +498,17 @@ def test_several_targets_have_a_board_each_and_one_leads():
     ]  # fmt: skip
     verdict = root.one("section", aria_labelledby="verdict")
     assert root.one("h1").text == "Labels until the federation reaches 50 and 55 % accuracy"
-    assert [h.text for h in verdict.all("h3")] == ["At the target 55 %", "At the other targets"]
+    assert [h.text for h in verdict.all("h3")] == ["Target 2 of 2: 55 %", "The other targets"]
     leaderboard = root.one("section", aria_labelledby="leaderboard")
     assert [h.text for h in leaderboard.all("h3")] == [
         "Target 1 of 2: 50 %", "Target 2 of 2: 55 % (that of the verdict)",
     ]  # fmt: skip
     assert leaderboard.text.count("Resolution: ") == 1
     assert verdict.one("li").text.startswith("50 %: mine[k=3]")
-    assert [shape["y0"] for shape in figure(root)["layout"]["shapes"]] == [0.5, 0.55]
+    drawn = [shape for shape in figure(root)["layout"]["shapes"] if shape.get("xref") == "paper"]
+    assert [shape["y0"] for shape in drawn] == [0.5, 0.55]
+    # They are close to each other, so that their names stand side by side.
+    assert len({shape["label"]["textposition"] for shape in drawn}) == 2
 
 
 def test_environments_are_shown_and_mixed_ones_pointed_out():
@@ -529,13 +539,75 @@ def test_what_was_not_recorded_is_not_called_different():
     assert "do not say what they were computed with (pillow)" in section.text
 
 
-def test_one_hungry_strategy_does_not_squeeze_the_others():
-    rows = runs("random", 25) + runs("hungry", 15, extra=200)
-    strict = Page(render(rows, context("random", "hungry", accounting="strict"))).root
-    paper = Page(render(rows, context("random", "hungry"))).root
-    for key in ("curves-0", "ecdf-plot"):
-        assert figure(strict, key)["layout"]["xaxis"]["type"] == "log"
-        assert "type" not in figure(paper, key)["layout"]["xaxis"]
-    low, high = figure(strict, "ecdf-plot")["layout"]["xaxis"]["range"]
-    assert 10**low < 25 / 40
-    assert 10**high > 215 / 40
+def test_of_many_strategies_figures_show_the_best_and_the_baseline_at_first():
+    names = [f"s{number:02d}" for number in range(12)]
+    rows = runs("random", 30) + [row for n, name in enumerate(names) for row in runs(name, 15 + n)]
+    root = Page(render(rows, context("random", *names))).root
+    boxes = {
+        label.text.strip(): "checked" in label.one("input").attributes
+        for label in root.one("fieldset", id="switches").all("label")
+    }
+    shown = [name for name, checked in boxes.items() if checked]
+    assert shown == ["random", "s00", "s01", "s02", "s03", "s04"]
+    assert "at first 6 of 13" in root.one("fieldset", id="switches").text
+    few = Page(render(rows, context("random", *names[:9]))).root
+    assert all("checked" in box.attributes for box in few.one("fieldset").all("input"))
+
+
+def test_the_baseline_has_a_line_of_its_own():
+    styles = line_styles(["a", "random", "z"], "random")
+    assert styles["random"].colour == "var(--text)"
+    assert styles["random"].dash
+    assert [styles[name] for name in "az"] == [
+        replace(style, place=styles[name].place) for name, style in line_styles(["a", "z"]).items()
+    ]
+
+
+def test_pairs_that_cannot_be_compared_are_told_from_the_diagonal():
+    rows = runs("random", 25, 26) + runs("never", None, None) + runs("nobody", None, None)
+    asked = context("random", "never", "nobody", seeds=2)
+    root = Page(render(rows, asked)).root
+    savings, fields, crosses = figure(root, "pairwise-plot")["data"]
+    pairs = [("never", "nobody"), ("nobody", "never")]
+    assert sorted(zip(crosses["y"], crosses["x"], strict=True)) == pairs
+    assert sorted(zip(fields["y"], fields["x"], strict=True)) == pairs
+    assert all(savings["z"][place][place] is None for place in range(3))
+    assert len(figure(page(), "pairwise-plot")["data"]) == 1
+
+
+def test_one_strategy_does_not_take_the_colours_of_the_others():
+    rows = runs("random", 25) + runs("mine", 20) + runs("hungry", 15, extra=900)
+    asked = context("random", "mine", "hungry", accounting="strict")
+    savings = figure(Page(render(rows, asked)).root, "pairwise-plot")["data"][0]
+    assert (savings["zmin"], savings["zmax"]) == (-0.5, 0.5)
+    assert savings["colorbar"]["ticktext"] == ["-50 % or less", "0 %", "+50 % or more"]
+
+
+def test_the_first_rank_is_on_the_axis():
+    names = ["random", *(f"s{number:02d}" for number in range(16))]
+    rows = [row for n, name in enumerate(names) for row in runs(name, 15 + n)]
+    root = Page(render(rows, context(*names))).root
+    assert figure(root, "ranks-plot")["layout"]["yaxis"]["tickvals"] == [1, 5, 10, 15]
+
+
+def test_a_dashed_line_is_only_spoken_of_where_there_is_one():
+    own = replace(ASKED, task_targets=(("a", 0.5), ("b", 0.6)), target_name="auto-50")
+    for asked, dashed in ((ASKED, True), (own, False)):
+        root = Page(render(asked=asked)).root
+        assert bool(figure(root, "ranks-plot")["layout"]["shapes"]) == dashed
+        assert ("Dashed" in root.one("section", aria_labelledby="ranks").text) == dashed
+
+
+def test_the_page_says_when_and_by_what_it_was_made():
+    asked = replace(ASKED, computed=(date(2025, 11, 24), date(2025, 11, 25)))
+    root = Page(render(asked=asked)).root
+    header = root.one("header")
+    assert "Made by falbench 0 from runs of 2025-11-24 to 2025-11-25." in header.text
+    assert [a.attributes["href"] for a in header.one("p", **{"class": "hint"}).all("a")] == [
+        "leaderboard.csv", "curves.csv",
+    ]  # fmt: skip
+    ids = {e.attributes["id"] for e in root.all() if "id" in e.attributes}
+    links = [a.attributes["href"] for a in root.all("a") if a.attributes["href"].startswith("#")]
+    assert {link.removeprefix("#") for link in links} <= ids
+    contents = [a.text for a in root.one("nav").all("a")]
+    assert contents == [heading.text for heading in root.all("h2")]

@@ -1,6 +1,7 @@
 """The HTML report in a real browser: it draws, asks for nothing, and reports no error."""
 
 import json
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -229,10 +230,131 @@ def test_a_figure_is_downloaded(show, tmp_path, form):
     if form == "png":
         assert content.startswith(b"\x89PNG")
     else:
-        # It has a legend of its own, which the page has outside of the figure.
+        # It has a title, and a legend of its own, which the page has outside of the figure.
         assert b"mine[k=3]" in content
+        assert b"Share of runs that reached the target" in content
+        assert b"50 % accuracy" in content
         assert b"<svg" in content
     assert browser.get_log("browser") == []
+
+
+def many(number=32):
+    """Many strategies; the last one reads so many labels for itself that it ends far out."""
+    names = [f"strategy-{place:02d}[k=3]" for place in range(number)]
+    rows = runs("random", 24, 26)
+    for place, name in enumerate(names):
+        extra = 900 if place == number - 1 else 0
+        rows += runs(name, 15 + place / 2, 15.5 + place / 2, extra=extra)
+    asked = context("random", *names, seeds=2, accounting="strict")
+    return render_page(comparison(pd.DataFrame(rows), asked))
+
+
+def test_many_strategies_are_shown_few_at_a_time_and_the_axis_follows(show):
+    from selenium.webdriver.common.by import By
+
+    browser = show(many())
+    axis = "document.getElementById('{}').layout.xaxis.type"
+    bands = (
+        "document.getElementById('curves-0').data"
+        ".filter(t => t.visible && t.meta?.part === 'band').length"
+    )
+    lines = "document.getElementById('curves-0').data.filter(t => t.visible && t.name).length"
+    legend = "document.querySelectorAll('section .legend li:not([hidden])').length"
+    assert browser.execute_script(f"return [{lines}, {bands}, {legend}]") == [6, 6, 12]
+    for key in ("curves-0", "ecdf-plot"):
+        assert browser.execute_script(f"return {axis.format(key)}") == "linear"
+    browser.find_element(By.CSS_SELECTOR, "[data-switch='all']").click()
+    wait(browser, f"{lines} === 33 && {bands} === 6 && {legend} === 66")
+    for key in ("curves-0", "ecdf-plot"):
+        wait(browser, f"{axis.format(key)} === 'log'")
+    browser.find_element(By.CSS_SELECTOR, "[data-switch='first']").click()
+    wait(browser, f"{lines} === 6 && {axis.format('curves-0')} === 'linear'")
+    assert browser.get_log("browser") == []
+
+
+def test_a_saved_figure_has_room_for_every_strategy(show, tmp_path):
+    from selenium.webdriver.common.by import By
+
+    browser = show(many())
+    browser.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
+    browser.find_element(By.CSS_SELECTOR, "[data-switch='all']").click()
+    browser.find_element(By.CSS_SELECTOR, "[data-plot='curves-0'][data-save='svg']").click()
+    deadline = time.monotonic() + 30
+    while not (found := list(tmp_path.glob("*.svg"))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    picture = found[0].read_text(encoding="utf-8")
+    assert picture.count("legendtext") == 33
+    # Names that do not fit would stand below the end of the legend, where they are cut off.
+    legend = picture[picture.index('class="legend"') :]
+    end = float(re.search(r'class="bg"[^>]*height="([0-9.]+)"', legend)[1])
+    places = re.findall(r'class="traces" transform="translate\(0, ?([0-9.]+)\)', legend)
+    assert len(places) == 33
+    assert max(map(float, places)) < end
+
+
+def test_paper_is_light_and_as_wide_as_a_page(show):
+    browser = show(render(), scheme="dark")
+    plot = "document.getElementById('curves-0')"
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script(f"return {plot}.layout.width") < 700
+    assert browser.execute_script(f"return {plot}.layout.font.color") == "#1b1f24"
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert browser.execute_script(f"return {plot}.layout.font.color") == "#e6e9ee"
+    features = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": features})
+    background = "return getComputedStyle(document.body).backgroundColor"
+    assert browser.execute_script(background) == "rgb(255, 255, 255)"
+    arrow = "return getComputedStyle(document.querySelector('#board thead button'), '::after')"
+    assert browser.execute_script(f"{arrow}.content") in ("none", "normal")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_a_phone_shows_rank_strategy_labels_and_verdict_without_scrolling(show):
+    from selenium.webdriver.common.by import By
+
+    browser = show(render(), width=390)
+    seen = (
+        "[...document.querySelectorAll('#board thead th')]"
+        ".filter(e => e.offsetWidth && e.getBoundingClientRect().right <= innerWidth)"
+        ".map(e => e.dataset.key)"
+    )
+    assert browser.execute_script(f"return {seen}") == ["rank", "strategy", "labels", "verdict"]
+    browser.find_element(By.CSS_SELECTOR, ".phone button").click()
+    keys = "[...document.querySelectorAll('#board thead th')].filter(e => e.offsetWidth).length"
+    assert browser.execute_script(f"return {keys}") == 9
+    # Names stay while the numbers pass.
+    browser.execute_script("document.querySelector('#board').parentElement.scrollLeft = 300")
+    left = "document.querySelector('#board tbody th').getBoundingClientRect().left"
+    assert browser.execute_script(f"return {left}") == pytest.approx(16, abs=1)
+
+
+def test_the_first_click_on_a_heading_puts_the_best_first(show):
+    from selenium.webdriver.common.by import By
+
+    browser = show(render())
+    for key, best in (("saving_vs_random", "mine[k=3]"), ("verdict", "mine[k=3]")):
+        selector = f"#board thead [data-key='{key}'] button"
+        browser.find_element(By.CSS_SELECTOR, selector).click()
+        assert column(browser, "board", "strategy")[0] == best
+        browser.find_element(By.CSS_SELECTOR, selector).click()
+        assert column(browser, "board", "strategy")[0] == "random"
+
+
+def test_the_command_is_copied_and_the_keyboard_can_skip_to_the_board(show):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    browser = show(render())
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    focused = "document.activeElement"
+    assert browser.execute_script(f"return {focused}.textContent") == "Skip to the leaderboard"
+    assert browser.execute_script(f"return {focused}.getBoundingClientRect().left") >= 0
+    button = browser.find_element(By.CSS_SELECTOR, "#command + .downloads button")
+    button.click()
+    wait(browser, "document.querySelector('#command + .downloads button').textContent === 'Copied'")
+    assert browser.execute_script("return getSelection().toString()") == "falbench compare"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -265,10 +387,12 @@ def test_names_stay_text_in_figures(show):
         "return [...document.querySelectorAll('#curves-0 .legendtext')].map(e => e.textContent)"
     )
     assert names == [EVIL, "random"]
-    browser.execute_script("Plotly.Fx.hover('curves-0', {xval: 20}, 'xy')")
-    wait(browser, "document.querySelector('.plot .hoverlayer')?.textContent.includes('random')")
+    # The nearest line alone says what it is.
+    browser.execute_script("Plotly.Fx.hover('curves-0', [{curveNumber: 0, pointNumber: 1}])")
+    wait(browser, "document.querySelector('.plot .hoverlayer')?.textContent.includes('labels')")
     hover = browser.execute_script("return document.querySelector('.plot .hoverlayer').textContent")
     assert EVIL in hover
+    assert "random" not in hover
     assert browser.get_log("browser") == []
 
 
