@@ -57,7 +57,7 @@ def test_the_baseline_is_found_however_its_parameters_are_written():
 def test_a_question_as_options():
     assert make([0.4, "auto"]).options() == "--target-acc 0.4,auto --accounting strict"
     assert make(0.5, "paper", "logo[n_init=4]").options() == (
-        '--target-acc 0.5 --accounting paper --baseline "logo[n_init=4]"'
+        "--target-acc 0.5 --accounting paper --baseline 'logo[n_init=4]'"
     )
 
 
