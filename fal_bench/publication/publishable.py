@@ -87,11 +87,12 @@ def _same_everywhere(selection: Selection) -> str:
         )
     data = defaultdict(set)
     for cell in selection.cells:
-        data[cell.task].add(cell.stored.data)
-        if len(data[cell.task]) > 1:
+        task = cell.stored.task
+        data[task.hash].add(cell.stored.data)
+        if len(data[task.hash]) > 1:
             raise PublicationError(
-                f"The cells of task {cell.task!r} were computed on different data; compute all of "
-                "them on the same."
+                f"The cells of task {cell.task!r} and of others of that name were computed on "
+                "different data; compute all of them on the same, in a new results folder."
             )
     return devices[0]
 

@@ -18,6 +18,9 @@ from fal_bench.sweep.inventory import StoredCell, stored_cells
 from fal_bench.sweep.store import Store
 from fal_bench.task import Task
 
+_APART = " @"
+"""What stands between a name and the short hash that tells it from others of that name."""
+
 
 @dataclass(frozen=True)
 class Filter:
@@ -63,7 +66,7 @@ def select_cells(store: Store, chosen: Filter) -> Selection:
     Cells do not store the name of their task. It comes from the suite; without one, from the
     smallest suite of the package that has all stored tasks, and tasks that no suite knows are
     named by their hash. Strategies of one name whose code, device or numerics differ are shown
-    apart, with a short hash after their name.
+    apart, with a short hash after their name; so are tasks of one name whose data differ.
 
     Args:
         store: the results folder.
@@ -79,10 +82,10 @@ def select_cells(store: Store, chosen: Filter) -> Selection:
             "another folder."
         )
     suite, source, tasks = _tasks(cells, chosen)
-    names = {task.hash: task.name for task in tasks}
-    labels = _labels([cell for cell in cells if cell.task.hash in names])
+    tasks, names = _by_data(tasks, cells, chosen.task)
+    labels = _labels([cell for cell in cells if _problem(cell) in names])
     wanted = wanted_labels(set(labels.values()), chosen.strategies)
-    kept = [cell for cell in cells if cell.task.hash in names and labels[cell.key] in wanted]
+    kept = [cell for cell in cells if _problem(cell) in names and labels[cell.key] in wanted]
     if not any(cell.phase == "done" for cell in kept):
         raise StoreError(
             f"There is no finished cell of suite {suite!r} in {str(store.root)!r}; "
@@ -90,7 +93,7 @@ def select_cells(store: Store, chosen: Filter) -> Selection:
         )
     seeds = tuple(sorted({cell.seed for cell in kept})[: chosen.seeds])
     shown = tuple(
-        ShownCell(cell, names[cell.task.hash], labels[cell.key])
+        ShownCell(cell, names[_problem(cell)], labels[cell.key])
         for cell in kept
         if cell.seed in seeds
     )
@@ -107,7 +110,8 @@ def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, Suite | No
         known = {task.hash: task for task in suite.tasks} if suite else _shipped_tasks()
         tasks = [known.get(key, task) for key, task in stored.items()]
     if chosen.task is not None:
-        matching = [task for task in tasks if task.name == chosen.task]
+        asked = chosen.task.partition(_APART)[0]
+        matching = [task for task in tasks if task.name == asked]
         if not matching:
             raise UnknownNameError("task", chosen.task, [task.name for task in tasks])
         # The folder may hold tasks of several suites: what this one's says of targets holds.
@@ -116,6 +120,37 @@ def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, Suite | No
     if suite and len(tasks) < len(suite.tasks):
         name = f"{suite.name} ({len(tasks)} of {len(suite.tasks)} tasks)"
     return name, suite, sorted(tasks, key=lambda task: task.name)
+
+
+def _problem(cell: StoredCell) -> tuple[str, str]:
+    """Return what a cell's problem is known by: its task's hash, and the digest of its data."""
+    return cell.task.hash, cell.data
+
+
+def _by_data(
+    tasks: Sequence[Task], cells: Sequence[StoredCell], asked: str | None
+) -> tuple[list[Task], dict[tuple[str, str], str]]:
+    """Tell tasks on different data apart: other data are another problem.
+
+    Returns:
+        The tasks, those on several states of their data once for each, and their names.
+    """
+    states: dict[str, set[str]] = defaultdict(set)
+    for cell in cells:
+        states[cell.task.hash].add(cell.data)
+    apart: list[Task] = []
+    names: dict[tuple[str, str], str] = {}
+    for task in tasks:
+        several = len(states[task.hash]) > 1
+        for data in sorted(states[task.hash]) or [""]:
+            name = f"{task.name}{_APART}{data[:8]}" if several else task.name
+            if asked in (None, task.name, name):
+                apart.append(task.model_copy(update={"name": name}))
+                names[task.hash, data] = name
+    if not apart:
+        known = [f"{task.name}{_APART}{data[:8]}" for task in tasks for data in states[task.hash]]
+        raise UnknownNameError("task", str(asked), sorted(known))
+    return apart, names
 
 
 def _covering_suite(hashes: set[str]) -> Suite | None:
@@ -134,22 +169,12 @@ def _shipped_tasks() -> dict[str, Task]:
 
 
 def _labels(cells: Sequence[StoredCell]) -> dict[str, str]:
-    """Return every cell's label by key; variants of one strategy get a hash behind it.
-
-    Tasks differ in their data by nature: these tell variants apart only within a task.
-    """
-    data: dict[str, set[str]] = defaultdict(set)
-    for cell in cells:
-        data[cell.task.hash].add(cell.data)
-    names = {
-        cell.key: cell.variant_hash if len(data[cell.task.hash]) > 1 else cell.behaviour_hash
-        for cell in cells
-    }
+    """Return every cell's label by key; variants of one strategy get a hash behind it."""
     variants: dict[str, set[str]] = defaultdict(set)
     for cell in cells:
-        variants[cell.label].add(names[cell.key])
+        variants[cell.label].add(cell.behaviour_hash)
     return {
-        cell.key: f"{cell.label} @{names[cell.key]}"
+        cell.key: f"{cell.label}{_APART}{cell.behaviour_hash}"
         if len(variants[cell.label]) > 1
         else cell.label
         for cell in cells

@@ -52,11 +52,6 @@ class StoredCell:
         return self.folder.path.name
 
     @property
-    def variant_hash(self) -> str:
-        """A short name of the variant."""
-        return _short(self.variant)
-
-    @property
     def behaviour_hash(self) -> str:
         """A short name of the variant, whatever the data."""
         return _short(tuple(pair for pair in self.variant if pair[0] != "data"))

@@ -116,11 +116,29 @@ def test_an_empty_folder_is_an_error_and_a_broken_cell_a_warning(root, tmp_path)
     assert broken.path.name[:12] in problems[0]
 
 
-def test_tasks_on_different_data_are_no_variants(tmp_path):
+def test_one_task_on_two_states_of_its_data_is_two_tasks(tmp_path):
     from dataclasses import replace
 
     store_cell(tmp_path, replace(spec(task=TINY), data="ab"))
     store_cell(tmp_path, replace(spec(task=OTHER), data="cd"))
     assert read(tmp_path).strategies == ("random",)
-    store_cell(tmp_path, replace(spec(task=TINY), data="ef"))
-    assert len(read(tmp_path).strategies) == 3
+    store_cell(tmp_path, replace(spec("logo", task=TINY), data="ef"))
+    evidence = read(tmp_path)
+    assert evidence.strategies == ("logo", "random")
+    tiny = task_name(tmp_path, "@ab")
+    assert {facts.name for facts in evidence.tasks} > {f"{tiny} @ab", f"{tiny} @ef"}
+    # A strategy is never compared with one that saw other data.
+    assert {(one.task, one.strategy) for one in evidence.missing} >= {
+        (f"{tiny} @ab", "logo"),
+        (f"{tiny} @ef", "random"),
+    }
+    one = read(tmp_path, task=f"{tiny} @ef")
+    assert ([facts.name for facts in one.tasks], one.strategies) == ([f"{tiny} @ef"], ("logo",))
+    assert len(read(tmp_path, task=tiny).tasks) == 2
+    with pytest.raises(UnknownNameError, match=f"{tiny} @ab"):
+        read(tmp_path, task=f"{tiny} @xy")
+
+
+def task_name(root, ending):
+    [name] = [facts.name for facts in read(root).tasks if facts.name.endswith(ending)]
+    return name.partition(" @")[0]
