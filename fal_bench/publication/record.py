@@ -9,11 +9,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fal_bench.errors import PublicationError
+from fal_bench.sweep.store import PUBLISHED
 
 FORMAT = 1
 """Version of the format; raised by whatever an older falbench could misread."""
 
-FILE = "provenance.json"
+FILE = PUBLISHED
 
 
 class Section(BaseModel):

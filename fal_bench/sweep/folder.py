@@ -45,6 +45,7 @@ class CellFolder(Marks):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._curve = path / "curve.csv"
+        self._ledger = path / "ledger.csv"
         self._checkpoint = path / "checkpoint.npz"
         self._status = path / "status.json"
 
@@ -99,8 +100,11 @@ class CellFolder(Marks):
                 raise CorruptCellError("its description does not belong to its key")
             if status["phase"] == "done":
                 int(cell["pool"])
-                if status["curve"] != self._curve_digest():
+                if status["curve"] != _digest(self._curve):
                     raise CorruptCellError("its curve is not the one that was finished")
+                # Cells of earlier versions say nothing of their ledger.
+                if "ledger" in status and status["ledger"] != _digest(self._ledger):
+                    raise CorruptCellError("its ledger is not the one that was finished")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorruptCellError(f"a file cannot be read ({error})") from None
         phase: Phase = status["phase"]
@@ -187,8 +191,8 @@ class CellFolder(Marks):
         writer.writerow(["client", "sample", "purpose", "cycle"])
         writer.writerows(charges)
         content = text.getvalue().encode()
-        write_atomically(self.path / "ledger.csv", lambda file: file.write(content))
-        self._set_status("done", curve=self._curve_digest())
+        write_atomically(self._ledger, lambda file: file.write(content))
+        self._set_status("done", curve=_digest(self._curve), ledger=_digest(self._ledger))
         self._checkpoint.unlink(missing_ok=True)
 
     def fail(self, reason: str, details: str = "") -> None:
@@ -209,9 +213,6 @@ class CellFolder(Marks):
     def _set_status(self, phase: Phase, **more: str) -> None:
         write_json(self._status, {"phase": phase, **more})
 
-    def _curve_digest(self) -> str:
-        return hashlib.sha256(self._curve.read_bytes()).hexdigest()
-
     def _write_rows(self, rows: Sequence[Row]) -> None:
         text = io.StringIO(newline="")
         writer = _writer(text)
@@ -219,6 +220,10 @@ class CellFolder(Marks):
         writer.writerows(asdict(row) for row in rows)
         content = text.getvalue().encode()
         write_atomically(self._curve, lambda file: file.write(content))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _writer(file: Any) -> csv.DictWriter[str]:

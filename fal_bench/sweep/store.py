@@ -15,6 +15,9 @@ from fal_bench.sweep.files import read_json, write_json
 from fal_bench.sweep.folder import CellFolder, CorruptCellError, Phase
 from fal_bench.sweep.spec import CellSpec
 
+PUBLISHED = "provenance.json"
+"""What a folder of published results has, and no results folder."""
+
 SCHEMA = 1
 """Version of the layout of a results folder."""
 
@@ -68,8 +71,13 @@ class Store:
         """Make the folder and check that it can be written.
 
         Raises:
-            StoreError: it cannot.
+            StoreError: it cannot, or it holds published results.
         """
+        if (self.root / PUBLISHED).exists():
+            raise StoreError(
+                f"{str(self.root)!r} holds published results, which would be written over; choose "
+                "another folder with --out."
+            )
         try:
             for name in ("cells", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+    redirect_stdout,
+)
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -68,6 +75,8 @@ def run_job(job: Job) -> None:
     store = Store(job.root)
     limits = _end_if_over_limits(job, store)
     with (
+        # Plugins may print, and standard output may be read by a program.
+        redirect_stdout(sys.stderr),
         _one_thread(),
         _full_precision(job),
         use_folders(job.folders),
@@ -172,6 +181,7 @@ def _settle(parent: int) -> None:
 
     A supervisor that was killed cannot stop its workers, and another run may have taken over.
     """
+    os.dup2(2, 1)  # what compiled code prints goes to standard error, too
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -248,3 +250,32 @@ def test_debug_shows_the_tracebacks_of_failed_cells(falbench, suite, bad_plugins
     assert "no idea" in out
     assert "a, raising, seed 0 failed:\nTraceback" in err
     assert "raising.py" in err
+
+
+PRINTING = """
+import os
+import numpy as np
+from fal_bench import Strategy
+
+class Printing(Strategy):
+    name = "printing"
+
+    def select(self, client, budget):
+        print("hello from plugin")
+        os.write(1, b"hello from below")
+        return np.arange(len(client.unlabelled))[:budget]
+"""
+
+
+def test_what_plugins_print_does_not_disturb_output_for_programs(suite, tmp_path):
+    (tmp_path / "printing.py").write_text(PRINTING)
+    command = "from fal_bench.cli import main; main()"
+    run = subprocess.run(
+        [sys.executable, "-c", command, "compare", "--suite", suite, "--task", "a", "-s",
+         "printing,random", "--plugin", "printing.py", "--seeds", "1", "--format", "json"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)
+    assert run.stderr.count("hello from plugin") > 1
+    assert "hello from below" in run.stderr

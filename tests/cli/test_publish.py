@@ -72,6 +72,18 @@ def test_differences_end_in_1_and_are_told(falbench, results, suite):
     assert "8 of 8 recomputed cells differ from those that were published by more than anoth" in out
 
 
+def test_published_results_are_not_written_over(falbench, results, suite, tmp_path):
+    assert falbench("publish", results, "--to", "p", "--suite", suite)[0] == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "p").iterdir()}
+    code, _, err = falbench("compare", "--suite", suite, "-s", "random", "--out", "p")
+    assert (code, err) == (
+        2,
+        "Error: 'p' holds published results, which would be written over; choose another folder "
+        "with --out.\n",
+    )
+    assert {path: path.read_bytes() for path in (tmp_path / "p").iterdir()} == before
+
+
 def test_a_changed_file_ends_in_1(falbench, results, suite, tmp_path):
     assert falbench("publish", results, "--to", "p", "--suite", suite)[0] == 0
     with (tmp_path / "p" / "leaderboard.csv").open("a") as file:

@@ -135,7 +135,7 @@ def test_one_task_on_two_states_of_its_data_is_two_tasks(tmp_path):
     one = read(tmp_path, task=f"{tiny} @ef")
     assert ([facts.name for facts in one.tasks], one.strategies) == ([f"{tiny} @ef"], ("logo",))
     assert len(read(tmp_path, task=tiny).tasks) == 2
-    with pytest.raises(UnknownNameError, match=f"{tiny} @ab"):
+    with pytest.raises(UnknownNameError, match=f"did you mean '{tiny} @"):
         read(tmp_path, task=f"{tiny} @xy")
 
 

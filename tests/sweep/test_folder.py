@@ -136,6 +136,15 @@ def edited_curve(folder):
     (folder.path / "curve.csv").write_text(text.replace("0.2", "0.9"))
 
 
+def edited_ledger(folder):
+    with (folder.path / "ledger.csv").open("a") as file:
+        file.write("1,2,3\n")
+
+
+def lost_ledger(folder):
+    (folder.path / "ledger.csv").unlink()
+
+
 def lost_curve(folder):
     (folder.path / "curve.csv").unlink()
 
@@ -145,7 +154,16 @@ def lost_description(folder):
 
 
 @pytest.mark.parametrize(
-    "damage", [broken_status, broken_description, edited_curve, lost_curve, lost_description]
+    "damage",
+    [
+        broken_status,
+        broken_description,
+        edited_curve,
+        lost_curve,
+        edited_ledger,
+        lost_ledger,
+        lost_description,
+    ],
 )
 def test_damage_to_a_finished_cell_is_seen_and_set_aside(store, folder, damage):
     folder.append(ROW)
