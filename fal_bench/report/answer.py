@@ -26,11 +26,13 @@ class Board:
         leaderboard: one row a strategy, best first.
         context: the question and its provenance.
         remarks: what the curves say about the table, in sentences.
+        dashes: what the curves say about columns that only the page has, in sentences.
     """
 
     leaderboard: pd.DataFrame
     context: ReportContext
     remarks: tuple[str, ...] = ()
+    dashes: tuple[str, ...] = ()
 
     @property
     def notes(self) -> list[str]:
@@ -137,7 +139,7 @@ def answer(question: Question, evidence: Evidence) -> Comparison:
     """
     from fal_bench.report.budgets import budgets_at, read_runs
     from fal_bench.report.leaderboard import rank_budgets
-    from fal_bench.report.remarks import curve_remarks
+    from fal_bench.report.remarks import curve_remarks, dash_remarks
     from fal_bench.report.targets import contexts_for
 
     context = ReportContext(
@@ -161,7 +163,10 @@ def answer(question: Question, evidence: Evidence) -> Comparison:
     runs = read_runs(evidence.curves, context, external)
     boards = tuple(
         Board(
-            rank_budgets(budgets_at(runs, asked), asked), asked, tuple(curve_remarks(runs, asked))
+            rank_budgets(budgets_at(runs, asked), asked),
+            asked,
+            tuple(curve_remarks(runs, asked)),
+            tuple(dash_remarks(runs, asked)),
         )
         for asked in contexts_for(question, runs, context)
     )

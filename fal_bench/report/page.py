@@ -72,7 +72,7 @@ def render_page(comparison: Comparison) -> str:
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
     main = comparison.boards[middle]
-    notes, shared_notes = parted([board.notes for board in comparison.boards])
+    notes, shared_notes = parted([[*board.notes, *board.dashes] for board in comparison.boards])
     boards = [
         _board(place, board, own)
         for place, (board, own) in enumerate(zip(comparison.boards, notes, strict=True))

@@ -23,11 +23,24 @@ def curve_remarks(runs: Mapping[RunKey, GridRun], context: ReportContext) -> lis
         context: the question, with one target.
 
     Returns:
-        Sentences: targets that the initial labels meet, strategies whose curves are the same,
-        and strategies that end before the cap.
+        Sentences: targets that the initial labels meet, and strategies whose curves are the same.
     """
-    own = {key: run for key, run in runs.items() if context.external(key[1]) is None}
-    return [*_met_at_start(own, context), *_same_curves(own, context), *_short(own, context)]
+    own = _measured_here(runs, context)
+    return [*_met_at_start(own, context), *_same_curves(own, context)]
+
+
+def dash_remarks(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[str]:
+    """Explain the dashes in columns that only the page shows.
+
+    Args:
+        runs: the finished runs.
+        context: the question, with one target.
+    """
+    return _short(_measured_here(runs, context), context)
+
+
+def _measured_here(runs: Mapping[RunKey, GridRun], context: ReportContext) -> dict[RunKey, GridRun]:
+    return {key: run for key, run in runs.items() if context.external(key[1]) is None}
 
 
 def _met_at_start(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[str]:

@@ -6,7 +6,7 @@ from test_leaderboard import context, curve, runs
 from fal_bench.report.answer import Board, Comparison
 from fal_bench.report.budgets import read_runs
 from fal_bench.report.leaderboard import build_leaderboard
-from fal_bench.report.remarks import curve_remarks
+from fal_bench.report.remarks import curve_remarks, dash_remarks
 
 HIGH = (0.6, 0.6, 0.7, 0.8, 0.8)
 
@@ -60,8 +60,10 @@ def test_identical_curves_on_one_task_name_the_task():
 
 def test_a_strategy_that_ends_before_the_cap_has_its_dashes_explained():
     rows = runs("random", 22) + curve("thrifty", (0.4, 0.6, 0.6), labels=(10, 20, 30))
-    (remark,) = say(rows, context("random", "thrifty"))
+    asked = context("random", "thrifty")
+    (remark,) = dash_remarks(read_runs(pd.DataFrame(rows), asked), asked)
     assert "some runs of thrifty end before the cap" in remark
+    assert say(rows, asked) == []
 
 
 def test_boards_carry_their_remarks_into_text():
