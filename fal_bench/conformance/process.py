@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
@@ -105,9 +105,8 @@ class _Progress:
         assert self.announced is not None
         for check in self.announced.checks[len(self.outcomes) :]:
             if check == self.begun:
-                outcome = replace(
-                    check.failed(time.monotonic() - self.since, why), advice=_ADVICE_ON_DEATH
-                )
+                seconds = time.monotonic() - self.since
+                outcome = check.failed(seconds, why, advice=_ADVICE_ON_DEATH)
             else:
                 outcome = check.not_checked(f"because the process is gone: {why}")
             self.outcomes.append(outcome)
