@@ -120,7 +120,7 @@ def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin)
 
 
 def test_the_default_leaves_a_fifth_and_never_starves_a_worker(monkeypatch):
-    monkeypatch.setattr(memory, "_free_bytes", lambda: 40 * 2**30)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 40 * 2**30)
     assert memory.default_limit(4) == 8192
     assert memory.default_limit(1) == 32768
     assert memory.default_limit(1000) == memory.LEAST_MIB
@@ -141,7 +141,7 @@ def test_a_containers_limit_counts(monkeypatch, limit, used, free):
 
     expected = psutil.virtual_memory().available if free is None else free
     monkeypatch.setattr(Path, "read_text", read)
-    assert memory._free_bytes() == pytest.approx(expected, rel=0.1)
+    assert memory.free_bytes() == pytest.approx(expected, rel=0.1)
 
 
 def test_a_foreign_process_is_never_killed(suite, tmp_path):
