@@ -6,13 +6,30 @@ from typing import Final
 
 import psutil
 
+from fal_bench.errors import InvalidSpecError
 from fal_bench.free_memory import free_bytes
 
 MIB: Final = 2**20
 SHARE: Final = 0.8
 """Part of the free memory that the workers may take together, if nothing is said."""
 LEAST_MIB: Final = 1024
-"""Limit where the workers' shares would be smaller: PyTorch alone takes about a third of it."""
+"""The smallest limit. A worker on a small task takes up to 680 MiB, whatever the strategy does."""
+
+
+def check_limit(limit: int | None) -> None:
+    """Check that a worker that does nothing unusual stays below a limit.
+
+    Args:
+        limit: MiB; None for the default.
+
+    Raises:
+        InvalidSpecError: it is too small.
+    """
+    if limit is not None and limit < LEAST_MIB:
+        raise InvalidSpecError(
+            f"A memory limit of {limit} MiB is too small: PyTorch and a small task take more than "
+            f"half of {LEAST_MIB}, whatever the strategy does; give at least {LEAST_MIB}."
+        )
 
 
 def default_limit(workers: int) -> int:
