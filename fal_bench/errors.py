@@ -38,12 +38,20 @@ class PluginError(FalbenchError):
     """A plugin cannot be loaded, or broke its contract while running."""
 
 
+class PositionError(PluginError):
+    """A strategy selects what is no position in its client's pool."""
+
+
 class MemoryContentError(PluginError):
     """A strategy keeps something in its memory that cannot be stored."""
 
 
 class CoordinationError(PluginError):
     """A coordinated strategy leaves clients out, or sends what is no array."""
+
+
+class NeedsError(PluginError):
+    """A strategy's ``needs`` is no set of needs."""
 
 
 class UndeclaredNeedError(PluginError):

@@ -5,6 +5,7 @@ A plugin that cannot be imported is listed with its reason and never stops the o
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,14 +94,26 @@ class Registry:
         try:
             found = list(classes_in(file, (Strategy, Trainer)))
         except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {error}{_place(error, file)}"
             self.unavailable.append(Unavailable(file.stem, str(file), reason))
             return
         if not found:
             reason = "it defines no subclass of Strategy or Trainer with a name"
-            self.unavailable.append(Unavailable(file.stem, str(file), reason))
+            self.unavailable.append(Unavailable(file.stem, str(file), reason, empty=True))
         for plugin in found:
             if issubclass(plugin, Strategy):
                 self.strategies.add(plugin, file)
             elif issubclass(plugin, Trainer):
                 self.trainers.add(plugin, file)
+
+
+def _place(error: BaseException, file: Path) -> str:
+    """Say at which line of a plugin file, and of what it imports, an error arose."""
+    if isinstance(error, SyntaxError):
+        return ""  # says so itself
+    frames = traceback.extract_tb(error.__traceback__)
+    folder = str(file.resolve().parent)
+    own = [frame for frame in frames if str(Path(frame.filename).resolve().parent) == folder]
+    if not own:
+        return ""
+    return f", at {Path(own[-1].filename).name}, line {own[-1].lineno}"

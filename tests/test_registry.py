@@ -78,13 +78,13 @@ def test_two_plugins_of_one_name_are_refused_with_both_places(tmp_path):
 
 
 def test_a_broken_plugin_is_listed_with_its_reason_and_stops_nobody(tmp_path):
-    (tmp_path / "broken.py").write_text("import not_installed_anywhere")
+    (tmp_path / "broken.py").write_text("\nimport not_installed_anywhere")
     (tmp_path / "empty.py").write_text("x = 1")
     plugin(tmp_path / "fine.py", "fine")
     registry = Registry.discover([tmp_path])
     assert "fine" in registry.names()
     reasons = {broken.name: broken.reason for broken in registry.unavailable}
-    assert "No module named 'not_installed_anywhere'" in reasons["broken"]
+    assert "No module named 'not_installed_anywhere', at broken.py, line 2" in reasons["broken"]
     assert "no subclass of Strategy" in reasons["empty"]
     with pytest.raises(PluginError, match=r"'not-there' could be loaded .*broken\.py: .*No module"):
         registry.load("not-there")  # a file's name need not be its strategy's

@@ -53,7 +53,7 @@ def _show(order: object) -> bool:
     from rich.console import Console
     from rich.text import Text
 
-    from fal_bench.conformance.process import Announced, Order, check_apart
+    from fal_bench.conformance.process import Announced, Order, Unusable, check_apart
     from fal_bench.conformance.report import Begun, Outcome, show_end, show_outcome
 
     assert isinstance(order, Order)
@@ -61,7 +61,11 @@ def _show(order: object) -> bool:
     passed = True
     with console.status("starting") as status:
         for event in check_apart(order):
-            if isinstance(event, Announced):
+            if isinstance(event, Unusable):
+                passed = passed and not event.broken
+                console.print(Text(event.told, style="bold red" if event.broken else "yellow"))
+                console.print()
+            elif isinstance(event, Announced):
                 console.print(Text(f"{event.label} [{event.source}]", style="bold"))
             elif isinstance(event, Begun):
                 status.update(f"{event.name}: {event.proves}")

@@ -103,13 +103,22 @@ FormatOption = Annotated[
 CallTimeoutOption = Annotated[
     float, typer.Option(min=1, metavar="SECONDS", help="Longest time one plugin call may take.")
 ]
+
+
+def _check_memory_limit(limit: int | None) -> int | None:
+    from fal_bench.sweep.memory import check_limit
+
+    check_limit(limit)
+    return limit
+
+
 MemoryLimitOption = Annotated[
     int | None,
     typer.Option(
-        min=512,
         metavar="MIB",
-        help="Most memory a worker may take.  \\[default: 80 % of what is free, divided by the "
-        "workers]",
+        callback=_check_memory_limit,
+        help="Most memory a worker may take, at least 1024.  \\[default: 80 % of what is free, "
+        "divided by the workers]",
     ),
 ]
 ExternalOption = Annotated[

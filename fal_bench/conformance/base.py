@@ -77,12 +77,20 @@ class Failure(Exception):  # noqa: N818
     Args:
         what: what went wrong, in a sentence.
         where: on which input.
+        advice: what to do about it; None if the advice of the check that fails is right.
     """
 
-    def __init__(self, what: str, where: Where | str | None = None) -> None:
+    def __init__(
+        self, what: str, where: Where | str | None = None, advice: str | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
+        self.advice = advice
+
+
+class Raised(Failure):
+    """A plugin raised where it should have answered."""
 
 
 class NotApplicable(Exception):  # noqa: N818

@@ -14,19 +14,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
 from fal_bench.conformance.report import Begun, Outcome, Report
-from fal_bench.conformance.targets import Found, named
+from fal_bench.conformance.targets import Found, named, unusable
 from fal_bench.errors import FalbenchError, PluginError
 from fal_bench.sweep.memory import default_limit, resident_mib
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
+
+    from fal_bench.plugins.table import Unavailable
 
 
 GRACE: Final = 10.0
@@ -73,8 +75,23 @@ _ADVICE_ON_DEATH: Final = (
     "what fills the memory."
 )
 
-Event = Announced | Begun | Outcome | Report
-"""In this order, for each plugin: announced, each check and its outcome, the report."""
+
+@dataclass(frozen=True)
+class Unusable:
+    """A file of a folder of plugins that has none to check.
+
+    Attributes:
+        told: why, in a sentence.
+        broken: whether it cannot be imported; otherwise it may be there for the others.
+    """
+
+    told: str
+    broken: bool
+
+
+Event = Unusable | Announced | Begun | Outcome | Report
+"""First the files of folders that have no plugin; then, for each plugin: announced, each
+check and its outcome, the report."""
 
 
 class Stopped(Exception):  # noqa: N818
@@ -97,7 +114,7 @@ class _Progress:
             self.begun, self.since = event, time.monotonic()
         elif isinstance(event, Outcome):
             self.outcomes.append(event)
-        else:
+        elif isinstance(event, Report):
             self.announced = None
 
     def give_up(self, why: str) -> Iterator[Event]:
@@ -105,9 +122,8 @@ class _Progress:
         assert self.announced is not None
         for check in self.announced.checks[len(self.outcomes) :]:
             if check == self.begun:
-                outcome = replace(
-                    check.failed(time.monotonic() - self.since, why), advice=_ADVICE_ON_DEATH
-                )
+                seconds = time.monotonic() - self.since
+                outcome = check.failed(seconds, why, advice=_ADVICE_ON_DEATH)
             else:
                 outcome = check.not_checked(f"because the process is gone: {why}")
             self.outcomes.append(outcome)
@@ -233,11 +249,11 @@ def _work(connection: Connection, order: Order, skip: int) -> None:
 def _check_all(order: Order, skip: int, send: Any) -> None:
     from fal_bench.conformance.deadline import HangError, Pulse, left_behind, within
 
-    def load() -> list[Found]:
-        return [one for target in order.targets for one in named(target)]
+    def load() -> list[tuple[list[Found], list[Unavailable]]]:
+        return [named(target) for target in order.targets]
 
     try:
-        found = within(order.call_timeout, Pulse(), load)
+        loaded = within(order.call_timeout, Pulse(), load)
     except HangError as error:
         raise PluginError(
             f"{', '.join(order.targets)} cannot be loaded: {error}; mend what runs at import."
@@ -250,7 +266,7 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
 
     chosen((*CHECKS, *TRAINER_CHECKS), order.only)
     jobs = []
-    for label, source, plugin in found:
+    for label, source, plugin in (one for found, _ in loaded for one in found):
         of_trainer = issubclass(plugin if isinstance(plugin, type) else type(plugin), Trainer)
         known = [one.begun for one in (TRAINER_CHECKS if of_trainer else CHECKS)]
         checks = tuple(one for one in known if not order.only or one.name in order.only)
@@ -259,6 +275,9 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
             jobs.append((label, source, checks, partial(run, plugin)))
     if not jobs:
         raise PluginError("No check that --only names is one of these plugins'; see --list.")
+    if not skip:
+        for file in (one for _, files in loaded for one in files):
+            send(Unusable(unusable(file), broken=not file.empty))
     for number, (label, source, checks, run) in list(enumerate(jobs, start=1))[skip:]:
         send(Announced(label, source, checks, left=len(jobs) - number))
         only = [one.name for one in checks]

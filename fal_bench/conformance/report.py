@@ -25,9 +25,12 @@ class Begun:
     proves: str
     advice: str
 
-    def failed(self, seconds: float, what: str, where: str = "") -> Outcome:
-        """Return the outcome of a failure."""
-        return Outcome(self.name, self.proves, "FAILED", seconds, what, where, self.advice)
+    def failed(
+        self, seconds: float, what: str, where: str = "", advice: str | None = None
+    ) -> Outcome:
+        """Return the outcome of a failure; without ``advice`` it has the check's."""
+        told = self.advice if advice is None else advice
+        return Outcome(self.name, self.proves, "FAILED", seconds, what, where, told)
 
     def not_checked(self, why: str, seconds: float = 0.0) -> Outcome:
         """Return the outcome of a check that another one's failure prevents."""

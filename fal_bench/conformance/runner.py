@@ -185,4 +185,4 @@ def _outcome(check: Begun, verdict: Callable[[], str | None]) -> Outcome:
 
 
 def _failed(check: Begun, failure: Failure, seconds: float) -> Outcome:
-    return check.failed(seconds, failure.what, str(failure.where or ""))
+    return check.failed(seconds, failure.what, str(failure.where or ""), failure.advice)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
+from fal_bench.conformance.advice import NOT_IDS, ON_HANG, advice_on, line_of, told
 from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable, Where
 from fal_bench.conformance.deadline import HangError, Pulse, within
 from fal_bench.conformance.trial import Trial, run_trial
 from fal_bench.conformance.watch import Watch, owner_of
 from fal_bench.conformance.world import WORLDS, World
-from fal_bench.errors import InvalidSpecError
+from fal_bench.errors import InvalidSpecError, PositionError
 from fal_bench.federation.setting import Setting
 from fal_bench.strategy import Strategy
 
@@ -77,11 +77,9 @@ class Subject:
     def _made(self) -> Strategy | Broken:
         try:
             return within(self.limit, Pulse(), self.make)
-        except InvalidSpecError as error:
-            what = str(error)
         except (Exception, SystemExit) as error:
-            what = _told(error)
-        return Broken("params", Failure(f"The strategy cannot be made: {what}"))
+            what = f"The strategy cannot be made: {self._told(error)}"
+            return Broken("params", Failure(what, advice=self._advice(error)))
 
     @cached_property
     def _world(self) -> World | Broken:
@@ -92,8 +90,9 @@ class Subject:
             except InvalidSpecError as error:
                 refusals.append(f"{world.name}: {error}")
             except (Exception, SystemExit) as error:
-                what = f"check_task or check_shares raised {_told(error)}"
-                return Broken("task", Failure(what, Where(world.name, 0)))
+                what = f"check_task or check_shares raised {self._told(error)}"
+                where = Where(world.name, 0)
+                return Broken("task", Failure(what, where, self._advice(error)))
             else:
                 return world
         return Broken("task", Failure("It accepts none of the tasks: " + " ".join(refusals)))
@@ -114,16 +113,17 @@ class Subject:
         except HangError as error:
             cycle = max(watch.budgets, default=None)
             where = Where(setting.task.name, setting.streams.seed, cycle=cycle)
-            what = f"A call was not over within {self.limit:g} s{self._line(error)}."
-            raise Failure(what, where) from error
+            line = line_of(error.stack, self.kind)
+            at = f"; it was at {line}" if line else ""
+            what = f"A call was not over within {self.limit:g} s{at}."
+            raise Failure(what, where, ON_HANG) from error
 
-    def _line(self, error: HangError) -> str:
-        """Say at which line of the plugin's file it hung."""
-        own = [frame for frame in error.stack if frame.filename == inspect.getsourcefile(self.kind)]
-        if not own:
-            return ""
-        file = own[-1].filename.rpartition("/")[2]
-        return f"; it was at {file}, line {own[-1].lineno}: {own[-1].line}"
+    def _told(self, error: BaseException) -> str:
+        kind = "" if isinstance(error, InvalidSpecError) else f"{type(error).__name__}: "
+        return f"{kind}{told(error, self.kind)}"
+
+    def _advice(self, error: BaseException) -> str | None:
+        return ON_HANG if isinstance(error, HangError) else advice_on(error, self.kind)
 
     @property
     def ordinary(self) -> Trial:
@@ -150,7 +150,8 @@ class Subject:
         except Failure as failure:
             return Broken("returns", failure)
         if trial.error is not None:
-            return Broken(owner_of(trial.error), Failure(str(trial.error), trial.place))
+            what, advice = told(trial.error, self.kind), self._advice(trial.error)
+            return Broken(owner_of(trial.error), Failure(what, trial.place, advice))
         return trial
 
     @cached_property
@@ -161,7 +162,7 @@ class Subject:
         except Failure as failure:
             return Broken("repeatable", failure)
         if trial.error is not None:
-            what = f"Run a second time, it failed: {trial.error}"
+            what = f"Run a second time, it failed: {told(trial.error, self.kind)}"
             return Broken("repeatable", Failure(what, trial.place))
         return trial
 
@@ -204,7 +205,10 @@ class Subject:
         _ = self.ordinary
         trial = self.run(setting, **{"queries": 1, **options})
         if trial.error is not None:
-            raise Failure(f"{situation}: {trial.error}", trial.place)
+            what = f"{situation}: {told(trial.error, self.kind)}"
+            # What an exception means here, the check says best.
+            advice = NOT_IDS if isinstance(trial.error, PositionError) else None
+            raise Failure(what, trial.place, advice)
         if not trial.journal.states:
             raise RuntimeError(f"{situation}: the harness asked for no selection")
         if trial.numeric:
@@ -221,7 +225,3 @@ def _usable(found: Found | Broken) -> Found:
 def _offer(strategy: Strategy, world: World) -> None:
     strategy.check_task(world.task)
     strategy.check_shares(world.task, world.setting().smallest_shares)
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from fal_bench.conformance.base import Broken, Check, Failure
+from fal_bench.conformance.advice import ON_HANG, advice_on, line_of, told
+from fal_bench.conformance.base import Broken, Check, Failure, Raised
 from fal_bench.conformance.batches import Shown, mixtures, ordinary
 from fal_bench.conformance.deadline import HangError, Pulse, within
 from fal_bench.conformance.surroundings import changed, random_streams, seed_streams, settings
@@ -89,11 +90,11 @@ class TrainerSubject:
     def _made(self) -> Trainer | Broken:
         try:
             return within(self._limit, Pulse(), self.make)
-        except InvalidSpecError as error:
-            what = str(error)
         except (Exception, SystemExit) as error:
-            what = f"{type(error).__name__}: {error}"
-        return Broken("params", Failure(f"The trainer cannot be made: {what}"))
+            named = "" if isinstance(error, InvalidSpecError) else f"{type(error).__name__}: "
+            advice = ON_HANG if isinstance(error, HangError) else advice_on(error, self.kind)
+            what = f"The trainer cannot be made: {named}{told(error, self.kind)}"
+            return Broken("params", Failure(what, advice=advice))
 
     @property
     def ordinary(self) -> Losses:
@@ -178,7 +179,7 @@ class TrainerSubject:
             values = getattr(trainer, method)(leaf * 1, shown.batch)
             expected = tuple(shown.logits.shape[:-1])
             if not isinstance(values, Tensor) or tuple(values.shape) != expected:
-                got = f"a {type(values).__name__}"
+                got = "None" if values is None else f"a {type(values).__name__}"
                 if isinstance(values, Tensor):
                     got = f"shape {tuple(values.shape)}"
                 raise Failure(f"{method} returned {got} instead of shape {expected}.", str(shown))
@@ -233,10 +234,14 @@ class TrainerSubject:
             return within(self._limit, Pulse(), run)
         except Failure:
             raise
-        except HangError:
-            raise Failure(f"{what} was not over within {self._limit:g} s.", where) from None
+        except HangError as error:
+            line = line_of(error.stack, self.kind)
+            at = f"; it was at {line}" if line else ""
+            said = f"{what} was not over within {self._limit:g} s{at}."
+            raise Failure(said, where, ON_HANG) from None
         except (Exception, SystemExit) as error:
-            raise Failure(f"{what} raised {type(error).__name__}: {error}", where) from error
+            said = f"{what} raised {type(error).__name__}: {told(error, self.kind)}"
+            raise Raised(said, where, advice_on(error, self.kind)) from error
 
     def require(self, check: Check[TrainerSubject]) -> None:
         """Have a check that another one builds on done first.

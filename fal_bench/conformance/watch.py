@@ -10,11 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from fal_bench.conformance.advice import causes
 from fal_bench.conformance.digest import digests
 from fal_bench.errors import (
     CoordinationError,
     LabelAccessError,
     MemoryContentError,
+    NeedsError,
     UndeclaredNeedError,
 )
 from fal_bench.federation.view import LiveClientView, LiveFederationView
@@ -24,6 +26,7 @@ FREE = ("memory", "rng")
 """What a strategy may change on a view."""
 
 _OWNERS: Final[dict[type[Exception], str]] = {
+    NeedsError: "needs",
     UndeclaredNeedError: "needs",
     CoordinationError: "coordination",
     LabelAccessError: "hidden-labels",
@@ -141,20 +144,11 @@ class Watch:
 
 def owner_of(error: BaseException) -> str:
     """Return the check that an error of the harness or of a plugin is the business of."""
-    for cause in _causes(error):
+    for cause in causes(error):
         for kind, check in _OWNERS.items():
             if isinstance(cause, kind):
                 return check
     return "positions"
-
-
-def _causes(error: BaseException | None) -> list[BaseException]:
-    """Return an error and what it came from."""
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found
 
 
 def _views(federation: LiveFederationView) -> list[LiveClientView]:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from fal_bench.errors import DataError
+
 DATA_VARIABLE = "FALBENCH_DATA"
 CACHE_VARIABLE = "FALBENCH_CACHE"
 
@@ -59,11 +61,19 @@ def use_folders(folders: Folders | None) -> Iterator[None]:
 
 @contextmanager
 def use_data_folder(path: Path | None) -> Iterator[None]:
-    """Use another data folder while the context is open; None changes nothing."""
+    """Use another data folder while the context is open; None changes nothing.
+
+    Raises:
+        DataError: there is no such folder.
+    """
     if path is None:
         yield
         return
-    with use_folders(Folders(absolute(path), current_folders().cache)):
+    folder = absolute(path)
+    if not folder.is_dir():
+        wrong = "is no folder" if folder.exists() else "does not exist"
+        raise DataError(f"The data folder {str(folder)!r} {wrong}; check the path, or make it.")
+    with use_folders(Folders(folder, current_folders().cache)):
         yield
 
 

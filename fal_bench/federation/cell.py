@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from fal_bench.errors import DivergedError
+from fal_bench.federation.declared import declared_needs
 from fal_bench.federation.fedavg import average
 from fal_bench.federation.guarded import bare, guarded
 from fal_bench.federation.journal import Journal, Row
@@ -63,7 +64,8 @@ def run_cell(
     while True:
         with journal.plugin_call(state.cycle):
             strategy = make_strategy()
-        watched = any(isinstance(need, EpochPredictions) for need in strategy.needs)
+            needs = declared_needs(strategy)
+        watched = any(isinstance(need, EpochPredictions) for need in needs)
         mark = partial(journal.plugin_call, state.cycle, trainer.name)
         own_trainer = guarded(trainer, mark)
         training = FederatedTraining(setting, ledger, state, own_trainer, watched)

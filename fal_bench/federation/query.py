@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fal_bench.errors import PluginError
+from fal_bench.federation.declared import declared_needs
 from fal_bench.federation.guarded import bare
 from fal_bench.federation.journal import Journal
 from fal_bench.federation.ledger import POOL, Ledger
@@ -132,7 +133,7 @@ class Query:
         self, kind: type[LocalModel | DistilledModel], component: str
     ) -> Generator[TrainRequest, Trained, tuple[list[Model | None], float]]:
         """Train a model of every client at once, if the strategy declares that kind."""
-        declared = [need for need in self._strategy.needs if isinstance(need, kind)]
+        declared = [need for need in declared_needs(self._strategy) if isinstance(need, kind)]
         if not declared:
             return [None for _ in self._clients], 0.0
         if len(declared) > 1:

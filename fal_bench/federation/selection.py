@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.errors import CoordinationError, FalbenchError, PluginError
+from fal_bench.errors import CoordinationError, FalbenchError, PluginError, PositionError
 from fal_bench.federation.journal import Journal
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Trained, TrainRequest
@@ -133,28 +133,32 @@ def check_positions(
         pool: size of ``client.unlabelled``.
 
     Raises:
-        PluginError: not a 1-D integer array of distinct positions inside the pool, or not as many
-            as the budget asks for.
+        PluginError: not a 1-D integer array of distinct positions inside the pool (a
+            PositionError), or not as many as the budget asks for.
     """
+    said = f"Strategy {strategy.name!r}, client {client}, cycle {cycle}: select must return"
     try:
         array = np.asarray(positions)
-    except ValueError:  # ragged lists
+    except Exception:  # ragged lists, tensors that need a gradient
         array = np.empty((), dtype=object)
-    wrong = _complaint(array, budget, pool, strategy.adaptive)
-    if wrong:
-        raise PluginError(
-            f"Strategy {strategy.name!r}, client {client}, cycle {cycle}: select must return "
-            f"{wrong}."
-        )
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise PluginError(f"{said} a 1-D integer array, not {_kind(positions, array)}.")
+    if array.size and (array.min() < 0 or array.max() >= pool):
+        bad = array[(array < 0) | (array >= pool)][0]
+        raise PositionError(f"{said} positions in client.unlabelled (0 to {pool - 1}), not {bad}.")
+    if wrong := _complaint(array, budget, strategy.adaptive):
+        raise PluginError(f"{said} {wrong}.")
     return array.astype(np.int64)
 
 
-def _complaint(array: NDArray[Any], budget: int, pool: int, adaptive: bool) -> str | None:
-    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
-        return f"a 1-D integer array, not {array.ndim}-D {array.dtype}"
-    if array.size and (array.min() < 0 or array.max() >= pool):
-        bad = array[(array < 0) | (array >= pool)][0]
-        return f"positions in client.unlabelled (0 to {pool - 1}), not {bad}"
+def _kind(positions: Any, array: NDArray[Any]) -> str:
+    """Say what was returned in place of positions."""
+    if isinstance(positions, np.ndarray | list | tuple) and array.dtype != object:
+        return f"{array.ndim}-D {array.dtype}"
+    return "None" if positions is None else f"a {type(positions).__name__}"
+
+
+def _complaint(array: NDArray[Any], budget: int, adaptive: bool) -> str | None:
     if len(np.unique(array)) != len(array):
         return "each position once; some are repeated"
     if len(array) > budget:

@@ -12,7 +12,7 @@ from fal_bench.errors import PluginError
 from fal_bench.learning.model import Architecture, Weights
 from fal_bench.needs import LocalTraining
 from fal_bench.task import Augmentation
-from fal_bench.trainer import LocalBatch, Trainer
+from fal_bench.trainer import LocalBatch, MixedBatch, Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
 IntArray = NDArray[np.int64]
@@ -109,15 +109,43 @@ def sample_losses(trainer: Trainer, logits: Tensor, told: LocalBatch) -> Tensor:
     """Return a trainer's loss of every sample.
 
     Raises:
-        PluginError: it is not one loss a sample.
+        PluginError: it is not one loss a sample, or has no gradient where one is needed.
     """
     losses = trainer.losses(logits, told)
-    if losses.shape != told.labels.shape:
+    _check_losses(trainer, "losses", losses, tuple(told.labels.shape), "batch.labels")
+    if logits.requires_grad and not losses.requires_grad:
         raise PluginError(
-            f"Trainer {trainer.name!r}: losses must return one loss a sample, shape "
-            f"{tuple(told.labels.shape)} as batch.labels has here, not {tuple(losses.shape)}."
+            f"Trainer {trainer.name!r}: losses must be computed from the logits by differentiable "
+            "operations of PyTorch; these have no gradient (detach, argmax and NumPy cut it)."
         )
     return losses
+
+
+def mixture_losses(trainer: Trainer, logits: Tensor, told: MixedBatch) -> Tensor:
+    """Return a trainer's loss of every mixture; it may be a constant.
+
+    Raises:
+        PluginError: it is not one loss a mixture.
+    """
+    losses = trainer.mixed_losses(logits, told)
+    _check_losses(trainer, "mixed_losses", losses, tuple(told.weight.shape), "batch.weight")
+    return losses
+
+
+def _check_losses(
+    trainer: Trainer, method: str, losses: object, shape: tuple[int, ...], like: str
+) -> None:
+    if not isinstance(losses, Tensor):
+        got = "None" if losses is None else f"a {type(losses).__name__}"
+        raise PluginError(
+            f"Trainer {trainer.name!r}: {method} must return a torch.Tensor of shape {shape} as "
+            f"{like} has here, not {got}."
+        )
+    if tuple(losses.shape) != shape:
+        raise PluginError(
+            f"Trainer {trainer.name!r}: {method} must return one loss a sample, shape {shape} as "
+            f"{like} has here, not {tuple(losses.shape)}."
+        )
 
 
 def augmentation_of(training: LocalTraining) -> Augmentation:

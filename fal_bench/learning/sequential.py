@@ -27,6 +27,7 @@ from fal_bench.learning.request import (
     class_counts,
     is_plain,
     mixed_rows,
+    mixture_losses,
     sample_losses,
     trainer_of,
 )
@@ -183,7 +184,7 @@ class _Run:
         with torch.no_grad():
             start_logits = self._start(mixed)
         told = MixedBatch(weight, partner, self._class_counts, self._round, start_logits)
-        return self._trainer.mixed_losses(self._network(mixed), told).mean()
+        return mixture_losses(self._trainer, self._network(mixed), told).mean()
 
 
 def _channels_last(images: Tensor) -> Tensor:

@@ -34,11 +34,19 @@ Kind = TypeVar("Kind", bound=Plugin)
 
 @dataclass(frozen=True)
 class Unavailable:
-    """A plugin that cannot be used, and why."""
+    """A plugin file that cannot be used.
+
+    Attributes:
+        name: the file's name without its suffix.
+        source: the file.
+        reason: why.
+        empty: whether it can be imported, but defines no plugin.
+    """
 
     name: str
     source: str
     reason: str
+    empty: bool = False
 
 
 @contextmanager

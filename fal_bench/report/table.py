@@ -104,21 +104,32 @@ def _lay_out(
             overflow="fold",
             max_width=(widths or {}).get(column.key),
         )
+    limit = (widths or {}).get("strategy")
     for name in GROUPS:
         members = [row for row in rows if group(row) == name]
         if members and table.rows:
             table.add_section()
         for row in members:
             style = "bold" if is_best(row) else None
-            table.add_row(*_cells(row, columns), style=style if name == "ranked" else "dim")
+            table.add_row(*_cells(row, columns, limit), style=style if name == "ranked" else "dim")
     return table
 
 
-def _cells(row: Row, columns: list[Column]) -> list[Text]:
-    """Make the cells as Text: rich would read "[mode=online]" in a plain string as markup."""
+def _cells(row: Row, columns: list[Column], limit: int | None) -> list[Text]:
+    """Make the cells as Text: rich would read "[mode=online]" in a plain string as markup.
+
+    Args:
+        row: the row.
+        columns: the columns.
+        limit: width above which names wrap, before their brackets if what is before these fits.
+    """
     cells = []
     for column in columns:
         text = wording.one_line(column.text(row)) or "-"
+        if column.key == "strategy" and limit is not None and cell_len(text) > limit:
+            name, bracket, rest = text.partition("[")
+            if bracket and 0 < cell_len(name) <= limit:
+                text = f"{name.rstrip()}\n{bracket}{rest}"
         style = _VERDICT_STYLES.get(text, "") if column.key == "verdict" else ""
         cells.append(Text(text, style=style))
     return cells

@@ -22,10 +22,15 @@ def cause_of_death(
     verb = "selecting"
     if marker and marker.get("trainer"):
         who, verb = f"Trainer {marker['trainer']!r}", "at work"
-    if over_memory:
-        when = "between two selections" if marker is None else f"in cycle {cycle}"
+    if over_memory and marker is None:
         return (
-            f"{who} brought its worker to {over_memory} MiB {when}, above the limit of "
+            f"The worker took {over_memory} MiB while no plugin was at work, above the limit of "
+            f"{memory_limit}; raise --memory-limit, or keep less in memory between the calls of "
+            f"{spec.strategy.name!r} if it keeps anything."
+        )
+    if over_memory:
+        return (
+            f"{who} brought its worker to {over_memory} MiB in cycle {cycle}, above the limit of "
             f"{memory_limit}; keep less in memory, or raise --memory-limit."
         )
     if marker is None:

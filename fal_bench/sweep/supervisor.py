@@ -24,7 +24,7 @@ from fal_bench.errors import StoreError
 from fal_bench.sweep.cluster import cluster_pool, worker_deaths
 from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.guard import MemoryGuard
-from fal_bench.sweep.memory import default_limit
+from fal_bench.sweep.memory import check_limit, default_limit
 from fal_bench.sweep.post_mortem import cause_of_death
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Store
@@ -63,6 +63,9 @@ class Supervisor:
     call_timeout: float = 600.0
     memory_limit: int | None = None
     _deaths: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_limit(self.memory_limit)
 
     def run(self, specs: Sequence[CellSpec]) -> None:
         """Run all cells; what they did is in the store afterwards."""

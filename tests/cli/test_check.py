@@ -152,6 +152,22 @@ def test_trainers_are_checked_by_name_and_by_file(falbench, tmp_path):
     assert out.count(" passes: 1 ok") == 1
 
 
+def test_a_broken_file_of_a_folder_does_not_stop_the_others(falbench, tmp_path, plugin):
+    (tmp_path / "folder").mkdir()
+    plugin("pass", "folder/mine.py")
+    (tmp_path / "folder" / "helper.py").write_text("x = 1\n")
+    arguments = ("check", "folder", "--only", "returns")
+    code, out, _ = falbench(*arguments)
+    assert code == 0
+    assert "helper.py cannot be loaded (it defines no subclass" in out
+    (tmp_path / "folder" / "broken.py").write_text("import os\n\nos.nothing()\n")
+    code, out, _ = falbench(*arguments)
+    assert code == 1
+    assert re.search(r"broken\.py cannot be loaded \(Attribute.*, at broken\.py, line 3\); me", out)
+    for name in ("first", "second", "third"):
+        assert f"\n{name} passes: 1 ok" in out
+
+
 def test_only_some_checks_and_their_list(falbench):
     code, out, _ = falbench("check", "random", "--only", "positions", "--only", "task")
     assert code == 0

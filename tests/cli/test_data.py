@@ -41,6 +41,10 @@ def test_data_dir_names_the_data_folder(falbench, home):
     assert code == 2
     assert "empty/mine.npz" in err
     assert "--data-dir" in err
+    code, out, err = falbench(*arguments, "--data-dir", "nosuch")
+    assert (code, out) == (2, "")
+    assert "nosuch' does not exist; check the path" in err
+    assert len(err.splitlines()) == 1
     code, out, err = falbench(*arguments, "--data-dir", home.name)
     assert code == 0, err
     assert "1 of 1 cells are missing" in out

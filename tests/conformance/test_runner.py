@@ -191,3 +191,53 @@ def test_a_strategy_is_checked_with_the_trainer_it_names():
         del globals()["Broken"]
     assert not report.passed
     assert "boom" in report.text
+
+
+def failure_of(select, **attributes):
+    kind = type("Faulty", (Strategy,), {"name": "faulty", "select": select, **attributes})
+    # Where a class statement in this file would have it.
+    kind.__module__ = __name__
+    [failure] = [one for one in run_checks(kind).outcomes if one.status == "FAILED"]
+    return failure
+
+
+def raising(self, client, budget):
+    raise KeyError("lost")
+
+
+def endless(self, client, budget):
+    return endless(self, client, budget)
+
+
+def unsigned(self, client):
+    return np.arange(4)
+
+
+@pytest.mark.parametrize(
+    ("select", "attributes", "note", "advice"),
+    [
+        (raising, {}, "test_runner.py, line", "Mend the exception"),
+        (endless, {}, "test_runner.py, line", "Mend the exception"),
+        (unsigned, {}, "unsigned() takes 2", "select(self, client, budget)"),
+        (Sized.select, {"trainer": "nosuch"}, "Unknown trainer 'nosuch'", "check the spelling"),
+        (lambda self, client, budget: client.unlabelled[-budget:], {}, "positions in", "not ids"),
+        (lambda self, client, budget: None, {}, "not None", "Return positions"),
+        (Sized.select, {"needs": LocalModel()}, "needs is a LocalModel", "frozenset({LocalModel"),
+    ],
+)
+def test_what_to_do_fits_the_cause(select, attributes, note, advice):
+    failure = failure_of(select, **attributes)
+    assert note in failure.note
+    assert advice in failure.advice
+
+
+def test_ids_are_told_apart_from_positions_where_few_samples_are_left():
+    class Ids(Strategy):
+        name = "ids"
+
+        def select(self, client, budget):
+            return client.unlabelled[:budget]
+
+    [failure] = run_checks(Ids, only=["one-left"]).outcomes
+    assert failure.status == "FAILED"
+    assert "not ids" in failure.advice

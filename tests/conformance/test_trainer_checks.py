@@ -66,3 +66,35 @@ def test_a_failure_is_an_assertion_with_the_report():
         check_trainer(object)
     with pytest.raises(FalbenchError, match="Unknown check 'probbs'"):
         check_trainer(CrossEntropy, only=["probbs"])
+
+
+def test_what_to_do_fits_the_cause():
+    class Raising(CrossEntropy):
+        name = "raising"
+
+        def losses(self, logits, batch):
+            raise RuntimeError("no idea")
+
+    class Greedy(CrossEntropy):
+        name = "greedy"
+
+        def losses(self, logits, batch):
+            raise MemoryError
+
+    class Small(CrossEntropy):
+        name = "small"
+
+        def losses(self, logits, batch):
+            if logits.shape[-2] == 1:
+                raise IndexError("too small")
+            return super().losses(logits, batch)
+
+    failures = {}
+    for kind in (Raising, Greedy, Small, REGISTRY.trainers.load("hanging-loss")):
+        outcomes = run_trainer_checks(kind, call_timeout=0.5).outcomes
+        [failures[kind.name]] = [one for one in outcomes if one.status == "FAILED"]
+    assert "test_trainer_checks.py, line" in failures["raising"].note
+    assert "Mend the exception" in failures["raising"].advice
+    assert "Keep less in memory" in failures["greedy"].advice
+    assert "The last batch of an epoch may hold one sample" in failures["small"].advice
+    assert "raise --call-timeout" in failures["hanging-loss"].advice

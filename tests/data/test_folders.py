@@ -10,6 +10,7 @@ from fal_bench.data.folders import (
     use_data_folder,
     use_folders,
 )
+from fal_bench.errors import DataError
 
 
 def test_the_variables_name_them(tmp_path):
@@ -27,6 +28,8 @@ def test_by_default_they_are_in_the_users_cache(monkeypatch, tmp_path, value):
 
 def test_a_relative_or_home_path_means_the_same_everywhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    for name in ("here", "home/there"):
+        (tmp_path / name).mkdir(parents=True)
     with use_data_folder(Path("here")):
         assert current_folders().data == tmp_path / "here"
         monkeypatch.chdir("/")
@@ -37,6 +40,7 @@ def test_a_relative_or_home_path_means_the_same_everywhere(monkeypatch, tmp_path
 
 def test_a_choice_holds_while_it_is_open(tmp_path):
     before = current_folders()
+    (tmp_path / "a").mkdir()
     with use_data_folder(tmp_path / "a"):
         chosen = Folders(tmp_path / "a", before.cache)
         assert current_folders() == chosen
@@ -46,3 +50,13 @@ def test_a_choice_holds_while_it_is_open(tmp_path):
             assert current_folders() == Folders(tmp_path / "b", tmp_path / "c")
         assert current_folders() == chosen
     assert current_folders() == before
+
+
+@pytest.mark.parametrize(("name", "message"), [("no", "does not exist"), ("file", "is no folder")])
+def test_a_folder_that_is_named_must_be_there(tmp_path, name, message):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(DataError, match=f"/{name}' {message}; check"),
+        use_data_folder(tmp_path / name),
+    ):
+        pass

@@ -428,8 +428,11 @@ class TestInputs:
         (lambda client, budget: np.arange(budget) + len(client.unlabelled), "positions in"),
         (lambda client, budget: np.arange(budget + 1), "at most 2 positions, not 3"),
         (lambda client, budget: np.arange(budget - 1), "exactly 2 positions, not 1"),
-        (lambda client, budget: None, "integer array"),
-        (lambda client, budget: [[0], [1, 2]], "integer array"),
+        (lambda client, budget: None, "integer array, not None"),
+        (lambda client, budget: {0, 1}, "integer array, not a set"),
+        (lambda client, budget: "01", "integer array, not a str"),
+        (lambda client, budget: (0, None), "integer array, not a tuple"),
+        (lambda client, budget: [[0], [1, 2]], "integer array, not a list"),
         (lambda client, budget: 1 / 0, "ZeroDivisionError"),
     ],
 )
@@ -446,6 +449,15 @@ def test_broken_selections_are_named(tiny, blobs, run, answer, message):
     assert "broken" in str(caught.value)
     assert "client 0" in str(caught.value)
     assert len(journal.rows) == 1
+
+
+def test_needs_must_be_a_set(tiny, blobs, run):
+    class Needy(First):
+        name = "needy"
+        needs = LocalModel()
+
+    with pytest.raises(PluginError, match=r"'needy': needs is a LocalModel and must be a set"):
+        run(tiny, Needy, blobs)
 
 
 def test_a_strategy_that_forgets_clients_is_named(tiny, blobs, run):

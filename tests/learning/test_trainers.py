@@ -185,3 +185,38 @@ def test_a_loss_of_another_shape_is_refused(architecture):
     for engine in (train_stacked, train_sequentially):
         with pytest.raises(PluginError, match=r"'mean': losses must return one loss a sample"):
             engine(architecture.network, recipe, lanes(architecture, [5, 9]), 5)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda losses: None, "must return a torch.Tensor of shape .* not None"),
+        (lambda losses: losses.detach().numpy(), "must return a torch.Tensor .* not a ndarray"),
+        (lambda losses: losses.detach(), "must be .* these have no gradient"),
+    ],
+)
+def test_losses_of_another_kind_are_refused(architecture, spoil, message):
+    class Odd(CrossEntropy):
+        name = "odd"
+
+        def losses(self, logits, batch):
+            return spoil(super().losses(logits, batch))
+
+    recipe = replace(RECIPE, trainer=Odd())
+    for engine in (train_stacked, train_sequentially):
+        with pytest.raises(PluginError, match=f"Trainer 'odd': losses {message}"):
+            engine(architecture.network, recipe, (lane(architecture, 9, 1),), 5)
+
+
+def test_losses_of_mixtures_of_another_kind_are_refused():
+    class Odd(Kcfu):
+        name = "odd"
+
+        def mixed_losses(self, logits, batch):
+            return None
+
+    architecture = MODELS["mlp"]
+    recipe = replace(RECIPE, trainer=Odd())
+    for engine in (train_stacked, train_sequentially):
+        with pytest.raises(PluginError, match=r"'odd': mixed_losses must .* not None"):
+            engine(architecture.network, recipe, (lane(architecture, 9, 1),), 5)

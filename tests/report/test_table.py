@@ -210,6 +210,14 @@ def digits(text):
     return sorted(character for line in text for character in line if character.isdigit())
 
 
+def test_names_that_wrap_do_so_before_their_brackets():
+    row = {**ROWS[0], "strategy": "typiclust[size=10]"}
+    text = lines(frame(row, *ROWS[1:]), 80)
+    [at] = [number for number, line in enumerate(text) if "typiclust" in line]
+    assert text[at].split()[1] == "typiclust"
+    assert text[at + 1].strip() == "[size=10]"
+
+
 def test_rank_intervals_show_where_there_is_room():
     ranked = [
         {**ROWS[0], "rank_low": 1, "rank_high": 2},

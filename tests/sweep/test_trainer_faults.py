@@ -20,7 +20,7 @@ from fal_bench.sweep.store import Store
 from fal_bench.sweep.worker import Job
 
 TIMES = ["train_seconds", "select_seconds"]
-LIMIT = 900
+LIMIT = 1024
 
 PLUGIN = """
 import multiprocessing, os, sys, time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fal_bench.conformance.advice import told
 from fal_bench.conformance.base import Check, Failure
 from fal_bench.conformance.checks.compare import first_difference
 from fal_bench.conformance.checks.global_random import CHECK as GLOBAL_RANDOM
@@ -18,7 +19,9 @@ def _run(subject: Subject) -> str:
     state = as_resumed(straight.journal.states[0])
     resumed = subject.run(subject.setting(), start=state, queries=QUERIES - 1)
     if resumed.error is not None:
-        raise Failure(f"After a resume it failed: {resumed.error}", resumed.place)
+        raise Failure(
+            f"After a resume it failed: {told(resumed.error, subject.kind)}", resumed.place
+        )
     difference = first_difference(straight.picks, resumed.picks)
     if difference is not None:
         client, cycle = difference

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fal_bench.conformance.base import Check, Failure
+from fal_bench.conformance.base import Check, Failure, Raised
 from fal_bench.conformance.batches import Shown, confident, ordinary
 from fal_bench.conformance.trainer_subject import TrainerSubject
 
@@ -19,7 +19,10 @@ def check_finite(subject: TrainerSubject, shown: Shown, words: str) -> None:
     Raises:
         Failure: they are not.
     """
-    found = subject.losses(shown)
+    try:
+        found = subject.losses(shown)
+    except Raised as raised:  # what to do about it, the check knows best
+        raise Failure(raised.what, raised.where) from None
     if not found.values.isfinite().all():
         raise Failure(f"With {words} a loss is not finite.", str(shown))
     if found.gradient is not None and not found.gradient.isfinite().all():

@@ -24,6 +24,8 @@ Colour = Literal["rgb", "grey"]
 
 AT_ONCE = 64
 """Images that are decoded before they are written; bounds the memory."""
+BYTES_AT_ONCE = 2**28
+"""Bytes that they take at most, where the size is known and one image does not take more."""
 
 _FORMATS = ("JPEG", "PNG")
 
@@ -91,10 +93,10 @@ def decode(path: Path, colour: Colour, size: int | None) -> Decoded:
     become colour images of three equal channels, and colour images grey ones by ITU-R 601. With
     ``size`` the largest centred square is cut out and brought to that side by Lanczos's filter.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
+    content = _read(path)
     try:
-        content = path.read_bytes()
         with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
             if opened.mode in _DEEP_MODES:
                 raise InvalidSpecError(
@@ -102,6 +104,11 @@ def decode(path: Path, colour: Colour, size: int | None) -> Decoded:
                 )
             image = _opaque(ImageOps.exif_transpose(opened))
         image = image.convert("RGB" if colour == "rgb" else "L")
+    except UnidentifiedImageError:
+        raise DataError(
+            f"Cannot decode the image {str(path)!r} (its content is no JPEG or PNG image); replace "
+            "or remove it."
+        ) from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(
             f"Cannot decode the image {str(path)!r} ({error}); replace or remove it."
@@ -112,6 +119,20 @@ def decode(path: Path, colour: Colour, size: int | None) -> Decoded:
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     return Decoded(np.ascontiguousarray(pixels), hashlib.sha256(content).hexdigest())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"Cannot read the image {str(path)!r} ({error.strerror}); replace or remove it."
+        ) from None
+    if not content:
+        raise DataError(
+            f"Cannot decode the image {str(path)!r} (the file is empty); replace or remove it."
+        )
+    return content
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -134,8 +155,9 @@ def _decoded(
 
     console = Console(stderr=True)
     work = partial(decode, colour=colour, size=size)
+    step = AT_ONCE if size is None else max(1, min(AT_ONCE, BYTES_AT_ONCE // (3 * size**2)))
     starts = track(
-        range(0, len(names), AT_ONCE),
+        range(0, len(names), step),
         f"Decoding {len(names)} images",
         console=console,
         transient=True,
@@ -143,7 +165,7 @@ def _decoded(
     )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in starts:
-            some = names[start : start + AT_ONCE]
+            some = names[start : start + step]
             paths = [folder / name for name in some]
             yield from zip(some, pool.map(work, paths), strict=True)
 

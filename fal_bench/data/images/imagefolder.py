@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.images.decoding import Colour, decode_all
+from fal_bench.data.images.decoding import Colour, decode, decode_all
 from fal_bench.data.images.listing import Listing
 from fal_bench.data.images.prepared import Label, Prepared, prepare
+from fal_bench.data.images.room import check_room
 from fal_bench.data.images.source import Part, Source
 from fal_bench.data.images.subset import chosen_rows
 from fal_bench.data.provenance import comes_from
@@ -76,15 +77,18 @@ def _read(
     scratch: Path,
 ) -> Source:
     content = hashlib.sha256("\n".join(listing.classes).encode())
-    parts = []
-    used = []
+    chosen = []
     for part, files, count in zip(
         ("train", "test"), (listing.train, listing.test), counts, strict=True
     ):
         labels = listing.labels(files)
         rows = chosen_rows(_NAME, part, labels, count, shuffle=True)
         assert rows is not None
-        names = [files[row].name for row in rows]
+        chosen.append((part, labels, rows, [files[row].name for row in rows]))
+    _check_room(listing, colour, size, [name for *_, names in chosen for name in names])
+    parts = []
+    used = []
+    for part, labels, rows, names in chosen:
         pixels, digests = decode_all(listing.folder, names, colour, size, scratch / part)
         for name, digest in zip(names, digests, strict=True):
             content.update(f"{name}\0{digest}\n".encode())
@@ -92,3 +96,12 @@ def _read(
         used.append(names)
     train, test = parts
     return Source(train, test, len(listing.classes), content.hexdigest(), used[0])
+
+
+def _check_room(listing: Listing, colour: Colour, size: int | None, names: list[str]) -> None:
+    """Check that there is room for all images; without a size, they are all like the first."""
+    if size is None:
+        shape = decode(listing.folder / names[0], colour, None).pixels.shape
+    else:
+        shape = (size, size, 3 if colour == "rgb" else 1)
+    check_room(_NAME, len(names), shape)

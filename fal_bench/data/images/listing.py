@@ -113,7 +113,7 @@ def _class_names(folder: Path, part: str) -> list[str]:
         )
     names = []
     for entry in _entries(folder / part):
-        if not entry.is_dir():
+        if not os.path.isdir(entry.path):  # entry.is_dir raises where a link leads to itself
             raise InvalidSpecError(
                 f"{entry.path!r} is no folder; put the images of each class into a folder named "
                 "after it."
@@ -125,8 +125,8 @@ def _class_names(folder: Path, part: str) -> list[str]:
 def _images(folder: Path, part: str, name: str, label: int) -> list[ImageFile]:
     images = []
     for entry in _entries(folder / part / name):
-        if not entry.is_file() or not entry.name.lower().endswith(SUFFIXES):
-            raise InvalidSpecError(f"{entry.path!r} is no jpg or png file; convert or remove it.")
+        if wrong := _complaint(entry):
+            raise InvalidSpecError(f"{entry.path!r} {wrong}.")
         facts = entry.stat()
         where = f"{part}/{name}/{entry.name}"
         images.append(ImageFile(where, label, facts.st_size, facts.st_mtime_ns))
@@ -136,6 +136,19 @@ def _images(folder: Path, part: str, name: str, label: int) -> list[ImageFile]:
             "from train/ and test/."
         )
     return images
+
+
+def _complaint(entry: os.DirEntry[str]) -> str | None:
+    """Say why an entry of a class folder is no image file, and what to do."""
+    if entry.is_symlink() and not os.path.exists(entry.path):
+        return f"is a link to {os.readlink(entry.path)!r}, where nothing is; mend or remove it"
+    if entry.is_dir():
+        return "is a folder inside a class folder; move its images up, or remove it"
+    if not entry.is_file():
+        return "is no file; remove it"
+    if not entry.name.lower().endswith(SUFFIXES):
+        return "is no jpg or png file; convert or remove it"
+    return None
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

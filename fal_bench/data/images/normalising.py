@@ -16,6 +16,8 @@ from fal_bench.data.base import Normalisation
 
 CHUNK = 1024
 """Images that are converted at once."""
+CHUNK_BYTES = 2**26
+"""Bytes of pixels that they have at most, if one image does not have more."""
 
 _LEVELS = 256
 
@@ -30,9 +32,10 @@ def normalisation(images: NDArray[np.uint8]) -> Normalisation:
     """
     channels = images.shape[3]
     counts = np.zeros((channels, _LEVELS), dtype=np.int64)
-    for start in range(0, len(images), CHUNK):
+    step = _step(images)
+    for start in range(0, len(images), step):
         for channel in range(channels):
-            pixels = images[start : start + CHUNK, :, :, channel].ravel()
+            pixels = images[start : start + step, :, :, channel].ravel()
             counts[channel] += np.bincount(pixels, minlength=_LEVELS)
     levels = np.arange(_LEVELS) / (_LEVELS - 1)
     total = counts.sum(axis=1)
@@ -59,11 +62,16 @@ def write_features(file: IO[bytes], images: NDArray[Any], how: Normalisation | N
     header = {"descr": "<f4", "fortran_order": False, "shape": (count, *image)}
     np.lib.format.write_array_header_1_0(file, header)
     tables = None if how is None else _tables(how)
-    for start in range(0, count, CHUNK):
-        some = images[start : start + CHUNK]
+    step = _step(images)
+    for start in range(0, count, step):
+        some = images[start : start + step]
         if tables is not None:
             some = np.stack([table[some[..., c]] for c, table in enumerate(tables)], axis=1)
         file.write(np.ascontiguousarray(some, dtype="<f4").data)
+
+
+def _step(images: NDArray[Any]) -> int:
+    return max(1, min(CHUNK, CHUNK_BYTES * len(images) // max(images.nbytes, 1)))
 
 
 def _tables(how: Normalisation) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fal_bench.data.base import Normalisation
 from fal_bench.data.folders import CACHE_VARIABLE, current_folders
+from fal_bench.data.images.integrity import is_intact, seal
 from fal_bench.data.images.normalising import normalisation, write_features
 from fal_bench.data.images.source import Source
 from fal_bench.errors import DataError
@@ -29,7 +30,7 @@ from fal_bench.errors import DataError
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
 
-FORMAT = 1
+FORMAT = 2
 """Version of what is stored; another one prepares everything anew."""
 
 Reader = Callable[[Path], Source]
@@ -177,11 +178,14 @@ def _write(scratch: Path, read: Reader, label: Label) -> None:
     (scratch / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     del source  # it may map files that are removed now
     shutil.rmtree(work)
+    seal(scratch)
 
 
 def _open(path: Path) -> Prepared | None:
     """Return what is prepared under a path; None if it is not there or is damaged."""
     try:
+        if not is_intact(path):
+            return None
         facts = json.loads((path / "facts.json").read_text(encoding="utf-8"))
         how = facts["normalisation"]
         prepared = Prepared(

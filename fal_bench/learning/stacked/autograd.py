@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fal_bench.learning.device import on_device
 from fal_bench.learning.model import Weights
-from fal_bench.learning.request import sample_losses, trainer_of
+from fal_bench.learning.request import mixture_losses, sample_losses, trainer_of
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.layers import Layer, Rows, stack_layers
 from fal_bench.learning.stacked.outcome import Outcome
@@ -72,7 +72,7 @@ class AutogradStep:
             start_logits=start_logits,
         )
         logits = batch.known(self._forward(mixed, weights))
-        losses = self._trainer.mixed_losses(logits, told)
+        losses = mixture_losses(self._trainer, logits, told)
         return (losses * mixed.shares).sum()
 
 

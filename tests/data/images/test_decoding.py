@@ -99,6 +99,16 @@ def test_a_corrupt_file_is_named(tmp_path, suffix, cut):
         decode(path, "rgb", None)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", r"\(the file is empty\)"), (b"no image", r"\(its content is no JPEG or PNG image\)")],
+)
+def test_what_is_no_image_is_said_to_be_none(tmp_path, content, message):
+    (tmp_path / "fake.png").write_bytes(content)
+    with pytest.raises(DataError, match=rf"image '.*fake\.png' {message}; replace or remove it"):
+        decode(tmp_path / "fake.png", "rgb", None)
+
+
 def test_flipped_bytes_of_a_png_are_noticed(tmp_path):
     path = save(tmp_path / "broken.png", picture(64, 64))
     content = bytearray(path.read_bytes())
@@ -140,6 +150,16 @@ def test_different_sizes_need_a_size(tmp_path):
         decode_all(tmp_path, names, "rgb", None, tmp_path / "pixels")
     pixels, _ = decode_all(tmp_path, names, "grey", 4, tmp_path / "pixels")
     assert pixels.shape == (2, 4, 4, 1)
+
+
+def test_large_ones_are_decoded_one_by_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "BYTES_AT_ONCE", 1)
+    names = [f"{number}.png" for number in range(3)]
+    for name in names:
+        save(tmp_path / name, picture(seed=int(name[0])))
+    pixels, _ = decode_all(tmp_path, names, "rgb", 5, tmp_path / "pixels")
+    expected = [decode(tmp_path / name, "rgb", 5).pixels for name in names]
+    np.testing.assert_array_equal(pixels, expected)
 
 
 def test_nothing_is_shown_where_nobody_looks(tmp_path, capfd):

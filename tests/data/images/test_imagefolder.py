@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fal_bench.data.images import imagefolder
+from fal_bench.data.images import imagefolder, room
 from fal_bench.data.loading import dataset_digest, load_dataset
 from fal_bench.errors import DataError, InvalidSpecError
 
@@ -108,6 +108,20 @@ def test_options(photos):
     for bad in ("size=0", "size=big", "colour=blue", "train=2", "train=13"):
         with pytest.raises(InvalidSpecError, match=bad.partition("=")[0]):
             load_dataset(f"imagefolder[path=photos,{bad}]")
+
+
+@pytest.mark.parametrize("options", ["size=5000", "size=5000,colour=grey", "train=12"])
+def test_what_does_not_fit_is_refused_before_it_is_decoded(photos, monkeypatch, options):
+    monkeypatch.setattr(imagefolder, "decode_all", None)
+    for asked, where in (
+        ("_free_disk", "on the disk of the cache folder"),
+        ("free_bytes", "in memory; choose a smaller size"),
+    ):
+        message = rf"18 images of \d+x\d+ take .* free {where}"
+        with monkeypatch.context() as patch:
+            patch.setattr(room, asked, lambda *_: 500)
+            with pytest.raises(InvalidSpecError, match=message):
+                load_dataset(f"imagefolder[path=photos,{options}]")
 
 
 def test_only_the_images_in_use_are_decoded_and_count(photos, folders):

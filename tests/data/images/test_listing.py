@@ -84,7 +84,15 @@ def remove(folder):
         (lambda folder: (folder / "test/dog/e.jpg").unlink(), "test/dog' is empty"),
         (lambda folder: (folder / "train" / "x.jpg").write_text(""), "x.jpg' is no folder; put"),
         (lambda folder: (folder / "train/cat/x.webp").write_text(""), "x.webp' is no jpg or png"),
-        (lambda folder: (folder / "train/cat/more.png").mkdir(), "more.png' is no jpg or png"),
+        (lambda folder: (folder / "train/cat/more.png").mkdir(), "more.png' is a folder inside a"),
+        (
+            lambda folder: (folder / "train/cat/x.png").symlink_to("gone.png"),
+            "x.png' is a link to 'gone.png', where nothing is",
+        ),
+        (
+            lambda folder: (folder / "train/cat/x.png").symlink_to("x.png"),
+            "x.png' is a link to 'x.png', where nothing is",
+        ),
     ],
 )
 def test_folders_of_another_shape_are_refused(photos, change, message):

@@ -1,6 +1,7 @@
 """Read once, mapped, complete or not there at all."""
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fal_bench.data.images import prepared
+from fal_bench.data.images import integrity, prepared
 from fal_bench.data.images.prepared import Label, prepare, prepared_names
 from fal_bench.data.images.source import Part, Source
 from fal_bench.errors import DataError
@@ -98,6 +99,41 @@ def test_what_a_killed_process_left_is_replaced(folders):
     assert not litter.exists()
 
 
+FILES = [f"{part}_{what}.npy" for part in ("train", "test") for what in ("features", "labels")]
+
+
+def overwrite(path, kept=None):
+    """Change the last bytes, in place; with ``kept``, under the date that it had."""
+    with path.open("r+b") as file:
+        file.seek(-8, os.SEEK_END)
+        file.write(b"\1" * 8)
+    if kept:
+        os.utime(path, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+
+
+def test_bytes_overwritten_in_place_are_noticed_even_under_the_old_date():
+    path = prepare(LABEL, Reader()).path / "train_features.npy"
+    content = path.read_bytes()
+    overwrite(path, kept=path.stat())
+    reader = Reader()
+    assert (prepare(LABEL, reader).path / "train_features.npy").read_bytes() == content
+    assert reader.calls == 1
+
+
+def test_a_copy_is_read_for_its_checksums_only_when_it_has_changed(monkeypatch):
+    ready = prepare(LABEL, Reader())
+    read = []
+    checksum = integrity._checksum
+    monkeypatch.setattr(integrity, "_checksum", lambda path: read.append(path) or checksum(path))
+    assert prepare(LABEL, Reader()) == ready
+    assert not read
+    touched = ready.path / "train_features.npy"
+    os.utime(touched)
+    for _ in range(2):
+        assert prepare(LABEL, Reader(error=AssertionError)) == ready
+    assert read == [touched]
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
@@ -105,6 +141,8 @@ def test_what_a_killed_process_left_is_replaced(folders):
         ("test_labels.npy", lambda path: path.write_bytes(b"")),
         ("test_features.npy", lambda path: path.unlink()),
         ("facts.json", lambda path: path.write_text('{"n_classes": 3}')),
+        ("checksums.json", lambda path: path.write_text("[]")),
+        *((name, lambda path: overwrite(path)) for name in FILES),
     ],
 )
 def test_a_damaged_one_is_prepared_anew(name, damage):
