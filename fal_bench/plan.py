@@ -35,7 +35,7 @@ class Plan:
         seeds: the seeds.
         cells: all cells.
         command: the command line that repeats the comparison.
-        plugins: plugin files and folders.
+        plugins: the plugin files that can be loaded.
         notes: what the user should know: default strategies that are left out, plugin files that
             cannot be loaded.
         device: class of the device that the cells are computed on.
@@ -85,7 +85,7 @@ class Plan:
         loaded = find_suite(task) if task and not suite else load_suite(suite or DEFAULT_SUITE)
         tasks = (loaded.task(task),) if task else loaded.tasks
         plugins = plugin_paths(plugins)
-        registry = Registry.discover(plugins)
+        registry = Registry.discover(plugins, try_first=True)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
         asked = loaded.strategies or None if strategies is None else strategies
         selectors, left_out = _selectors(asked, tasks, registry)
@@ -108,7 +108,7 @@ class Plan:
             chosen,
             tuple(cells),
             command,
-            tuple(plugins),
+            tuple(registry.files),
             tuple(notes),
             found,
             loaded.targets or DEFAULT_TARGETS,

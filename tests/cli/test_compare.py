@@ -279,3 +279,22 @@ def test_what_plugins_print_does_not_disturb_output_for_programs(suite, tmp_path
     assert json.loads(run.stdout)
     assert run.stderr.count("hello from plugin") > 1
     assert "hello from below" in run.stderr
+
+
+def test_a_plugin_that_leaves_or_waits_at_import_neither_ends_a_comparison_nor_stops_it(
+    falbench, suite, tmp_path
+):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "leaving.py").write_text("import os; os._exit(0)")
+    (folder / "mine.py").write_text(
+        "import numpy as np\nfrom fal_bench import Strategy\nclass Mine(Strategy):\n"
+        "    name = 'mine'\n    def select(self, client, budget):\n"
+        "        return np.arange(budget)\n"
+    )
+    options = ("--suite", suite, "--task", "a", "--seeds", 1, "--jobs", 1, "--plugin", folder)
+    code, _, err = falbench("compare", "-s", "mine,random", *options)
+    assert code == 0
+    assert "leaving.py could not be loaded: its import ended the process with exit code 0" in err
+    code, _, err = falbench("compare", "-s", "leaving", *options)
+    assert (code, err.count("leaving.py")) == (2, 1)
