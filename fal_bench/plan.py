@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fal_bench.arguments import as_whole, check_text
 from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.learning.device import CPU, resolve_device
 from fal_bench.plugins.files import plugin_paths
@@ -80,8 +81,9 @@ class Plan:
         Raises:
             FalbenchError: a name is unknown, a value cannot be used, or there is no such device.
         """
-        if seeds is not None and seeds < 1:
-            raise InvalidSpecError(f"--seeds must be at least 1, not {seeds}.")
+        seeds = as_whole("seeds", seeds, 1)
+        check_text("suite", suite)
+        check_text("task", task)
         loaded = find_suite(task) if task and not suite else load_suite(suite or DEFAULT_SUITE)
         tasks = (loaded.task(task),) if task else loaded.tasks
         plugins = plugin_paths(plugins)

@@ -37,7 +37,7 @@ def python_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     raise InvalidSpecError(
-        f"There is no plugin file or folder {str(path)!r}; check --plugin and {VARIABLE}."
+        f"There is no plugin file or folder {str(path)!r}; check the path and {VARIABLE}."
     )
 
 

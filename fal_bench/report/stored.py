@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fal_bench.arguments import check_text
 from fal_bench.errors import StoreError, UnknownNameError
 from fal_bench.external.folder import ExternalFolder
 from fal_bench.report.evidence import Evidence
@@ -75,6 +76,8 @@ def select_cells(store: Store, chosen: Filter) -> Selection:
     Raises:
         FalbenchError: the folder holds no such cell, or a name is unknown.
     """
+    check_text("suite", chosen.suite)
+    check_text("task", chosen.task)
     cells, problems = stored_cells(store)
     if not cells:
         raise StoreError(

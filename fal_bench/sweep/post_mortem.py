@@ -26,7 +26,7 @@ def cause_of_death(
         when = "between two selections" if marker is None else f"in cycle {cycle}"
         return (
             f"{who} brought its worker to {over_memory} MiB {when}, above the limit of "
-            f"{memory_limit}; keep less in memory, or raise --memory-limit."
+            f"{memory_limit}; keep less in memory, or raise memory_limit."
         )
     if marker is None:
         return "The worker process died while training; it may have run out of memory."
@@ -36,7 +36,7 @@ def cause_of_death(
         when = (
             f"{limit} in cycle {cycle}" if marker.get("trainer") else f"from cycle {cycle} {limit}"
         )
-        return f"{who} did not return {when}; make it faster or raise --call-timeout."
+        return f"{who} did not return {when}; make it faster or raise call_timeout."
     return (
         f"The worker process died while {who[0].lower()}{who[1:]} was {verb} (cycle {cycle}); it "
         "exits the process, crashes, or takes too much memory."

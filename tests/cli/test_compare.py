@@ -112,12 +112,12 @@ def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, sui
         (["--suite", "none.toml"], "Cannot read the suite 'none.toml'"),
         (["--suite", "bad.toml"], "key 'tasks.x.clientz' is wrong"),
         (["--suite", "big.toml"], "query_size 5000 .* larger than a client's query pool"),
-        (["--target-acc", "0"], "--target-acc must be above 0 and at most 1, not 0"),
+        (["--target-acc", "0"], "target_acc must be above 0 and at most 1, not 0"),
         (["--target-acc", "50"], "write 0.5 for 50 %"),
-        (["--target-acc", "half"], "--target-acc cannot be 'half'"),
-        (["--baseline", "fal-entropy"], "--baseline 'fal-entropy' is not among the strategies"),
-        (["--target-acc", "nan"], "--target-acc must be above 0"),
-        (["--seeds", "0"], "--seeds must be at least 1"),
+        (["--target-acc", "half"], "target_acc cannot be 'half'"),
+        (["--baseline", "fal-entropy"], "The baseline 'fal-entropy' is not among the strategies"),
+        (["--target-acc", "nan"], "target_acc must be above 0"),
+        (["--seeds", "0"], "seeds must be a whole number of at least 1"),
         (["--plugin", "none.py"], "no plugin file or folder 'none.py'"),
         (["--out", "file"], "results folder 'file' is a file"),
         (["--suite", "smoke", "--out", "file/results"], "Cannot write to the results folder"),
@@ -298,3 +298,13 @@ def test_a_plugin_that_leaves_or_waits_at_import_neither_ends_a_comparison_nor_s
     assert "leaving.py could not be loaded: its import ended the process with exit code 0" in err
     code, _, err = falbench("compare", "-s", "leaving", *options)
     assert (code, err.count("leaving.py")) == (2, 1)
+
+
+def test_empty_names_and_paths_are_refused(falbench, tmp_path):
+    for option in ("--suite", "--task", "--out", "--plugin", "--data-dir"):
+        code, _, err = falbench("compare", option, "", "--seeds", 1)
+        assert (code, err[:7], err.count("\n")) == (2, "Error: ", 1)
+        assert "not ''" in err
+    assert falbench("report", "")[0] == 2
+    assert falbench("report", "--suite", "")[0] == 2
+    assert not list(tmp_path.iterdir())

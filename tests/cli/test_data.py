@@ -40,7 +40,7 @@ def test_data_dir_names_the_data_folder(falbench, home):
     code, _, err = falbench(*arguments)
     assert code == 2
     assert "empty/mine.npz" in err
-    assert "--data-dir" in err
+    assert "data_dir" in err
     code, out, err = falbench(*arguments, "--data-dir", home.name)
     assert code == 0, err
     assert "1 of 1 cells are missing" in out
