@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fal_bench.errors import told
 from fal_bench.plugins.files import classes_in, python_files
 from fal_bench.plugins.table import PluginTable, Unavailable
 
@@ -104,7 +105,7 @@ class Registry:
         try:
             found = list(classes_in(file, (Strategy, Trainer)))
         except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = told(error)
             self.unavailable.append(Unavailable(file.stem, str(file), reason))
             return
         if not found:

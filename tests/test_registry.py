@@ -8,6 +8,8 @@ from fal_bench.plugins.trial import faults_at_import
 from fal_bench.registry import STRATEGIES, Registry
 from fal_bench.selector import Selector
 from fal_bench.strategy import Strategy
+from fal_bench.sweep.spec import plan_cells
+from fal_bench.task import Task
 
 PLUGIN = """
 import numpy as np
@@ -132,3 +134,24 @@ def test_a_plugin_whose_import_ends_or_hangs_its_process_is_unavailable(tmp_path
         "e_raising": "RuntimeError: ordinary",
     }
     assert [file.stem for file in registry.files] == ["a_first", "f_last"]
+
+
+def test_what_a_plugin_says_is_one_line_without_escape_sequences(tmp_path):
+    (tmp_path / "loud.py").write_text(
+        r"raise RuntimeError('\x1b[31mno\n\n  idea\x1b[0m\x07 at all')"
+    )
+    [broken] = Registry.discover([tmp_path]).unavailable
+    assert broken.reason == "RuntimeError: no idea at all"
+
+
+def test_only_names_that_can_be_typed_are_suggested(tmp_path):
+    registry = Registry.discover([plugin(tmp_path / "badname.py", "Bad Name")])
+    with pytest.raises(UnknownNameError) as caught:
+        registry.load("badname")
+    assert "Bad Name" not in str(caught.value)
+
+
+def test_a_strategy_whose_trainer_there_is_not_is_named(tmp_path):
+    file = plugin(tmp_path / "mine.py", extra="\n    trainer = 'nosuch'\n")
+    with pytest.raises(PluginError, match=r"^Strategy 'mine' names a trainer .*'nosuch'"):
+        plan_cells([Task()], [Selector("mine")], [0], Registry.discover([file]))

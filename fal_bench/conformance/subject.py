@@ -11,7 +11,7 @@ from fal_bench.conformance.deadline import HangError, Pulse, within
 from fal_bench.conformance.trial import Trial, run_trial
 from fal_bench.conformance.watch import Watch, owner_of
 from fal_bench.conformance.world import WORLDS, World
-from fal_bench.errors import InvalidSpecError
+from fal_bench.errors import InvalidSpecError, told
 from fal_bench.federation.setting import Setting
 from fal_bench.strategy import Strategy
 
@@ -224,4 +224,4 @@ def _offer(strategy: Strategy, world: World) -> None:
 
 
 def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return told(error)

@@ -14,7 +14,7 @@ from fal_bench.conformance.base import Broken, Check, Failure
 from fal_bench.conformance.batches import Shown, mixtures, ordinary
 from fal_bench.conformance.deadline import HangError, Pulse, within
 from fal_bench.conformance.surroundings import changed, random_streams, seed_streams, settings
-from fal_bench.errors import InvalidSpecError
+from fal_bench.errors import InvalidSpecError, told
 from fal_bench.trainer import FloatArray, LocalBatch, Trainer
 
 Result = TypeVar("Result")
@@ -92,7 +92,7 @@ class TrainerSubject:
         except InvalidSpecError as error:
             what = str(error)
         except (Exception, SystemExit) as error:
-            what = f"{type(error).__name__}: {error}"
+            what = told(error)
         return Broken("params", Failure(f"The trainer cannot be made: {what}"))
 
     @property
@@ -236,7 +236,7 @@ class TrainerSubject:
         except HangError:
             raise Failure(f"{what} was not over within {self._limit:g} s.", where) from None
         except (Exception, SystemExit) as error:
-            raise Failure(f"{what} raised {type(error).__name__}: {error}", where) from error
+            raise Failure(f"{what} raised {told(error)}", where) from error
 
     def require(self, check: Check[TrainerSubject]) -> None:
         """Have a check that another one builds on done first.

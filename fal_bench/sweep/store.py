@@ -76,7 +76,7 @@ class Store:
         if (self.root / PUBLISHED).exists():
             raise StoreError(
                 f"{str(self.root)!r} holds published results, which would be written over; choose "
-                "another folder with --out."
+                "another folder."
             )
         try:
             for name in ("cells", "locks"):

@@ -1,6 +1,8 @@
 """The command line end to end, on a tiny suite."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -108,6 +110,7 @@ def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, sui
         (["-s", "logo[n_init=zero]"], "parameter 'n_init' cannot be 'zero'"),
         (["-s", "logo["], r"Cannot read 'logo\['"),
         (["--task", "digit-pairs-idd"], "Unknown task .*; did you mean 'digit-pairs-iid'?"),
+        (["--suite", "quick", "--task", "digits-iid"], "it is in suite 'smoke'"),
         (["--suite", "quik"], "Unknown suite 'quik'; did you mean 'quick'?"),
         (["--suite", "none.toml"], "Cannot read the suite 'none.toml'"),
         (["--suite", "bad.toml"], "key 'tasks.x.clientz' is wrong"),
@@ -308,3 +311,12 @@ def test_empty_names_and_paths_are_refused(falbench, tmp_path):
     assert falbench("report", "")[0] == 2
     assert falbench("report", "--suite", "")[0] == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_under_the_output_is_told_in_words(falbench, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fal_bench.cli.list._suites", full)
+    code, _, err = falbench("list", "suites")
+    assert (code, err) == (2, "Error: The output cannot be written (No space left on device).\n")
