@@ -31,9 +31,11 @@ def folder_or_file(text: str) -> Path:
     Raises:
         InvalidSpecError: it is empty, which would mean the working folder.
     """
-    from fal_bench.arguments import as_path
+    from fal_bench.errors import InvalidSpecError
 
-    return as_path("a path", text)
+    if not str(text).strip():  # a default is a path already
+        raise InvalidSpecError("A file or folder cannot be ''; write . for the working folder.")
+    return Path(text)
 
 
 StrategyOption = Annotated[

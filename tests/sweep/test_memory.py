@@ -89,7 +89,7 @@ def test_a_plugin_that_eats_memory_fails_alone_and_by_name(suite, tmp_path, plug
         taken = int(words[words.index("MiB") - 1])
         assert reason.startswith(f"Strategy {strategy!r} brought its worker to {taken} MiB ")
         assert reason.endswith(
-            f"above the limit of {LIMIT}; keep less in memory, or raise --memory-limit."
+            f"above the limit of {LIMIT}; keep less in memory, or raise memory_limit."
         )
         assert LIMIT < taken < LIMIT + 1000
     assert "in cycle 1" in reasons["eating"]
