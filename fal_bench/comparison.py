@@ -8,6 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fal_bench.arguments import (
+    as_names,
+    as_path,
+    as_paths,
+    as_whole,
+    check_seconds,
+    check_text,
+)
 from fal_bench.data.folders import use_data_folder
 from fal_bench.external.folder import ExternalFolder
 from fal_bench.learning.device import CPU, Device
@@ -28,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
 
+LEAST_MEMORY = 512
+"""MiB below which a worker's limit is refused: PyTorch alone takes about half of that."""
+
 Monitor = Callable[[Store, Sequence[CellSpec]], AbstractContextManager[None]]
 """Shows the progress of cells while its context is open."""
 
@@ -36,14 +47,14 @@ def compare(
     strategies: Sequence[str] | str | None = None,
     *,
     target_acc: float | str | Sequence[float | str] | None = None,
-    suite: str | None = None,
+    suite: str | Path | None = None,
     task: str | None = None,
     seeds: int | None = None,
     jobs: int | None = None,
     accounting: Accounting = "strict",
     baseline: str | None = None,
     out: str | Path = "results",
-    plugins: Sequence[str | Path] = (),
+    plugins: Sequence[str | Path] | str | Path = (),
     data_dir: str | Path | None = None,
     backend: Backend = "loky",
     device: Device = "auto",
@@ -72,7 +83,7 @@ def compare(
         accounting: the labels that rank: ``"strict"`` (all that were read) or ``"paper"``.
         baseline: the strategy that savings refer to; random by default.
         out: the results folder.
-        plugins: Python files or folders with further strategies.
+        plugins: a Python file or folder with further strategies, or several of them.
         data_dir: the folder of downloaded data sets and of relative paths to your own; by default
             what ``FALBENCH_DATA`` names, else a folder in the user's cache.
         backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
@@ -80,8 +91,8 @@ def compare(
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU if PyTorch can use one. Results of
             different devices are different cells.
         call_timeout: seconds one call of a strategy or of a plugin's trainer may take.
-        memory_limit: MiB a worker may take; by default 80 % of what is free, divided by the
-            workers, and at least 1024.
+        memory_limit: MiB a worker may take, at least 512; by default 80 % of what is free,
+            divided by the workers, and at least 1024.
         progress: show a live display on the terminal.
         external: also show curves measured elsewhere that were imported into ``out``.
 
@@ -93,10 +104,17 @@ def compare(
         FalbenchError: a name is unknown or a value cannot be used; nothing has run then.
     """
     check_backend(backend)
-    paths = tuple(Path(plugin) for plugin in plugins)
-    with use_data_folder(None if data_dir is None else Path(data_dir)):
+    names = as_names("strategies", strategies)
+    suite = str(suite) if isinstance(suite, Path) else suite
+    for text, value in (("suite", suite), ("task", task), ("baseline", baseline)):
+        check_text(text, value)
+    seeds, jobs = as_whole("seeds", seeds, 1), as_whole("jobs", jobs, 1)
+    memory_limit = as_whole("memory_limit", memory_limit, LEAST_MEMORY)
+    check_seconds("call_timeout", call_timeout)
+    root, paths = as_path("out", out), as_paths("plugins", plugins)
+    with use_data_folder(None if data_dir is None else as_path("data_dir", data_dir)):
         plan = Plan.make(
-            strategies,
+            names,
             suite=suite,
             task=task,
             seeds=seeds,
@@ -107,7 +125,7 @@ def compare(
             warnings.warn(note, stacklevel=2)
         targets = plan.targets if target_acc is None else target_acc
         question = Question.make(targets, accounting, baseline, plan.strategies)
-        store = Store(Path(out))
+        store = Store(root)
         imports = ExternalFolder(store.root).imports() if external else None
         missing, _ = plan.missing(store)
         plan.check(missing)

@@ -7,11 +7,27 @@ prints it without a traceback and exits with code 2.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b.")
+
+_CONTROLS = re.compile(r"\s*[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+\s*")
+
+
+def one_line(text: str) -> str:
+    """Return text without line breaks, escape sequences and other control characters."""
+    return _CONTROLS.sub(" ", _ESCAPES.sub("", text)).strip()
 
 
 class FalbenchError(Exception):
     """Base class of every error that a user can cause."""
+
+
+def told(error: BaseException) -> str:
+    """Return what an error says, on one line; its kind comes first unless it is one of ours."""
+    kind = "" if isinstance(error, FalbenchError) else f"{type(error).__name__}: "
+    return one_line(f"{kind}{error}")
 
 
 class UnknownNameError(FalbenchError):
@@ -21,12 +37,14 @@ class UnknownNameError(FalbenchError):
         kind: what was looked up, for example ``"strategy"``.
         name: the name that was asked for.
         known: the names that exist; the nearest one is suggested.
+        hint: what to say instead of a suggestion.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}."
+        if not hint:
+            hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}."
         super().__init__(f"Unknown {kind} {name!r}; {hint}")
 
 

@@ -6,6 +6,8 @@ import difflib
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fal_bench.validation import explained
+
 
 class Params(BaseModel):
     """Base class of a plugin's parameters."""
@@ -22,16 +24,17 @@ def explain(kind: str, name: str, params: type[Params], error: ValidationError) 
         params: its parameters.
         error: what pydantic found.
     """
-    first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
+    where, what = explained(error, params)
     if not where:  # parameters that do not fit together
-        return f"{kind} {name!r}: {first['msg'].removeprefix('Value error, ')}."
+        return f"{kind} {name!r}: {what}."
     accepted = ", ".join(params.model_fields) or "none"
+    first = error.errors()[0]
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(where, params.model_fields, n=1)
         hint = f"did you mean {near[0]!r}? It" if near else "it"
         return f"{kind} {name!r} has no parameter {where!r}; {hint} takes: {accepted}."
+    what = what.removesuffix(f", not {first['input']!r}")
     return (
-        f"{kind} {name!r}: parameter {where!r} cannot be {first['input']!r} "
-        f"({first['msg'].lower()}); it takes: {accepted}."
+        f"{kind} {name!r}: parameter {where!r} cannot be {first['input']!r}: {what}; "
+        f"it takes: {accepted}."
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fal_bench.arguments import as_whole, check_text
 from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.learning.device import CPU, resolve_device
 from fal_bench.plugins.files import plugin_paths
@@ -35,7 +36,7 @@ class Plan:
         seeds: the seeds.
         cells: all cells.
         command: the command line that repeats the comparison.
-        plugins: plugin files and folders.
+        plugins: the plugin files that can be loaded.
         notes: what the user should know: default strategies that are left out, plugin files that
             cannot be loaded.
         device: class of the device that the cells are computed on.
@@ -80,12 +81,13 @@ class Plan:
         Raises:
             FalbenchError: a name is unknown, a value cannot be used, or there is no such device.
         """
-        if seeds is not None and seeds < 1:
-            raise InvalidSpecError(f"--seeds must be at least 1, not {seeds}.")
+        seeds = as_whole("seeds", seeds, 1)
+        check_text("suite", suite)
+        check_text("task", task)
         loaded = find_suite(task) if task and not suite else load_suite(suite or DEFAULT_SUITE)
         tasks = (loaded.task(task),) if task else loaded.tasks
         plugins = plugin_paths(plugins)
-        registry = Registry.discover(plugins)
+        registry = Registry.discover(plugins, try_first=True)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
         asked = loaded.strategies or None if strategies is None else strategies
         selectors, left_out = _selectors(asked, tasks, registry)
@@ -108,7 +110,7 @@ class Plan:
             chosen,
             tuple(cells),
             command,
-            tuple(plugins),
+            tuple(registry.files),
             tuple(notes),
             found,
             loaded.targets or DEFAULT_TARGETS,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fal_bench.errors import told
 from fal_bench.plugins.files import classes_in, python_files
 from fal_bench.plugins.table import PluginTable, Unavailable
 
@@ -33,18 +34,21 @@ class Registry:
         strategies: all strategies.
         trainers: all trainers.
         unavailable: plugin files that could not be loaded.
+        files: plugin files that were.
     """
 
     strategies: PluginTable[Strategy]
     trainers: PluginTable[Trainer]
     unavailable: list[Unavailable]
+    files: list[Path] = field(default_factory=list)
 
     @classmethod
-    def discover(cls, plugins: Sequence[Path] = ()) -> Registry:
+    def discover(cls, plugins: Sequence[Path] = (), *, try_first: bool = False) -> Registry:
         """Collect the installed plugins and those in the given files and folders.
 
         Args:
             plugins: Python files, or folders whose ``*.py`` files are read, but for tests.
+            try_first: import files in another process first, which they may end or hang.
 
         Raises:
             InvalidSpecError: a path does not exist, or two plugins of a kind share a name.
@@ -57,8 +61,16 @@ class Registry:
         )
         registry.strategies.add_installed()
         registry.trainers.add_installed()
-        for path in plugins:
-            for file in python_files(path):
+        files = [file for path in plugins for file in python_files(path)]
+        faults: dict[Path, str] = {}
+        if files and try_first:
+            from fal_bench.plugins.trial import faults_at_import
+
+            faults = faults_at_import(files)
+        for file in files:
+            if file in faults:
+                unavailable.append(Unavailable(file.stem, str(file), faults[file]))
+            else:
                 registry._add_file(file)
         return registry
 
@@ -94,12 +106,14 @@ class Registry:
         try:
             found = list(classes_in(file, (Strategy, Trainer)))
         except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {error}{_place(error, file)}"
+            reason = f"{told(error)}{_place(error, file)}"
             self.unavailable.append(Unavailable(file.stem, str(file), reason))
             return
         if not found:
             reason = "it defines no subclass of Strategy or Trainer with a name"
             self.unavailable.append(Unavailable(file.stem, str(file), reason, empty=True))
+            return
+        self.files.append(file)
         for plugin in found:
             if issubclass(plugin, Strategy):
                 self.strategies.add(plugin, file)

@@ -66,6 +66,14 @@ class Selector:
         return f"{self.name}[{','.join(items)}]"
 
 
+def can_be_typed(name: str) -> bool:
+    """Whether a name means itself where a selector is read."""
+    try:
+        return Selector.parse(name) == Selector(name)
+    except InvalidSpecError:
+        return False
+
+
 def _grid(text: str) -> tuple[str, dict[str, list[Any]]]:
     """Read a name and the values of each parameter."""
     match = _SELECTOR.fullmatch(text.strip())

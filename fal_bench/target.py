@@ -19,7 +19,7 @@ def parse_targets(values: Iterable[object], where: str) -> tuple[Target, ...]:
 
     Args:
         values: numbers, or text that holds a number or ``auto``.
-        where: what they were given as, for messages: ``"--target-acc"``.
+        where: what they were given as, for messages: ``"target_acc"``.
 
     Raises:
         InvalidSpecError: there is none, or one is neither an accuracy nor ``auto``.

@@ -1,11 +1,15 @@
+from functools import partial
 from importlib.metadata import entry_points
 
 import pytest
 
 from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
+from fal_bench.plugins.trial import faults_at_import
 from fal_bench.registry import STRATEGIES, Registry
 from fal_bench.selector import Selector
 from fal_bench.strategy import Strategy
+from fal_bench.sweep.spec import plan_cells
+from fal_bench.task import Task
 
 PLUGIN = """
 import numpy as np
@@ -109,3 +113,45 @@ def test_parameters_are_checked():
         Registry.discover().make(Selector("logo", {"n_init": 0}))
     with pytest.raises(InvalidSpecError, match="it takes: none"):
         Registry.discover().make(Selector("random", {"x": 1}))
+
+
+def test_a_plugin_whose_import_ends_or_hangs_its_process_is_unavailable(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "fal_bench.plugins.trial.faults_at_import", partial(faults_at_import, limit=2)
+    )
+    plugin(tmp_path / "a_first.py", "first")
+    (tmp_path / "b_leaving.py").write_text("import os; os._exit(0)")
+    (tmp_path / "c_crashing.py").write_text("import os; os.kill(os.getpid(), 11)")
+    (tmp_path / "d_hanging.py").write_text("import time; time.sleep(3600)")
+    (tmp_path / "e_raising.py").write_text("raise RuntimeError('ordinary')")
+    plugin(tmp_path / "f_last.py", "last")
+    registry = Registry.discover([tmp_path], try_first=True)
+    assert {"first", "last"} <= set(registry.names())
+    assert {broken.name: broken.reason for broken in registry.unavailable} == {
+        "b_leaving": "its import ended the process with exit code 0",
+        "c_crashing": "its import crashed with signal SIGSEGV",
+        "d_hanging": "its import was not over within 2 s",
+        "e_raising": "RuntimeError: ordinary",
+    }
+    assert [file.stem for file in registry.files] == ["a_first", "f_last"]
+
+
+def test_what_a_plugin_says_is_one_line_without_escape_sequences(tmp_path):
+    (tmp_path / "loud.py").write_text(
+        r"raise RuntimeError('\x1b[31mno\n\n  idea\x1b[0m\x07 at all')"
+    )
+    [broken] = Registry.discover([tmp_path]).unavailable
+    assert broken.reason == "RuntimeError: no idea at all"
+
+
+def test_only_names_that_can_be_typed_are_suggested(tmp_path):
+    registry = Registry.discover([plugin(tmp_path / "badname.py", "Bad Name")])
+    with pytest.raises(UnknownNameError) as caught:
+        registry.load("badname")
+    assert "Bad Name" not in str(caught.value)
+
+
+def test_a_strategy_whose_trainer_there_is_not_is_named(tmp_path):
+    file = plugin(tmp_path / "mine.py", extra="\n    trainer = 'nosuch'\n")
+    with pytest.raises(PluginError, match=r"^Strategy 'mine' names a trainer .*'nosuch'"):
+        plan_cells([Task()], [Selector("mine")], [0], Registry.discover([file]))

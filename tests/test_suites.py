@@ -63,7 +63,7 @@ def test_a_file_may_name_targets_and_strategies(tmp_path):
     [
         ("tasks = [", "not valid TOML"),
         ("seeds = 3", "has no tasks"),
-        ("sedes = 3\n[tasks.a]", "unknown key 'sedes'"),
+        ("sedes = 3\n[tasks.a]", "unknown key 'sedes'; did you mean 'seeds'?"),
         ("seeds = 'x'\n[tasks.a]", "'seeds' must be a number"),
         ("seeds = 0\n[tasks.a]", "'seeds' must be at least 1"),
         ("targets = 0.5\n[tasks.a]", "'targets' must be a list, not 0.5"),
@@ -77,11 +77,23 @@ def test_a_file_may_name_targets_and_strategies(tmp_path):
         ("strategies = [3]\n[tasks.a]", "'strategies' must name strategies, as in"),
         ("strategies = ['logo[']\n[tasks.a]", r"'strategies': Cannot read 'logo\['"),
         ("tasks = {a = 3}", "'tasks.a' must be a table"),
-        ("[tasks.a]\nclientz = 3", "'tasks.a.clientz' is wrong"),
-        ("[tasks.a]\nclients = 0", "'tasks.a.clients' is wrong"),
-        ("[tasks.a]\nquery_size = 1.5", "'tasks.a.query_size' is wrong"),
+        (
+            "[tasks.a]\nclientz = 3",
+            "'tasks.a.clientz' is wrong: unknown key; did you mean 'clients'?",
+        ),
+        ("[tasks.a]\nclients = 0", "'tasks.a.clients' is wrong: it must be at least 1, not 0"),
+        ("[tasks.a]\nquery_size = 1.5", "query_size' is wrong: it must be a whole number, not 1.5"),
+        ("[tasks.a]\nmax_cycles = 'x'", "max_cycles' is wrong: it must be a whole number, not 'x'"),
+        (
+            "[tasks.a]\nreset = 'no'",
+            "reset' is wrong: it must be 'scratch' or 'continue', not 'no'",
+        ),
+        ("[tasks.a]\nmodel = 3", "'tasks.a.model' is wrong: it must be a table, not 3"),
+        ("[tasks.a]\nmodel = {kind = 'mlp', hiden = 3}", "model.hiden' is wrong: .*'hidden'"),
+        ("[tasks.a]\npartition = {kind = 'dirichlet'}", "partition.alpha' is wrong: it is needed"),
+        ("[tasks.a]\nshares = {pool = 0.5}", "shares' is wrong: the shares must add up to 1"),
         ("[tasks.a]\nbudget_cap = 55", "use 50 plus a multiple of 50|raise it to"),
-        ("[tasks.a]\npartition = {kind = 'x'}", "'tasks.a.partition' is wrong"),
+        ("[tasks.a]\npartition = {kind = 'x'}", "its kind must be one of 'iid', .*, not 'x'"),
         ("[tasks.'a b']", "'tasks.a b.name' is wrong"),
         (
             "[tasks.a]\nclients = 4\nbudget_cap = 80\n[tasks.b]\nclients = 4\nbudget_cap = 80",
@@ -106,3 +118,9 @@ def test_files_that_are_not_there_or_not_text(tmp_path):
         load_suite("quik")
     with pytest.raises(UnknownNameError):
         find_task("digit-pears")
+
+
+def test_a_task_of_another_suite_comes_with_that_suite():
+    with pytest.raises(UnknownNameError, match=r"it is in suite 'smoke', and not in 'quick'\.$"):
+        load_suite("quick").task("digits-iid")
+    assert find_suite("digits-iid").name == "smoke"

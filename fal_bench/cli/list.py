@@ -50,7 +50,7 @@ def _plugins(kind: Kind, verbose: bool, plugin: PluginOption) -> list[tuple[str,
     from fal_bench.plugins.files import plugin_paths
     from fal_bench.registry import Registry
 
-    registry = Registry.discover(plugin_paths(plugin or ()))
+    registry = Registry.discover(plugin_paths(plugin or ()), try_first=True)
     table = registry.trainers if kind is Kind.trainers else registry.strategies
     rows = [(name, table.describe(name) if verbose else "") for name in table.names()]
     return rows + [

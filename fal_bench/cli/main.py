@@ -21,7 +21,7 @@ from fal_bench.cli.publish import publish
 from fal_bench.cli.report import report
 from fal_bench.cli.status import status
 from fal_bench.cli.verify import verify
-from fal_bench.errors import FalbenchError
+from fal_bench.errors import FalbenchError, one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,11 +74,17 @@ def main() -> None:
     except (FalbenchError, OSError) as error:
         if debug:
             raise
-        text = str(error)
-        if isinstance(error, OSError):
-            text = f"Cannot use {error.filename!r} ({error.strerror})."
-        typer.echo(f"Error: {text}", err=True)
+        typer.echo(f"Error: {one_line(_told(error))}", err=True)
         sys.exit(2)
+
+
+def _told(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    reason = error.strerror or str(error)
+    if error.filename is None:  # as when standard output is full
+        return f"The output cannot be written ({reason})."
+    return f"Cannot use {str(error.filename)!r} ({reason})."
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

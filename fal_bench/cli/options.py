@@ -25,6 +25,19 @@ class Format(StrEnum):
     md = "md"
 
 
+def folder_or_file(text: str) -> Path:
+    """Return a path that was typed.
+
+    Raises:
+        InvalidSpecError: it is empty, which would mean the working folder.
+    """
+    from fal_bench.errors import InvalidSpecError
+
+    if not str(text).strip():  # a default is a path already
+        raise InvalidSpecError("A file or folder cannot be ''; write . for the working folder.")
+    return Path(text)
+
+
 StrategyOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -55,10 +68,16 @@ StoredSeedsOption = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="The first N stored seeds.  \\[default: all]"),
 ]
-OutOption = Annotated[Path, typer.Option(metavar="DIR", help="The results folder.")]
+OutOption = Annotated[
+    Path, typer.Option(metavar="DIR", parser=folder_or_file, help="The results folder.")
+]
 PluginOption = Annotated[
     list[Path] | None,
-    typer.Option(metavar="PATH", help="A Python file or folder with strategies; repeatable."),
+    typer.Option(
+        metavar="PATH",
+        parser=folder_or_file,
+        help="A Python file or folder with strategies; repeatable.",
+    ),
 ]
 
 
@@ -75,6 +94,7 @@ DataDirOption = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
+        parser=folder_or_file,
         callback=_use_data_folder,
         help="The folder of downloaded data sets and of relative paths to your own; FALBENCH_DATA "
         "names it too.",

@@ -16,6 +16,7 @@ from fal_bench.cli.options import (
     StrategyOption,
     TargetOption,
     TaskOption,
+    folder_or_file,
 )
 
 
@@ -23,11 +24,20 @@ def publish(
     to: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", help="Where to; new, empty, or published before.", show_default=False
+            metavar="DIR",
+            parser=folder_or_file,
+            help="Where to; new, empty, or published before.",
+            show_default=False,
         ),
     ],
     folder: Annotated[
-        Path, typer.Argument(metavar="[RESULTS]", help="The results folder.", show_default=True)
+        Path,
+        typer.Argument(
+            metavar="[RESULTS]",
+            parser=folder_or_file,
+            help="The results folder.",
+            show_default=True,
+        ),
     ] = Path("results"),
     target_acc: TargetOption = None,
     strategy: StrategyOption = None,

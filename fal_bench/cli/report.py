@@ -19,13 +19,17 @@ from fal_bench.cli.options import (
     StrategyOption,
     TargetOption,
     TaskOption,
+    folder_or_file,
 )
 from fal_bench.cli.output import show_and_write
 
 
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="The results folder.", show_default=True)
+        Path,
+        typer.Argument(
+            metavar="[DIR]", parser=folder_or_file, help="The results folder.", show_default=True
+        ),
     ] = Path("results"),
     target_acc: TargetOption = None,
     strategy: StrategyOption = None,

@@ -12,13 +12,17 @@ from fal_bench.cli.options import (
     DataDirOption,
     MemoryLimitOption,
     PluginOption,
+    folder_or_file,
 )
 from fal_bench.cli.output import INTERRUPTED
 
 
 def verify(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder that falbench publish wrote.")
+        Path,
+        typer.Argument(
+            metavar="DIR", parser=folder_or_file, help="A folder that falbench publish wrote."
+        ),
     ],
     cells: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many cells to compute anew.")

@@ -7,10 +7,10 @@ import traceback
 from collections.abc import Iterable
 from typing import Final
 
-from fal_bench.errors import FalbenchError, PositionError, UnknownNameError
+from fal_bench.errors import FalbenchError, PositionError, UnknownNameError, one_line
 
 ON_HANG: Final = (
-    "Look for a loop that may not end, or make it faster; raise --call-timeout if it is only slow."
+    "Look for a loop that may not end, or make it faster; raise call_timeout if it is only slow."
 )
 ON_MEMORY: Final = "Keep less in memory, and free what is no longer used."
 NOT_IDS: Final = (
@@ -57,7 +57,8 @@ def line_of_error(error: BaseException, kind: type) -> str:
 def told(error: BaseException, kind: type) -> str:
     """Return an error's message with the line of the plugin's file that it comes from."""
     line = line_of_error(error, kind)
-    return f"{error}; it was raised at {line}" if line else str(error)
+    said = one_line(str(error))
+    return f"{said}; it was raised at {line}" if line else said
 
 
 def advice_on(error: BaseException, kind: type) -> str | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from fal_bench.conformance.base import Failure
-from fal_bench.errors import InvalidSpecError
-from fal_bench.selector import Selector
+from fal_bench.selector import can_be_typed
 
 
 def check_name(kind: type, typed: str) -> None:
@@ -20,9 +19,5 @@ def check_name(kind: type, typed: str) -> None:
     name = getattr(kind, "name", None)
     if not isinstance(name, str):
         raise Failure(f"{kind.__name__} has no name.")
-    try:
-        clean = Selector.parse(name) == Selector(name)
-    except InvalidSpecError:
-        clean = False
-    if not clean:
+    if not can_be_typed(name):
         raise Failure(f"The name {name!r} cannot be typed after {typed}.")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import torch
 
+from fal_bench.arguments import as_names, check_seconds
 from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable
 from fal_bench.conformance.checks import CHECKS
 from fal_bench.conformance.report import Begun, Outcome, Report
@@ -43,7 +44,7 @@ class ConformanceError(AssertionError):
 def check_strategy(
     strategy: type[Strategy] | Strategy,
     *,
-    only: Sequence[str] = (),
+    only: Sequence[str] | str = (),
     call_timeout: float = CALL_TIMEOUT,
 ) -> Report:
     """Check that a strategy satisfies what every strategy must, for use in its tests.
@@ -74,7 +75,7 @@ def check_strategy(
 def run_checks(
     strategy: type[Strategy] | Strategy,
     *,
-    only: Sequence[str] = (),
+    only: Sequence[str] | str = (),
     call_timeout: float = CALL_TIMEOUT,
     tell: Tell = lambda _: None,
 ) -> Report:
@@ -86,6 +87,7 @@ def run_checks(
         call_timeout: seconds that one call may take.
         tell: told of the progress.
     """
+    check_seconds("call_timeout", call_timeout)
     subject = Subject(strategy, call_timeout)
     tasks = [(one.begun, partial(subject.verdict, one)) for one in chosen(CHECKS, only)]
     return Report(subject.name, _outcomes(tasks, tell))
@@ -94,7 +96,7 @@ def run_checks(
 def check_trainer(
     trainer: type[Trainer] | Trainer,
     *,
-    only: Sequence[str] = (),
+    only: Sequence[str] | str = (),
     call_timeout: float = CALL_TIMEOUT,
 ) -> Report:
     """Check that a trainer satisfies what every trainer must, for use in its tests.
@@ -121,7 +123,7 @@ def check_trainer(
 def run_trainer_checks(
     trainer: type[Trainer] | Trainer,
     *,
-    only: Sequence[str] = (),
+    only: Sequence[str] | str = (),
     call_timeout: float = CALL_TIMEOUT,
     tell: Tell = lambda _: None,
 ) -> Report:
@@ -133,22 +135,25 @@ def run_trainer_checks(
         call_timeout: seconds that one call may take.
         tell: told of the progress.
     """
+    check_seconds("call_timeout", call_timeout)
     subject = TrainerSubject(trainer, call_timeout)
     tasks = [(one.begun, partial(one.run, subject)) for one in chosen(TRAINER_CHECKS, only)]
     return Report(subject.name, _outcomes(tasks, tell))
 
 
-def chosen(checks: Sequence[Check[Any]], only: Sequence[str]) -> tuple[Check[Any], ...]:
+def chosen(checks: Sequence[Check[Any]], only: Sequence[str] | str) -> tuple[Check[Any], ...]:
     """Return the checks of the given names, or all, in the order in which they are reported.
 
     Raises:
+        InvalidSpecError: a name is no text.
         UnknownNameError: there is no such check.
     """
-    known = [check.name for check in checks]
-    for name in only:
+    known = {check.name: None for check in checks}  # strategies and trainers share some names
+    names = as_names("only", only) or ()
+    for name in names:
         if name not in known:
             raise UnknownNameError("check", name, known)
-    return tuple(check for check in checks if not only or check.name in only)
+    return tuple(check for check in checks if not names or check.name in names)
 
 
 def _outcomes(

@@ -19,8 +19,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from fal_bench.data.folders import Folders, current_folders
 from fal_bench.data.provenance import provenance_of
-from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError
+from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError, told
 from fal_bench.selector import Selector
+from fal_bench.validation import explained
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
@@ -117,7 +118,7 @@ def _loader(name: str) -> Callable[..., Any]:
     except Exception as error:
         raise PluginError(
             f"Data set {name!r} of {_owner(found[0])} cannot be imported "
-            f"({type(error).__name__}: {error}); repair or uninstall that package."
+            f"({told(error)}); repair or uninstall that package."
         ) from error
     return loader
 
@@ -178,8 +179,8 @@ def _checked(dataset: str, name: str, value: Any, hint: Any, accepted: str) -> A
         # As JSON, which selectors are written in: a list may stand for a tuple, a text for a path.
         return TypeAdapter(hint).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        wanted = inspect.formatannotation(hint)
+        _, what = explained(error)
         raise InvalidSpecError(
-            f"Parameter {name!r} of data set {dataset!r} must be {wanted}, not {value!r} "
+            f"Parameter {name!r} of data set {dataset!r} is wrong: {what} "
             f"(accepted parameters: {accepted})."
         ) from error

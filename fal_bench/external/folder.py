@@ -96,7 +96,7 @@ class ExternalFolder:
         except OSError as error:
             raise StoreError(
                 f"Cannot write to {str(self.path)!r} ({error.strerror}); choose another results "
-                "folder with --out."
+                "folder."
             ) from None
         return new
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
-from fal_bench.errors import FalbenchError, PluginError
+from fal_bench.errors import PluginError, told
 from fal_bench.trainer import FloatArray, LocalBatch, MixedBatch, Trainer
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class GuardedTrainer(Trainer):
             with self._guard():
                 return function()
         except (Exception, SystemExit) as error:
-            kind = "" if isinstance(error, FalbenchError) else f"{type(error).__name__}: "
-            raise PluginError(f"Trainer {self.name!r} failed: {kind}{error}") from error
+            raise PluginError(f"Trainer {self.name!r} failed: {told(error)}") from error
 
 
 def is_built_in(trainer: Trainer) -> bool:

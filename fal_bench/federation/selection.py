@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.errors import CoordinationError, FalbenchError, PluginError, PositionError
+from fal_bench.errors import CoordinationError, PluginError, PositionError, told
 from fal_bench.federation.journal import Journal
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Trained, TrainRequest
@@ -170,5 +170,4 @@ def _complaint(array: NDArray[Any], budget: int, adaptive: bool) -> str | None:
 
 def _blame(strategy: Strategy, cycle: int, error: BaseException) -> PluginError:
     where = ", ".join([*getattr(error, "__notes__", []), f"cycle {cycle}"])
-    kind = "" if isinstance(error, FalbenchError) else f"{type(error).__name__}: "
-    return PluginError(f"Strategy {strategy.name!r} failed ({where}): {kind}{error}")
+    return PluginError(f"Strategy {strategy.name!r} failed ({where}): {told(error)}")

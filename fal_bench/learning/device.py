@@ -53,7 +53,7 @@ def resolve_device(choice: str) -> str:
         return CUDA
     if choice == CUDA:
         raise DeviceError(
-            "PyTorch finds no CUDA device; use --device cpu, or install a driver and a PyTorch "
+            "PyTorch finds no CUDA device; use device cpu, or install a driver and a PyTorch "
             "with CUDA (python -c 'import torch; print(torch.cuda.is_available())' tells)."
         )
     return CPU

@@ -37,7 +37,7 @@ def python_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     raise InvalidSpecError(
-        f"There is no plugin file or folder {str(path)!r}; check --plugin and {VARIABLE}."
+        f"There is no plugin file or folder {str(path)!r}; check the path and {VARIABLE}."
     )
 
 
@@ -50,16 +50,21 @@ def classes_in(file: Path, bases: tuple[type, ...]) -> Iterator[type]:
         file: the file.
         bases: plugin base classes.
     """
-    module = _module_of(file)
+    module = import_file(file)
     for member in vars(module).values():
         defined_here = isinstance(member, type) and member.__module__ == module.__name__
         if defined_here and issubclass(member, bases) and "name" in vars(member):
             yield member
 
 
-def _module_of(file: Path) -> ModuleType:
-    content = str(file.resolve()).encode() + b"\0" + file.read_bytes()
-    name = f"falbench_plugin_{file.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
+def is_imported(file: Path) -> bool:
+    """Whether a file of this content is imported in this process."""
+    return _module_name(file) in sys.modules
+
+
+def import_file(file: Path) -> ModuleType:
+    """Return the module of a file, which is imported once per content."""
+    name = _module_name(file)
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
@@ -73,6 +78,11 @@ def _module_of(file: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _module_name(file: Path) -> str:
+    content = str(file.resolve()).encode() + b"\0" + file.read_bytes()
+    return f"falbench_plugin_{file.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _is_test(file: Path) -> bool:

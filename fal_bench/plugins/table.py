@@ -11,8 +11,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError
-from fal_bench.selector import Selector
+from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError, told
+from fal_bench.selector import Selector, can_be_typed
 
 
 class Plugin(Protocol):
@@ -61,9 +61,7 @@ def blamed_on(name: str) -> Iterator[None]:
     except FalbenchError:
         raise
     except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"Plugin {name!r} cannot be set up: {type(error).__name__}: {error}."
-        ) from error
+        raise PluginError(f"Plugin {name!r} cannot be set up: {told(error)}.") from error
 
 
 @dataclass
@@ -128,14 +126,14 @@ class PluginTable(Generic[Kind]):
                 raise PluginError(
                     f"No {self.kind} {name!r} could be loaded ({broken}); mend the file."
                 )
-            raise UnknownNameError(self.kind, name, self.names())
+            raise UnknownNameError(self.kind, name, filter(can_be_typed, self.names()))
         if name not in self._classes:
             try:
                 loaded = self._entries[name].load()
             except (Exception, SystemExit) as error:
                 raise PluginError(
                     f"{self.kind.capitalize()} {name!r} ({self.sources[name]}) cannot be loaded: "
-                    f"{type(error).__name__}: {error}."
+                    f"{told(error)}."
                 ) from error
             self._classes[name] = loaded
         return self._classes[name]

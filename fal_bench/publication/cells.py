@@ -13,6 +13,7 @@ from fal_bench.publication.record import FILE, PublishedStrategy, PublishedTask,
 from fal_bench.selector import Selector
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.task import Task
+from fal_bench.validation import explained
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ def _task(published: PublishedTask) -> Task:
     try:
         task = Task.model_validate({**published.canonical, "name": published.name})
     except ValidationError as error:
+        reason = ": ".join(filter(None, explained(error, Task)))
         raise PublicationError(
             f"This falbench does not know the task {published.name!r} of {FILE} "
-            f"({error.errors()[0]['msg']}); use the falbench that published it."
+            f"({reason}); use the falbench that published it."
         ) from None
     if task.hash != published.hash:
         raise PublicationError(

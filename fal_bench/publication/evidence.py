@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fal_bench.errors import PublicationError, UnknownNameError
+from fal_bench.errors import PublicationError
 from fal_bench.publication.cells import published_tasks
 from fal_bench.publication.curves import read_published_curves
 from fal_bench.publication.folder import CURVES, file_states
@@ -18,6 +18,7 @@ from fal_bench.report.evidence import Evidence
 from fal_bench.report.external import curves_from_elsewhere
 from fal_bench.report.labels import wanted_labels
 from fal_bench.report.stored import Filter, report_command
+from fal_bench.suites.loading import unknown_task
 from fal_bench.sweep.collect import Entrant, read_charges
 
 
@@ -78,7 +79,9 @@ def _narrowed(whole: Evidence, chosen: Filter, command: str) -> Evidence:
     """Return the part of the evidence that was asked for."""
     tasks = tuple(task for task in whole.tasks if chosen.task in (None, task.name))
     if not tasks:
-        raise UnknownNameError("task", str(chosen.task), [task.name for task in whole.tasks])
+        raise unknown_task(
+            str(chosen.task), [task.name for task in whole.tasks], "not in these results"
+        )
     wanted = wanted_labels(set(whole.strategies), chosen.strategies)
     seeds = whole.seeds[: chosen.seeds]
     curves = whole.curves

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from fal_bench.data.loading import dataset_names
 from fal_bench.errors import PublicationError
@@ -19,12 +18,12 @@ from fal_bench.sweep.spec import TRAINER, CellSpec, plan_cells
 from fal_bench.task import Task
 
 
-def cells_here(record: Record, plugins: Sequence[Path]) -> list[PublishedCell]:
+def cells_here(record: Record, registry: Registry) -> list[PublishedCell]:
     """Return the published cells as this installation plans them, which has the same keys.
 
     Args:
         record: the provenance.
-        plugins: plugin files and folders.
+        registry: the strategies and trainers here.
 
     Raises:
         PublicationError: something that decides the curves is missing here, or another version.
@@ -43,7 +42,6 @@ def cells_here(record: Record, plugins: Sequence[Path]) -> list[PublishedCell]:
             "here; verify them on a machine with one."
         ) from None
     cells = published_cells(record)
-    registry = Registry.discover(plugins)
     tasks = list({cell.spec.task.name: cell.spec.task for cell in cells}.values())
     _refuse_absent(record.strategies, tasks, registry)
     selectors = [_with_trainer(row) for row in record.strategies]

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fal_bench.errors import PublicationError
 from fal_bench.sweep.store import PUBLISHED
+from fal_bench.validation import explained
 
 FORMAT = 1
 """Version of the format; raised by whatever an older falbench could misread."""
@@ -185,9 +186,8 @@ def read_record(folder: Path) -> Record:
     try:
         return Record.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise _broken(path, f"{where}: {first['msg'].lower()}") from None
+        where, what = explained(error, Record)
+        raise _broken(path, f"{where}: {what}") from None
 
 
 def _broken(path: Path, why: str) -> PublicationError:

@@ -27,6 +27,7 @@ from fal_bench.publication.ranking import leaderboard_difference
 from fal_bench.publication.record import Record, read_record
 from fal_bench.publication.sample import draw_cells
 from fal_bench.publication.scratch import scratch_store
+from fal_bench.registry import Registry
 from fal_bench.sweep.collect import FinishedCell, read_curves
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.supervisor import Supervisor
@@ -42,7 +43,7 @@ class Sample:
     Attributes:
         cells: the cells.
         curves: all published curves.
-        plugins: plugin files and folders.
+        plugins: the plugin files that can be loaded.
         environment: what differs from where they were computed, in a sentence; empty if nothing.
     """
 
@@ -205,10 +206,10 @@ def draw_sample(
     Raises:
         FalbenchError: it cannot.
     """
-    paths = plugin_paths(plugins)
-    known = cells_here(record, paths)
+    registry = Registry.discover(plugin_paths(plugins), try_first=True)
+    known = cells_here(record, registry)
     chosen = draw_cells(known, len(known) if cells is None else cells, np.random.default_rng(seed))
-    sample = Sample(tuple(chosen), curves, paths, environment_note(record))
+    sample = Sample(tuple(chosen), curves, tuple(registry.files), environment_note(record))
     plan = _plan(record, sample)
     plan.check(plan.cells)
     return sample

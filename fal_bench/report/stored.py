@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fal_bench.arguments import check_text
 from fal_bench.errors import StoreError, UnknownNameError
 from fal_bench.external.folder import ExternalFolder
 from fal_bench.report.evidence import Evidence
 from fal_bench.report.labels import wanted_labels
 from fal_bench.report.selection import Selection, ShownCell
-from fal_bench.suites.loading import DEFAULT_SUITE, Suite, load_suite, suite_names
+from fal_bench.suites.loading import DEFAULT_SUITE, Suite, load_suite, suite_names, unknown_task
 from fal_bench.sweep.inventory import StoredCell, stored_cells
 from fal_bench.sweep.store import Store
 from fal_bench.task import Task
@@ -75,11 +76,15 @@ def select_cells(store: Store, chosen: Filter) -> Selection:
     Raises:
         FalbenchError: the folder holds no such cell, or a name is unknown.
     """
+    check_text("suite", chosen.suite)
+    check_text("task", chosen.task)
     cells, problems = stored_cells(store)
     if not cells:
+        imported = ", ".join(ExternalFolder(store.root).names())
+        imports = f", only imported curves ({imported})" if imported else ""
         raise StoreError(
-            f"There are no cells in {str(store.root)!r}; run falbench compare first, or name "
-            "another folder."
+            f"There are no cells in {str(store.root)!r}{imports}; run falbench compare first, or "
+            "name another folder."
         )
     suite, source, tasks = _tasks(cells, chosen)
     tasks, names = _by_data(tasks, cells, chosen.task)
@@ -113,7 +118,9 @@ def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, Suite | No
         asked = chosen.task.partition(_APART)[0]
         matching = [task for task in tasks if task.name == asked]
         if not matching:
-            raise UnknownNameError("task", chosen.task, [task.name for task in tasks])
+            raise unknown_task(
+                chosen.task, [task.name for task in tasks], "not among what is reported"
+            )
         # The folder may hold tasks of several suites: what this one's says of targets holds.
         return chosen.task, suite or _covering_suite({matching[0].hash}), matching
     name = suite.name if suite else "all stored tasks"

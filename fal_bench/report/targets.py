@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from fal_bench.arguments import check_choice
 from fal_bench.errors import InvalidSpecError
 from fal_bench.report.context import Accounting, ReportContext, TaskFacts
 from fal_bench.selector import Selector
@@ -59,19 +60,19 @@ class Question:
         Raises:
             InvalidSpecError: something cannot be used.
         """
-        several = [targets] if isinstance(targets, int | float | str) else list(targets)
-        parts = [part for one in several for part in str(one).split(",")]
-        chosen = parse_targets(parts, "--target-acc")
-        if accounting not in ("strict", "paper"):
-            raise InvalidSpecError(f"--accounting must be strict or paper, not {accounting!r}.")
+        one = isinstance(targets, str) or not isinstance(targets, Iterable)
+        several: Sequence[object] = [targets] if one else list(cast("Iterable[object]", targets))
+        parts = [part for each in several for part in str(each).split(",")]
+        chosen = parse_targets(parts, "target_acc")
+        check_choice("accounting", accounting, ("strict", "paper"))
         counted = cast("Accounting", accounting)
         if baseline is None:
             return cls(chosen, counted)
         label = baseline if baseline in strategies else str(Selector.parse(baseline))
         if label not in strategies:
             raise InvalidSpecError(
-                f"--baseline {baseline!r} is not among the strategies compared "
-                f"({', '.join(strategies)}); add it with -s."
+                f"The baseline {baseline!r} is not among the strategies compared "
+                f"({', '.join(strategies)}); add it to them."
             )
         return cls(chosen, counted, label)
 
@@ -130,7 +131,7 @@ def _automatic(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[R
         )
     if not found:
         raise InvalidSpecError(
-            "--target-acc auto finds no target: the initial labels of a task already take "
+            "The target auto finds no target: the initial labels of a task already take "
             f"{100 * max(AUTO_SHARES):.0f} % of its budget cap; name a target accuracy."
         )
     return found
@@ -147,7 +148,7 @@ def _median_accuracy(
     ]
     if not mine:
         raise InvalidSpecError(
-            f"--target-acc auto needs finished runs of the baseline {context.baseline!r} on every "
+            f"The target auto needs finished runs of the baseline {context.baseline!r} on every "
             f"task, and there are none on {facts.name!r}; name a target accuracy instead."
         )
     points = [*facts.grid]

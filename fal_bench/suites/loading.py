@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.selector import Selector
 from fal_bench.target import Target, parse_targets
 from fal_bench.task import Task
+from fal_bench.validation import explained, nearest, sentence
 
 DEFAULT_SUITE = "quick"
 
@@ -49,7 +51,7 @@ class Suite:
         for task in self.tasks:
             if task.name == name:
                 return task
-        raise UnknownNameError("task", name, [task.name for task in self.tasks])
+        raise unknown_task(name, [task.name for task in self.tasks], f"not in {self.name!r}")
 
     def describe(self) -> str:
         """Return what it is, and what a comparison takes from it, in a few short sentences."""
@@ -116,6 +118,21 @@ def find_task(name: str) -> Task:
     return find_suite(name).task(name)
 
 
+def unknown_task(name: str, known: Iterable[str], otherwise: str) -> UnknownNameError:
+    """Return the error of a task that is not where it was looked for.
+
+    Args:
+        name: the task.
+        known: the tasks that are there.
+        otherwise: what to say if a suite of the package has the task: ``"not in 'quick'"``.
+    """
+    for suite in map(load_suite, suite_names()):
+        if any(task.name == name for task in suite.tasks):
+            hint = f"it is in suite {suite.name!r}, and {otherwise}."
+            return UnknownNameError("task", name, known, hint)
+    return UnknownNameError("task", name, known)
+
+
 def _parse(text: str, name: str, where: str) -> Suite:
     try:
         content = tomllib.loads(text)
@@ -132,7 +149,7 @@ def _parse(text: str, name: str, where: str) -> Suite:
     for key, value in content.items():
         if key not in known:
             raise InvalidSpecError(
-                f"The {where} has an unknown key {key!r}; it takes: {', '.join(known)}."
+                f"The {where} has an unknown key {key!r}; {sentence(nearest(key, known))}"
             )
         if not isinstance(value, known[key]) or isinstance(value, bool):
             raise InvalidSpecError(
@@ -195,9 +212,6 @@ def _task(name: str, table: dict[str, Any], where: str) -> Task:
     try:
         return Task.model_validate({**table, "name": name})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(["tasks", name, *map(str, first["loc"])])
-        message = first["msg"].removeprefix("Value error, ")
-        raise InvalidSpecError(
-            f"The {where}: key {key!r} is wrong: {message[0].lower()}{message[1:]}."
-        ) from None
+        key, what = explained(error, Task)
+        key = ".".join(["tasks", name, *([key] if key else [])])
+        raise InvalidSpecError(f"The {where}: key {key!r} is wrong: {sentence(what)}") from None

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from typing import Any, Literal
 
+from fal_bench.arguments import check_choice
 from fal_bench.errors import FalbenchError
 from fal_bench.learning.device import CPU
 
@@ -27,8 +28,10 @@ def check_backend(backend: str) -> None:
     """Check that a backend's library is there; loky and sequential always are.
 
     Raises:
+        InvalidSpecError: there is no such backend.
         BackendError: it is not.
     """
+    check_choice("backend", backend, ("loky", "sequential", "ray", "dask"))
     module = _MODULES.get(backend)
     if module and find_spec(module) is None:
         raise BackendError(
@@ -47,8 +50,8 @@ def device_for(backend: str, choice: str) -> str:
         return choice
     if choice != "auto":
         raise BackendError(
-            f"--device {choice} does not work with --backend {backend}; use --backend loky on the "
-            "machine that has the GPU, or --device cpu."
+            f"device {choice} does not work with backend {backend}; use backend loky on the "
+            "machine that has the GPU, or device cpu."
         )
     return CPU
 

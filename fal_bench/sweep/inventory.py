@@ -15,6 +15,7 @@ from fal_bench.sweep.files import read_json
 from fal_bench.sweep.folder import CellFolder, CorruptCellError, Phase
 from fal_bench.sweep.store import Store
 from fal_bench.task import Task
+from fal_bench.validation import explained
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -114,7 +115,7 @@ def _read(folder: CellFolder) -> StoredCell:
             description=description,
         )
     except ValidationError as error:
-        reason = f"this falbench does not know its task ({error.errors()[0]['msg']})"
-        raise CorruptCellError(reason) from None
+        reason = ": ".join(filter(None, explained(error, Task)))
+        raise CorruptCellError(f"this falbench does not know its task ({reason})") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptCellError(f"a file cannot be read ({error})") from None

@@ -25,13 +25,13 @@ def cause_of_death(
     if over_memory and marker is None:
         return (
             f"The worker took {over_memory} MiB while no plugin was at work, above the limit of "
-            f"{memory_limit}; raise --memory-limit, or keep less in memory between the calls of "
+            f"{memory_limit}; raise memory_limit, or keep less in memory between the calls of "
             f"{spec.strategy.name!r} if it keeps anything."
         )
     if over_memory:
         return (
             f"{who} brought its worker to {over_memory} MiB in cycle {cycle}, above the limit of "
-            f"{memory_limit}; keep less in memory, or raise --memory-limit."
+            f"{memory_limit}; keep less in memory, or raise memory_limit."
         )
     if marker is None:
         return "The worker process died while training; it may have run out of memory."
@@ -41,7 +41,7 @@ def cause_of_death(
         when = (
             f"{limit} in cycle {cycle}" if marker.get("trainer") else f"from cycle {cycle} {limit}"
         )
-        return f"{who} did not return {when}; make it faster or raise --call-timeout."
+        return f"{who} did not return {when}; make it faster or raise call_timeout."
     return (
         f"The worker process died while {who[0].lower()}{who[1:]} was {verb} (cycle {cycle}); it "
         "exits the process, crashes, or takes too much memory."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 
-from fal_bench.errors import FalbenchError
+from fal_bench.errors import told
 from fal_bench.federation.cell import Cell
 from fal_bench.federation.guarded import is_built_in
 from fal_bench.learning.engine import train
@@ -41,9 +41,7 @@ def run_together(
 
     def fail(key: str, error: BaseException) -> None:
         waiting.pop(key, None)
-        known = isinstance(error, FalbenchError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
-        on_failure(key, reason, "".join(traceback.format_exception(error)))
+        on_failure(key, told(error), "".join(traceback.format_exception(error)))
 
     def answer_together(requests: Requests) -> None:
         states = _states(requests)

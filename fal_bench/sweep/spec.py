@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fal_bench.data.loading import dataset_digest
-from fal_bench.errors import PluginError
+from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
 from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.table import PluginTable, blamed_on
@@ -158,7 +158,12 @@ def _resolve(tasks: Sequence[Task], selector: Selector, registry: Registry) -> C
             strategy.check_task(task)
         params = strategy.params.model_dump(mode="json", exclude_defaults=True)
     canonical = Selector(selector.name, params)
-    own = _canonical(Selector.parse(strategy.trainer), registry.trainers)
+    try:
+        own = _canonical(Selector.parse(strategy.trainer), registry.trainers)
+    except (UnknownNameError, InvalidSpecError) as error:
+        raise PluginError(
+            f"Strategy {selector.name!r} names a trainer that cannot be used: {error}"
+        ) from None
     trainer = own
     if chosen is not None:
         trainer = _canonical(Selector.parse(str(chosen)), registry.trainers)

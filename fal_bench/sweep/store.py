@@ -76,7 +76,7 @@ class Store:
         if (self.root / PUBLISHED).exists():
             raise StoreError(
                 f"{str(self.root)!r} holds published results, which would be written over; choose "
-                "another folder with --out."
+                "another folder."
             )
         try:
             for name in ("cells", "locks"):
@@ -85,7 +85,7 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"Cannot write to the results folder {str(self.root)!r} ({error.strerror}); "
-                "choose another with --out."
+                "choose another."
             ) from None
 
     def cell_lock(self, spec: CellSpec) -> FileLock:
@@ -108,7 +108,7 @@ class Store:
         except Timeout:
             raise StoreError(
                 f"Another falbench is running in {str(self.root)!r}; wait for it, or choose "
-                "another folder with --out."
+                "another folder."
             ) from None
         try:
             yield
@@ -117,9 +117,7 @@ class Store:
 
     def _check_schema(self) -> None:
         if self.root.exists() and not self.root.is_dir():
-            raise StoreError(
-                f"The results folder {str(self.root)!r} is a file; choose another with --out."
-            )
+            raise StoreError(f"The results folder {str(self.root)!r} is a file; choose a folder.")
         if not self._schema_file.exists():
             return
         try:
@@ -133,6 +131,6 @@ class Store:
         if newer:
             raise StoreError(
                 f"The results folder {str(self.root)!r} was written by a newer falbench (schema "
-                f"{schema}, this one reads {SCHEMA}); upgrade falbench or choose another with "
-                "--out."
+                f"{schema}, this one reads {SCHEMA}); upgrade falbench or choose another "
+                "folder."
             )

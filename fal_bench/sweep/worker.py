@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import Folders, use_folders
-from fal_bench.errors import DataError
+from fal_bench.errors import DataError, told
 from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.registry import Registry
 from fal_bench.sweep.folder import CorruptCellError
@@ -91,7 +91,7 @@ def run_job(job: Job) -> None:
         except Exception as error:
             for spec in job.specs:
                 if store.folder(spec).in_progress():
-                    reason = f"The worker failed: {type(error).__name__}: {error}"
+                    reason = f"The worker failed: {told(error)}"
                     store.folder(spec).fail(reason, traceback.format_exc())
 
 
@@ -112,7 +112,7 @@ def _run_cells(job: Job, store: Store) -> None:
         try:
             setting = _setting(spec, drawn, loaded)
         except Exception as error:
-            reason = f"Cannot set the task up: {type(error).__name__}: {error}"
+            reason = f"Cannot set the task up: {told(error)}"
             folders[spec.key].fail(reason, traceback.format_exc())
             continue
         folders[spec.key].note_pool(setting.pool)

@@ -1,6 +1,8 @@
 """The command line end to end, on a tiny suite."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -108,16 +110,17 @@ def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, sui
         (["-s", "logo[n_init=zero]"], "parameter 'n_init' cannot be 'zero'"),
         (["-s", "logo["], r"Cannot read 'logo\['"),
         (["--task", "digit-pairs-idd"], "Unknown task .*; did you mean 'digit-pairs-iid'?"),
+        (["--suite", "quick", "--task", "digits-iid"], "it is in suite 'smoke'"),
         (["--suite", "quik"], "Unknown suite 'quik'; did you mean 'quick'?"),
         (["--suite", "none.toml"], "Cannot read the suite 'none.toml'"),
         (["--suite", "bad.toml"], "key 'tasks.x.clientz' is wrong"),
         (["--suite", "big.toml"], "query_size 5000 .* larger than a client's query pool"),
-        (["--target-acc", "0"], "--target-acc must be above 0 and at most 1, not 0"),
+        (["--target-acc", "0"], "target_acc must be above 0 and at most 1, not 0"),
         (["--target-acc", "50"], "write 0.5 for 50 %"),
-        (["--target-acc", "half"], "--target-acc cannot be 'half'"),
-        (["--baseline", "fal-entropy"], "--baseline 'fal-entropy' is not among the strategies"),
-        (["--target-acc", "nan"], "--target-acc must be above 0"),
-        (["--seeds", "0"], "--seeds must be at least 1"),
+        (["--target-acc", "half"], "target_acc cannot be 'half'"),
+        (["--baseline", "fal-entropy"], "The baseline 'fal-entropy' is not among the strategies"),
+        (["--target-acc", "nan"], "target_acc must be above 0"),
+        (["--seeds", "0"], "seeds must be a whole number of at least 1"),
         (["--plugin", "none.py"], "no plugin file or folder 'none.py'"),
         (["--out", "file"], "results folder 'file' is a file"),
         (["--suite", "smoke", "--out", "file/results"], "Cannot write to the results folder"),
@@ -279,3 +282,41 @@ def test_what_plugins_print_does_not_disturb_output_for_programs(suite, tmp_path
     assert json.loads(run.stdout)
     assert run.stderr.count("hello from plugin") > 1
     assert "hello from below" in run.stderr
+
+
+def test_a_plugin_that_leaves_or_waits_at_import_neither_ends_a_comparison_nor_stops_it(
+    falbench, suite, tmp_path
+):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "leaving.py").write_text("import os; os._exit(0)")
+    (folder / "mine.py").write_text(
+        "import numpy as np\nfrom fal_bench import Strategy\nclass Mine(Strategy):\n"
+        "    name = 'mine'\n    def select(self, client, budget):\n"
+        "        return np.arange(budget)\n"
+    )
+    options = ("--suite", suite, "--task", "a", "--seeds", 1, "--jobs", 1, "--plugin", folder)
+    code, _, err = falbench("compare", "-s", "mine,random", *options)
+    assert code == 0
+    assert "leaving.py could not be loaded: its import ended the process with exit code 0" in err
+    code, _, err = falbench("compare", "-s", "leaving", *options)
+    assert (code, err.count("leaving.py")) == (2, 1)
+
+
+def test_empty_names_and_paths_are_refused(falbench, tmp_path):
+    for option in ("--suite", "--task", "--out", "--plugin", "--data-dir"):
+        code, _, err = falbench("compare", option, "", "--seeds", 1)
+        assert (code, err[:7], err.count("\n")) == (2, "Error: ", 1)
+        assert "''" in err
+    assert falbench("report", "")[0] == 2
+    assert falbench("report", "--suite", "")[0] == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_under_the_output_is_told_in_words(falbench, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("fal_bench.cli.list._suites", full)
+    code, _, err = falbench("list", "suites")
+    assert (code, err) == (2, "Error: The output cannot be written (No space left on device).\n")

@@ -40,7 +40,7 @@ def test_data_dir_names_the_data_folder(falbench, home):
     code, _, err = falbench(*arguments)
     assert code == 2
     assert "empty/mine.npz" in err
-    assert "--data-dir" in err
+    assert "data_dir" in err
     code, out, err = falbench(*arguments, "--data-dir", "nosuch")
     assert (code, out) == (2, "")
     assert "nosuch' does not exist; check the path" in err

@@ -170,3 +170,14 @@ def test_importing_needs_no_torch(tmp_path, suite):
         found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert found.returncode == 0, found
     assert (tmp_path / "results" / "external" / "curves.csv").exists()
+
+
+def test_a_report_of_imports_alone_says_that_they_are_there(falbench, tmp_path, suite):
+    (tmp_path / "good.csv").write_text(GOOD)
+    assert falbench("import", "good.csv", "--suite", suite)[0] == 0
+    code, _, err = falbench("report")
+    assert code == 2
+    assert "There are no cells in 'results', only imported curves (good); run falbench" in err
+    code, _, err = falbench("report", "good.csv")
+    assert code == 2
+    assert err == "Error: The results folder 'good.csv' is a file; choose a folder.\n"

@@ -78,8 +78,7 @@ def test_published_results_are_not_written_over(falbench, results, suite, tmp_pa
     code, _, err = falbench("compare", "--suite", suite, "-s", "random", "--out", "p")
     assert (code, err) == (
         2,
-        "Error: 'p' holds published results, which would be written over; choose another folder "
-        "with --out.\n",
+        "Error: 'p' holds published results, which would be written over; choose another folder.\n",
     )
     assert {path: path.read_bytes() for path in (tmp_path / "p").iterdir()} == before
 

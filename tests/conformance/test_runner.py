@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from fal_bench import LocalModel, Params, Strategy, check_strategy
-from fal_bench.conformance.runner import ConformanceError, run_checks
+from fal_bench.conformance.checks import CHECKS
+from fal_bench.conformance.runner import ConformanceError, chosen, run_checks
+from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
 from fal_bench.conformance.world import WORLDS
 from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.strategies.fedral import FedRAL
@@ -119,6 +121,10 @@ def test_only_some_checks():
     assert "because positions failed: Strategy 'sized'" in report.text  # said, though not asked for
     with pytest.raises(UnknownNameError, match="did you mean 'memory'"):
         run_checks(Sized, only=["memry"])
+    with pytest.raises(UnknownNameError) as caught:
+        chosen((*CHECKS, *TRAINER_CHECKS), ["xxxxxx"])
+    assert str(caught.value).count(" memory,") == 1  # both kinds have a check of some names
+    assert str(caught.value).count(" params,") == 1
 
 
 def test_what_is_no_strategy_is_refused():

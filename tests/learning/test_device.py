@@ -151,7 +151,7 @@ def test_what_is_asked_for():
 
 @without_gpu
 def test_a_gpu_that_is_not_there_is_one_sentence():
-    with pytest.raises(DeviceError, match=r"^PyTorch finds no CUDA device; use --device cpu"):
+    with pytest.raises(DeviceError, match=r"^PyTorch finds no CUDA device; use device cpu"):
         resolve_device("cuda")
 
 

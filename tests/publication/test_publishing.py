@@ -207,7 +207,7 @@ def test_several_devices_and_different_data_are_refused(root, to, tmp_path):
 
 def test_wrong_names_and_values_are_refused(root, to):
     assert isinstance(fails(root, to, "Unknown strategy", strategies=["lgo"]), UnknownNameError)
-    assert isinstance(fails(root, to, "--target-acc", target_acc=50), InvalidSpecError)
+    assert isinstance(fails(root, to, "target_acc", target_acc=50), InvalidSpecError)
     fails(root.parent / "nowhere", to, "There are no cells in")
 
 

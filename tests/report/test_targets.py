@@ -40,7 +40,7 @@ def test_targets_are_a_number_a_list_or_text(given, targets):
 
 @pytest.mark.parametrize("given", [0, 1.5, "half", "", [], "0.5,,0.6", math.nan, "0.4;0.5"])
 def test_targets_that_cannot_be_used(given):
-    with pytest.raises(InvalidSpecError, match=r"^--target-acc "):
+    with pytest.raises(InvalidSpecError, match=r"^target_acc "):
         make(given)
 
 

@@ -43,9 +43,10 @@ def test_charges_add_up_to_the_strict_labels_of_every_cycle(tmp_path):
 
 def test_a_broken_ledger_is_named(tmp_path):
     folder = store_cell(tmp_path, spec())
+    cells = finished_cells(Store(tmp_path), [spec()])
     (folder.path / "ledger.csv").write_text("client,sample,purpose\n0,1,initial\n")
     with pytest.raises(CorruptCellError, match=f"ledger of cell {folder.path.name[:12]}"):
-        read_charges(finished_cells(Store(tmp_path), [spec()]))
+        read_charges(cells)
 
 
 def test_environments_are_counted_most_first(tmp_path):

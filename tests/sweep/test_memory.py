@@ -90,7 +90,7 @@ def test_a_plugin_that_eats_memory_fails_alone_and_by_name(suite, tmp_path, plug
         words = reason.split()
         taken = int(words[words.index("MiB") - 1])
         assert f"above the limit of {LIMIT}; " in reason
-        assert "raise --memory-limit" in reason
+        assert "raise memory_limit" in reason
         assert repr(strategy) in reason
         assert LIMIT < taken < LIMIT + 1000
     assert reasons["eating"].startswith("Strategy 'eating' brought its worker to ")

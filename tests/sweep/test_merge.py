@@ -1,5 +1,7 @@
 """Merging results folders."""
 
+import hashlib
+
 import pytest
 from stored import spec, store_cell
 
@@ -63,8 +65,12 @@ def test_conflicts_are_refused_before_anything_is_written(folders, tmp_path):
 
 
 def test_a_ledger_alone_can_conflict(folders, tmp_path):
-    ledger = folders[1] / "cells" / spec(seed=0).key / "ledger.csv"
+    cell = folders[1] / "cells" / spec(seed=0).key
+    ledger, status = cell / "ledger.csv", cell / "status.json"
+    before = hashlib.sha256(ledger.read_bytes()).hexdigest()
     ledger.write_text(ledger.read_text().replace("warm-start", "validation"))
+    after = hashlib.sha256(ledger.read_bytes()).hexdigest()
+    status.write_text(status.read_text().replace(before, after))
     with pytest.raises(StoreError, match="different results"):
         merge(tmp_path / "out", *folders)
 

@@ -83,7 +83,7 @@ def test_a_plugin_that_kills_hangs_or_raises_fails_alone(compare, bad_plugins):
     }
     assert reasons["hanging"] == {
         "Strategy 'hanging' did not return from cycle 0 within 5 s; make it faster or raise "
-        "--call-timeout."
+        "call_timeout."
     }
     assert reasons["raising"] == {
         "Strategy 'raising' failed (client 0, cycle 0): RuntimeError: no idea"

@@ -126,11 +126,11 @@ def test_a_trainer_that_hangs_or_leaves_fails_alone_and_by_name(compare):
     result = compare(strategies, call_timeout=1)
     assert reasons(result) == {
         "random[trainer=hanging]": "Trainer 'hanging' did not return within 1 s in cycle 0; make "
-        "it faster or raise --call-timeout.",
+        "it faster or raise call_timeout.",
         "random[trainer=unlikely]": "Trainer 'unlikely' did not return within 1 s in cycle 0; "
-        "make it faster or raise --call-timeout.",
+        "make it faster or raise call_timeout.",
         "random[trainer=sleeping]": "Trainer 'sleeping' did not return within 1 s in cycle 0; "
-        "make it faster or raise --call-timeout.",
+        "make it faster or raise call_timeout.",
         "random[trainer=exiting]": "The worker process died while trainer 'exiting' was at work "
         "(cycle 0); it exits the process, crashes, or takes too much memory.",
     }
@@ -184,7 +184,7 @@ def test_cells_trained_together_are_told_apart(compare, plugin, tmp_path):
     result = compare(strategies, jobs=1, call_timeout=1)
     assert reasons(result) == {
         "random[trainer=odd]": "Trainer 'odd' did not return within 1 s in cycle 1; make it faster "
-        "or raise --call-timeout."
+        "or raise call_timeout."
     }
     expected = untimed(whole)
     expected = expected[expected.strategy == "fal-margin[trainer=odd]"].reset_index(drop=True)

@@ -20,7 +20,7 @@ def _run(subject: Subject) -> str | None:
 CHECK = Check(
     "returns",
     "every call returns, and in time",
-    "Look for a loop that may not end, or make the strategy faster; raise --call-timeout if it "
+    "Look for a loop that may not end, or make the strategy faster; raise call_timeout if it "
     "is only slow. Never leave the process.",
     _run,
 )

@@ -60,7 +60,7 @@ def fetch(wanted: PublishedFile, folder: Path) -> Path:
     except OSError as error:
         raise DataError(
             f"Data set {wanted.dataset!r}: cannot use the data folder {str(folder)!r} "
-            f"({error.strerror or error}); mend that, or name another by --data-dir or "
+            f"({error.strerror or error}); mend that, or name another by data_dir or "
             f"{DATA_VARIABLE}."
         ) from error
     return path
@@ -89,7 +89,7 @@ def _download(wanted: PublishedFile, path: Path) -> None:
     raise DataError(
         f"Data set {wanted.dataset!r}: {str(path)!r} {there} and cannot be downloaded "
         f"({'; '.join(failures)}); put {wanted.filename!r} of {wanted.urls[0]} into the folder "
-        f"{str(path.parent)!r}, or name the folder that has it by --data-dir or {DATA_VARIABLE}."
+        f"{str(path.parent)!r}, or name the folder that has it by data_dir or {DATA_VARIABLE}."
     )
 
 

@@ -22,6 +22,6 @@ def where_looked(path: Path) -> str:
     if path.expanduser().is_absolute():
         return repr(str(full))
     return (
-        f"{str(full)!r} (a relative path is one in the data folder; name that by --data-dir, or "
+        f"{str(full)!r} (a relative path is one in the data folder; name that by data_dir, or "
         "write an absolute path)"
     )

@@ -50,7 +50,7 @@ def test_offline_the_folder_and_the_file_are_named(wanted, nowhere, folders, ent
     message = str(caught.value)
     assert f"'{folders.data}/toy.bin' is not there" in message
     assert f"put 'toy.bin' of {nowhere}toy.bin into the folder '{folders.data}'" in message
-    assert "--data-dir or FALBENCH_DATA" in message
+    assert "data_dir or FALBENCH_DATA" in message
     assert "refused" in message
     assert entries(folders.data) == []
 
@@ -79,5 +79,5 @@ def test_a_damaged_file_stays_for_inspection_when_offline(wanted, nowhere, folde
 
 def test_a_data_folder_that_cannot_be_written_is_named(wanted, folders):
     (folders.data / "file").write_text("")
-    with pytest.raises(DataError, match=r"cannot use the data folder .*file/sub.*--data-dir"):
+    with pytest.raises(DataError, match=r"cannot use the data folder .*file/sub.*data_dir"):
         fetch(wanted, folders.data / "file" / "sub")

@@ -1,0 +1,98 @@
+"""Checks of what callers of the Python functions give: the right kind, and a value of use.
+
+Messages name arguments as Python does, which is also how the command line's options are called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+
+from fal_bench.errors import InvalidSpecError
+
+
+def as_whole(name: str, value: object, least: int) -> int | None:
+    """Return an argument that is a whole number of at least ``least``; None stays None.
+
+    Raises:
+        InvalidSpecError: it is not.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise InvalidSpecError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+    return int(value)
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Check that an argument is a number of seconds.
+
+    Raises:
+        InvalidSpecError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not float(value) > 0:
+        raise InvalidSpecError(f"{name} must be a number of seconds above 0, not {value!r}.")
+
+
+def check_text(name: str, value: object) -> None:
+    """Check that an argument is text that says something, or None.
+
+    Raises:
+        InvalidSpecError: it is not.
+    """
+    if value is not None and not (isinstance(value, str) and value.strip()):
+        raise InvalidSpecError(f"{name} must be a name, not {value!r}.")
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Check that an argument is one of several words.
+
+    Raises:
+        InvalidSpecError: it is not.
+    """
+    if value not in choices:
+        listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        raise InvalidSpecError(f"{name} must be {listed}, not {value!r}.")
+
+
+def as_path(name: str, value: object) -> Path:
+    """Return an argument that is the path of a file or folder.
+
+    Raises:
+        InvalidSpecError: it is not, or is empty.
+    """
+    if not isinstance(value, str | os.PathLike) or not str(value).strip():
+        raise InvalidSpecError(f"{name} must be a path, not {value!r}; '.' is the working folder.")
+    return Path(value)
+
+
+def as_paths(name: str, value: object) -> tuple[Path, ...]:
+    """Return an argument that is one path, or several.
+
+    Raises:
+        InvalidSpecError: it is neither.
+    """
+    if isinstance(value, str | os.PathLike):
+        return (as_path(name, value),)
+    if not isinstance(value, Iterable):
+        raise InvalidSpecError(f"{name} must be a path or a list of paths, not {value!r}.")
+    return tuple(as_path(f"each of {name}", one) for one in value)
+
+
+def as_names(name: str, value: object) -> tuple[str, ...] | None:
+    """Return an argument that is one name, or several; None stays None.
+
+    Raises:
+        InvalidSpecError: it is neither.
+    """
+    if value is None:
+        return None
+    several = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else value
+    names = tuple(several)
+    for one in names:
+        if not isinstance(one, str):
+            hint = "; give its file in plugins, and its name here" if isinstance(one, type) else ""
+            raise InvalidSpecError(f"{name} must be names, not {one!r}{hint}.")
+    return names
