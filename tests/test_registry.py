@@ -131,7 +131,7 @@ def test_a_plugin_whose_import_ends_or_hangs_its_process_is_unavailable(tmp_path
         "b_leaving": "its import ended the process with exit code 0",
         "c_crashing": "its import crashed with signal SIGSEGV",
         "d_hanging": "its import was not over within 2 s",
-        "e_raising": "RuntimeError: ordinary",
+        "e_raising": "RuntimeError: ordinary, at e_raising.py, line 1",
     }
     assert [file.stem for file in registry.files] == ["a_first", "f_last"]
 
@@ -141,7 +141,7 @@ def test_what_a_plugin_says_is_one_line_without_escape_sequences(tmp_path):
         r"raise RuntimeError('\x1b[31mno\n\n  idea\x1b[0m\x07 at all')"
     )
     [broken] = Registry.discover([tmp_path]).unavailable
-    assert broken.reason == "RuntimeError: no idea at all"
+    assert broken.reason == "RuntimeError: no idea at all, at loud.py, line 1"
 
 
 def test_only_names_that_can_be_typed_are_suggested(tmp_path):

@@ -97,4 +97,4 @@ def test_what_to_do_fits_the_cause():
     assert "Mend the exception" in failures["raising"].advice
     assert "Keep less in memory" in failures["greedy"].advice
     assert "The last batch of an epoch may hold one sample" in failures["small"].advice
-    assert "raise --call-timeout" in failures["hanging-loss"].advice
+    assert "raise call_timeout" in failures["hanging-loss"].advice

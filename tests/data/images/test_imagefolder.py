@@ -119,6 +119,8 @@ def test_what_does_not_fit_is_refused_before_it_is_decoded(photos, monkeypatch, 
     ):
         message = rf"18 images of \d+x\d+ take .* free {where}"
         with monkeypatch.context() as patch:
+            for name in ("_free_disk", "free_bytes"):
+                patch.setattr(room, name, lambda *_: 10**15)
             patch.setattr(room, asked, lambda *_: 500)
             with pytest.raises(InvalidSpecError, match=message):
                 load_dataset(f"imagefolder[path=photos,{options}]")
