@@ -177,7 +177,7 @@ def test_nobody_is_blamed_while_no_plugin_is_at_work(suite, tmp_path):
     folder.note_memory(1100)
     assert cause_of_death(cell, folder, 600, 1024) == (
         "The worker took 1100 MiB while no plugin was at work, above the limit of 1024; raise "
-        "--memory-limit, or keep less in memory between the calls of 'random' if it keeps anything."
+        "memory_limit, or keep less in memory between the calls of 'random' if it keeps anything."
     )
 
 
