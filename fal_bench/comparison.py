@@ -24,6 +24,7 @@ from fal_bench.report.answer import Comparison
 from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_facts
 from fal_bench.report.targets import Question
 from fal_bench.sweep.cluster import check_backend, device_for
+from fal_bench.sweep.memory import LEAST_MIB
 from fal_bench.sweep.runs import recorded_run
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Corrupt, Store
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from fal_bench.sweep.collect import FinishedCell
 
 __all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
-
-LEAST_MEMORY = 512
-"""MiB below which a worker's limit is refused: PyTorch alone takes about half of that."""
 
 Monitor = Callable[[Store, Sequence[CellSpec]], AbstractContextManager[None]]
 """Shows the progress of cells while its context is open."""
@@ -91,8 +89,8 @@ def compare(
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU if PyTorch can use one. Results of
             different devices are different cells.
         call_timeout: seconds one call of a strategy or of a plugin's trainer may take.
-        memory_limit: MiB a worker may take, at least 512; by default 80 % of what is free,
-            divided by the workers, and at least 1024.
+        memory_limit: MiB a worker may take, at least 1024; by default 80 % of what is free,
+            divided by the workers.
         progress: show a live display on the terminal.
         external: also show curves measured elsewhere that were imported into ``out``.
 
@@ -109,7 +107,7 @@ def compare(
     for text, value in (("suite", suite), ("task", task), ("baseline", baseline)):
         check_text(text, value)
     seeds, jobs = as_whole("seeds", seeds, 1), as_whole("jobs", jobs, 1)
-    memory_limit = as_whole("memory_limit", memory_limit, LEAST_MEMORY)
+    memory_limit = as_whole("memory_limit", memory_limit, LEAST_MIB)
     check_seconds("call_timeout", call_timeout)
     root, paths = as_path("out", out), as_paths("plugins", plugins)
     with use_data_folder(None if data_dir is None else as_path("data_dir", data_dir)):

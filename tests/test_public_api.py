@@ -84,7 +84,7 @@ class Own(fal_bench.Strategy):
         ({"call_timeout": "x"}, "call_timeout must be a number of seconds above 0, not 'x'."),
         ({"call_timeout": 0}, "call_timeout must be .* not 0."),
         ({"call_timeout": float("nan")}, "call_timeout must be .* not nan."),
-        ({"memory_limit": 10}, "memory_limit must be a whole number of at least 512, not 10."),
+        ({"memory_limit": 10}, "memory_limit must be a whole number of at least 1024, not 10."),
         ({"plugins": "nowhere.py"}, "There is no plugin file or folder 'nowhere.py'"),
         ({"plugins": [None]}, "each of plugins must be a path, not None"),
         ({"plugins": 4}, "plugins must be a path or a list of paths, not 4."),
