@@ -79,14 +79,19 @@ class Marks:
             marker["since"] = time.time() if since is None else since
         return marker
 
-    def note_hang(self, limit: float) -> int | None:
+    def note_hang(self, limit: float, now: float) -> int | None:
         """Say, if a plugin call has been open for longer than ``limit`` seconds, that it hangs.
+
+        Args:
+            limit: the time limit.
+            now: the time of the look, one for all cells that are looked at: of cells that are
+                trained together all hang or none does.
 
         Returns:
             The id of the process that hangs; None if none does.
         """
         marker = self.marker()
-        if marker is None or time.time() - marker["since"] <= limit:
+        if marker is None or now - marker["since"] <= limit:
             return None
         write_json(self._marker, {**marker, "hung": True})
         return int(marker["pid"])

@@ -11,6 +11,7 @@ import itertools
 import os
 import signal
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -210,8 +211,7 @@ class Supervisor:
                     continue
                 if guard is not None:
                     guard.find_workers()
-                for spec in specs:
-                    self._kill_if_hung(spec)
+                self._kill_hung(specs)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
@@ -221,11 +221,13 @@ class Supervisor:
             over.set()
             watcher.join()
 
-    def _kill_if_hung(self, spec: CellSpec) -> None:
-        pid = self.store.folder(spec).note_hang(self.call_timeout)
-        if pid is not None:
-            with suppress(ProcessLookupError):  # it may have ended in the meantime
-                os.kill(pid, signal.SIGKILL)
+    def _kill_hung(self, specs: Sequence[CellSpec]) -> None:
+        now = time.time()
+        hung = {self.store.folder(spec).note_hang(self.call_timeout, now) for spec in specs}
+        for pid in hung:
+            if pid is not None:
+                with suppress(ProcessLookupError):  # it may have ended in the meantime
+                    os.kill(pid, signal.SIGKILL)
 
     def _kill_workers(self) -> None:
         if self.backend == "loky":

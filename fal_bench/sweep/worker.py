@@ -223,7 +223,8 @@ def _takes_too_long(job: Job, store: Store) -> bool:
     if job.time_limit is None:
         return False
     # All of them, because all that hang leave a note.
-    hangs = [store.folder(spec).note_hang(job.time_limit) for spec in job.specs]
+    now = time.time()
+    hangs = [store.folder(spec).note_hang(job.time_limit, now) for spec in job.specs]
     return any(pid is not None for pid in hangs)
 
 
