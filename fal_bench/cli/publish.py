@@ -9,7 +9,6 @@ import typer
 
 from fal_bench.cli.options import (
     Accounting,
-    AccountingOption,
     BaselineOption,
     StoredSeedsOption,
     StoredSuiteOption,
@@ -18,6 +17,7 @@ from fal_bench.cli.options import (
     TaskOption,
     folder_or_file,
 )
+from fal_bench.errors import InvalidSpecError
 
 
 def publish(
@@ -35,7 +35,7 @@ def publish(
         typer.Argument(
             metavar="[RESULTS]",
             parser=folder_or_file,
-            help="The results folder.",
+            help="The results folder, or results published before.",
             show_default=True,
         ),
     ] = Path("results"),
@@ -44,17 +44,36 @@ def publish(
     suite: StoredSuiteOption = None,
     task: TaskOption = None,
     seeds: StoredSeedsOption = None,
-    accounting: AccountingOption = Accounting.strict,
+    accounting: Annotated[
+        Accounting | None,
+        typer.Option(
+            help="Rank by every label read, or by the papers' count.  "
+            "\\[default: strict, or as published]"
+        ),
+    ] = None,
     baseline: BaselineOption = None,
 ) -> None:
     """Publish the comparison of a results folder so that others can verify it; runs nothing.
 
-    Writes leaderboard.csv, curves.csv, leaderboard.html and provenance.json, which says how the
-    results came about and all that falbench verify needs to compute them anew. An incomplete
-    comparison is refused.
+    Writes leaderboard.csv, curves.csv, charges.csv, leaderboard.html and provenance.json, which
+    says how the results came about and all that falbench verify needs to compute them anew. An
+    incomplete comparison is refused. Results published before are drawn anew, from the curves of
+    then.
     """
-    from fal_bench.publication import publishing
+    from fal_bench.publication import publishing, redrawing
+    from fal_bench.publication.folder import is_published
 
+    if is_published(folder):
+        _refuse_parts(strategy=strategy, suite=suite, task=task, seeds=seeds)
+        record = redrawing.redraw(
+            folder,
+            to,
+            target_acc=target_acc,
+            accounting=accounting and accounting.value,
+            baseline=baseline,
+        )
+        typer.echo(f"Published {record.summary} in {to} as this falbench draws them.")
+        return
     record, notes = publishing.publish(
         folder,
         to,
@@ -63,9 +82,19 @@ def publish(
         suite=suite,
         task=task,
         seeds=seeds,
-        accounting=accounting.value,
+        accounting=(accounting or Accounting.strict).value,
         baseline=baseline,
     )
     for note in notes:
         typer.echo(f"Note: {note}", err=True)
     typer.echo(f"Published {record.summary} in {to}; check it with: falbench verify {to}")
+
+
+def _refuse_parts(**chosen: object) -> None:
+    """Check that results published before are drawn as a whole."""
+    given = [name for name, value in chosen.items() if value]
+    if given:
+        raise InvalidSpecError(
+            f"Results published before are drawn as a whole; leave --{given[0]} out, or name the "
+            "results folder that they came from."
+        )

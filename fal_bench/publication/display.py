@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fal_bench.publication.curves import CellOutcome
+from fal_bench.publication.folder import has_charges
 from fal_bench.publication.record import Record
 from fal_bench.publication.verification import Sample, Verification
 
@@ -61,6 +62,10 @@ class Display:
             self._line("DIFFERS", f"leaderboard ranked anew from the curves: {state.ranking}")
         elif state.unchanged:
             self._line("same", "leaderboard ranked anew from the curves")
+        if state.imbalance:
+            self._line("DIFFERS", f"charges added up: {state.imbalance}")
+        elif state.unchanged and has_charges(record):
+            self._line("same", "charges added up")
 
     def _show_sample(self, record: Record, sample: Sample) -> None:
         count = len(sample.cells)

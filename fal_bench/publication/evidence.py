@@ -10,8 +10,9 @@ import pandas as pd
 
 from fal_bench.errors import PublicationError
 from fal_bench.publication.cells import published_tasks
+from fal_bench.publication.charges import no_charges, read_published_charges
 from fal_bench.publication.curves import read_published_curves
-from fal_bench.publication.folder import CURVES, file_states
+from fal_bench.publication.folder import CHARGES, CURVES, file_states, has_charges
 from fal_bench.publication.record import Record, read_record
 from fal_bench.report.context import Environment, task_facts
 from fal_bench.report.evidence import Evidence
@@ -19,7 +20,7 @@ from fal_bench.report.external import curves_from_elsewhere
 from fal_bench.report.labels import wanted_labels
 from fal_bench.report.stored import Filter, report_command
 from fal_bench.suites.loading import unknown_task
-from fal_bench.sweep.collect import Entrant, read_charges
+from fal_bench.sweep.collect import Entrant
 
 
 def published_evidence(folder: Path, chosen: Filter) -> Evidence:
@@ -33,24 +34,35 @@ def published_evidence(folder: Path, chosen: Filter) -> Evidence:
         FalbenchError: the curves were changed, or a name is unknown.
     """
     record = read_record(folder)
-    if any(file.name == CURVES and file.state != "same" for file in file_states(folder, record)):
-        raise PublicationError(
-            f"{CURVES} in {str(folder)!r} is not the one that was published; restore it."
-        )
+    for file in file_states(folder, record):
+        if file.name in (CURVES, CHARGES) and file.state != "same":
+            raise PublicationError(
+                f"{file.name} in {str(folder)!r} is not the one that was published; restore it."
+            )
     if chosen.suite not in (None, record.suite):
         raise PublicationError(
             f"The results in {str(folder)!r} are of {record.suite!r}; leave --suite out."
         )
-    whole = evidence_of(record, read_published_curves(folder / CURVES))
+    whole = evidence_of(record, read_published_curves(folder / CURVES), charges_in(folder, record))
     return _narrowed(whole, chosen, report_command(folder, chosen))
 
 
-def evidence_of(record: Record, curves: pd.DataFrame) -> Evidence:
-    """Return everything that was published; who read which label was not.
+def charges_in(folder: Path, record: Record) -> pd.DataFrame:
+    """Read the published charges; none where results were published without them.
+
+    Raises:
+        PublicationError: the file cannot be read.
+    """
+    return read_published_charges(folder / CHARGES) if has_charges(record) else no_charges()
+
+
+def evidence_of(record: Record, curves: pd.DataFrame, charges: pd.DataFrame) -> Evidence:
+    """Return everything that was published.
 
     Args:
         record: the provenance.
         curves: the published curves.
+        charges: the published charges.
     """
     facts = tuple(
         task_facts(task, published.pool)
@@ -64,7 +76,7 @@ def evidence_of(record: Record, curves: pd.DataFrame) -> Evidence:
         missing=(),
         command=record.command,
         curves=curves,
-        charges=read_charges([]),
+        charges=charges,
         environments=tuple(
             Environment(one.cells, tuple(sorted(one.facts.items()))) for one in record.environments
         ),
@@ -84,12 +96,15 @@ def _narrowed(whole: Evidence, chosen: Filter, command: str) -> Evidence:
         )
     wanted = wanted_labels(set(whole.strategies), chosen.strategies)
     seeds = whole.seeds[: chosen.seeds]
-    curves = whole.curves
-    kept = (
-        curves["task"].isin([task.name for task in tasks])
-        & curves["strategy"].isin(wanted)
-        & curves["seed"].isin(seeds)
-    )
+
+    def kept(rows: pd.DataFrame) -> pd.DataFrame:
+        here = (
+            rows["task"].isin([task.name for task in tasks])
+            & rows["strategy"].isin(wanted)
+            & rows["seed"].isin(seeds)
+        )
+        return rows[here].reset_index(drop=True)
+
     return replace(
         whole,
         suite=chosen.task or whole.suite,
@@ -97,7 +112,8 @@ def _narrowed(whole: Evidence, chosen: Filter, command: str) -> Evidence:
         strategies=tuple(label for label in whole.strategies if label in wanted),
         seeds=seeds,
         command=command,
-        curves=curves[kept].reset_index(drop=True),
+        curves=kept(whole.curves),
+        charges=kept(whole.charges),
         entrants=tuple(one for one in whole.entrants if one.strategy in wanted),
     )
 

@@ -1,4 +1,4 @@
-"""The folder of published results: four files, three of which the fourth vouches for."""
+"""The folder of published results: files, and a record that vouches for them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from fal_bench.publication.record import FILE, Record
 
 LEADERBOARD = "leaderboard.csv"
 CURVES = "curves.csv"
-FILES = (LEADERBOARD, CURVES, "leaderboard.html")
+CHARGES = "charges.csv"
+FILES = (LEADERBOARD, CURVES, CHARGES, "leaderboard.html")
 """The files besides ``provenance.json``."""
+
+_WITHOUT_CHARGES = 1
+"""The format that had no ``charges.csv``."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,18 @@ def file_states(folder: Path, record: Record) -> tuple[FileState, ...]:
     Raises:
         PublicationError: the record does not hold the checksums of exactly these files.
     """
-    if sorted(record.files) != sorted(FILES):
+    names = [name for name in FILES if name != CHARGES or has_charges(record)]
+    if sorted(record.files) != sorted(names):
         raise PublicationError(
-            f"{FILE} in {str(folder)!r} must hold the SHA-256 of {', '.join(FILES)}, and of "
+            f"{FILE} in {str(folder)!r} must hold the SHA-256 of {', '.join(names)}, and of "
             "nothing else; restore it, or publish again."
         )
-    return tuple(FileState(name, _state(folder / name, record.files[name])) for name in FILES)
+    return tuple(FileState(name, _state(folder / name, record.files[name])) for name in names)
+
+
+def has_charges(record: Record) -> bool:
+    """Whether the results were published with ``charges.csv``."""
+    return record.format > _WITHOUT_CHARGES
 
 
 def checksums(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Publishing: the comparison of a results folder as four files that others can verify."""
+"""Publishing: the comparison of a results folder as files that others can verify."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fal_bench._version import __version__
 from fal_bench.errors import PublicationError
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.publication.cells import published_cells
-from fal_bench.publication.folder import check_target, checksums
+from fal_bench.publication.folder import CHARGES, check_target, checksums
 from fal_bench.publication.publishable import Publishable, select_publishable
 from fal_bench.publication.record import (
     FILE,
@@ -20,8 +20,9 @@ from fal_bench.publication.record import (
     Record,
     Runs,
 )
-from fal_bench.report.answer import answer
+from fal_bench.report.answer import Comparison, answer
 from fal_bench.report.evidence import Evidence
+from fal_bench.report.export import write_csv
 from fal_bench.report.selection import Selection
 from fal_bench.report.stored import Filter
 from fal_bench.report.targets import Question
@@ -45,11 +46,12 @@ def publish(
 ) -> tuple[Record, tuple[str, ...]]:
     """Write the comparison of a results folder where others can verify it; runs nothing.
 
-    The folder then holds ``leaderboard.csv``, ``curves.csv``, ``leaderboard.html`` and
-    ``provenance.json``, and nothing else. Curves measured elsewhere are left out.
+    The folder then holds ``leaderboard.csv``, ``curves.csv``, ``charges.csv``,
+    ``leaderboard.html`` and ``provenance.json``, and nothing else. Curves measured elsewhere are
+    left out.
 
     Args:
-        results: the results folder.
+        results: the results folder; ``redraw`` is for results published before.
         to: the folder to write; new, empty, or with results published before, which are replaced.
         strategies: selectors; all stored strategies if empty.
         target_acc: the target accuracies, as for ``fal_bench.compare``; by default the suite's.
@@ -77,13 +79,37 @@ def publish(
     comparison = answer(question, evidence)
     draft = _describe(store.root, found, question, evidence)
     _check_keys(draft, found.selection)
-    target.mkdir(parents=True, exist_ok=True)
-    # An interruption from here on leaves results that cannot pass for published ones.
-    (target / FILE).unlink(missing_ok=True)
-    comparison.write(target)
-    record = draft.model_copy(update={"files": checksums(target)})
-    write_atomically(target / FILE, lambda file: file.write(record.text.encode()))
-    return record, found.notes
+    return write_published(comparison, draft, target), found.notes
+
+
+def write_published(comparison: Comparison, draft: Record, target: Path) -> Record:
+    """Write the files of a comparison, and the record that vouches for them.
+
+    Args:
+        comparison: what is published.
+        draft: the record, of whatever checksums.
+        target: the folder.
+
+    Returns:
+        The record with the checksums.
+
+    Raises:
+        FalbenchError: the folder cannot be written.
+    """
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        # An interruption from here on leaves results that cannot pass for published ones.
+        (target / FILE).unlink(missing_ok=True)
+        comparison.write(target)
+        write_csv(comparison.charges, target / CHARGES)
+        record = draft.model_copy(update={"files": checksums(target)})
+        write_atomically(target / FILE, lambda file: file.write(record.text.encode()))
+    except OSError as error:
+        raise PublicationError(
+            f"Cannot write into {str(target)!r} ({error.strerror or error}); name another folder "
+            "with --to, or mend that."
+        ) from error
+    return record
 
 
 def _describe(root: Path, found: Publishable, question: Question, evidence: Evidence) -> Record:
@@ -94,7 +120,7 @@ def _describe(root: Path, found: Publishable, question: Question, evidence: Evid
     return Record(
         falbench=__version__,
         command=f"{found.command} {question.options()}",
-        published=_iso(datetime.now(UTC)),
+        published=now(),
         first_finished=_iso(min(ended)),
         last_finished=_iso(max(ended)),
         compute_seconds=round(float(seconds), 1),
@@ -171,6 +197,11 @@ def _check_keys(record: Record, selection: Selection) -> None:
                 f"from what {FILE} would say of it; it was computed by another falbench, so run "
                 "falbench compare again."
             )
+
+
+def now() -> str:
+    """Return the present moment as the record writes it."""
+    return _iso(datetime.now(UTC))
 
 
 def _iso(time: datetime) -> str:

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from fal_bench.errors import PublicationError
+from fal_bench.publication.charges import no_charges
 from fal_bench.publication.evidence import evidence_of
 from fal_bench.publication.record import Record
 from fal_bench.report.answer import answer
 from fal_bench.report.export import to_csv
-from fal_bench.report.targets import Question
 
 _RTOL = 1e-9
 """Of numbers: sums may round otherwise with other versions of NumPy."""
@@ -46,8 +46,7 @@ def leaderboard_difference(record: Record, curves: pd.DataFrame, path: Path) -> 
 
 
 def _rank(record: Record, curves: pd.DataFrame) -> pd.DataFrame:
-    question = Question(record.targets, record.accounting, record.baseline)
-    return answer(question, evidence_of(record, curves)).leaderboard
+    return answer(record.question, evidence_of(record, curves, no_charges())).leaderboard
 
 
 def _read(text: str) -> pd.DataFrame:

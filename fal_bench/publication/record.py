@@ -9,11 +9,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fal_bench.errors import PublicationError
+from fal_bench.report.targets import Question
 from fal_bench.sweep.store import PUBLISHED
 from fal_bench.validation import explained
 
-FORMAT = 1
-"""Version of the format; raised by whatever an older falbench could misread."""
+FORMAT = 2
+"""Version of the format; raised by whatever an older falbench could misread.
+
+2 added ``charges.csv``.
+"""
 
 FILE = PUBLISHED
 
@@ -134,6 +138,11 @@ class Record(Section):
     strategies: tuple[PublishedStrategy, ...] = Field(min_length=1)
     environments: tuple[PublishedEnvironment, ...]
     files: dict[str, str]
+
+    @property
+    def question(self) -> Question:
+        """What was asked of the curves."""
+        return Question(self.targets, self.accounting, self.baseline)
 
     @property
     def cells(self) -> int:

@@ -14,6 +14,7 @@ from fal_bench.data.folders import use_data_folder
 from fal_bench.plan import Plan
 from fal_bench.plugins.files import plugin_paths
 from fal_bench.publication.cells import PublishedCell
+from fal_bench.publication.charges import charges_difference, imbalance, read_published_charges
 from fal_bench.publication.closeness import allowed_deviations, judge_closeness
 from fal_bench.publication.curves import (
     CellOutcome,
@@ -21,14 +22,21 @@ from fal_bench.publication.curves import (
     curve_of,
     read_published_curves,
 )
-from fal_bench.publication.folder import CURVES, LEADERBOARD, FileState, file_states
+from fal_bench.publication.folder import (
+    CHARGES,
+    CURVES,
+    LEADERBOARD,
+    FileState,
+    file_states,
+    has_charges,
+)
 from fal_bench.publication.installation import cells_here, environment_note
 from fal_bench.publication.ranking import leaderboard_difference
 from fal_bench.publication.record import Record, read_record
 from fal_bench.publication.sample import draw_cells
 from fal_bench.publication.scratch import scratch_store
 from fal_bench.registry import Registry
-from fal_bench.sweep.collect import FinishedCell, read_curves
+from fal_bench.sweep.collect import FinishedCell, read_charges, read_curves
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.supervisor import Supervisor
 
@@ -43,12 +51,14 @@ class Sample:
     Attributes:
         cells: the cells.
         curves: all published curves.
+        charges: all published charges; None if they were not published.
         plugins: the plugin files that can be loaded.
         environment: what differs from where they were computed, in a sentence; empty if nothing.
     """
 
     cells: tuple[PublishedCell, ...]
     curves: pd.DataFrame
+    charges: pd.DataFrame | None
     plugins: tuple[Path, ...]
     environment: str
 
@@ -67,6 +77,7 @@ class Verification:
         record: their provenance.
         files: what became of the files.
         ranking: where the leaderboard does not follow from the curves; empty if it does.
+        imbalance: where the charges do not add up to the curves; empty if they do.
         sample: what is computed anew; None where files have changed.
         cells: what came out of it; empty before.
         tolerance: largest allowed difference in accuracy, precision and loss; None for the same
@@ -76,6 +87,7 @@ class Verification:
     record: Record
     files: tuple[FileState, ...]
     ranking: str = ""
+    imbalance: str = ""
     sample: Sample | None = None
     cells: tuple[CellOutcome, ...] = ()
     tolerance: float | None = None
@@ -83,7 +95,14 @@ class Verification:
     @property
     def passed(self) -> bool:
         """Whether files, leaderboard and every cell computed anew are as they were published."""
-        return self.unchanged and not self.ranking and not self._wrong
+        return self.unchanged and not self._contradiction and not self._wrong
+
+    @property
+    def _contradiction(self) -> str:
+        """Which files do not follow from each other, as the start of a sentence."""
+        if self.ranking:
+            return "The leaderboard does not follow from the curves"
+        return "The charges do not add up to the curves" if self.imbalance else ""
 
     @property
     def _wrong(self) -> int:
@@ -115,8 +134,8 @@ class Verification:
                 "recomputed."
             )
         count, total, wrong = len(self.cells), self.record.cells, self._wrong
-        if self.ranking:
-            sentence = "The leaderboard does not follow from the curves, and"
+        if self._contradiction:
+            sentence = f"{self._contradiction}, and"
             return f"{sentence} {count - wrong} of {count} cells recompute {self._agreeing}."
         if not wrong:
             return (
@@ -170,12 +189,16 @@ def verify(
     if not state.unchanged:
         announce(state)
         return state
-    curves = read_published_curves(Path(folder) / CURVES)
-    ranking = leaderboard_difference(record, curves, Path(folder) / LEADERBOARD)
-    state = replace(state, ranking=ranking)
+    curves, charges = read_published_curves(Path(folder) / CURVES), None
+    state = replace(
+        state, ranking=leaderboard_difference(record, curves, Path(folder) / LEADERBOARD)
+    )
+    if has_charges(record):
+        charges = read_published_charges(Path(folder) / CHARGES)
+        state = replace(state, imbalance=imbalance(curves, charges))
     announce(state)
     with use_data_folder(None if data_dir is None else Path(data_dir)):
-        sample = draw_sample(record, curves, cells=cells, seed=seed, plugins=plugins)
+        sample = draw_sample(record, curves, charges, cells=cells, seed=seed, plugins=plugins)
         state = replace(state, sample=sample)
         announce(state)
         with scratch_store() as store:
@@ -189,6 +212,7 @@ def verify(
 def draw_sample(
     record: Record,
     curves: pd.DataFrame,
+    charges: pd.DataFrame | None,
     *,
     cells: int | None,
     seed: int,
@@ -199,6 +223,7 @@ def draw_sample(
     Args:
         record: the provenance.
         curves: the published curves.
+        charges: the published charges, if there are any.
         cells: how many; all of them if None.
         seed: seed of the choice.
         plugins: Python files or folders with further strategies.
@@ -209,7 +234,7 @@ def draw_sample(
     registry = Registry.discover(plugin_paths(plugins), try_first=True)
     known = cells_here(record, registry)
     chosen = draw_cells(known, len(known) if cells is None else cells, np.random.default_rng(seed))
-    sample = Sample(tuple(chosen), curves, tuple(registry.files), environment_note(record))
+    sample = Sample(tuple(chosen), curves, charges, tuple(registry.files), environment_note(record))
     plan = _plan(record, sample)
     plan.check(plan.cells)
     return sample
@@ -226,6 +251,9 @@ def _outcome(store: Store, cell: PublishedCell, state: Verification) -> CellOutc
     finished = FinishedCell(task, label, seed, folder, cell.spec.task.hash, cell.spec.reference)
     computed = read_curves([finished])
     outcome = compare_curves(cell, published, computed, state.tolerance or 0.0)
+    if outcome.state == "same" and sample.charges is not None:
+        other = charges_difference(cell, sample.charges, read_charges([finished]))
+        return replace(outcome, state="differs", note=other) if other else outcome
     if outcome.state == "same" or state.tolerance is not None or not sample.environment:
         return outcome
     return judge_closeness(cell, computed, sample.curves, allowed_deviations(len(sample.cells)))

@@ -46,9 +46,14 @@ def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
     assert code == 0, err
     lines = out.splitlines()
     assert lines[0].startswith("8 cells of tiny (2 tasks, 2 strategies, 2 seeds), published 2")
-    assert [line.split() for line in lines[1:4]] == [
-        ["same", "leaderboard.csv"], ["same", "curves.csv"], ["same", "leaderboard.html"]
-    ]  # fmt: skip
+    assert [" ".join(line.split()) for line in lines[1:7]] == [
+        "same leaderboard.csv",
+        "same curves.csv",
+        "same charges.csv",
+        "same leaderboard.html",
+        "same leaderboard ranked anew from the curves",
+        "same charges added up",
+    ]
     assert "Recomputing 4 of 8 cells, chosen with --seed 5; they took " in out
     cell = re.compile(r"same +[ab]  (logo|random) +seed [01]  4 cycles")
     assert sum(cell.fullmatch(line) is not None for line in lines) == 4
@@ -64,8 +69,8 @@ def test_differences_end_in_1_and_are_told(falbench, results, suite):
     assert "Recomputing all 8 cells;" in out
     assert "The cells were computed elsewhere (processor Toy 1 there, " in out
     differing = re.findall(
-        r"DIFFERS +([ab])  (random|fal-margin) +seed ([01])  cycle 0: labels_strict \d+ published, "
-        r"\d+ recomputed \(largest difference",
+        r"DIFFERS +([ab])  (random|fal-margin) +seed ([01])  cycle 0, before any choice: "
+        r"accuracy 0.1 published, [0-9.]+ recomputed, allowed 0 \(largest difference",
         out,
     )
     assert len(differing) == 8

@@ -18,7 +18,7 @@ from fal_bench.suites.loading import load_suite
 from fal_bench.sweep.store import Store
 
 QUICK = load_suite("quick")
-FILES = ["curves.csv", "leaderboard.csv", "leaderboard.html", "provenance.json"]
+FILES = ["charges.csv", "curves.csv", "leaderboard.csv", "leaderboard.html", "provenance.json"]
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def test_the_folder_holds_what_report_writes_and_where_it_comes_from(root, to):
     answer(question, evidence).write(root)
     for name in ("leaderboard.csv", "curves.csv"):
         assert (to / name).read_bytes() == (root / name).read_bytes()
+    pd.testing.assert_frame_equal(pd.read_csv(to / "charges.csv"), evidence.charges)
     page = (to / "leaderboard.html").read_text()
     assert str(root) not in page
     assert "falbench compare --suite quick" in page

@@ -163,8 +163,8 @@ def test_the_text_is_stable_and_ends_with_a_newline(text):
     ("old", "new", "message"),
     [
         ("}", "", r"Cannot read '.*provenance.json' \(.*\); restore it, or publish again"),
-        ('"format": 1', '"format": "one"', "it does not say its format"),
-        ('"format": 1', f'"format": {FORMAT + 1}', "written by a newer falbench"),
+        (f'"format": {FORMAT}', '"format": "one"', "it does not say its format"),
+        (f'"format": {FORMAT}', f'"format": {FORMAT + 1}', "written by a newer falbench"),
         ('"numerics"', '"numeric"', "numerics: it is needed, and missing"),
         ('"seeds": [', '"seeds": ["x", ', "seeds.0: it must be a whole number, not 'x'"),
         ('"suite"', '"surprise": 1, "suite"', "surprise: unknown key"),

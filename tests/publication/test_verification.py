@@ -33,6 +33,14 @@ def edit(folder, name, old, new):
     (folder / name).write_text(text.replace(old, new, 1))
 
 
+def in_format_1(folder):
+    """Make results what a falbench without charges published."""
+    content = json.loads((folder / "provenance.json").read_text())
+    del content["files"]["charges.csv"]
+    (folder / "charges.csv").unlink()
+    edit_record(folder, format=1, files=content["files"])
+
+
 def edit_record(folder, **changes):
     content = json.loads((folder / "provenance.json").read_text())
     (folder / "provenance.json").write_text(json.dumps({**content, **changes}))
@@ -47,7 +55,7 @@ def falsify(folder, name, change):
 def test_a_sample_recomputes_bit_for_bit_in_other_processes(published, scratch):
     result = quietly(published)
     assert result.passed
-    assert [file.state for file in result.files] == ["same"] * 3
+    assert [file.state for file in result.files] == ["same"] * 4
     assert result.ranking == ""
     assert {(one.cell.spec.task.name, one.cell.label) for one in result.cells} == {
         (task, label)
@@ -133,13 +141,48 @@ def test_a_falsified_leaderboard_is_found(published, scratch):
     assert result.summary.startswith("The leaderboard does not follow from the curves")
 
 
+def recharged(text, row):
+    """Change what random bought with seed 0 on digits-iid in cycle 2."""
+    cell = "digits-iid,random,0"
+    assert f"{cell},pool,2,12" in text
+    return text.replace(f"{cell},pool,2,12", f"{cell}{row}")
+
+
+def test_charges_that_do_not_add_up_are_found(published, scratch):
+    falsify(published, "charges.csv", partial(recharged, row=",pool,2,13"))
+    result = quietly(published, cells=1, seed=1)
+    assert not result.passed
+    assert result.imbalance == (
+        "digits-iid, random, seed 0, cycle 3: 13 labels charged, 12 more strict labels in the curve"
+    )
+    assert result.summary.startswith("The charges do not add up to the curves, and ")
+
+
+def test_charges_for_another_purpose_are_found(published, scratch):
+    falsify(published, "charges.csv", partial(recharged, row=",reward,2,12"))
+    result = quietly(published, cells=None)
+    assert (result.ranking, result.imbalance) == ("", "")
+    [wrong] = [one for one in result.cells if one.state != "same"]
+    assert wrong.cell.identity == ("digits-iid", "random", 0)
+    assert wrong.note == "cycle 2: 0 labels read for pool published, 12 recomputed"
+
+
+def test_results_of_a_falbench_without_charges_can_be_verified(published, scratch, falbench):
+    in_format_1(published)
+    result = quietly(published, cells=1)
+    assert result.passed
+    names = ["leaderboard.csv", "curves.csv", "leaderboard.html"]
+    assert [file.name for file in result.files] == names
+    assert falbench("report", str(published))[0] == 0
+
+
 def test_changed_files_are_named_and_nothing_is_computed(published, scratch, monkeypatch):
     monkeypatch.setattr("fal_bench.publication.verification.run_missing", None)
     edit(published, "curves.csv", "random", "rondam")
     (published / "leaderboard.html").unlink()
     result = quietly(published)
     assert not result.passed
-    assert [file.state for file in result.files] == ["same", "changed", "missing"]
+    assert [file.state for file in result.files] == ["same", "changed", "same", "missing"]
     assert result.cells == ()
     assert "curves.csv is changed, leaderboard.html is missing" in result.summary
 

@@ -1,0 +1,85 @@
+"""Drawing published results anew."""
+
+import json
+
+import pandas as pd
+import pytest
+from test_verification import edit_record, in_format_1
+
+from fal_bench.errors import FalbenchError, InvalidSpecError
+from fal_bench.publication.publishing import publish
+from fal_bench.publication.record import read_record
+from fal_bench.publication.redrawing import redraw
+from fal_bench.publication.verification import verify
+
+DRAWN = ["leaderboard.csv", "leaderboard.html"]
+KEPT = ["curves.csv", "charges.csv"]
+
+
+def contents(folder, names):
+    return [(folder / name).read_bytes() for name in names]
+
+
+def test_the_files_are_those_that_the_cells_give(smoke, published, tmp_path):
+    edit_record(published, falbench="0.0.1")
+    record = redraw(published, tmp_path / "again")
+    assert contents(tmp_path / "again", DRAWN + KEPT) == contents(smoke, DRAWN + KEPT)
+    assert record == read_record(tmp_path / "again")
+    was = read_record(smoke)
+    assert record.falbench == was.falbench != "0.0.1"
+    assert record.model_copy(update={"published": was.published}) == was
+    assert verify(tmp_path / "again", cells=1, progress=False).passed
+
+
+def test_another_question_is_answered_as_from_the_cells(smoke, published, tmp_path):
+    question = {
+        "target_acc": "0.5,auto",
+        "accounting": "paper",
+        "baseline": "feal[trainer=evidential]",
+    }
+    publish(smoke.parent / "results", tmp_path / "cells", **question)
+    record = redraw(published, published, **question)
+    names = DRAWN + KEPT
+    assert contents(published, names) == contents(tmp_path / "cells", names)
+    assert record.command == read_record(tmp_path / "cells").command
+    assert (record.targets, record.accounting) == ((0.5, "auto"), "paper")
+
+
+@pytest.mark.parametrize("name", DRAWN + KEPT)
+def test_changed_files_are_not_drawn(published, tmp_path, name):
+    with (published / name).open("a") as file:
+        file.write("\n")
+    with pytest.raises(FalbenchError, match=rf"{name} in .* not the one .* restore it"):
+        redraw(published, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_results_without_charges_are_not_drawn(published, tmp_path):
+    in_format_1(published)
+    with pytest.raises(FalbenchError, match=r"published without charges\.csv"):
+        redraw(published, tmp_path / "again")
+
+
+def test_the_command_draws_published_results_anew(published, tmp_path, falbench):
+    page = (published / "leaderboard.html").read_bytes()
+    code, out, _ = falbench("publish", published, "--to", published, "--accounting", "paper")
+    assert code == 0
+    assert "as this falbench draws them" in out
+    assert (published / "leaderboard.html").read_bytes() != page
+    assert json.loads((published / "provenance.json").read_text())["accounting"] == "paper"
+    code, _, err = falbench("publish", published, "--to", tmp_path / "part", "--seeds", "1")
+    assert code == 2
+    assert "drawn as a whole; leave --seeds out" in err
+
+
+def test_unknown_baselines_are_refused(published, tmp_path):
+    with pytest.raises(InvalidSpecError, match="'logo' is not among"):
+        redraw(published, tmp_path / "again", baseline="logo")
+
+
+def test_the_charges_are_whole(smoke):
+    curves, charges = (pd.read_csv(smoke / name) for name in KEPT)
+    assert len(charges.groupby(["task", "strategy", "seed"])) == 8
+    assert set(charges.purpose) == {"initial", "pool"}
+    last = curves.groupby(["task", "strategy", "seed"]).labels_strict.max()
+    assert (charges.groupby(["task", "strategy", "seed"]).labels.sum() == last).all()
