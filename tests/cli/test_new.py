@@ -1,4 +1,4 @@
-"""``falbench new strategy``: what is written works as it is."""
+"""``falbench new``: what is written works as it is."""
 
 import ast
 import re
@@ -55,6 +55,36 @@ def test_what_is_written_passes_its_checks_and_is_ranked(falbench, tmp_path, sui
     assert board["rank"].notna().all()
 
 
+def test_a_new_trainer_passes_its_checks_and_is_ranked(falbench, tmp_path, suite):
+    code, out, _ = falbench("new", "trainer", "my-loss")
+    assert code == 0
+    assert out.splitlines() == [
+        "Wrote my_loss.py and test_my_loss.py. Next:",
+        "  falbench check my_loss.py",
+        '  falbench compare --plugin my_loss.py -s "random[trainer=my-loss]" -s random '
+        "--suite smoke",
+    ]
+    assert lines_of_code((tmp_path / "my_loss.py").read_text()) <= 25
+    code, out, err = falbench("check", "my_loss.py")
+    assert code == 0, out + err
+    assert "my-loss passes: " in out
+    assert "survive JSON (smoothing)" in out
+    tests = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "1 passed" in tests.stdout, tests.stdout
+    rows = ["random", "random[trainer=my-loss]", "random[trainer=my-loss[smoothing=0.3]]"]
+    code, _, err = falbench(
+        "compare", "--plugin", "my_loss.py", *(f"-s{row}" for row in rows),
+        "--suite", suite, "--task", "a", "--seeds", 1, "--backend", "sequential",
+    )  # fmt: skip
+    assert code == 0, err
+    curves = pd.read_csv(tmp_path / "results" / "curves.csv")
+    last = curves[curves.cycle == curves.cycle.max()]
+    assert last.loss.nunique() == len(rows)
+
+
 def test_a_file_is_never_overwritten(falbench, tmp_path):
     (tmp_path / "plugins").mkdir()
     for name in ("my_idea.py", "test_my_idea.py"):
@@ -93,3 +123,23 @@ def test_wrong_use_is_one_sentence_and_writes_nothing(falbench, tmp_path, argume
     assert message in err
     assert len(err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("My-Loss", "'My-Loss' cannot be a trainer's name; use words in lower case"),
+        ("kcfu", "There is a trainer 'kcfu' already (fal_bench.trainers."),
+        ("trainer", "a class Trainer would hide"),
+    ],
+)
+def test_wrong_names_of_trainers_are_refused(falbench, tmp_path, name, message):
+    code, out, err = falbench("new", "trainer", name)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_strategy_and_a_trainer_may_share_a_name(falbench, tmp_path):
+    assert falbench("new", "trainer", "random", "--out", "trainers")[0] == 2  # Python's own module
+    assert falbench("new", "trainer", "fal-margin", "--out", "trainers")[0] == 0
