@@ -79,7 +79,7 @@ class Trainer:
     Attributes:
         name: the name used on the command line and in results.
         version: raised whenever the numbers change; ``None`` (external plugins) means that the
-            source file's hash takes its place.
+            hash of the source takes its place.
         Params: the class of the parameters.
 
     Args:

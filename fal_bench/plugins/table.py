@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError, told
+from fal_bench.plugins.sources import source_digest
 from fal_bench.selector import Selector, can_be_typed
 
 
@@ -81,6 +81,7 @@ class PluginTable(Generic[Kind]):
     sources: dict[str, str] = field(default_factory=dict)
     _entries: dict[str, EntryPoint] = field(default_factory=dict)
     _classes: dict[str, type[Kind]] = field(default_factory=dict)
+    _fingerprints: dict[str, str] = field(default_factory=dict)
 
     def add_installed(self) -> None:
         """Add the installed plugins.
@@ -154,17 +155,17 @@ class PluginTable(Generic[Kind]):
         """Return what identifies a plugin's behaviour in a cell's key.
 
         Built-ins declare a version, so that a changed comment voids no result; for any other
-        plugin it is the hash of its source file.
+        plugin it is the hash of its source, that of its author's modules which it imports included.
+
+        Raises:
+            PluginError: it has no source, or that was edited after it had been imported here.
         """
         plugin = self.load(name)
         if plugin.__module__.startswith(f"{self.group}.") and plugin.version is not None:
             return f"version {plugin.version}"
-        source = inspect.getsourcefile(plugin)
-        if source is None:
-            raise PluginError(
-                f"{self.kind.capitalize()} {name!r} has no source file; define it in a .py file."
-            )
-        return f"source {hashlib.sha256(Path(source).read_bytes()).hexdigest()}"
+        if name not in self._fingerprints:  # a comparison has thousands of cells
+            self._fingerprints[name] = f"source {source_digest(plugin)}"
+        return self._fingerprints[name]
 
     def describe(self, name: str) -> str:
         """Import a plugin and return the first sentence of its docstring, or why it fails."""
