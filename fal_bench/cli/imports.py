@@ -14,7 +14,7 @@ def import_curves(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[CURVES.csv]",
+            metavar="CURVES.csv",
             help="A table with the columns task, strategy, seed, labels and accuracy.",
         ),
     ] = None,

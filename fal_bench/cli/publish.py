@@ -33,7 +33,7 @@ def publish(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="[RESULTS]",
+            metavar="RESULTS",
             parser=folder_or_file,
             help="The results folder, or results published before.",
             show_default=True,

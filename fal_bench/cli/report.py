@@ -28,7 +28,7 @@ def report(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="[DIR]", parser=folder_or_file, help="The results folder.", show_default=True
+            metavar="DIR", parser=folder_or_file, help="The results folder.", show_default=True
         ),
     ] = Path("results"),
     target_acc: TargetOption = None,
