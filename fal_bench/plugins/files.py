@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.sources import hidden_beside
 
 VARIABLE = "FALBENCH_PLUGINS"
 
@@ -63,7 +64,13 @@ def is_imported(file: Path) -> bool:
 
 
 def import_file(file: Path) -> ModuleType:
-    """Return the module of a file, which is imported once per content."""
+    """Return the module of a file, which is imported once per content.
+
+    Modules beside it can be imported, as from a script.
+
+    Raises:
+        ImportError: one of them is hidden by a module from elsewhere.
+    """
     name = _module_name(file)
     if name in sys.modules:
         return sys.modules[name]
@@ -71,6 +78,11 @@ def import_file(file: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # last, so that it hides nothing
+    if hidden := hidden_beside(file):
+        raise ImportError(hidden)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)

@@ -51,6 +51,23 @@ def source_digest(plugin: type) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def hidden_beside(file: Path) -> str:
+    """Say which module beside a plugin file it cannot import, since it would get another one.
+
+    Returns:
+        A sentence; empty if there is none.
+    """
+    folder = file.resolve().parent
+    for name in _imports(file, ""):
+        beside = [folder / f"{name}.py", folder / name / "__init__.py"]
+        spec = _find(name) if any(path.is_file() for path in beside) else None
+        if spec is None or spec.origin is None or not _by_the_author(spec, top=""):
+            continue
+        if Path(spec.origin).resolve() not in [path.resolve() for path in beside]:
+            return f"it imports {name!r} from {spec.origin}, not from beside it; rename one of both"
+    return ""
+
+
 def _digest(module: str, file: Path) -> str:
     """Return the SHA-256 of a module's file, which must be what was imported."""
     digest = hashlib.sha256(file.read_bytes()).hexdigest()

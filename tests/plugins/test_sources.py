@@ -209,3 +209,44 @@ def test_an_edited_module_runs_the_cells_again(folder, suite):
     assert cells() == 2
     (folder / "aid.py").write_text("x = 1")
     assert cells() == 3
+
+
+def test_modules_beside_a_plugin_file_are_found_as_those_of_a_script(tmp_path, suite):
+    plugins = tmp_path / "plugins"
+    (plugins / "kit").mkdir(parents=True)
+    (plugins / "mine.py").write_text(PLUGIN.format(imports="import aid\nfrom kit import more"))
+    (plugins / "aid.py").write_text("")
+    (plugins / "kit" / "__init__.py").write_text("")
+    (plugins / "kit" / "more.py").write_text("")
+    done = subprocess.run(
+        [
+            sys.executable, "-c", "from fal_bench.cli import main; main()", "compare", "-s", "mine",
+            "--plugin", "plugins/mine.py", "--suite", str(suite), "--task", "a", "--seeds", "1",
+            "--format", "csv",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "mine" in done.stdout
+
+
+def test_two_folders_with_modules_of_one_name_are_told_apart(tmp_path, new_process, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "aid.py").write_text(f"x = {name!r}")
+        text = PLUGIN.format(imports="import aid").replace('"mine"', repr(name))
+        (tmp_path / name / f"{name}.py").write_text(text)
+    registry = Registry.discover([tmp_path / "one", tmp_path / "two"])
+    assert "one" in registry.names()
+    [broken] = [one for one in registry.unavailable if one.name == "two"]
+    there = tmp_path / "one" / "aid.py"
+    assert f"it imports 'aid' from {there}, not from beside it; rename" in broken.reason
+
+
+def test_a_plugin_called_like_an_installed_module_hides_nothing(tmp_path, new_process, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "mine.py").write_text(PLUGIN.format(imports="import random, torch"))
+    for name in ("random", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError")
+    assert "mine" in Registry.discover([tmp_path / "mine.py"]).names()
