@@ -29,6 +29,12 @@ def own_cache(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("FALBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def own_path(monkeypatch):
+    """What one test can import, because a plugin file lay beside it, the next one cannot."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
 @pytest.fixture(scope="session")
 def blobs() -> Dataset:
     """Four well-separated classes of 2x2 images: learned in a blink."""

@@ -230,8 +230,7 @@ def test_modules_beside_a_plugin_file_are_found_as_those_of_a_script(tmp_path, s
     assert "mine" in done.stdout
 
 
-def test_two_folders_with_modules_of_one_name_are_told_apart(tmp_path, new_process, monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path])
+def test_two_folders_with_modules_of_one_name_are_told_apart(tmp_path, new_process):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "aid.py").write_text(f"x = {name!r}")
@@ -244,8 +243,7 @@ def test_two_folders_with_modules_of_one_name_are_told_apart(tmp_path, new_proce
     assert f"it imports 'aid' from {there}, not from beside it; rename" in broken.reason
 
 
-def test_a_plugin_called_like_an_installed_module_hides_nothing(tmp_path, new_process, monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path])
+def test_a_plugin_called_like_an_installed_module_hides_nothing(tmp_path, new_process):
     (tmp_path / "mine.py").write_text(PLUGIN.format(imports="import random, torch"))
     for name in ("random", "torch"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError")
