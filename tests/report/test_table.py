@@ -270,8 +270,8 @@ def test_censored_pairs_are_marked_and_counted():
     (note,) = [note for note in footer(board, CONTEXT) if note.startswith("\u2020")]
     assert note == (
         "\u2020 Pairs of which not both runs reached the target, of 10 each: only random did, "
-        "which makes the strategy look better than it is (fal-margin 1); only the strategy did, "
-        "which makes it look worse (fal-margin 2)."
+        "which makes the strategy look better than it is (fal-margin 1); only the strategy did, which makes "
+        "it look worse (fal-margin 2)."
     )
 
 
