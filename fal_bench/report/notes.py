@@ -173,29 +173,25 @@ def _ranks(complete: list[dict[str, Any]], context: ReportContext) -> list[str]:
 
 
 def _censored_pairs(complete: list[dict[str, Any]], context: ReportContext) -> list[str]:
-    """Say behind which savings there are pairs of which not both runs reached the target."""
     baseline = wording.one_line(context.baseline)
-    kinds = {
-        "pairs_strategy_censored": f"only {baseline} did, which makes the strategy look better "
-        "than it is",
-        "pairs_baseline_censored": "only the strategy did, which makes it look worse",
-        "pairs_both_censored": "neither did, which pulls the saving towards nothing",
-    }
-    marked = [row for row in complete if not math.isnan(row["saving_vs_random"])]
-    totals = {row["runs"] for row in marked}
-    said = []
-    for kind, meaning in kinds.items():
-        counts = [
-            f"{wording.one_line(row['strategy'])} {row[kind]}"
-            + (f" of {row['runs']}" if len(totals) > 1 else "")
-            for row in marked
-            if row[kind]
-        ]
-        said += [f"{meaning} ({', '.join(counts)})"] if counts else []
-    if not said:
-        return []
-    each = f", of {totals.pop()} each" if len(totals) == 1 else ""
-    return [f"\u2020 Pairs of which not both runs reached the target{each}: {'; '.join(said)}."]
+    sentences = []
+    for row in complete:
+        if math.isnan(row["saving_vs_random"]) or not wording.censored_pairs(row):
+            continue
+        counts = {
+            f"only {baseline} did, which makes the strategy look better than it is": row[
+                "pairs_strategy_censored"
+            ],
+            "only the strategy did, which makes it look worse": row["pairs_baseline_censored"],
+            "neither did, which pulls the saving towards nothing": row["pairs_both_censored"],
+        }
+        said = "; ".join(f"{number}: {text}" for text, number in counts.items() if number)
+        pairs = wording.counted(row["runs"], "pair")
+        sentences.append(
+            f"\u2020 {wording.one_line(row['strategy'])}: of {pairs}, not both runs reached the "
+            f"target in {wording.censored_pairs(row)} ({said})."
+        )
+    return sentences
 
 
 def _too_hard(rows: list[dict[str, Any]], context: ReportContext) -> list[str]:

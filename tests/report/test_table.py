@@ -269,32 +269,10 @@ def test_censored_pairs_are_marked_and_counted():
     assert "+12 %\u2020 [4, 19]" in "\n".join(lines(board, 120))
     (note,) = [note for note in footer(board, CONTEXT) if note.startswith("\u2020")]
     assert note == (
-        "\u2020 Pairs of which not both runs reached the target, of 10 each: only random did, "
-        "which makes the strategy look better than it is (fal-margin 1); only the strategy did, which makes "
-        "it look worse (fal-margin 2)."
+        "\u2020 fal-margin: of 10 pairs, not both runs reached the target in 3 "
+        "(1: only random did, which makes the strategy look better than it is; "
+        "2: only the strategy did, which makes it look worse)."
     )
-
-
-def test_one_sentence_counts_the_censored_pairs_of_all_strategies():
-    def counted(row, strategy, baseline, both):
-        kinds = {"strategy": strategy, "baseline": baseline, "both": both}
-        return {**row, **{f"pairs_{kind}_censored": count for kind, count in kinds.items()}}
-
-    board = frame(counted(ROWS[0], 1, 0, 0), ROWS[1], counted(ROWS[2], 3, 0, 2), ROWS[3])
-    (note,) = [note for note in footer(board, CONTEXT) if note.startswith("\u2020")]
-    assert f"(fal-margin 1, {ROWS[2]['strategy']} 3); neither did" in note
-    assert note.endswith(f"towards nothing ({ROWS[2]['strategy']} 2).")
-    fewer = {**ROWS[3], "runs": 8, **saving(0.0)}
-    (note,) = [
-        note
-        for note in footer(frame(counted(ROWS[0], 1, 0, 0), ROWS[1], fewer), CONTEXT)
-        if note.startswith("\u2020")
-    ]
-    assert note.endswith(
-        "reached the target: only random did, which makes the strategy look better "
-        "than it is (fal-margin 1 of 10)."
-    )
-    assert not any("\u2020" in note for note in footer(frame(*ROWS[:2]), CONTEXT))
 
 
 def test_a_target_that_the_baseline_misses_is_called_too_hard():
