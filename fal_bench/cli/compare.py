@@ -152,19 +152,18 @@ def _tell_missing(store: Store, plan: Plan, missing: list[CellSpec], workers: in
     """Print how many cells are missing, of which strategy and task, and how long they take."""
     from collections import Counter
 
-    from fal_bench.sweep.estimate import estimate_time
+    from fal_bench.sweep.estimate import estimate_seconds
 
     if not missing:
         typer.echo(f"All {len(plan.cells)} cells are there; nothing to run.")
         return
     for (task, label), count in Counter((cell.task.name, cell.label) for cell in missing).items():
         typer.echo(f"{task}  {label}: {count} of {len(plan.seeds)} seeds missing")
-    guess = estimate_time(store, plan.cells, missing, workers)
-    on = f"{_duration(guess.seconds)} on {workers} worker{'s' if workers > 1 else ''}"
-    what = f"they take about {on}."
-    if guess.training_only:
-        what = f"their training takes about {on}, and what strategies compute comes on top."
-    typer.echo(f"{len(missing)} of {len(plan.cells)} cells are missing; {what}")
+    seconds = estimate_seconds(store, plan.cells, missing, workers)
+    typer.echo(
+        f"{len(missing)} of {len(plan.cells)} cells are missing; they take about "
+        f"{_duration(seconds)} on {workers} worker{'s' if workers > 1 else ''}."
+    )
 
 
 def _duration(seconds: float) -> str:

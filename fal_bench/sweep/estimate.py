@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fal_bench.sweep.groups import updates
 from fal_bench.sweep.spec import CellSpec
@@ -18,27 +17,14 @@ SEQUENTIAL_STEPS = 3
 WORKER_START_SECONDS = 4.0
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A guess of the wall time of a run.
-
-    Attributes:
-        seconds: how long it takes.
-        training_only: whether what strategies compute for themselves is left out, because nothing
-            is known of it for some cells.
-    """
-
-    seconds: float
-    training_only: bool = False
-
-
-def estimate_time(
+def estimate_seconds(
     store: Store, known: Sequence[CellSpec], missing: Sequence[CellSpec], jobs: int
-) -> Estimate:
+) -> float:
     """Estimate the wall time of running ``missing`` with ``jobs`` workers.
 
     A cell is taken to cost what finished cells of its task and strategy cost, else what finished
-    cells of its task cost; where there are none, the federated training is timed on a few steps.
+    cells of its task cost; where there are none, the federated training is timed on a few steps
+    (which leaves out the strategy's own time).
 
     Args:
         store: the results folder.
@@ -47,7 +33,7 @@ def estimate_time(
         jobs: number of workers.
     """
     if not missing:
-        return Estimate(0.0)
+        return 0.0
     seconds: dict[tuple[str, str], list[float]] = {}
     for spec in known:
         if store.phase(spec) == "done":
@@ -56,18 +42,13 @@ def estimate_time(
             for key in ((spec.task.hash, spec.label), (spec.task.hash, "")):
                 seconds.setdefault(key, []).append(spent)
     total = 0.0
-    timed: dict[str, float] = {}
     for spec in missing:
         task = spec.task
         evidence = seconds.get((task.hash, spec.label)) or seconds.get((task.hash, ""))
-        if evidence is not None:
-            total += sum(evidence) / len(evidence)
-            continue
-        if task.hash not in timed:
-            timed[task.hash] = _training_seconds(task, spec.device)
-        total += timed[task.hash]
-    wall = WORKER_START_SECONDS + total / min(jobs, len(missing))
-    return Estimate(wall, training_only=bool(timed))
+        if evidence is None:
+            evidence = seconds[task.hash, ""] = [_training_seconds(task, spec.device)]
+        total += sum(evidence) / len(evidence)
+    return WORKER_START_SECONDS + total / min(jobs, len(missing))
 
 
 def _training_seconds(task: Task, device: str) -> float:
