@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import signal
 from collections.abc import Iterable
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b.")
@@ -27,18 +26,8 @@ class FalbenchError(Exception):
 
 def told(error: BaseException) -> str:
     """Return what an error says, on one line; its kind comes first unless it is one of ours."""
-    kind = "" if isinstance(error, FalbenchError) else type(error).__name__
-    return one_line(": ".join(filter(None, [kind, str(error)])))
-
-
-def is_ctrl_c(error: BaseException) -> bool:
-    """Whether an error that came out of a plugin's code is the user's wish to stop.
-
-    Plugins may raise whatever they like, ``KeyboardInterrupt`` included. Where Ctrl-C is ignored,
-    as in worker processes, it is theirs.
-    """
-    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    return isinstance(error, KeyboardInterrupt) and not ignored
+    kind = "" if isinstance(error, FalbenchError) else f"{type(error).__name__}: "
+    return one_line(f"{kind}{error}")
 
 
 class UnknownNameError(FalbenchError):

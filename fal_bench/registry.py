@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fal_bench.errors import is_ctrl_c, told
+from fal_bench.errors import told
 from fal_bench.plugins.files import classes_in, python_files
 from fal_bench.plugins.table import PluginTable, Unavailable
 
@@ -105,9 +105,7 @@ class Registry:
 
         try:
             found = list(classes_in(file, (Strategy, Trainer)))
-        except BaseException as error:
-            if is_ctrl_c(error):
-                raise
+        except (Exception, SystemExit) as error:
             reason = f"{told(error)}{_place(error, file)}"
             self.unavailable.append(Unavailable(file.stem, str(file), reason))
             return

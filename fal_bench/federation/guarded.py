@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
-from fal_bench.errors import PluginError, is_ctrl_c, told
+from fal_bench.errors import PluginError, told
 from fal_bench.trainer import FloatArray, LocalBatch, MixedBatch, Trainer
 
 if TYPE_CHECKING:
@@ -70,9 +70,7 @@ class GuardedTrainer(Trainer):
         try:
             with self._guard():
                 return function()
-        except BaseException as error:
-            if is_ctrl_c(error):
-                raise
+        except (Exception, SystemExit) as error:
             raise PluginError(f"Trainer {self.name!r} failed: {told(error)}") from error
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.errors import CoordinationError, PluginError, PositionError, is_ctrl_c, told
+from fal_bench.errors import CoordinationError, PluginError, PositionError, told
 from fal_bench.federation.journal import Journal
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Trained, TrainRequest
@@ -98,9 +98,7 @@ class Selecting:
         try:
             with self._journal.plugin_call(self._federation.cycle):
                 return function()
-        except BaseException as error:
-            if is_ctrl_c(error):
-                raise
+        except (Exception, SystemExit) as error:
             if client is not None:
                 error.add_note(f"client {client}")
             raise _blame(self._strategy, self._federation.cycle, error) from error

@@ -10,14 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from fal_bench.errors import (
-    FalbenchError,
-    InvalidSpecError,
-    PluginError,
-    UnknownNameError,
-    is_ctrl_c,
-    told,
-)
+from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError, told
 from fal_bench.plugins.sources import source_digest
 from fal_bench.selector import Selector, can_be_typed
 
@@ -67,9 +60,7 @@ def blamed_on(name: str) -> Iterator[None]:
         yield
     except FalbenchError:
         raise
-    except BaseException as error:
-        if is_ctrl_c(error):
-            raise
+    except (Exception, SystemExit) as error:
         raise PluginError(f"Plugin {name!r} cannot be set up: {told(error)}.") from error
 
 
@@ -140,9 +131,7 @@ class PluginTable(Generic[Kind]):
         if name not in self._classes:
             try:
                 loaded = self._entries[name].load()
-            except BaseException as error:
-                if is_ctrl_c(error):
-                    raise
+            except (Exception, SystemExit) as error:
                 raise PluginError(
                     f"{self.kind.capitalize()} {name!r} ({self.sources[name]}) cannot be loaded: "
                     f"{told(error)}."

@@ -97,46 +97,6 @@ def test_a_plugin_that_kills_hangs_or_raises_fails_alone(compare, bad_plugins):
     assert (board.drop("random").verdict == "incomplete").all()
 
 
-UNUSUAL = """
-import numpy as np
-from fal_bench import Strategy, Trainer
-
-class Interrupting(Strategy):
-    name = "interrupting"
-
-    def select(self, client, budget):
-        raise KeyboardInterrupt
-
-class Closing(Strategy):
-    name = "closing"
-
-    def select_all(self, federation):
-        return federation.each(self.pick)
-
-    def pick(self, client, budget):
-        raise GeneratorExit
-
-class Stopping(Trainer):
-    name = "stopping"
-
-    def losses(self, logits, batch):
-        raise KeyboardInterrupt
-"""
-
-
-def test_what_only_ctrl_c_should_raise_is_blamed_on_a_plugin_that_raises_it(compare, tmp_path):
-    plugin = tmp_path / "unusual.py"
-    plugin.write_text(UNUSUAL)
-    strategies = ["random", "interrupting", "closing", "random[trainer=stopping]"]
-    result = compare(strategies, jobs=2, plugins=[plugin], task="a", seeds=1)
-    assert {cell.strategy: cell.reason for cell in result.context.missing} == {
-        "interrupting": "Strategy 'interrupting' failed (client 0, cycle 0): KeyboardInterrupt",
-        "closing": "Strategy 'closing' failed (client 0, cycle 0): GeneratorExit",
-        "random[trainer=stopping]": "Trainer 'stopping' failed: KeyboardInterrupt",
-    }
-    assert set(result.curves.strategy) == {"random"}
-
-
 def command(suite, out, *more):
     code = "import sys; sys.argv[0] = 'falbench'; from fal_bench.cli import main; main()"
     arguments = ["compare", "--suite", suite, "--out", str(out), *more]
