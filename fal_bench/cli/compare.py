@@ -26,7 +26,7 @@ from fal_bench.cli.options import (
     TargetOption,
     TaskOption,
 )
-from fal_bench.cli.output import INTERRUPTED, show_and_write, show_tracebacks
+from fal_bench.cli.output import show_and_write, show_tracebacks, told_if_stopped
 
 if TYPE_CHECKING:
     from fal_bench.plan import Plan
@@ -101,40 +101,36 @@ def compare(
 
     plugins = tuple(plugin or ())
     check_backend(backend.value)
-    plan = comparison.Plan.make(
-        strategy,
-        suite=suite,
-        task=task,
-        seeds=seeds,
-        plugins=plugins,
-        device=device_for(backend.value, device.value),
-    )
-    for note in plan.notes:
-        typer.echo(f"Note: {note}", err=True)
-    question = Question.make(
-        target_acc or plan.targets, accounting.value, baseline, plan.strategies
-    )
-    store = Store(out)
-    imports = ExternalFolder(store.root).imports() if external else None
-    missing, corrupt = plan.missing(store)
-    plan.check(missing)
-    workers = jobs or comparison.default_jobs(plan.device)
-    if dry_run:
-        _tell_missing(store, plan, missing, workers)
-        return
-    store.prepare()
-    for broken in corrupt:
-        typer.echo(_warning(broken), err=True)
-    if missing:
-        supervisor = Supervisor(
-            store, workers, backend.value, plan.plugins, call_timeout, memory_limit
+    with told_if_stopped("the same command goes on where this one was"):
+        plan = comparison.Plan.make(
+            strategy,
+            suite=suite,
+            task=task,
+            seeds=seeds,
+            plugins=plugins,
+            device=device_for(backend.value, device.value),
         )
-        monitor = comparison.progress_monitor(shown=True)
-        try:
-            comparison.run_missing(supervisor, plan, monitor)
-        except KeyboardInterrupt:
-            typer.echo("Stopped; the same command goes on where this one was.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+        for note in plan.notes:
+            typer.echo(f"Note: {note}", err=True)
+        question = Question.make(
+            target_acc or plan.targets, accounting.value, baseline, plan.strategies
+        )
+        store = Store(out)
+        imports = ExternalFolder(store.root).imports() if external else None
+        missing, corrupt = plan.missing(store)
+        plan.check(missing)
+        workers = jobs or comparison.default_jobs(plan.device)
+        if dry_run:
+            _tell_missing(store, plan, missing, workers)
+            return
+        store.prepare()
+        for broken in corrupt:
+            typer.echo(_warning(broken), err=True)
+        if missing:
+            supervisor = Supervisor(
+                store, workers, backend.value, plan.plugins, call_timeout, memory_limit
+            )
+            comparison.run_missing(supervisor, plan, comparison.progress_monitor(shown=True))
     try:
         show_and_write(comparison.summarise(plan, store, question, imports), out, form)
     finally:  # it ends with an exit if cells are missing

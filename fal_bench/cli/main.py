@@ -22,6 +22,7 @@ from fal_bench.cli.report import report
 from fal_bench.cli.status import status
 from fal_bench.cli.verify import verify
 from fal_bench.errors import FalbenchError, one_line
+from fal_bench.interrupts import signals_noticed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,7 +71,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     sys.argv[:] = [argument for argument in sys.argv if argument != "--debug"]
     try:
-        app(obj=debug)
+        with signals_noticed():
+            app(obj=debug)
     except (FalbenchError, OSError) as error:
         if debug:
             raise

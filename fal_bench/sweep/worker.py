@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import Folders, use_folders
-from fal_bench.errors import DataError, told
+from fal_bench.errors import DataError, FalbenchError, PluginError, told
+from fal_bench.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.registry import Registry
-from fal_bench.sweep.folder import CorruptCellError
+from fal_bench.sweep.folder import CellFolder, CorruptCellError
 from fal_bench.sweep.memory import resident_mib
 from fal_bench.sweep.spec import CellSpec, fingerprint_of
 from fal_bench.sweep.store import Corrupt, Store
@@ -33,6 +34,7 @@ from fal_bench.sweep.store import Corrupt, Store
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
     from fal_bench.federation.setting import Setting
+    from fal_bench.trainer import Trainer
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -75,6 +77,7 @@ def run_job(job: Job) -> None:
     store = Store(job.root)
     limits = _end_if_over_limits(job, store)
     with (
+        signals_noticed(),
         # Plugins may print, and standard output may be read by a program.
         redirect_stdout(sys.stderr),
         _one_thread(),
@@ -88,7 +91,8 @@ def run_job(job: Job) -> None:
             locks.enter_context(store.cell_lock(spec))
         try:
             _run_cells(job, store)
-        except Exception as error:
+        except BaseException as error:
+            let_interrupts_pass(error)
             for spec in job.specs:
                 if store.folder(spec).in_progress():
                     reason = f"The worker failed: {told(error)}"
@@ -106,9 +110,6 @@ def _run_cells(job: Job, store: Store) -> None:
     cells = {}
     for spec in job.specs:
         _open_folder(job, store, spec)
-        if not _unedited(spec, registry):
-            folders[spec.key].fail("The plugin was edited while the run began; run it again.")
-            continue
         try:
             setting = _setting(spec, drawn, loaded)
         except Exception as error:
@@ -116,8 +117,11 @@ def _run_cells(job: Job, store: Store) -> None:
             folders[spec.key].fail(reason, traceback.format_exc())
             continue
         folders[spec.key].note_pool(setting.pool)
-        with folders[spec.key].plugin_call(0, spec.trainer.name):
-            trainer = registry.trainers.make(spec.trainer)
+        try:
+            trainer = _trainer(spec, registry, folders[spec.key])
+        except FalbenchError as error:
+            folders[spec.key].fail(told(error), traceback.format_exc())
+            continue
         make_strategy = partial(registry.make, spec.strategy)
         cells[spec.key] = run_cell(setting, make_strategy, folders[spec.key], trainer)
     run_together(
@@ -127,11 +131,19 @@ def _run_cells(job: Job, store: Store) -> None:
     )
 
 
-def _unedited(spec: CellSpec, registry: Registry) -> bool:
-    """Whether the plugins are still those that the run was planned with."""
-    trainer = registry.trainers.fingerprint(spec.trainer.name)
-    own = fingerprint_of(spec.strategy, registry)
-    return (own, trainer) == (spec.fingerprint, spec.trainer_fingerprint)
+def _trainer(spec: CellSpec, registry: Registry, folder: CellFolder) -> Trainer:
+    """Return a cell's trainer, if the plugins are still those that the run was planned with.
+
+    Raises:
+        PluginError: they are not, or cannot be set up.
+    """
+    with folder.plugin_call(0):
+        own = fingerprint_of(spec.strategy, registry)
+    with folder.plugin_call(0, spec.trainer.name):
+        trainer = registry.trainers.fingerprint(spec.trainer.name)
+        if (own, trainer) != (spec.fingerprint, spec.trainer_fingerprint):
+            raise PluginError("The plugin was edited while the run began; run it again.")
+        return registry.trainers.make(spec.trainer)
 
 
 def _setting(
