@@ -18,6 +18,7 @@ from contextlib import (
 )
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from fal_bench.data.folders import Folders, use_folders
 from fal_bench.errors import DataError, FalbenchError, PluginError, told
 from fal_bench.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.learning.device import CPU, full_precision, resolve_device
+from fal_bench.leftover import leave_despite_threads
 from fal_bench.registry import Registry
 from fal_bench.sweep.folder import CellFolder, CorruptCellError
 from fal_bench.sweep.memory import resident_mib
@@ -191,7 +193,8 @@ def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
 def _settle(parent: int) -> None:
     """Make this process a worker: leave Ctrl-C to the supervisor, and end when it is gone.
 
-    A supervisor that was killed cannot stop its workers, and another run may have taken over.
+    A supervisor that was killed cannot stop its workers, and another run may have taken over. A
+    worker that is asked to end does not wait for threads of plugins either.
     """
     os.dup2(2, 1)  # what compiled code prints goes to standard error, too
     if threading.current_thread() is threading.main_thread():
@@ -203,6 +206,7 @@ def _settle(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    Finalize(None, leave_despite_threads, (0, None, 1.0), exitpriority=0)
 
 
 @contextmanager
