@@ -75,14 +75,14 @@ def run_job(job: Job) -> None:
     Failures are recorded in the store, never raised; a failed cell does not stop the others.
     """
     if job.parent is not None and os.getpid() != job.parent:
-        _settle(job.parent)
+        settle(job.parent)
     store = Store(job.root)
     limits = _end_if_over_limits(job, store)
     with (
         signals_noticed(),
         # Plugins may print, and standard output may be read by a program.
         redirect_stdout(sys.stderr),
-        _one_thread(),
+        one_thread(),
         _full_precision(job),
         use_folders(job.folders),
         limits,
@@ -190,7 +190,7 @@ def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
 
 
 @lru_cache(maxsize=1)
-def _settle(parent: int) -> None:
+def settle(parent: int) -> None:
     """Make this process a worker: leave Ctrl-C to the supervisor, and end when it is gone.
 
     A supervisor that was killed cannot stop its workers, and another run may have taken over. A
@@ -255,7 +255,7 @@ def _takes_too_much(job: Job, store: Store) -> bool:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Pin one CPU thread: bits must not depend on the number of cores."""
     import torch
     from threadpoolctl import threadpool_limits
