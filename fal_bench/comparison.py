@@ -18,6 +18,7 @@ from fal_bench.arguments import (
 )
 from fal_bench.data.folders import use_data_folder
 from fal_bench.external.folder import ExternalFolder
+from fal_bench.interrupts import signals_noticed
 from fal_bench.learning.device import CPU, Device
 from fal_bench.plan import Plan
 from fal_bench.report.answer import Comparison
@@ -110,7 +111,8 @@ def compare(
     memory_limit = as_whole("memory_limit", memory_limit, LEAST_MIB)
     check_seconds("call_timeout", call_timeout)
     root, paths = as_path("out", out), as_paths("plugins", plugins)
-    with use_data_folder(None if data_dir is None else as_path("data_dir", data_dir)):
+    data = None if data_dir is None else as_path("data_dir", data_dir)
+    with signals_noticed(), use_data_folder(data):
         plan = Plan.make(
             names,
             suite=suite,

@@ -26,8 +26,9 @@ class FalbenchError(Exception):
 
 def told(error: BaseException) -> str:
     """Return what an error says, on one line; its kind comes first unless it is one of ours."""
-    kind = "" if isinstance(error, FalbenchError) else f"{type(error).__name__}: "
-    return one_line(f"{kind}{error}")
+    said = one_line(str(error))
+    kind = "" if isinstance(error, FalbenchError) else type(error).__name__
+    return ": ".join(part for part in (kind, said) if part)
 
 
 class UnknownNameError(FalbenchError):

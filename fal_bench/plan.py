@@ -179,8 +179,9 @@ def _suitable(
     for selector in map(Selector, names):
         try:
             strategy = registry.make(selector)
-            for task in tasks:
-                strategy.check_task(task)
+            with blamed_on(selector.name):
+                for task in tasks:
+                    strategy.check_task(task)
         except (InvalidSpecError, PluginError) as error:
             left_out.append(f"{selector} is left out: {error}")
             continue

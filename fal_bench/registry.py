@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_bench.errors import told
+from fal_bench.interrupts import let_interrupts_pass
 from fal_bench.plugins.files import classes_in, python_files
 from fal_bench.plugins.table import PluginTable, Unavailable
 
@@ -105,7 +106,8 @@ class Registry:
 
         try:
             found = list(classes_in(file, (Strategy, Trainer)))
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            let_interrupts_pass(error)
             reason = f"{told(error)}{_place(error, file)}"
             self.unavailable.append(Unavailable(file.stem, str(file), reason))
             return

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fal_bench.cli import main
+from fal_bench.cli.main import run as run_falbench
 from fal_bench.data.base import Dataset
 from fal_bench.federation.cell import run_cell
 from fal_bench.federation.journal import MemoryJournal
@@ -98,7 +98,7 @@ def falbench(monkeypatch, capfd, tmp_path):
     def run_command(*arguments):
         monkeypatch.setattr(sys, "argv", ["falbench", *map(str, arguments)])
         try:
-            main()
+            run_falbench()
             code = 0
         except SystemExit as stop:
             code = stop.code or 0

@@ -154,6 +154,7 @@ def test_without_data_a_dry_run_says_what_is_missing_and_where_to_put_it(
     name, falbench, tmp_path, monkeypatch
 ):
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "no-such-package")
     nowhere = "http://127.0.0.1:1/"

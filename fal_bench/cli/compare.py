@@ -26,12 +26,17 @@ from fal_bench.cli.options import (
     TargetOption,
     TaskOption,
 )
-from fal_bench.cli.output import INTERRUPTED, show_and_write, show_tracebacks
+from fal_bench.cli.output import show_and_write, show_tracebacks, told_if_stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fal_bench.plan import Plan
     from fal_bench.sweep.spec import CellSpec
     from fal_bench.sweep.store import Corrupt, Store
+
+
+SHOWN_LABELS = 4
 
 
 class Device(StrEnum):
@@ -101,40 +106,36 @@ def compare(
 
     plugins = tuple(plugin or ())
     check_backend(backend.value)
-    plan = comparison.Plan.make(
-        strategy,
-        suite=suite,
-        task=task,
-        seeds=seeds,
-        plugins=plugins,
-        device=device_for(backend.value, device.value),
-    )
-    for note in plan.notes:
-        typer.echo(f"Note: {note}", err=True)
-    question = Question.make(
-        target_acc or plan.targets, accounting.value, baseline, plan.strategies
-    )
-    store = Store(out)
-    imports = ExternalFolder(store.root).imports() if external else None
-    missing, corrupt = plan.missing(store)
-    plan.check(missing)
-    workers = jobs or comparison.default_jobs(plan.device)
-    if dry_run:
-        _tell_missing(store, plan, missing, workers)
-        return
-    store.prepare()
-    for broken in corrupt:
-        typer.echo(_warning(broken), err=True)
-    if missing:
-        supervisor = Supervisor(
-            store, workers, backend.value, plan.plugins, call_timeout, memory_limit
+    with told_if_stopped("the same command goes on where this one was"):
+        plan = comparison.Plan.make(
+            strategy,
+            suite=suite,
+            task=task,
+            seeds=seeds,
+            plugins=plugins,
+            device=device_for(backend.value, device.value),
         )
-        monitor = comparison.progress_monitor(shown=True)
-        try:
-            comparison.run_missing(supervisor, plan, monitor)
-        except KeyboardInterrupt:
-            typer.echo("Stopped; the same command goes on where this one was.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+        for note in plan.notes:
+            typer.echo(f"Note: {note}", err=True)
+        question = Question.make(
+            target_acc or plan.targets, accounting.value, baseline, plan.strategies
+        )
+        store = Store(out)
+        imports = ExternalFolder(store.root).imports() if external else None
+        missing, corrupt = plan.missing(store)
+        plan.check(missing)
+        workers = jobs or comparison.default_jobs(plan.device)
+        if dry_run:
+            _tell_missing(store, plan, missing, workers, backend)
+            return
+        store.prepare()
+        for broken in corrupt:
+            typer.echo(_warning(broken), err=True)
+        if missing:
+            supervisor = Supervisor(
+                store, workers, backend.value, plan.plugins, call_timeout, memory_limit
+            )
+            comparison.run_missing(supervisor, plan, comparison.progress_monitor(shown=True))
     try:
         show_and_write(comparison.summarise(plan, store, question, imports), out, form)
     finally:  # it ends with an exit if cells are missing
@@ -148,22 +149,37 @@ def _warning(broken: Corrupt) -> str:
     )
 
 
-def _tell_missing(store: Store, plan: Plan, missing: list[CellSpec], workers: int) -> None:
+def _tell_missing(
+    store: Store, plan: Plan, missing: list[CellSpec], workers: int, backend: Backend
+) -> None:
     """Print how many cells are missing, of which strategy and task, and how long they take."""
     from collections import Counter
 
-    from fal_bench.sweep.estimate import estimate_seconds
+    from fal_bench.sweep.estimate import estimate
 
     if not missing:
         typer.echo(f"All {len(plan.cells)} cells are there; nothing to run.")
         return
     for (task, label), count in Counter((cell.task.name, cell.label) for cell in missing).items():
         typer.echo(f"{task}  {label}: {count} of {len(plan.seeds)} seeds missing")
-    seconds = estimate_seconds(store, plan.cells, missing, workers)
+    inline = backend is Backend.sequential
+    found = estimate(store, plan.cells, missing, workers, inline=inline)
+    where = "in this process" if inline else f"on {workers} worker{'s' if workers > 1 else ''}"
     typer.echo(
-        f"{len(missing)} of {len(plan.cells)} cells are missing; they take about "
-        f"{_duration(seconds)} on {workers} worker{'s' if workers > 1 else ''}."
+        f"{len(missing)} of {len(plan.cells)} cells are missing; they take "
+        f"{'at least ' if found.unknown else ''}about {_duration(found.seconds)} {where}, and the "
+        "tables some seconds more."
     )
+    if found.unknown:
+        typer.echo(
+            "Not counted: the time for their own work of strategies that have no finished cell on "
+            f"one of these tasks ({_few(found.unknown)})."
+        )
+
+
+def _few(labels: Sequence[str]) -> str:
+    shown, more = ", ".join(labels[:SHOWN_LABELS]), len(labels) - SHOWN_LABELS
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _duration(seconds: float) -> str:

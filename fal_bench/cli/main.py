@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
 from typing import Annotated
 
@@ -22,6 +23,8 @@ from fal_bench.cli.report import report
 from fal_bench.cli.status import status
 from fal_bench.cli.verify import verify
 from fal_bench.errors import FalbenchError, one_line
+from fal_bench.interrupts import signals_noticed
+from fal_bench.leftover import leave_despite_threads, threads_waited_for
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,12 +68,31 @@ def _falbench(
 
 
 def main() -> None:
+    """Run the command line and end the process, though plugins may have left threads running."""
+    code = 1  # after a traceback
+    try:
+        run()
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        raise
+    finally:
+        if threads_waited_for():
+            if "fal_bench.sweep.supervisor" in sys.modules:
+                from fal_bench.sweep.supervisor import end_workers
+
+                end_workers()  # now, because what follows may leave no time for it
+            leave_despite_threads(code, _tell_left_behind)
+
+
+def run() -> None:
     """Run the command line and exit: 0 if all is well, 2 after a wrong input."""
     signal.signal(signal.SIGTERM, _stop)
     debug = "--debug" in sys.argv
     sys.argv[:] = [argument for argument in sys.argv if argument != "--debug"]
     try:
-        app(obj=debug)
+        with signals_noticed():
+            app(obj=debug)
     except (FalbenchError, OSError) as error:
         if debug:
             raise
@@ -85,6 +107,15 @@ def _told(error: Exception) -> str:
     if error.filename is None:  # as when standard output is full
         return f"The output cannot be written ({reason})."
     return f"Cannot use {str(error.filename)!r} ({reason})."
+
+
+def _tell_left_behind(threads: Sequence[str]) -> None:
+    names = ", ".join(repr(name) for name in dict.fromkeys(threads))
+    typer.echo(
+        f"Warning: threads that a plugin left running are not waited for ({names}); make them "
+        "daemon threads, or end them.",
+        err=True,
+    )
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

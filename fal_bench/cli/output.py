@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -10,7 +11,7 @@ import typer
 from fal_bench.cli.options import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fal_bench.report.answer import Comparison, TextFormat
     from fal_bench.sweep.spec import CellSpec
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+
+
+@contextmanager
+def told_if_stopped(what: str) -> Iterator[None]:
+    """After Ctrl-C while the context is open, say in a sentence what becomes of the work, and exit.
+
+    Args:
+        what: the sentence's second half.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"Stopped; {what}.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:

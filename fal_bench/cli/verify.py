@@ -14,7 +14,7 @@ from fal_bench.cli.options import (
     PluginOption,
     folder_or_file,
 )
-from fal_bench.cli.output import INTERRUPTED
+from fal_bench.cli.output import told_if_stopped
 
 
 def verify(
@@ -51,7 +51,7 @@ def verify(
     the published one, timings aside: bit for bit, or, on another processor or with other versions,
     within what rounding can do. Ends with 0 if all agree, with 1 if something differs.
     """
-    try:
+    with told_if_stopped("nothing was kept"):
         from rich.console import Console
 
         from fal_bench.publication.display import Display
@@ -69,9 +69,6 @@ def verify(
             memory_limit=memory_limit,
             announce=display.announce,
         )
-    except KeyboardInterrupt:
-        typer.echo("Stopped; nothing was kept.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
     display.conclude(result)
     if not result.passed:
         raise typer.Exit(1)

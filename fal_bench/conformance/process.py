@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fal_bench.conformance.report import Begun, Outcome, Report
 from fal_bench.conformance.targets import Found, named, unusable
 from fal_bench.errors import FalbenchError, PluginError
+from fal_bench.interrupts import signals_noticed
 from fal_bench.sweep.memory import default_limit, resident_mib
 
 if TYPE_CHECKING:
@@ -240,7 +241,8 @@ def _work(connection: Connection, order: Order, skip: int) -> None:
 
     threading.Thread(target=live, daemon=True).start()
     try:
-        _check_all(order, skip, send)
+        with signals_noticed():
+            _check_all(order, skip, send)
     except FalbenchError as error:
         send(PluginError(str(error)))
     send(None)

@@ -19,6 +19,7 @@ from fal_bench.conformance.surroundings import restored
 from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
 from fal_bench.conformance.trainer_subject import TrainerSubject
 from fal_bench.errors import UnknownNameError
+from fal_bench.interrupts import signals_noticed
 from fal_bench.strategy import Strategy
 from fal_bench.trainer import Trainer
 
@@ -160,7 +161,7 @@ def _outcomes(
     tasks: Sequence[tuple[Begun, Callable[[], str | None]]], tell: Tell
 ) -> tuple[Outcome, ...]:
     outcomes = []
-    with restored(), warnings.catch_warnings():
+    with signals_noticed(), restored(), warnings.catch_warnings():
         torch.set_num_threads(1)  # the bits of two runs are compared
         for begun, verdict in tasks:
             tell(begun)

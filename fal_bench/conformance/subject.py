@@ -13,6 +13,7 @@ from fal_bench.conformance.watch import Watch, owner_of
 from fal_bench.conformance.world import WORLDS, World
 from fal_bench.errors import InvalidSpecError, PositionError
 from fal_bench.federation.setting import Setting
+from fal_bench.interrupts import let_interrupts_pass
 from fal_bench.strategy import Strategy
 
 Found = TypeVar("Found")
@@ -77,7 +78,8 @@ class Subject:
     def _made(self) -> Strategy | Broken:
         try:
             return within(self.limit, Pulse(), self.make)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            let_interrupts_pass(error)
             what = f"The strategy cannot be made: {self._told(error)}"
             return Broken("params", Failure(what, advice=self._advice(error)))
 
@@ -89,7 +91,8 @@ class Subject:
                 within(self.limit, Pulse(), partial(_offer, made, world))
             except InvalidSpecError as error:
                 refusals.append(f"{world.name}: {error}")
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                let_interrupts_pass(error)
                 what = f"check_task or check_shares raised {self._told(error)}"
                 where = Where(world.name, 0)
                 return Broken("task", Failure(what, where, self._advice(error)))

@@ -16,6 +16,7 @@ from fal_bench.conformance.batches import Shown, mixtures, ordinary
 from fal_bench.conformance.deadline import HangError, Pulse, within
 from fal_bench.conformance.surroundings import changed, random_streams, seed_streams, settings
 from fal_bench.errors import InvalidSpecError
+from fal_bench.interrupts import let_interrupts_pass
 from fal_bench.trainer import FloatArray, LocalBatch, Trainer
 
 Result = TypeVar("Result")
@@ -90,7 +91,8 @@ class TrainerSubject:
     def _made(self) -> Trainer | Broken:
         try:
             return within(self._limit, Pulse(), self.make)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            let_interrupts_pass(error)
             named = "" if isinstance(error, InvalidSpecError) else f"{type(error).__name__}: "
             advice = ON_HANG if isinstance(error, HangError) else advice_on(error, self.kind)
             what = f"The trainer cannot be made: {named}{told(error, self.kind)}"
@@ -239,7 +241,8 @@ class TrainerSubject:
             at = f"; it was at {line}" if line else ""
             said = f"{what} was not over within {self._limit:g} s{at}."
             raise Failure(said, where, ON_HANG) from None
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            let_interrupts_pass(error)
             said = f"{what} raised {type(error).__name__}: {told(error, self.kind)}"
             raise Raised(said, where, advice_on(error, self.kind)) from error
 

@@ -30,6 +30,7 @@ from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.ledger import POOL
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import CellState
+from fal_bench.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Weights
 from fal_bench.registry import Registry
@@ -199,7 +200,8 @@ def run_trial(
             streams, rules = random_streams(), settings()
             try:
                 _drive(trial, make, queries, retrain, pulse)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                let_interrupts_pass(error)
                 trial.error = error if isinstance(error, Exception) else RuntimeError(repr(error))
             trial.random = changed(streams, random_streams())
             trial.settings = changed(rules, settings())

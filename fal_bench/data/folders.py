@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -28,10 +28,12 @@ class Folders:
     Attributes:
         data: data sets as they are published; downloads go there.
         cache: prepared data sets; may be deleted whenever nothing runs.
+        named: what names the data folder, for messages; empty for the default one.
     """
 
     data: Path
     cache: Path
+    named: str = field(default="", compare=False)
 
 
 _chosen: ContextVar[Folders | None] = ContextVar("folders", default=None)
@@ -63,18 +65,48 @@ def use_folders(folders: Folders | None) -> Iterator[None]:
 def use_data_folder(path: Path | None) -> Iterator[None]:
     """Use another data folder while the context is open; None changes nothing.
 
-    Raises:
-        DataError: there is no such folder.
+    Whether it is there is looked at when something is wanted of it.
     """
     if path is None:
         yield
         return
-    folder = absolute(path)
-    if not folder.is_dir():
-        wrong = "is no folder" if folder.exists() else "does not exist"
-        raise DataError(f"The data folder {str(folder)!r} {wrong}; check the path, or make it.")
-    with use_folders(Folders(folder, current_folders().cache)):
+    with use_folders(Folders(absolute(path), current_folders().cache, "--data-dir or data_dir")):
         yield
+
+
+def data_folder() -> Path:
+    """Return the data folder, to read the user's own data from it.
+
+    Raises:
+        DataError: somebody names a folder that is not there.
+    """
+    folders = current_folders()
+    if folders.named and not folders.data.is_dir():
+        wrong = "is no folder" if folders.data.exists() else "does not exist"
+        raise DataError(
+            f"The data folder {str(folders.data)!r}, which {folders.named} names, {wrong}; check "
+            "the path."
+        )
+    return folders.data
+
+
+def download_folder() -> Path:
+    """Return the data folder, to look for published data in it or to download them.
+
+    Raises:
+        DataError: somebody names a folder that is not there and whose parent is not there either,
+            which is hardly meant to be made.
+    """
+    return current_folders().data if is_to_be_made() else data_folder()
+
+
+def is_to_be_made() -> bool:
+    """Whether somebody names a data folder that a download may make.
+
+    Data are then not taken from anywhere else: that folder was asked for.
+    """
+    folders = current_folders()
+    return bool(folders.named) and not folders.data.exists() and folders.data.parent.is_dir()
 
 
 def absolute(path: Path) -> Path:
@@ -88,4 +120,4 @@ def _environment() -> Folders:
         absolute(Path(os.environ[variable])) if os.environ.get(variable) else home / default
         for variable, default in ((DATA_VARIABLE, "data"), (CACHE_VARIABLE, "prepared"))
     )
-    return Folders(data, cache)
+    return Folders(data, cache, DATA_VARIABLE if os.environ.get(DATA_VARIABLE) else "")

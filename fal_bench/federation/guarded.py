@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 from fal_bench.errors import PluginError, told
+from fal_bench.interrupts import let_interrupts_pass
 from fal_bench.trainer import FloatArray, LocalBatch, MixedBatch, Trainer
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ class GuardedTrainer(Trainer):
         try:
             with self._guard():
                 return function()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            let_interrupts_pass(error)
             raise PluginError(f"Trainer {self.name!r} failed: {told(error)}") from error
 
 

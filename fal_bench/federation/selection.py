@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fal_bench.errors import CoordinationError, PluginError, PositionError, told
 from fal_bench.federation.journal import Journal
+from fal_bench.interrupts import let_interrupts_pass
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Trained, TrainRequest
 from fal_bench.strategy import FederationView, Strategy, Train
@@ -98,7 +99,8 @@ class Selecting:
         try:
             with self._journal.plugin_call(self._federation.cycle):
                 return function()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            let_interrupts_pass(error)
             if client is not None:
                 error.add_note(f"client {client}")
             raise _blame(self._strategy, self._federation.cycle, error) from error

@@ -222,7 +222,7 @@ class LiveFederationView:
             try:
                 nothing = np.empty(0, dtype=np.int64)
                 selections.append(compute(view, budget) if budget else nothing)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 error.add_note(f"client {view.index}")
                 raise
         return selections

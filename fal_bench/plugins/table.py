@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError, told
+from fal_bench.interrupts import let_interrupts_pass
 from fal_bench.plugins.sources import source_digest
 from fal_bench.selector import Selector, can_be_typed
 
@@ -60,7 +61,8 @@ def blamed_on(name: str) -> Iterator[None]:
         yield
     except FalbenchError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        let_interrupts_pass(error)
         raise PluginError(f"Plugin {name!r} cannot be set up: {told(error)}.") from error
 
 
@@ -131,7 +133,8 @@ class PluginTable(Generic[Kind]):
         if name not in self._classes:
             try:
                 loaded = self._entries[name].load()
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
+                let_interrupts_pass(error)
                 raise PluginError(
                     f"{self.kind.capitalize()} {name!r} ({self.sources[name]}) cannot be loaded: "
                     f"{told(error)}."

@@ -2,87 +2,101 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from fal_bench.sweep.groups import updates
+from fal_bench.sweep.groups import plan_groups
+from fal_bench.sweep.pilot import fly
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Store
-from fal_bench.task import Task
-
-TRIAL_STEPS = 50
-TRIAL_LANES = 20
-# Lanes that are trained one after the other cost the same in any company, and their steps are long.
-SEQUENTIAL_STEPS = 3
-WORKER_START_SECONDS = 4.0
 
 
-def estimate_seconds(
-    store: Store, known: Sequence[CellSpec], missing: Sequence[CellSpec], jobs: int
-) -> float:
+@dataclass(frozen=True)
+class Estimate:
+    """How long missing cells will take.
+
+    Attributes:
+        seconds: wall time of the cells, the start of the workers included.
+        unknown: labels of the strategies whose own time is left out, because no cell of them is
+            finished on one of their tasks; with any, ``seconds`` is a lower bound.
+    """
+
+    seconds: float
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """Mean seconds that finished cells took, by what they have in common."""
+
+    whole: dict[tuple[str, str], float]
+    training: dict[tuple[str, str], float]
+
+
+def estimate(
+    store: Store,
+    known: Sequence[CellSpec],
+    missing: Sequence[CellSpec],
+    jobs: int,
+    *,
+    inline: bool = False,
+) -> Estimate:
     """Estimate the wall time of running ``missing`` with ``jobs`` workers.
 
-    A cell is taken to cost what finished cells of its task and strategy cost, else what finished
-    cells of its task cost; where there are none, the federated training is timed on a few steps
-    (which leaves out the strategy's own time).
+    A cell is taken to cost what finished cells of its task and strategy cost. Where there are none,
+    its federated training is taken to cost what it did in cells of other strategies, or else is
+    timed for a moment; what its strategy does for itself is not known then.
 
     Args:
         store: the results folder.
         known: all cells of the comparison; the finished ones are the evidence.
         missing: the cells to run.
         jobs: number of workers.
+        inline: in this process, without workers.
     """
     if not missing:
-        return 0.0
-    seconds: dict[tuple[str, str], list[float]] = {}
+        return Estimate(0.0)
+    jobs = 1 if inline else jobs
+    spent = _spent(store, known)
+    timed = {
+        spec.task.hash: spec.task
+        for spec in missing
+        if _by_strategy(spec) not in spent.whole and _by_trainer(spec) not in spent.training
+    }
+    pilot = fly(list(timed.values()), missing[0].device, jobs, inline=inline)
+    loads = [0.0] * jobs
+    for group in plan_groups(missing, jobs):  # handed out in this order, as workers get free
+        loads.sort()
+        loads[0] += sum(
+            spent.whole.get(_by_strategy(spec))
+            or spent.training.get(_by_trainer(spec))
+            or pilot.cells[spec.task.hash]
+            for spec in group
+        )
+    unknown = {spec.label: None for spec in missing if _by_strategy(spec) not in spent.whole}
+    return Estimate(pilot.start + max(loads), tuple(unknown))
+
+
+def _by_strategy(spec: CellSpec) -> tuple[str, str]:
+    return spec.task.hash, spec.label
+
+
+def _by_trainer(spec: CellSpec) -> tuple[str, str]:
+    return spec.task.hash, str(spec.trainer)
+
+
+def _spent(store: Store, known: Sequence[CellSpec]) -> _Spent:
+    whole: dict[tuple[str, str], list[float]] = {}
+    training: dict[tuple[str, str], list[float]] = {}
     for spec in known:
         if store.phase(spec) == "done":
             rows = store.folder(spec).rows()
-            spent = sum(row.train_seconds + row.select_seconds for row in rows)
-            for key in ((spec.task.hash, spec.label), (spec.task.hash, "")):
-                seconds.setdefault(key, []).append(spent)
-    total = 0.0
-    for spec in missing:
-        task = spec.task
-        evidence = seconds.get((task.hash, spec.label)) or seconds.get((task.hash, ""))
-        if evidence is None:
-            evidence = seconds[task.hash, ""] = [_training_seconds(task, spec.device)]
-        total += sum(evidence) / len(evidence)
-    return WORKER_START_SECONDS + total / min(jobs, len(missing))
+            train = sum(row.train_seconds for row in rows)
+            select = sum(row.select_seconds for row in rows)
+            whole.setdefault(_by_strategy(spec), []).append(train + select)
+            training.setdefault(_by_trainer(spec), []).append(train)
+    return _Spent(_means(whole), _means(training))
 
 
-def _training_seconds(task: Task, device: str) -> float:
-    """Time a few training steps of a task and scale them to one cell."""
-    import torch
-
-    from fal_bench.data.loading import load_dataset
-    from fal_bench.federation.setting import Setting
-    from fal_bench.learning.engine import engine_of, train
-    from fal_bench.learning.request import Lane, TrainRequest
-    from fal_bench.needs import LocalTraining
-
-    setting = Setting.draw(task, 0, load_dataset(task.dataset), device)
-    model = setting.architecture.fresh(torch.Generator().manual_seed(0))
-    stacked = engine_of(model.architecture) == "stacked"
-    lane_count, steps = (TRIAL_LANES, TRIAL_STEPS) if stacked else (1, SEQUENTIAL_STEPS)
-    ids = torch.arange(min(task.batch_size, setting.dataset.n_train))
-    lanes = tuple(
-        Lane(
-            model.weights,
-            setting.dataset.train_features[ids],
-            setting.dataset.train_labels[ids],
-            setting.streams.numpy("estimate", number),
-        )
-        for number in range(lane_count)
-    )
-    recipe = LocalTraining(epochs=steps, batch_size=task.batch_size, stop_at_accuracy=None)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        train([TrainRequest(model.architecture, recipe, lanes)])
-        started = time.perf_counter()
-        train([TrainRequest(model.architecture, recipe, lanes)])
-        per_step = (time.perf_counter() - started) / (steps * lane_count)
-    finally:
-        torch.set_num_threads(threads)
-    return per_step * updates(task)
+def _means(seconds: dict[tuple[str, str], list[float]]) -> dict[tuple[str, str], float]:
+    return {key: sum(values) / len(values) for key, values in seconds.items()}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from fal_bench.errors import told
 from fal_bench.federation.cell import Cell
 from fal_bench.federation.guarded import is_built_in
+from fal_bench.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.request import Trained, TrainRequest, trainer_of
 from fal_bench.sweep.marked_training import training_marked
@@ -36,7 +37,8 @@ def run_together(
             waiting[key] = next(cell) if answer is None else cell.send(answer)
         except StopIteration:
             waiting.pop(key, None)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            let_interrupts_pass(error)
             fail(key, error)
 
     def fail(key: str, error: BaseException) -> None:
@@ -47,7 +49,8 @@ def run_together(
         states = _states(requests)
         try:
             answers = _train(requests, marks)
-        except Exception as error:
+        except BaseException as error:
+            let_interrupts_pass(error)
             if len(requests) == 1:
                 [key] = requests
                 fail(key, error)

@@ -234,3 +234,12 @@ class Supervisor:
             from joblib.externals.loky import get_reusable_executor
 
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+
+def end_workers() -> None:
+    """End the worker processes that wait for more work, and free what is shared with them."""
+    from joblib.externals.loky import get_reusable_executor
+
+    executor = get_reusable_executor(reuse=True)
+    end = getattr(executor, "terminate", executor.shutdown)  # joblib's own removes its folder too
+    end(kill_workers=True)

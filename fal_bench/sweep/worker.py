@@ -18,14 +18,17 @@ from contextlib import (
 )
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import Folders, use_folders
-from fal_bench.errors import DataError, told
+from fal_bench.errors import DataError, FalbenchError, PluginError, told
+from fal_bench.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.learning.device import CPU, full_precision, resolve_device
+from fal_bench.leftover import leave_despite_threads
 from fal_bench.registry import Registry
-from fal_bench.sweep.folder import CorruptCellError
+from fal_bench.sweep.folder import CellFolder, CorruptCellError
 from fal_bench.sweep.memory import resident_mib
 from fal_bench.sweep.spec import CellSpec, fingerprint_of
 from fal_bench.sweep.store import Corrupt, Store
@@ -33,6 +36,7 @@ from fal_bench.sweep.store import Corrupt, Store
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
     from fal_bench.federation.setting import Setting
+    from fal_bench.trainer import Trainer
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -71,13 +75,14 @@ def run_job(job: Job) -> None:
     Failures are recorded in the store, never raised; a failed cell does not stop the others.
     """
     if job.parent is not None and os.getpid() != job.parent:
-        _settle(job.parent)
+        settle(job.parent)
     store = Store(job.root)
     limits = _end_if_over_limits(job, store)
     with (
+        signals_noticed(),
         # Plugins may print, and standard output may be read by a program.
         redirect_stdout(sys.stderr),
-        _one_thread(),
+        one_thread(),
         _full_precision(job),
         use_folders(job.folders),
         limits,
@@ -88,7 +93,8 @@ def run_job(job: Job) -> None:
             locks.enter_context(store.cell_lock(spec))
         try:
             _run_cells(job, store)
-        except Exception as error:
+        except BaseException as error:
+            let_interrupts_pass(error)
             for spec in job.specs:
                 if store.folder(spec).in_progress():
                     reason = f"The worker failed: {told(error)}"
@@ -106,9 +112,6 @@ def _run_cells(job: Job, store: Store) -> None:
     cells = {}
     for spec in job.specs:
         _open_folder(job, store, spec)
-        if not _unedited(spec, registry):
-            folders[spec.key].fail("The plugin was edited while the run began; run it again.")
-            continue
         try:
             setting = _setting(spec, drawn, loaded)
         except Exception as error:
@@ -116,8 +119,11 @@ def _run_cells(job: Job, store: Store) -> None:
             folders[spec.key].fail(reason, traceback.format_exc())
             continue
         folders[spec.key].note_pool(setting.pool)
-        with folders[spec.key].plugin_call(0, spec.trainer.name):
-            trainer = registry.trainers.make(spec.trainer)
+        try:
+            trainer = _trainer(spec, registry, folders[spec.key])
+        except FalbenchError as error:
+            folders[spec.key].fail(told(error), traceback.format_exc())
+            continue
         make_strategy = partial(registry.make, spec.strategy)
         cells[spec.key] = run_cell(setting, make_strategy, folders[spec.key], trainer)
     run_together(
@@ -127,11 +133,19 @@ def _run_cells(job: Job, store: Store) -> None:
     )
 
 
-def _unedited(spec: CellSpec, registry: Registry) -> bool:
-    """Whether the plugins are still those that the run was planned with."""
-    trainer = registry.trainers.fingerprint(spec.trainer.name)
-    own = fingerprint_of(spec.strategy, registry)
-    return (own, trainer) == (spec.fingerprint, spec.trainer_fingerprint)
+def _trainer(spec: CellSpec, registry: Registry, folder: CellFolder) -> Trainer:
+    """Return a cell's trainer, if the plugins are still those that the run was planned with.
+
+    Raises:
+        PluginError: they are not, or cannot be set up.
+    """
+    with folder.plugin_call(0):
+        own = fingerprint_of(spec.strategy, registry)
+    with folder.plugin_call(0, spec.trainer.name):
+        trainer = registry.trainers.fingerprint(spec.trainer.name)
+        if (own, trainer) != (spec.fingerprint, spec.trainer_fingerprint):
+            raise PluginError("The plugin was edited while the run began; run it again.")
+        return registry.trainers.make(spec.trainer)
 
 
 def _setting(
@@ -176,10 +190,11 @@ def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
 
 
 @lru_cache(maxsize=1)
-def _settle(parent: int) -> None:
+def settle(parent: int) -> None:
     """Make this process a worker: leave Ctrl-C to the supervisor, and end when it is gone.
 
-    A supervisor that was killed cannot stop its workers, and another run may have taken over.
+    A supervisor that was killed cannot stop its workers, and another run may have taken over. A
+    worker that is asked to end does not wait for threads of plugins either.
     """
     os.dup2(2, 1)  # what compiled code prints goes to standard error, too
     if threading.current_thread() is threading.main_thread():
@@ -191,6 +206,7 @@ def _settle(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    Finalize(None, leave_despite_threads, (0, None, 1.0), exitpriority=0)
 
 
 @contextmanager
@@ -239,7 +255,7 @@ def _takes_too_much(job: Job, store: Store) -> bool:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Pin one CPU thread: bits must not depend on the number of cores."""
     import torch
     from threadpoolctl import threadpool_limits

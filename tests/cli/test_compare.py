@@ -85,7 +85,11 @@ def test_the_main_job(falbench, suite, tmp_path):
     assert "All 16 cells are there" in out
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "-s", "sal-margin")
     assert "sal-margin: 2 of 2 seeds missing" in out
-    assert re.search(r"4 of 4 cells are missing; they take about \d+ s on \d+ worker", out)
+    assert re.search(r"4 of 4 cells are missing; they take at least about \d+ s on \d+ worker", out)
+    assert "no finished cell on one of these tasks (sal-margin)" in out
+    code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "--seeds", 3)
+    assert re.search(r"8 of 24 cells are missing; they take about \d+ s on", out)
+    assert "Not counted" not in out
     assert tree(results / "cells") == cells
 
 

@@ -39,11 +39,16 @@ def test_data_dir_names_the_data_folder(falbench, home):
     arguments = ["compare", "--suite", "mine.toml", "-s", "random", "--seeds", 1, "--dry-run"]
     code, _, err = falbench(*arguments)
     assert code == 2
+    assert f"empty', which {DATA_VARIABLE} names, does not exist; check the path" in err
+    assert len(err.splitlines()) == 1
+    (home.parent / "empty").mkdir()
+    code, _, err = falbench(*arguments)
+    assert code == 2
     assert "empty/mine.npz" in err
     assert "data_dir" in err
     code, out, err = falbench(*arguments, "--data-dir", "nosuch")
     assert (code, out) == (2, "")
-    assert "nosuch' does not exist; check the path" in err
+    assert "nosuch', which --data-dir or data_dir names, does not exist; check the path" in err
     assert len(err.splitlines()) == 1
     code, out, err = falbench(*arguments, "--data-dir", home.name)
     assert code == 0, err

@@ -237,6 +237,15 @@ def test_what_to_do_fits_the_cause(select, attributes, note, advice):
     assert advice in failure.advice
 
 
+def test_an_interrupt_that_a_plugin_raises_fails_its_check():
+    def interrupt(self, params=None):
+        raise KeyboardInterrupt("made")
+
+    failure = failure_of(Sized.select, __init__=interrupt)
+    assert failure.check == "params"
+    assert "KeyboardInterrupt: made; it was raised at test_runner.py, line" in failure.note
+
+
 def test_ids_are_told_apart_from_positions_where_few_samples_are_left():
     class Ids(Strategy):
         name = "ids"

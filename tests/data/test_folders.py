@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,13 @@ from fal_bench.data.folders import (
     DATA_VARIABLE,
     Folders,
     current_folders,
+    data_folder,
+    download_folder,
+    is_to_be_made,
     use_data_folder,
     use_folders,
 )
+from fal_bench.data.images.own_path import own_path
 from fal_bench.errors import DataError
 
 
@@ -55,8 +60,31 @@ def test_a_choice_holds_while_it_is_open(tmp_path):
 @pytest.mark.parametrize(("name", "message"), [("no", "does not exist"), ("file", "is no folder")])
 def test_a_folder_that_is_named_must_be_there(tmp_path, name, message):
     (tmp_path / "file").write_text("")
+    with use_data_folder(tmp_path / name):
+        for wanted in (data_folder, partial(own_path, Path("mine.npz"))):
+            with pytest.raises(
+                DataError, match=f"/{name}', which --data-dir or data_dir names, {message}; check"
+            ):
+                wanted()
+        assert own_path(tmp_path / "mine.npz") == tmp_path / "mine.npz"
+
+
+def test_the_variable_is_named_and_the_default_folder_need_not_be_there(monkeypatch, tmp_path):
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "typo"))
+    with pytest.raises(DataError, match=f"/typo', which {DATA_VARIABLE} names, does not exist"):
+        data_folder()
+    monkeypatch.delenv(DATA_VARIABLE)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert data_folder() == tmp_path / "xdg" / "falbench" / "data"
+    assert not is_to_be_made()
+
+
+def test_a_download_may_make_a_folder_but_not_its_parent(tmp_path):
+    with use_data_folder(tmp_path / "new"):
+        assert is_to_be_made()
+        assert download_folder() == tmp_path / "new"
     with (
-        pytest.raises(DataError, match=f"/{name}' {message}; check"),
-        use_data_folder(tmp_path / name),
+        use_data_folder(tmp_path / "no" / "such"),
+        pytest.raises(DataError, match="/no/such', which --data-dir or data_dir names, does not"),
     ):
-        pass
+        download_folder()

@@ -1,43 +1,126 @@
-"""Guessing how long a comparison takes must not take long itself."""
+"""How long a comparison takes: from what is stored, else measured in workers, and honest."""
+
+import os
 
 import pytest
 import torch
 
 from fal_bench.data.base import Dataset
+from fal_bench.data.folders import current_folders
 from fal_bench.learning import engine
-from fal_bench.sweep import estimate
+from fal_bench.plan import Plan
+from fal_bench.sweep import estimate as estimating
+from fal_bench.sweep import pilot
+from fal_bench.sweep.estimate import estimate
 from fal_bench.sweep.groups import updates
+from fal_bench.sweep.pilot import Pilot
+from fal_bench.sweep.store import Store
+from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
+
+START = 3.0
+TRAINING = 10.0
 
 
 @pytest.fixture
-def trained(monkeypatch):
-    """The samples of every call of the engine, which takes a second a sample."""
-    clock, calls = [0.0], []
+def flights(monkeypatch):
+    """The tasks that are timed; workers start in three seconds, a cell trains for ten."""
+    flown = []
 
-    def train(requests):
+    def fly(tasks, device, jobs, inline):
+        flown.append([task.name for task in tasks])
+        return Pilot(START, {task.hash: TRAINING for task in tasks})
+
+    monkeypatch.setattr(estimating, "fly", fly)
+    return flown
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "results")
+    store.prepare()
+    return store
+
+
+def planned(suite, strategies, task="a", seeds=2):
+    return list(Plan.make(strategies, suite=suite, task=task, seeds=seeds).cells)
+
+
+def set_seconds(store, cells, train, select):
+    """Finish cells, and let their curves say how long they took."""
+    Supervisor(store, backend="sequential").run(cells)
+    for cell in cells:
+        folder = store.folder(cell)
+        rows = folder.rows()
+        path = folder.path / "curve.csv"
+        lines = path.read_text().splitlines()
+        columns = lines[0].split(",")
+        for number in range(1, len(lines)):
+            values = lines[number].split(",")
+            values[columns.index("train_seconds")] = str(train / len(rows))
+            values[columns.index("select_seconds")] = str(select / len(rows))
+            lines[number] = ",".join(values)
+        path.write_text("\n".join(lines) + "\n")
+        folder.finish([], [])
+
+
+def test_what_is_not_known_of_strategies_makes_it_a_lower_bound(flights, store, suite):
+    cells = planned(suite, "random,logo", task=None)
+    found = estimate(store, cells, cells, 2)
+    assert found.seconds == START + 4 * TRAINING  # four cells in each of two workers
+    assert found.unknown == ("random", "logo")
+    assert flights == [["a", "b"]]
+    assert estimate(store, cells, [], 2).seconds == 0
+    assert estimate(store, cells, cells, 2, inline=True).seconds == START + 8 * TRAINING
+
+
+def test_finished_cells_say_what_a_strategy_costs(flights, store, suite):
+    cells = planned(suite, "random,logo")
+    set_seconds(store, [cells[0]], train=6.0, select=2.0)
+    assert cells[0].label == "random"
+    found = estimate(store, cells, [cells[2]], 1)
+    assert (found.seconds, found.unknown) == (pytest.approx(START + 8.0), ())
+    found = estimate(store, cells, [cells[1]], 1)  # logo: trains as random did
+    assert (found.seconds, found.unknown) == (pytest.approx(START + 6.0), ("logo",))
+    assert flights == [[], []]
+
+
+def test_one_long_group_is_as_long_as_it_is(flights, store, suite):
+    [cell] = planned(suite, "random", seeds=1)
+    assert estimate(store, [cell], [cell], 8).seconds == START + TRAINING
+    assert flights == [["a"]]
+
+
+def test_a_trial_in_workers_is_as_long_as_what_it_stands_for(store, suite):
+    """Half or double is what other jobs on the machine may make of it; it is no matter of luck."""
+    cells = planned(suite, "random", seeds=1)
+    flown = pilot.fly([cells[0].task], "cpu", 2)
+    assert 0.1 < flown.start < 120
+    Supervisor(store, backend="sequential").run(cells)
+    trained = sum(row.train_seconds for row in store.folder(cells[0]).rows())
+    assert trained / 10 < flown.cells[cells[0].task.hash] < trained * 10
+    assert not list(store.root.rglob("in-plugin.json"))
+
+
+@pytest.mark.parametrize("kind", ["cnn4", "resnet18"])
+def test_large_networks_are_timed_on_a_few_steps(monkeypatch, kind):
+    clock, samples = [0.0], []
+
+    def train(requests):  # takes a second a sample
         [request] = requests
-        samples = sum(len(lane.labels) for lane in request.lanes) * request.training.epochs
-        calls.append(samples)
-        clock[0] += samples
+        samples.append(sum(len(lane.labels) for lane in request.lanes) * request.training.epochs)
+        clock[0] += samples[-1]
 
     monkeypatch.setattr(engine, "train", train)
-    monkeypatch.setattr(estimate.time, "perf_counter", lambda: clock[0])
-    return calls
-
-
-@pytest.mark.parametrize(
-    ("model", "most"),
-    [({"kind": "mlp"}, 20_000), ({"kind": "cnn4"}, 100), ({"kind": "resnet18"}, 100)],
-)
-def test_large_networks_are_timed_on_a_few_steps(trained, monkeypatch, model, most):
+    monkeypatch.setattr(pilot.time, "perf_counter", lambda: clock[0])
     labels = torch.arange(100) % 4
     features = torch.zeros(100, 1, 16, 16)
     dataset = Dataset("flat", features, labels, features, labels, 4)
     monkeypatch.setattr("fal_bench.data.loading.load_dataset", lambda _: dataset)
     task = Task(
-        model=model, clients=2, initial_labels=4, query_size=2, budget_cap=16, batch_size=16
-    )
-    seconds = estimate._training_seconds(task, "cpu")
-    assert seconds == pytest.approx(16 * updates(task))  # a second a sample, 16 samples a step
-    assert 0 < sum(trained) <= most * 2
+        model={"kind": kind}, clients=2, initial_labels=4, query_size=2, budget_cap=16,
+        batch_size=16,
+    )  # fmt: skip
+    cells, _ = pilot._trial([task], "cpu", os.getpid(), current_folders())
+    assert cells == {task.hash: pytest.approx(16 * updates(task))}  # 16 samples a step
+    assert 0 < sum(samples) <= 200

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.folders import current_folders
+from fal_bench.data.folders import download_folder
 from fal_bench.data.images.download import PublishedFile, fetch
 from fal_bench.data.images.prepared import Label, prepare
 from fal_bench.data.images.published import published_source, published_whereabouts
@@ -69,7 +69,7 @@ def _read(name: str, train: int | None, test: int | None, scratch: Path) -> Sour
     import torchvision.datasets
 
     kind = torchvision.datasets.CIFAR10 if name == "cifar10" else torchvision.datasets.CIFAR100
-    folder = current_folders().data
+    folder = download_folder()
     try:
         parts = _parts(kind, folder)
     except RuntimeError:  # torchvision's word for batches that are missing or damaged

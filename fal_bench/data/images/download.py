@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
-from fal_bench.data.folders import DATA_VARIABLE
+from fal_bench.data.folders import DATA_VARIABLE, current_folders, is_to_be_made
 from fal_bench.errors import DataError
 
 SECONDS_WITHOUT_DATA = 30.0
@@ -53,8 +54,7 @@ def fetch(wanted: PublishedFile, folder: Path) -> Path:
     try:
         if check_integrity(path, wanted.md5):
             return path
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{wanted.filename}.lock"):
+        with _made(folder), FileLock(folder / f".{wanted.filename}.lock"):
             if not check_integrity(path, wanted.md5):
                 _download(wanted, path)
     except OSError as error:
@@ -64,6 +64,31 @@ def fetch(wanted: PublishedFile, folder: Path) -> Path:
             f"{DATA_VARIABLE}."
         ) from error
     return path
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder; if that makes the data folder, say so, and undo it if the download fails."""
+    folders, new = current_folders(), is_to_be_made()
+    if new:
+        print(
+            f"Note: the data folder {str(folders.data)!r}, which {folders.named} names, does not "
+            "exist yet; it is made for the download.",
+            file=sys.stderr,
+            flush=True,
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if new:
+            for lock in folder.glob(".*.lock"):
+                lock.unlink()
+            with suppress(OSError):  # somebody else has put something there
+                for made in (folder, *folder.parents):
+                    if made.is_relative_to(folders.data):
+                        made.rmdir()
+        raise
 
 
 def _download(wanted: PublishedFile, path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.folders import current_folders
+from fal_bench.data.folders import download_folder, is_to_be_made
 from fal_bench.data.images.download import PublishedFile, fetch
 from fal_bench.data.images.prepared import Label, prepare
 from fal_bench.data.images.published import published_source, published_whereabouts
@@ -63,8 +63,11 @@ def load_fashion_mnist(train: int | None = None, test: int | None = None) -> Dat
 
 
 def _folder_with_files() -> Path | None:
-    data = current_folders().data
-    for folder in (data, data / _TORCHVISION, DEBIAN):
+    data = download_folder()
+    places = [data, data / _TORCHVISION]
+    if not is_to_be_made():
+        places.append(DEBIAN)
+    for folder in places:
         if all((folder / f"{name}.gz").is_file() for name in FILES):
             return folder
     return None
@@ -80,7 +83,7 @@ def _read(train: int | None, test: int | None, scratch: Path) -> Source:  # noqa
 def _download() -> Path:
     from torchvision.datasets import FashionMNIST
 
-    folder = current_folders().data / _TORCHVISION
+    folder = download_folder() / _TORCHVISION
     for filename, md5 in FashionMNIST.resources:
         urls = tuple(f"{mirror}{filename}" for mirror in FashionMNIST.mirrors)
         fetch(PublishedFile(_NAME, filename, urls, md5), folder)

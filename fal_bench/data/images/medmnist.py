@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.folders import current_folders
+from fal_bench.data.folders import download_folder, is_to_be_made
 from fal_bench.data.images.download import PublishedFile, fetch
 from fal_bench.data.images.npz import prepare_npz
 from fal_bench.data.images.prepared import Prepared
@@ -79,8 +79,9 @@ def _prepare(name: SetName, size: Side, train: int | None, test: int | None) -> 
 
 
 def _folders() -> list[Path]:
-    data = current_folders().data
-    return [data / "medmnist", data, Path.home() / ".medmnist"]
+    data = download_folder()
+    elsewhere = [] if is_to_be_made() else [Path.home() / ".medmnist"]
+    return [data / "medmnist", data, *elsewhere]
 
 
 def _file(name: str, size: int) -> Path:

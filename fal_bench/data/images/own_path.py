@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fal_bench.data.folders import current_folders
+from fal_bench.data.folders import data_folder
 
 
 def own_path(path: Path) -> Path:
@@ -12,8 +12,12 @@ def own_path(path: Path) -> Path:
 
     A relative path is one in the data folder: a task that names it means the same data on every
     machine, from any working directory.
+
+    Raises:
+        DataError: it is one in a folder that somebody names and that is not there.
     """
-    return current_folders().data / path.expanduser()
+    full = path.expanduser()
+    return full if full.is_absolute() else data_folder() / full
 
 
 def where_looked(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fal_bench.data.folders import current_folders
+from fal_bench.data.folders import download_folder
 from fal_bench.data.images.prepared import prepared_names
 from fal_bench.data.images.source import Part, Source
 from fal_bench.data.images.subset import chosen_rows
@@ -49,7 +49,7 @@ def published_whereabouts(name: str, *places: str) -> str:
     """
     if name in prepared_names():
         return "ready"
-    folder = current_folders().data
+    folder = download_folder()
     for place in places:
         if (folder / Path(place)).exists():
             return f"in {folder / place}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.folders import current_folders
+from fal_bench.data.folders import download_folder
 from fal_bench.data.images.download import PublishedFile, fetch
 from fal_bench.data.images.prepared import Label, prepare
 from fal_bench.data.images.published import published_source, published_whereabouts
@@ -39,7 +39,7 @@ def load_svhn(train: int | None = None, test: int | None = None) -> Dataset:
 def _read(train: int | None, test: int | None, scratch: Path) -> Source:  # noqa: ARG001
     from torchvision.datasets import SVHN
 
-    folder = current_folders().data
+    folder = download_folder()
     for part in ("train", "test"):
         url, filename, md5 = SVHN.split_list[part]
         fetch(PublishedFile(_NAME, filename, (url,), md5), folder)

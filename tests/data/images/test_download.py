@@ -1,5 +1,6 @@
 import pytest
 
+from fal_bench.data.folders import download_folder, use_data_folder
 from fal_bench.data.images.download import PublishedFile, fetch
 from fal_bench.errors import DataError
 
@@ -81,3 +82,21 @@ def test_a_data_folder_that_cannot_be_written_is_named(wanted, folders):
     (folders.data / "file").write_text("")
     with pytest.raises(DataError, match=r"cannot use the data folder .*file/sub.*data_dir"):
         fetch(wanted, folders.data / "file" / "sub")
+
+
+def test_a_named_folder_that_is_new_is_made_and_said_so(wanted, tmp_path, capsys, entries):
+    with use_data_folder(tmp_path / "new"):
+        fetch(wanted, download_folder() / "deep")
+        assert entries(tmp_path / "new" / "deep") == ["toy.bin"]
+        fetch(wanted, download_folder() / "deep")
+    errors = capsys.readouterr().err
+    assert errors.count(f"Note: the data folder '{tmp_path}/new', which --data-dir or") == 1
+
+
+def test_no_folder_is_left_of_a_download_that_fails(wanted, nowhere, tmp_path):
+    with (
+        use_data_folder(tmp_path / "typo"),
+        pytest.raises(DataError, match="is not there and cannot be downloaded"),
+    ):
+        fetch(elsewhere(wanted, f"{nowhere}toy.bin"), download_folder() / "deep")
+    assert not (tmp_path / "typo").exists()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torchvision.datasets
 
+from fal_bench.data.folders import use_data_folder
 from fal_bench.data.images import fashion_mnist
 from fal_bench.data.loading import describe_dataset, load_dataset
 from fal_bench.errors import DataError, InvalidSpecError
@@ -85,6 +86,17 @@ def test_offline_one_sentence_says_what_to_put_where(garments, folders, offline,
         load_dataset("fashion-mnist")
     assert "train-images-idx3-ubyte.gz" in str(caught.value)
     assert f"into the folder '{folders.data}/FashionMNIST/raw'" in str(caught.value)
+
+
+@pytest.mark.parametrize(("typo", "said"), [("typo", "cannot be down"), ("no/such", "not exist")])
+def test_data_are_not_taken_from_elsewhere_if_the_folder_that_is_named_is_not_there(
+    garments, tmp_path, offline, typo, said
+):
+    put(garments[0], fashion_mnist.DEBIAN)
+    with use_data_folder(tmp_path / typo), pytest.raises(DataError, match=said) as caught:
+        load_dataset("fashion-mnist")
+    assert str(tmp_path / typo) in str(caught.value)
+    assert load_dataset("fashion-mnist").n_train == 40
 
 
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])

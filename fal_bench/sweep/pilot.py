@@ -1,0 +1,171 @@
+"""Timing a little of what a run does, in workers as a run has them, and as many of them at once.
+
+Only falbench's own code runs here: the usual loss,
+and a strategy that selects nothing in particular.
+Nothing is written.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fal_bench.data.folders import Folders, current_folders, use_folders
+from fal_bench.errors import StoreError
+from fal_bench.strategy import ClientView, Strategy
+from fal_bench.sweep.groups import updates
+from fal_bench.sweep.worker import one_thread, settle
+from fal_bench.task import Task
+
+if TYPE_CHECKING:
+    from fal_bench.federation.setting import Setting
+    from fal_bench.learning.request import TrainRequest
+
+TRIAL_LANES = 20
+TRIAL_SECONDS = 1.0
+"""For each task whose networks are trained together; longer trials gave the same times."""
+
+SEQUENTIAL_STEPS = 3
+"""Lanes that are trained one after the other cost the same in any company; their steps are long."""
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What was timed.
+
+    Attributes:
+        start: seconds until workers are there and have imported and loaded what they need.
+        cells: seconds that the federated training and the evaluations of one cell take, by the
+            task's hash.
+    """
+
+    start: float
+    cells: dict[str, float]
+
+
+def fly(tasks: Sequence[Task], device: str, jobs: int, *, inline: bool = False) -> Pilot:
+    """Time the start of workers, and a little of each task in all of them at the same time.
+
+    Args:
+        tasks: the tasks.
+        device: class of the device.
+        jobs: number of workers.
+        inline: stay in this process, as the sequential backend does.
+
+    Raises:
+        StoreError: a worker died.
+    """
+    import joblib
+
+    parent = os.getpid()
+    trial = joblib.delayed(_trial)(tuple(tasks), device, parent, current_folders())
+    started = time.perf_counter()
+    with joblib.parallel_config("sequential" if inline else "loky", inner_max_num_threads=None):
+        # As the supervisor does: a pool of one would run in this process.
+        pool = joblib.Parallel(n_jobs=1 if inline else max(jobs, 2), batch_size=1)
+        try:
+            results = pool([trial] * (1 if inline else jobs))
+        except BrokenProcessPool:
+            raise StoreError(
+                "A worker died while the time was measured; it may have run out of memory."
+            ) from None
+    wall = time.perf_counter() - started
+    cells = {hashed: sum(one[hashed] for one, _ in results) / jobs for hashed in results[0][0]}
+    return Pilot(max(wall - max(spent for _, spent in results), 0.0), cells)
+
+
+def _trial(
+    tasks: Sequence[Task], device: str, parent: int, folders: Folders
+) -> tuple[dict[str, float], float]:
+    """Return the seconds of a cell of each task, and those that were spent on finding out."""
+    import fal_bench.federation.cell  # noqa: F401  # counts as part of the start
+    from fal_bench.learning.engine import engine_of
+
+    if os.getpid() != parent:
+        settle(parent)
+    cells: dict[str, float] = {}
+    spent = 0.0
+    with one_thread(), use_folders(folders):
+        for task in tasks:
+            settings = _settings(task, device)
+            started = time.perf_counter()
+            together = engine_of(settings[0].architecture) == "stacked"
+            per_update = _together(settings) if together else _one_by_one(settings[0])
+            cells[task.hash] = per_update * updates(task)
+            spent += time.perf_counter() - started
+    return cells, spent
+
+
+def _settings(task: Task, device: str) -> list[Setting]:
+    from fal_bench.data.loading import load_dataset
+    from fal_bench.federation.setting import Setting
+
+    dataset = load_dataset(task.dataset)
+    count = math.ceil(TRIAL_LANES / task.clients)
+    return [Setting.draw(task, seed, dataset, device) for seed in range(count)]
+
+
+def _together(settings: Sequence[Setting]) -> float:
+    """Run cells from their beginning for a while; return seconds for each update."""
+    from fal_bench.federation.cell import run_cell
+    from fal_bench.federation.journal import MemoryJournal
+    from fal_bench.learning.engine import train
+
+    cells = [run_cell(setting, _First, MemoryJournal()) for setting in settings]
+    requests = [next(cell) for cell in cells]
+    train(requests)  # what is set up once; the lanes' streams are nobody else's
+    done = 0
+    started = time.perf_counter()
+    try:
+        while time.perf_counter() - started < TRIAL_SECONDS:
+            answers = train(requests)
+            done += sum(map(_updates, requests))
+            requests = [cell.send(one) for cell, one in zip(cells, answers, strict=True)]
+    except StopIteration:  # all have the same length
+        pass
+    return (time.perf_counter() - started) / done
+
+
+def _updates(request: TrainRequest) -> int:
+    recipe = request.training
+    batches = sum(math.ceil(len(lane.labels) / recipe.batch_size) for lane in request.lanes)
+    return recipe.epochs * batches
+
+
+def _one_by_one(setting: Setting) -> float:
+    """Train for a few steps; return seconds for each update."""
+    import torch
+
+    from fal_bench.learning.engine import train
+    from fal_bench.learning.request import Lane, TrainRequest
+    from fal_bench.needs import LocalTraining
+
+    task, dataset = setting.task, setting.dataset
+    model = setting.architecture.fresh(torch.Generator().manual_seed(0))
+    ids = torch.arange(min(task.batch_size, dataset.n_train))
+    data = (dataset.train_features[ids], dataset.train_labels[ids])
+    lane = Lane(model.weights, *data, setting.streams.numpy("estimate"))
+    recipe = LocalTraining(
+        epochs=SEQUENTIAL_STEPS, batch_size=task.batch_size, stop_at_accuracy=None
+    )
+    train([TrainRequest(model.architecture, recipe, (lane,))])
+    started = time.perf_counter()
+    train([TrainRequest(model.architecture, recipe, (lane,))])
+    return (time.perf_counter() - started) / SEQUENTIAL_STEPS
+
+
+class _First(Strategy):
+    """Selects what comes first; adaptive strategies and costly inputs are not timed."""
+
+    name = "first"
+
+    def select(self, client: ClientView, budget: int) -> NDArray[np.int64]:  # noqa: ARG002
+        return np.arange(budget)
