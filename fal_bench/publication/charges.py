@@ -13,6 +13,9 @@ from fal_bench.sweep.collect import IDENTITY, read_charges
 INITIAL = "initial"
 """The purpose of labels that the first model is trained with; others serve from the next cycle."""
 
+POOL = "pool"
+"""The purpose of labels that are bought from the query pool."""
+
 _NUMBERS = ("seed", "cycle", "labels")
 
 
@@ -41,6 +44,29 @@ def read_published_charges(path: Path) -> pd.DataFrame:
         return charges.astype(dict.fromkeys(_NUMBERS, int))
     except ValueError as error:
         raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
+
+
+def charges_of_buyers(curves: pd.DataFrame) -> pd.DataFrame | None:
+    """Derive the charges of runs that read no labels but those they bought.
+
+    Args:
+        curves: curves that were published without charges.
+
+    Returns:
+        The columns of ``read_charges``; None where a strategy read labels for itself, since the
+        curves do not say for which purpose.
+    """
+    if (curves["labels"] != curves["labels_strict"]).any():
+        return None
+    bought = curves.groupby(IDENTITY)["labels"].diff()
+    first = bought.isna()
+    charges = curves[IDENTITY].assign(
+        purpose=first.map({True: INITIAL, False: POOL}),
+        # A model is trained with what was bought in the cycle before it.
+        cycle=(curves["cycle"] - 1).where(~first, curves["cycle"]),
+        labels=bought.where(~first, curves["labels"]).astype(int),
+    )
+    return charges[charges["labels"] > 0].reset_index(drop=True)
 
 
 def imbalance(curves: pd.DataFrame, charges: pd.DataFrame) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from fal_bench._version import __version__
 from fal_bench.errors import PublicationError
-from fal_bench.publication.charges import read_published_charges
+from fal_bench.publication.charges import charges_of_buyers, read_published_charges
 from fal_bench.publication.curves import read_published_curves
 from fal_bench.publication.evidence import evidence_of
 from fal_bench.publication.folder import CHARGES, CURVES, check_target, file_states, has_charges
 from fal_bench.publication.publishing import now, write_published
-from fal_bench.publication.record import Record, read_record
+from fal_bench.publication.record import FORMAT, Record, read_record
 from fal_bench.report.answer import answer
 from fal_bench.report.targets import Question
 
@@ -41,8 +41,8 @@ def redraw(
         What ``provenance.json`` says.
 
     Raises:
-        PublicationError: a file was changed, the results were published without charges, or ``to``
-            holds other files.
+        PublicationError: a file was changed, the results were published without charges that do
+            not follow from the curves, or ``to`` holds other files.
         FalbenchError: a name or value cannot be used.
     """
     source, target = Path(published), Path(to)
@@ -53,7 +53,12 @@ def redraw(
             raise PublicationError(
                 f"{file.name} in {str(source)!r} is not the one that was published; restore it."
             )
-    if not has_charges(record):
+    curves = read_published_curves(source / CURVES)
+    if has_charges(record):
+        charges = read_published_charges(source / CHARGES)
+    elif (derived := charges_of_buyers(curves)) is not None:
+        charges = derived
+    else:
         raise PublicationError(
             f"The results in {str(source)!r} were published without {CHARGES}, which the page "
             "needs; compute and publish them again."
@@ -65,13 +70,10 @@ def redraw(
         [row.label for row in record.strategies],
     )
     cells = record.command.removesuffix(f" {record.question.options()}")
-    evidence = evidence_of(
-        record,
-        read_published_curves(source / CURVES),
-        read_published_charges(source / CHARGES),
-    )
+    evidence = evidence_of(record, curves, charges)
     draft = record.model_copy(
         update={
+            "format": FORMAT,
             "falbench": __version__,
             "command": f"{cells} {question.options()}",
             "published": now(),

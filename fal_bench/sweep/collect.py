@@ -84,7 +84,8 @@ def read_charges(cells: Sequence[FinishedCell]) -> pd.DataFrame:
 
     Returns:
         Columns ``task``, ``strategy``, ``seed``, ``purpose``, ``cycle`` (of the query; the model
-        of the next cycle is the first to be trained with it) and ``labels``.
+        of the next cycle is the first to be trained with it) and ``labels``, sorted by the first
+        five, whatever the order of ``cells``.
 
     Raises:
         CorruptCellError: a ledger cannot be read.
@@ -92,9 +93,10 @@ def read_charges(cells: Sequence[FinishedCell]) -> pd.DataFrame:
     records = [
         (cell.task, cell.strategy, cell.seed, purpose, cycle, labels)
         for cell in cells
-        for (purpose, cycle), labels in sorted(_counts(cell.folder).items())
+        for (purpose, cycle), labels in _counts(cell.folder).items()
     ]
-    return pd.DataFrame(records, columns=[*IDENTITY, "purpose", "cycle", "labels"])
+    frame = pd.DataFrame(records, columns=[*IDENTITY, "purpose", "cycle", "labels"])
+    return frame.sort_values([*IDENTITY, "purpose", "cycle"], ignore_index=True)
 
 
 def _counts(folder: CellFolder) -> Counter[tuple[str, int]]:

@@ -7,10 +7,12 @@ import pytest
 from test_verification import edit_record, in_format_1
 
 from fal_bench.errors import FalbenchError, InvalidSpecError
+from fal_bench.publication.folder import checksums
 from fal_bench.publication.publishing import publish
 from fal_bench.publication.record import read_record
 from fal_bench.publication.redrawing import redraw
 from fal_bench.publication.verification import verify
+from fal_bench.report.export import write_csv
 
 DRAWN = ["leaderboard.csv", "leaderboard.html"]
 KEPT = ["curves.csv", "charges.csv"]
@@ -54,7 +56,18 @@ def test_changed_files_are_not_drawn(published, tmp_path, name):
     assert not (tmp_path / "again").exists()
 
 
-def test_results_without_charges_are_not_drawn(published, tmp_path):
+def test_charges_of_strategies_that_only_buy_follow_from_the_curves(smoke, published, tmp_path):
+    in_format_1(published)
+    record = redraw(published, tmp_path / "again")
+    assert record.format == 2
+    assert contents(tmp_path / "again", DRAWN + KEPT) == contents(smoke, DRAWN + KEPT)
+
+
+def test_results_without_charges_that_read_more_are_not_drawn(published, tmp_path):
+    hungry = pd.read_csv(published / "curves.csv", dtype=str)
+    hungry.loc[3, "labels_strict"] = "100"
+    write_csv(hungry, published / "curves.csv")
+    edit_record(published, files=checksums(published))
     in_format_1(published)
     with pytest.raises(FalbenchError, match=r"published without charges\.csv"):
         redraw(published, tmp_path / "again")

@@ -166,7 +166,7 @@ def test_a_signal_is_no_fault_of_a_plugin(suite, tmp_path, plugin, backend):
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=300,
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )

@@ -178,7 +178,7 @@ def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_pa
         os.killpg(run.pid, ask)  # as a terminal does: to the workers too
     else:
         os.kill(run.pid, ask)  # as batch systems do before they kill
-    _, errors = run.communicate(timeout=20)
+    _, errors = run.communicate(timeout=120)
     assert run.returncode == 130
     assert "Stopped; the same command goes on" in errors
     assert "Traceback" not in errors
