@@ -222,11 +222,11 @@ def _missing(plan: Plan, store: Store) -> list[MissingCell]:
         phase = store.phase(cell)
         if phase == "done":
             continue
+        reason, traceback = "not run to its end yet", ""
         if isinstance(phase, Corrupt):
             reason = phase.reason
         elif phase == "failed":
-            reason = store.folder(cell).status()["reason"]
-        else:
-            reason = "not run to its end yet"
-        cells.append(MissingCell(cell.task.name, cell.label, cell.seed, reason))
+            status = store.folder(cell).status()
+            reason, traceback = status["reason"], status.get("details", "")
+        cells.append(MissingCell(cell.task.name, cell.label, cell.seed, reason, traceback))
     return cells

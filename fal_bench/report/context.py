@@ -57,12 +57,21 @@ def task_facts(task: Task, pool: int) -> TaskFacts:
 
 @dataclass(frozen=True)
 class MissingCell:
-    """A cell without a finished curve, and why."""
+    """A cell without a finished curve, and why.
+
+    Attributes:
+        task: the task's name.
+        strategy: the strategy's label.
+        seed: the seed.
+        reason: why, in a sentence.
+        traceback: of the error that it failed with, if there is one; shown in no report.
+    """
 
     task: str
     strategy: str
     seed: int
     reason: str
+    traceback: str = ""
 
 
 @dataclass(frozen=True)

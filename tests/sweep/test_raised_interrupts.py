@@ -126,6 +126,8 @@ def reasons(result):
 def test_cells_fail_alone_and_by_name_in_workers_and_in_this_process(compare):
     result = compare(["random", *RAISED, *LATE])
     assert reasons(result) == {**RAISED, **LATE}
+    tracebacks = {cell.strategy: cell.traceback for cell in result.context.missing}
+    assert all("raising.py" in text for text in tracebacks.values()), tracebacks
     inline = compare(["random", *RAISED], "inline", backend="sequential")
     assert reasons(inline) == RAISED
     assert set(inline.curves.strategy) == {"random"}
