@@ -75,7 +75,7 @@ def to_markdown(boards: Sequence[Board]) -> str:
         [board.reading for board in boards], [board.findings for board in boards]
     )
     parts = [_markdown(board, own) for board, own in zip(boards, notes, strict=True)]
-    return "\n\n".join([*parts, *([_bullets(shared)] if shared else [])])
+    return "\n\n".join([*parts, *(["For all targets:", _bullets(shared)] if shared else [])])
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -62,3 +62,4 @@ def test_several_boards_share_their_notes(result, form):
     assert text.count("Resolution: the model is evaluated") == 1
     assert text.index("55 % accuracy") < text.index("Resolution:")
     assert str(comparison(pd.DataFrame(ROWS), ASKED)).count("Resolution:") == 1
+    assert ("\n\nFor all targets:\n\n- Resolution:" in text) == (form == "md")

@@ -223,6 +223,14 @@ def test_names_that_wrap_do_so_before_their_brackets():
     assert text[at + 1].strip() == "[size=10]"
 
 
+def test_names_without_brackets_wrap_after_a_hyphen():
+    row = {**ROWS[0], "strategy": "fed-long-typiclust"}
+    text = lines(frame(row, *ROWS[1:]), 70)
+    [at] = [number for number, line in enumerate(text) if "fed-" in line]
+    assert text[at].split()[1] == "fed-long-"
+    assert text[at + 1].split()[0] == "typiclust"
+
+
 def test_rank_intervals_show_where_there_is_room():
     ranked = [
         {**ROWS[0], "rank_low": 1, "rank_high": 2},
