@@ -35,11 +35,23 @@ class Board:
     dashes: tuple[str, ...] = ()
 
     @property
-    def notes(self) -> list[str]:
-        """What one must know to read the table, in sentences."""
-        from fal_bench.report.notes import footer
+    def reading(self) -> list[str]:
+        """How to read the table, in sentences that boards of several targets share."""
+        from fal_bench.report.notes import reading_notes
 
-        return footer(self.leaderboard, self.context, self.remarks)
+        return reading_notes(self.leaderboard, self.context)
+
+    @property
+    def findings(self) -> list[str]:
+        """What one must know of this table beside its numbers, in sentences."""
+        from fal_bench.report.notes import findings
+
+        return findings(self.leaderboard, self.context, self.remarks)
+
+    @property
+    def notes(self) -> list[str]:
+        """All sentences below the table: how to read it, then what one must know of it."""
+        return [*self.reading, *self.findings]
 
 
 @dataclass(frozen=True)
@@ -114,7 +126,9 @@ class Comparison:
         from fal_bench.report.notes import parted
         from fal_bench.report.table import leaderboard_table
 
-        notes, shared = parted([board.notes for board in self.boards])
+        notes, shared = parted(
+            [board.reading for board in self.boards], [board.findings for board in self.boards]
+        )
         for board, own in zip(self.boards, notes, strict=True):
             yield leaderboard_table(board.leaderboard, board.context, width=options.max_width)
             yield from map(Text, own)

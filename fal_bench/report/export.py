@@ -69,7 +69,13 @@ def to_json(boards: Sequence[Board]) -> str:
 
 def to_markdown(boards: Sequence[Board]) -> str:
     """Return boards as Markdown tables with the columns of the terminal, and their notes."""
-    return "\n\n".join(map(_markdown, boards))
+    from fal_bench.report.notes import parted
+
+    notes, shared = parted(
+        [board.reading for board in boards], [board.findings for board in boards]
+    )
+    parts = [_markdown(board, own) for board, own in zip(boards, notes, strict=True)]
+    return "\n\n".join([*parts, *(["For all targets:", _bullets(shared)] if shared else [])])
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -105,7 +111,7 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _markdown(board: Board) -> str:
+def _markdown(board: Board, notes: Sequence[str]) -> str:
     columns = board_columns(board.context)
     lines = [
         [column.short for column in columns],
@@ -115,8 +121,11 @@ def _markdown(board: Board) -> str:
         lines.append([_cell(column.text(row)) for column in columns])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     title = f"**{_cell(wording.question(board.context))}**, {_cell(wording.setting(board.context))}"
-    notes = "\n".join(f"- {_cell(note)}" for note in board.notes)
-    return f"{title}\n\n{table}\n\n{notes}"
+    return "\n\n".join([title, table, *([_bullets(notes)] if notes else [])])
+
+
+def _bullets(notes: Sequence[str]) -> str:
+    return "\n".join(f"- {_cell(note)}" for note in notes)
 
 
 def _cell(text: str) -> str:

@@ -11,18 +11,44 @@ import pandas as pd
 
 from fal_bench.report import wording
 from fal_bench.report.columns import group, is_ranked
-from fal_bench.report.context import ReportContext, TaskFacts
+from fal_bench.report.context import ReportContext
 from fal_bench.report.external import origin_sentences
 from fal_bench.report.verdict import trainer_sentences
 
 _ENOUGH_SEEDS = 10
 """A bootstrap of fewer seeds draws the same few over and again."""
+_WIDE_SEEDS = 5
+"""With fewer seeds a t interval is half as wide again as the spread of the runs warrants."""
 
 
-def footer(
+def reading_notes(leaderboard: pd.DataFrame, context: ReportContext) -> list[str]:
+    """Say how to read the leaderboard: what its marks, brackets and words mean.
+
+    They are about the table's language, so that boards of several targets can share them.
+
+    Args:
+        leaderboard: the table of ``build_leaderboard``.
+        context: the question it answers.
+
+    Returns:
+        The sentences. They may hold square brackets: print them without markup.
+    """
+    rows = cast("list[dict[str, Any]]", leaderboard.to_dict("records"))
+    ranked = [row for row in rows if is_ranked(row)]
+    return [
+        _resolution(context),
+        _censoring(context),
+        _sample(ranked, context),
+        *_tests(ranked, context),
+        *_beyond_the_cap(ranked, context),
+        *_dagger([row for row in rows if group(row) != "incomplete"], context),
+    ]
+
+
+def findings(
     leaderboard: pd.DataFrame, context: ReportContext, remarks: Sequence[str] = ()
 ) -> list[str]:
-    """Say in plain sentences what one must know to read the leaderboard.
+    """Say what one must know of this leaderboard beside its numbers.
 
     Args:
         leaderboard: the table of ``build_leaderboard``.
@@ -30,17 +56,13 @@ def footer(
         remarks: what the curves say about it (``curve_remarks``).
 
     Returns:
-        The sentences. They may hold square brackets: print them without markup.
+        The sentences, as those of ``reading_notes``.
     """
     rows = cast("list[dict[str, Any]]", leaderboard.to_dict("records"))
+    ranked = [row for row in rows if is_ranked(row)]
     return [
-        _resolution(context),
-        _censoring(context),
-        _sample(context),
-        *_ranks([row for row in rows if is_ranked(row)], context),
-        *_verdicts([row for row in rows if is_ranked(row)], context),
-        *trainer_sentences([row for row in rows if is_ranked(row)], context),
-        *_beyond_the_cap([row for row in rows if is_ranked(row)], context),
+        *_untold(ranked, context),
+        *trainer_sentences(ranked, context),
         *_censored_pairs([row for row in rows if group(row) != "incomplete"], context),
         *_too_hard(rows, context),
         *remarks,
@@ -51,28 +73,39 @@ def footer(
     ]
 
 
-def parted(notes: Sequence[list[str]]) -> tuple[list[list[str]], list[str]]:
-    """Part the notes of several boards into those of each one and those that all of them share."""
-    if len(notes) == 1:
-        return [*notes], []
-    shared = [note for note in notes[0] if all(note in others for others in notes)]
-    return [[note for note in mine if note not in shared] for mine in notes], shared
+def parted(
+    reading: Sequence[Sequence[str]], found: Sequence[Sequence[str]]
+) -> tuple[list[list[str]], list[str]]:
+    """Part the notes of several boards into those of each one and those that they share.
+
+    Args:
+        reading: how to read each board (``reading_notes``), which is said once for all.
+        found: what is to be known of each board (``findings``), shared if it is the same for all.
+
+    Returns:
+        The notes of each board, and the shared ones; a single board has all of its own.
+    """
+    if len(found) == 1:
+        return [[*reading[0], *found[0]]], []
+    common = [note for note in found[0] if all(note in others for others in found)]
+    own = [[note for note in mine if note not in common] for mine in found]
+    return own, [*dict.fromkeys(note for notes in reading for note in notes), *common]
 
 
 def _resolution(context: ReportContext) -> str:
-    step = _per_task(context, {facts.name: facts.query_labels for facts in context.tasks})
+    step = _per_task([facts.query_labels for facts in context.tasks])
     return (
         f"Resolution: the model is evaluated once a query, every {step}; budgets between two "
-        "evaluations are interpolated, the step value is the evaluation that confirmed them."
+        "evaluations are interpolated, step values are not."
     )
 
 
 def _censoring(context: ReportContext) -> str:
-    cap = _per_task(context, {facts.name: facts.cap for facts in context.tasks})
+    cap = _per_task([facts.cap for facts in context.tasks])
     return (
-        "Reached means at or above the target at two evaluations in a row; a run that does not "
-        f"get there by the cap of {cap} counts with the labels it had at the cap, and "
-        '">" marks a mean with such runs: it is a lower bound.'
+        "Reached: at or above the target at two evaluations in a row. A run that does not get "
+        f'there by the cap of {cap} counts with its labels at the cap; ">" marks a mean with such '
+        "runs, a lower bound."
     )
 
 
@@ -84,13 +117,11 @@ def _beyond_the_cap(rows: list[dict[str, Any]], context: ReportContext) -> list[
             "The cap limits paper labels; labels that a strategy reads for itself are charged on "
             "top of it, so that strict labels may exceed the cap."
         )
-    never = [row for row in rows if row["reached"] == 0]
     most = max((row["labels"] for row in rows if row["reached"]), default=math.nan)
-    if any(row["labels"] < most for row in never):
-        names = wording.listed([row["strategy"] for row in never])
+    if any(row["labels"] < most for row in rows if row["reached"] == 0):
         sentences.append(
             "Whoever never reached the target stands last, whatever its labels, since nobody "
-            f"knows how many it would take: {names}."
+            "knows how many it would take."
         )
     return sentences
 
@@ -99,54 +130,65 @@ def _reads_beyond(row: dict[str, Any]) -> bool:
     return bool(row["labels_strict"] > row["labels_paper"])
 
 
-def _per_task(context: ReportContext, numbers: dict[str, int]) -> str:
-    """Word a number of labels once if the tasks agree, else task by task."""
-    tasks: dict[int, list[str]] = defaultdict(list)
-    for facts in _tasks(context):
-        tasks[numbers[facts.name]].append(facts.name)
-    if len(tasks) == 1:
-        return wording.counted(next(iter(tasks)), "label")
-    return ", ".join(
-        f"{wording.counted(number, 'label')} ({wording.listed(names)})"
-        for number, names in tasks.items()
+def _per_task(numbers: Sequence[int]) -> str:
+    """Word a number of labels that each task has; the page lists them task by task."""
+    low, high = min(numbers), max(numbers)
+    if low == high:
+        return wording.counted(low, "label")
+    return f"{low} to {high} labels (by task)"
+
+
+def _sample(ranked: list[dict[str, Any]], context: ReportContext) -> str:
+    """Say what the brackets are, and how far few seeds carry."""
+    tasks, seeds = len({facts.name for facts in context.tasks}), len(set(context.seeds))
+    if not wording.has_intervals(context):
+        return wording.no_intervals(context)
+    text = (
+        f"Brackets: 95 % intervals over {wording.counted(seeds, 'seed')} on "
+        f"{wording.counted(tasks, 'task')}"
     )
+    brackets = any(pd.notna(row["rank_low"]) for row in ranked)
+    if brackets:
+        drawn = "tasks and seeds" if tasks > 1 else "seeds"
+        text += f"; after a rank, where it lies in 95 % of boards with {drawn} drawn again"
+    if any(row["reached"] < max(3, row["runs"] / 2) for row in ranked):
+        text += (
+            "; none around a budget that fewer than half of the runs, or fewer than three, reached"
+        )
+    doubts = ["intervals are wide"] if seeds < _WIDE_SEEDS else []
+    doubts += ["those of ranks are too narrow"] if brackets and seeds < _ENOUGH_SEEDS else []
+    if doubts:
+        text += f". {wording.counted(seeds, 'seed')} are few: {' and '.join(doubts)}"
+        text += ", go by the verdicts" if brackets else ""
+    return f"{text}."
 
 
-def _tasks(context: ReportContext) -> list[TaskFacts]:
-    return sorted(context.tasks, key=lambda facts: facts.name)
-
-
-def _sample(context: ReportContext) -> str:
-    tasks = len({facts.name for facts in context.tasks})
-    seeds = len(set(context.seeds))
-    text = f"{wording.counted(seeds, 'seed')} on {wording.counted(tasks, 'task')}; "
-    if seeds == 1:
-        return text + "there are no intervals, since they need at least two seeds."
-    return (
-        text + "brackets are 95 % intervals over the seeds; there is none around a budget that "
-        "fewer than half of the runs, or fewer than three, reached."
-    )
-
-
-def _verdicts(complete: list[dict[str, Any]], context: ReportContext) -> list[str]:
-    baseline = wording.one_line(context.baseline)
-    verdicts = {row["verdict"] for row in complete}
+def _tests(ranked: list[dict[str, Any]], context: ReportContext) -> list[str]:
+    verdicts = {row["verdict"] for row in ranked}
     sentences = []
     if verdicts & {"better", "worse", "no evidence", "n too small"}:
         sentences.append(
-            f"Savings and verdicts compare runs of the same task and seed with {baseline}; a "
-            "verdict needs p <= 0.05 in a sign-flip test after Holm's correction."
+            "Savings and verdicts compare runs of the same task and seed with "
+            f"{wording.one_line(context.baseline)}; a verdict needs p <= 0.05 in a sign-flip test "
+            "after Holm's correction."
         )
-    if any(row["verdict"] == "no evidence" and _excludes_zero(row) for row in complete):
-        tested = sum(not math.isnan(row["p_holm"]) for row in complete)
+    if any(row["verdict"] == "no evidence" and _excludes_zero(row) for row in ranked):
+        tested = sum(not math.isnan(row["p_holm"]) for row in ranked)
         sentences.append(
             '"No evidence" can stand beside an interval that excludes 0: the interval is of that '
             f"row alone, the verdict is corrected for {wording.counted(tested, 'comparison')}."
         )
+    return sentences
+
+
+def _untold(ranked: list[dict[str, Any]], context: ReportContext) -> list[str]:
+    """Say why some strategies have no verdict."""
+    verdicts = {row["verdict"] for row in ranked}
+    sentences = []
     if "n too small" in verdicts:
-        sentences.append(f"n too small: {wording.too_few_pairs(complete, context)}.")
+        sentences.append(f"n too small: {wording.too_few_pairs(ranked, context)}.")
     if "not comparable" in verdicts:
-        sentences.append(f"not comparable: {wording.no_comparison(complete, context)}.")
+        sentences.append(f"not comparable: {wording.no_comparison(ranked, context)}.")
     return sentences
 
 
@@ -155,43 +197,44 @@ def _excludes_zero(row: dict[str, Any]) -> bool:
     return bool(row["saving_low"] > 0 or row["saving_high"] < 0)
 
 
-def _ranks(complete: list[dict[str, Any]], context: ReportContext) -> list[str]:
-    if not any(pd.notna(row["rank_low"]) for row in complete):
+def _daggered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows whose saving carries a dagger."""
+    return [
+        row
+        for row in rows
+        if not math.isnan(row["saving_vs_random"]) and wording.censored_pairs(row)
+    ]
+
+
+def _dagger(rows: list[dict[str, Any]], context: ReportContext) -> list[str]:
+    if not _daggered(rows):
         return []
-    drawn = "tasks, and seeds within them," if len(_tasks(context)) > 1 else "seeds"
-    text = (
-        f"Brackets after a rank, where shown: the rank in 95 % of boards whose {drawn} are drawn "
-        "again"
-    )
-    seeds = len(set(context.seeds))
-    if seeds < _ENOUGH_SEEDS:
-        text += (
-            f"; with {wording.counted(seeds, 'seed')}, fewer than {_ENOUGH_SEEDS}, they are too "
-            "narrow and look more settled than they are: go by the verdicts"
-        )
-    return [f"{text}."]
-
-
-def _censored_pairs(complete: list[dict[str, Any]], context: ReportContext) -> list[str]:
     baseline = wording.one_line(context.baseline)
-    sentences = []
-    for row in complete:
-        if math.isnan(row["saving_vs_random"]) or not wording.censored_pairs(row):
-            continue
-        counts = {
-            f"only {baseline} did, which makes the strategy look better than it is": row[
-                "pairs_strategy_censored"
-            ],
-            "only the strategy did, which makes it look worse": row["pairs_baseline_censored"],
-            "neither did, which pulls the saving towards nothing": row["pairs_both_censored"],
-        }
-        said = "; ".join(f"{number}: {text}" for text, number in counts.items() if number)
-        pairs = wording.counted(row["runs"], "pair")
-        sentences.append(
-            f"\u2020 {wording.one_line(row['strategy'])}: of {pairs}, not both runs reached the "
-            f"target in {wording.censored_pairs(row)} ({said})."
-        )
-    return sentences
+    return [
+        "\u2020 marks savings from pairs of which not both runs reached the target: each pair "
+        f"pulls the saving up where only {baseline} did, down where only the strategy did, and "
+        "towards nothing where neither did."
+    ]
+
+
+def _censored_pairs(rows: list[dict[str, Any]], context: ReportContext) -> list[str]:
+    """Count the pairs behind the daggers, in one sentence for all strategies."""
+    marked = _daggered(rows)
+    if not marked:
+        return []
+    kinds = {
+        "pairs_strategy_censored": f"only {wording.one_line(context.baseline)}",
+        "pairs_baseline_censored": "only the strategy",
+        "pairs_both_censored": "neither",
+    }
+    there = [key for key in kinds if any(row[key] for row in marked)]
+    counts = ", ".join(
+        f"{wording.one_line(row['strategy'])} {'/'.join(str(row[key]) for key in there)}"
+        for row in marked
+    )
+    pairs = wording.counted(marked[0]["runs"], "pair")
+    who = " / ".join(kinds[key] for key in there)
+    return [f"\u2020 Of {pairs}, {who} reached the target in: {counts}."]
 
 
 def _too_hard(rows: list[dict[str, Any]], context: ReportContext) -> list[str]:

@@ -72,7 +72,10 @@ def render_page(comparison: Comparison) -> str:
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
     main = comparison.boards[middle]
-    notes, shared_notes = parted([[*board.notes, *board.dashes] for board in comparison.boards])
+    notes, shared_notes = parted(
+        [board.reading for board in comparison.boards],
+        [[*board.findings, *board.dashes] for board in comparison.boards],
+    )
     boards = [
         _board(place, board, own)
         for place, (board, own) in enumerate(zip(comparison.boards, notes, strict=True))
@@ -85,6 +88,7 @@ def render_page(comparison: Comparison) -> str:
         context=context,
         question=wording.questions(contexts),
         setting=wording.setting(context),
+        intervals=wording.has_intervals(context),
         boards=boards,
         facts=key_facts(main.leaderboard, context),
         ranked=_ranked(main),

@@ -121,15 +121,22 @@ def _cells(row: Row, columns: list[Column], limit: int | None) -> list[Text]:
     Args:
         row: the row.
         columns: the columns.
-        limit: width above which names wrap, before their brackets if what is before these fits.
+        limit: width above which names wrap.
     """
     cells = []
     for column in columns:
         text = wording.one_line(column.text(row)) or "-"
         if column.key == "strategy" and limit is not None and cell_len(text) > limit:
-            name, bracket, rest = text.partition("[")
-            if bracket and 0 < cell_len(name) <= limit:
-                text = f"{name.rstrip()}\n{bracket}{rest}"
+            text = _wrapped(text, limit)
         style = _VERDICT_STYLES.get(text, "") if column.key == "verdict" else ""
         cells.append(Text(text, style=style))
     return cells
+
+
+def _wrapped(name: str, limit: int) -> str:
+    """Break a name before its brackets, or else after a hyphen, if what is before them fits."""
+    places = [name.find("["), *(at + 1 for at, c in reversed([*enumerate(name)]) if c == "-")]
+    for at in places:
+        if at > 0 and cell_len(name[:at].rstrip()) <= limit:
+            return f"{name[:at].rstrip()}\n{name[at:]}"
+    return name

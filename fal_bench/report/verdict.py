@@ -57,12 +57,13 @@ def key_facts(leaderboard: pd.DataFrame, context: ReportContext) -> list[tuple[s
     row, baseline = best[0], wording.one_line(context.baseline)
     facts = [
         ("Fewest labels", wording.one_line(row["strategy"])),
-        ("Labels to target", wording.budget_with_interval(row)),
+        (_with_interval("Labels to target", row["labels_low"]), wording.budget_with_interval(row)),
     ]
     if row["verdict"] == "baseline":
         return [*facts, ("Verdict", "no strategy did better than the baseline")]
     if not math.isnan(row["saving_vs_random"]):
-        facts.append((f"Saving against {baseline}", wording.saving_with_interval(row)))
+        name = _with_interval(f"Saving against {baseline}", row["saving_low"])
+        facts.append((name, wording.saving_with_interval(row)))
     words = {
         "better": f"better than {baseline} beyond chance",
         "worse": f"worse than {baseline}, pair by pair",
@@ -75,6 +76,11 @@ def key_facts(leaderboard: pd.DataFrame, context: ReportContext) -> list[tuple[s
     if row["verdict"] in ("better", "worse", "no evidence"):
         sure += f", {_p_value(row['p_holm'])}"
     return [*facts, ("How sure", sure)]
+
+
+def _with_interval(name: str, low: float) -> str:
+    """Say in a fact's name what the brackets behind its number are, if there are any."""
+    return name if math.isnan(low) else f"{name} (95 % interval)"
 
 
 def trainer_sentences(complete: Sequence[Row], context: ReportContext) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from fal_bench.report.context import ReportContext
-from fal_bench.stats import can_reject
+from fal_bench.stats import FEWEST_FOR_INTERVAL, can_reject
 
 # One row of the leaderboard, by column name.
 Row = Mapping[str, Any]
@@ -89,7 +89,7 @@ def censored_pairs(row: Row) -> int:
 def saving_with_interval(row: Row) -> str:
     """Word the saving: "+12 % [4, 19]", "+12 %" without an interval, empty without a saving.
 
-    A dagger marks a saving from pairs of which some are censored; the footer counts them.
+    A dagger marks a saving from pairs of which some are censored; the notes count them.
     """
     if math.isnan(row["saving_vs_random"]):
         return ""
@@ -138,6 +138,21 @@ def setting(context: ReportContext) -> str:
     """Word the setting of the question: suite, seeds and accounting."""
     seeds = counted(len(set(context.seeds)), "seed")
     return f"suite {one_line(context.suite)}, {seeds}, {context.accounting} accounting"
+
+
+def has_intervals(context: ReportContext) -> bool:
+    """Tell whether there are seeds enough for intervals over them."""
+    return len(set(context.seeds)) >= FEWEST_FOR_INTERVAL
+
+
+def no_intervals(context: ReportContext) -> str:
+    """Say that the seeds are too few for intervals, and how many it takes."""
+    tasks = counted(len({facts.name for facts in context.tasks}), "task")
+    seeds = len(set(context.seeds))
+    return (
+        f"No intervals: {counted(seeds, 'seed')} on {tasks} {'is' if seeds == 1 else 'are'} too "
+        f"few; it takes at least {FEWEST_FOR_INTERVAL} seeds."
+    )
 
 
 def span(days: tuple[date, date] | None) -> str:

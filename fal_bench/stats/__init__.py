@@ -5,7 +5,7 @@ from fal_bench.stats.censoring import restricted_mean, wilson_interval
 from fal_bench.stats.crossing import Budget, Crossing, find_crossing
 from fal_bench.stats.ecdf import BudgetEcdf, budget_ecdf
 from fal_bench.stats.grid import read_at_grid
-from fal_bench.stats.means import Estimate, mean_of_task_means
+from fal_bench.stats.means import FEWEST_FOR_INTERVAL, Estimate, mean_of_task_means
 from fal_bench.stats.paired import (
     PairedSaving,
     can_reject,
@@ -19,6 +19,7 @@ from fal_bench.stats.restarts import expected_restart_labels, median_budget
 from fal_bench.stats.survival import RestrictedMean, kaplan_meier, kaplan_meier_mean
 
 __all__ = [
+    "FEWEST_FOR_INTERVAL",
     "Budget",
     "BudgetEcdf",
     "Crossing",

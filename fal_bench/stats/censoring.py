@@ -28,7 +28,7 @@ def restricted_mean(budgets: Sequence[Sequence[Budget]], *, level: float = 0.95)
     Returns:
         The mean of task means, in labels. It has no interval when fewer than max(3, n/2) of all
         n runs reached the target (no interval repairs a target that nobody reaches), when a task
-        has a single run, and none of zero width.
+        has fewer than ``FEWEST_FOR_INTERVAL`` runs, and none of zero width.
 
     Raises:
         ValueError: there is no task, or a task has no run.

@@ -10,6 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+FEWEST_FOR_INTERVAL = 3
+"""Runs of every task that an interval over runs takes.
+
+An interval from two runs of a task covers as often as it should, but says nothing: its t quantile
+is 12.7 with one task, and its typical width three to four times what the spread of runs warrants.
+"""
+
 # Relative width below which an interval is rounding error of equal values.
 _ZERO_WIDTH = 1e-12
 
@@ -45,8 +52,8 @@ def mean_of_task_means(samples: Sequence[ArrayLike], *, level: float = 0.95) -> 
         level: confidence level of the interval.
 
     Returns:
-        The mean and its t interval; no interval when a task has a single run, and none of zero
-        width.
+        The mean and its t interval; no interval when a task has fewer than
+        ``FEWEST_FOR_INTERVAL`` runs, and none of zero width.
 
     Raises:
         ValueError: there is no task, or a task has no run.
@@ -81,10 +88,11 @@ def combine_task_means(
         level: confidence level of the interval.
 
     Returns:
-        The mean and its interval; none when a task has a single run, and none of zero width.
+        The mean and its interval; none when a task has fewer than ``FEWEST_FOR_INTERVAL`` runs,
+        and none of zero width.
     """
     mean = float(np.mean(means))
-    if min(sizes) < 2:
+    if min(sizes) < FEWEST_FOR_INTERVAL:
         return Estimate(mean)
     parts = np.asarray(variances, dtype=float)
     error = math.sqrt(parts.sum()) / parts.size

@@ -88,8 +88,8 @@ def paired_saving(
         level: confidence level of the interval.
 
     Returns:
-        The saving; without an interval when a task has fewer than two pairs, and none of zero
-        width.
+        The saving; without an interval when a task has fewer than ``FEWEST_FOR_INTERVAL`` pairs,
+        and none of zero width.
 
     Raises:
         ValueError: the runs do not pair up, or a budget is not positive.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fal_bench.stats.means import FEWEST_FOR_INTERVAL
+
 _SAME_LABELS = 1e-9
 # Bootstrap samples handled at once: bounds the memory of large boards.
 _CHUNK = 100
@@ -80,7 +82,8 @@ def rank_intervals(
         draws: number of bootstrap samples.
 
     Returns:
-        The intervals; None with one task and one seed, where nothing can be drawn again.
+        The intervals; None with fewer than ``FEWEST_FOR_INTERVAL`` seeds. A bootstrap of two
+        draws the same seed twice half of the time, and is too narrow by a third.
 
     Raises:
         ValueError: the shapes differ or are not three-dimensional.
@@ -89,7 +92,7 @@ def rank_intervals(
     if arrays[0].ndim != 3 or len({array.shape for array in arrays}) > 1:
         raise ValueError("ranks are bootstrapped from arrays of (strategy, task, seed).")
     _, tasks, seeds = arrays[0].shape
-    if tasks == 1 and seeds == 1:
+    if seeds < FEWEST_FOR_INTERVAL:
         return None
     places = np.concatenate(
         [

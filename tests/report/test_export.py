@@ -56,8 +56,10 @@ def test_markdown_escapes_names(result):
     assert set(bars) == {10}
 
 
-def test_several_boards_share_their_notes(result):
-    text = str(result)
+@pytest.mark.parametrize("form", ["table", "md"])
+def test_several_boards_share_their_notes(result, form):
+    text = str(result) if form == "table" else result.text(form)
     assert text.count("Resolution: the model is evaluated") == 1
     assert text.index("55 % accuracy") < text.index("Resolution:")
     assert str(comparison(pd.DataFrame(ROWS), ASKED)).count("Resolution:") == 1
+    assert ("\n\nFor all targets:\n\n- Resolution:" in text) == (form == "md")

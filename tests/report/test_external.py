@@ -16,7 +16,6 @@ from fal_bench.report.answer import answer
 from fal_bench.report.budgets import budgets_at, read_runs
 from fal_bench.report.context import ReportContext, task_facts
 from fal_bench.report.external import COLUMNS, curves_from_elsewhere, preview
-from fal_bench.report.notes import footer
 from fal_bench.report.page import render_page
 from fal_bench.report.stored import Filter, stored_evidence
 from fal_bench.report.targets import Question
@@ -72,7 +71,7 @@ def board(result):
 
 
 def notes(result):
-    return footer(result.leaderboard, result.context)
+    return result.boards[0].findings
 
 
 def about(result, strategy="theirs (external)"):

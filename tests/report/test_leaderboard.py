@@ -119,13 +119,24 @@ def test_numbers_by_hand():
 
 
 def test_saving_has_its_interval_on_the_log_scale():
-    table = board(runs("random", 20, 30) + runs("mine", 16, 15), context("random", "mine", seeds=2))
-    logs = np.log([16 / 20, 15 / 30])
-    half = stats.t.ppf(0.975, 1) * logs.std(ddof=1) / math.sqrt(2)
+    rows = runs("random", 20, 30, 25) + runs("mine", 16, 15, 20)
+    table = board(rows, context("random", "mine", seeds=3))
+    logs = np.log([16 / 20, 15 / 30, 20 / 25])
+    half = stats.t.ppf(0.975, 2) * logs.std(ddof=1) / math.sqrt(3)
     mine = table.loc["mine"]
     assert mine["saving_vs_random"] == pytest.approx(1 - math.exp(logs.mean()))
     assert mine["saving_low"] == pytest.approx(1 - math.exp(logs.mean() + half))
     assert mine["saving_high"] == pytest.approx(1 - math.exp(logs.mean() - half))
+
+
+def test_two_seeds_give_numbers_without_intervals():
+    rows = runs("random", 20, 30) + runs("mine", 16, 15)
+    mine = board(rows, context("random", "mine", seeds=2)).loc["mine"]
+    assert (mine["labels"], mine["rank"]) == (pytest.approx(15.5), 1)
+    assert mine["saving_vs_random"] == pytest.approx(1 - math.sqrt(16 / 20 * 15 / 30))
+    ends = [f"{name}_{end}" for name in ("labels", "saving", "rank") for end in ("low", "high")]
+    assert mine[ends].isna().all()
+    assert mine[["reached_low", "reached_high"]].notna().all()
 
 
 def test_secondary_numbers_by_hand():

@@ -173,8 +173,42 @@ def test_the_verdict_comes_first_and_in_words():
     assert [p.text for p in sections[0].all("p")] == verdict_sentences(board(), ASKED)
     facts = {fact.one("dt").text: fact.one("dd").text for fact in sections[0].one("dl").all("div")}
     assert facts["Fewest labels"] == "mine[k=3]"
-    assert facts["Saving against random"].startswith("+")
+    assert facts["Saving against random (95 % interval)"].startswith("+")
     assert facts["How sure"] == "better than random beyond chance, p = 0.031"
+
+
+def test_two_seeds_are_spoken_of_without_intervals():
+    rows = runs("random", 22, 26) + runs("mine", 11, 13)
+    root = Page(render(rows, context("random", "mine", seeds=2))).root
+    facts = {fact.one("dt").text: fact.one("dd").text for fact in root.one("dl").all("div")}
+    assert facts["Labels to target"] == "12"
+    assert "95 %" not in root.one("table", id="board").one("caption").text
+    assert not list(root.one("table", id="board").all("span", **{"class": "interval"}))
+    pairs = root.one("section", aria_labelledby="pairwise")
+    assert "2 seeds on 1 task are too few; it takes at least 3" in next(pairs.all("p")).text
+    assert "95 %" not in pairs.one("caption").text
+
+
+def test_it_says_what_its_accounting_counts():
+    for accounting, words in (("strict", "every label read"), ("paper", "bought from the query")):
+        header = Page(render(asked=replace(ASKED, accounting=accounting))).root.one("header")
+        assert words in header.one("p", **{"class": "setting"}).text
+
+
+def test_targets_of_each_task_are_listed_and_explained():
+    own = replace(ASKED, task_targets=(("a", 0.5), ("b", 0.6)), target_name="auto-50")
+    page = render_page(comparison(pd.DataFrame(ROWS), own, ASKED))
+    section = Page(page).root.one("section", aria_labelledby="leaderboard")
+    (text,) = [p.text for p in section.all("p") if p.text.startswith("That is, by task")]
+    assert text == (
+        "That is, by task: a: 50.0 %, b: 60.0 %. The median run of random is there after this "
+        "share of the budget cap."
+    )
+
+
+def test_results_without_a_ledger_say_so():
+    section = page().one("section", aria_labelledby="ledger")
+    assert "came without their ledger" in section.one("p").text
 
 
 def test_results_by_task():

@@ -272,6 +272,46 @@ def test_many_strategies_are_shown_few_at_a_time_and_the_axis_follows(show):
     assert browser.get_log("browser") == []
 
 
+PINNED = "document.querySelector('.pinned')"
+
+
+def test_names_of_rows_stay_while_a_wide_figure_is_scrolled(show):
+    browser = show(many(), width=390)
+    box = "document.getElementById('pairwise-plot').closest('.scroll')"
+    names = f"[...{PINNED}.querySelectorAll('.ytick text')]"
+    wait(browser, f"{names}.length === 33")
+    own = "[...document.querySelectorAll('#pairwise-plot .ytick text')]"
+    assert browser.execute_script(
+        f"{box}.scrollLeft = 10000;"
+        f"return {names}.map(n => n.textContent).join() === {own}.map(n => n.textContent).join()"
+        f"&& {box}.scrollLeft > 100"
+    )
+    places = browser.execute_script(
+        f"return {names}.map((name, at) => {{"
+        f"const [here, there] = [name, {own}[at]].map(n => n.getBoundingClientRect());"
+        "return [here.left, here.right, here.top - there.top, there.right]; })"
+    )
+    for left, right, apart, scrolled in places:
+        assert 16 <= left < right < 220
+        assert abs(apart) < 1  # each beside its row
+        assert scrolled < right - 100  # while the figure's own names have gone
+    # Nothing shines through, in either scheme.
+    for scheme, colour in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 27)")):
+        prefer(browser, scheme)
+        background = f"getComputedStyle({PINNED}.querySelector('svg')).backgroundColor"
+        wait(browser, f"{PINNED}.childElementCount === 1 && {background} === '{colour}'")
+    fill = f"{names}[0].style.fill"
+    wait(browser, f"{fill} === document.querySelector('#pairwise-plot .ytick text').style.fill")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert browser.execute_script(f"return getComputedStyle({PINNED}).display") == "none"
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_a_figure_with_room_needs_no_second_names(show):
+    browser = show(render(), width=1280)
+    assert browser.execute_script(f"return {PINNED}.childElementCount") == 0
+
+
 def test_a_saved_figure_has_room_for_every_strategy(show, tmp_path):
     from selenium.webdriver.common.by import By
 

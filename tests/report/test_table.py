@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fal_bench.report.context import MissingCell, ReportContext, TaskFacts
 from fal_bench.report.leaderboard import COLUMNS
-from fal_bench.report.notes import footer
+from fal_bench.report.notes import findings, parted, reading_notes
 from fal_bench.report.table import leaderboard_table
 
 TASKS = tuple(
@@ -48,6 +48,11 @@ def budgets(labels, low=math.nan, high=math.nan, *, step, paper=None):
         "labels_strict": labels,
         "labels_paper": paper,
     }
+
+
+def footer(board, context):
+    """All notes of a single board, in their order."""
+    return parted([reading_notes(board, context)], [findings(board, context)])[0][0]
 
 
 def saving(value, low=math.nan, high=math.nan):
@@ -218,6 +223,14 @@ def test_names_that_wrap_do_so_before_their_brackets():
     assert text[at + 1].strip() == "[size=10]"
 
 
+def test_names_without_brackets_wrap_after_a_hyphen():
+    row = {**ROWS[0], "strategy": "fed-long-typiclust"}
+    text = lines(frame(row, *ROWS[1:]), 70)
+    [at] = [number for number, line in enumerate(text) if "fed-" in line]
+    assert text[at].split()[1] == "fed-long-"
+    assert text[at + 1].split()[0] == "typiclust"
+
+
 def test_rank_intervals_show_where_there_is_room():
     ranked = [
         {**ROWS[0], "rank_low": 1, "rank_high": 2},
@@ -228,17 +241,23 @@ def test_rank_intervals_show_where_there_is_room():
     narrow = lines(frame(*ranked, *ROWS[2:]), 80)
     assert cells(narrow[4])[:2] == ["1", "fal-margin"]
     notes = " ".join(footer(frame(*ranked), CONTEXT))
-    assert "tasks, and seeds within them, are drawn again" in notes
-    assert "seeds are drawn again" in " ".join(
+    assert "in 95 % of boards with tasks and seeds drawn again" in notes
+    assert "boards with seeds drawn again" in " ".join(
         footer(frame(*ranked), replace(CONTEXT, tasks=TASKS[:1]))
     )
 
 
 def test_brackets_of_few_seeds_come_with_a_caveat():
     ranked = frame({**ROWS[0], "rank_low": 1, "rank_high": 1})
-    few = " ".join(footer(ranked, CONTEXT))
-    assert "with 5 seeds, fewer than 10, they are too narrow" in few
-    assert "too narrow" not in " ".join(footer(ranked, replace(CONTEXT, seeds=tuple(range(10)))))
+
+    def caveat(seeds):
+        return " ".join(footer(ranked, replace(CONTEXT, seeds=tuple(range(seeds)))))
+
+    narrow = "those of ranks are too narrow, go by the verdicts."
+    assert f". 4 seeds are few: intervals are wide and {narrow}" in caveat(4)
+    assert f". 5 seeds are few: {narrow}" in caveat(5)
+    assert "are few" not in caveat(10)
+    assert "Brackets: 95 % intervals over 10 seeds on 2 tasks; after a rank" in caveat(10)
 
 
 def test_no_evidence_beside_an_interval_without_zero_is_explained():
@@ -255,7 +274,7 @@ def test_ranks_and_counts_that_the_cap_seems_to_forbid_are_explained():
     notes = " ".join(footer(frame(*ROWS[:2], hungry, ROWS[3]), CONTEXT))
     assert "The cap limits paper labels" in notes
     assert "Whoever never reached the target stands last" in notes
-    assert notes.count("how many it would take: never.") == 1
+    assert notes.count("how many it would take.") == 1
     plain = " ".join(footer(frame(*ROWS[:2], ROWS[3]), CONTEXT))
     assert "The cap limits" not in plain
     assert "stands last" not in plain
@@ -267,12 +286,31 @@ def test_censored_pairs_are_marked_and_counted():
     }  # fmt: skip
     board = frame({**ROWS[0], **counts}, ROWS[1])
     assert "+12 %\u2020 [4, 19]" in "\n".join(lines(board, 120))
-    (note,) = [note for note in footer(board, CONTEXT) if note.startswith("\u2020")]
+    meaning, note = [note for note in footer(board, CONTEXT) if note.startswith("\u2020")]
+    assert "up where only random did, down where only the strategy did" in meaning
     assert note == (
-        "\u2020 fal-margin: of 10 pairs, not both runs reached the target in 3 "
-        "(1: only random did, which makes the strategy look better than it is; "
-        "2: only the strategy did, which makes it look worse)."
+        "\u2020 Of 10 pairs, only random / only the strategy reached the target in: fal-margin 1/2."
     )
+    assert not any("\u2020" in note for note in footer(frame(*ROWS[:2]), CONTEXT))
+
+
+def test_daggers_of_many_strategies_take_one_sentence():
+    names = ("pairs_strategy_censored", "pairs_baseline_censored", "pairs_both_censored")
+    rows = [
+        {**ROWS[0], "strategy": name, **dict(zip(names, counts, strict=True))}
+        for name, counts in (("a", (3, 0, 2)), ("b", (0, 0, 10)), ("c", (0, 0, 0)))
+    ]
+    notes = [note for note in findings(frame(*rows), CONTEXT) if note.startswith("\u2020")]
+    assert notes == [
+        "\u2020 Of 10 pairs, only random / neither reached the target in: a 3/2, b 0/10."
+    ]
+
+
+def test_boards_share_what_their_marks_mean_but_not_what_was_found():
+    own, shared = parted([["r", "x"], ["r", "y"]], [["one", "all"], ["two", "all"]])
+    assert own == [["one"], ["two"]]
+    assert shared == ["r", "x", "y", "all"]
+    assert parted([["r"]], [["f"]]) == ([["r", "f"]], [])
 
 
 def test_a_target_that_the_baseline_misses_is_called_too_hard():
@@ -316,21 +354,28 @@ def test_footer_says_resolution_censoring_and_sample():
     assert "every 50 labels;" in resolution
     assert "cap of 550 labels" in censoring
     assert '">" marks' in censoring
-    assert sample.startswith("5 seeds on 2 tasks;")
+    assert sample.startswith("Brackets: 95 % intervals over 5 seeds on 2 tasks")
+    assert "fewer than three, reached" not in sample
     assert "with random;" in test
+    few = {**ROWS[2], "reached": 4}
+    assert "none around a budget that" in footer(frame(*ROWS[:2], few), CONTEXT)[2]
 
 
-def test_footer_names_tasks_that_differ():
+def test_footer_gives_the_range_where_tasks_differ():
     facts = replace(TASKS[1], query_labels=100, grid=(100, 200, 300))
     notes = footer(frame(*ROWS[:2]), replace(CONTEXT, tasks=(TASKS[0], facts)))
-    assert "every 100 labels (dirichlet), 50 labels (iid);" in notes[0]
-    assert "cap of 300 labels (dirichlet), 550 labels (iid) counts" in notes[1]
+    assert "every 50 to 100 labels (by task);" in notes[0]
+    assert "cap of 300 to 550 labels (by task) counts" in notes[1]
 
 
-def test_footer_with_one_seed_says_why_there_are_no_intervals():
-    context = replace(CONTEXT, seeds=(3,), tasks=TASKS[:1])
+@pytest.mark.parametrize(
+    ("seeds", "tasks", "who"),
+    [((3,), TASKS[:1], "1 seed on 1 task is"), ((3, 4), TASKS, "2 seeds on 2 tasks are")],
+)
+def test_footer_with_few_seeds_says_why_there_are_no_intervals(seeds, tasks, who):
+    context = replace(CONTEXT, seeds=seeds, tasks=tasks)
     assert footer(frame(*ROWS[:2]), context)[2] == (
-        "1 seed on 1 task; there are no intervals, since they need at least two seeds."
+        f"No intervals: {who} too few; it takes at least 3 seeds."
     )
 
 

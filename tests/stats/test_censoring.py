@@ -45,12 +45,13 @@ def test_the_interval_needs_three_and_half_of_the_runs(reached, censored, interv
 
 
 def test_the_rule_counts_runs_over_all_tasks():
-    assert math.isfinite(restricted_mean([runs(100, 110), runs(120, CAP)]).low)
-    assert math.isnan(restricted_mean([runs(100, 110), runs(CAP, CAP)]).low)
+    assert math.isfinite(restricted_mean([runs(100, 110, 130), runs(CAP, CAP, CAP)]).low)
+    assert math.isnan(restricted_mean([runs(100, 110, CAP), runs(CAP, CAP, CAP)]).low)
 
 
-def test_one_seed_has_no_interval():
-    estimate = restricted_mean([runs(100), runs(120), runs(140)])
+@pytest.mark.parametrize("tasks", [[[100], [120], [140]], [[90, 110], [110, 130], [130, 150]]])
+def test_one_or_two_seeds_have_no_interval(tasks):
+    estimate = restricted_mean([runs(*task) for task in tasks])
     assert estimate.mean == pytest.approx(120)
     assert math.isnan(estimate.low)
 

@@ -31,8 +31,11 @@ def test_tasks_weigh_the_same_whatever_their_runs():
     assert mean_of_task_means([[1.0], [3.0, 4.0, 5.0]]).mean == pytest.approx(2.5)
 
 
-@pytest.mark.parametrize("samples", [[[1.0]], [[1.0, 2.0], [1.0]], [[0.1] * 3], [[110.3] * 7]])
-def test_no_interval_with_one_run_or_of_zero_width(samples):
+@pytest.mark.parametrize(
+    "samples",
+    [[[1.0]], [[1.0, 2.0]], [[1.0, 2.0, 4.0], [1.0, 3.0]], [[0.1] * 3], [[110.3] * 7]],
+)
+def test_no_interval_of_fewer_than_three_runs_or_of_zero_width(samples):
     estimate = mean_of_task_means(samples)
     assert math.isfinite(estimate.mean)
     assert math.isnan(estimate.low)

@@ -25,14 +25,21 @@ def rng():
 
 
 def test_saving_is_one_minus_the_geometric_mean_ratio():
-    # Ratios 0.5 and 0.5 * e^0.2: mean log-ratio ln 0.5 + 0.1, standard error 0.1, one degree.
-    ours = [reached(50, 50 * math.exp(0.2))]
-    saving = paired_saving(ours, [reached(100, 100)])
-    t = stats.t.ppf(0.975, 1)
+    # Ratios 0.5, 0.5 * e^0.1 and 0.5 * e^0.2: mean log-ratio ln 0.5 + 0.1, two degrees.
+    ours = [reached(50, 50 * math.exp(0.1), 50 * math.exp(0.2))]
+    saving = paired_saving(ours, [reached(100, 100, 100)])
+    half = stats.t.ppf(0.975, 2) * 0.1 / math.sqrt(3)
     assert saving.saving == pytest.approx(1 - 0.5 * math.exp(0.1))
-    assert saving.low == pytest.approx(1 - 0.5 * math.exp(0.1 + 0.1 * t))
-    assert saving.high == pytest.approx(1 - 0.5 * math.exp(0.1 - 0.1 * t))
-    assert (saving.pairs, saving.comparable) == (2, True)
+    assert saving.low == pytest.approx(1 - 0.5 * math.exp(0.1 + half))
+    assert saving.high == pytest.approx(1 - 0.5 * math.exp(0.1 - half))
+    assert (saving.pairs, saving.comparable) == (3, True)
+
+
+def test_two_pairs_give_a_saving_without_an_interval():
+    saving = paired_saving([reached(50, 60), reached(70, 80)], [reached(100, 100)] * 2)
+    assert saving.saving == pytest.approx(1 - (0.5 * 0.6 * 0.7 * 0.8) ** 0.25)
+    assert math.isnan(saving.low)
+    assert math.isnan(saving.high)
 
 
 def test_tasks_weigh_the_same():

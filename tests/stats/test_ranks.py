@@ -57,11 +57,14 @@ def test_a_strategy_that_wins_on_one_task_only_may_lose_its_rank():
     assert (found.low.tolist(), found.high.tolist()) == ([1, 1], [2, 2])
 
 
-def test_one_task_draws_seeds_and_one_run_draws_nothing():
+def test_one_task_draws_seeds_and_fewer_than_three_draw_nothing():
     labels, reached, accuracy = boards(gap=0, tasks=1)
     assert rank_intervals(labels, reached, accuracy, rng()).resampled == "seeds"
-    single = [array[:, :, :1] for array in (labels, reached, accuracy)]
-    assert rank_intervals(*single, rng()) is None
+    for tasks in (1, 3):
+        labels, reached, accuracy = boards(gap=0, tasks=tasks)
+        for seeds, known in ((1, False), (2, False), (3, True)):
+            few = [array[:, :, :seeds] for array in (labels, reached, accuracy)]
+            assert (rank_intervals(*few, rng()) is not None) == known
 
 
 def test_draws_are_paired_across_strategies():

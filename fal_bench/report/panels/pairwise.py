@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fal_bench.report import wording
 from fal_bench.report.budgets import RunBudget, RunKey
 from fal_bench.report.context import ReportContext
 from fal_bench.report.panels.base import Cell, Figure, Panel, Table, drawn_name, layout, plotted
@@ -70,10 +71,15 @@ def pairwise_panel(
     text = (
         "Share of labels that the strategy of a row saves against that of a column, over runs of "
         "the same task and seed; a plus (blue) is a saving, a minus (orange) a loss, n/c (grey, "
-        "crossed) not comparable. The 95 % intervals in the table are not corrected for the "
-        "number of pairs: "
-        f"the verdicts above, against {context.baseline} alone, are."
+        "crossed) not comparable. "
     )
+    if wording.has_intervals(context):
+        text += (
+            "The 95 % intervals in the table are not corrected for the number of pairs: "
+            f"the verdicts above, against {context.baseline} alone, are."
+        )
+    else:
+        text += wording.no_intervals(context)
     field = _NUMBER if len(ranked) <= _MOST_NUMBERS else _FIELD
     figure = Figure(
         "pairwise-plot",
@@ -91,7 +97,8 @@ def pairwise_panel(
         width=_NAMES + field * len(ranked),
     )
     table = Table(
-        "Saving of the row's strategy against the column's, with 95 % intervals",
+        "Saving of the row's strategy against the column's"
+        + (", with 95 % intervals" if wording.has_intervals(context) else ""),
         ("Strategy", *ranked),
         [
             [Cell(row)]

@@ -51,7 +51,13 @@ def ledger_panel(
     until = _until(budgets, ranked)
     spent = charges.merge(until, on=_RUN)
     if spent.empty:
-        text = "There is no ledger of a complete strategy."
+        text = "No strategy is complete."
+        if charges.empty:
+            text = (
+                "These results came without their ledger, as published ones do: labels are not "
+                "told apart by purpose. What was read beyond the query pool is still in the strict "
+                "labels of every table."
+            )
         return Panel("ledger", title, text, (), None)
     # Labels of a query are first trained with in the next cycle; the initial ones at once.
     spent = spent[(spent["purpose"] == "initial") | (spent["cycle"] < spent["until"])]

@@ -34,6 +34,7 @@
   const config = { responsive: true, displayModeBar: false, displaylogo: false };
   // On touch screens dragging scrolls the page instead of zooming into a figure.
   const touch = matchMedia("(pointer: coarse)").matches;
+  const phone = matchMedia("(max-width: 40rem)");
   const boxes = [...document.querySelectorAll("#switches input")];
   const plots = [...document.querySelectorAll("[data-figure]")];
 
@@ -82,6 +83,9 @@
       if (trace.legendgroup !== undefined) trace.visible = visible(trace, now);
     }
     if (layout.meta) set(layout, reach(data, layout.meta));
+    if (phone.matches && plot.closest(".wide")) {
+      set(layout, { "xaxis.tickfont.size": 11, "yaxis.tickfont.size": 11, "margin.l": 4 });
+    }
     set(layout, { ...theme(on), dragmode: touch ? false : "zoom", uirevision: "reader" });
     return { data, layout };
   };
@@ -92,11 +96,29 @@
     for (const entry of legends) entry.hidden = !shown.has(entry.dataset.group);
   };
 
+  // A figure that is wider than its place is scrolled; a copy of its row names stays at the left.
+  const pin = (plot) => {
+    const pinned = plot.parentElement.querySelector(".pinned");
+    if (!pinned) return;
+    pinned.replaceChildren();
+    const names = plot.querySelector(".yaxislayer-above");
+    if (!names || plot.clientWidth <= pinned.closest(".scroll").clientWidth) return;
+    const edge = names.getBoundingClientRect().right - plot.getBoundingClientRect().left;
+    const copy = plot.querySelector(".main-svg").cloneNode(false);
+    copy.removeAttribute("style"); // its background is transparent
+    copy.setAttribute("width", Math.ceil(edge));
+    copy.append(names.cloneNode(true));
+    pinned.append(copy);
+  };
+
   const draw = () => {
     listed();
     for (const plot of plots) {
       const { data, layout } = figure(plot, screen);
+      const first = !plot.data;
       Plotly.react(plot, data, layout, config);
+      if (first) plot.on("plotly_afterplot", () => pin(plot));
+      pin(plot);
     }
   };
   const redraw = () => window.Plotly && draw();
