@@ -106,7 +106,8 @@ def _told(error: Exception) -> str:
     reason = error.strerror or str(error)
     if error.filename is None:  # as when standard output is full
         return f"The output cannot be written ({reason})."
-    return f"Cannot use {str(error.filename)!r} ({reason})."
+    advice = "; check who may read and write it" if isinstance(error, PermissionError) else ""
+    return f"Cannot use {str(error.filename)!r} ({reason}){advice}."
 
 
 def _tell_left_behind(threads: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import typer
 
 from fal_bench.cli.options import Format
+from fal_bench.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,14 +42,24 @@ def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:
 
     In a form for programs, standard output holds nothing else. Without a folder nothing is
     written.
+
+    Raises:
+        StoreError, OSError: the folder cannot be written; the boards have been printed then.
     """
-    paths = [] if out is None else result.write(out)
+    paths: list[Path] = []
+    failure: Exception | None = None
+    try:
+        paths = [] if out is None else result.write(out)
+    except (StoreError, OSError) as error:  # a folder that may only be read still gets its answer
+        failure = error
     if form is Format.table:
         from rich.console import Console
 
         Console().print(result)
     else:
         typer.echo(result.text(cast("TextFormat", form.value)), nl=False)
+    if failure is not None:
+        raise failure
     if paths:
         typer.echo("Wrote " + ", ".join(map(str, paths)), err=form is not Format.table)
     if result.context.missing:

@@ -16,7 +16,7 @@ from fal_bench.report.labels import wanted_labels
 from fal_bench.report.selection import Selection, ShownCell
 from fal_bench.suites.loading import DEFAULT_SUITE, Suite, load_suite, suite_names, unknown_task
 from fal_bench.sweep.inventory import StoredCell, stored_cells
-from fal_bench.sweep.store import Store
+from fal_bench.sweep.store import PUBLISHED, Store
 from fal_bench.task import Task
 
 _APART = " @"
@@ -80,12 +80,7 @@ def select_cells(store: Store, chosen: Filter) -> Selection:
     check_text("task", chosen.task)
     cells, problems = stored_cells(store)
     if not cells:
-        imported = ", ".join(ExternalFolder(store.root).names())
-        imports = f", only imported curves ({imported})" if imported else ""
-        raise StoreError(
-            f"There are no cells in {str(store.root)!r}{imports}; run falbench compare first, or "
-            "name another folder."
-        )
+        raise StoreError(_no_cells(store.root))
     suite, source, tasks = _tasks(cells, chosen)
     tasks, names = _by_data(tasks, cells, chosen.task)
     labels = _labels([cell for cell in cells if _problem(cell) in names])
@@ -103,6 +98,22 @@ def select_cells(store: Store, chosen: Filter) -> Selection:
         if cell.seed in seeds
     )
     return Selection(suite, source, tuple(tasks), seeds, shown, tuple(problems))
+
+
+def _no_cells(root: Path) -> str:
+    """Say what a folder without cells holds instead, and what to do."""
+    imported = ", ".join(ExternalFolder(root).names())
+    advice = "run falbench compare first, or name another folder"
+    what = ""
+    if not root.exists():
+        what = ", which does not exist"
+    elif (root / PUBLISHED).exists():
+        what, advice = ", only published results", "name the folder that they were published from"
+    elif imported:
+        what = f", only imported curves ({imported})"
+    elif (root.parent / "store.json").exists():
+        advice = f"it is a part of the results folder {str(root.parent)!r}, name that"
+    return f"There are no cells in {str(root)!r}{what}; {advice}."
 
 
 def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, Suite | None, list[Task]]:

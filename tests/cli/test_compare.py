@@ -10,6 +10,8 @@ import sys
 import pandas as pd
 import pytest
 
+from fal_bench.cli.main import _told
+
 LEADERBOARD = (
     "rank strategy target_acc accounting tasks runs reached labels labels_low labels_high "
     "labels_paper labels_strict budget_pct saving_vs_random saving_low saving_high"
@@ -324,3 +326,10 @@ def test_a_full_disk_under_the_output_is_told_in_words(falbench, monkeypatch):
     monkeypatch.setattr("fal_bench.cli.list._suites", full)
     code, _, err = falbench("list", "suites")
     assert (code, err) == (2, "Error: The output cannot be written (No space left on device).\n")
+
+
+def test_a_file_without_permission_is_named_with_what_to_check():
+    told = _told(PermissionError(13, "Permission denied", "results/cells"))
+    assert (
+        told == "Cannot use 'results/cells' (Permission denied); check who may read and write it."
+    )

@@ -1,8 +1,12 @@
 """Reports from stored cells alone."""
 
+from pathlib import Path
+
 import pytest
 from stored import TINY, spec, store_cell
 
+from fal_bench.cli.options import Format
+from fal_bench.cli.output import show_and_write
 from fal_bench.errors import StoreError, UnknownNameError
 from fal_bench.report.answer import answer
 from fal_bench.report.stored import Filter, stored_evidence
@@ -52,6 +56,34 @@ def test_unfinished_and_absent_cells_are_missing_with_a_reason(root):
         ("slow", 1): "not run to its end yet",
         ("slow", 4): "not among the stored cells",
     }
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "message"),
+    [
+        ((), "nowhere", "'nowhere', which does not exist; run falbench compare first, or name"),
+        (("empty/x",), "empty", "'empty'; run falbench compare first, or name another folder."),
+        (("p/provenance.json",), "p", "only published results; name the folder that they were"),
+        (("r/store.json", "r/cells/x"), "r/cells", "a part of the results folder 'r', name that."),
+    ],
+)
+def test_a_folder_without_cells_says_what_it_holds(tmp_path, monkeypatch, make, name, message):
+    monkeypatch.chdir(tmp_path)
+    for file in make:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
+    with pytest.raises(StoreError) as caught:
+        read(Path(name))
+    assert str(caught.value).startswith(f"There are no cells in {name!r}")
+    assert message in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_written_still_gets_its_answer(root, capsys):
+    (root / "leaderboard.csv").mkdir()
+    result = answer(Question((0.3,), "strict"), read(root))
+    with pytest.raises(StoreError, match=r"Cannot write .*leaderboard\.csv"):
+        show_and_write(result, root, Format.csv)
+    assert capsys.readouterr().out == result.text("csv")
 
 
 def test_filters(root):
