@@ -1,1 +1,1 @@
-"""Files to start from: a strategy and its test, written by ``falbench new strategy``."""
+"""Files to start from: a plugin and its test, written by ``falbench new``."""

@@ -1,4 +1,4 @@
-"""A new strategy's file and its test, from templates."""
+"""A new plugin's file and its test, from templates."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from typing import Final, Literal
 from fal_bench.errors import InvalidSpecError
 from fal_bench.registry import Registry
 
-Kind = Literal["plain", "adaptive", "coordinated"]
+Start = Literal["plain", "adaptive", "coordinated", "trainer"]
+"""What a file starts from: a trainer, or one of three strategies."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
-class NewStrategy:
-    """A strategy that does not exist yet.
+class NewPlugin:
+    """A strategy or a trainer that does not exist yet.
 
     Args:
         name: its name on the command line: words in lower case, joined by hyphens.
         folder: where its files go.
-        kind: which template it starts from.
+        start: which template it starts from.
 
     Raises:
         InvalidSpecError: the name cannot be used, is taken, or a file is in the way.
@@ -34,18 +35,21 @@ class NewStrategy:
 
     name: str
     folder: Path
-    kind: Kind = "plain"
+    start: Start = "plain"
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
+            example = "my-loss" if self.kind == "trainer" else "my-idea"
             raise InvalidSpecError(
-                f"{self.name!r} cannot be a strategy's name; use words in lower case, joined by "
-                "hyphens, such as 'my-idea'."
+                f"{self.name!r} cannot be a {self.kind}'s name; use words in lower case, joined by "
+                f"hyphens, such as {example!r}."
             )
-        source = Registry.discover().sources.get(self.name)
+        registry = Registry.discover()
+        table = registry.trainers if self.kind == "trainer" else registry.strategies
+        source = table.sources.get(self.name)
         if source is not None:
             raise InvalidSpecError(
-                f"There is a strategy {self.name!r} already ({source}); choose another name."
+                f"There is a {self.kind} {self.name!r} already ({source}); choose another name."
             )
         for path in self.paths:
             if path.exists():
@@ -53,6 +57,11 @@ class NewStrategy:
                     f"{str(path)!r} exists and is not overwritten; choose another name or --out."
                 )
         self._check_module()
+
+    @property
+    def kind(self) -> Literal["strategy", "trainer"]:
+        """What it will be."""
+        return "trainer" if self.start == "trainer" else "strategy"
 
     @property
     def module(self) -> str:
@@ -69,17 +78,23 @@ class NewStrategy:
         """Its file, and that of its test."""
         return self.folder / f"{self.module}.py", self.folder / f"test_{self.module}.py"
 
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """What to compare it by: a strategy with ``random``, a trainer under ``random``."""
+        own = f"random[trainer={self.name}]" if self.kind == "trainer" else self.name
+        return own, "random"
+
     def write(self) -> None:
         """Write both files; neither overwrites anything."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path, template in zip(self.paths, (self.kind, "test"), strict=True):
+        for path, template in zip(self.paths, (self.start, "test"), strict=True):
             with path.open("x", encoding="utf-8") as file:
                 file.write(self._filled(template))
 
     def _filled(self, template: str) -> str:
         text = files("fal_bench.scaffold").joinpath(f"templates/{template}.txt").read_text("utf-8")
         names = {"name": self.name, "module": self.module, "class_name": self.class_name}
-        return Template(text).substitute(names)
+        return Template(text).substitute(names, kind=self.kind)
 
     def _check_module(self) -> None:
         """Refuse a file that nobody could import, or that would hide another module."""
