@@ -186,7 +186,7 @@ class Strategy:
         name: the name used on the command line and in results.
         version: raised whenever the selections change; part of the cell key, so that stored
             results of the old behaviour are not reused. ``None`` (external plugins) means that
-            the source file's hash takes its place.
+            a hash of its source takes its place.
         family: the kind of method, one of a few words, for tables.
         paper: where it was published, in a few words, for tables.
         keeps: names of ``client.memory`` entries that are kept beside a finished curve.

@@ -78,8 +78,8 @@ class Trainer:
 
     Attributes:
         name: the name used on the command line and in results.
-        version: raised whenever the numbers change; ``None`` (external plugins) means that the
-            source file's hash takes its place.
+        version: raised whenever the numbers change; ``None`` (external plugins) means that a
+            hash of its source takes its place.
         Params: the class of the parameters.
 
     Args:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.edits import PREFIX, note
+from fal_bench.plugins.own_code import Root, own_modules
 
 VARIABLE = "FALBENCH_PLUGINS"
 
@@ -70,6 +72,7 @@ def import_file(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")
+    note(own_modules(Root(file)))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -82,7 +85,7 @@ def import_file(file: Path) -> ModuleType:
 
 def _module_name(file: Path) -> str:
     content = str(file.resolve()).encode() + b"\0" + file.read_bytes()
-    return f"falbench_plugin_{file.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
+    return f"{PREFIX}{file.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _is_test(file: Path) -> bool:

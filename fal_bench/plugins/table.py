@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError, told
+from fal_bench.plugins.edits import check_imported, note
+from fal_bench.plugins.own_code import Root, own_modules, source_hash
 from fal_bench.selector import Selector, can_be_typed
 
 
@@ -154,7 +156,11 @@ class PluginTable(Generic[Kind]):
         """Return what identifies a plugin's behaviour in a cell's key.
 
         Built-ins declare a version, so that a changed comment voids no result; for any other
-        plugin it is the hash of its source file.
+        plugin it is a hash of its source file and of the own modules that it imports.
+
+        Raises:
+            PluginError: it cannot be imported, has no source file, or another module of the name
+                of one of its own is imported.
         """
         plugin = self.load(name)
         if plugin.__module__.startswith(f"{self.group}.") and plugin.version is not None:
@@ -164,7 +170,16 @@ class PluginTable(Generic[Kind]):
             raise PluginError(
                 f"{self.kind.capitalize()} {name!r} has no source file; define it in a .py file."
             )
-        return f"source {hashlib.sha256(Path(source).read_bytes()).hexdigest()}"
+        entry = self._entries.get(name)
+        root = Root(
+            Path(source),
+            package=sys.modules[plugin.__module__].__package__ or "",
+            modules=(entry.module, plugin.__module__) if entry else (),
+        )
+        own = own_modules(root)
+        note(own)
+        check_imported(name, own)
+        return f"source {source_hash(root, own)}"
 
     def describe(self, name: str) -> str:
         """Import a plugin and return the first sentence of its docstring, or why it fails."""

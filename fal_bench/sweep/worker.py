@@ -107,7 +107,10 @@ def _run_cells(job: Job, store: Store) -> None:
     for spec in job.specs:
         _open_folder(job, store, spec)
         if not _unedited(spec, registry):
-            folders[spec.key].fail("The plugin was edited while the run began; run it again.")
+            folders[spec.key].fail(
+                "The plugin, or a module that it imports, is not the one that the run was planned "
+                "with; run it again."
+            )
             continue
         try:
             setting = _setting(spec, drawn, loaded)
