@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from fal_bench.errors import told
 from fal_bench.interrupts import let_interrupts_pass
+from fal_bench.plugins.edits import forget_edited
 from fal_bench.plugins.files import classes_in, python_files
 from fal_bench.plugins.table import PluginTable, Unavailable
 
@@ -47,6 +48,8 @@ class Registry:
     def discover(cls, plugins: Sequence[Path] = (), *, try_first: bool = False) -> Registry:
         """Collect the installed plugins and those in the given files and folders.
 
+        What was edited since this process imported it is imported anew.
+
         Args:
             plugins: Python files, or folders whose ``*.py`` files are read, but for tests.
             try_first: import files in another process first, which they may end or hang.
@@ -54,6 +57,7 @@ class Registry:
         Raises:
             InvalidSpecError: a path does not exist, or two plugins of a kind share a name.
         """
+        forget_edited()
         unavailable: list[Unavailable] = []
         registry = cls(
             PluginTable("strategy", STRATEGIES, unavailable),

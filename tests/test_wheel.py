@@ -42,6 +42,7 @@ def test_it_holds_one_top_level_package_and_all_its_data(wheel):
         "fal_bench/environments/__init__.py",
         "fal_bench/report/templates/leaderboard.html.j2",
         "fal_bench/scaffold/templates/plain.txt",
+        "fal_bench/scaffold/templates/trainer.txt",
     ):
         assert name in names
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.plugins.sources import hidden_beside
+from fal_bench.plugins.edits import PREFIX, note
+from fal_bench.plugins.own_code import Root, own_modules
 
 VARIABLE = "FALBENCH_PLUGINS"
 
@@ -67,9 +68,6 @@ def import_file(file: Path) -> ModuleType:
     """Return the module of a file, which is imported once per content.
 
     Modules beside it can be imported, as from a script.
-
-    Raises:
-        ImportError: one of them is hidden by a module from elsewhere.
     """
     name = _module_name(file)
     if name in sys.modules:
@@ -81,8 +79,7 @@ def import_file(file: Path) -> ModuleType:
     folder = str(file.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # last, so that it hides nothing
-    if hidden := hidden_beside(file):
-        raise ImportError(hidden)
+    note(own_modules(Root(file)))
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -94,7 +91,7 @@ def import_file(file: Path) -> ModuleType:
 
 def _module_name(file: Path) -> str:
     content = str(file.resolve()).encode() + b"\0" + file.read_bytes()
-    return f"falbench_plugin_{file.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
+    return f"{PREFIX}{file.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _is_test(file: Path) -> bool:

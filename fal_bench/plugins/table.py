@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError, told
 from fal_bench.interrupts import let_interrupts_pass
-from fal_bench.plugins.sources import source_digest
+from fal_bench.plugins.edits import check_imported, note
+from fal_bench.plugins.own_code import Root, own_modules, source_hash
 from fal_bench.selector import Selector, can_be_typed
 
 
@@ -83,7 +85,6 @@ class PluginTable(Generic[Kind]):
     sources: dict[str, str] = field(default_factory=dict)
     _entries: dict[str, EntryPoint] = field(default_factory=dict)
     _classes: dict[str, type[Kind]] = field(default_factory=dict)
-    _fingerprints: dict[str, str] = field(default_factory=dict)
 
     def add_installed(self) -> None:
         """Add the installed plugins.
@@ -158,17 +159,30 @@ class PluginTable(Generic[Kind]):
         """Return what identifies a plugin's behaviour in a cell's key.
 
         Built-ins declare a version, so that a changed comment voids no result; for any other
-        plugin it is the hash of its source, that of its author's modules which it imports included.
+        plugin it is a hash of its source file and of the own modules that it imports.
 
         Raises:
-            PluginError: it has no source, or that was edited after it had been imported here.
+            PluginError: it cannot be imported, has no source file, or another module of the name
+                of one of its own is imported.
         """
         plugin = self.load(name)
         if plugin.__module__.startswith(f"{self.group}.") and plugin.version is not None:
             return f"version {plugin.version}"
-        if name not in self._fingerprints:  # a comparison has thousands of cells
-            self._fingerprints[name] = f"source {source_digest(plugin)}"
-        return self._fingerprints[name]
+        source = inspect.getsourcefile(plugin)
+        if source is None:
+            raise PluginError(
+                f"{self.kind.capitalize()} {name!r} has no source file; define it in a .py file."
+            )
+        entry = self._entries.get(name)
+        root = Root(
+            Path(source),
+            package=sys.modules[plugin.__module__].__package__ or "",
+            modules=(entry.module, plugin.__module__) if entry else (),
+        )
+        own = own_modules(root)
+        note(own)
+        check_imported(name, own)
+        return f"source {source_hash(root, own)}"
 
     def describe(self, name: str) -> str:
         """Import a plugin and return the first sentence of its docstring, or why it fails."""

@@ -144,7 +144,10 @@ def _trainer(spec: CellSpec, registry: Registry, folder: CellFolder) -> Trainer:
     with folder.plugin_call(0, spec.trainer.name):
         trainer = registry.trainers.fingerprint(spec.trainer.name)
         if (own, trainer) != (spec.fingerprint, spec.trainer_fingerprint):
-            raise PluginError("The plugin was edited while the run began; run it again.")
+            raise PluginError(
+                "The plugin, or a module that it imports, is not the one that the run was planned "
+                "with; run it again."
+            )
         return registry.trainers.make(spec.trainer)
 
 

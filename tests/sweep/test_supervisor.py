@@ -213,6 +213,42 @@ def test_an_edited_plugin_runs_again_in_the_same_session(compare, tmp_path):
     pd.testing.assert_frame_equal(curves(), first, check_exact=True)
 
 
+@pytest.mark.parametrize("backend", ["loky", "sequential"])
+def test_an_edited_module_of_a_plugin_runs_again_in_the_same_session(
+    compare, tmp_path, backend, monkeypatch
+):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "mine.py").write_text(
+        "import sys\n"
+        "import numpy as np\n"
+        "from fal_bench import Strategy\n"
+        f"sys.path.append({str(tmp_path)!r})\n"
+        "class Mine(Strategy):\n"
+        "    name = 'mine'\n"
+        "    def select(self, client, budget):\n"
+        "        from order_of_mine import order\n"
+        "        return np.arange(len(client.unlabelled))[order][:budget]\n"
+    )
+
+    def curves(step, unrelated=""):
+        (tmp_path / "order_of_mine.py").write_text(f"order = slice(None, None, {step})\n")
+        (tmp_path / "unrelated.py").write_text(unrelated)
+        result = compare(
+            ["mine"], task="a", seeds=1, plugins=[tmp_path / "mine.py"], backend=backend
+        )
+        assert not result.context.missing
+        return result.curves
+
+    first, same, second = curves(1), curves(1, "x = 1"), curves(-1)
+    pd.testing.assert_frame_equal(same, first, check_exact=True)  # times too: nothing was run
+    assert not second.drop(columns=TIMES).equals(first.drop(columns=TIMES))
+    pd.testing.assert_frame_equal(curves(1), first, check_exact=True)
+    fresh = compare(
+        ["mine"], "fresh", task="a", seeds=1, plugins=[tmp_path / "mine.py"], backend=backend
+    )
+    pd.testing.assert_frame_equal(untimed(fresh), first.drop(columns=TIMES), check_exact=True)
+
+
 def test_fedral_is_the_same_in_any_number_of_workers(compare):
     one = compare(["fedral"], "one", task="a", jobs=1)
     inline = compare(["fedral"], "inline", task="a", backend="sequential")

@@ -1,0 +1,74 @@
+"""Modules that lie beside a plugin file."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fal_bench.errors import PluginError
+from fal_bench.registry import Registry
+
+PLUGIN = """
+import numpy as np
+from fal_bench import Strategy
+{imports}
+
+class Mine(Strategy):
+    name = "mine"
+
+    def select(self, client, budget):
+        return np.arange(budget)
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_modules_of_tests():
+    """Forget the modules that tests have written."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith(("falbench_plugin", "aid", "kit")):
+            del sys.modules[name]
+
+
+def test_they_are_found_as_those_of_a_script_and_their_edits_run_cells_again(tmp_path, suite):
+    plugins = tmp_path / "plugins"
+    (plugins / "kit").mkdir(parents=True)
+    (plugins / "mine.py").write_text(PLUGIN.format(imports="import aid\nfrom kit import more"))
+    (plugins / "aid.py").write_text("")
+    (plugins / "kit" / "__init__.py").write_text("")
+    (plugins / "kit" / "more.py").write_text("")
+    command = [
+        sys.executable, "-c", "from fal_bench.cli import main; main()", "compare", "-s", "mine",
+        "-s", "random", "--plugin", "plugins/mine.py", "--suite", str(suite), "--task", "a",
+        "--seeds", "1", "--jobs", "1",
+    ]  # fmt: skip
+
+    def cells():
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return len(list((tmp_path / "results" / "cells").iterdir()))
+
+    assert cells() == 2
+    assert cells() == 2
+    (plugins / "kit" / "more.py").write_text("x = 1")
+    assert cells() == 3
+
+
+def test_two_folders_with_modules_of_one_name_are_told_apart(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "aid.py").write_text(f"x = {name!r}")
+        text = PLUGIN.format(imports="import aid").replace('"mine"', repr(name))
+        (tmp_path / name / f"{name}.py").write_text(text)
+    registry = Registry.discover([tmp_path / "one", tmp_path / "two"])
+    assert registry.fingerprint("one")
+    with pytest.raises(PluginError, match=r"Plugin 'two' has a module 'aid' .* rename one of the"):
+        registry.fingerprint("two")
+
+
+def test_a_file_called_like_an_installed_module_hides_nothing(tmp_path):
+    (tmp_path / "mine.py").write_text(PLUGIN.format(imports="import random, torch"))
+    for name in ("random", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError")
+    assert "mine" in Registry.discover([tmp_path / "mine.py"]).names()
