@@ -156,10 +156,11 @@ def _sample(ranked: list[dict[str, Any]], context: ReportContext) -> str:
             "; none around a budget that fewer than half of the runs, or fewer than three, reached"
         )
     doubts = ["intervals are wide"] if seeds < _WIDE_SEEDS else []
-    doubts += ["those of ranks are too narrow"] if brackets and seeds < _ENOUGH_SEEDS else []
+    if brackets and seeds < _ENOUGH_SEEDS:
+        doubts.append("brackets of ranks are too narrow")
     if doubts:
         text += f". {wording.counted(seeds, 'seed')} are few: {' and '.join(doubts)}"
-        text += ", go by the verdicts" if brackets else ""
+        text += "; go by the verdicts" if brackets else ""
     return f"{text}."
 
 

@@ -253,7 +253,7 @@ def test_brackets_of_few_seeds_come_with_a_caveat():
     def caveat(seeds):
         return " ".join(footer(ranked, replace(CONTEXT, seeds=tuple(range(seeds)))))
 
-    narrow = "those of ranks are too narrow, go by the verdicts."
+    narrow = "brackets of ranks are too narrow; go by the verdicts."
     assert f". 4 seeds are few: intervals are wide and {narrow}" in caveat(4)
     assert f". 5 seeds are few: {narrow}" in caveat(5)
     assert "are few" not in caveat(10)
