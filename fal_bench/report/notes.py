@@ -38,7 +38,7 @@ def reading_notes(leaderboard: pd.DataFrame, context: ReportContext) -> list[str
     return [
         _resolution(context),
         _censoring(context),
-        _sample(ranked, context),
+        *_sample(ranked, context),
         *_tests(ranked, context),
         *_beyond_the_cap(ranked, context),
         *_dagger([row for row in rows if group(row) != "incomplete"], context),
@@ -138,11 +138,11 @@ def _per_task(numbers: Sequence[int]) -> str:
     return f"{low} to {high} labels (by task)"
 
 
-def _sample(ranked: list[dict[str, Any]], context: ReportContext) -> str:
+def _sample(ranked: list[dict[str, Any]], context: ReportContext) -> list[str]:
     """Say what the brackets are, and how far few seeds carry."""
     tasks, seeds = len({facts.name for facts in context.tasks}), len(set(context.seeds))
     if not wording.has_intervals(context):
-        return wording.no_intervals(context)
+        return [wording.no_intervals(context)]
     text = (
         f"Brackets: 95 % intervals over {wording.counted(seeds, 'seed')} on "
         f"{wording.counted(tasks, 'task')}"
@@ -151,17 +151,19 @@ def _sample(ranked: list[dict[str, Any]], context: ReportContext) -> str:
     if brackets:
         drawn = "tasks and seeds" if tasks > 1 else "seeds"
         text += f"; after a rank, where it lies in 95 % of boards with {drawn} drawn again"
-    if any(row["reached"] < max(3, row["runs"] / 2) for row in ranked):
-        text += (
-            "; none around a budget that fewer than half of the runs, or fewer than three, reached"
-        )
     doubts = ["intervals are wide"] if seeds < _WIDE_SEEDS else []
     if brackets and seeds < _ENOUGH_SEEDS:
         doubts.append("brackets of ranks are too narrow")
     if doubts:
         text += f". {wording.counted(seeds, 'seed')} are few: {' and '.join(doubts)}"
         text += "; go by the verdicts" if brackets else ""
-    return f"{text}."
+    sentences = [f"{text}."]
+    if any(row["reached"] < max(3, row["runs"] / 2) for row in ranked):
+        # Apart, since boards of several targets share the other sentence.
+        sentences.append(
+            "A budget has no bracket if fewer than half of the runs, or fewer than three, reached."
+        )
+    return sentences
 
 
 def _tests(ranked: list[dict[str, Any]], context: ReportContext) -> list[str]:
