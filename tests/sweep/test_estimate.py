@@ -92,10 +92,10 @@ def test_one_long_group_is_as_long_as_it_is(flights, store, suite):
 
 
 def test_a_trial_in_workers_is_as_long_as_what_it_stands_for(store, suite):
-    """Half or double is what other jobs on the machine may make of it; it is no matter of luck."""
+    """A tenth or ten times: other jobs on the machine may do much, and a wrong unit does more."""
     cells = planned(suite, "random", seeds=1)
     flown = pilot.fly([cells[0].task], "cpu", 2)
-    assert 0.1 < flown.start < 120
+    assert 0 <= flown.start < 120  # next to nothing where workers are there from before
     Supervisor(store, backend="sequential").run(cells)
     trained = sum(row.train_seconds for row in store.folder(cells[0]).rows())
     assert trained / 10 < flown.cells[cells[0].task.hash] < trained * 10
