@@ -14,10 +14,10 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
+from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.table import PluginTable
-from fal_bench.registry import Registry
-from fal_bench.strategy import Strategy
-from fal_bench.trainer import Trainer
+from fal_bench.plugins.trainer import Trainer
 
 HEAD = """# Strategies
 

@@ -15,9 +15,9 @@ from fal_bench.data.base import Dataset
 from fal_bench.data.loading import load_dataset
 from fal_bench.data.long_tail import long_tail
 from fal_bench.federation.setting import Setting
-from fal_bench.selector import Selector
-from fal_bench.suites.loading import Suite, load_suite, suite_names
+from fal_bench.inputs.selector import Selector
 from fal_bench.task import Task
+from fal_bench.task.suite import Suite, load_suite, suite_names
 
 FOLDER = Path(__file__).parent / "suites"
 BEGIN = "<!-- written by python docs/suites.py -->\n"

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fal_bench.acquisition.scores import entropy, top_two_margin
 from fal_bench.environments.options import EpisodeOptions
 from fal_bench.errors import InvalidSpecError
-from fal_bench.scores import entropy, top_two_margin
 
 IntArray = NDArray[np.int64]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.scores import top_two_margin
+from fal_bench.acquisition.scores import top_two_margin
 
 
 def margin_quantiles(probs: NDArray[np.floating[Any]], count: int) -> NDArray[np.float32]:

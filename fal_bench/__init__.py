@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from fal_bench.comparison import Comparison, compare
     from fal_bench.conformance.runner import check_strategy, check_trainer
     from fal_bench.errors import FalbenchError
-    from fal_bench.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
-    from fal_bench.strategy import ClientView, FederationView, Params, Strategy, Train
+    from fal_bench.plugins.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
+    from fal_bench.plugins.strategy import ClientView, FederationView, Params, Strategy, Train
+    from fal_bench.plugins.trainer import Trainer
     from fal_bench.task import Task
-    from fal_bench.trainer import Trainer
 
 _HOMES = {
-    "ClientView": "fal_bench.strategy",
+    "ClientView": "fal_bench.plugins.strategy",
     "Comparison": "fal_bench.comparison",
-    "DistilledModel": "fal_bench.needs",
-    "EpochPredictions": "fal_bench.needs",
+    "DistilledModel": "fal_bench.plugins.needs",
+    "EpochPredictions": "fal_bench.plugins.needs",
     "FalbenchError": "fal_bench.errors",
-    "FederationView": "fal_bench.strategy",
-    "LocalModel": "fal_bench.needs",
-    "LocalTraining": "fal_bench.needs",
-    "Params": "fal_bench.strategy",
-    "Strategy": "fal_bench.strategy",
+    "FederationView": "fal_bench.plugins.strategy",
+    "LocalModel": "fal_bench.plugins.needs",
+    "LocalTraining": "fal_bench.plugins.needs",
+    "Params": "fal_bench.plugins.strategy",
+    "Strategy": "fal_bench.plugins.strategy",
     "Task": "fal_bench.task",
-    "Train": "fal_bench.strategy",
-    "Trainer": "fal_bench.trainer",
+    "Train": "fal_bench.plugins.strategy",
+    "Trainer": "fal_bench.plugins.trainer",
     "check_strategy": "fal_bench.conformance.runner",
     "check_trainer": "fal_bench.conformance.runner",
     "compare": "fal_bench.comparison",

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fal_bench.arguments import (
+from fal_bench.data.folders import use_data_folder
+from fal_bench.external.folder import ExternalFolder
+from fal_bench.inputs.arguments import (
     as_names,
     as_path,
     as_paths,
@@ -16,9 +18,7 @@ from fal_bench.arguments import (
     check_seconds,
     check_text,
 )
-from fal_bench.data.folders import use_data_folder
-from fal_bench.external.folder import ExternalFolder
-from fal_bench.interrupts import signals_noticed
+from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.learning.device import CPU, Device
 from fal_bench.plan import Plan
 from fal_bench.report.answer import Comparison

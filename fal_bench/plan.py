@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fal_bench.arguments import as_whole, check_text
 from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.inputs.arguments import as_whole, check_text
+from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU, resolve_device
 from fal_bench.plugins.files import plugin_paths
+from fal_bench.plugins.registry import Registry
 from fal_bench.plugins.table import blamed_on
-from fal_bench.registry import Registry
 from fal_bench.report.command import compare_command
-from fal_bench.selector import Selector
-from fal_bench.suites.loading import DEFAULT_SUITE, find_suite, load_suite
 from fal_bench.sweep.spec import CellSpec, plan_cells
 from fal_bench.sweep.store import Corrupt, Store
-from fal_bench.target import DEFAULT_TARGETS, Target
 from fal_bench.task import Task
+from fal_bench.task.suite import DEFAULT_SUITE, find_suite, load_suite
+from fal_bench.task.target import DEFAULT_TARGETS, Target
 
 ALL = "all"
 """The selector that stands for every strategy that suits the tasks."""

@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from fal_bench.geometry.clustering import k_means, nearest_to_centres
-from fal_bench.geometry.points import BLOCK, FloatArray, normalised
-from fal_bench.geometry.prototypes import class_means
-from fal_bench.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.acquisition.clustering import k_means, nearest_to_centres
+from fal_bench.acquisition.points import BLOCK, FloatArray, normalised
+from fal_bench.acquisition.prototypes import class_means
+from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
 
 
 class AlfaMixParams(Params):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from fal_bench.geometry.gradients import last_layer_gradients
-from fal_bench.geometry.seeding import First, k_means_plus_plus
-from fal_bench.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.acquisition.gradients import last_layer_gradients
+from fal_bench.acquisition.seeding import First, k_means_plus_plus
+from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model
@@ -30,7 +30,7 @@ class Badge(Strategy):
     2020. The gradient of a sample's loss, with its predicted class as label, is long where the
     model is uncertain; k-means++ draws points that are long and far from each other. The released
     code takes the longest first (``first``). Gradients are kept as outer products and never
-    multiplied out (``fal_bench.geometry.points.OuterProducts``).
+    multiplied out (``fal_bench.acquisition.points.OuterProducts``).
 
     Needs: the global model's probabilities and embeddings. Cost: one pass over the pool, then
     pool x (classes + embedding size) operations a label; memory linear in the pool. Fails where

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from fal_bench.geometry.k_centre import k_centre_greedy
-from fal_bench.geometry.points import Vectors
-from fal_bench.strategy import ClientView, IntArray, Strategy
+from fal_bench.acquisition.k_centre import k_centre_greedy
+from fal_bench.acquisition.points import Vectors
+from fal_bench.plugins.strategy import ClientView, IntArray, Strategy
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model

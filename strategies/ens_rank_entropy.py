@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from fal_bench.local_only import LocalOnlyParams
-from fal_bench.needs import Need
-from fal_bench.scores import entropy, largest
-from fal_bench.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.plugins.local_only import LocalOnlyParams
+from fal_bench.plugins.needs import Need
+from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
 
 
 class EnsRankEntropyParams(LocalOnlyParams):

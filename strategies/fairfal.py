@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 import numpy as np
 from pydantic import Field
 
-from fal_bench.geometry.gradients import last_layer_gradients
-from fal_bench.geometry.k_centre import k_centre_greedy
-from fal_bench.geometry.points import FloatArray, OuterProducts, normalised
-from fal_bench.geometry.prototypes import class_means
-from fal_bench.local_only import LocalOnlyParams
-from fal_bench.needs import Need
-from fal_bench.scores import entropy, largest
-from fal_bench.strategy import ClientView, FederationView, IntArray, Params, Selection, Strategy
+from fal_bench.acquisition.gradients import last_layer_gradients
+from fal_bench.acquisition.k_centre import k_centre_greedy
+from fal_bench.acquisition.points import FloatArray, OuterProducts, normalised
+from fal_bench.acquisition.prototypes import class_means
+from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.plugins.local_only import LocalOnlyParams
+from fal_bench.plugins.needs import Need
+from fal_bench.plugins.strategy import (
+    ClientView,
+    FederationView,
+    IntArray,
+    Params,
+    Selection,
+    Strategy,
+)
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model

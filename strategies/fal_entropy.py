@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fal_bench.scores import entropy, largest
-from fal_bench.strategy import ClientView, IntArray, Strategy
+from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.plugins.strategy import ClientView, IntArray, Strategy
 
 
 class FalEntropy(Strategy):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fal_bench.scores import smallest, top_two_margin
-from fal_bench.strategy import ClientView, IntArray, Strategy
+from fal_bench.acquisition.scores import smallest, top_two_margin
+from fal_bench.plugins.strategy import ClientView, IntArray, Strategy
 
 
 class FalMargin(Strategy):

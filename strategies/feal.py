@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fal_bench.geometry.points import BLOCK, Vectors, normalised, squared_distances
-from fal_bench.scores import largest
-from fal_bench.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.acquisition.points import BLOCK, Vectors, normalised, squared_distances
+from fal_bench.acquisition.scores import largest
+from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
 
 FloatArray = NDArray[np.floating[Any]]
 

@@ -8,12 +8,19 @@ from typing import Annotated, ClassVar, Final
 import numpy as np
 from pydantic import Field
 
-from fal_bench.geometry.clustering import k_means
-from fal_bench.geometry.covering import Cover, distance_to_other_labels
-from fal_bench.geometry.points import FloatArray, Vectors, nearest_squared, squared_distances
-from fal_bench.site import Site
+from fal_bench.acquisition.clustering import k_means
+from fal_bench.acquisition.covering import Cover, distance_to_other_labels
+from fal_bench.acquisition.points import FloatArray, Vectors, nearest_squared, squared_distances
+from fal_bench.plugins.strategy import (
+    ClientView,
+    FederationView,
+    IntArray,
+    Params,
+    Selection,
+    Strategy,
+)
+from fal_bench.strategies._site import Site
 from fal_bench.strategies.typiclust import LARGE_POOL
-from fal_bench.strategy import ClientView, FederationView, IntArray, Params, Selection, Strategy
 
 RADII: Final = np.arange(1, 201) / 100
 """Radii among which the purity rule chooses; unit vectors are at most 2 apart."""

@@ -8,13 +8,20 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
+from fal_bench.acquisition.clustering import k_means
+from fal_bench.acquisition.lloyd import cluster_sums, nearest_centres, next_centres
+from fal_bench.acquisition.points import FloatArray
 from fal_bench.data.apportionment import largest_remainder
-from fal_bench.geometry.clustering import k_means
-from fal_bench.geometry.lloyd import cluster_sums, nearest_centres, next_centres
-from fal_bench.geometry.points import FloatArray
-from fal_bench.site import Site
+from fal_bench.plugins.strategy import (
+    ClientView,
+    FederationView,
+    IntArray,
+    Params,
+    Selection,
+    Strategy,
+)
+from fal_bench.strategies._site import Site
 from fal_bench.strategies.typiclust import LARGE_POOL
-from fal_bench.strategy import ClientView, FederationView, IntArray, Params, Selection, Strategy
 
 
 class FedTypiClustParams(Params):

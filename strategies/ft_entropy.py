@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, ClassVar
 
-from fal_bench.local_only import LocalOnlyParams
-from fal_bench.scores import entropy, largest
-from fal_bench.strategy import ClientView, IntArray, Params, Strategy, Train
+from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.plugins.local_only import LocalOnlyParams
+from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy, Train
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fal_bench.geometry.clustering import k_means, nearest_to_centres
-from fal_bench.geometry.points import BLOCK, normalised
-from fal_bench.needs import DistilledModel, LocalTraining, Need
-from fal_bench.scores import largest
-from fal_bench.strategy import ClientView, IntArray, Params, Strategy
-from fal_bench.trainers.distillation import Distillation
+from fal_bench.acquisition.clustering import k_means, nearest_to_centres
+from fal_bench.acquisition.points import BLOCK, normalised
+from fal_bench.acquisition.scores import largest
+from fal_bench.plugins.distillation import Distillation
+from fal_bench.plugins.needs import DistilledModel, LocalTraining, Need
+from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
 
 FloatArray = NDArray[np.floating[Any]]
 

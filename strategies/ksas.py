@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.scores import largest
-from fal_bench.strategy import ClientView, IntArray, Strategy
+from fal_bench.acquisition.scores import largest
+from fal_bench.plugins.strategy import ClientView, IntArray, Strategy
 
 FloatArray = NDArray[np.floating[Any]]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fal_bench.geometry.clustering import k_means
-from fal_bench.needs import LocalModel, LocalTraining, Need
-from fal_bench.scores import entropy, largest
-from fal_bench.strategy import ClientView, FloatArray, IntArray, Params, Strategy
+from fal_bench.acquisition.clustering import k_means
+from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.plugins.needs import LocalModel, LocalTraining, Need
+from fal_bench.plugins.strategy import ClientView, FloatArray, IntArray, Params, Strategy
 
 
 class LoGoParams(Params):

@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from fal_bench.scores import smallest, top_two_margin
-from fal_bench.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.acquisition.scores import smallest, top_two_margin
+from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
 
 
 class MarginFixedBatchParams(Params):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fal_bench.strategy import ClientView, FloatArray, IntArray, Params, Strategy
+from fal_bench.plugins.strategy import ClientView, FloatArray, IntArray, Params, Strategy
 
 WideArray = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fal_bench.strategy import ClientView, IntArray, Strategy
+from fal_bench.plugins.strategy import ClientView, IntArray, Strategy
 
 
 class Random(Strategy):

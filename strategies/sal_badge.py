@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from fal_bench.local_only import LocalOnlyParams
-from fal_bench.needs import Need
+from fal_bench.plugins.local_only import LocalOnlyParams
+from fal_bench.plugins.needs import Need
+from fal_bench.plugins.strategy import ClientView, Params
 from fal_bench.strategies.badge import Badge, BadgeParams
-from fal_bench.strategy import ClientView, Params
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from fal_bench.local_only import LocalOnlyParams
-from fal_bench.needs import Need
-from fal_bench.scores import smallest, top_two_margin
-from fal_bench.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.acquisition.scores import smallest, top_two_margin
+from fal_bench.plugins.local_only import LocalOnlyParams
+from fal_bench.plugins.needs import Need
+from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
 
 
 class SalMargin(Strategy):
@@ -15,7 +15,7 @@ class SalMargin(Strategy):
 
     The separate arm (S-AL) of F-AL (Ahn et al., IEEE Access 12, 2024), its control: a client
     chooses with a model trained on its own labels only. The local model is trained as LoGo's is
-    (``fal_bench.needs.LocalTraining``), because the paper's settings are not public.
+    (``fal_bench.plugins.needs.LocalTraining``), because the paper's settings are not public.
 
     Cost: one training per client and cycle, one pass over the pool. Fails where a client has few
     labels or few classes.

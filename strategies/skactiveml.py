@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.needs import LocalModel, Need
-from fal_bench.strategy import ClientView, FloatArray, IntArray, Params, Strategy
+from fal_bench.plugins.needs import LocalModel, Need
+from fal_bench.plugins.strategy import ClientView, FloatArray, IntArray, Params, Strategy
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model

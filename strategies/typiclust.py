@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Final
 import numpy as np
 from pydantic import Field
 
-from fal_bench.geometry.clustering import k_means
-from fal_bench.geometry.density import mean_neighbour_distance
-from fal_bench.geometry.points import FloatArray, normalised
-from fal_bench.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.acquisition.clustering import k_means
+from fal_bench.acquisition.density import mean_neighbour_distance
+from fal_bench.acquisition.points import FloatArray, normalised
+from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
 
 LARGE_POOL: Final = 20_000
 """Above this many samples mini-batch k-means takes over."""

@@ -1,7 +1,7 @@
 """Finished cells written by hand: a results folder without running anything."""
 
 from fal_bench.federation.journal import Row
-from fal_bench.selector import Selector
+from fal_bench.inputs.selector import Selector
 from fal_bench.sweep.folder import CellFolder
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.sweep.store import Store

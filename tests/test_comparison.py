@@ -80,7 +80,7 @@ def test_trainers_and_grids_are_rows_of_their_own(suite, tmp_path):
 
 def test_all_stands_for_every_strategy_that_suits_the_tasks(tmp_path):
     from fal_bench.plan import Plan
-    from fal_bench.registry import Registry
+    from fal_bench.plugins.registry import Registry
 
     plan = Plan.make("all", suite="quick", seeds=1)
     left_out = [note.partition(" is left out")[0] for note in plan.notes]
@@ -101,7 +101,7 @@ def test_no_strategy_at_all_is_refused(tmp_path):
 
 PLUGIN = """
 from fal_bench import Strategy
-from fal_bench.trainer import Trainer
+from fal_bench.plugins.trainer import Trainer
 
 class Smoothed(Trainer):
     name = "smoothed"

@@ -7,7 +7,7 @@ import pytest
 from stored import spec, store_cell
 
 import fal_bench
-from fal_bench.suites.loading import load_suite
+from fal_bench.task.suite import load_suite
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from fal_bench.errors import DataError
+from fal_bench.plugins.registry import Registry
 from fal_bench.publication.curves import read_published_curves
 from fal_bench.publication.evidence import published_evidence
 from fal_bench.publication.folder import CURVES, LEADERBOARD, file_states
 from fal_bench.publication.installation import cells_here
 from fal_bench.publication.ranking import leaderboard_difference
 from fal_bench.publication.record import read_record
-from fal_bench.registry import Registry
 from fal_bench.report.stored import Filter
 
 ROOT = Path(__file__).parent.parent

@@ -37,7 +37,7 @@ def test_it_holds_one_top_level_package_and_all_its_data(wheel):
     assert tops == {"fal_bench"}
     for name in (
         "fal_bench/py.typed",
-        "fal_bench/suites/quick.toml",
+        "fal_bench/task/suites/quick.toml",
         "fal_bench/strategies/logo.py",
         "fal_bench/environments/__init__.py",
         "fal_bench/report/templates/leaderboard.html.j2",

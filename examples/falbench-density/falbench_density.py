@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from fal_bench import ClientView, Params, Strategy
-from fal_bench.scores import FloatArray, entropy, largest
-from fal_bench.strategy import IntArray
+from fal_bench.acquisition.scores import FloatArray, entropy, largest
+from fal_bench.plugins.strategy import IntArray
 
 
 class DensityEntropyParams(Params):

@@ -41,13 +41,13 @@ def import_curves(
     optional: cycle, labels_strict, precision, loss, bytes_up, bytes_down, train_seconds,
     select_seconds, reference.
     """
-    from fal_bench.arguments import check_text
     from fal_bench.errors import InvalidSpecError
     from fal_bench.external.folder import ExternalFolder, read_import
+    from fal_bench.inputs.arguments import check_text
     from fal_bench.report.context import task_facts
     from fal_bench.report.external import preview
-    from fal_bench.suites.loading import load_suite, suite_names
     from fal_bench.sweep.store import Store
+    from fal_bench.task.suite import load_suite, suite_names
 
     check_text("suite", suite)
     folder = ExternalFolder(Store(out).root)

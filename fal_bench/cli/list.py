@@ -48,7 +48,7 @@ def list_things(
 
 def _plugins(kind: Kind, verbose: bool, plugin: PluginOption) -> list[tuple[str, str]]:
     from fal_bench.plugins.files import plugin_paths
-    from fal_bench.registry import Registry
+    from fal_bench.plugins.registry import Registry
 
     registry = Registry.discover(plugin_paths(plugin or ()), try_first=True)
     table = registry.trainers if kind is Kind.trainers else registry.strategies
@@ -60,7 +60,7 @@ def _plugins(kind: Kind, verbose: bool, plugin: PluginOption) -> list[tuple[str,
 
 
 def _tasks() -> list[tuple[str, str]]:
-    from fal_bench.suites.loading import load_suite, suite_names
+    from fal_bench.task.suite import load_suite, suite_names
 
     return [
         (task.name, f"{task.summary} (suite {suite})")
@@ -70,7 +70,7 @@ def _tasks() -> list[tuple[str, str]]:
 
 
 def _suites(verbose: bool) -> list[tuple[str, str]]:
-    from fal_bench.suites.loading import load_suite, suite_names
+    from fal_bench.task.suite import load_suite, suite_names
 
     suites = map(load_suite, suite_names())
     return [(one.name, one.describe() if verbose else one.description) for one in suites]

@@ -23,8 +23,8 @@ from fal_bench.cli.report import report
 from fal_bench.cli.status import status
 from fal_bench.cli.verify import verify
 from fal_bench.errors import FalbenchError, one_line
-from fal_bench.interrupts import signals_noticed
-from fal_bench.leftover import leave_despite_threads, threads_waited_for
+from fal_bench.isolation.interrupts import signals_noticed
+from fal_bench.isolation.leftover import leave_despite_threads, threads_waited_for
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -24,7 +24,7 @@ def policy(
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
     """Export a trained policy, for FedRAL's transfer mode on another task."""
-    from fal_bench.agents.policy import GreedyPolicy, export_policy
+    from fal_bench.environments.agents.policy import GreedyPolicy, export_policy
     from fal_bench.errors import StoreError
     from fal_bench.plan import Plan
     from fal_bench.sweep.store import Store

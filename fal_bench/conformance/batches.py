@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from fal_bench.trainer import LocalBatch, MixedBatch
+from fal_bench.plugins.trainer import LocalBatch, MixedBatch
 
 LANES: Final = 3
 ROWS: Final = 8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fal_bench.conformance.base import Failure
-from fal_bench.selector import can_be_typed
+from fal_bench.inputs.selector import can_be_typed
 
 
 def check_name(kind: type, typed: str) -> None:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fal_bench.conformance.report import Begun, Outcome, Report
 from fal_bench.conformance.targets import Found, named, unusable
 from fal_bench.errors import FalbenchError, PluginError
-from fal_bench.interrupts import signals_noticed
+from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.sweep.memory import default_limit, resident_mib
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
     from fal_bench.conformance.checks import CHECKS
     from fal_bench.conformance.runner import chosen, run_checks, run_trainer_checks
     from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
-    from fal_bench.trainer import Trainer
+    from fal_bench.plugins.trainer import Trainer
 
     chosen((*CHECKS, *TRAINER_CHECKS), order.only)
     jobs = []

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import torch
 
-from fal_bench.arguments import as_names, check_seconds
 from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable
 from fal_bench.conformance.checks import CHECKS
 from fal_bench.conformance.report import Begun, Outcome, Report
@@ -19,9 +18,10 @@ from fal_bench.conformance.surroundings import restored
 from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
 from fal_bench.conformance.trainer_subject import TrainerSubject
 from fal_bench.errors import UnknownNameError
-from fal_bench.interrupts import signals_noticed
-from fal_bench.strategy import Strategy
-from fal_bench.trainer import Trainer
+from fal_bench.inputs.arguments import as_names, check_seconds
+from fal_bench.isolation.interrupts import signals_noticed
+from fal_bench.plugins.strategy import Strategy
+from fal_bench.plugins.trainer import Trainer
 
 CALL_TIMEOUT: Final = 60.0
 """Seconds that one call of a plugin may take."""

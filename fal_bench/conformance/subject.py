@@ -13,8 +13,8 @@ from fal_bench.conformance.watch import Watch, owner_of
 from fal_bench.conformance.world import WORLDS, World
 from fal_bench.errors import InvalidSpecError, PositionError
 from fal_bench.federation.setting import Setting
-from fal_bench.interrupts import let_interrupts_pass
-from fal_bench.strategy import Strategy
+from fal_bench.isolation.interrupts import let_interrupts_pass
+from fal_bench.plugins.strategy import Strategy
 
 Found = TypeVar("Found")
 

@@ -9,7 +9,7 @@ from fal_bench.errors import PluginError
 from fal_bench.plugins.table import Unavailable
 
 if TYPE_CHECKING:
-    from fal_bench.registry import Registry
+    from fal_bench.plugins.registry import Registry
 
 
 Found = tuple[str, str, Any]
@@ -25,8 +25,8 @@ def named(target: str) -> tuple[list[Found], list[Unavailable]]:
     Raises:
         FalbenchError: it cannot be used.
     """
-    from fal_bench.registry import Registry
-    from fal_bench.selector import Selector
+    from fal_bench.inputs.selector import Selector
+    from fal_bench.plugins.registry import Registry
 
     path = Path(target)
     if path.exists():

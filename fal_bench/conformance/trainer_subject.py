@@ -16,8 +16,8 @@ from fal_bench.conformance.batches import Shown, mixtures, ordinary
 from fal_bench.conformance.deadline import HangError, Pulse, within
 from fal_bench.conformance.surroundings import changed, random_streams, seed_streams, settings
 from fal_bench.errors import InvalidSpecError
-from fal_bench.interrupts import let_interrupts_pass
-from fal_bench.trainer import FloatArray, LocalBatch, Trainer
+from fal_bench.isolation.interrupts import let_interrupts_pass
+from fal_bench.plugins.trainer import FloatArray, LocalBatch, Trainer
 
 Result = TypeVar("Result")
 

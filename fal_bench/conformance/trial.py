@@ -30,13 +30,13 @@ from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.ledger import POOL
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import CellState
-from fal_bench.interrupts import let_interrupts_pass
+from fal_bench.inputs.selector import Selector
+from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Weights
-from fal_bench.registry import Registry
-from fal_bench.selector import Selector
-from fal_bench.strategy import Strategy
-from fal_bench.trainer import Trainer
+from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.strategy import Strategy
+from fal_bench.plugins.trainer import Trainer
 
 QUERIES: Final = 3
 """Queries of a whole run: what a strategy remembers has been used by then."""

@@ -20,7 +20,7 @@ from fal_bench.errors import (
     UndeclaredNeedError,
 )
 from fal_bench.federation.view import LiveClientView, LiveFederationView
-from fal_bench.strategy import Strategy
+from fal_bench.plugins.strategy import Strategy
 
 FREE = ("memory", "rng")
 """What a strategy may change on a view."""

@@ -20,8 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 from fal_bench.data.folders import Folders, current_folders
 from fal_bench.data.provenance import provenance_of
 from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError, told
-from fal_bench.selector import Selector
-from fal_bench.validation import explained
+from fal_bench.inputs.selector import Selector
+from fal_bench.inputs.validation import explained
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset

@@ -21,7 +21,7 @@ from fal_bench.data.images.source import Part, Source
 from fal_bench.data.loading import dataset_digest, load_dataset
 from fal_bench.data.provenance import comes_from
 from fal_bench.errors import InvalidSpecError
-from fal_bench.selector import Selector
+from fal_bench.inputs.selector import Selector
 from fal_bench.task import Resnet18
 
 _NAME = "frozen"

@@ -28,9 +28,9 @@ from fal_bench.learning.inference import predict
 from fal_bench.learning.metrics import Metrics
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Lane, Trained, TrainRequest
-from fal_bench.needs import EpochPredictions, LocalTraining
-from fal_bench.strategy import Strategy
-from fal_bench.trainer import Trainer
+from fal_bench.plugins.needs import EpochPredictions, LocalTraining
+from fal_bench.plugins.strategy import Strategy
+from fal_bench.plugins.trainer import Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
 Cell = Generator[TrainRequest, Trained, None]

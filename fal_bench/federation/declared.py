@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Set
 
 from fal_bench.errors import NeedsError
-from fal_bench.needs import Need
-from fal_bench.strategy import Strategy
+from fal_bench.plugins.needs import Need
+from fal_bench.plugins.strategy import Strategy
 
 
 def declared_needs(strategy: Strategy) -> Set[Need]:

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 from fal_bench.errors import PluginError, told
-from fal_bench.interrupts import let_interrupts_pass
-from fal_bench.trainer import FloatArray, LocalBatch, MixedBatch, Trainer
+from fal_bench.isolation.interrupts import let_interrupts_pass
+from fal_bench.plugins.trainer import FloatArray, LocalBatch, MixedBatch, Trainer
 
 if TYPE_CHECKING:
     from torch import Tensor

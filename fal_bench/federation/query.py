@@ -25,10 +25,10 @@ from fal_bench.federation.view import LiveClientView, LiveFederationView
 from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Lane, Trained, TrainRequest
-from fal_bench.needs import DistilledModel, LocalModel, LocalTraining
-from fal_bench.strategy import Strategy, Train
-from fal_bench.trainer import Trainer
-from fal_bench.trainers.distillation import Distillation
+from fal_bench.plugins.distillation import Distillation
+from fal_bench.plugins.needs import DistilledModel, LocalModel, LocalTraining
+from fal_bench.plugins.strategy import Strategy, Train
+from fal_bench.plugins.trainer import Trainer
 
 
 class Query:

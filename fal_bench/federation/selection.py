@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from fal_bench.errors import CoordinationError, PluginError, PositionError, told
 from fal_bench.federation.journal import Journal
-from fal_bench.interrupts import let_interrupts_pass
+from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Trained, TrainRequest
-from fal_bench.strategy import FederationView, Strategy, Train
+from fal_bench.plugins.strategy import FederationView, Strategy, Train
 
 IntArray = NDArray[np.int64]
 Result = TypeVar("Result")

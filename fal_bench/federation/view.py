@@ -20,15 +20,15 @@ from fal_bench.federation.ledger import STRATEGY_PURPOSES, Ledger
 from fal_bench.federation.models import ClientModels
 from fal_bench.learning.inference import FloatArray, Outputs, frozen, predict
 from fal_bench.learning.model import Model
-from fal_bench.strategy import ClientView, Selection
-from fal_bench.trainer import Trainer
+from fal_bench.plugins.strategy import ClientView, Selection
+from fal_bench.plugins.trainer import Trainer
 
 IntArray = NDArray[np.int64]
 Input = TypeVar("Input")
 
 
 class LiveClientView:
-    """The client view of a running cell; see ``fal_bench.strategy.ClientView``.
+    """The client view of a running cell; see ``fal_bench.plugins.strategy.ClientView``.
 
     Predictions of one model on the query pool are computed once and shared by all who ask.
 
@@ -140,7 +140,7 @@ class LiveClientView:
         return _frozen(ids.copy())
 
     def buy(self, ids: IntArray, purpose: str) -> IntArray:
-        """Buy labels for ``purpose``; see ``fal_bench.strategy.ClientView.buy``."""
+        """Buy labels for ``purpose``; see ``fal_bench.plugins.strategy.ClientView.buy``."""
         if purpose not in STRATEGY_PURPOSES:
             raise LabelAccessError(
                 f"Cannot buy labels for {purpose!r}; use one of: {', '.join(STRATEGY_PURPOSES)} "
@@ -186,7 +186,7 @@ class LiveClientView:
 
 
 class LiveFederationView:
-    """The federation view of a running cell; see ``fal_bench.strategy.FederationView``.
+    """The federation view of a running cell; see ``fal_bench.plugins.strategy.FederationView``.
 
     Args:
         views: the clients' views.

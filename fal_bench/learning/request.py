@@ -10,9 +10,9 @@ from torch import Tensor
 
 from fal_bench.errors import PluginError
 from fal_bench.learning.model import Architecture, Weights
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
+from fal_bench.plugins.trainer import LocalBatch, MixedBatch, Trainer
 from fal_bench.task import Augmentation
-from fal_bench.trainer import LocalBatch, MixedBatch, Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
 IntArray = NDArray[np.int64]

@@ -32,8 +32,8 @@ from fal_bench.learning.request import (
     trainer_of,
 )
 from fal_bench.learning.stopping import Stopping
-from fal_bench.needs import LocalTraining
-from fal_bench.trainer import LocalBatch, MixedBatch
+from fal_bench.plugins.needs import LocalTraining
+from fal_bench.plugins.trainer import LocalBatch, MixedBatch
 
 
 def train_sequentially(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 
 class Stopping:

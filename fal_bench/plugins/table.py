@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError, told
-from fal_bench.interrupts import let_interrupts_pass
+from fal_bench.inputs.selector import Selector, can_be_typed
+from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.plugins.edits import check_imported, note
 from fal_bench.plugins.own_code import Root, own_modules, source_hash
-from fal_bench.selector import Selector, can_be_typed
 
 
 class Plugin(Protocol):

@@ -9,11 +9,11 @@ from itertools import product
 from pydantic import ValidationError
 
 from fal_bench.errors import PublicationError
+from fal_bench.inputs.selector import Selector
+from fal_bench.inputs.validation import explained
 from fal_bench.publication.record import FILE, PublishedStrategy, PublishedTask, Record
-from fal_bench.selector import Selector
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.task import Task
-from fal_bench.validation import explained
 
 
 @dataclass(frozen=True)

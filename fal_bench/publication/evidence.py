@@ -19,8 +19,8 @@ from fal_bench.report.evidence import Evidence
 from fal_bench.report.external import curves_from_elsewhere
 from fal_bench.report.labels import wanted_labels
 from fal_bench.report.stored import Filter, report_command
-from fal_bench.suites.loading import unknown_task
 from fal_bench.sweep.collect import Entrant
+from fal_bench.task.suite import unknown_task
 
 
 def published_evidence(folder: Path, chosen: Filter) -> Evidence:

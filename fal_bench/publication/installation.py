@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from fal_bench.data.loading import dataset_names
 from fal_bench.errors import PublicationError
+from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import DeviceError, resolve_device
 from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.plugins.registry import Registry
 from fal_bench.publication.cells import PublishedCell, published_cells
 from fal_bench.publication.record import PublishedStrategy, Record
-from fal_bench.registry import Registry
-from fal_bench.selector import Selector
 from fal_bench.sweep.environment import environment
 from fal_bench.sweep.spec import TRAINER, CellSpec, plan_cells
 from fal_bench.task import Task

@@ -12,9 +12,9 @@ from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.report.command import compare_command
 from fal_bench.report.selection import Selection
 from fal_bench.report.stored import Filter, select_cells
-from fal_bench.suites.loading import find_task
 from fal_bench.sweep.inventory import StoredCell
 from fal_bench.sweep.store import Store
+from fal_bench.task.suite import find_task
 
 _VERSION = re.compile(r"version (\d+)")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fal_bench._version import __version__
 from fal_bench.errors import PublicationError
+from fal_bench.inputs.selector import Selector
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.publication.cells import published_cells
 from fal_bench.publication.folder import CHARGES, check_target, checksums
@@ -26,7 +27,6 @@ from fal_bench.report.export import write_csv
 from fal_bench.report.selection import Selection
 from fal_bench.report.stored import Filter
 from fal_bench.report.targets import Question
-from fal_bench.selector import Selector
 from fal_bench.sweep.files import write_atomically
 from fal_bench.sweep.runs import read_runs
 from fal_bench.sweep.store import Store

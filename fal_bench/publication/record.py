@@ -9,9 +9,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fal_bench.errors import PublicationError
+from fal_bench.inputs.validation import explained
 from fal_bench.report.targets import Question
 from fal_bench.sweep.store import PUBLISHED
-from fal_bench.validation import explained
 
 FORMAT = 2
 """Version of the format; raised by whatever an older falbench could misread.

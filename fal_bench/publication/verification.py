@@ -13,6 +13,7 @@ from fal_bench.comparison import progress_monitor, run_missing
 from fal_bench.data.folders import use_data_folder
 from fal_bench.plan import Plan
 from fal_bench.plugins.files import plugin_paths
+from fal_bench.plugins.registry import Registry
 from fal_bench.publication.cells import PublishedCell
 from fal_bench.publication.charges import charges_difference, imbalance, read_published_charges
 from fal_bench.publication.closeness import allowed_deviations, judge_closeness
@@ -35,7 +36,6 @@ from fal_bench.publication.ranking import leaderboard_difference
 from fal_bench.publication.record import Record, read_record
 from fal_bench.publication.sample import draw_cells
 from fal_bench.publication.scratch import scratch_store
-from fal_bench.registry import Registry
 from fal_bench.sweep.collect import FinishedCell, read_charges, read_curves
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.supervisor import Supervisor

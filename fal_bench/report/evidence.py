@@ -18,7 +18,7 @@ from fal_bench.sweep.collect import (
     read_entrants,
     read_environments,
 )
-from fal_bench.target import DEFAULT_TARGETS, Target
+from fal_bench.task.target import DEFAULT_TARGETS, Target
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fal_bench.errors import UnknownNameError
-from fal_bench.selector import Selector
+from fal_bench.inputs.selector import Selector
 from fal_bench.sweep.spec import TRAINER
 
 

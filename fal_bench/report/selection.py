@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from fal_bench.external.folder import Import
 from fal_bench.report.context import MissingCell, task_facts
 from fal_bench.report.evidence import Evidence
-from fal_bench.suites.loading import Suite
 from fal_bench.sweep.collect import FinishedCell
 from fal_bench.sweep.inventory import StoredCell
-from fal_bench.target import DEFAULT_TARGETS, Target
 from fal_bench.task import Task
+from fal_bench.task.suite import Suite
+from fal_bench.task.target import DEFAULT_TARGETS, Target
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fal_bench.arguments import check_text
 from fal_bench.errors import StoreError, UnknownNameError
 from fal_bench.external.folder import ExternalFolder
+from fal_bench.inputs.arguments import check_text
 from fal_bench.report.evidence import Evidence
 from fal_bench.report.labels import wanted_labels
 from fal_bench.report.selection import Selection, ShownCell
-from fal_bench.suites.loading import DEFAULT_SUITE, Suite, load_suite, suite_names, unknown_task
 from fal_bench.sweep.inventory import StoredCell, stored_cells
 from fal_bench.sweep.store import PUBLISHED, Store
 from fal_bench.task import Task
+from fal_bench.task.suite import DEFAULT_SUITE, Suite, load_suite, suite_names, unknown_task
 
 _APART = " @"
 """What stands between a name and the short hash that tells it from others of that name."""

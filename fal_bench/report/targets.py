@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from fal_bench.arguments import check_choice
 from fal_bench.errors import InvalidSpecError
+from fal_bench.inputs.arguments import check_choice
+from fal_bench.inputs.selector import Selector
 from fal_bench.report.context import Accounting, ReportContext, TaskFacts
-from fal_bench.selector import Selector
-from fal_bench.target import Target, parse_targets
+from fal_bench.task.target import Target, parse_targets
 
 if TYPE_CHECKING:
     from fal_bench.report.budgets import GridRun, RunKey

@@ -14,7 +14,7 @@ from string import Template
 from typing import ClassVar, Final
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.registry import Registry
+from fal_bench.plugins.registry import Registry
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 

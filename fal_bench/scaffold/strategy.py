@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from fal_bench.registry import Registry
+from fal_bench.plugins.registry import Registry
 from fal_bench.scaffold.plugin import NewPlugin
 
 Kind = Literal["plain", "adaptive", "coordinated"]

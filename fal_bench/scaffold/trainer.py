@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fal_bench.registry import Registry
+from fal_bench.plugins.registry import Registry
 from fal_bench.scaffold.plugin import NewPlugin
 
 

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from fal_bench.arguments import check_choice
 from fal_bench.errors import FalbenchError
+from fal_bench.inputs.arguments import check_choice
 from fal_bench.learning.device import CPU
 
 ClusterBackend = Literal["ray", "dask"]

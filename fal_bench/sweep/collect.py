@@ -11,7 +11,7 @@ from operator import attrgetter
 import pandas as pd
 
 from fal_bench.federation.journal import Row
-from fal_bench.selector import Selector
+from fal_bench.inputs.selector import Selector
 from fal_bench.sweep.files import read_json
 from fal_bench.sweep.folder import CellFolder, CorruptCellError
 from fal_bench.sweep.spec import CellSpec

@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fal_bench.inputs.validation import explained
 from fal_bench.sweep.files import read_json
 from fal_bench.sweep.folder import CellFolder, CorruptCellError, Phase
 from fal_bench.sweep.store import Store
 from fal_bench.task import Task
-from fal_bench.validation import explained
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 

@@ -7,7 +7,7 @@ from typing import Final
 import psutil
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.free_memory import free_bytes
+from fal_bench.isolation.free_memory import free_bytes
 
 MIB: Final = 2**20
 SHARE: Final = 0.8

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fal_bench.data.folders import Folders, current_folders, use_folders
 from fal_bench.errors import StoreError
-from fal_bench.strategy import ClientView, Strategy
+from fal_bench.plugins.strategy import ClientView, Strategy
 from fal_bench.sweep.groups import updates
 from fal_bench.sweep.worker import one_thread, settle
 from fal_bench.task import Task
@@ -146,7 +146,7 @@ def _one_by_one(setting: Setting) -> float:
 
     from fal_bench.learning.engine import train
     from fal_bench.learning.request import Lane, TrainRequest
-    from fal_bench.needs import LocalTraining
+    from fal_bench.plugins.needs import LocalTraining
 
     task, dataset = setting.task, setting.dataset
     model = setting.architecture.fresh(torch.Generator().manual_seed(0))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from fal_bench.errors import told
 from fal_bench.federation.cell import Cell
 from fal_bench.federation.guarded import is_built_in
-from fal_bench.interrupts import let_interrupts_pass
+from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.request import Trained, TrainRequest, trainer_of
 from fal_bench.sweep.marked_training import training_marked

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from fal_bench.data.loading import dataset_digest
 from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
+from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.plugins.registry import Registry
 from fal_bench.plugins.table import PluginTable, blamed_on
-from fal_bench.registry import Registry
-from fal_bench.selector import Selector
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
-    from fal_bench.trainer import Trainer
+    from fal_bench.plugins.trainer import Trainer
 
 TRAINER = "trainer"
 """The parameter of every selector that chooses the trainer."""

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import Folders, use_folders
 from fal_bench.errors import DataError, FalbenchError, PluginError, told
-from fal_bench.interrupts import let_interrupts_pass, signals_noticed
+from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
+from fal_bench.isolation.leftover import leave_despite_threads
 from fal_bench.learning.device import CPU, full_precision, resolve_device
-from fal_bench.leftover import leave_despite_threads
-from fal_bench.registry import Registry
+from fal_bench.plugins.registry import Registry
 from fal_bench.sweep.folder import CellFolder, CorruptCellError
 from fal_bench.sweep.memory import resident_mib
 from fal_bench.sweep.spec import CellSpec, fingerprint_of
@@ -36,7 +36,7 @@ from fal_bench.sweep.store import Corrupt, Store
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
     from fal_bench.federation.setting import Setting
-    from fal_bench.trainer import Trainer
+    from fal_bench.plugins.trainer import Trainer
 
 SECONDS_BETWEEN_LOOKS = 0.5
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from fal_bench.trainer import LocalBatch, Trainer
+from fal_bench.plugins.trainer import LocalBatch, Trainer
 
 if TYPE_CHECKING:
     from torch import Tensor

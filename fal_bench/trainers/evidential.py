@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from fal_bench.params import Params
-from fal_bench.trainer import FloatArray, LocalBatch, Trainer
+from fal_bench.inputs.params import Params
+from fal_bench.plugins.trainer import FloatArray, LocalBatch, Trainer
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fal_bench.params import Params
-from fal_bench.trainer import LocalBatch, MixedBatch, Trainer
+from fal_bench.inputs.params import Params
+from fal_bench.plugins.trainer import LocalBatch, MixedBatch, Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
 if TYPE_CHECKING:

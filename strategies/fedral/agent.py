@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fal_bench.plugins.strategy import ClientView
 from fal_bench.strategies.fedral.params import FedRALParams
 from fal_bench.strategies.fedral.simulation import Simulation
-from fal_bench.strategy import ClientView
 
 Observation = NDArray[np.float32]
 
@@ -24,7 +24,7 @@ class ClientAgent:
     """
 
     def __init__(self, client: ClientView, params: FedRALParams, n_actions: int) -> None:
-        from fal_bench.agents.persistence import load_state
+        from fal_bench.environments.agents.persistence import load_state
 
         self._client = client
         self._params = params
@@ -35,7 +35,7 @@ class ClientAgent:
 
     def pretrain(self, simulation: Simulation) -> None:
         """Run warm-start episodes, then train; the warm start sets the target precision."""
-        from fal_bench.agents.episodes import warm_start
+        from fal_bench.environments.agents.episodes import warm_start
 
         warm = warm_start(self.dqn, simulation.warm_start(), self._params.length("warm_episodes"))
         final = [episode.infos[-1]["precision"] for episode in warm]
@@ -50,7 +50,7 @@ class ClientAgent:
 
     def train(self, simulation: Simulation, epochs: int) -> None:
         """Train for some epochs of simulated episodes."""
-        from fal_bench.agents.episodes import TrainingPlan, train
+        from fal_bench.environments.agents.episodes import TrainingPlan, train
 
         plan = TrainingPlan(
             epochs=epochs,
@@ -68,8 +68,8 @@ class ClientAgent:
 
     def store(self) -> None:
         """Put the agent's whole state, and its policy alone, into the client's memory."""
-        from fal_bench.agents.persistence import save_state
-        from fal_bench.agents.policy import GreedyPolicy
+        from fal_bench.environments.agents.persistence import save_state
+        from fal_bench.environments.agents.policy import GreedyPolicy
 
         values, arrays = save_state(self.dqn)
         self._client.memory["agent"] = {"values": values, "arrays": arrays}
@@ -79,8 +79,8 @@ class ClientAgent:
 def _build(params: FedRALParams, n_actions: int, rng: np.random.Generator) -> Any:
     from gymnasium import spaces
 
-    from fal_bench.agents.dqn import FedRALDQN, SpacesOnly
-    from fal_bench.agents.exploration import LinearEpsilon
+    from fal_bench.environments.agents.dqn import FedRALDQN, SpacesOnly
+    from fal_bench.environments.agents.exploration import LinearEpsilon
 
     training_episodes = params.length("epochs") * params.length("episodes")
     return FedRALDQN(

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from fal_bench.plugins.strategy import ClientView, IntArray
 from fal_bench.strategies.fedral.agent import ClientAgent, Observation
 from fal_bench.strategies.fedral.params import FedRALParams
 from fal_bench.strategies.fedral.simulation import Simulation
-from fal_bench.strategy import ClientView, IntArray
 
 WINDOW = 20
 """Bought labels over which precision is measured where there is no reward set."""
@@ -62,8 +62,8 @@ class OnlineLearning:
 
     def _complete(self, precision: float, now: Observation) -> None:
         """Store the transition of the step that led from the last precision to this one."""
-        from fal_bench.agents.episodes import store_transition
         from fal_bench.environments import EpisodeOptions
+        from fal_bench.environments.agents.episodes import store_transition
         from fal_bench.environments.rewards import Progress, reward
 
         # With a reward set this cycle's precision closes the last step, and what follows it is

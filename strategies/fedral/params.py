@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fal_bench.strategy import Params
+from fal_bench.plugins.strategy import Params
 
 PRESETS: dict[str, dict[str, int]] = {
     "paper": {"warm_episodes": 5, "epochs": 25, "episodes": 5, "updates": 100, "max_steps": 20},

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.strategy import ClientView, IntArray
 from fal_bench.strategies.fedral.params import FedRALParams
-from fal_bench.strategy import ClientView, IntArray
 
 if TYPE_CHECKING:
     from fal_bench.environments import EpisodeData, EpisodeOptions, Fit, Samples

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
 from fal_bench.strategies.fedral.agent import ClientAgent, Observation
 from fal_bench.strategies.fedral.online import OnlineLearning
 from fal_bench.strategies.fedral.params import FedRALParams
@@ -18,7 +19,6 @@ from fal_bench.strategies.fedral.simulation import (
     check_reward_set,
     size_grid_for,
 )
-from fal_bench.strategy import ClientView, IntArray, Params, Strategy
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class FedRAL(Strategy):
         if self.params.simulates or self.params.reward_labels is not None:
             check_reward_set(self.name, self.params, sizes)
         if self.params.mode == "transfer":
-            from fal_bench.agents.policy import import_policy
+            from fal_bench.environments.agents.policy import import_policy
 
             actions = self._all_actions(size_grid_for(self.params, sizes["pool"]))
             import_policy(self.params.policy).require(self.params.quantiles, len(actions))
@@ -169,7 +169,7 @@ class FedRAL(Strategy):
         return take_window(order, size, actions.window(action))
 
     def _policy_action(self, actions: BatchActions, observation: Observation) -> int:
-        from fal_bench.agents.policy import import_policy
+        from fal_bench.environments.agents.policy import import_policy
 
         policy = import_policy(self.params.policy)
         policy.require(len(observation), len(actions))
@@ -177,7 +177,7 @@ class FedRAL(Strategy):
 
     def _check_policy(self) -> None:
         """Refuse an unusable policy before anything runs."""
-        from fal_bench.agents.policy import import_policy
+        from fal_bench.environments.agents.policy import import_policy
 
         policy = import_policy(self.params.policy)
         policy.require(self.params.quantiles, policy.n_actions)

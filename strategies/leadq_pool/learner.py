@@ -13,7 +13,7 @@ from stable_baselines3.common.utils import polyak_update
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fal_bench.agents.persistence import (
+from fal_bench.environments.agents.persistence import (
     load_module,
     load_optimiser,
     load_replay,
@@ -21,11 +21,11 @@ from fal_bench.agents.persistence import (
     save_optimiser,
     save_replay,
 )
-from fal_bench.agents.replay import PrioritizedReplayBuffer
-from fal_bench.agents.streams import child_stream, torch_stream
+from fal_bench.environments.agents.replay import PrioritizedReplayBuffer
+from fal_bench.environments.agents.streams import child_stream, torch_stream
+from fal_bench.plugins.strategy import FloatArray, IntArray
 from fal_bench.strategies.leadq_pool.networks import MonotonicMixer, SumMixer, q_network
 from fal_bench.strategies.leadq_pool.params import LeaDQParams
-from fal_bench.strategy import FloatArray, IntArray
 
 GRADIENT_NORM = 10.0
 """Longer gradients are cut, as in stable-baselines3's DQN (an option of LeaDQ's code)."""

@@ -9,7 +9,7 @@ from stable_baselines3.common.torch_layers import create_mlp
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fal_bench.strategy import FloatArray
+from fal_bench.plugins.strategy import FloatArray
 
 
 def q_network(arrivals: int, n_classes: int, hidden: int) -> nn.Sequential:

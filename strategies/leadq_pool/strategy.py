@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.strategies.leadq_pool.arrivals import Arrivals, default_reward_labels
-from fal_bench.strategies.leadq_pool.params import LeaDQParams
-from fal_bench.strategy import (
+from fal_bench.plugins.strategy import (
     ClientView,
     FederationView,
     FloatArray,
@@ -20,6 +18,8 @@ from fal_bench.strategy import (
     Selection,
     Strategy,
 )
+from fal_bench.strategies.leadq_pool.arrivals import Arrivals, default_reward_labels
+from fal_bench.strategies.leadq_pool.params import LeaDQParams
 from fal_bench.task import Task
 
 if TYPE_CHECKING:

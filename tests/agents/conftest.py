@@ -10,7 +10,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from fal_bench.agents.dqn import FedRALDQN
+from fal_bench.environments.agents.dqn import FedRALDQN
 
 
 class Corridor(gymnasium.Env[Any, Any]):

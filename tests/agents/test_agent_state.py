@@ -6,9 +6,9 @@ import pytest
 import torch
 from stable_baselines3.common.buffers import ReplayBuffer
 
-from fal_bench.agents.episodes import TrainingPlan, train, warm_start
-from fal_bench.agents.persistence import load_state, save_state
-from fal_bench.agents.streams import stream_from_json, stream_to_json
+from fal_bench.environments.agents.episodes import TrainingPlan, train, warm_start
+from fal_bench.environments.agents.persistence import load_state, save_state
+from fal_bench.environments.agents.streams import stream_from_json, stream_to_json
 from fal_bench.errors import InvalidSpecError
 
 

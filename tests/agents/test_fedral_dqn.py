@@ -6,10 +6,10 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import configure
 
-from fal_bench.agents.dqn import FedRALDQN, SpacesOnly
-from fal_bench.agents.episodes import store_transition
-from fal_bench.agents.exploration import LinearEpsilon
-from fal_bench.agents.replay import EPSILON
+from fal_bench.environments.agents.dqn import FedRALDQN, SpacesOnly
+from fal_bench.environments.agents.episodes import store_transition
+from fal_bench.environments.agents.exploration import LinearEpsilon
+from fal_bench.environments.agents.replay import EPSILON
 from fal_bench.errors import InvalidSpecError
 
 STATE_0, STATE_1 = np.eye(2, dtype=np.float32)

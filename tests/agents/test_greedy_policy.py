@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fal_bench.agents.policy import FORMAT, GreedyPolicy, export_policy, import_policy
+from fal_bench.environments.agents.policy import FORMAT, GreedyPolicy, export_policy, import_policy
 from fal_bench.errors import InvalidSpecError
 
 

@@ -5,7 +5,7 @@ from gymnasium import spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fal_bench.agents.replay import EPSILON, PrioritizedReplayBuffer
+from fal_bench.environments.agents.replay import EPSILON, PrioritizedReplayBuffer
 from fal_bench.errors import InvalidSpecError
 
 

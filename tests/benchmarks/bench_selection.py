@@ -30,9 +30,9 @@ from fal_bench.errors import FalbenchError
 from fal_bench.federation.ledger import Ledger
 from fal_bench.federation.models import ClientModels
 from fal_bench.federation.view import LiveClientView, LiveFederationView
+from fal_bench.inputs.selector import Selector
 from fal_bench.learning.model import Architecture
-from fal_bench.registry import Registry
-from fal_bench.selector import Selector
+from fal_bench.plugins.registry import Registry
 from fal_bench.task import Mlp, Task
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 

@@ -18,7 +18,7 @@ from fal_bench.federation.fedavg import average
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane, TrainRequest
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import Mlp
 
 

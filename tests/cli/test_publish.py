@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from stored import spec, store_cell
 
-from fal_bench.suites.loading import load_suite
+from fal_bench.task.suite import load_suite
 
 MAIN = "from fal_bench.cli import main; main()"
 

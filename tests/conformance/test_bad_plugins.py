@@ -6,7 +6,7 @@ import pytest
 
 from fal_bench.conformance.checks import CHECKS
 from fal_bench.conformance.runner import run_checks
-from fal_bench.registry import Registry
+from fal_bench.plugins.registry import Registry
 
 REGISTRY = Registry.discover([Path(__file__).parent / "bad"])
 BAD = {

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 
 from fal_bench import check_strategy
-from fal_bench.registry import Registry
+from fal_bench.plugins.registry import Registry
 
 REGISTRY = Registry.discover()
 

@@ -13,9 +13,9 @@ from fal_bench.conformance.runner import ConformanceError, chosen, run_checks
 from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
 from fal_bench.conformance.world import WORLDS
 from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.plugins.trainer import Trainer
 from fal_bench.strategies.fedral import FedRAL
 from fal_bench.strategies.random import Random
-from fal_bench.trainer import Trainer
 
 
 class Sized(Strategy):

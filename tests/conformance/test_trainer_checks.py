@@ -7,7 +7,7 @@ import pytest
 from fal_bench import FalbenchError, Trainer, check_trainer
 from fal_bench.conformance.runner import ConformanceError, run_trainer_checks
 from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
-from fal_bench.registry import Registry
+from fal_bench.plugins.registry import Registry
 from fal_bench.trainers.cross_entropy import CrossEntropy
 from fal_bench.trainers.kcfu import Kcfu
 

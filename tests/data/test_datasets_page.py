@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fal_bench.data import loading
 from fal_bench.data.loading import dataset_names
-from fal_bench.selector import Selector
+from fal_bench.inputs.selector import Selector
 from fal_bench.task import Mlp, Task
 
 PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")

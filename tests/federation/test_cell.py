@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from fal_bench.acquisition.scores import smallest, top_two_margin
 from fal_bench.errors import DivergedError, PluginError
 from fal_bench.federation.cell import FederatedTraining, run_cell
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import CellState
 from fal_bench.learning.engine import train
-from fal_bench.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
-from fal_bench.scores import smallest, top_two_margin
+from fal_bench.plugins.distillation import Distillation
+from fal_bench.plugins.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
+from fal_bench.plugins.strategy import Strategy, Train
 from fal_bench.strategies.random import Random
-from fal_bench.strategy import Strategy, Train
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY, CrossEntropy
-from fal_bench.trainers.distillation import Distillation
 from fal_bench.trainers.evidential import Evidential
 from fal_bench.trainers.kcfu import Kcfu
 

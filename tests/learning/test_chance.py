@@ -19,7 +19,7 @@ from fal_bench.learning.stacked.autograd import AutogradStep
 from fal_bench.learning.stacked.cnn import CnnStep
 from fal_bench.learning.stacked.engine import step_of, train_stacked
 from fal_bench.learning.stacked.mlp import MlpStep
-from fal_bench.needs import LocalModel, LocalTraining
+from fal_bench.plugins.needs import LocalModel, LocalTraining
 from fal_bench.strategies.random import Random
 from fal_bench.task import Cnn, Cnn4, Mlp, Task
 

@@ -19,7 +19,7 @@ from fal_bench.learning.stacked.engine import step_of, train_stacked
 from fal_bench.learning.stacked.matrices import MatrixState
 from fal_bench.learning.stacked.pooling import RectifiedPool
 from fal_bench.learning.stacked.windows import LayerWindows, SampleWindows
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import Cnn
 
 RECIPE = LocalTraining(3, 10, 0.05, 0.9, 1e-3, None)

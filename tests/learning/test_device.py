@@ -23,9 +23,9 @@ from fal_bench.learning.request import Lane
 from fal_bench.learning.sequential import train_sequentially
 from fal_bench.learning.stacked.engine import step_of, train_stacked
 from fal_bench.learning.stacked.vmap import VmapStep
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.distillation import Distillation
+from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import Cnn, Cnn4, Mlp
-from fal_bench.trainers.distillation import Distillation
 from fal_bench.trainers.evidential import Evidential
 from fal_bench.trainers.kcfu import Kcfu
 

@@ -8,7 +8,7 @@ from fal_bench.learning import engine
 from fal_bench.learning.engine import engine_of, train
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Lane, TrainRequest
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import Cnn, Cnn4, Mlp, Resnet18
 
 MLP = Architecture(Mlp(hidden=(6,)), (1, 4, 4), 3)

@@ -23,7 +23,7 @@ from fal_bench.learning.engine import engine_of, train
 from fal_bench.learning.inference import _folded, predict
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane, TrainRequest, batches
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.task import Resnet18
 

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Lane, TrainRequest, batches
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import Cnn, Mlp
 
 SHAPE = (1, 8, 8)

@@ -20,7 +20,7 @@ from fal_bench.learning.stacked.cnn import CnnStep
 from fal_bench.learning.stacked.engine import step_of
 from fal_bench.learning.stacked.mlp import MlpStep
 from fal_bench.learning.stacked.vmap import VmapStep
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import Cnn, Cnn4, Mlp
 
 MODELS = {

@@ -17,11 +17,11 @@ from fal_bench.learning.stacked.cnn import CnnStep
 from fal_bench.learning.stacked.engine import step_of, train_stacked
 from fal_bench.learning.stacked.mlp import MlpStep
 from fal_bench.learning.stopping import Stopping
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.distillation import Distillation
+from fal_bench.plugins.needs import LocalTraining
+from fal_bench.plugins.trainer import Trainer
 from fal_bench.task import Cnn, Cnn4, Mlp
-from fal_bench.trainer import Trainer
 from fal_bench.trainers.cross_entropy import CrossEntropy
-from fal_bench.trainers.distillation import Distillation
 from fal_bench.trainers.evidential import Evidential
 from fal_bench.trainers.kcfu import Kcfu
 

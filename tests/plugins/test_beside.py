@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from fal_bench.errors import PluginError
-from fal_bench.registry import Registry
+from fal_bench.plugins.registry import Registry
 
 PLUGIN = """
 import numpy as np

@@ -11,7 +11,7 @@ import pytest
 
 from fal_bench.errors import PluginError
 from fal_bench.plugins.own_code import Root, own_modules
-from fal_bench.registry import Registry
+from fal_bench.plugins.registry import Registry
 
 CLASS = """
 from fal_bench import {base}
@@ -60,7 +60,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_file_alone_has_the_hash_of_its_bytes(folder):
-    imports = "import json, os.path\nimport numpy as np\nimport fal_bench.scores\nimport torch\n"
+    imports = "import json, os.path\nimport numpy as np\nimport fal_bench.acquisition.scores\n"
+    imports += "import torch\n"
     imports += "from sklearn.cluster import KMeans\n"
     write(folder, mine=plugin(imports), unrelated="")
     content = (folder / "mine.py").read_bytes()
@@ -111,7 +112,8 @@ def test_neither_order_nor_process_changes_the_hash(folder):
     write(folder, a=plugin("import helper\n", "a"), b=plugin("import deep, helper\n", "b"))
     write(folder, helper="def late():\n    import lazy", deep="import helper", lazy="")
     program = (
-        "import json, sys; from pathlib import Path; from fal_bench.registry import Registry; "
+        "import json, sys; from pathlib import Path; "
+        "from fal_bench.plugins.registry import Registry; "
         "registry = Registry.discover([Path(one) for one in sys.argv[2:]], try_first=True); "
         "print(json.dumps([registry.fingerprint(one) for one in sys.argv[1]]))"
     )

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fal_bench.errors import PublicationError
+from fal_bench.inputs.selector import Selector
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.publication.cells import published_cells
 from fal_bench.publication.record import (
@@ -17,7 +18,6 @@ from fal_bench.publication.record import (
     Record,
     read_record,
 )
-from fal_bench.selector import Selector
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.task import Task
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fal_bench.inputs.selector import Selector
 from fal_bench.publication.cells import PublishedCell
 from fal_bench.publication.sample import draw_cells
-from fal_bench.selector import Selector
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.task import Task
 

@@ -11,9 +11,9 @@ from fal_bench.errors import StoreError, UnknownNameError
 from fal_bench.report.answer import answer
 from fal_bench.report.stored import Filter, stored_evidence
 from fal_bench.report.targets import Question
-from fal_bench.suites.loading import load_suite
 from fal_bench.sweep.store import Store
-from fal_bench.target import DEFAULT_TARGETS
+from fal_bench.task.suite import load_suite
+from fal_bench.task.target import DEFAULT_TARGETS
 
 OTHER = TINY.model_copy(update={"name": "other", "budget_cap": 50})
 

@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 from toy_pool import ToyModel, ToyPool
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.needs import LocalModel, LocalTraining
+from fal_bench.plugins.needs import LocalModel, LocalTraining
 from fal_bench.strategies.badge import Badge
 from fal_bench.strategies.sal_badge import SalBadge
 

@@ -3,7 +3,7 @@
 import numpy as np
 from toy_pool import ToyModel, ToyPool
 
-from fal_bench.needs import LocalModel, LocalTraining
+from fal_bench.plugins.needs import LocalModel, LocalTraining
 from fal_bench.strategies.coreset import CoreSet
 from fal_bench.strategies.sal_coreset import SalCoreSet
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from fal_bench.agents.policy import GreedyPolicy, export_policy
+from fal_bench.environments.agents.policy import GreedyPolicy, export_policy
 from fal_bench.errors import InvalidSpecError
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import CellState
-from fal_bench.registry import Registry
-from fal_bench.selector import Selector
+from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.registry import Registry
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.strategies.fedral import FedRAL
 from fal_bench.strategies.margin_best_fixed_batch import MarginBestFixedBatch

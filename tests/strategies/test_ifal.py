@@ -11,8 +11,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import wasserstein_distance
 from toy_models import TableClient
 
-from fal_bench.geometry.points import normalised
-from fal_bench.needs import DistilledModel
+from fal_bench.acquisition.points import normalised
+from fal_bench.plugins.needs import DistilledModel
 from fal_bench.strategies.ifal import (
     IFAL,
     neighbour_votes,

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_pool import ToyModel, ToyPool, federated
 
-from fal_bench.registry import Registry
-from fal_bench.selector import Selector
+from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.registry import Registry
 
 STRATEGIES = [
     "fal-least-confidence",

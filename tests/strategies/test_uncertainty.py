@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.needs import LocalModel, LocalTraining
+from fal_bench.plugins.needs import LocalModel, LocalTraining
 from fal_bench.strategies.fal_entropy import FalEntropy
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.strategies.random import Random

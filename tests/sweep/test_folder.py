@@ -6,7 +6,7 @@ import pytest
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
 from fal_bench.federation.state import CellState
-from fal_bench.selector import Selector
+from fal_bench.inputs.selector import Selector
 from fal_bench.sweep.folder import CorruptCellError
 from fal_bench.sweep.spec import CellSpec, plan_cells
 from fal_bench.sweep.store import SCHEMA, Corrupt, Store
@@ -53,7 +53,7 @@ def test_the_key_is_the_identity_and_nothing_else():
 
 
 def test_parameters_at_their_default_are_the_same_cell():
-    from fal_bench.registry import Registry
+    from fal_bench.plugins.registry import Registry
 
     cells = plan_cells(
         [Task()],

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fal_bench.selector import Selector
+from fal_bench.inputs.selector import Selector
 from fal_bench.sweep.groups import LANES, plan_groups, updates
 from fal_bench.sweep.spec import CellSpec
 from fal_bench.task import Task

@@ -13,9 +13,8 @@ import pytest
 
 import fal_bench
 from fal_bench.errors import InvalidSpecError
-from fal_bench.registry import Registry
-from fal_bench.selector import Selector
-from fal_bench.suites.loading import load_suite
+from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.registry import Registry
 from fal_bench.sweep import memory
 from fal_bench.sweep.guard import MemoryGuard
 from fal_bench.sweep.post_mortem import cause_of_death
@@ -23,6 +22,7 @@ from fal_bench.sweep.spec import plan_cells
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.sweep.worker import Job
+from fal_bench.task.suite import load_suite
 
 LIMIT = memory.LEAST_MIB
 TIMES = ["train_seconds", "select_seconds"]

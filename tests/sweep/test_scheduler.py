@@ -6,10 +6,10 @@ import torch
 from fal_bench.federation.cell import run_cell
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.setting import Setting
+from fal_bench.plugins.strategy import Strategy
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.strategies.logo import LoGo
 from fal_bench.strategies.random import Random
-from fal_bench.strategy import Strategy
 from fal_bench.sweep import scheduler
 from fal_bench.sweep.scheduler import run_together
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY, CrossEntropy

@@ -12,12 +12,12 @@ import torch
 
 import fal_bench
 from fal_bench.data.loading import load_dataset
-from fal_bench.registry import Registry
-from fal_bench.selector import Selector
-from fal_bench.suites.loading import load_suite
+from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.registry import Registry
 from fal_bench.sweep.spec import plan_cells
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.worker import Job
+from fal_bench.task.suite import load_suite
 
 TIMES = ["train_seconds", "select_seconds"]
 LIMIT = 1024

@@ -7,11 +7,11 @@ from scipy.special import digamma, gammaln, log_softmax, softmax
 from scipy.stats import dirichlet, entropy
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.registry import Registry
-from fal_bench.selector import Selector
-from fal_bench.trainer import LocalBatch, MixedBatch
+from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.distillation import Distillation
+from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.trainer import LocalBatch, MixedBatch
 from fal_bench.trainers.cross_entropy import CrossEntropy
-from fal_bench.trainers.distillation import Distillation
 from fal_bench.trainers.evidential import Evidential
 from fal_bench.trainers.kcfu import Kcfu
 

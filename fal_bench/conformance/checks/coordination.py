@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fal_bench.conformance.base import Check, Failure, NotApplicable
 from fal_bench.conformance.subject import Subject
-from fal_bench.strategy import Strategy
+from fal_bench.plugins.strategy import Strategy
 
 
 def _run(subject: Subject) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fal_bench.conformance.base import Check, Failure
 from fal_bench.conformance.naming import check_name
 from fal_bench.conformance.subject import Subject
-from fal_bench.strategy import Params, Strategy
+from fal_bench.plugins.strategy import Params, Strategy
 
 
 def _run(subject: Subject) -> None:

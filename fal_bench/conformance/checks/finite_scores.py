@@ -35,7 +35,8 @@ def _steep(weights: Weights) -> Weights:
 CHECK = Check(
     "finite-scores",
     "no invalid value, even with constant or saturated predictions",
-    "Keep log(0), 0/0 and divisions by a zero spread out of the scores; fal_bench.scores.entropy "
-    "shows how. Where a warning is meant, say so with np.errstate.",
+    "Keep log(0), 0/0 and divisions by a zero spread out of the scores; "
+    "fal_bench.acquisition.scores.entropy shows how. Where a warning is meant, say so with "
+    "np.errstate.",
     _run,
 )

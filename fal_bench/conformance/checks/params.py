@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from fal_bench.conformance.base import Check, Failure, NotApplicable
 from fal_bench.errors import InvalidSpecError
-from fal_bench.strategy import Params
+from fal_bench.plugins.strategy import Params
 
 
 class Configured(Protocol):

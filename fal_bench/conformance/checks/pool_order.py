@@ -43,6 +43,7 @@ CHECK = Check(
     "pool-order",
     "a deterministic strategy does not depend on the pool's order",
     "Drop deterministic = True if the strategy draws at random or its method depends on the "
-    "order; otherwise score each sample by itself and pick with fal_bench.scores.smallest.",
+    "order; otherwise score each sample by itself and pick with "
+    "fal_bench.acquisition.scores.smallest.",
     _run,
 )

@@ -7,7 +7,7 @@ import math
 from fal_bench.conformance.base import Check, Failure
 from fal_bench.conformance.naming import check_name
 from fal_bench.conformance.trainer_subject import TrainerSubject
-from fal_bench.params import Params
+from fal_bench.inputs.params import Params
 
 
 def _run(subject: TrainerSubject) -> None:

@@ -8,7 +8,7 @@ from fal_bench.conformance.base import Check, Failure
 from fal_bench.conformance.batches import CLASSES, Shown, mixtures, ordinary
 from fal_bench.conformance.digest import digests
 from fal_bench.conformance.trainer_subject import TrainerSubject
-from fal_bench.trainer import LocalBatch
+from fal_bench.plugins.trainer import LocalBatch
 
 
 def _run(subject: TrainerSubject) -> None:

@@ -22,7 +22,7 @@ from fal_bench.learning.model import Weights
 from fal_bench.learning.request import Lane, TrainedLane
 from fal_bench.learning.sequential import train_sequentially
 from fal_bench.learning.stacked.engine import train_stacked
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 Engine = Callable[..., tuple[TrainedLane, ...]]
 

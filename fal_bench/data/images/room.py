@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fal_bench.data.folders import CACHE_VARIABLE, current_folders
 from fal_bench.errors import InvalidSpecError
-from fal_bench.free_memory import free_bytes
+from fal_bench.isolation.free_memory import free_bytes
 
 _PIXEL, _FEATURE = 1, 4
 """Bytes of a value, decoded and ready to use; on disk both are there for a while."""

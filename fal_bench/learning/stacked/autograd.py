@@ -15,8 +15,8 @@ from fal_bench.learning.stacked.layers import Layer, Rows, stack_layers
 from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import descend
 from fal_bench.learning.stacked.state import StackedState
-from fal_bench.needs import LocalTraining
-from fal_bench.trainer import MixedBatch
+from fal_bench.plugins.needs import LocalTraining
+from fal_bench.plugins.trainer import MixedBatch
 
 Forward = Callable[[Rows, Weights], Tensor]
 """Maps the rows of all slots and their stacked weights to logits (slots, rows, classes)."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from fal_bench.learning.chance import distort
 from fal_bench.learning.device import on_device
 from fal_bench.learning.request import Lane
-from fal_bench.trainer import LocalBatch
+from fal_bench.plugins.trainer import LocalBatch
 
 if TYPE_CHECKING:
     from fal_bench.learning.stacked.mixing import MixedRows

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fal_bench.learning.chance import Distortions, Dropout, drop_mask
 from fal_bench.learning.request import Lane, augmentation_of
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 IntArray = NDArray[np.int64]
 

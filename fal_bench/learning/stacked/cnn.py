@@ -15,7 +15,7 @@ from fal_bench.learning.stacked.sgd import descend_product
 from fal_bench.learning.stacked.state import StackedState
 from fal_bench.learning.stacked.windows import SampleWindows
 from fal_bench.learning.stacked.workspace import Workspace
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 
 class CnnStep:

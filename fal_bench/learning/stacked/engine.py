@@ -20,7 +20,7 @@ from fal_bench.learning.stacked.sgd import learning_rates
 from fal_bench.learning.stacked.slots import Slots
 from fal_bench.learning.stacked.state import StackedState
 from fal_bench.learning.stacked.vmap import VmapStep
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 MEMORY_BUDGET = 256 * 2**20
 """Bytes that the samples of one call, and the weights of one block, may take."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from fal_bench.learning.request import is_plain, sample_losses, trainer_of
 from fal_bench.learning.stacked.batch import Batch
 from fal_bench.learning.stacked.even import widened
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 
 def logit_gradient(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fal_bench.learning.model import Weights
 from fal_bench.learning.stacked.state import StackedState, keeps_velocity
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 
 class MatrixState(StackedState):

@@ -13,7 +13,7 @@ from fal_bench.learning.device import on_device
 from fal_bench.learning.mixture import Mixtures
 from fal_bench.learning.request import Lane, mixed_rows
 from fal_bench.learning.stacked.batch import PADDING, Samples, shares_of
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 IntArray = NDArray[np.int64]
 

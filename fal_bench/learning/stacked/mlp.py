@@ -12,7 +12,7 @@ from fal_bench.learning.stacked.loss import logit_gradient
 from fal_bench.learning.stacked.outcome import Outcome
 from fal_bench.learning.stacked.sgd import descend_product, move
 from fal_bench.learning.stacked.state import StackedState
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 
 class MlpStep:

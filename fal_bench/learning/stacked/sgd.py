@@ -10,7 +10,7 @@ from torch import Tensor
 from fal_bench.learning.device import on_device
 from fal_bench.learning.request import LR_DROP
 from fal_bench.learning.stacked.state import StackedState
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 
 def learning_rates(

@@ -23,7 +23,7 @@ from fal_bench.learning.stacked.batch import PADDING, Batch, Samples
 from fal_bench.learning.stacked.chances import SlotChances
 from fal_bench.learning.stacked.mixing import MixedSlots
 from fal_bench.learning.stopping import Stopping
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 IntArray = NDArray[np.int64]
 

@@ -10,7 +10,7 @@ from fal_bench.learning.model import Weights
 from fal_bench.learning.stacked.autograd import AutogradStep, Forward
 from fal_bench.learning.stacked.even_network import is_odd
 from fal_bench.learning.stacked.layers import Rows
-from fal_bench.needs import LocalTraining
+from fal_bench.plugins.needs import LocalTraining
 
 FIXED_WIDTH = 10
 """Slots of a block: nobody knows which operations a network uses, so it does not vary."""

@@ -1,7 +1,7 @@
 import numpy as np
 
 from fal_bench import Strategy
-from fal_bench.scores import largest
+from fal_bench.acquisition.scores import largest
 
 
 class Balancing(Strategy):

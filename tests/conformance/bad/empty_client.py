@@ -1,5 +1,5 @@
 from fal_bench import Strategy
-from fal_bench.scores import smallest, top_two_margin
+from fal_bench.acquisition.scores import smallest, top_two_margin
 
 
 def margins(client):

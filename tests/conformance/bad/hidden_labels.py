@@ -3,9 +3,9 @@ import sys
 import numpy as np
 
 from fal_bench import Strategy
+from fal_bench.acquisition.scores import largest, smallest
 from fal_bench.data.loading import load_dataset
 from fal_bench.errors import LabelAccessError
-from fal_bench.scores import largest, smallest
 
 
 class Closure(Strategy):

@@ -1,7 +1,7 @@
 import numpy as np
 
 from fal_bench import Strategy
-from fal_bench.scores import largest, smallest
+from fal_bench.acquisition.scores import largest, smallest
 
 
 def distance(samples, other):

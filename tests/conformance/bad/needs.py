@@ -1,6 +1,6 @@
 from fal_bench import Strategy
+from fal_bench.acquisition.scores import smallest, top_two_margin
 from fal_bench.errors import UndeclaredNeedError
-from fal_bench.scores import smallest, top_two_margin
 
 
 class FallingBack(Strategy):

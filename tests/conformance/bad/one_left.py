@@ -1,7 +1,7 @@
 import numpy as np
 
 from fal_bench import Strategy
-from fal_bench.scores import smallest, top_two_margin
+from fal_bench.acquisition.scores import smallest, top_two_margin
 
 
 class SecondBest(Strategy):

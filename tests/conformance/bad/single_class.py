@@ -1,7 +1,7 @@
 import numpy as np
 
 from fal_bench import Strategy
-from fal_bench.scores import smallest
+from fal_bench.acquisition.scores import smallest
 
 
 class Prototypes(Strategy):

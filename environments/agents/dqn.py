@@ -1,0 +1,246 @@
+"""FedRAL's agent: stable-baselines3's DQN with a Double DQN target and prioritised replay.
+
+Mnih et al., "Human-level control through deep reinforcement learning", Nature 2015; van Hasselt
+et al., "Deep Reinforcement Learning with Double Q-learning", AAAI 2016; Schaul et al., ICLR 2016.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import DQN
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.utils import polyak_update
+from torch.nn import functional
+
+from fal_bench.environments.agents.exploration import LinearEpsilon
+from fal_bench.environments.agents.replay import PrioritizedReplayBuffer, PrioritizedSamples
+from fal_bench.environments.agents.streams import child_stream, torch_stream
+from fal_bench.errors import InvalidSpecError
+
+
+class FedRALDQN(DQN):
+    """DQN as the FedRAL paper describes it; every extension can be switched off.
+
+    It draws from streams of its own only: building, training and acting leave the global NumPy
+    and torch streams as they were (stable-baselines3 itself seeds and uses them). With
+    ``double=False, loss="huber", target_update="env", replay_buffer_class=ReplayBuffer``, its
+    ``train`` equals that of stable-baselines3 bit for bit.
+
+    Args:
+        policy: policy class or its name, as in stable-baselines3.
+        env: one environment; ``SpacesOnly`` where there is none to step.
+        learning_rate: Adam's learning rate (the paper gives none).
+        buffer_size: transitions kept for replay (paper: 50,000).
+        tau: share of the online weights that a target update takes over (paper: 0.01).
+        gamma: discount (the paper gives none).
+        rng: the stream from which the agent's own streams are derived; fresh entropy if None.
+        double: let the online network choose, and the target network value, the next action.
+        loss: ``"huber"``, or ``"mse"`` for the mean squared TD error.
+        target_update: update the target after every ``"gradient"`` step, or as stable-baselines3
+            does, every ``target_update_interval`` steps of the environment (``"env"``).
+        epsilon: probability of a random action by training episode.
+        replay_buffer_class: ``PrioritizedReplayBuffer`` if None. stable-baselines3's own
+            ``ReplayBuffer`` draws from the global NumPy stream.
+        replay_buffer_kwargs: ``exponent`` (paper: 3) and ``beta`` of the prioritised buffer.
+        device: where the networks live.
+        **options: further options of ``stable_baselines3.DQN``.
+
+    Raises:
+        InvalidSpecError: a parameter cannot be used.
+    """
+
+    def __init__(
+        self,
+        policy: Any,
+        env: Any,
+        learning_rate: float = 1e-3,
+        buffer_size: int = 50_000,
+        tau: float = 0.01,
+        gamma: float = 1.0,
+        *,
+        rng: np.random.Generator | None = None,
+        double: bool = True,
+        loss: Literal["huber", "mse"] = "huber",
+        target_update: Literal["gradient", "env"] = "gradient",
+        epsilon: LinearEpsilon | None = None,
+        replay_buffer_class: type[ReplayBuffer] | None = None,
+        replay_buffer_kwargs: dict[str, Any] | None = None,
+        device: torch.device | str = "cpu",
+        **options: Any,
+    ) -> None:
+        _check(learning_rate, tau, gamma, loss, target_update, options)
+        rng = np.random.default_rng() if rng is None else rng
+        self.weights_rng, self.exploration_rng = child_stream(rng), child_stream(rng)
+        self.double, self.loss, self.target_update = double, loss, target_update
+        self.epsilon = LinearEpsilon() if epsilon is None else epsilon
+        buffer_options = dict(replay_buffer_kwargs or {})
+        if issubclass(replay_buffer_class or PrioritizedReplayBuffer, PrioritizedReplayBuffer):
+            buffer_options = {"rng": child_stream(rng), **buffer_options}
+        super().__init__(
+            policy,
+            env,
+            learning_rate,
+            buffer_size,
+            tau=tau,
+            gamma=gamma,
+            replay_buffer_class=replay_buffer_class or PrioritizedReplayBuffer,
+            replay_buffer_kwargs=buffer_options,
+            device=device,
+            **options,
+        )
+        self.set_logger(configure(None, []))
+        # Where stable-baselines3 itself samples random actions (its learn()), it asks the space.
+        self.action_space.seed(int(self.exploration_rng.integers(2**31)))
+
+    @property
+    def episode(self) -> int:
+        """Training episodes finished so far; ``epsilon`` is read at this number."""
+        return self._episode_num
+
+    def finish_episode(self) -> None:
+        """Count one training episode. ``learn()`` does so by itself."""
+        self._episode_num += 1
+
+    def random_action(self) -> int:
+        """Draw an action uniformly from the agent's own stream."""
+        return int(self.exploration_rng.integers(self._n_actions))
+
+    def act(self, observation: NDArray[np.float32], *, greedy: bool = False) -> int:
+        """Return an action for one observation: greedy, or epsilon-greedy while training."""
+        action, _ = self.predict(observation, deterministic=greedy)
+        return int(action)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: NDArray[Any] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[Any], Any]:
+        """Return actions as stable-baselines3 does, epsilon-greedy from the agent's own stream."""
+        actions, state = self.policy.predict(observation, state, episode_start, deterministic=True)
+        if not deterministic and self.exploration_rng.random() < self.epsilon(self.episode):
+            actions = self.exploration_rng.integers(self._n_actions, size=np.shape(actions))
+        return np.asarray(actions), state
+
+    def train(self, gradient_steps: int, batch_size: int = 32) -> None:
+        """Take gradient steps on minibatches from the replay buffer.
+
+        Args:
+            gradient_steps: how many.
+            batch_size: transitions a step.
+
+        Raises:
+            InvalidSpecError: nothing has been stored yet.
+        """
+        assert self.replay_buffer is not None
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        losses = []
+        for _ in range(gradient_steps):
+            batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
+            losses.append(self._gradient_step(batch))
+        self._n_updates += gradient_steps
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        if losses:
+            self.logger.record("train/loss", np.mean(losses))
+
+    @property
+    def _n_actions(self) -> int:
+        assert isinstance(self.action_space, gymnasium.spaces.Discrete)
+        return int(self.action_space.n)
+
+    def _setup_model(self) -> None:
+        with torch_stream(self.weights_rng):
+            super()._setup_model()
+
+    def _on_step(self) -> None:
+        if self.target_update == "env":
+            super()._on_step()
+        self.exploration_rate = self.epsilon(self.episode)
+
+    def _gradient_step(self, batch: Any) -> float:
+        """Fit the online network to the targets of one minibatch; return the loss."""
+        targets = self._targets(batch)
+        values = self.q_net(batch.observations).gather(1, batch.actions.long())
+        weights = batch.weights if isinstance(batch, PrioritizedSamples) else None
+        loss = _td_loss(values, targets, self.loss, weights)
+        self.policy.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        self.policy.optimizer.step()
+        if isinstance(self.replay_buffer, PrioritizedReplayBuffer):
+            errors = (targets - values.detach()).squeeze(1).cpu().numpy()
+            self.replay_buffer.update_priorities(batch.indices, errors)
+        if self.target_update == "gradient":
+            polyak_update(self.q_net.parameters(), self.q_net_target.parameters(), self.tau)
+            polyak_update(self.batch_norm_stats, self.batch_norm_stats_target, 1.0)
+        return loss.item()
+
+    @torch.no_grad()
+    def _targets(self, batch: Any) -> torch.Tensor:
+        """Return the one-step TD targets of a minibatch, shape (B, 1)."""
+        discounts = getattr(batch, "discounts", None)  # n-step buffers bring their own
+        discounts = self.gamma if discounts is None else discounts
+        values = self.q_net_target(batch.next_observations)
+        if self.double:
+            chosen = self.q_net(batch.next_observations).argmax(dim=1, keepdim=True)
+            values = values.gather(1, chosen)
+        else:
+            values = values.max(dim=1, keepdim=True).values
+        targets: torch.Tensor = batch.rewards + (1 - batch.dones) * discounts * values
+        return targets
+
+
+class SpacesOnly(gymnasium.Env[Any, Any]):
+    """Stands in for an environment where only its spaces are known, to build an agent.
+
+    Args:
+        observation_space: what the agent will observe.
+        action_space: what it can do.
+    """
+
+    def __init__(
+        self, observation_space: gymnasium.spaces.Box, action_space: gymnasium.spaces.Discrete
+    ) -> None:
+        self.observation_space = observation_space
+        self.action_space = action_space
+
+
+def _td_loss(
+    values: torch.Tensor, targets: torch.Tensor, loss: str, weights: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the mean Huber loss or squared error, weighted by ``weights`` where given."""
+    elementwise = functional.smooth_l1_loss if loss == "huber" else functional.mse_loss
+    if weights is None:
+        return elementwise(values, targets)
+    return (weights * elementwise(values, targets, reduction="none")).mean()
+
+
+def _check(
+    learning_rate: float,
+    tau: float,
+    gamma: float,
+    loss: str,
+    target_update: str,
+    options: dict[str, Any],
+) -> None:
+    if not learning_rate > 0 or not 0 < tau <= 1 or not 0 <= gamma <= 1:
+        raise InvalidSpecError(
+            "The agent needs learning_rate > 0, tau in (0, 1] and gamma in [0, 1], not "
+            f"{learning_rate}, {tau} and {gamma}."
+        )
+    if loss not in ("huber", "mse"):
+        raise InvalidSpecError(f"Unknown loss {loss!r}; choose huber or mse.")
+    if target_update not in ("gradient", "env"):
+        raise InvalidSpecError(f"Unknown target_update {target_update!r}; choose gradient or env.")
+    if options.get("seed") is not None:
+        raise InvalidSpecError(
+            "stable-baselines3's seed would seed the global random streams; pass rng instead."
+        )

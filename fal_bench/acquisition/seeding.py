@@ -1,0 +1,49 @@
+"""k-means++ seeding: points far from each other, drawn at random."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from fal_bench.acquisition.points import FloatArray, IntArray, Points, squared_distances
+
+First = Literal["random", "largest-norm"]
+
+
+def k_means_plus_plus(
+    points: Points, count: int, rng: np.random.Generator, first: First = "random"
+) -> IntArray:
+    """Draw ``count`` distinct points, each with probability proportional to its squared distance.
+
+    Arthur & Vassilvitskii, "k-means++: The Advantages of Careful Seeding", SODA 2007; the distance
+    is to the nearest point drawn before. Where all remaining points coincide with drawn ones, they
+    are equally likely.
+
+    Args:
+        points: n points.
+        count: points to draw, at most n.
+        rng: the stream to draw from.
+        first: draw the first point uniformly, or take the one with the largest norm.
+
+    Returns:
+        Positions in the order they were drawn, shape (count,).
+    """
+    if first == "random":
+        drawn = [int(rng.integers(len(points)))]
+    else:
+        drawn = [int(points.squared_norms.argmax())]
+    nearest = np.full(len(points), np.inf)
+    while len(drawn) < count:
+        newest = points.take(np.array(drawn[-1:]))
+        np.minimum(nearest, squared_distances(points, newest)[:, 0], out=nearest)
+        nearest[drawn] = 0
+        drawn.append(_draw(nearest, drawn, rng))
+    return np.array(drawn[:count], dtype=np.int64)
+
+
+def _draw(weights: FloatArray, drawn: list[int], rng: np.random.Generator) -> int:
+    total = weights.sum()
+    if total > 0:
+        return int(rng.choice(len(weights), p=weights / total))
+    return int(rng.choice(np.setdiff1d(np.arange(len(weights)), drawn)))

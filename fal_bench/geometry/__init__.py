@@ -1,5 +1,0 @@
-"""Geometry of sample sets: distances, k-means, k-centres, gradients, densities and covers.
-
-What several selection strategies share. Memory is linear in the number of points everywhere:
-distances are computed in blocks. All of it is NumPy; k-means and neighbours are scikit-learn's.
-"""

@@ -1,0 +1,1 @@
+"""What users write: selectors, parameters and arguments, and what is wrong with them."""

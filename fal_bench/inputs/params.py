@@ -1,0 +1,40 @@
+"""Parameters of plugins: frozen, validated, part of the cell key."""
+
+from __future__ import annotations
+
+import difflib
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fal_bench.inputs.validation import explained
+
+
+class Params(BaseModel):
+    """Base class of a plugin's parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def explain(kind: str, name: str, params: type[Params], error: ValidationError) -> str:
+    """Return one sentence that says which parameter is wrong.
+
+    Args:
+        kind: ``"Strategy"`` or ``"Trainer"``.
+        name: the plugin's name.
+        params: its parameters.
+        error: what pydantic found.
+    """
+    where, what = explained(error, params)
+    if not where:  # parameters that do not fit together
+        return f"{kind} {name!r}: {what}."
+    accepted = ", ".join(params.model_fields) or "none"
+    first = error.errors()[0]
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(where, params.model_fields, n=1)
+        hint = f"did you mean {near[0]!r}? It" if near else "it"
+        return f"{kind} {name!r} has no parameter {where!r}; {hint} takes: {accepted}."
+    what = what.removesuffix(f", not {first['input']!r}")
+    return (
+        f"{kind} {name!r}: parameter {where!r} cannot be {first['input']!r}: {what}; "
+        f"it takes: {accepted}."
+    )

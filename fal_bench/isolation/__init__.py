@@ -1,0 +1,1 @@
+"""Running code that may hang, die or leave things behind."""

@@ -1,0 +1,97 @@
+"""Costly inputs a strategy may ask for, declared as data so that the harness can plan them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fal_bench.plugins.distillation import Distillation
+from fal_bench.plugins.trainer import Trainer
+
+if TYPE_CHECKING:
+    from fal_bench.task import Augmentation
+
+
+@dataclass(frozen=True)
+class LocalTraining:
+    """How one client trains a model on its own labelled samples.
+
+    The defaults are those of LoGo's local-only model (Kim et al., CVPR 2023, released code), which
+    measures the accuracy that ends it on the whole training set after each epoch, in a pass of its
+    own; here it is the running accuracy, so training ends a little later.
+
+    Attributes:
+        epochs: most epochs.
+        batch_size: batch size; the last batch of an epoch may be smaller.
+        lr: learning rate of SGD.
+        momentum: momentum of SGD.
+        weight_decay: L2 penalty of SGD.
+        stop_at_accuracy: stop after an epoch whose training accuracy, measured batch by batch
+            before each update, is at least this; ``None`` always runs all epochs.
+        lr_drop_step: number of updates after which the learning rate falls to a tenth; ``None``
+            keeps it.
+        patience: stop after this many epochs in a row whose training loss, measured as the
+            accuracy is, is no lower than the lowest before; ``None`` never stops for it.
+        trainer: the loss; ``None`` is the cell's trainer, cross-entropy if there is no cell.
+        lr_share: the learning rate as a share of the task's own, in place of ``lr``.
+        augmentation: what happens to images; ``None`` is the task's, none if there is no task.
+    """
+
+    epochs: int = 50
+    batch_size: int = 64
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 1e-5
+    stop_at_accuracy: float | None = 0.99
+    lr_drop_step: int | None = None
+    patience: int | None = None
+    trainer: Trainer | None = None
+    lr_share: float | None = None
+    augmentation: Augmentation | None = None
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model per client, trained from a fresh initialisation on that client's labels only.
+
+    Declared in ``Strategy.needs``, it becomes ``ClientView.local_model``. Not to be confused with
+    ``ClientView.previous_model``, the client's weights of the last federated round.
+
+    Attributes:
+        training: how it is trained.
+    """
+
+    training: LocalTraining = LocalTraining()
+
+
+@dataclass(frozen=True)
+class DistilledModel:
+    """A model per client, trained from a fresh initialisation on its labels and a teacher.
+
+    The teacher is the global model. Declared in ``Strategy.needs``, it becomes
+    ``ClientView.distilled_model``. The defaults are those of IFAL (Zong et al., IJCAI 2025).
+
+    Attributes:
+        training: how it is trained; its trainer must be a ``Distillation``.
+    """
+
+    training: LocalTraining = LocalTraining(
+        epochs=500,
+        lr_share=0.1,
+        stop_at_accuracy=None,
+        patience=5,
+        trainer=Distillation(),
+        augmentation="none",  # the teacher has seen the samples as they are
+    )
+
+
+@dataclass(frozen=True)
+class EpochPredictions:
+    """What a client's model predicts after each local epoch of the last federated round.
+
+    Declared in ``Strategy.needs``, it becomes ``ClientView.epoch_predictions``.
+    """
+
+
+Need = LocalModel | DistilledModel | EpochPredictions
+"""Every kind of declared input."""

@@ -1,1 +1,0 @@
-"""Suites: named lists of tasks, shipped as TOML."""

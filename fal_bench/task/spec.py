@@ -1,0 +1,312 @@
+"""The task: one problem instance, as a frozen, validated, hashable description.
+
+A task says everything that two strategies must share to be compared: data, partition, model,
+federated protocol, initial labels, query size and budget cap. It never says how fast or where it
+runs. Its canonical JSON leaves out fields at their default, so a later version can add a field
+without voiding stored results; for the same reason a default, once released, never changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from fal_bench.inputs.selector import Selector
+
+Augmentation = Literal["none", "flip", "flip-crop"]
+"""What happens to training images."""
+
+
+class Spec(BaseModel):
+    """A frozen piece of a task; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Iid(Spec):
+    """Every client draws from the same distribution."""
+
+    kind: Literal["iid"] = "iid"
+
+
+class Dirichlet(Spec):
+    """Class proportions per client follow a Dirichlet law; all clients have equal size.
+
+    Attributes:
+        alpha: concentration; 0.1 is strongly heterogeneous, 100 nearly IID.
+    """
+
+    kind: Literal["dirichlet"] = "dirichlet"
+    alpha: float = Field(ge=1e-3)
+
+
+class Shards(Spec):
+    """Every client holds samples of a few classes only (McMahan et al., 2017).
+
+    Attributes:
+        classes_per_client: how many classes a client holds.
+    """
+
+    kind: Literal["shards"] = "shards"
+    classes_per_client: int = Field(ge=1)
+
+
+Partition = Annotated[Iid | Dirichlet | Shards, Field(discriminator="kind")]
+
+
+class Mlp(Spec):
+    """A multi-layer perceptron with ReLU on the flattened input.
+
+    Attributes:
+        hidden: width of each hidden layer; the last one is the embedding. Without any, a linear
+            classifier, whose embedding is the flattened input.
+        dropout: share of the embedding that is dropped before the head in training.
+    """
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128,)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Cnn(Spec):
+    """Blocks of 3x3 convolution, ReLU and 2x2 max-pooling, then a linear head.
+
+    Attributes:
+        channels: output channels of each block; the flattened last one is the embedding.
+        dropout: share of the embedding that is dropped before the head in training.
+    """
+
+    kind: Literal["cnn"] = "cnn"
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(16, 32), min_length=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Cnn4(Spec):
+    """The four-layer CNN of LoGo (Kim et al., CVPR 2023), for images of 16x16 or more.
+
+    Four blocks of 3x3 convolution, batch normalisation, ReLU and 2x2 max-pooling, then a linear
+    head; 112,586 parameters on one-channel images of 28x28 with 10 classes.
+
+    Attributes:
+        width: channels of every block; the flattened last one is the embedding.
+        dropout: share of the embedding that is dropped before the head in training.
+    """
+
+    kind: Literal["cnn4"] = "cnn4"
+    width: int = Field(default=64, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Resnet18(Spec):
+    """ResNet-18 (He et al., CVPR 2016), as torchvision builds it; its embedding has 512 numbers.
+
+    Attributes:
+        stem: ``"imagenet"`` is the published one (7x7 convolution of stride 2, max-pooling), for
+            images over 32x32; ``"cifar"`` a 3x3 convolution of stride 1, for images over 8x8.
+        weights: what training starts from: ``"none"`` draws everything, ``"imagenet"`` takes
+            torchvision's IMAGENET1K_V1 and draws the head, and the first convolution of the CIFAR
+            stem.
+    """
+
+    kind: Literal["resnet18"] = "resnet18"
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    weights: Literal["none", "imagenet"] = "none"
+
+
+ModelSpec = Annotated[Mlp | Cnn | Cnn4 | Resnet18, Field(discriminator="kind")]
+
+
+class Sgd(Spec):
+    """Stochastic gradient descent of the clients' local training.
+
+    Attributes:
+        lr: learning rate.
+        momentum: momentum, reset at the start of every round.
+        weight_decay: L2 penalty added to the gradient.
+        milestones: rounds after which the learning rate is multiplied by ``gamma``.
+        gamma: the factor applied at each milestone.
+    """
+
+    kind: Literal["sgd"] = "sgd"
+    lr: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    milestones: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    gamma: float = Field(default=0.1, gt=0, le=1)
+
+
+class Shares(Spec):
+    """How each client's data split into parts, as fractions that add up to one.
+
+    Attributes:
+        state: unlabelled data that describe the state of an agent; their labels are never read.
+        warm_start: data for warm-start episodes.
+        agent: data on which an agent is trained.
+        pool: the query pool, from which initial labels and queries come.
+    """
+
+    state: float = Field(default=0.0, ge=0, le=1)
+    warm_start: float = Field(default=0.0, ge=0, le=1)
+    agent: float = Field(default=0.0, ge=0, le=1)
+    pool: float = Field(default=1.0, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Shares:
+        total = self.state + self.warm_start + self.agent + self.pool
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the shares must add up to 1, not {total:g}")
+        return self
+
+
+class Task(Spec):
+    """One problem instance of federated active learning.
+
+    Counts of labels are per client where the field says so, and over the whole federation
+    otherwise.
+
+    Attributes:
+        name: what the task is called; not part of its identity.
+        dataset: data set, as a selector: ``"digits"`` or ``"digit-pairs[train=2000]"``.
+        partition: how training samples are spread over the clients.
+        long_tail: size ratio of the most to the least frequent class (1: as in the data set).
+        clients: number of clients; all take part in every round.
+        model: the classifier.
+        rounds: FedAvg rounds a cycle.
+        local_epochs: epochs of local training a round.
+        batch_size: local batch size.
+        optimiser: optimiser of local training.
+        initial_labels: labels a client holds at the start, drawn at random from its query pool.
+        query_size: labels a client may buy a cycle.
+        budget_cap: limit on paper labels over all clients; lies on the label grid.
+        max_cycles: trainings after which an under-spending strategy is stopped; by default twice
+            what a fixed-size strategy needs.
+        reset: ``"scratch"`` re-initialises the model every cycle, ``"continue"`` keeps it.
+        shares: parts of each client's data.
+        evaluation_rounds: a cycle's figures are the mean over this many last rounds.
+        augmentation: what happens to training images: ``"flip"`` mirrors every other one,
+            ``"flip-crop"`` also moves it by up to an eighth of its size.
+    """
+
+    name: str = Field(default="task", min_length=1, pattern=r"^[A-Za-z0-9._+-]+$")
+    dataset: str = "digits"
+    partition: Partition = Iid()
+    long_tail: float = Field(default=1.0, ge=1)
+    clients: int = Field(default=5, ge=1)
+    model: ModelSpec = Mlp()
+    rounds: int = Field(default=20, ge=1)
+    local_epochs: int = Field(default=5, ge=1)
+    batch_size: int = Field(default=10, ge=1)
+    optimiser: Sgd = Sgd()
+    initial_labels: int = Field(default=10, ge=1)
+    query_size: int = Field(default=10, ge=1)
+    budget_cap: int = Field(default=200, ge=1)
+    max_cycles: int | None = Field(default=None, ge=1)
+    reset: Literal["scratch", "continue"] = "scratch"
+    shares: Shares = Shares()
+    evaluation_rounds: int = Field(default=1, ge=1)
+    augmentation: Augmentation = "none"
+
+    @field_validator("dataset")
+    @classmethod
+    def _canonical_selector(cls, text: str) -> str:
+        return str(Selector.parse(text))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Task:
+        if self.budget_cap < self.label_grid_start + self.query_labels:
+            raise ValueError(
+                f"budget_cap {self.budget_cap} leaves no room for one query after the "
+                f"{self.label_grid_start} initial labels; raise it to at least "
+                f"{self.label_grid_start + self.query_labels}"
+            )
+        if (self.budget_cap - self.label_grid_start) % self.query_labels:
+            raise ValueError(
+                f"budget_cap {self.budget_cap} is not on the label grid; use "
+                f"{self.label_grid_start} plus a multiple of {self.query_labels}"
+            )
+        if self.max_cycles is not None and self.max_cycles < self.fixed_cycles:
+            raise ValueError(
+                f"max_cycles {self.max_cycles} stops a fixed-size strategy before the cap; "
+                f"use at least {self.fixed_cycles}"
+            )
+        if self.evaluation_rounds > self.rounds:
+            raise ValueError(f"evaluation_rounds must be at most rounds ({self.rounds})")
+        return self
+
+    @property
+    def label_grid_start(self) -> int:
+        """Initial labels over all clients: b_0 of the label grid."""
+        return self.clients * self.initial_labels
+
+    @property
+    def query_labels(self) -> int:
+        """Labels that one full query buys over all clients: the step of the label grid."""
+        return self.clients * self.query_size
+
+    @property
+    def label_grid(self) -> tuple[int, ...]:
+        """The common points b_0 < b_1 < ... <= cap at which curves are read."""
+        return tuple(range(self.label_grid_start, self.budget_cap + 1, self.query_labels))
+
+    @property
+    def fixed_cycles(self) -> int:
+        """Trainings of a strategy that always spends its budget, one confirming query included."""
+        return len(self.label_grid) + 1
+
+    @property
+    def cycle_limit(self) -> int:
+        """Trainings after which a cell ends whatever has been spent."""
+        return self.max_cycles if self.max_cycles is not None else 2 * self.fixed_cycles
+
+    @property
+    def summary(self) -> str:
+        """The task in one line, for people."""
+        partition = {
+            "iid": "IID",
+            "dirichlet": f"Dirichlet alpha {getattr(self.partition, 'alpha', 0):g}",
+            "shards": f"{getattr(self.partition, 'classes_per_client', 0)} classes a client",
+        }[self.partition.kind]
+        tail = "" if self.long_tail == 1 else f", long tail {self.long_tail:g}"
+        return (
+            f"{self.dataset}, {self.clients} clients, {partition}{tail}, {self.model.kind}, "
+            f"{self.query_size} queries a client and cycle"
+        )
+
+    @cached_property
+    def canonical(self) -> dict[str, Any]:
+        """The task's identity: every field that is not at its default, without the name."""
+        identity = _non_defaults(self)
+        identity.pop("name", None)
+        return identity
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        text = json.dumps(self.canonical, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Task:
+        """Return a copy with other values; its identity is found anew."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("canonical", "hash"):
+            copy.__dict__.pop(name, None)  # pydantic copies what cached_property keeps there
+        return copy
+
+
+def _non_defaults(spec: BaseModel) -> dict[str, Any]:
+    """Dump a spec without the fields at their default; the discriminator always stays."""
+    dumped: dict[str, Any] = {}
+    for name, field in type(spec).model_fields.items():
+        value = getattr(spec, name)
+        if name != "kind" and not field.is_required() and value == field.default:
+            continue
+        if isinstance(value, BaseModel):
+            dumped[name] = _non_defaults(value)
+        else:
+            dumped[name] = list(value) if isinstance(value, tuple) else value
+    return dumped

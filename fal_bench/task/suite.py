@@ -1,0 +1,219 @@
+"""Reading suites: TOML files that name their tasks."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.inputs.selector import Selector
+from fal_bench.inputs.validation import explained, nearest, sentence
+from fal_bench.task import Task
+from fal_bench.task.target import Target, parse_targets
+
+_FOLDER = files("fal_bench.task").joinpath("suites")
+
+DEFAULT_SUITE = "quick"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named list of tasks.
+
+    Attributes:
+        name: the suite's name.
+        description: one line for people.
+        seeds: number of seeds it is meant to be run with.
+        tasks: its tasks, in order; their names are distinct.
+        targets: the target accuracies of a comparison for which the user names none; if empty,
+            the usual one.
+        strategies: selectors of the strategies of a comparison for which the user names none; if
+            empty, the usual ones.
+    """
+
+    name: str
+    description: str
+    seeds: int
+    tasks: tuple[Task, ...]
+    targets: tuple[Target, ...] = ()
+    strategies: tuple[str, ...] = ()
+
+    def task(self, name: str) -> Task:
+        """Return a task by name.
+
+        Raises:
+            UnknownNameError: the suite has no such task.
+        """
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise unknown_task(name, [task.name for task in self.tasks], f"not in {self.name!r}")
+
+    def describe(self) -> str:
+        """Return what it is, and what a comparison takes from it, in a few short sentences."""
+        facts = {
+            "Tasks": [task.name for task in self.tasks],
+            "Seeds": [str(self.seeds)],
+            "Targets": [str(target) for target in self.targets],
+            "Strategies": list(self.strategies),
+        }
+        told = [f"{key}: {', '.join(values)}." for key, values in facts.items() if values]
+        return " ".join([f"{self.description}." if self.description else "", *told]).strip()
+
+
+def suite_names() -> list[str]:
+    """Return the names of the suites that ship with the package, sorted."""
+    found = (Path(str(file)) for file in _FOLDER.iterdir())
+    return sorted(path.stem for path in found if path.suffix == ".toml")
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """Load a suite that ships with the package, or one from a TOML file.
+
+    A file has a ``description``, a number of ``seeds``, lists of ``targets`` and ``strategies``,
+    an optional table ``defaults`` that every task starts from, and one table ``tasks.NAME`` for
+    each task.
+
+    Raises:
+        UnknownNameError: there is no suite of that name.
+        InvalidSpecError: the file cannot be read, or a key in it is wrong; the key is named.
+    """
+    if name_or_path in suite_names():
+        text = _FOLDER.joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
+        return _parse(text, name_or_path, f"suite {name_or_path!r}")
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        raise UnknownNameError("suite", name_or_path, suite_names())
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidSpecError(f"Cannot read the suite {name_or_path!r}: {reason}.") from None
+    return _parse(text, path.stem, f"suite file {name_or_path!r}")
+
+
+def find_suite(task: str) -> Suite:
+    """Return the suite of the package that has a task.
+
+    Raises:
+        UnknownNameError: no suite has such a task.
+    """
+    suites = [load_suite(name) for name in suite_names()]
+    owners = {own.name: suite for suite in suites for own in suite.tasks}
+    if task not in owners:
+        raise UnknownNameError("task", task, owners)
+    return owners[task]
+
+
+def find_task(name: str) -> Task:
+    """Return a task of any suite that ships with the package.
+
+    Raises:
+        UnknownNameError: no suite has such a task.
+    """
+    return find_suite(name).task(name)
+
+
+def unknown_task(name: str, known: Iterable[str], otherwise: str) -> UnknownNameError:
+    """Return the error of a task that is not where it was looked for.
+
+    Args:
+        name: the task.
+        known: the tasks that are there.
+        otherwise: what to say if a suite of the package has the task: ``"not in 'quick'"``.
+    """
+    for suite in map(load_suite, suite_names()):
+        if any(task.name == name for task in suite.tasks):
+            hint = f"it is in suite {suite.name!r}, and {otherwise}."
+            return UnknownNameError("task", name, known, hint)
+    return UnknownNameError("task", name, known)
+
+
+def _parse(text: str, name: str, where: str) -> Suite:
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSpecError(f"The {where} is not valid TOML: {error}.") from None
+    known = {
+        "description": str,
+        "seeds": int,
+        "targets": list,
+        "strategies": list,
+        "defaults": dict,
+        "tasks": dict,
+    }
+    for key, value in content.items():
+        if key not in known:
+            raise InvalidSpecError(
+                f"The {where} has an unknown key {key!r}; {sentence(nearest(key, known))}"
+            )
+        if not isinstance(value, known[key]) or isinstance(value, bool):
+            raise InvalidSpecError(
+                f"The {where}: key {key!r} must be a {_kind(known[key])}, not {value!r}."
+            )
+    if not content.get("tasks"):
+        raise InvalidSpecError(f"The {where} has no tasks; add a table [tasks.NAME].")
+    seeds = content.get("seeds", 5)
+    if seeds < 1:
+        raise InvalidSpecError(f"The {where}: key 'seeds' must be at least 1, not {seeds}.")
+    tasks = tuple(
+        _task(task, {**content.get("defaults", {}), **_table(table, task, where)}, where)
+        for task, table in content["tasks"].items()
+    )
+    first: dict[str, str] = {}
+    for task in tasks:
+        twin = first.setdefault(task.hash, task.name)
+        if twin != task.name:
+            raise InvalidSpecError(
+                f"The {where}: tasks {twin!r} and {task.name!r} are the same task; remove one."
+            )
+    return Suite(
+        name,
+        content.get("description", ""),
+        seeds,
+        tasks,
+        _targets(content["targets"], where) if "targets" in content else (),
+        _strategies(content["strategies"], where) if "strategies" in content else (),
+    )
+
+
+def _targets(values: list[Any], where: str) -> tuple[Target, ...]:
+    return parse_targets(values, f"The {where}: key 'targets'")
+
+
+def _strategies(values: list[Any], where: str) -> tuple[str, ...]:
+    """Check the form of selectors; whether there are such strategies depends on the plugins."""
+    key = f"The {where}: key 'strategies'"
+    if not values or not all(isinstance(value, str) for value in values):
+        raise InvalidSpecError(f"{key} must name strategies, as in ['random', 'logo'].")
+    for value in values:
+        try:
+            Selector.expand(value)
+        except InvalidSpecError as error:
+            raise InvalidSpecError(f"{key}: {error}") from None
+    return tuple(values)
+
+
+def _table(table: Any, task: str, where: str) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        raise InvalidSpecError(f"The {where}: key 'tasks.{task}' must be a table, not {table!r}.")
+    return table
+
+
+def _kind(kind: type) -> str:
+    return {str: "text", int: "number", list: "list", dict: "table"}[kind]
+
+
+def _task(name: str, table: dict[str, Any], where: str) -> Task:
+    try:
+        return Task.model_validate({**table, "name": name})
+    except ValidationError as error:
+        key, what = explained(error, Task)
+        key = ".".join(["tasks", name, *([key] if key else [])])
+        raise InvalidSpecError(f"The {where}: key {key!r} is wrong: {sentence(what)}") from None

@@ -1,0 +1,47 @@
+"""What a client keeps to itself while a coordinated strategy selects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fal_bench.acquisition.points import FloatArray, normalised
+from fal_bench.plugins.strategy import ClientView
+
+
+class Site:
+    """One client's embeddings and purchases during one query; nothing of it travels by itself.
+
+    Args:
+        client: the client.
+        budget: labels it may buy in this query.
+
+    Attributes:
+        client: the client.
+        points: embeddings of unlabelled, then labelled samples under the global model, scaled to
+            unit length, shape (n + m, d).
+        unlabelled: n.
+        chosen: positions in ``client.unlabelled`` bought so far.
+    """
+
+    def __init__(self, client: ClientView, budget: int) -> None:
+        model = client.global_model
+        embeddings = [client.embeddings(model), client.embeddings(model, client.labelled)]
+        self.client = client
+        self.points: FloatArray = normalised(np.concatenate(embeddings))
+        self.unlabelled = len(client.unlabelled)
+        self.chosen: list[int] = []
+        self._budget = budget
+        self._left: NDArray[Any] = np.ones(self.unlabelled, dtype=bool)
+
+    @property
+    def for_sale(self) -> NDArray[Any]:
+        """Which unlabelled samples can still be bought, shape (n,); none without budget."""
+        return self._left if len(self.chosen) < self._budget else np.zeros_like(self._left)
+
+    def take(self, position: int) -> None:
+        """Buy the label of an unlabelled sample."""
+        self._left[position] = False
+        self.chosen.append(position)

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+
+from fal_bench.acquisition.clustering import Clustering, distinct, k_means, nearest_to_centres
+
+GROUPS = np.array([[0, 0], [0, 1], [50, 0], [50, 1], [51, 0], [0, 60]], dtype=np.float32)
+
+
+def test_far_groups_are_found():
+    labels = k_means(GROUPS, 3, np.random.default_rng(0)).labels
+    assert labels[0] == labels[1] != labels[5]
+    assert len(set(labels[2:5])) == 1
+    assert len(set(labels)) == 3
+
+
+def test_it_is_scikit_learns_k_means_with_one_drawn_seed():
+    points = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    seed = int(np.random.default_rng(7).integers(2**31))
+    expected = KMeans(5, n_init=2, random_state=seed).fit_predict(points)
+    clustering = k_means(points, 5, np.random.default_rng(7), n_init=2)
+    np.testing.assert_array_equal(clustering.labels, expected)
+
+
+def test_large_sets_are_clustered_in_mini_batches():
+    rng = np.random.default_rng(0)
+    points = (np.arange(300)[:, None] % 3 * 100 + rng.normal(size=(300, 2))).astype(np.float32)
+    labels = k_means(points, 3, rng, mini_batch_above=299).labels
+    assert all(len(set(labels[start::3])) == 1 for start in range(3))
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.ones((5, 3)),
+        np.array([[0.0, 0.0], [-0.0, 0.0]]),
+        np.array([[0.0], [1e-25], [0.0]], dtype=np.float32),  # distinct, yet one to k-means
+    ],
+)
+def test_duplicates_make_fewer_clusters_and_no_warning(points):
+    clustering = k_means(points, 2, np.random.default_rng(0))
+    assert len(clustering.labels) == len(points)
+    assert set(clustering.labels) == {0}
+
+
+def test_distinct_rows():
+    assert distinct(np.array([[0.0, 1.0], [-0.0, 1.0], [1.0, 0.0]])) == 2
+
+
+def test_nearest_to_centres_by_hand():
+    points = np.array([[0.0], [4.0], [1.0], [10.0], [3.0]])
+    clustering = Clustering(np.array([0, 0, 0, 3, 0]), np.array([[2.0], [9], [9], [9]]))
+    # 1 and 3 are both 1 from the centre 2: the earlier one. Clusters 1 and 2 are empty.
+    assert nearest_to_centres(points, clustering).tolist() == [2, 3]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 99))
+def test_any_count_on_points_with_duplicates(n, count, seed):
+    rng = np.random.default_rng(seed)
+    clustering = k_means(rng.integers(3, size=(n, 2)).astype(np.float32), count, rng)
+    chosen = nearest_to_centres(clustering.centres[clustering.labels], clustering)
+    assert len(chosen) == len(set(clustering.labels)) <= min(n, count)

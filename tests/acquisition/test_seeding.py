@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fal_bench.acquisition.points import OuterProducts, Vectors
+from fal_bench.acquisition.seeding import k_means_plus_plus
+
+
+def seeds(points, count, draws, **options):
+    return np.array(
+        [
+            k_means_plus_plus(points, count, np.random.default_rng(seed), **options)
+            for seed in range(draws)
+        ]
+    )
+
+
+def test_the_first_point_is_uniform_and_the_others_go_by_squared_distance():
+    points = Vectors(np.array([[0.0], [1.0], [3.0]]))
+    pairs = seeds(points, 2, 4000)
+    first = np.bincount(pairs[:, 0], minlength=3) / 4000
+    np.testing.assert_allclose(first, 1 / 3, atol=4 * 0.0075)
+    # From 0: 1 with weight 1 and 3 with weight 9; from 1: 1 and 4; from 3: 9 and 4.
+    for start, chance in ((0, [0, 0.1, 0.9]), (1, [0.2, 0, 0.8]), (2, [9 / 13, 4 / 13, 0])):
+        second = pairs[pairs[:, 0] == start, 1]
+        share = np.bincount(second, minlength=3) / len(second)
+        np.testing.assert_allclose(share, chance, atol=4 * 0.0137)
+
+
+def test_the_third_point_goes_by_the_distance_to_the_nearer_of_two():
+    # After 0 and 10: 1 is 1 from the nearer, 8 is 2 from it: chances 1/5 and 4/5.
+    points = Vectors(np.array([[0.0], [10.0], [1.0], [8.0]]))
+    drawn = seeds(points, 3, 6000)
+    after = drawn[(drawn[:, 0] == 0) & (drawn[:, 1] == 1), 2]
+    assert np.mean(after == 3) == pytest.approx(0.8, abs=4 * np.sqrt(0.16 / len(after)))
+
+
+def test_the_largest_norm_can_come_first():
+    points = OuterProducts(np.array([[1.0], [2.0], [-3.0]]), np.array([[2.0], [2.0], [1.0]]))
+    assert set(seeds(points, 2, 20, first="largest-norm")[:, 0]) == {1}
+
+
+def test_identical_points_are_equally_likely():
+    drawn = seeds(Vectors(np.ones((4, 2))), 2, 3000)
+    assert (drawn[:, 0] != drawn[:, 1]).all()
+    counts = np.bincount(drawn[:, 1], minlength=4)
+    assert np.abs(counts - 750).max() < 4 * np.sqrt(750)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 9), st.integers(0, 99), st.data())
+def test_always_the_exact_count_of_distinct_points(n, seed, data):
+    count = data.draw(st.integers(1, n))
+    rng = np.random.default_rng(seed)
+    points = OuterProducts(rng.integers(2, size=(n, 2)), rng.integers(2, size=(n, 2)))
+    drawn = k_means_plus_plus(points, count, rng)
+    assert len(set(drawn.tolist())) == count == len(drawn)

@@ -1,0 +1,126 @@
+import pytest
+
+from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.task import Dirichlet
+from fal_bench.task.suite import find_suite, find_task, load_suite, suite_names
+
+
+def test_the_shipped_suites_load():
+    assert {"fedral-digits", "quick", "smoke"} <= set(suite_names())
+    assert suite_names() == sorted(suite_names())
+    quick = load_suite("quick")
+    assert quick.seeds == 5
+    assert [task.name for task in quick.tasks] == ["digit-pairs-iid", "digit-pairs-dirichlet"]
+    for task in quick.tasks:
+        assert (task.clients, task.query_size, task.budget_cap) == (5, 10, 550)
+        assert task.shares.model_dump() == {
+            "state": 0.1,
+            "warm_start": 0.1,
+            "agent": 0.6,
+            "pool": 0.2,
+        }
+    assert find_task("digit-pairs-dirichlet").partition == Dirichlet(alpha=0.1)
+    assert find_suite("digit-pairs-dirichlet") == quick
+    assert (quick.targets, quick.strategies) == ((), ())
+
+
+def test_task_names_are_unique_over_the_shipped_suites():
+    names = [task.name for suite in suite_names() for task in load_suite(suite).tasks]
+    assert len(set(names)) == len(names)
+
+
+def test_a_file_of_ones_own(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("defaults = {clients = 2, budget_cap = 60}\n[tasks.a]\n[tasks.b]\nrounds = 3\n")
+    suite = load_suite(str(file))
+    assert (suite.name, suite.seeds) == ("mine", 5)
+    assert [(task.name, task.clients, task.rounds) for task in suite.tasks] == [
+        ("a", 2, 20),
+        ("b", 2, 3),
+    ]
+    assert suite.task("b").rounds == 3
+    with pytest.raises(UnknownNameError, match="did you mean 'a'"):
+        suite.task("A")
+
+
+def test_a_file_may_name_targets_and_strategies(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "description = 'Mine'\ntargets = [0.3, 1, 'auto', 0.3]\n"
+        "strategies = ['random', 'logo[n_init=1,2]']\n[tasks.a]\n[tasks.b]\nrounds = 3\n"
+    )
+    suite = load_suite(str(file))
+    assert suite.targets == (0.3, 1.0, "auto")
+    assert suite.strategies == ("random", "logo[n_init=1,2]")
+    assert suite.describe() == (
+        "Mine. Tasks: a, b. Seeds: 5. Targets: 0.3, 1.0, auto. "
+        "Strategies: random, logo[n_init=1,2]."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tasks = [", "not valid TOML"),
+        ("seeds = 3", "has no tasks"),
+        ("sedes = 3\n[tasks.a]", "unknown key 'sedes'; did you mean 'seeds'?"),
+        ("seeds = 'x'\n[tasks.a]", "'seeds' must be a number"),
+        ("seeds = 0\n[tasks.a]", "'seeds' must be at least 1"),
+        ("targets = 0.5\n[tasks.a]", "'targets' must be a list, not 0.5"),
+        ("targets = []\n[tasks.a]", "'targets' needs at least one accuracy"),
+        ("targets = [50]\n[tasks.a]", "'targets' must be above 0 and at most 1, not 50"),
+        ("targets = ['half']\n[tasks.a]", "'targets' cannot be 'half'; write accuracies"),
+        ("targets = [true]\n[tasks.a]", "'targets' cannot be 'True'"),
+        ("targets = [nan]\n[tasks.a]", "'targets' must be above 0"),
+        ("strategies = 'random'\n[tasks.a]", "'strategies' must be a list, not 'random'"),
+        ("strategies = []\n[tasks.a]", "'strategies' must name strategies, as in"),
+        ("strategies = [3]\n[tasks.a]", "'strategies' must name strategies, as in"),
+        ("strategies = ['logo[']\n[tasks.a]", r"'strategies': Cannot read 'logo\['"),
+        ("tasks = {a = 3}", "'tasks.a' must be a table"),
+        (
+            "[tasks.a]\nclientz = 3",
+            "'tasks.a.clientz' is wrong: unknown key; did you mean 'clients'?",
+        ),
+        ("[tasks.a]\nclients = 0", "'tasks.a.clients' is wrong: it must be at least 1, not 0"),
+        ("[tasks.a]\nquery_size = 1.5", "query_size' is wrong: it must be a whole number, not 1.5"),
+        ("[tasks.a]\nmax_cycles = 'x'", "max_cycles' is wrong: it must be a whole number, not 'x'"),
+        (
+            "[tasks.a]\nreset = 'no'",
+            "reset' is wrong: it must be 'scratch' or 'continue', not 'no'",
+        ),
+        ("[tasks.a]\nmodel = 3", "'tasks.a.model' is wrong: it must be a table, not 3"),
+        ("[tasks.a]\nmodel = {kind = 'mlp', hiden = 3}", "model.hiden' is wrong: .*'hidden'"),
+        ("[tasks.a]\npartition = {kind = 'dirichlet'}", "partition.alpha' is wrong: it is needed"),
+        ("[tasks.a]\nshares = {pool = 0.5}", "shares' is wrong: the shares must add up to 1"),
+        ("[tasks.a]\nbudget_cap = 55", "use 50 plus a multiple of 50|raise it to"),
+        ("[tasks.a]\npartition = {kind = 'x'}", "its kind must be one of 'iid', .*, not 'x'"),
+        ("[tasks.'a b']", "'tasks.a b.name' is wrong"),
+        (
+            "[tasks.a]\nclients = 4\nbudget_cap = 80\n[tasks.b]\nclients = 4\nbudget_cap = 80",
+            "same",
+        ),
+    ],
+)
+def test_a_wrong_file_is_explained_with_its_key(tmp_path, text, message):
+    file = tmp_path / "wrong.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidSpecError, match=message):
+        load_suite(str(file))
+
+
+def test_files_that_are_not_there_or_not_text(tmp_path):
+    with pytest.raises(InvalidSpecError, match="No such file"):
+        load_suite(str(tmp_path / "none.toml"))
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidSpecError, match="UTF-8"):
+        load_suite(str(tmp_path / "binary.toml"))
+    with pytest.raises(UnknownNameError, match="did you mean 'quick'"):
+        load_suite("quik")
+    with pytest.raises(UnknownNameError):
+        find_task("digit-pears")
+
+
+def test_a_task_of_another_suite_comes_with_that_suite():
+    with pytest.raises(UnknownNameError, match=r"it is in suite 'smoke', and not in 'quick'\.$"):
+        load_suite("quick").task("digits-iid")
+    assert find_suite("digits-iid").name == "smoke"
