@@ -16,9 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from fal_bench.publication.cells import published_tasks
 from fal_bench.publication.evidence import published_evidence
 from fal_bench.publication.record import read_record
+from fal_bench.publication.runs import published_tasks
 from fal_bench.report.answer import answer
 from fal_bench.report.stored import Filter
 from fal_bench.report.targets import Question
@@ -70,9 +70,9 @@ class Pair:
     targets: str | None = None
     bill: str = "strict"
 
-    def cells(self) -> dict[str, str]:
+    def runs(self) -> dict[str, str]:
         """Return the saving and the verdict at each target."""
-        return {target_of(row): cell(row) for row in self.answers()}
+        return {target_of(row): run(row) for row in self.answers()}
 
     def verdicts(self) -> list[str]:
         """Return the verdict at each target."""
@@ -115,14 +115,14 @@ def ranked(folder: str, target: float | str, task: str | None = None) -> dict[st
     return {row["strategy"]: row for row in rows_of(leaderboard(folder, target, task=task))}
 
 
-def line(*cells: str) -> str:
+def line(*runs: str) -> str:
     """Return a line of a table."""
-    return f"| {' | '.join(cells)} |\n"
+    return f"| {' | '.join(runs)} |\n"
 
 
-def head(*cells: str) -> str:
+def head(*runs: str) -> str:
     """Return the first two lines of a table."""
-    return line(*cells) + "|" + "---|" * len(cells) + "\n"
+    return line(*runs) + "|" + "---|" * len(runs) + "\n"
 
 
 def target_of(row: dict[str, Any]) -> str:
@@ -133,7 +133,7 @@ def target_of(row: dict[str, Any]) -> str:
     return f"{100 * row['target_acc']:.0f} %"
 
 
-def cell(row: dict[str, Any]) -> str:
+def run(row: dict[str, Any]) -> str:
     """Return the saved labels in percent, with their interval, and the verdict."""
     saved = saving_with_interval(row)
     return f"{saved}, {row['verdict']}" if saved else str(row["verdict"])
@@ -157,13 +157,13 @@ def pairs(chosen: Sequence[Pair], title: str, first: Callable[[Pair], str]) -> s
         title: the first column's.
         first: what stands in the first column of a row.
     """
-    cells = [pair.cells() for pair in chosen]
-    assert len({tuple(row) for row in cells}) == 1
+    runs = [pair.runs() for pair in chosen]
+    assert len({tuple(row) for row in runs}) == 1
     rows = [
         line(first(pair), comparison(pair), *row.values())
-        for pair, row in zip(chosen, cells, strict=True)
+        for pair, row in zip(chosen, runs, strict=True)
     ]
-    return head(title, "comparison", *cells[0]) + "".join(rows)
+    return head(title, "comparison", *runs[0]) + "".join(rows)
 
 
 def by_task(chosen: Sequence[Pair]) -> str:
@@ -278,9 +278,9 @@ def target_sweep() -> str:
 def long_tail() -> str:
     """The order of strategies on Fashion-MNIST's long tail, beside FairFAL's table."""
     board = ranked("standard", "auto", "fmnist-long-tail")
-    cells = {pair.strategy: pair.cells() for pair in LONG_TAIL}
-    targets = list(next(iter(cells.values())))
-    cells["random"] = dict.fromkeys(targets, "baseline")
+    runs = {pair.strategy: pair.runs() for pair in LONG_TAIL}
+    targets = list(next(iter(runs.values())))
+    runs["random"] = dict.fromkeys(targets, "baseline")
     record = read_record(PUBLISHED / "standard")
     share = next(
         100 * task.budget_cap / published.pool
@@ -288,7 +288,7 @@ def long_tail() -> str:
         if task.name == "fmnist-long-tail"
     )
     rows = "".join(
-        line(f"`{name}`", f"{theirs:.2f} %", final(board[name], 1), *cells[name].values())
+        line(f"`{name}`", f"{theirs:.2f} %", final(board[name], 1), *runs[name].values())
         for name, theirs in FAIRFAL_TABLE.items()
     )
     ours = f"ours, at the cap ({share:.0f} % of the pool)"

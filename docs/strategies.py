@@ -65,8 +65,8 @@ def _table(strategies: list[type[Strategy]]) -> str:
         kinds += ["never ranked"] * strategy.reference
         if strategy.trainer != "cross-entropy":
             kinds.append(f"trainer `{strategy.trainer}`")
-        cells = [f"[`{strategy.name}`](#{strategy.name})", strategy.family, strategy.paper]
-        rows.append(f"| {' | '.join([*cells, needs, ', '.join(kinds), _cost(strategy)])} |")
+        runs = [f"[`{strategy.name}`](#{strategy.name})", strategy.family, strategy.paper]
+        rows.append(f"| {' | '.join([*runs, needs, ', '.join(kinds), _cost(strategy)])} |")
     return "\n".join(rows) + "\n"
 
 

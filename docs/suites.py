@@ -82,13 +82,13 @@ def _filled(path: Path, table: str) -> str:
 
 
 def _index() -> str:
-    rows = ["| suite | what | tasks | cells | sample passes a cell |", "|---|---|---|---|---|"]
+    rows = ["| suite | what | tasks | runs | sample passes a run |", "|---|---|---|---|---|"]
     for name in paged():
         suite = load_suite(name)
-        cells = len(suite.tasks) * suite.seeds * len(suite.strategies)
+        runs = len(suite.tasks) * suite.seeds * len(suite.strategies)
         passes = sorted({sample_passes(task) for task in suite.tasks})
         span = " to ".join(f"{count:,}" for count in sorted({passes[0], passes[-1]}))
-        row = [f"[`{name}`]({name}.md)", suite.description, str(len(suite.tasks)), str(cells)]
+        row = [f"[`{name}`]({name}.md)", suite.description, str(len(suite.tasks)), str(runs)]
         rows.append(f"| {' | '.join([*row, span])} |")
     return "\n".join(rows) + "\n"
 
@@ -121,8 +121,8 @@ def _facts(task: Task) -> dict[str, str]:
         "accuracy is the mean of": f"the last {task.evaluation_rounds} rounds"
         if task.evaluation_rounds > 1
         else "the last round",
-        "trainings a cell": str(task.fixed_cycles),
-        "sample passes a cell": f"{sample_passes(task):,}",
+        "trainings a run": str(task.fixed_cycles),
+        "sample passes a run": f"{sample_passes(task):,}",
     }
 
 
@@ -155,7 +155,7 @@ def training_labels(task: Task) -> np.ndarray:
 
 
 def sample_passes(task: Task) -> int:
-    """Return the samples that pass forward and backward in the federation of a fixed-size cell."""
+    """Return the samples that pass forward and backward in the federation of a fixed-size run."""
     labels = sum(
         task.label_grid_start + cycle * task.query_labels for cycle in range(task.fixed_cycles)
     )

@@ -22,24 +22,24 @@ from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.learning.device import CPU, Device
 from fal_bench.plan import Plan
 from fal_bench.report.answer import Comparison
-from fal_bench.report.context import Accounting, MissingCell, TaskFacts, task_facts
+from fal_bench.report.context import Accounting, MissingRun, TaskFacts, task_facts
 from fal_bench.report.targets import Question
 from fal_bench.sweep.cluster import check_backend, device_for
 from fal_bench.sweep.memory import LEAST_MIB
-from fal_bench.sweep.runs import recorded_run
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.sessions import recorded_session
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.store import Corrupt, Store
 from fal_bench.sweep.supervisor import Backend, Supervisor
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
     from fal_bench.external.folder import Import
-    from fal_bench.sweep.collect import FinishedCell
+    from fal_bench.sweep.collect import FinishedRun
 
 __all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
 
-Monitor = Callable[[Store, Sequence[CellSpec]], AbstractContextManager[None]]
-"""Shows the progress of cells while its context is open."""
+Monitor = Callable[[Store, Sequence[RunSpec]], AbstractContextManager[None]]
+"""Shows the progress of runs while its context is open."""
 
 
 def compare(
@@ -64,7 +64,7 @@ def compare(
 ) -> Comparison:
     """Compare strategies by the labels they need to reach a target accuracy.
 
-    Finished cells are taken from ``out``; only missing ones run. Changing the target, the
+    Finished runs are taken from ``out``; only missing ones run. Changing the target, the
     accounting or the number of workers never runs anything again.
 
     Args:
@@ -88,7 +88,7 @@ def compare(
         backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
             ``"ray"`` or ``"dask"`` for a cluster.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU if PyTorch can use one. Results of
-            different devices are different cells.
+            different devices are different runs.
         call_timeout: seconds one call of a strategy or of a plugin's trainer may take.
         memory_limit: MiB a worker may take, at least 1024; by default 80 % of what is free,
             divided by the workers.
@@ -96,7 +96,7 @@ def compare(
         external: also show curves measured elsewhere that were imported into ``out``.
 
     Returns:
-        The leaderboard and the curves as pandas DataFrames; nothing but the cells is written
+        The leaderboard and the curves as pandas DataFrames; nothing but the runs is written
         to ``out`` (see ``Comparison.write``).
 
     Raises:
@@ -140,15 +140,15 @@ def compare(
 
 
 def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor) -> None:
-    """Run the missing cells of a plan under the store's lock; broken ones are set aside first."""
+    """Run the missing runs of a plan under the store's lock; broken ones are set aside first."""
     store = supervisor.store
     with store.lock():
         # Looked at under the lock: another run may have finished some in the meantime.
         missing, corrupt = plan.missing(store)
         for broken in corrupt:
             store.set_aside(broken)
-        record = recorded_run(store, missing, jobs=supervisor.jobs, backend=supervisor.backend)
-        with record, monitor(store, plan.cells):
+        record = recorded_session(store, missing, jobs=supervisor.jobs, backend=supervisor.backend)
+        with record, monitor(store, plan.runs):
             supervisor.run(missing)
 
 
@@ -165,13 +165,13 @@ def summarise(
     """
     from fal_bench.report.answer import answer
     from fal_bench.report.evidence import Evidence
-    from fal_bench.sweep.collect import finished_cells
+    from fal_bench.sweep.collect import finished_runs
 
-    cells = finished_cells(store, plan.cells)
+    runs = finished_runs(store, plan.runs)
     evidence = Evidence.read(
-        cells,
+        runs,
         suite=plan.suite,
-        tasks=[_facts(task, cells) for task in plan.tasks],
+        tasks=[_facts(task, runs) for task in plan.tasks],
         strategies=plan.strategies,
         seeds=plan.seeds,
         missing=_missing(plan, store),
@@ -184,7 +184,7 @@ def summarise(
 def default_jobs(device: str) -> int:
     """Return the number of worker processes if the user names none.
 
-    One per CPU core that this process may use. On a GPU one: it stacks all cells that can be
+    One per CPU core that this process may use. On a GPU one: it stacks all runs that can be
     stacked, and several processes would take turns on the device, each with a context of its own.
     """
     if device != CPU:
@@ -206,27 +206,27 @@ def progress_monitor(shown: bool) -> Monitor:
 
 def _show_nothing(
     store: Store,  # noqa: ARG001
-    cells: Sequence[CellSpec],  # noqa: ARG001
+    runs: Sequence[RunSpec],  # noqa: ARG001
 ) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _facts(task: Task, cells: Sequence[FinishedCell]) -> TaskFacts:
-    first = next((cell for cell in cells if cell.task == task.name), None)
+def _facts(task: Task, runs: Sequence[FinishedRun]) -> TaskFacts:
+    first = next((run for run in runs if run.task == task.name), None)
     return task_facts(task, 0 if first is None else first.folder.pool())
 
 
-def _missing(plan: Plan, store: Store) -> list[MissingCell]:
-    cells = []
-    for cell in plan.cells:
-        phase = store.phase(cell)
+def _missing(plan: Plan, store: Store) -> list[MissingRun]:
+    runs = []
+    for run in plan.runs:
+        phase = store.phase(run)
         if phase == "done":
             continue
         reason, traceback = "not run to its end yet", ""
         if isinstance(phase, Corrupt):
             reason = phase.reason
         elif phase == "failed":
-            status = store.folder(cell).status()
+            status = store.folder(run).status()
             reason, traceback = status["reason"], status.get("details", "")
-        cells.append(MissingCell(cell.task.name, cell.label, cell.seed, reason, traceback))
-    return cells
+        runs.append(MissingRun(run.task.name, run.label, run.seed, reason, traceback))
+    return runs

@@ -1,4 +1,4 @@
-"""The plan of a comparison: names resolved to cells, and checked, before anything runs."""
+"""The plan of a comparison: names resolved to runs, and checked, before anything runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fal_bench.plugins.files import plugin_paths
 from fal_bench.plugins.registry import Registry
 from fal_bench.plugins.table import blamed_on
 from fal_bench.report.command import compare_command
-from fal_bench.sweep.spec import CellSpec, plan_cells
+from fal_bench.sweep.spec import RunSpec, plan_runs
 from fal_bench.sweep.store import Corrupt, Store
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, find_suite, load_suite
@@ -34,19 +34,19 @@ class Plan:
         suite: name of the suite or task.
         tasks: the tasks.
         seeds: the seeds.
-        cells: all cells.
+        runs: all runs.
         command: the command line that repeats the comparison.
         plugins: the plugin files that can be loaded.
         notes: what the user should know: default strategies that are left out, plugin files that
             cannot be loaded.
-        device: class of the device that the cells are computed on.
+        device: class of the device that the runs are computed on.
         targets: the target accuracies, if the user names none: the suite's, or the usual one.
     """
 
     suite: str
     tasks: tuple[Task, ...]
     seeds: tuple[int, ...]
-    cells: tuple[CellSpec, ...]
+    runs: tuple[RunSpec, ...]
     command: str
     plugins: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ class Plan:
         plugins: Sequence[Path] = (),
         device: str = "auto",
     ) -> Plan:
-        """Resolve names to cells.
+        """Resolve names to runs.
 
         Args:
             strategies: selectors, several separated by commas, with grids as in
@@ -94,13 +94,13 @@ class Plan:
         notes += left_out
         chosen = tuple(range(loaded.seeds if seeds is None else seeds))
         found = resolve_device(device)
-        cells = plan_cells(tasks, selectors, chosen, registry, found)
+        runs = plan_runs(tasks, selectors, chosen, registry, found)
         command = compare_command(
             suite=(suite or DEFAULT_SUITE) if suite or not task else None,
             task=task,
             device=found,
             plugins=plugins,
-            strategies=sorted({cell.label for cell in cells}),
+            strategies=sorted({run.label for run in runs}),
             seeds=len(chosen),
         )
         name = task or loaded.name
@@ -108,7 +108,7 @@ class Plan:
             name,
             tasks,
             chosen,
-            tuple(cells),
+            tuple(runs),
             command,
             tuple(registry.files),
             tuple(notes),
@@ -119,22 +119,22 @@ class Plan:
     @property
     def strategies(self) -> tuple[str, ...]:
         """The strategies' labels, in the order they were asked for."""
-        return tuple(dict.fromkeys(cell.label for cell in self.cells))
+        return tuple(dict.fromkeys(run.label for run in self.runs))
 
-    def missing(self, store: Store) -> tuple[list[CellSpec], list[Corrupt]]:
-        """Return the cells that have to run, and those among them whose files are broken."""
-        phases = [(cell, store.phase(cell)) for cell in self.cells]
-        missing = [cell for cell, phase in phases if phase != "done"]
+    def missing(self, store: Store) -> tuple[list[RunSpec], list[Corrupt]]:
+        """Return the runs that have to run, and those among them whose files are broken."""
+        phases = [(run, store.phase(run)) for run in self.runs]
+        missing = [run for run, phase in phases if phase != "done"]
         return missing, [phase for _, phase in phases if isinstance(phase, Corrupt)]
 
-    def check(self, cells: Sequence[CellSpec]) -> None:
-        """Check that the tasks of ``cells`` can be run on their data.
+    def check(self, runs: Sequence[RunSpec]) -> None:
+        """Check that the tasks of ``runs`` can be run on their data.
 
         Raises:
             InvalidSpecError: a task asks for more than its data hold.
             DataError: data or weights are not there and cannot be downloaded.
         """
-        if not cells:
+        if not runs:
             return  # nothing to check, and PyTorch need not be imported
         import torch
 
@@ -143,7 +143,7 @@ class Plan:
 
         registry = Registry.discover(self.plugins)
         settings: dict[str, Setting] = {}
-        for task, selector in {(cell.task, str(cell.strategy)): None for cell in cells}:
+        for task, selector in {(run.task, str(run.strategy)): None for run in runs}:
             if task.hash not in settings:
                 settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
                 # Refuses images it cannot take, and fetches the weights it starts from.

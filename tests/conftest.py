@@ -1,4 +1,4 @@
-"""Small real things that many tests share: a data set, tasks, and a way to run a cell."""
+"""Small real things that many tests share: a data set, tasks, and a way to run a run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 
 from fal_bench.cli.main import run as run_falbench
 from fal_bench.data.base import Dataset
-from fal_bench.federation.cell import run_cell
 from fal_bench.federation.journal import MemoryJournal
+from fal_bench.federation.loop import simulate
 from fal_bench.federation.setting import Setting
 from fal_bench.learning.engine import train
 from fal_bench.task import Task
@@ -52,7 +52,7 @@ def blobs() -> Dataset:
 
 @pytest.fixture
 def tiny() -> Task:
-    """A task on ``blobs`` whose cell runs in a fraction of a second."""
+    """A task on ``blobs`` whose run runs in a fraction of a second."""
     return Task(
         name="tiny",
         clients=3,
@@ -67,24 +67,24 @@ def tiny() -> Task:
 
 @pytest.fixture
 def run():
-    """Return a function that runs one cell to its end and returns its journal."""
+    """Return a function that runs one run to its end and returns its journal."""
 
     def run_to_end(task, strategy, dataset, seed=0, journal=None, **options):
         setting = Setting.draw(task, seed, dataset)
         journal = journal or MemoryJournal()
-        cell = run_cell(setting, strategy, journal, **options)
-        drive(cell)
+        run = simulate(setting, strategy, journal, **options)
+        drive(run)
         return journal
 
     return run_to_end
 
 
-def drive(cell) -> None:
-    """Answer a cell's requests until it ends."""
+def drive(run) -> None:
+    """Answer a run's requests until it ends."""
     try:
-        request = next(cell)
+        request = next(run)
         while True:
-            request = cell.send(train([request])[0])
+            request = run.send(train([request])[0])
     except StopIteration:
         return
 

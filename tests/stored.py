@@ -1,9 +1,9 @@
-"""Finished cells written by hand: a results folder without running anything."""
+"""Finished runs written by hand: a results folder without running anything."""
 
 from fal_bench.federation.journal import Row
 from fal_bench.inputs.selector import Selector
-from fal_bench.sweep.folder import CellFolder
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.folder import RunFolder
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.store import Store
 from fal_bench.task import Task
 
@@ -12,7 +12,7 @@ TINY = Task(name="tiny", clients=2, initial_labels=5, query_size=5, budget_cap=4
 
 
 def spec(strategy="random", seed=0, *, task=TINY, fingerprint="version 1"):
-    return CellSpec(task, Selector.parse(strategy), fingerprint, seed)
+    return RunSpec(task, Selector.parse(strategy), fingerprint, seed)
 
 
 def row(task, cycle, accuracy, seconds=1.0):
@@ -48,19 +48,19 @@ def charges(task, cycles):
     return initial + warm + bought
 
 
-def store_cell(
-    root, cell, *, start=0.1, seconds=1.0, environment=None, finished=True, accuracies=None
+def store_run(
+    root, run, *, start=0.1, seconds=1.0, environment=None, finished=True, accuracies=None
 ):
-    """Write one cell; its accuracy rises by a tenth a cycle from ``start``."""
+    """Write one run; its accuracy rises by a tenth a cycle from ``start``."""
     store = Store(root)
     store.prepare()
-    folder: CellFolder = store.folder(cell)
-    folder.create(cell, {**ENVIRONMENT, **(environment or {})}, "run")
+    folder: RunFolder = store.folder(run)
+    folder.create(run, {**ENVIRONMENT, **(environment or {})}, "run")
     folder.note_pool(200)
     folder.resume()
-    values = accuracies or [start + 0.1 * cycle for cycle in range(cell.task.fixed_cycles)]
+    values = accuracies or [start + 0.1 * cycle for cycle in range(run.task.fixed_cycles)]
     for cycle, accuracy in enumerate(values):
-        folder.append(row(cell.task, cycle, accuracy, seconds))
+        folder.append(row(run.task, cycle, accuracy, seconds))
     if finished:
-        folder.finish(charges(cell.task, len(values)), [])
+        folder.finish(charges(run.task, len(values)), [])
     return folder

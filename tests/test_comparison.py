@@ -84,7 +84,7 @@ def test_all_stands_for_every_strategy_that_suits_the_tasks(tmp_path):
 
     plan = Plan.make("all", suite="quick", seeds=1)
     left_out = [note.partition(" is left out")[0] for note in plan.notes]
-    names = {str(cell.strategy) for cell in plan.cells}
+    names = {str(run.strategy) for run in plan.runs}
     assert sorted([*names, *left_out]) == Registry.discover().names()
     assert {"random", "fedral"} <= names
     (tmp_path / "bare.toml").write_text("seeds = 1\n[tasks.a]\n")
@@ -129,9 +129,9 @@ def test_a_plugin_file_may_bring_its_trainer(suite, tmp_path, monkeypatch):
         return fal_bench.compare("mine", out=tmp_path / "out", backend="sequential", **options)
 
     assert compare().leaderboard["strategy"].tolist() == ["mine[trainer=smoothed]"]
-    cells = sorted((tmp_path / "out" / "cells").iterdir())
+    runs = sorted((tmp_path / "out" / "cells").iterdir())
     compare()
-    assert sorted((tmp_path / "out" / "cells").iterdir()) == cells  # nothing was edited
+    assert sorted((tmp_path / "out" / "cells").iterdir()) == runs  # nothing was edited
     (tmp_path / "mine.py").write_text(PLUGIN.replace("0.9", "0.8"))
     compare()
-    assert len(sorted((tmp_path / "out" / "cells").iterdir())) == 2 * len(cells)
+    assert len(sorted((tmp_path / "out" / "cells").iterdir())) == 2 * len(runs)

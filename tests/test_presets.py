@@ -68,7 +68,7 @@ def test_every_suite_plans_its_own_comparison(name):
     assert plan.notes == ()
     assert "random" in plan.strategies  # what savings and automatic targets refer to
     assert len(plan.strategies) == len(suite.strategies)
-    assert len(plan.cells) == len(suite.tasks) * suite.seeds * len(suite.strategies)
+    assert len(plan.runs) == len(suite.tasks) * suite.seeds * len(suite.strategies)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -78,7 +78,7 @@ def test_the_published_data_hold_what_a_task_asks_for(task):
     assert WRITER.setting(task, seed=1).pool == setting.pool  # one number says it for all seeds
     registry = Registry.discover()
     plan = Plan.make(suite=find_suite(task.name).name, seeds=1, device="cpu")
-    for selector in {str(cell.strategy): cell.strategy for cell in plan.cells}.values():
+    for selector in {str(run.strategy): run.strategy for run in plan.runs}.values():
         strategy = registry.make(selector)
         strategy.check_task(task)
         strategy.check_shares(task, setting.smallest_shares)

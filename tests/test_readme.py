@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from stored import spec, store_cell
+from stored import spec, store_run
 
 import fal_bench
 from fal_bench.task.suite import load_suite
@@ -72,7 +72,7 @@ def test_every_command_is_understood(falbench, command, tmp_path):
     if arguments[0] in ("import", "report", "verify"):
         arguments = [published(argument) for argument in arguments]
     for folder in ("results", "laptop", "server") if arguments[0] in ("report", "merge") else ():
-        store_cell(tmp_path / folder, spec(seed=len(folder)))
+        store_run(tmp_path / folder, spec(seed=len(folder)))
     if arguments[0] == "import":
         curves = "task,strategy,seed,labels,accuracy\nmy-task,theirs,0,100,0.5\n"
         (tmp_path / "curves.csv").write_text(curves)
@@ -80,10 +80,10 @@ def test_every_command_is_understood(falbench, command, tmp_path):
         (tmp_path / "mine.toml").write_text(suite)
     if arguments[0] == "publish":
         for task in load_suite("quick").tasks:
-            store_cell(tmp_path / "results", spec(task=task))
+            store_run(tmp_path / "results", spec(task=task))
     if arguments[0] == "compare" and "--dry-run" not in arguments:
         arguments.append("--dry-run")
     if arguments[0] == "verify":
-        arguments += ["--cells", 1]
+        arguments += ["--runs", 1]
     code, out, errors = falbench(*arguments)
     assert code == 0, out + errors

@@ -14,7 +14,7 @@ from fal_bench.plugins.registry import Registry
 from fal_bench.publication.curves import read_published_curves
 from fal_bench.publication.evidence import published_evidence
 from fal_bench.publication.folder import CURVES, LEADERBOARD, file_states
-from fal_bench.publication.installation import cells_here
+from fal_bench.publication.installation import runs_here
 from fal_bench.publication.ranking import leaderboard_difference
 from fal_bench.publication.record import read_record
 from fal_bench.report.stored import Filter
@@ -56,7 +56,7 @@ def test_published_results_can_be_verified_with_this_code(folder):
     """Raised versions of the arithmetic or of a strategy ask for them to be published anew."""
     record = read_record(folder)
     try:
-        assert len(cells_here(record, Registry.discover())) == record.cells
+        assert len(runs_here(record, Registry.discover())) == record.runs
     except DataError as error:
         pytest.skip(f"its data are not here: {error}")
 
@@ -159,7 +159,7 @@ def test_whose_model():
     says("at 60 % it is not, and for heterogeneous clients the global one wins.")
     assert verdicts(pairs, (0.6,), strategy=["sal-entropy"], task=[WRITER.IID]) == DRAWS
     assert verdicts(pairs, (0.6,), strategy=["sal-entropy"], task=[WRITER.DIRICHLET]) == LOSES
-    says("For coreset the global model is ahead in every cell, significantly at 40 and 50 %")
+    says("For coreset the global model is ahead in every run, significantly at 40 and 50 %")
     says("same at 40 and 50 %; no evidence at 30 %")
     assert max(savings(pairs, strategy=["sal-coreset", "sal-margin"])) < 0
     assert verdicts(pairs, (0.4, 0.5), strategy=["sal-coreset"]) == LOSES
@@ -200,7 +200,7 @@ def test_targets():
 def test_kafal():
     pairs = WRITER.KAFAL
     both, plain, trained = "ksas[trainer=kcfu]", "random", "random[trainer=kcfu]"
-    says("save labels against random in one cell, for IID clients at 30 %.")
+    says("save labels against random in one run, for IID clients at 30 %.")
     whole = [
         (pair.task, row["target_acc"])
         for pair in pairs
@@ -209,7 +209,7 @@ def test_kafal():
         if row["verdict"] == "better"
     ]
     assert whole == [(WRITER.IID, 0.3)]
-    says("random with KCFU's loss needs fewer labels than random without in every cell.")
+    says("random with KCFU's loss needs fewer labels than random without in every run.")
     assert verdicts(pairs, strategy=[trained], baseline=[plain]) == SAVES
     says("The selection needs more labels than random under either loss.")
     assert verdicts(pairs, strategy=["ksas"], baseline=[plain]) == LOSES
@@ -223,7 +223,7 @@ def test_logo():
         assert verdicts(pairs, baseline=[baseline]) == SAVES | DRAWS
     for baseline in ("badge", "fal-margin"):
         assert verdicts(pairs, baseline=[baseline]) == LOSES | DRAWS
-    says("Against random one cell is better, on the long tail, one is worse,")
+    says("Against random one run is better, on the long tail, one is worse,")
     found = [row["verdict"] for row in answers(pairs, baseline=["random"])]
     assert (found.count("better"), found.count("worse")) == (1, 1)
     assert "better" in verdicts(pairs, baseline=["random"], task=["fmnist-long-tail"])

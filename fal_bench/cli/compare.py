@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fal_bench.plan import Plan
-    from fal_bench.sweep.spec import CellSpec
+    from fal_bench.sweep.spec import RunSpec
     from fal_bench.sweep.store import Corrupt, Store
 
 
@@ -48,7 +48,7 @@ class Device(StrEnum):
 
 
 class Backend(StrEnum):
-    """Where cells run."""
+    """Where runs are computed."""
 
     loky = "loky"
     sequential = "sequential"
@@ -94,7 +94,7 @@ def compare(
 ) -> None:
     """Compare strategies by the labels they need to reach a target accuracy.
 
-    Runs the cells that are not in the results folder yet, prints the leaderboard, and writes
+    Computes the runs that are not in the results folder yet, prints the leaderboard, and writes
     leaderboard.csv, curves.csv and leaderboard.html there.
     """
     from fal_bench import comparison
@@ -138,41 +138,41 @@ def compare(
             comparison.run_missing(supervisor, plan, comparison.progress_monitor(shown=True))
     try:
         show_and_write(comparison.summarise(plan, store, question, imports), out, form)
-    finally:  # it ends with an exit if cells are missing
-        show_tracebacks(context, store, plan.cells)
+    finally:  # it ends with an exit if runs are missing
+        show_tracebacks(context, store, plan.runs)
 
 
 def _warning(broken: Corrupt) -> str:
     return (
-        f"Warning: cell {broken.path.name[:12]} ({broken.spec}) is corrupted: {broken.reason}; "
+        f"Warning: run {broken.path.name[:12]} ({broken.spec}) is corrupted: {broken.reason}; "
         "it is set aside and runs again."
     )
 
 
 def _tell_missing(
-    store: Store, plan: Plan, missing: list[CellSpec], workers: int, backend: Backend
+    store: Store, plan: Plan, missing: list[RunSpec], workers: int, backend: Backend
 ) -> None:
-    """Print how many cells are missing, of which strategy and task, and how long they take."""
+    """Print how many runs are missing, of which strategy and task, and how long they take."""
     from collections import Counter
 
     from fal_bench.sweep.estimate import estimate
 
     if not missing:
-        typer.echo(f"All {len(plan.cells)} cells are there; nothing to run.")
+        typer.echo(f"All {len(plan.runs)} runs are there; nothing to run.")
         return
-    for (task, label), count in Counter((cell.task.name, cell.label) for cell in missing).items():
+    for (task, label), count in Counter((run.task.name, run.label) for run in missing).items():
         typer.echo(f"{task}  {label}: {count} of {len(plan.seeds)} seeds missing")
     inline = backend is Backend.sequential
-    found = estimate(store, plan.cells, missing, workers, inline=inline)
+    found = estimate(store, plan.runs, missing, workers, inline=inline)
     where = "in this process" if inline else f"on {workers} worker{'s' if workers > 1 else ''}"
     typer.echo(
-        f"{len(missing)} of {len(plan.cells)} cells are missing; they take "
+        f"{len(missing)} of {len(plan.runs)} runs are missing; they take "
         f"{'at least ' if found.unknown else ''}about {_duration(found.seconds)} {where}, and the "
         "tables some seconds more."
     )
     if found.unknown:
         typer.echo(
-            "Not counted: the time for their own work of strategies that have no finished cell on "
+            "Not counted: the time for their own work of strategies that have no finished run on "
             f"one of these tasks ({_few(found.unknown)})."
         )
 

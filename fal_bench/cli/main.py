@@ -54,7 +54,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _falbench(
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks of errors, and of failed cells.")
+        bool, typer.Option("--debug", help="Show tracebacks of errors, and of failed runs.")
     ] = False,
     version: Annotated[
         bool,

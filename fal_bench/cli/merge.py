@@ -1,4 +1,4 @@
-"""``falbench merge``: finished cells of several results folders in one."""
+"""``falbench merge``: finished runs of several results folders in one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 
 class Keep(StrEnum):
-    """Which of two differing cells to keep."""
+    """Which of two differing runs to keep."""
 
     first = "first"
     last = "last"
@@ -18,15 +18,15 @@ class Keep(StrEnum):
 
 def merge(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Results folders.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to; it may hold cells already.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to; it may hold runs already.")],
     keep: Annotated[
         Keep | None,
-        typer.Option(help="Which of several differing cells to keep.  \\[default: refuse them]"),
+        typer.Option(help="Which of several differing runs to keep.  \\[default: refuse them]"),
     ] = None,
 ) -> None:
-    """Merge the finished cells of several results folders into one.
+    """Merge the finished runs of several results folders into one.
 
-    Equal cells are copied once. Cells that differ in more than their timings are refused, before
+    Equal runs are copied once. Runs that differ in more than their timings are refused, before
     anything is written, unless --keep says which to take. Go on with: falbench report DIR
     """
     from fal_bench.external.folder import ExternalFolder
@@ -46,8 +46,8 @@ def merge(
         (merged.unfinished, "left out, since not finished"),
     ):
         if count:
-            typer.echo(f"{count} cell{'' if count == 1 else 's'} {what}.")
+            typer.echo(f"{count} run{'' if count == 1 else 's'} {what}.")
     typer.echo(
-        f"Copied {merged.copied} cell{'' if merged.copied == 1 else 's'} to {out}; "
+        f"Copied {merged.copied} run{'' if merged.copied == 1 else 's'} to {out}; "
         f"falbench report {out} shows them."
     )

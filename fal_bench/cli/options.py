@@ -61,7 +61,7 @@ SeedsOption = Annotated[
 StoredSuiteOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME|PATH", help="A suite, or a TOML file.  \\[default: that of the cells]"
+        metavar="NAME|PATH", help="A suite, or a TOML file.  \\[default: that of the runs]"
     ),
 ]
 StoredSeedsOption = Annotated[

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fal_bench.report.answer import Comparison, TextFormat
-    from fal_bench.sweep.spec import CellSpec
+    from fal_bench.sweep.spec import RunSpec
     from fal_bench.sweep.store import Store
 
 
@@ -38,7 +38,7 @@ def told_if_stopped(what: str) -> Iterator[None]:
 
 
 def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:
-    """Write the files, and print the boards; exit with 1 if cells are missing.
+    """Write the files, and print the boards; exit with 1 if runs are missing.
 
     In a form for programs, standard output holds nothing else. Without a folder nothing is
     written.
@@ -66,11 +66,11 @@ def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:
         raise typer.Exit(1)
 
 
-def show_tracebacks(context: typer.Context, store: Store, cells: Sequence[CellSpec]) -> None:
-    """With ``--debug``, print the traceback of every failed cell that has one."""
+def show_tracebacks(context: typer.Context, store: Store, runs: Sequence[RunSpec]) -> None:
+    """With ``--debug``, print the traceback of every failed run that has one."""
     if not context.find_root().obj:
         return
-    for cell in cells:
-        details = store.folder(cell).status()["details"] if store.phase(cell) == "failed" else ""
+    for run in runs:
+        details = store.folder(run).status()["details"] if store.phase(run) == "failed" else ""
         if details:
-            typer.echo(f"{cell} failed:\n{details}", err=True)
+            typer.echo(f"{run} failed:\n{details}", err=True)

@@ -1,4 +1,4 @@
-"""``falbench policy``: export what a client's agent has learned in a finished cell."""
+"""``falbench policy``: export what a client's agent has learned in a finished run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def policy(
         str, typer.Option("--strategy", "-s", metavar="NAME", help="The strategy that trained it.")
     ] = "fedral",
     suite: SuiteOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="The seed of the cell.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the run.")] = 0,
     client: Annotated[int, typer.Option(min=0, help="The client whose agent it is.")] = 0,
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
@@ -31,12 +31,12 @@ def policy(
 
     plan = Plan.make([strategy], suite=suite, task=task, seeds=seed + 1, plugins=plugin or ())
     store = Store(out)
-    [cell] = [cell for cell in plan.cells if cell.seed == seed]
-    if store.phase(cell) != "done":
-        raise StoreError(f"There is no finished cell {cell} in {str(out)!r}; run compare first.")
-    kept = store.folder(cell).kept()
+    [run] = [run for run in plan.runs if run.seed == seed]
+    if store.phase(run) != "done":
+        raise StoreError(f"There is no finished run {run} in {str(out)!r}; run compare first.")
+    kept = store.folder(run).kept()
     if client >= len(kept) or "policy" not in kept[client]:
-        raise StoreError(f"Cell {cell} keeps no policy of client {client}; choose another.")
-    origin = {"task": task, "strategy": cell.label, "seed": seed, "client": client}
+        raise StoreError(f"Run {run} keeps no policy of client {client}; choose another.")
+    origin = {"task": task, "strategy": run.label, "seed": seed, "client": client}
     export_policy(GreedyPolicy.from_arrays(kept[client]["policy"], origin), file)
     typer.echo(f"Wrote {file}; use it with -s 'fedral[mode=transfer,policy={file}]'.")

@@ -1,4 +1,4 @@
-"""``falbench report``: rebuild the leaderboard from stored cells; runs nothing."""
+"""``falbench report``: rebuild the leaderboard from stored runs; runs nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def report(
     form: FormatOption = Format.table,
     external: ExternalOption = True,
 ) -> None:
-    """Rebuild the leaderboard of a results folder from its cells; runs nothing.
+    """Rebuild the leaderboard of a results folder from its runs; runs nothing.
 
     All stored strategies and seeds take part unless fewer are named. Neither plugins nor data are
     needed. Writes leaderboard.csv, curves.csv and leaderboard.html into the folder; one that holds

@@ -29,7 +29,7 @@ def status(
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
-    """Show which cells of a comparison are done, partial, failed, corrupted or new."""
+    """Show which runs of a comparison are done, partial, failed, corrupted or new."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -43,20 +43,20 @@ def status(
     console = Console()
     counts: dict[tuple[str, str], Counter[str]] = {}
     problems: list[str] = []
-    for cell in plan.cells:
-        phase = store.phase(cell)
-        row = counts.setdefault((cell.task.name, cell.label), Counter())
+    for run in plan.runs:
+        phase = store.phase(run)
+        row = counts.setdefault((run.task.name, run.label), Counter())
         if isinstance(phase, Corrupt):
             row["corrupted"] += 1
-            problems.append(f"{cell}: corrupted: {phase.reason}")
+            problems.append(f"{run}: corrupted: {phase.reason}")
             continue
         row[phase] += 1
         if phase == "failed":
-            problems.append(f"{cell}: {store.folder(cell).status()['reason']}")
+            problems.append(f"{run}: {store.folder(run).status()['reason']}")
     for (task_name, label), row in counts.items():
         phases = ("done", "partial", "failed", "corrupted", "new")
         table.add_row(Text(task_name), Text(label), *(str(row[phase] or "") for phase in phases))
     console.print(table)
     for problem in problems:
         typer.echo(problem)
-    show_tracebacks(context, store, plan.cells)
+    show_tracebacks(context, store, plan.runs)

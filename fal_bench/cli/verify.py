@@ -24,11 +24,11 @@ def verify(
             metavar="DIR", parser=folder_or_file, help="A folder that falbench publish wrote."
         ),
     ],
-    cells: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many cells to compute anew.")
+    runs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many runs to compute anew.")
     ] = 4,
-    every: Annotated[bool, typer.Option("--all", help="Compute all cells anew.")] = False,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the choice of cells.")] = 0,
+    every: Annotated[bool, typer.Option("--all", help="Compute all runs anew.")] = False,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the choice of runs.")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.")] = 1,
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
@@ -45,9 +45,9 @@ def verify(
     call_timeout: CallTimeoutOption = 600.0,
     memory_limit: MemoryLimitOption = None,
 ) -> None:
-    """Verify published results: compare checksums, and compute a sample of the cells anew.
+    """Verify published results: compare checksums, and compute a sample of the runs anew.
 
-    The cells are computed in a temporary folder, and every row of their curves is compared with
+    The runs are computed in a temporary folder, and every row of their curves is compared with
     the published one, timings aside: bit for bit, or, on another processor or with other versions,
     within what rounding can do. Ends with 0 if all agree, with 1 if something differs.
     """
@@ -60,7 +60,7 @@ def verify(
         display = Display(Console(soft_wrap=True, highlight=False), seed)
         result = verify_results(
             folder,
-            cells=None if every else cells,
+            runs=None if every else runs,
             seed=seed,
             jobs=jobs,
             plugins=plugin or (),

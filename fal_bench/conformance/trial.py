@@ -25,11 +25,11 @@ from fal_bench.conformance.surroundings import (
     settings,
 )
 from fal_bench.conformance.watch import Watch
-from fal_bench.federation.cell import run_cell
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.ledger import POOL
+from fal_bench.federation.loop import simulate
 from fal_bench.federation.setting import Setting
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 from fal_bench.inputs.selector import Selector
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
@@ -59,17 +59,17 @@ class TrialJournal(MemoryJournal):
         pulse: beaten whenever the plugin is called or gets on.
     """
 
-    def __init__(self, start: CellState | None, watch: Watch, pulse: Pulse) -> None:
+    def __init__(self, start: RunState | None, watch: Watch, pulse: Pulse) -> None:
         super().__init__()
         self._start = start
         self._watch = watch
         self._pulse = pulse
 
-    def resume(self) -> CellState | None:
+    def resume(self) -> RunState | None:
         """Return the state to go on from."""
         return self._start
 
-    def checkpoint(self, state: CellState) -> None:
+    def checkpoint(self, state: RunState) -> None:
         """Keep the state, as a file would."""
         super().checkpoint(state)
         self._watch.leave()
@@ -168,7 +168,7 @@ def run_trial(
     queries: int = QUERIES,
     global_seed: int = GLOBAL_SEED,
     retrain: Retrain | None = None,
-    start: CellState | None = None,
+    start: RunState | None = None,
     watch: Watch | None = None,
 ) -> Trial:
     """Run a strategy in the real harness, and note what it does.
@@ -177,7 +177,7 @@ def run_trial(
         make: returns a new strategy, once a cycle.
         setting: the federation; nobody else may hold it.
         limit: longest silence of the plugin, in seconds.
-        queries: cycles with a query; fewer happen if the cell ends.
+        queries: cycles with a query; fewer happen if the run ends.
         global_seed: where the process's global random streams start.
         retrain: changes the weights of every model that is trained.
         start: the state to go on from.
@@ -216,13 +216,13 @@ def run_trial(
     return trial
 
 
-def as_resumed(state: CellState) -> CellState:
+def as_resumed(state: RunState) -> RunState:
     """Return a state as it comes back from a file."""
     file = io.BytesIO()
     np.savez(file, **state.to_arrays())  # type: ignore[arg-type]
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
-        return CellState.from_arrays(dict(arrays))
+        return RunState.from_arrays(dict(arrays))
 
 
 def _drive(
@@ -232,7 +232,7 @@ def _drive(
     retrain: Retrain | None,
     pulse: Pulse,
 ) -> None:
-    """Answer the cell's requests until it ends or has had its queries."""
+    """Answer the run's requests until it ends or has had its queries."""
     journal = trial.journal
 
     def make_watched() -> Strategy:
@@ -244,19 +244,19 @@ def _drive(
     pulse.beat()
     trainer = _own_trainer(make())
     pulse.beat(in_plugin=False)
-    cell = run_cell(trial.setting, make_watched, journal, trainer)
+    run = simulate(trial.setting, make_watched, journal, trainer)
     try:
-        request = next(cell)
+        request = next(run)
         while len(journal.states) < queries:
             [answer] = train([request])
             pulse.beat(in_plugin=False)
             if retrain is not None:
                 answer = replace(answer, weights=tuple(map(retrain, answer.weights)))
-            request = cell.send(answer)
+            request = run.send(answer)
     except StopIteration:
         return
     finally:
-        cell.close()
+        run.close()
 
 
 def _own_trainer(strategy: Strategy) -> Trainer:

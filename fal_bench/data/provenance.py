@@ -17,7 +17,7 @@ class Provenance:
 
     Attributes:
         digest: takes the loader's parameters and returns a digest of the data, which becomes part
-            of a cell's identity. For data that are the user's own; None where the name and the
+            of a run's identity. For data that are the user's own; None where the name and the
             parameters say which data they are.
         whereabouts: says in a few words whether the data are on this machine.
     """

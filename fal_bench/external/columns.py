@@ -66,7 +66,7 @@ def _name(text: str) -> str:
 
 
 def _whole(text: str) -> int:
-    # Spreadsheets and pandas write whole numbers as 100.0 beside an empty cell.
+    # Spreadsheets and pandas write whole numbers as 100.0 beside an empty run.
     number = float(text) if re.fullmatch(r"[0-9]+(\.0*)?", text) else math.nan
     if not number.is_integer():
         raise ValueError(f"{text!r} is not a whole number of at least 0")

@@ -1,1 +1,1 @@
-"""The shared harness: cells, FedAvg and the ledger."""
+"""The shared harness: runs, FedAvg and the ledger."""

@@ -1,4 +1,4 @@
-"""What a running cell reports, and to whom: the result store implements it."""
+"""What a running run reports, and to whom: the result store implements it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,19 @@ class Row:
 
 
 class Journal(Protocol):
-    """Where a cell writes its rows and checkpoints, and says that a plugin is at work."""
+    """Where a run writes its rows and checkpoints, and says that a plugin is at work."""
 
-    def resume(self) -> CellState | None:
+    def resume(self) -> RunState | None:
         """Return the state to go on from, or None to start."""
 
     def append(self, row: Row) -> None:
         """Record one cycle."""
 
-    def checkpoint(self, state: CellState) -> None:
+    def checkpoint(self, state: RunState) -> None:
         """Record the state before the next cycle; all rows before it are safe."""
 
     def plugin_call(self, cycle: int, trainer: str = "") -> AbstractContextManager[None]:
-        """Mark, while the context is open, that this cell runs a plugin's code.
+        """Mark, while the context is open, that this run runs a plugin's code.
 
         Calls may be nested: a strategy that asks for probabilities calls the trainer.
 
@@ -77,7 +77,7 @@ class Journal(Protocol):
     def finish(
         self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
     ) -> None:
-        """Record that the cell is complete.
+        """Record that the run is complete.
 
         Args:
             charges: all charges of its ledger.
@@ -90,11 +90,11 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self.states: list[CellState] = []
+        self.states: list[RunState] = []
         self.charges: list[tuple[int, int, str, int]] = []
         self.kept: list[dict[str, Any]] = []
 
-    def resume(self) -> CellState | None:
+    def resume(self) -> RunState | None:
         """Start from the beginning."""
         return None
 
@@ -102,9 +102,9 @@ class MemoryJournal:
         """Keep the row."""
         self.rows.append(row)
 
-    def checkpoint(self, state: CellState) -> None:
+    def checkpoint(self, state: RunState) -> None:
         """Keep a copy of the state, as a file would."""
-        self.states.append(CellState.from_arrays(state.to_arrays()))
+        self.states.append(RunState.from_arrays(state.to_arrays()))
 
     def plugin_call(
         self,

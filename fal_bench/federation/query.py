@@ -20,7 +20,7 @@ from fal_bench.federation.memory import join, split
 from fal_bench.federation.models import CycleModels
 from fal_bench.federation.selection import Selecting, check_positions
 from fal_bench.federation.setting import Setting
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 from fal_bench.federation.view import LiveClientView, LiveFederationView
 from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Model
@@ -35,8 +35,8 @@ class Query:
     """One cycle's query over all clients.
 
     Args:
-        setting: the cell's setting.
-        ledger: the cell's ledger.
+        setting: the run's setting.
+        ledger: the run's ledger.
         state: the state at the start of the cycle.
         models: what the cycle's training left.
         strategy: who selects.
@@ -48,7 +48,7 @@ class Query:
         self,
         setting: Setting,
         ledger: Ledger,
-        state: CellState,
+        state: RunState,
         models: CycleModels,
         strategy: Strategy,
         trainer: Trainer,
@@ -62,7 +62,7 @@ class Query:
         self._trainer = trainer
         self._clients = range(setting.task.clients)
 
-    def run(self, journal: Journal) -> Generator[TrainRequest, Trained, CellState]:
+    def run(self, journal: Journal) -> Generator[TrainRequest, Trained, RunState]:
         """Select, buy, and return the state of the next cycle.
 
         Raises:
@@ -85,7 +85,7 @@ class Query:
         positions = yield from selecting.run(self._request)
         for view, chosen, budget in zip(views, positions, budgets, strict=True):
             purses[view.index] -= self._buy(view, chosen, budget)
-        return CellState(
+        return RunState(
             cycle=self._state.cycle + 1,
             charges=self._ledger.charges(),
             purses=purses,
@@ -154,7 +154,7 @@ class Query:
         return [Model(architecture, weights) for weights in answer.weights], answer.seconds
 
     def _resolved(self, training: LocalTraining) -> LocalTraining:
-        """Return a recipe with what it leaves to the cell: trainer, augmentation, learning rate."""
+        """Return a recipe with what it leaves to the run: trainer, augmentation, learning rate."""
         if training.trainer is None:
             training = replace(training, trainer=bare(self._trainer))
         if training.augmentation is None:

@@ -1,4 +1,4 @@
-"""The state of a cell between two cycles: all that a resumed run needs."""
+"""The state of a run between two cycles: all that a resumed run needs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class CellState:
-    """Where a cell stands before it trains for a cycle.
+class RunState:
+    """Where a run stands before it trains for a cycle.
 
     Attributes:
         cycle: the cycle that comes next.
@@ -57,13 +57,13 @@ class CellState:
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> CellState:
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> RunState:
         """Rebuild the state from ``to_arrays``."""
         plain = from_json_array(arrays["state"])
         names = plain.pop("weights")
         weights = None
         if names is not None:
-            # Here, because a report reads stored cells without PyTorch.
+            # Here, because a report reads stored runs without PyTorch.
             import torch
 
             weights = {

@@ -1,4 +1,4 @@
-"""What a strategy sees while a cell runs: one client, or the federation through messages."""
+"""What a strategy sees while a run runs: one client, or the federation through messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Input = TypeVar("Input")
 
 
 class LiveClientView:
-    """The client view of a running cell; see ``fal_bench.plugins.strategy.ClientView``.
+    """The client view of a running run; see ``fal_bench.plugins.strategy.ClientView``.
 
     Predictions of one model on the query pool are computed once and shared by all who ask.
 
@@ -36,7 +36,7 @@ class LiveClientView:
         index: the client's number.
         cycle: the cycle's number.
         shares: the client's shares.
-        ledger: the cell's ledger; the view keeps only narrow functions of it.
+        ledger: the run's ledger; the view keeps only narrow functions of it.
         features: all training samples, shape (N, C, H, W).
         models: the models it may use.
         trainer: says how outputs become probabilities.
@@ -186,7 +186,7 @@ class LiveClientView:
 
 
 class LiveFederationView:
-    """The federation view of a running cell; see ``fal_bench.plugins.strategy.FederationView``.
+    """The federation view of a running run; see ``fal_bench.plugins.strategy.FederationView``.
 
     Args:
         views: the clients' views.

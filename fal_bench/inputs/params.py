@@ -1,4 +1,4 @@
-"""Parameters of plugins: frozen, validated, part of the cell key."""
+"""Parameters of plugins: frozen, validated, part of the run key."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class DeviceError(FalbenchError):
 
 
 def resolve_device(choice: str) -> str:
-    """Return the device class that cells are computed on, ``"cpu"`` or ``"cuda"``.
+    """Return the device class that runs are computed on, ``"cpu"`` or ``"cuda"``.
 
     Args:
         choice: ``"auto"`` is the GPU if PyTorch can use one, else the processor.

@@ -29,7 +29,7 @@ def engine_of(architecture: Architecture) -> Engine:
 
 
 def train(requests: Sequence[TrainRequest]) -> list[Trained]:
-    """Answer training requests, of any cells and in any company, in order.
+    """Answer training requests, of any runs and in any company, in order.
 
     Requests of one architecture and recipe are trained together; requests with the same key are
     trained once. A request's result depends on nothing but the request itself: the same bits

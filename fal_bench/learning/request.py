@@ -60,7 +60,7 @@ class TrainRequest:
         key: what is asked for, in words that no other training shares; requests with the same key
             are trained once and get the same answer.
         keep_epochs: whether the weights after every epoch are kept, too.
-        cycle: the cycle of the cell that asks, to name it if the training fails.
+        cycle: the cycle of the run that asks, to name it if the training fails.
     """
 
     architecture: Architecture

@@ -1,6 +1,6 @@
 """Own modules that are edited while this process goes on, as in a notebook or a worker.
 
-Python imports a module once. Without this, cells would be run by the old code of a module under the
+Python imports a module once. Without this, runs would be run by the old code of a module under the
 key of the new one.
 """
 

@@ -32,7 +32,7 @@ class LocalTraining:
             keeps it.
         patience: stop after this many epochs in a row whose training loss, measured as the
             accuracy is, is no lower than the lowest before; ``None`` never stops for it.
-        trainer: the loss; ``None`` is the cell's trainer, cross-entropy if there is no cell.
+        trainer: the loss; ``None`` is the run's trainer, cross-entropy if there is no run.
         lr_share: the learning rate as a share of the task's own, in place of ``lr``.
         augmentation: what happens to images; ``None`` is the task's, none if there is no task.
     """

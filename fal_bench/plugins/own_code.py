@@ -215,7 +215,7 @@ def _imported(content: bytes, package: str) -> Iterator[str]:
             yield f"{base}.{name}"
 
 
-@lru_cache(maxsize=4096)  # workers ask once a cell
+@lru_cache(maxsize=4096)  # workers ask once a run
 def _statements(content: bytes) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
     """Return the import statements of a source: level, module, and names that follow ``from``."""
     try:

@@ -184,7 +184,7 @@ class Strategy:
 
     Attributes:
         name: the name used on the command line and in results.
-        version: raised whenever the selections change; part of the cell key, so that stored
+        version: raised whenever the selections change; part of the run key, so that stored
             results of the old behaviour are not reused. ``None`` (external plugins) means that
             the hash of the source takes its place.
         family: the kind of method, one of a few words, for tables.
@@ -229,7 +229,7 @@ class Strategy:
     def identity(self) -> dict[str, str]:
         """What decides the selections besides name, version and parameters.
 
-        It becomes part of the cell key: the digest of a file that a parameter names, say.
+        It becomes part of the run key: the digest of a file that a parameter names, say.
         """
         return {}
 

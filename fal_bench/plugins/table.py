@@ -156,7 +156,7 @@ class PluginTable(Generic[Kind]):
             return plugin(dict(selector.params))
 
     def fingerprint(self, name: str) -> str:
-        """Return what identifies a plugin's behaviour in a cell's key.
+        """Return what identifies a plugin's behaviour in a run's key.
 
         Built-ins declare a version, so that a changed comment voids no result; for any other
         plugin it is a hash of its source file and of the own modules that it imports.

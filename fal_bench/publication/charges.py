@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from fal_bench.errors import PublicationError
-from fal_bench.publication.cells import PublishedCell
+from fal_bench.publication.runs import PublishedRun
 from fal_bench.sweep.collect import IDENTITY, read_charges
 
 INITIAL = "initial"
@@ -99,18 +99,18 @@ def imbalance(curves: pd.DataFrame, charges: pd.DataFrame) -> str:
     )
 
 
-def charges_difference(cell: PublishedCell, published: pd.DataFrame, computed: pd.DataFrame) -> str:
-    """Say where the charges of a cell differ from those computed anew.
+def charges_difference(run: PublishedRun, published: pd.DataFrame, computed: pd.DataFrame) -> str:
+    """Say where the charges of a run differ from those computed anew.
 
     Args:
-        cell: the cell.
+        run: the run.
         published: all published charges.
-        computed: those of the cell, computed anew.
+        computed: those of the run, computed anew.
 
     Returns:
         The first difference; empty if there is none.
     """
-    there, here = _labels(cell, published), _labels(cell, computed)
+    there, here = _labels(run, published), _labels(run, computed)
     for purpose, cycle in sorted(there.keys() | here.keys()):
         before, now = there.get((purpose, cycle), 0), here.get((purpose, cycle), 0)
         if before != now:
@@ -118,9 +118,9 @@ def charges_difference(cell: PublishedCell, published: pd.DataFrame, computed: p
     return ""
 
 
-def _labels(cell: PublishedCell, charges: pd.DataFrame) -> dict[tuple[str, int], int]:
-    """Return the labels of one cell by purpose and cycle."""
-    task, label, seed = cell.identity
+def _labels(run: PublishedRun, charges: pd.DataFrame) -> dict[tuple[str, int], int]:
+    """Return the labels of one run by purpose and cycle."""
+    task, label, seed = run.identity
     mine = charges[
         (charges["task"] == task) & (charges["strategy"] == label) & (charges["seed"] == seed)
     ]

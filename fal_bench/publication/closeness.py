@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from fal_bench.publication.cells import PublishedCell
-from fal_bench.publication.curves import MEASURED, CellOutcome
+from fal_bench.publication.curves import MEASURED, RunOutcome
+from fal_bench.publication.runs import PublishedRun
 from fal_bench.stats import read_at_grid
 from fal_bench.task import Task
 
@@ -25,7 +25,7 @@ PARTED = 0.005
 """Difference in accuracy that tells two runs from one that is rounded otherwise."""
 
 FALSE_ALARMS = 0.01
-"""Share of verifications that may fail although all cells are as far apart as seeds are."""
+"""Share of verifications that may fail although all runs are as far apart as seeds are."""
 
 _GIVEN = ("labels", "labels_strict", "labels_by_client", "labels_strict_by_client", "task_hash")
 """Columns of the first cycle that no strategy and no rounding can change."""
@@ -33,18 +33,18 @@ _GIVEN = ("labels", "labels_strict", "labels_by_client", "labels_strict_by_clien
 _SPENT = ("labels", "labels_strict")
 
 
-def allowed_deviations(cells: int) -> float:
-    """Return how many standard deviations between seeds two runs of a cell may be apart.
+def allowed_deviations(runs: int) -> float:
+    """Return how many standard deviations between seeds two runs of a run may be apart.
 
     Args:
-        cells: how many are computed anew; of more cells the largest difference is larger.
+        runs: how many are computed anew; of more runs the largest difference is larger.
     """
-    return float(norm.isf(FALSE_ALARMS / (2 * cells)))
+    return float(norm.isf(FALSE_ALARMS / (2 * runs)))
 
 
 def judge_closeness(
-    cell: PublishedCell, computed: pd.DataFrame, published: pd.DataFrame, deviations: float
-) -> CellOutcome:
+    run: PublishedRun, computed: pd.DataFrame, published: pd.DataFrame, deviations: float
+) -> RunOutcome:
     """Say whether a curve is as close to the published one as another environment allows.
 
     The first cycle, before any choice, has the same labels and differs by rounding alone, which a
@@ -53,30 +53,30 @@ def judge_closeness(
     the end by as many between the seeds of that row: not at all where all seeds have one number.
 
     Args:
-        cell: the cell.
+        run: the run.
         computed: its rows as they were computed anew.
         published: all published curves.
         deviations: how many standard deviations are allowed.
     """
-    task, label, seed = cell.identity
+    task, label, seed = run.identity
     on_task = published[published["task"] == task]
     row = on_task[on_task["strategy"] == label]
     there = row[row["seed"] == seed].reset_index(drop=True)
-    gaps = _gaps(cell.spec.task, there, computed)
+    gaps = _gaps(run.spec.task, there, computed)
     largest = float(np.nanmax(gaps, initial=0.0))
-    allowed = deviations * accuracy_spread(cell.spec.task, on_task)
+    allowed = deviations * accuracy_spread(run.spec.task, on_task)
     wrong = (
         _start_differs(on_task, there, computed)
         or _spending_differs(row, there, computed, deviations)
-        or _accuracy_differs(cell.spec.task, gaps, allowed)
+        or _accuracy_differs(run.spec.task, gaps, allowed)
     )
     if wrong:
-        return CellOutcome(cell, "differs", len(there), wrong, largest)
+        return RunOutcome(run, "differs", len(there), wrong, largest)
     parted = np.flatnonzero(gaps > PARTED)
     note = f"{largest:.2g} apart in accuracy at most, allowed {allowed:.2g}"
     if parted.size:
-        note += f"; as published up to {cell.spec.task.label_grid[parted[0] - 1]} labels"
-    return CellOutcome(cell, "close", len(there), note, largest)
+        note += f"; as published up to {run.spec.task.label_grid[parted[0] - 1]} labels"
+    return RunOutcome(run, "close", len(there), note, largest)
 
 
 def accuracy_spread(task: Task, curves: pd.DataFrame) -> float:

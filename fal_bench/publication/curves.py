@@ -12,7 +12,7 @@ import pandas as pd
 
 from fal_bench.errors import PublicationError
 from fal_bench.federation.journal import Row
-from fal_bench.publication.cells import PublishedCell
+from fal_bench.publication.runs import PublishedRun
 from fal_bench.sweep.collect import IDENTITY
 from fal_bench.sweep.merge import TIMINGS
 
@@ -30,11 +30,11 @@ _COMPARED = [*(name for name in Row.columns() if name not in TIMINGS), "task_has
 
 
 @dataclass(frozen=True)
-class CellOutcome:
-    """What came out of computing one cell anew.
+class RunOutcome:
+    """What came out of computing one run anew.
 
     Attributes:
-        cell: the cell.
+        run: the run.
         state: ``"same"`` within the tolerance asked for; ``"close"`` means not the same, but as
             close as another environment allows, and ``"failed"`` that there is no new curve.
         cycles: cycles of the published curve.
@@ -43,7 +43,7 @@ class CellOutcome:
         accuracy_gap: largest difference in accuracy over the cycles that both curves have.
     """
 
-    cell: PublishedCell
+    run: PublishedRun
     state: Literal["same", "close", "differs", "failed"]
     cycles: int
     note: str = ""
@@ -74,20 +74,20 @@ def read_published_curves(path: Path) -> pd.DataFrame:
     return curves
 
 
-def curve_of(cell: PublishedCell, curves: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of one cell."""
-    task, label, seed = cell.identity
+def curve_of(run: PublishedRun, curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of one run."""
+    task, label, seed = run.identity
     mine = (curves["task"] == task) & (curves["strategy"] == label) & (curves["seed"] == seed)
     return curves[mine].reset_index(drop=True)
 
 
 def compare_curves(
-    cell: PublishedCell, published: pd.DataFrame, computed: pd.DataFrame, tolerance: float
-) -> CellOutcome:
-    """Compare the rows of one cell: everything but timings.
+    run: PublishedRun, published: pd.DataFrame, computed: pd.DataFrame, tolerance: float
+) -> RunOutcome:
+    """Compare the rows of one run: everything but timings.
 
     Args:
-        cell: the cell.
+        run: the run.
         published: its published rows.
         computed: its rows as they were computed anew.
         tolerance: largest allowed difference in accuracy, precision and loss; 0 asks for the same
@@ -105,11 +105,11 @@ def compare_curves(
             note = f"cycle {there['cycle']}: {_told(wrong[0], there[wrong[0]], here[wrong[0]])}"
             if wrong[0] != "accuracy":
                 note += f"; {_told('accuracy', there['accuracy'], here['accuracy'])}"
-            return CellOutcome(cell, "differs", len(published), note, largest)
+            return RunOutcome(run, "differs", len(published), note, largest)
     if len(published) != len(computed):
         note = f"cycle {rows}: {len(published)} cycles published, {len(computed)} recomputed"
-        return CellOutcome(cell, "differs", len(published), note, largest)
-    return CellOutcome(cell, "same", len(published), accuracy_gap=largest)
+        return RunOutcome(run, "differs", len(published), note, largest)
+    return RunOutcome(run, "same", len(published), accuracy_gap=largest)
 
 
 def _agree(name: str, there: object, here: object, tolerance: float) -> bool:

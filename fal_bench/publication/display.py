@@ -7,7 +7,7 @@ from datetime import timedelta
 from rich.console import Console
 from rich.text import Text
 
-from fal_bench.publication.curves import CellOutcome
+from fal_bench.publication.curves import RunOutcome
 from fal_bench.publication.folder import has_charges
 from fal_bench.publication.record import Record
 from fal_bench.publication.verification import Sample, Verification
@@ -27,7 +27,7 @@ class Display:
 
     Args:
         console: where to.
-        seed: seed of the choice of cells, which is printed.
+        seed: seed of the choice of runs, which is printed.
     """
 
     def __init__(self, console: Console, seed: int) -> None:
@@ -35,19 +35,19 @@ class Display:
         self._seed = seed
 
     def announce(self, state: Verification) -> None:
-        """Print what is new: first the files, then the cells that are going to be computed."""
+        """Print what is new: first the files, then the runs that are going to be computed."""
         if state.sample is None:
             self._show_files(state)
         else:
             self._show_sample(state.record, state.sample)
 
     def conclude(self, result: Verification) -> None:
-        """Print the cells and the result."""
-        names = [outcome.cell.identity for outcome in result.cells]
+        """Print the runs and the result."""
+        names = [outcome.run.identity for outcome in result.runs]
         task_width = max((len(task) for task, _, _ in names), default=0)
         label_width = max((len(label) for _, label, _ in names), default=0)
-        for outcome in result.cells:
-            self._show_cell(outcome, task_width, label_width)
+        for outcome in result.runs:
+            self._show_run(outcome, task_width, label_width)
         self._console.print()
         style = "bold green" if result.passed else "bold red"
         self._console.print(Text(result.summary, style=style))
@@ -68,19 +68,19 @@ class Display:
             self._line("same", "charges added up")
 
     def _show_sample(self, record: Record, sample: Sample) -> None:
-        count = len(sample.cells)
-        chosen = f"all {count}" if count == record.cells else f"{count} of {record.cells}"
-        how = "" if count == record.cells else f", chosen with --seed {self._seed}"
+        count = len(sample.runs)
+        chosen = f"all {count}" if count == record.n_runs else f"{count} of {record.n_runs}"
+        how = "" if count == record.n_runs else f", chosen with --seed {self._seed}"
         took = timedelta(seconds=round(sample.seconds))
         self._console.print()
         self._console.print(
-            Text(f"Recomputing {chosen} cells{how}; they took {took} when they were published.")
+            Text(f"Recomputing {chosen} runs{how}; they took {took} when they were published.")
         )
         if sample.environment:
             self._console.print(Text(sample.environment, style="yellow"))
 
-    def _show_cell(self, outcome: CellOutcome, task_width: int, label_width: int) -> None:
-        task, label, seed = outcome.cell.identity
+    def _show_run(self, outcome: RunOutcome, task_width: int, label_width: int) -> None:
+        task, label, seed = outcome.run.identity
         said = f"{task:<{task_width}}  {label:<{label_width}}  seed {seed}  "
         if outcome.state == "same":
             gap = f", accuracy within {outcome.accuracy_gap:.2g}" if outcome.accuracy_gap else ""

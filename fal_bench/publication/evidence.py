@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from fal_bench.errors import PublicationError
-from fal_bench.publication.cells import published_tasks
 from fal_bench.publication.charges import no_charges, read_published_charges
 from fal_bench.publication.curves import read_published_curves
 from fal_bench.publication.folder import CHARGES, CURVES, file_states, has_charges
 from fal_bench.publication.record import Record, read_record
+from fal_bench.publication.runs import published_tasks
 from fal_bench.report.context import Environment, task_facts
 from fal_bench.report.evidence import Evidence
 from fal_bench.report.external import curves_from_elsewhere
@@ -28,7 +28,7 @@ def published_evidence(folder: Path, chosen: Filter) -> Evidence:
 
     Args:
         folder: what ``falbench publish`` wrote; its curves are as they were published.
-        chosen: which cells take part. Nothing external was published.
+        chosen: which runs take part. Nothing external was published.
 
     Raises:
         FalbenchError: the curves were changed, or a name is unknown.

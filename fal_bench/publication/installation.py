@@ -11,15 +11,15 @@ from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import DeviceError, resolve_device
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.registry import Registry
-from fal_bench.publication.cells import PublishedCell, published_cells
 from fal_bench.publication.record import PublishedStrategy, Record
+from fal_bench.publication.runs import PublishedRun, published_runs
 from fal_bench.sweep.environment import environment
-from fal_bench.sweep.spec import TRAINER, CellSpec, plan_cells
+from fal_bench.sweep.spec import TRAINER, RunSpec, plan_runs
 from fal_bench.task import Task
 
 
-def cells_here(record: Record, registry: Registry) -> list[PublishedCell]:
-    """Return the published cells as this installation plans them, which has the same keys.
+def runs_here(record: Record, registry: Registry) -> list[PublishedRun]:
+    """Return the published runs as this installation plans them, which has the same keys.
 
     Args:
         record: the provenance.
@@ -41,21 +41,21 @@ def cells_here(record: Record, registry: Registry) -> list[PublishedCell]:
             f"The results were computed on {record.device!r}, and PyTorch finds no such device "
             "here; verify them on a machine with one."
         ) from None
-    cells = published_cells(record)
-    tasks = list({cell.spec.task.name: cell.spec.task for cell in cells}.values())
+    runs = published_runs(record)
+    tasks = list({run.spec.task.name: run.spec.task for run in runs}.values())
     _refuse_absent(record.strategies, tasks, registry)
     selectors = [_with_trainer(row) for row in record.strategies]
     planned = {
         _name(spec): spec
-        for spec in plan_cells(tasks, selectors, record.seeds, registry, record.device)
+        for spec in plan_runs(tasks, selectors, record.seeds, registry, record.device)
     }
-    for cell in cells:
-        _refuse_other(cell.spec, planned.get(_name(cell.spec)), record)
-    return [replace(cell, spec=planned[_name(cell.spec)]) for cell in cells]
+    for run in runs:
+        _refuse_other(run.spec, planned.get(_name(run.spec)), record)
+    return [replace(run, spec=planned[_name(run.spec)]) for run in runs]
 
 
 def environment_note(record: Record) -> str:
-    """Say in one sentence what differs from where the cells were computed; empty if nothing does.
+    """Say in one sentence what differs from where the runs were computed; empty if nothing does.
 
     What was not recorded then cannot be told to differ.
     """
@@ -69,11 +69,11 @@ def environment_note(record: Record) -> str:
     names, nearest = min(differences, key=lambda pair: len(pair[0]))
     if names:
         told = [f"{name} {nearest.facts[name]} there, {here[name]} here" for name in names]
-        return f"The cells were computed elsewhere ({'; '.join(told)}), so bits may differ."
+        return f"The runs were computed elsewhere ({'; '.join(told)}), so bits may differ."
     same = sum(one.cells for names, one in differences if not names)
-    if same < record.cells:
+    if same < record.n_runs:
         return (
-            f"{record.cells - same} of {record.cells} cells were computed in another environment "
+            f"{record.n_runs - same} of {record.n_runs} runs were computed in another environment "
             "than this one, so their bits may differ."
         )
     return ""
@@ -99,8 +99,8 @@ def _refuse(kind: str, selectors: Iterable[str], known: Sequence[str], advice: s
             )
 
 
-def _refuse_other(published: CellSpec, planned: CellSpec | None, record: Record) -> None:
-    """Refuse a cell that this installation would compute otherwise; say what differs."""
+def _refuse_other(published: RunSpec, planned: RunSpec | None, record: Record) -> None:
+    """Refuse a run that this installation would compute otherwise; say what differs."""
     name = published.strategy.name
     if planned is None:
         raise PublicationError(
@@ -120,11 +120,11 @@ def _refuse_other(published: CellSpec, planned: CellSpec | None, record: Record)
         if there != here:
             raise PublicationError(
                 f"The {kind} {one!r} is not the one that was published ({there or 'no digest'} "
-                f"there, {here or 'no digest'} here); its cells cannot be computed anew."
+                f"there, {here or 'no digest'} here); its runs cannot be computed anew."
             )
     if planned.key != published.key:
         raise PublicationError(
-            f"The cells of {name!r} have other keys in this installation; use falbench "
+            f"The runs of {name!r} have other keys in this installation; use falbench "
             f"{record.falbench}, which published them."
         )
 
@@ -134,5 +134,5 @@ def _with_trainer(row: PublishedStrategy) -> Selector:
     return Selector(selector.name, {**selector.params, TRAINER: row.trainer})
 
 
-def _name(spec: CellSpec) -> tuple[str, str, str, int]:
+def _name(spec: RunSpec) -> tuple[str, str, str, int]:
     return spec.task.name, str(spec.strategy), str(spec.trainer), spec.seed

@@ -10,7 +10,6 @@ from fal_bench._version import __version__
 from fal_bench.errors import PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.numerics import NUMERICS_VERSION
-from fal_bench.publication.cells import published_cells
 from fal_bench.publication.folder import CHARGES, check_target, checksums
 from fal_bench.publication.publishable import Publishable, select_publishable
 from fal_bench.publication.record import (
@@ -19,8 +18,9 @@ from fal_bench.publication.record import (
     PublishedStrategy,
     PublishedTask,
     Record,
-    Runs,
+    Sessions,
 )
+from fal_bench.publication.runs import published_runs
 from fal_bench.report.answer import Comparison, answer
 from fal_bench.report.evidence import Evidence
 from fal_bench.report.export import write_csv
@@ -28,7 +28,7 @@ from fal_bench.report.selection import Selection
 from fal_bench.report.stored import Filter
 from fal_bench.report.targets import Question
 from fal_bench.sweep.files import write_atomically
-from fal_bench.sweep.runs import read_runs
+from fal_bench.sweep.sessions import read_sessions
 from fal_bench.sweep.store import Store
 
 
@@ -62,12 +62,12 @@ def publish(
         baseline: the strategy that savings refer to; random by default.
 
     Returns:
-        What ``provenance.json`` says, and sentences on stored cells that are left out.
+        What ``provenance.json`` says, and sentences on stored runs that are left out.
 
     Raises:
-        PublicationError: the cells are no complete comparison that others can compute anew, or
+        PublicationError: the runs are no complete comparison that others can compute anew, or
             ``to`` holds other files; nothing has been written then.
-        FalbenchError: the folder holds no such cells, or a name or value cannot be used.
+        FalbenchError: the folder holds no such runs, or a name or value cannot be used.
     """
     store, target = Store(Path(results)), Path(to)
     check_target(target)
@@ -115,7 +115,7 @@ def write_published(comparison: Comparison, draft: Record, target: Path) -> Reco
 def _describe(root: Path, found: Publishable, question: Question, evidence: Evidence) -> Record:
     """Return the record, still without checksums."""
     selection = found.selection
-    ended = [cell.stored.folder.ended() for cell in selection.cells]
+    ended = [run.stored.folder.ended() for run in selection.runs]
     seconds = evidence.curves[["train_seconds", "select_seconds"]].to_numpy().sum()
     return Record(
         falbench=__version__,
@@ -135,7 +135,7 @@ def _describe(root: Path, found: Publishable, question: Question, evidence: Evid
         tasks=_tasks(selection, {facts.name: facts.pool for facts in evidence.tasks}),
         strategies=_strategies(selection),
         environments=tuple(
-            PublishedEnvironment(cells=one.cells, facts=dict(one.facts))
+            PublishedEnvironment(cells=one.runs, facts=dict(one.facts))
             for one in evidence.environments
         ),
         files={},
@@ -143,7 +143,7 @@ def _describe(root: Path, found: Publishable, question: Question, evidence: Evid
 
 
 def _tasks(selection: Selection, pools: Mapping[str, int]) -> tuple[PublishedTask, ...]:
-    data = {cell.task: cell.stored.data or None for cell in selection.cells}
+    data = {run.task: run.stored.data or None for run in selection.runs}
     return tuple(
         PublishedTask(
             name=task.name,
@@ -157,10 +157,10 @@ def _tasks(selection: Selection, pools: Mapping[str, int]) -> tuple[PublishedTas
 
 
 def _strategies(selection: Selection) -> tuple[PublishedStrategy, ...]:
-    first = {cell.strategy: cell.stored for cell in reversed(selection.cells)}
+    first = {run.strategy: run.stored for run in reversed(selection.runs)}
     rows = []
-    for label, cell in sorted(first.items()):
-        strategy, trainer = cell.description["strategy"], cell.description["trainer"]
+    for label, run in sorted(first.items()):
+        strategy, trainer = run.description["strategy"], run.description["trainer"]
         rows.append(
             PublishedStrategy(
                 label=label,
@@ -168,17 +168,17 @@ def _strategies(selection: Selection) -> tuple[PublishedStrategy, ...]:
                 fingerprint=strategy["fingerprint"],
                 trainer=str(Selector(trainer["name"], trainer["params"])),
                 trainer_fingerprint=trainer["fingerprint"],
-                reference=cell.reference,
+                reference=run.reference,
             )
         )
     return tuple(rows)
 
 
-def _runs(root: Path) -> Runs | None:
-    runs = read_runs(root)
+def _runs(root: Path) -> Sessions | None:
+    runs = read_sessions(root)
     if not runs:
         return None
-    return Runs(
+    return Sessions(
         count=len(runs),
         cells=sum(run.finished for run in runs),
         wall_seconds=round(sum(run.seconds for run in runs), 1),
@@ -187,13 +187,13 @@ def _runs(root: Path) -> Runs | None:
 
 
 def _check_keys(record: Record, selection: Selection) -> None:
-    """Check that the record, once written and read, leads to exactly the stored cells."""
+    """Check that the record, once written and read, leads to exactly the stored runs."""
     again = Record.model_validate_json(record.text, strict=True)
-    rebuilt = {cell.identity: cell.spec.key for cell in published_cells(again)}
-    for cell in selection.cells:
-        if rebuilt.pop((cell.task, cell.strategy, cell.seed), None) != cell.stored.key:
+    rebuilt = {run.identity: run.spec.key for run in published_runs(again)}
+    for run in selection.runs:
+        if rebuilt.pop((run.task, run.strategy, run.seed), None) != run.stored.key:
             raise PublicationError(
-                f"The cell of {cell.task}, {cell.strategy}, seed {cell.seed} cannot be rebuilt "
+                f"The run of {run.task}, {run.strategy}, seed {run.seed} cannot be rebuilt "
                 f"from what {FILE} would say of it; it was computed by another falbench, so run "
                 "falbench compare again."
             )

@@ -28,8 +28,8 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Runs(Section):
-    """What the runs took that computed the cells of the results folder.
+class Sessions(Section):
+    """What the runs took that computed the runs of the results folder.
 
     Attributes:
         count: number of runs.
@@ -45,10 +45,10 @@ class Runs(Section):
 
 
 class PublishedEnvironment(Section):
-    """Where cells were computed.
+    """Where runs were computed.
 
     Attributes:
-        cells: number of cells computed there.
+        cells: number of runs computed there.
         facts: versions, processor and device by name.
     """
 
@@ -95,16 +95,16 @@ class PublishedStrategy(Section):
 
 
 class Record(Section):
-    """The provenance of published results; every cell is a (task, strategy, seed) of it.
+    """The provenance of published results; every run is a (task, strategy, seed) of it.
 
     Attributes:
         format: version of the format.
         falbench: version of falbench that published.
         command: the command line that repeats the comparison.
         published: when the results were published, in UTC, as ISO 8601.
-        first_finished: when the first cell was finished, likewise.
+        first_finished: when the first run was finished, likewise.
         last_finished: when the last one was.
-        compute_seconds: seconds of training and selection, over all cells.
+        compute_seconds: seconds of training and selection, over all runs.
         runs: what the runs took; None where the results folder does not say.
         suite: the suite, or the task if there is but one.
         targets: the target accuracies asked for; one may be ``"auto"``.
@@ -115,7 +115,7 @@ class Record(Section):
         seeds: the seeds.
         tasks: the tasks.
         strategies: the rows of the leaderboard.
-        environments: where the cells were computed, the most frequent one first.
+        environments: where the runs were computed, the most frequent one first.
         files: SHA-256 of the other files by name.
     """
 
@@ -126,7 +126,7 @@ class Record(Section):
     first_finished: str
     last_finished: str
     compute_seconds: float
-    runs: Runs | None = None
+    runs: Sessions | None = None
     suite: str
     targets: tuple[float | Literal["auto"], ...] = Field(min_length=1)
     accounting: Literal["strict", "paper"]
@@ -145,8 +145,8 @@ class Record(Section):
         return Question(self.targets, self.accounting, self.baseline)
 
     @property
-    def cells(self) -> int:
-        """Number of cells."""
+    def n_runs(self) -> int:
+        """Number of runs."""
         return len(self.tasks) * len(self.strategies) * len(self.seeds)
 
     @property
@@ -160,7 +160,7 @@ class Record(Section):
                 (len(self.seeds), "seed", "seeds"),
             )
         ]
-        return f"{self.cells} cells of {self.suite} ({', '.join(counts)})"
+        return f"{self.n_runs} runs of {self.suite} ({', '.join(counts)})"
 
     @property
     def text(self) -> str:

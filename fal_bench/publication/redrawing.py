@@ -69,17 +69,17 @@ def redraw(
         baseline or record.baseline,
         [row.label for row in record.strategies],
     )
-    cells = record.command.removesuffix(f" {record.question.options()}")
+    runs = record.command.removesuffix(f" {record.question.options()}")
     evidence = evidence_of(record, curves, charges)
     draft = record.model_copy(
         update={
             "format": FORMAT,
             "falbench": __version__,
-            "command": f"{cells} {question.options()}",
+            "command": f"{runs} {question.options()}",
             "published": now(),
             "targets": question.targets,
             "accounting": question.accounting,
             "baseline": question.baseline,
         }
     )
-    return write_published(answer(question, replace(evidence, command=cells)), draft, target)
+    return write_published(answer(question, replace(evidence, command=runs)), draft, target)

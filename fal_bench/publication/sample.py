@@ -1,4 +1,4 @@
-"""Which published cells are computed anew."""
+"""Which published runs are computed anew."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fal_bench.publication.cells import PublishedCell
+from fal_bench.publication.runs import PublishedRun
 
 
-def draw_cells(
-    cells: Sequence[PublishedCell], count: int, rng: np.random.Generator
-) -> list[PublishedCell]:
-    """Draw cells at random, spread evenly over strategies, tasks and seeds.
+def draw_runs(
+    runs: Sequence[PublishedRun], count: int, rng: np.random.Generator
+) -> list[PublishedRun]:
+    """Draw runs at random, spread evenly over strategies, tasks and seeds.
 
-    Every cell drawn is of a strategy that has been drawn least often; among those, of such a task;
+    Every run drawn is of a strategy that has been drawn least often; among those, of such a task;
     then of such a strategy on such a task, and of such a seed; chance decides between equals.
 
     Args:
-        cells: all cells.
+        runs: all runs.
         count: how many to draw; all of them if there are no more.
         rng: decides between equals.
 
     Returns:
-        The cells in the order of ``cells``.
+        The runs in the order of ``runs``.
     """
-    if count >= len(cells):
-        return list(cells)
-    left = [cells[place] for place in rng.permutation(len(cells))]
+    if count >= len(runs):
+        return list(runs)
+    left = [runs[place] for place in rng.permutation(len(runs))]
     drawn: set[tuple[str, str, int]] = set()
     times: Counter[tuple[str | int, ...]] = Counter()
     for _ in range(count):
         # The first of equals in the shuffled order.
-        chosen = min(left, key=lambda cell: tuple(times[one] for one in _kinds(cell)))
+        chosen = min(left, key=lambda run: tuple(times[one] for one in _kinds(run)))
         left.remove(chosen)
         times.update(_kinds(chosen))
         drawn.add(chosen.identity)
-    return [cell for cell in cells if cell.identity in drawn]
+    return [run for run in runs if run.identity in drawn]
 
 
-def _kinds(cell: PublishedCell) -> list[tuple[str | int, ...]]:
-    task, label, seed = cell.identity
+def _kinds(run: PublishedRun) -> list[tuple[str | int, ...]]:
+    task, label, seed = run.identity
     return [("strategy", label), ("task", task), ("both", label, task), ("seed", seed)]

@@ -14,11 +14,10 @@ from fal_bench.data.folders import use_data_folder
 from fal_bench.plan import Plan
 from fal_bench.plugins.files import plugin_paths
 from fal_bench.plugins.registry import Registry
-from fal_bench.publication.cells import PublishedCell
 from fal_bench.publication.charges import charges_difference, imbalance, read_published_charges
 from fal_bench.publication.closeness import allowed_deviations, judge_closeness
 from fal_bench.publication.curves import (
-    CellOutcome,
+    RunOutcome,
     compare_curves,
     curve_of,
     read_published_curves,
@@ -31,32 +30,33 @@ from fal_bench.publication.folder import (
     file_states,
     has_charges,
 )
-from fal_bench.publication.installation import cells_here, environment_note
+from fal_bench.publication.installation import environment_note, runs_here
 from fal_bench.publication.ranking import leaderboard_difference
 from fal_bench.publication.record import Record, read_record
-from fal_bench.publication.sample import draw_cells
+from fal_bench.publication.runs import PublishedRun
+from fal_bench.publication.sample import draw_runs
 from fal_bench.publication.scratch import scratch_store
-from fal_bench.sweep.collect import FinishedCell, read_charges, read_curves
+from fal_bench.sweep.collect import FinishedRun, read_charges, read_curves
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.supervisor import Supervisor
 
 SAMPLE = 4
-"""Cells that are computed anew unless another number is asked for."""
+"""Runs that are computed anew unless another number is asked for."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The published cells that are to be computed anew.
+    """The published runs that are to be computed anew.
 
     Attributes:
-        cells: the cells.
+        runs: the runs.
         curves: all published curves.
         charges: all published charges; None if they were not published.
         plugins: the plugin files that can be loaded.
         environment: what differs from where they were computed, in a sentence; empty if nothing.
     """
 
-    cells: tuple[PublishedCell, ...]
+    runs: tuple[PublishedRun, ...]
     curves: pd.DataFrame
     charges: pd.DataFrame | None
     plugins: tuple[Path, ...]
@@ -65,7 +65,7 @@ class Sample:
     @property
     def seconds(self) -> float:
         """Seconds of training and selection that they took when they were published."""
-        mine = [curve_of(cell, self.curves) for cell in self.cells]
+        mine = [curve_of(run, self.curves) for run in self.runs]
         return float(sum(one["train_seconds"].sum() + one["select_seconds"].sum() for one in mine))
 
 
@@ -79,7 +79,7 @@ class Verification:
         ranking: where the leaderboard does not follow from the curves; empty if it does.
         imbalance: where the charges do not add up to the curves; empty if they do.
         sample: what is computed anew; None where files have changed.
-        cells: what came out of it; empty before.
+        runs: what came out of it; empty before.
         tolerance: largest allowed difference in accuracy, precision and loss; None for the same
             bits, or curves as close as another environment allows.
     """
@@ -89,12 +89,12 @@ class Verification:
     ranking: str = ""
     imbalance: str = ""
     sample: Sample | None = None
-    cells: tuple[CellOutcome, ...] = ()
+    runs: tuple[RunOutcome, ...] = ()
     tolerance: float | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether files, leaderboard and every cell computed anew are as they were published."""
+        """Whether files, leaderboard and every run computed anew are as they were published."""
         return self.unchanged and not self._contradiction and not self._wrong
 
     @property
@@ -106,17 +106,17 @@ class Verification:
 
     @property
     def _wrong(self) -> int:
-        return sum(cell.state not in ("same", "close") for cell in self.cells)
+        return sum(run.state not in ("same", "close") for run in self.runs)
 
     @property
     def _agreeing(self) -> str:
-        """What the cells that agree have in common."""
-        close = sum(cell.state == "close" for cell in self.cells)
+        """What the runs that agree have in common."""
+        close = sum(run.state == "close" for run in self.runs)
         if not close:
             return f"within {self.tolerance:g}" if self.tolerance else "bit for bit"
-        if close == len(self.cells) - self._wrong:
+        if close == len(self.runs) - self._wrong:
             return "as closely as another environment allows"
-        same = len(self.cells) - self._wrong - close
+        same = len(self.runs) - self._wrong - close
         return f"({same} bit for bit, {close} as closely as another environment allows)"
 
     @property
@@ -133,15 +133,15 @@ class Verification:
                 f"These are not the files that were published: {', '.join(broken)}; nothing was "
                 "recomputed."
             )
-        count, total, wrong = len(self.cells), self.record.cells, self._wrong
+        count, total, wrong = len(self.runs), self.record.n_runs, self._wrong
         if self._contradiction:
             sentence = f"{self._contradiction}, and"
-            return f"{sentence} {count - wrong} of {count} cells recompute {self._agreeing}."
+            return f"{sentence} {count - wrong} of {count} runs recompute {self._agreeing}."
         if not wrong:
             return (
-                f"The files are unchanged, and {count} of {total} cells recompute {self._agreeing}."
+                f"The files are unchanged, and {count} of {total} runs recompute {self._agreeing}."
             )
-        sentence = f"{wrong} of {count} recomputed cells differ from those that were published"
+        sentence = f"{wrong} of {count} recomputed runs differ from those that were published"
         if self.tolerance is None and self.sample is not None and self.sample.environment:
             return f"{sentence} by more than another environment explains."
         return f"{sentence}."
@@ -150,7 +150,7 @@ class Verification:
 def verify(
     folder: str | Path,
     *,
-    cells: int | None = SAMPLE,
+    runs: int | None = SAMPLE,
     seed: int = 0,
     jobs: int = 1,
     plugins: Sequence[str | Path] = (),
@@ -161,13 +161,13 @@ def verify(
     progress: bool = True,
     announce: Callable[[Verification], None] = lambda _: None,
 ) -> Verification:
-    """Verify published results: compare the files with their checksums, and compute cells anew.
+    """Verify published results: compare the files with their checksums, and compute runs anew.
 
     Nothing is computed if a file has changed.
 
     Args:
         folder: the folder that ``publish`` wrote.
-        cells: how many cells to compute anew; all of them if None.
+        runs: how many runs to compute anew; all of them if None.
         seed: seed of their choice.
         jobs: worker processes.
         plugins: Python files or folders with further strategies.
@@ -178,7 +178,7 @@ def verify(
         call_timeout: seconds a strategy's call may take.
         memory_limit: MiB a worker may take, as for ``fal_bench.compare``.
         progress: show a live display on the terminal.
-        announce: is told how far things are: after the files, and before the cells are computed.
+        announce: is told how far things are: after the files, and before the runs are computed.
 
     Raises:
         PublicationError: the results cannot be verified here.
@@ -198,15 +198,15 @@ def verify(
         state = replace(state, imbalance=imbalance(curves, charges))
     announce(state)
     with use_data_folder(None if data_dir is None else Path(data_dir)):
-        sample = draw_sample(record, curves, charges, cells=cells, seed=seed, plugins=plugins)
+        sample = draw_sample(record, curves, charges, runs=runs, seed=seed, plugins=plugins)
         state = replace(state, sample=sample)
         announce(state)
         with scratch_store() as store:
             limits = (call_timeout, memory_limit)
             supervisor = Supervisor(store, jobs, "loky", sample.plugins, *limits)
             run_missing(supervisor, _plan(record, sample), progress_monitor(progress))
-            outcomes = tuple(_outcome(store, cell, state) for cell in sample.cells)
-    return replace(state, cells=outcomes)
+            outcomes = tuple(_outcome(store, run, state) for run in sample.runs)
+    return replace(state, runs=outcomes)
 
 
 def draw_sample(
@@ -214,17 +214,17 @@ def draw_sample(
     curves: pd.DataFrame,
     charges: pd.DataFrame | None,
     *,
-    cells: int | None,
+    runs: int | None,
     seed: int,
     plugins: Sequence[str | Path],
 ) -> Sample:
-    """Choose the cells to compute anew, and check that this installation can.
+    """Choose the runs to compute anew, and check that this installation can.
 
     Args:
         record: the provenance.
         curves: the published curves.
         charges: the published charges, if there are any.
-        cells: how many; all of them if None.
+        runs: how many; all of them if None.
         seed: seed of the choice.
         plugins: Python files or folders with further strategies.
 
@@ -232,40 +232,40 @@ def draw_sample(
         FalbenchError: it cannot.
     """
     registry = Registry.discover(plugin_paths(plugins), try_first=True)
-    known = cells_here(record, registry)
-    chosen = draw_cells(known, len(known) if cells is None else cells, np.random.default_rng(seed))
+    known = runs_here(record, registry)
+    chosen = draw_runs(known, len(known) if runs is None else runs, np.random.default_rng(seed))
     sample = Sample(tuple(chosen), curves, charges, tuple(registry.files), environment_note(record))
     plan = _plan(record, sample)
-    plan.check(plan.cells)
+    plan.check(plan.runs)
     return sample
 
 
-def _outcome(store: Store, cell: PublishedCell, state: Verification) -> CellOutcome:
+def _outcome(store: Store, run: PublishedRun, state: Verification) -> RunOutcome:
     sample = state.sample
     assert sample is not None
-    published, folder = curve_of(cell, sample.curves), store.folder(cell.spec)
-    if store.phase(cell.spec) != "done":
+    published, folder = curve_of(run, sample.curves), store.folder(run.spec)
+    if store.phase(run.spec) != "done":
         reason = str(folder.status()["reason"])
-        return CellOutcome(cell, "failed", len(published), reason)
-    task, label, seed = cell.identity
-    finished = FinishedCell(task, label, seed, folder, cell.spec.task.hash, cell.spec.reference)
+        return RunOutcome(run, "failed", len(published), reason)
+    task, label, seed = run.identity
+    finished = FinishedRun(task, label, seed, folder, run.spec.task.hash, run.spec.reference)
     computed = read_curves([finished])
-    outcome = compare_curves(cell, published, computed, state.tolerance or 0.0)
+    outcome = compare_curves(run, published, computed, state.tolerance or 0.0)
     if outcome.state == "same" and sample.charges is not None:
-        other = charges_difference(cell, sample.charges, read_charges([finished]))
+        other = charges_difference(run, sample.charges, read_charges([finished]))
         return replace(outcome, state="differs", note=other) if other else outcome
     if outcome.state == "same" or state.tolerance is not None or not sample.environment:
         return outcome
-    return judge_closeness(cell, computed, sample.curves, allowed_deviations(len(sample.cells)))
+    return judge_closeness(run, computed, sample.curves, allowed_deviations(len(sample.runs)))
 
 
 def _plan(record: Record, sample: Sample) -> Plan:
-    specs = tuple(cell.spec for cell in sample.cells)
+    specs = tuple(run.spec for run in sample.runs)
     return Plan(
         suite=record.suite,
         tasks=tuple({spec.task.name: spec.task for spec in specs}.values()),
         seeds=record.seeds,
-        cells=specs,
+        runs=specs,
         command=record.command,
         plugins=sample.plugins,
         device=record.device,

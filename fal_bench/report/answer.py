@@ -60,8 +60,8 @@ class Comparison:
 
     Attributes:
         boards: one board a target.
-        curves: one row a cell and cycle.
-        charges: labels read, one row a cell, purpose and cycle.
+        curves: one row a run and cycle.
+        charges: labels read, one row a run, purpose and cycle.
         external: curves measured elsewhere, one row a run and cycle; None if there are none.
     """
 
@@ -146,7 +146,7 @@ def answer(question: Question, evidence: Evidence) -> Comparison:
 
     Args:
         question: targets, accounting and baseline.
-        evidence: the cells.
+        evidence: the runs.
 
     Raises:
         InvalidSpecError: automatic targets cannot be found.

@@ -73,7 +73,7 @@ class GridRun:
         """Tell whether the curve shows where it reaches a target, or that it does not.
 
         One that begins at the target, or ends before the cap without having reached it, does not.
-        Curves of cells leave nothing open: they begin at the initial labels, and a short one is
+        Curves of runs leave nothing open: they begin at the initial labels, and a short one is
         that of a strategy that under-spent to its last cycle.
         """
         index = find_crossing(self.accuracy, target, cap_index=self.cap_index).index
@@ -92,7 +92,7 @@ def read_runs(
 ) -> dict[RunKey, GridRun]:
     """Read every finished run that the context asks for on the label grid of its task.
 
-    Rows of other tasks, strategies and seeds play no part, nor do the rows of cells that the
+    Rows of other tasks, strategies and seeds play no part, nor do the rows of runs that the
     context lists as missing: their curves are unfinished.
 
     Args:
@@ -106,7 +106,7 @@ def read_runs(
     Raises:
         ValueError: a curve has a cycle twice, or its label counts make no sense.
     """
-    missing = {(cell.task, cell.strategy, cell.seed) for cell in context.missing}
+    missing = {(run.task, run.strategy, run.seed) for run in context.missing}
     asked = curves[
         curves["task"].isin([facts.name for facts in context.tasks])
         & curves["strategy"].isin(context.strategies)

@@ -18,7 +18,7 @@ def compare_command(
     strategies: Sequence[str],
     seeds: int,
 ) -> str:
-    """Return the command line that runs a comparison's cells, without the question.
+    """Return the command line that runs a comparison's runs, without the question.
 
     Args:
         suite: a suite's name or TOML file, if it must be named.

@@ -56,8 +56,8 @@ def task_facts(task: Task, pool: int) -> TaskFacts:
 
 
 @dataclass(frozen=True)
-class MissingCell:
-    """A cell without a finished curve, and why.
+class MissingRun:
+    """A run without a finished curve, and why.
 
     Attributes:
         task: the task's name.
@@ -76,14 +76,14 @@ class MissingCell:
 
 @dataclass(frozen=True)
 class Environment:
-    """Where cells were computed.
+    """Where runs were computed.
 
     Attributes:
-        cells: number of cells computed there.
+        runs: number of runs computed there.
         facts: versions, processor and device by name, sorted by name.
     """
 
-    cells: int
+    runs: int
     facts: tuple[tuple[str, str], ...]
 
 
@@ -133,16 +133,16 @@ class ReportContext:
         strategies: all strategies compared, in the order they were asked for.
         seeds: the seeds compared.
         tasks: the tasks compared.
-        missing: cells without a finished curve.
+        missing: runs without a finished curve.
         command: the command line that reproduces the report.
         version: version of falbench.
         target_name: name of a target that was derived from the curves; empty otherwise.
         task_targets: the target accuracy of every task, where each has its own.
-        environments: where the cells were computed, the most frequent one first.
-        trainers: the trainer of every strategy with a finished cell, as a selector.
+        environments: where the runs were computed, the most frequent one first.
+        trainers: the trainer of every strategy with a finished run, as a selector.
         references: yardsticks among the strategies, which are shown apart and never ranked.
         externals: strategies measured elsewhere, which are not among ``strategies``.
-        computed: the days on which the first and the last cell were finished, in UTC.
+        computed: the days on which the first and the last run were finished, in UTC.
     """
 
     suite: str
@@ -152,7 +152,7 @@ class ReportContext:
     strategies: tuple[str, ...]
     seeds: tuple[int, ...]
     tasks: tuple[TaskFacts, ...]
-    missing: tuple[MissingCell, ...]
+    missing: tuple[MissingRun, ...]
     command: str
     version: str
     target_name: str = ""

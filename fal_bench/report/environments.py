@@ -1,4 +1,4 @@
-"""In what the environments differ that a report's cells were computed in."""
+"""In what the environments differ that a report's runs were computed in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report is made from: the cells that were asked for, and what the finished ones hold."""
+"""What a report is made from: the runs that were asked for, and what the finished ones hold."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from fal_bench.external.folder import Import
-from fal_bench.report.context import Environment, MissingCell, TaskFacts
+from fal_bench.report.context import Environment, MissingRun, TaskFacts
 from fal_bench.report.external import Elsewhere, curves_from_elsewhere
 from fal_bench.sweep.collect import (
     Entrant,
-    FinishedCell,
+    FinishedRun,
     read_charges,
     read_curves,
     read_entrants,
@@ -33,22 +33,22 @@ class Evidence:
         tasks: the tasks.
         strategies: labels of the strategies, in the order they were asked for.
         seeds: the seeds.
-        missing: cells without a finished curve.
-        command: the command line that leads to these cells, without the question.
-        curves: one row a cell and cycle.
-        charges: labels read, one row a cell, purpose and cycle.
-        environments: where the cells were computed.
-        entrants: the strategies of the finished cells.
+        missing: runs without a finished curve.
+        command: the command line that leads to these runs, without the question.
+        curves: one row a run and cycle.
+        charges: labels read, one row a run, purpose and cycle.
+        environments: where the runs were computed.
+        entrants: the strategies of the finished runs.
         elsewhere: external curves of the same tasks.
         targets: the target accuracies, if the user names none.
-        computed: the days on which the first and the last cell were finished, in UTC.
+        computed: the days on which the first and the last run were finished, in UTC.
     """
 
     suite: str
     tasks: tuple[TaskFacts, ...]
     strategies: tuple[str, ...]
     seeds: tuple[int, ...]
-    missing: tuple[MissingCell, ...]
+    missing: tuple[MissingRun, ...]
     command: str
     curves: pd.DataFrame
     charges: pd.DataFrame
@@ -61,22 +61,22 @@ class Evidence:
     @classmethod
     def read(
         cls,
-        cells: Sequence[FinishedCell],
+        runs: Sequence[FinishedRun],
         *,
         suite: str,
         tasks: Sequence[TaskFacts],
         strategies: Sequence[str],
         seeds: Sequence[int],
-        missing: Sequence[MissingCell],
+        missing: Sequence[MissingRun],
         command: str,
         imports: Sequence[Import] = (),
         targets: tuple[Target, ...] = DEFAULT_TARGETS,
     ) -> Evidence:
-        """Read the finished cells, and pick those external curves that are of the same tasks.
+        """Read the finished runs, and pick those external curves that are of the same tasks.
 
         The other arguments are the attributes of that name.
         """
-        ended = [cell.folder.ended().date() for cell in cells]
+        ended = [run.folder.ended().date() for run in runs]
         return cls(
             suite,
             tuple(tasks),
@@ -84,13 +84,13 @@ class Evidence:
             tuple(seeds),
             tuple(missing),
             command,
-            read_curves(cells),
-            read_charges(cells),
+            read_curves(runs),
+            read_charges(runs),
             tuple(
                 Environment(count, tuple(sorted(facts.items())))
-                for count, facts in read_environments(cells)
+                for count, facts in read_environments(runs)
             ),
-            tuple(read_entrants(cells)),
+            tuple(read_entrants(runs)),
             curves_from_elsewhere(imports, tasks, seeds),
             targets,
             (min(ended), max(ended)) if ended else None,

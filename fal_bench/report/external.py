@@ -143,7 +143,7 @@ def _absent(runs: frozenset[tuple[str, int]], compared: frozenset[tuple[str, int
 
 
 def _unfinished(rows: Sequence[Placed], tasks: Sequence[TaskFacts]) -> str:
-    """Look for curves cut short: a cell's has a beginning and an end that the task knows."""
+    """Look for curves cut short: a run's has a beginning and an end that the task knows."""
     known = {facts.name: facts for facts in tasks}
     runs: dict[tuple[str, int], list[Measured]] = {}
     for task, row in rows:

@@ -253,8 +253,8 @@ def _too_hard(rows: list[dict[str, Any]], context: ReportContext) -> list[str]:
 
 def _missing(context: ReportContext) -> list[str]:
     seeds: dict[tuple[str, str, str], set[int]] = defaultdict(set)
-    for cell in context.missing:
-        seeds[cell.task, cell.strategy, wording.one_line(cell.reason)].add(cell.seed)
+    for run in context.missing:
+        seeds[run.task, run.strategy, wording.one_line(run.reason)].add(run.seed)
     sentences = []
     for (task, strategy, reason), numbers in sorted(seeds.items()):
         noun = "seed" if len(numbers) == 1 else "seeds"

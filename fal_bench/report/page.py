@@ -116,7 +116,7 @@ def render_page(comparison: Comparison) -> str:
         ],
         coverage=coverage_table(runs.keys(), context),
         externals=[_origin(external, main) for external in context.externals],
-        missing=sorted(context.missing, key=lambda cell: (cell.task, cell.strategy, cell.seed)),
+        missing=sorted(context.missing, key=lambda run: (run.task, run.strategy, run.seed)),
         plotly=_packed(get_plotlyjs()),
     )
 

@@ -16,28 +16,28 @@ from rich.text import Text
 
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.store import Corrupt, Store
 
-SHOWN_CELLS = 8
+SHOWN_RUNS = 8
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @contextmanager
 def show_progress(
-    store: Store, cells: Sequence[CellSpec], console: Console | None = None
+    store: Store, runs: Sequence[RunSpec], console: Console | None = None
 ) -> Iterator[None]:
-    """Show how far cells are while the context is open.
+    """Show how far runs are while the context is open.
 
-    On a terminal the display is live; elsewhere one line is printed per finished cell.
+    On a terminal the display is live; elsewhere one line is printed per finished run.
 
     Args:
         store: the results folder.
-        cells: all cells of the comparison, finished ones included.
+        runs: all runs of the comparison, finished ones included.
         console: where to show it; standard error by default.
     """
     console = console or Console(stderr=True)
-    progress = Progress(store, cells)
+    progress = Progress(store, runs)
     if console.is_terminal:
         refresh = 1 / SECONDS_BETWEEN_LOOKS
         with Live(
@@ -67,16 +67,16 @@ def show_progress(
 
 
 class Progress:
-    """How far each cell is.
+    """How far each run is.
 
     Args:
         store: the results folder.
-        cells: all cells of the comparison.
+        runs: all runs of the comparison.
     """
 
-    def __init__(self, store: Store, cells: Sequence[CellSpec]) -> None:
+    def __init__(self, store: Store, runs: Sequence[RunSpec]) -> None:
         self._store = store
-        self._cells = cells
+        self._runs = runs
         self._started = time.monotonic()
         self._ended: dict[str, str] = {}
         self._rows: dict[str, Row] = {}
@@ -85,23 +85,23 @@ class Progress:
         self._work_before = self._work_done()
 
     def news(self) -> list[str]:
-        """Return one line for each cell that ended since the last call."""
+        """Return one line for each run that ended since the last call."""
         self._look()
         lines = []
-        for cell in self._cells:
-            if cell.key in self._ended and cell.key not in self._told:
-                self._told.add(cell.key)
-                lines.append(f"[{len(self._told)}/{len(self._cells)}] {cell}: {self._state(cell)}")
+        for run in self._runs:
+            if run.key in self._ended and run.key not in self._told:
+                self._told.add(run.key)
+                lines.append(f"[{len(self._told)}/{len(self._runs)}] {run}: {self._state(run)}")
         return lines
 
     def render(self) -> RenderableType:
-        """Return the display: a bar with the time left, and the cells at work."""
+        """Return the display: a bar with the time left, and the runs at work."""
         self._look()
         header = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=len(self._cells), completed=self._work_done(), width=30)
+        bar = ProgressBar(total=len(self._runs), completed=self._work_done(), width=30)
         failed = sum(phase == "failed" for phase in self._ended.values())
         header.add_row(
-            Text(f"{len(self._ended)} of {len(self._cells)} cells"),
+            Text(f"{len(self._ended)} of {len(self._runs)} runs"),
             bar,
             Text(self._time_left()),
             Text(f"{failed} failed", style="red") if failed else Text(""),
@@ -112,49 +112,49 @@ class Progress:
         for name in ("seed", "labels", "accuracy"):
             table.add_column(name, justify="right")
         running = [
-            cell for cell in self._cells if cell.key in self._rows and cell.key not in self._ended
+            run for run in self._runs if run.key in self._rows and run.key not in self._ended
         ]
-        for cell in running[:SHOWN_CELLS]:
-            row = self._rows[cell.key]
+        for run in running[:SHOWN_RUNS]:
+            row = self._rows[run.key]
             table.add_row(
-                Text(cell.task.name),
-                Text(cell.label),
-                str(cell.seed),
-                f"{row.labels}/{cell.task.budget_cap}",
+                Text(run.task.name),
+                Text(run.label),
+                str(run.seed),
+                f"{row.labels}/{run.task.budget_cap}",
                 f"{row.accuracy:.1%}",
             )
         return Group(header, table)
 
     def _look(self) -> None:
-        """Read the store again, but not the cells that have ended."""
-        for cell in self._cells:
-            if cell.key in self._ended:
+        """Read the store again, but not the runs that have ended."""
+        for run in self._runs:
+            if run.key in self._ended:
                 continue
-            phase = self._store.phase(cell)
+            phase = self._store.phase(run)
             if isinstance(phase, Corrupt) or phase == "new":
                 continue
             try:
-                rows = self._store.folder(cell).rows()
+                rows = self._store.folder(run).rows()
             except (StoreError, OSError):
                 continue  # read in the middle of a change; the next look sees it whole
             if rows:
-                self._rows[cell.key] = rows[-1]
-            # A failed cell counts as ended only once this run has had a try at it.
+                self._rows[run.key] = rows[-1]
+            # A failed run counts as ended only once this run has had a try at it.
             if phase == "done" or (phase == "failed" and hasattr(self, "_told")):
-                self._ended[cell.key] = phase
+                self._ended[run.key] = phase
 
-    def _state(self, cell: CellSpec) -> str:
-        if self._ended[cell.key] == "failed":
-            return f"failed: {self._store.folder(cell).status()['reason']}"
-        return f"{self._rows[cell.key].accuracy:.1%} at {self._rows[cell.key].labels} labels"
+    def _state(self, run: RunSpec) -> str:
+        if self._ended[run.key] == "failed":
+            return f"failed: {self._store.folder(run).status()['reason']}"
+        return f"{self._rows[run.key].accuracy:.1%} at {self._rows[run.key].labels} labels"
 
     def _work_done(self) -> float:
-        """Return finished cells, and running ones by the labels they have been trained on."""
+        """Return finished runs, and running ones by the labels they have been trained on."""
         done = float(len(self._ended))
-        for cell in self._cells:
-            if cell.key not in self._ended and cell.key in self._rows:
-                counts = [*cell.task.label_grid, cell.task.budget_cap + cell.task.query_labels]
-                reached = self._rows[cell.key].labels
+        for run in self._runs:
+            if run.key not in self._ended and run.key in self._rows:
+                counts = [*run.task.label_grid, run.task.budget_cap + run.task.query_labels]
+                reached = self._rows[run.key].labels
                 done += sum(count for count in counts if count <= reached) / sum(counts)
         return done
 
@@ -163,5 +163,5 @@ class Progress:
         gained = self._work_done() - self._work_before
         if gained <= 0 or elapsed < 3:
             return "starting workers"
-        left = elapsed * (len(self._cells) - self._work_done()) / gained
+        left = elapsed * (len(self._runs) - self._work_done()) / gained
         return f"about {timedelta(seconds=round(left))} left"

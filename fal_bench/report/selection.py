@@ -1,4 +1,4 @@
-"""The stored cells that take part in a report, and those that are missing."""
+"""The stored runs that take part in a report, and those that are missing."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fal_bench.external.folder import Import
-from fal_bench.report.context import MissingCell, task_facts
+from fal_bench.report.context import MissingRun, task_facts
 from fal_bench.report.evidence import Evidence
-from fal_bench.sweep.collect import FinishedCell
-from fal_bench.sweep.inventory import StoredCell
+from fal_bench.sweep.collect import FinishedRun
+from fal_bench.sweep.inventory import StoredRun
 from fal_bench.task import Task
 from fal_bench.task.suite import Suite
 from fal_bench.task.target import DEFAULT_TARGETS, Target
 
 
 @dataclass(frozen=True)
-class ShownCell:
-    """A stored cell under the names that a report shows.
+class ShownRun:
+    """A stored run under the names that a report shows.
 
     Attributes:
-        stored: the cell.
+        stored: the run.
         task: the task's name.
         strategy: the strategy's label.
     """
 
-    stored: StoredCell
+    stored: StoredRun
     task: str
     strategy: str
 
@@ -35,38 +35,38 @@ class ShownCell:
         return self.stored.seed
 
     @property
-    def finished(self) -> FinishedCell:
-        """The cell as reports read it, if it is done."""
-        cell = self.stored
-        return FinishedCell(
-            self.task, self.strategy, cell.seed, cell.folder, cell.task.hash, cell.reference
+    def finished(self) -> FinishedRun:
+        """The run as reports read it, if it is done."""
+        run = self.stored
+        return FinishedRun(
+            self.task, self.strategy, run.seed, run.folder, run.task.hash, run.reference
         )
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The stored cells that take part in a report.
+    """The stored runs that take part in a report.
 
     Attributes:
         suite: name of the suite (or task).
         source: the suite that the tasks' names come from; None if no suite has all of them.
         tasks: the tasks, under their names.
         seeds: the seeds.
-        cells: the cells, finished or not.
-        problems: a sentence for each cell of the folder that cannot be read.
+        runs: the runs, finished or not.
+        problems: a sentence for each run of the folder that cannot be read.
     """
 
     suite: str
     source: Suite | None
     tasks: tuple[Task, ...]
     seeds: tuple[int, ...]
-    cells: tuple[ShownCell, ...]
+    runs: tuple[ShownRun, ...]
     problems: tuple[str, ...]
 
     @property
     def strategies(self) -> tuple[str, ...]:
         """Labels of the strategies, sorted."""
-        return tuple(sorted({cell.strategy for cell in self.cells}))
+        return tuple(sorted({run.strategy for run in self.runs}))
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -74,27 +74,27 @@ class Selection:
         return (self.source and self.source.targets) or DEFAULT_TARGETS
 
     @property
-    def missing(self) -> list[MissingCell]:
-        """Cells of the comparison without a finished curve, and why."""
-        shown = {(cell.task, cell.strategy, cell.seed): cell.stored for cell in self.cells}
+    def missing(self) -> list[MissingRun]:
+        """Runs of the comparison without a finished curve, and why."""
+        shown = {(run.task, run.strategy, run.seed): run.stored for run in self.runs}
         missing = []
         for task in self.tasks:
             for strategy in self.strategies:
                 for seed in self.seeds:
-                    cell = shown.get((task.name, strategy, seed))
-                    if cell is None or cell.phase != "done":
-                        missing.append(MissingCell(task.name, strategy, seed, _why(cell)))
+                    run = shown.get((task.name, strategy, seed))
+                    if run is None or run.phase != "done":
+                        missing.append(MissingRun(task.name, strategy, seed, _why(run)))
         return missing
 
     def evidence(self, command: str, imports: Sequence[Import] = ()) -> Evidence:
-        """Read the finished cells.
+        """Read the finished runs.
 
         Args:
-            command: the command line that leads to these cells.
+            command: the command line that leads to these runs.
             imports: external curves, of which those of the same tasks are shown.
         """
-        finished = [cell.finished for cell in self.cells if cell.stored.phase == "done"]
-        pools = {cell.task: cell.folder.pool() for cell in finished}
+        finished = [run.finished for run in self.runs if run.stored.phase == "done"]
+        pools = {run.task: run.folder.pool() for run in finished}
         return Evidence.read(
             finished,
             suite=self.suite,
@@ -108,10 +108,10 @@ class Selection:
         )
 
 
-def _why(cell: StoredCell | None) -> str:
-    """Say why a cell has no finished curve."""
-    if cell is None:
-        return "not among the stored cells"
-    if cell.phase == "failed":
-        return str(cell.folder.status()["reason"])
+def _why(run: StoredRun | None) -> str:
+    """Say why a run has no finished curve."""
+    if run is None:
+        return "not among the stored runs"
+    if run.phase == "failed":
+        return str(run.folder.status()["reason"])
     return "not run to its end yet"

@@ -13,8 +13,8 @@ from fal_bench.external.folder import ExternalFolder
 from fal_bench.inputs.arguments import check_text
 from fal_bench.report.evidence import Evidence
 from fal_bench.report.labels import wanted_labels
-from fal_bench.report.selection import Selection, ShownCell
-from fal_bench.sweep.inventory import StoredCell, stored_cells
+from fal_bench.report.selection import Selection, ShownRun
+from fal_bench.sweep.inventory import StoredRun, stored_runs
 from fal_bench.sweep.store import PUBLISHED, Store
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, Suite, load_suite, suite_names, unknown_task
@@ -25,7 +25,7 @@ _APART = " @"
 
 @dataclass(frozen=True)
 class Filter:
-    """Which stored cells take part.
+    """Which stored runs take part.
 
     Attributes:
         suite: a suite's name or TOML file; found from the stored tasks if None.
@@ -43,65 +43,63 @@ class Filter:
 
 
 def stored_evidence(store: Store, chosen: Filter) -> tuple[Evidence, list[str]]:
-    """Read the evidence of a results folder; see ``select_cells``.
+    """Read the evidence of a results folder; see ``select_runs``.
 
     Args:
         store: the results folder.
-        chosen: which cells take part.
+        chosen: which runs take part.
 
     Returns:
-        The evidence, and a sentence for each cell that cannot be read.
+        The evidence, and a sentence for each run that cannot be read.
 
     Raises:
-        FalbenchError: the folder holds no such cell, or a name is unknown.
+        FalbenchError: the folder holds no such run, or a name is unknown.
     """
     imports = ExternalFolder(store.root).imports() if chosen.external else []
-    selection = select_cells(store, chosen)
+    selection = select_runs(store, chosen)
     evidence = selection.evidence(report_command(store.root, chosen), imports)
     return evidence, list(selection.problems)
 
 
-def select_cells(store: Store, chosen: Filter) -> Selection:
-    """Choose among the cells of a results folder.
+def select_runs(store: Store, chosen: Filter) -> Selection:
+    """Choose among the runs of a results folder.
 
-    Cells do not store the name of their task. It comes from the suite; without one, from the
+    Runs do not store the name of their task. It comes from the suite; without one, from the
     smallest suite of the package that has all stored tasks, and tasks that no suite knows are
     named by their hash. Strategies of one name whose code, device or numerics differ are shown
     apart, with a short hash after their name; so are tasks of one name whose data differ.
 
     Args:
         store: the results folder.
-        chosen: which cells take part.
+        chosen: which runs take part.
 
     Raises:
-        FalbenchError: the folder holds no such cell, or a name is unknown.
+        FalbenchError: the folder holds no such run, or a name is unknown.
     """
     check_text("suite", chosen.suite)
     check_text("task", chosen.task)
-    cells, problems = stored_cells(store)
-    if not cells:
-        raise StoreError(_no_cells(store.root))
-    suite, source, tasks = _tasks(cells, chosen)
-    tasks, names = _by_data(tasks, cells, chosen.task)
-    labels = _labels([cell for cell in cells if _problem(cell) in names])
+    runs, problems = stored_runs(store)
+    if not runs:
+        raise StoreError(_no_runs(store.root))
+    suite, source, tasks = _tasks(runs, chosen)
+    tasks, names = _by_data(tasks, runs, chosen.task)
+    labels = _labels([run for run in runs if _problem(run) in names])
     wanted = wanted_labels(set(labels.values()), chosen.strategies)
-    kept = [cell for cell in cells if _problem(cell) in names and labels[cell.key] in wanted]
-    if not any(cell.phase == "done" for cell in kept):
+    kept = [run for run in runs if _problem(run) in names and labels[run.key] in wanted]
+    if not any(run.phase == "done" for run in kept):
         raise StoreError(
-            f"There is no finished cell of suite {suite!r} in {str(store.root)!r}; "
+            f"There is no finished run of suite {suite!r} in {str(store.root)!r}; "
             "falbench status shows what there is."
         )
-    seeds = tuple(sorted({cell.seed for cell in kept})[: chosen.seeds])
+    seeds = tuple(sorted({run.seed for run in kept})[: chosen.seeds])
     shown = tuple(
-        ShownCell(cell, names[_problem(cell)], labels[cell.key])
-        for cell in kept
-        if cell.seed in seeds
+        ShownRun(run, names[_problem(run)], labels[run.key]) for run in kept if run.seed in seeds
     )
     return Selection(suite, source, tuple(tasks), seeds, shown, tuple(problems))
 
 
-def _no_cells(root: Path) -> str:
-    """Say what a folder without cells holds instead, and what to do."""
+def _no_runs(root: Path) -> str:
+    """Say what a folder without runs holds instead, and what to do."""
     imported = ", ".join(ExternalFolder(root).names())
     advice = "run falbench compare first, or name another folder"
     what = ""
@@ -113,12 +111,12 @@ def _no_cells(root: Path) -> str:
         what = f", only imported curves ({imported})"
     elif (root.parent / "store.json").exists():
         advice = f"it is a part of the results folder {str(root.parent)!r}, name that"
-    return f"There are no cells in {str(root)!r}{what}; {advice}."
+    return f"There are no runs in {str(root)!r}{what}; {advice}."
 
 
-def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, Suite | None, list[Task]]:
+def _tasks(runs: Sequence[StoredRun], chosen: Filter) -> tuple[str, Suite | None, list[Task]]:
     """Return what is compared, its suite, and the tasks under the names they have there."""
-    stored = {cell.task.hash: cell.task for cell in cells}
+    stored = {run.task.hash: run.task for run in runs}
     suite = load_suite(chosen.suite) if chosen.suite else _covering_suite(set(stored))
     if chosen.suite and suite:
         tasks = list(suite.tasks)
@@ -140,13 +138,13 @@ def _tasks(cells: Sequence[StoredCell], chosen: Filter) -> tuple[str, Suite | No
     return name, suite, sorted(tasks, key=lambda task: task.name)
 
 
-def _problem(cell: StoredCell) -> tuple[str, str]:
-    """Return what a cell's problem is known by: its task's hash, and the digest of its data."""
-    return cell.task.hash, cell.data
+def _problem(run: StoredRun) -> tuple[str, str]:
+    """Return what a run's problem is known by: its task's hash, and the digest of its data."""
+    return run.task.hash, run.data
 
 
 def _by_data(
-    tasks: Sequence[Task], cells: Sequence[StoredCell], asked: str | None
+    tasks: Sequence[Task], runs: Sequence[StoredRun], asked: str | None
 ) -> tuple[list[Task], dict[tuple[str, str], str]]:
     """Tell tasks on different data apart: other data are another problem.
 
@@ -154,8 +152,8 @@ def _by_data(
         The tasks, those on several states of their data once for each, and their names.
     """
     states: dict[str, set[str]] = defaultdict(set)
-    for cell in cells:
-        states[cell.task.hash].add(cell.data)
+    for run in runs:
+        states[run.task.hash].add(run.data)
     apart: list[Task] = []
     names: dict[tuple[str, str], str] = {}
     for task in tasks:
@@ -186,16 +184,16 @@ def _shipped_tasks() -> dict[str, Task]:
     return {task.hash: task for name in suite_names() for task in load_suite(name).tasks}
 
 
-def _labels(cells: Sequence[StoredCell]) -> dict[str, str]:
-    """Return every cell's label by key; variants of one strategy get a hash behind it."""
+def _labels(runs: Sequence[StoredRun]) -> dict[str, str]:
+    """Return every run's label by key; variants of one strategy get a hash behind it."""
     variants: dict[str, set[str]] = defaultdict(set)
-    for cell in cells:
-        variants[cell.label].add(cell.behaviour_hash)
+    for run in runs:
+        variants[run.label].add(run.behaviour_hash)
     return {
-        cell.key: f"{cell.label}{_APART}{cell.behaviour_hash}"
-        if len(variants[cell.label]) > 1
-        else cell.label
-        for cell in cells
+        run.key: f"{run.label}{_APART}{run.behaviour_hash}"
+        if len(variants[run.label]) > 1
+        else run.label
+        for run in runs
     }
 
 

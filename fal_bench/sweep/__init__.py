@@ -1,1 +1,1 @@
-"""Cells, the result store, and running many cells."""
+"""Runs, the result store, and running many runs."""

@@ -1,4 +1,4 @@
-"""Gathering what the finished cells of a comparison hold: curves, charges, environments."""
+"""Gathering what the finished runs of a comparison hold: curves, charges, environments."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pandas as pd
 from fal_bench.federation.journal import Row
 from fal_bench.inputs.selector import Selector
 from fal_bench.sweep.files import read_json
-from fal_bench.sweep.folder import CellFolder, CorruptCellError
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.folder import CorruptRunError, RunFolder
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.store import Store
 
 IDENTITY = ["task", "strategy", "seed"]
@@ -22,14 +22,14 @@ _CHARGE = ["client", "sample", "purpose", "cycle"]
 
 
 @dataclass(frozen=True)
-class FinishedCell:
-    """A finished cell under the names that a report shows.
+class FinishedRun:
+    """A finished run under the names that a report shows.
 
     Attributes:
         task: the task's name.
         strategy: the strategy's label.
         seed: the seed.
-        folder: the cell's directory.
+        folder: the run's directory.
         task_hash: the task's hash, by which others recognise the task.
         reference: whether the strategy is a yardstick and never ranked.
     """
@@ -37,15 +37,15 @@ class FinishedCell:
     task: str
     strategy: str
     seed: int
-    folder: CellFolder
+    folder: RunFolder
     task_hash: str
     reference: bool
 
 
-def finished_cells(store: Store, specs: Sequence[CellSpec]) -> list[FinishedCell]:
-    """Return those cells of a comparison that are finished."""
+def finished_runs(store: Store, specs: Sequence[RunSpec]) -> list[FinishedRun]:
+    """Return those runs of a comparison that are finished."""
     return [
-        FinishedCell(
+        FinishedRun(
             spec.task.name,
             spec.label,
             spec.seed,
@@ -58,48 +58,48 @@ def finished_cells(store: Store, specs: Sequence[CellSpec]) -> list[FinishedCell
     ]
 
 
-def read_curves(cells: Sequence[FinishedCell]) -> pd.DataFrame:
-    """Return the curves of finished cells, one row a cell and cycle.
+def read_curves(runs: Sequence[FinishedRun]) -> pd.DataFrame:
+    """Return the curves of finished runs, one row a run and cycle.
 
     Returns:
         Columns ``task``, ``strategy``, ``seed``, those of ``Row``, ``task_hash`` and
-        ``reference``, sorted by the first three and the cycle, whatever the order of ``cells``.
+        ``reference``, sorted by the first three and the cycle, whatever the order of ``runs``.
     """
     values = attrgetter(*Row.columns())
     records = [
-        (cell.task, cell.strategy, cell.seed, *values(row), cell.task_hash, cell.reference)
-        for cell in cells
-        for row in cell.folder.rows()
+        (run.task, run.strategy, run.seed, *values(row), run.task_hash, run.reference)
+        for run in runs
+        for row in run.folder.rows()
     ]
     columns = [*IDENTITY, *Row.columns(), "task_hash", "reference"]
     frame = pd.DataFrame(records, columns=columns)
     return frame.sort_values([*IDENTITY, "cycle"], ignore_index=True)
 
 
-def read_charges(cells: Sequence[FinishedCell]) -> pd.DataFrame:
-    """Return how many labels each finished cell read, by purpose and cycle.
+def read_charges(runs: Sequence[FinishedRun]) -> pd.DataFrame:
+    """Return how many labels each finished run read, by purpose and cycle.
 
     A label that was read for several purposes is counted once, for the first of them, so that
-    the counts of a cell add up to its strict labels.
+    the counts of a run add up to its strict labels.
 
     Returns:
         Columns ``task``, ``strategy``, ``seed``, ``purpose``, ``cycle`` (of the query; the model
         of the next cycle is the first to be trained with it) and ``labels``, sorted by the first
-        five, whatever the order of ``cells``.
+        five, whatever the order of ``runs``.
 
     Raises:
-        CorruptCellError: a ledger cannot be read.
+        CorruptRunError: a ledger cannot be read.
     """
     records = [
-        (cell.task, cell.strategy, cell.seed, purpose, cycle, labels)
-        for cell in cells
-        for (purpose, cycle), labels in _counts(cell.folder).items()
+        (run.task, run.strategy, run.seed, purpose, cycle, labels)
+        for run in runs
+        for (purpose, cycle), labels in _counts(run.folder).items()
     ]
     frame = pd.DataFrame(records, columns=[*IDENTITY, "purpose", "cycle", "labels"])
     return frame.sort_values([*IDENTITY, "purpose", "cycle"], ignore_index=True)
 
 
-def _counts(folder: CellFolder) -> Counter[tuple[str, int]]:
+def _counts(folder: RunFolder) -> Counter[tuple[str, int]]:
     seen: set[tuple[str, str]] = set()
     counts: Counter[tuple[str, int]] = Counter()
     try:
@@ -112,8 +112,8 @@ def _counts(folder: CellFolder) -> Counter[tuple[str, int]]:
                     seen.add((client, sample))
                     counts[purpose, int(cycle)] += 1
     except (OSError, ValueError) as error:
-        raise CorruptCellError(
-            f"Cannot read the ledger of cell {folder.path.name[:12]} ({error}); delete the cell's "
+        raise CorruptRunError(
+            f"Cannot read the ledger of run {folder.path.name[:12]} ({error}); delete the run's "
             "directory to run it again."
         ) from None
     return counts
@@ -121,7 +121,7 @@ def _counts(folder: CellFolder) -> Counter[tuple[str, int]]:
 
 @dataclass(frozen=True)
 class Entrant:
-    """What the cells of one strategy say about it.
+    """What the runs of one strategy say about it.
 
     Attributes:
         strategy: its label.
@@ -134,23 +134,23 @@ class Entrant:
     reference: bool
 
 
-def read_entrants(cells: Sequence[FinishedCell]) -> list[Entrant]:
-    """Return the strategies of finished cells, by label."""
-    first = {cell.strategy: cell for cell in reversed(cells)}
+def read_entrants(runs: Sequence[FinishedRun]) -> list[Entrant]:
+    """Return the strategies of finished runs, by label."""
+    first = {run.strategy: run for run in reversed(runs)}
     entrants = []
-    for label, cell in sorted(first.items()):
-        content = read_json(cell.folder.path / "cell.json")
+    for label, run in sorted(first.items()):
+        content = read_json(run.folder.path / "cell.json")
         trainer = content["description"]["trainer"]
         named = str(Selector(trainer["name"], trainer["params"]))
-        entrants.append(Entrant(label, named, cell.reference))
+        entrants.append(Entrant(label, named, run.reference))
     return entrants
 
 
-def read_environments(cells: Sequence[FinishedCell]) -> list[tuple[int, dict[str, str]]]:
-    """Return where finished cells were computed, and how many of them, most first."""
+def read_environments(runs: Sequence[FinishedRun]) -> list[tuple[int, dict[str, str]]]:
+    """Return where finished runs were computed, and how many of them, most first."""
     counts: Counter[tuple[tuple[str, str], ...]] = Counter()
-    for cell in cells:
-        content = read_json(cell.folder.path / "cell.json")
+    for run in runs:
+        content = read_json(run.folder.path / "cell.json")
         device = str(content.get("description", {}).get("device", "unknown"))
         facts = {**content.get("environment", {}), "device": device}
         counts[tuple(sorted((str(name), str(value)) for name, value in facts.items()))] += 1

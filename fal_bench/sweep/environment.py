@@ -1,4 +1,4 @@
-"""Where a cell was computed: versions, processor and GPU, kept beside every curve."""
+"""Where a run was computed: versions, processor and GPU, kept beside every curve."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def environment(device: str = CPU) -> dict[str, str]:
 def _gpu() -> str:
     import torch
 
-    # A worker may see no GPU though its supervisor did; its cells then fail with the reason.
+    # A worker may see no GPU though its supervisor did; its runs then fail with the reason.
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
 
 

@@ -1,4 +1,4 @@
-"""How long missing cells will take."""
+"""How long missing runs will take."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.pilot import fly
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.store import Store
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """How long missing cells will take.
+    """How long missing runs will take.
 
     Attributes:
-        seconds: wall time of the cells, the start of the workers included.
-        unknown: labels of the strategies whose own time is left out, because no cell of them is
+        seconds: wall time of the runs, the start of the workers included.
+        unknown: labels of the strategies whose own time is left out, because no run of them is
             finished on one of their tasks; with any, ``seconds`` is a lower bound.
     """
 
@@ -27,7 +27,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class _Spent:
-    """Mean seconds that finished cells took, by what they have in common."""
+    """Mean seconds that finished runs took, by what they have in common."""
 
     whole: dict[tuple[str, str], float]
     training: dict[tuple[str, str], float]
@@ -35,22 +35,22 @@ class _Spent:
 
 def estimate(
     store: Store,
-    known: Sequence[CellSpec],
-    missing: Sequence[CellSpec],
+    known: Sequence[RunSpec],
+    missing: Sequence[RunSpec],
     jobs: int,
     *,
     inline: bool = False,
 ) -> Estimate:
     """Estimate the wall time of running ``missing`` with ``jobs`` workers.
 
-    A cell is taken to cost what finished cells of its task and strategy cost. Where there are none,
-    its federated training is taken to cost what it did in cells of other strategies, or else is
+    A run is taken to cost what finished runs of its task and strategy cost. Where there are none,
+    its federated training is taken to cost what it did in runs of other strategies, or else is
     timed for a moment; what its strategy does for itself is not known then.
 
     Args:
         store: the results folder.
-        known: all cells of the comparison; the finished ones are the evidence.
-        missing: the cells to run.
+        known: all runs of the comparison; the finished ones are the evidence.
+        missing: the runs to run.
         jobs: number of workers.
         inline: in this process, without workers.
     """
@@ -70,22 +70,22 @@ def estimate(
         loads[0] += sum(
             spent.whole.get(_by_strategy(spec))
             or spent.training.get(_by_trainer(spec))
-            or pilot.cells[spec.task.hash]
+            or pilot.runs[spec.task.hash]
             for spec in group
         )
     unknown = {spec.label: None for spec in missing if _by_strategy(spec) not in spent.whole}
     return Estimate(pilot.start + max(loads), tuple(unknown))
 
 
-def _by_strategy(spec: CellSpec) -> tuple[str, str]:
+def _by_strategy(spec: RunSpec) -> tuple[str, str]:
     return spec.task.hash, spec.label
 
 
-def _by_trainer(spec: CellSpec) -> tuple[str, str]:
+def _by_trainer(spec: RunSpec) -> tuple[str, str]:
     return spec.task.hash, str(spec.trainer)
 
 
-def _spent(store: Store, known: Sequence[CellSpec]) -> _Spent:
+def _spent(store: Store, known: Sequence[RunSpec]) -> _Spent:
     whole: dict[tuple[str, str], list[float]] = {}
     training: dict[tuple[str, str], list[float]] = {}
     for spec in known:

@@ -1,4 +1,4 @@
-"""One cell's directory: its description, curve, checkpoint, status and ledger."""
+"""One run's directory: its description, curve, checkpoint, status and ledger."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
 from fal_bench.federation.memory import from_json_array, join, split, to_json_array
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 from fal_bench.sweep.files import read_json, write_atomically, write_json
 from fal_bench.sweep.marks import Marks
-from fal_bench.sweep.spec import CellSpec, description_key
+from fal_bench.sweep.spec import RunSpec, description_key
 
 Phase = Literal["new", "partial", "done", "failed"]
 
 
-class CorruptCellError(StoreError):
-    """A cell's files do not fit together."""
+class CorruptRunError(StoreError):
+    """A run's files do not fit together."""
 
 
-class CellFolder(Marks):
-    """The directory of one cell, and the journal of its run.
+class RunFolder(Marks):
+    """The directory of one run, and the journal of its run.
 
     Files: ``cell.json`` (description and environment), ``curve.csv`` (one row a cycle),
     ``checkpoint.npz`` (state before the next cycle; gone when done), ``status.json``,
@@ -49,13 +49,13 @@ class CellFolder(Marks):
         self._checkpoint = path / "checkpoint.npz"
         self._status = path / "status.json"
 
-    def create(self, spec: CellSpec, environment: dict[str, str], run: str) -> None:
-        """Make the directory, describe the cell, and note which run is at work on it.
+    def create(self, spec: RunSpec, environment: dict[str, str], attempt: str) -> None:
+        """Make the directory, describe the run, and note which run is at work on it.
 
         Args:
-            spec: the cell.
+            spec: the run.
             environment: versions and processor.
-            run: name of the supervisor's round; this process's id is noted beside it.
+            attempt: name of the supervisor's round; this process's id is noted beside it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         content = {
@@ -65,48 +65,48 @@ class CellFolder(Marks):
             "environment": environment,
         }
         write_json(self.path / "cell.json", content)
-        self._set_status("partial", run=run, pid=str(os.getpid()))
+        self._set_status("partial", run=attempt, pid=str(os.getpid()))
 
     def in_progress(self) -> bool:
-        """Whether the cell is neither done nor failed."""
+        """Whether the run is neither done nor failed."""
         return not self._status.exists() or self.status()["phase"] == "partial"
 
     def reopen(self) -> None:
-        """Let a cell that failed before go on where it was."""
+        """Let a run that failed before go on where it was."""
         if self._status.exists() and self.status()["phase"] == "failed":
             self._set_status("partial")
 
     def note_pool(self, pool: int) -> None:
         """Keep the size of the query pool beside the description, for reports."""
-        cell = read_json(self.path / "cell.json")
-        write_json(self.path / "cell.json", {**cell, "pool": pool})
+        run = read_json(self.path / "cell.json")
+        write_json(self.path / "cell.json", {**run, "pool": pool})
 
     def pool(self) -> int:
         """Return the size of the query pool over all clients."""
         return int(read_json(self.path / "cell.json")["pool"])
 
     def phase(self) -> Phase:
-        """Return how far the cell is.
+        """Return how far the run is.
 
         Raises:
-            CorruptCellError: the files do not fit together.
+            CorruptRunError: the files do not fit together.
         """
         if not self._status.exists():
             return "new"
         status = self.status()
         try:
-            cell = read_json(self.path / "cell.json")
-            if description_key(cell["description"]) != self.path.name:
-                raise CorruptCellError("its description does not belong to its key")
+            run = read_json(self.path / "cell.json")
+            if description_key(run["description"]) != self.path.name:
+                raise CorruptRunError("its description does not belong to its key")
             if status["phase"] == "done":
-                int(cell["pool"])
+                int(run["pool"])
                 if status["curve"] != _digest(self._curve):
-                    raise CorruptCellError("its curve is not the one that was finished")
-                # Cells of earlier versions say nothing of their ledger.
+                    raise CorruptRunError("its curve is not the one that was finished")
+                # Runs of earlier versions say nothing of their ledger.
                 if "ledger" in status and status["ledger"] != _digest(self._ledger):
-                    raise CorruptCellError("its ledger is not the one that was finished")
+                    raise CorruptRunError("its ledger is not the one that was finished")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CorruptCellError(f"a file cannot be read ({error})") from None
+            raise CorruptRunError(f"a file cannot be read ({error})") from None
         phase: Phase = status["phase"]
         return phase
 
@@ -114,25 +114,25 @@ class CellFolder(Marks):
         """Return the content of ``status.json``.
 
         Raises:
-            CorruptCellError: it cannot be read.
+            CorruptRunError: it cannot be read.
         """
         try:
             status: dict[str, Any] = read_json(self._status)
             if status["phase"] not in ("partial", "done", "failed"):
                 raise ValueError(f"phase {status['phase']!r}")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CorruptCellError(f"status.json cannot be read ({error})") from None
+            raise CorruptRunError(f"status.json cannot be read ({error})") from None
         return status
 
     def ended(self) -> datetime:
-        """Return when the cell was marked done or failed, by the time of ``status.json``."""
+        """Return when the run was marked done or failed, by the time of ``status.json``."""
         return datetime.fromtimestamp(self._status.stat().st_mtime, UTC)
 
     def rows(self) -> list[Row]:
         """Return the curve; a last line that was cut short is left out.
 
         Raises:
-            CorruptCellError: the curve is not one of this format.
+            CorruptRunError: the curve is not one of this format.
         """
         if not self._curve.exists():
             return []
@@ -144,27 +144,27 @@ class CellFolder(Marks):
                 raise ValueError(f"columns {reader.fieldnames}")
             return [_row(record) for record in reader]
         except (ValueError, TypeError, KeyError) as error:
-            raise CorruptCellError(f"curve.csv cannot be read ({error})") from None
+            raise CorruptRunError(f"curve.csv cannot be read ({error})") from None
 
-    # The journal of a running cell.
+    # The journal of a running run.
 
-    def resume(self) -> CellState | None:
+    def resume(self) -> RunState | None:
         """Return the checkpoint, with the curve cut back to it; None starts over.
 
         Raises:
-            CorruptCellError: checkpoint and curve do not fit together.
+            CorruptRunError: checkpoint and curve do not fit together.
         """
         if not self._checkpoint.exists():
             self._write_rows([])
             return None
         try:
             with np.load(self._checkpoint, allow_pickle=False) as arrays:
-                state = CellState.from_arrays(dict(arrays))
+                state = RunState.from_arrays(dict(arrays))
         except Exception as error:
-            raise CorruptCellError(f"its checkpoint cannot be read ({error})") from None
+            raise CorruptRunError(f"its checkpoint cannot be read ({error})") from None
         rows = self.rows()
         if [row.cycle for row in rows[: state.cycle]] != list(range(state.cycle)):
-            raise CorruptCellError("its curve lacks rows that its checkpoint has seen")
+            raise CorruptRunError("its curve lacks rows that its checkpoint has seen")
         self._write_rows(rows[: state.cycle])
         return state
 
@@ -173,7 +173,7 @@ class CellFolder(Marks):
         with self._curve.open("a", encoding="utf-8", newline="") as file:
             _writer(file).writerow(asdict(row))
 
-    def checkpoint(self, state: CellState) -> None:
+    def checkpoint(self, state: RunState) -> None:
         """Replace ``checkpoint.npz``."""
         arrays = state.to_arrays()
         write_atomically(self._checkpoint, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
@@ -181,7 +181,7 @@ class CellFolder(Marks):
     def finish(
         self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
     ) -> None:
-        """Write the ledger and what is kept, mark the cell done, and drop the checkpoint."""
+        """Write the ledger and what is kept, mark the run done, and drop the checkpoint."""
         if any(kept):
             arrays: dict[str, NDArray[Any]] = {}
             arrays["memories"] = to_json_array(split(list(kept), arrays))
@@ -196,7 +196,7 @@ class CellFolder(Marks):
         self._checkpoint.unlink(missing_ok=True)
 
     def fail(self, reason: str, details: str = "") -> None:
-        """Mark the cell failed, with one sentence and, if there is one, a traceback."""
+        """Mark the run failed, with one sentence and, if there is one, a traceback."""
         self.path.mkdir(parents=True, exist_ok=True)
         self.clear_marker()
         self._set_status("failed", reason=reason, details=details)

@@ -1,8 +1,8 @@
-"""Which cells run together in one worker.
+"""Which runs run together in one worker.
 
-Cells that train the same architecture by the same recipe share engine calls, and cells of one
+Runs that train the same architecture by the same recipe share engine calls, and runs of one
 (task, seed) share their first cycle. A group is small enough that every worker gets its fair part
-of the work, and that the death of a worker costs few cells a cycle.
+of the work, and that the death of a worker costs few runs a cycle.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
 
 LANES = 60
 """Local trainings that a group runs at once; beyond that merging gains next to nothing."""
 
-Group = tuple[CellSpec, ...]
+Group = tuple[RunSpec, ...]
 
 
-def plan_groups(specs: Sequence[CellSpec], jobs: int) -> list[Group]:
-    """Return all cells in groups, the most costly group first.
+def plan_groups(specs: Sequence[RunSpec], jobs: int) -> list[Group]:
+    """Return all runs in groups, the most costly group first.
 
     Args:
-        specs: the cells.
+        specs: the runs.
         jobs: number of workers.
     """
     groups = [
@@ -34,16 +34,16 @@ def plan_groups(specs: Sequence[CellSpec], jobs: int) -> list[Group]:
     return sorted(groups, key=lambda group: -_cost(group))
 
 
-def _merge_key(spec: CellSpec) -> Hashable:
-    """What two cells must share for their trainings to be merged."""
+def _merge_key(spec: RunSpec) -> Hashable:
+    """What two runs must share for their trainings to be merged."""
     task = spec.task
     model, optimiser = task.model, task.optimiser
     recipe = (task.local_epochs, task.batch_size, optimiser, str(spec.trainer))
     return (task.dataset, model, recipe, spec.device)
 
 
-def _families(specs: Sequence[CellSpec], jobs: int) -> list[Group]:
-    """Return the cells of each (task, seed), or single cells where that would idle workers."""
+def _families(specs: Sequence[RunSpec], jobs: int) -> list[Group]:
+    """Return the runs of each (task, seed), or single runs where that would idle workers."""
     families = _by(specs, lambda spec: (spec.task.hash, spec.seed))
     if len(families) >= jobs:
         return [tuple(family) for family in families.values()]
@@ -54,27 +54,27 @@ def _split(families: list[Group], jobs: int) -> list[Group]:
     """Distribute families over groups of about equal cost: the costliest to the cheapest."""
     lanes = sum(spec.task.clients for family in families for spec in family)
     count = jobs * math.ceil(lanes / (jobs * LANES))
-    groups: list[list[CellSpec]] = [[] for _ in range(min(count, len(families)))]
+    groups: list[list[RunSpec]] = [[] for _ in range(min(count, len(families)))]
     for family in sorted(families, key=lambda family: -_cost(family)):
         min(groups, key=_cost).extend(family)
     return [tuple(group) for group in groups]
 
 
 def _by(
-    specs: Sequence[CellSpec], key: Callable[[CellSpec], Hashable]
-) -> dict[Hashable, list[CellSpec]]:
-    groups: dict[Hashable, list[CellSpec]] = {}
+    specs: Sequence[RunSpec], key: Callable[[RunSpec], Hashable]
+) -> dict[Hashable, list[RunSpec]]:
+    groups: dict[Hashable, list[RunSpec]] = {}
     for spec in specs:
         groups.setdefault(key(spec), []).append(spec)
     return groups
 
 
-def _cost(specs: Sequence[CellSpec]) -> int:
+def _cost(specs: Sequence[RunSpec]) -> int:
     return sum(updates(spec.task) for spec in specs)
 
 
 def updates(task: Task) -> int:
-    """Return the training updates of a cell that spends its budget evenly."""
+    """Return the training updates of a run that spends its budget evenly."""
     epochs = task.rounds * task.local_epochs * task.clients
     return sum(
         epochs * math.ceil((task.initial_labels + cycle * task.query_size) / task.batch_size)

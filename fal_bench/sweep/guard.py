@@ -9,9 +9,9 @@ from contextlib import suppress
 
 import psutil
 
-from fal_bench.sweep.folder import CorruptCellError
+from fal_bench.sweep.folder import CorruptRunError
 from fal_bench.sweep.memory import resident_mib
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.store import Store
 
 
@@ -20,41 +20,41 @@ class MemoryGuard:
 
     Args:
         store: the results folder.
-        specs: the cells of a round.
-        run: the round's name.
+        specs: the runs of a round.
+        attempt: the round's name.
         limit: most memory a worker may take, in MiB.
     """
 
-    def __init__(self, store: Store, specs: Sequence[CellSpec], run: str, limit: int) -> None:
+    def __init__(self, store: Store, specs: Sequence[RunSpec], attempt: str, limit: int) -> None:
         self._store = store
         self._waiting = list(specs)
-        self._run = run
+        self._attempt = attempt
         self._limit = limit
-        self._cells: dict[int, list[CellSpec]] = {}
+        self._runs: dict[int, list[RunSpec]] = {}
 
     def find_workers(self) -> None:
-        """Read which worker is at work on which cells."""
-        self._cells = {}
+        """Read which worker is at work on which runs."""
+        self._runs = {}
         for spec in list(self._waiting):
             try:
                 status = self._store.folder(spec).status()
-            except CorruptCellError:  # not begun yet
+            except CorruptRunError:  # not begun yet
                 continue
             if status["phase"] != "partial":
                 self._waiting.remove(spec)
-            elif status.get("run") == self._run and "pid" in status:
-                self._cells.setdefault(int(status["pid"]), []).append(spec)
+            elif status.get("run") == self._attempt and "pid" in status:
+                self._runs.setdefault(int(status["pid"]), []).append(spec)
 
     def look(self) -> None:
-        """End every worker that takes too much, and leave a note with its cells."""
-        for pid in list(self._cells):
+        """End every worker that takes too much, and leave a note with its runs."""
+        for pid in list(self._runs):
             taken = resident_mib(pid)
             if taken is None or taken <= self._limit or not _is_own(pid):
                 continue
             with suppress(ProcessLookupError):  # it may have ended in the meantime
                 os.kill(pid, signal.SIGKILL)
-            self.find_workers()  # it may have gone on to other cells
-            for spec in self._cells.pop(pid, []):
+            self.find_workers()  # it may have gone on to other runs
+            for spec in self._runs.pop(pid, []):
                 self._store.folder(spec).note_memory(taken)
 
 

@@ -1,4 +1,4 @@
-"""What a results folder holds, read from the cells themselves: no suite or plugin is needed."""
+"""What a results folder holds, read from the runs themselves: no suite or plugin is needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from fal_bench.inputs.validation import explained
 from fal_bench.sweep.files import read_json
-from fal_bench.sweep.folder import CellFolder, CorruptCellError, Phase
+from fal_bench.sweep.folder import CorruptRunError, Phase, RunFolder
 from fal_bench.sweep.store import Store
 from fal_bench.task import Task
 
@@ -21,13 +21,13 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class StoredCell:
-    """A cell as it describes itself.
+class StoredRun:
+    """A run as it describes itself.
 
     Attributes:
         folder: its directory.
         phase: how far it is.
-        task: the task; its name is the beginning of its hash, since cells do not store names.
+        task: the task; its name is the beginning of its hash, since runs do not store names.
         label: the strategy with the parameters that were set, and its trainer.
         reference: whether it is a yardstick and never ranked.
         seed: the seed.
@@ -37,7 +37,7 @@ class StoredCell:
         description: the canonical description.
     """
 
-    folder: CellFolder
+    folder: RunFolder
     phase: Phase
     task: Task
     label: str
@@ -49,7 +49,7 @@ class StoredCell:
 
     @property
     def key(self) -> str:
-        """The cell's key."""
+        """The run's key."""
         return self.folder.path.name
 
     @property
@@ -63,19 +63,19 @@ class StoredCell:
         return str(self.description.get("data", ""))
 
 
-def stored_cells(store: Store) -> tuple[list[StoredCell], list[str]]:
-    """Read every cell of a results folder.
+def stored_runs(store: Store) -> tuple[list[StoredRun], list[str]]:
+    """Read every run of a results folder.
 
     Returns:
-        The cells by key, and one sentence for each that cannot be read.
+        The runs by key, and one sentence for each that cannot be read.
     """
-    cells, problems = [], []
+    runs, problems = [], []
     for path in _directories(store.root):
         try:
-            cells.append(_read(CellFolder(path)))
-        except CorruptCellError as error:
-            problems.append(f"Cell {path.name[:12]} in {str(store.root)!r} is corrupted: {error}.")
-    return cells, problems
+            runs.append(_read(RunFolder(path)))
+        except CorruptRunError as error:
+            problems.append(f"Run {path.name[:12]} in {str(store.root)!r} is corrupted: {error}.")
+    return runs, problems
 
 
 def _short(variant: tuple[tuple[str, str], ...]) -> str:
@@ -89,7 +89,7 @@ def _directories(root: Path) -> Iterator[Path]:
                 yield path
 
 
-def _read(folder: CellFolder) -> StoredCell:
+def _read(folder: RunFolder) -> StoredRun:
     phase = folder.phase()
     try:
         content = read_json(folder.path / "cell.json")
@@ -103,7 +103,7 @@ def _read(folder: CellFolder) -> StoredCell:
             **({"data": description["data"]} if "data" in description else {}),
         }
         environment = {**content.get("environment", {}), "device": description["device"]}
-        return StoredCell(
+        return StoredRun(
             folder=folder,
             phase=phase,
             task=task.model_copy(update={"name": f"task-{task.hash[:8]}"}),
@@ -116,6 +116,6 @@ def _read(folder: CellFolder) -> StoredCell:
         )
     except ValidationError as error:
         reason = ": ".join(filter(None, explained(error, Task)))
-        raise CorruptCellError(f"this falbench does not know its task ({reason})") from None
+        raise CorruptRunError(f"this falbench does not know its task ({reason})") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptCellError(f"a file cannot be read ({error})") from None
+        raise CorruptRunError(f"a file cannot be read ({error})") from None

@@ -1,4 +1,4 @@
-"""Marking the cells whose training runs a plugin's code."""
+"""Marking the runs whose training runs a plugin's code."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from fal_bench.sweep.marks import Marks
 def training_marked(
     requests: Mapping[str, TrainRequest], marks: Mapping[str, Marks] | None
 ) -> Iterator[list[TrainRequest]]:
-    """Mark, while the context is open, that trainers of plugins are at work for these cells.
+    """Mark, while the context is open, that trainers of plugins are at work for these runs.
 
     They are trained together, so one clock, at the first of them, counts for all.
 
     Args:
-        requests: what the cells ask for, by key.
-        marks: the cells' marks, by key; None marks nothing.
+        requests: what the runs ask for, by key.
+        marks: the runs' marks, by key; None marks nothing.
 
     Yields:
         The requests, with trainers that set the clock.

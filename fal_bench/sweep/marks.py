@@ -1,6 +1,6 @@
-"""What a running cell leaves behind if its worker dies: which plugin was at work, and for how long.
+"""What a running run leaves behind if its worker dies: which plugin was at work, and for how long.
 
-Files: ``in-plugin.json`` while a plugin's code runs, ``trainer-clock`` at one of the cells that a
+Files: ``in-plugin.json`` while a plugin's code runs, ``trainer-clock`` at one of the runs that a
 plugin's trainer trains together, ``over-memory.json`` if the worker was ended because it took too
 much memory.
 """
@@ -19,7 +19,7 @@ from fal_bench.sweep.files import read_json, write_json
 
 
 class Marks:
-    """The marks of one cell.
+    """The marks of one run.
 
     Args:
         path: its directory.
@@ -33,7 +33,7 @@ class Marks:
 
     @property
     def clock(self) -> Clock:
-        """The clock of a training that this cell is the first of."""
+        """The clock of a training that this run is the first of."""
         return Clock(self.path / "trainer-clock")
 
     def beat(self, cycle: int) -> None:  # noqa: ARG002
@@ -49,7 +49,7 @@ class Marks:
         Args:
             cycle: the cycle.
             trainer: name of the trainer at work; empty if it is the strategy.
-            clock: key of the cell whose clock says since when; empty if the call begins now.
+            clock: key of the run whose clock says since when; empty if the call begins now.
         """
         self._calls.append({"pid": os.getpid(), "cycle": cycle, "trainer": trainer, "clock": clock})
         self.beat(cycle)
@@ -84,7 +84,7 @@ class Marks:
 
         Args:
             limit: the time limit.
-            now: the time of the look, one for all cells that are looked at: of cells that are
+            now: the time of the look, one for all runs that are looked at: of runs that are
                 trained together all hang or none does.
 
         Returns:

@@ -43,12 +43,12 @@ class Pilot:
 
     Attributes:
         start: seconds until workers are there and have imported and loaded what they need.
-        cells: seconds that the federated training and the evaluations of one cell take, by the
+        runs: seconds that the federated training and the evaluations of one run take, by the
             task's hash.
     """
 
     start: float
-    cells: dict[str, float]
+    runs: dict[str, float]
 
 
 def fly(tasks: Sequence[Task], device: str, jobs: int, *, inline: bool = False) -> Pilot:
@@ -78,20 +78,20 @@ def fly(tasks: Sequence[Task], device: str, jobs: int, *, inline: bool = False) 
                 "A worker died while the time was measured; it may have run out of memory."
             ) from None
     wall = time.perf_counter() - started
-    cells = {hashed: sum(one[hashed] for one, _ in results) / jobs for hashed in results[0][0]}
-    return Pilot(max(wall - max(spent for _, spent in results), 0.0), cells)
+    runs = {hashed: sum(one[hashed] for one, _ in results) / jobs for hashed in results[0][0]}
+    return Pilot(max(wall - max(spent for _, spent in results), 0.0), runs)
 
 
 def _trial(
     tasks: Sequence[Task], device: str, parent: int, folders: Folders
 ) -> tuple[dict[str, float], float]:
-    """Return the seconds of a cell of each task, and those that were spent on finding out."""
-    import fal_bench.federation.cell  # noqa: F401  # counts as part of the start
+    """Return the seconds of a run of each task, and those that were spent on finding out."""
+    import fal_bench.federation.loop  # noqa: F401  # counts as part of the start
     from fal_bench.learning.engine import engine_of
 
     if os.getpid() != parent:
         settle(parent)
-    cells: dict[str, float] = {}
+    runs: dict[str, float] = {}
     spent = 0.0
     with one_thread(), use_folders(folders):
         for task in tasks:
@@ -99,9 +99,9 @@ def _trial(
             started = time.perf_counter()
             together = engine_of(settings[0].architecture) == "stacked"
             per_update = _together(settings) if together else _one_by_one(settings[0])
-            cells[task.hash] = per_update * updates(task)
+            runs[task.hash] = per_update * updates(task)
             spent += time.perf_counter() - started
-    return cells, spent
+    return runs, spent
 
 
 def _settings(task: Task, device: str) -> list[Setting]:
@@ -114,13 +114,13 @@ def _settings(task: Task, device: str) -> list[Setting]:
 
 
 def _together(settings: Sequence[Setting]) -> float:
-    """Run cells from their beginning for a while; return seconds for each update."""
-    from fal_bench.federation.cell import run_cell
+    """Compute runs from their beginning for a while; return seconds for each update."""
     from fal_bench.federation.journal import MemoryJournal
+    from fal_bench.federation.loop import simulate
     from fal_bench.learning.engine import train
 
-    cells = [run_cell(setting, _First, MemoryJournal()) for setting in settings]
-    requests = [next(cell) for cell in cells]
+    runs = [simulate(setting, _First, MemoryJournal()) for setting in settings]
+    requests = [next(run) for run in runs]
     train(requests)  # what is set up once; the lanes' streams are nobody else's
     done = 0
     started = time.perf_counter()
@@ -128,7 +128,7 @@ def _together(settings: Sequence[Setting]) -> float:
         while time.perf_counter() - started < TRIAL_SECONDS:
             answers = train(requests)
             done += sum(map(_updates, requests))
-            requests = [cell.send(one) for cell, one in zip(cells, answers, strict=True)]
+            requests = [run.send(one) for run, one in zip(runs, answers, strict=True)]
     except StopIteration:  # all have the same length
         pass
     return (time.perf_counter() - started) / done

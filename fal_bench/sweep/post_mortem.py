@@ -1,18 +1,18 @@
-"""Why a cell failed whose worker died although nobody was beside it."""
+"""Why a run failed whose worker died although nobody was beside it."""
 
 from __future__ import annotations
 
-from fal_bench.sweep.folder import CellFolder
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.folder import RunFolder
+from fal_bench.sweep.spec import RunSpec
 
 
 def cause_of_death(
-    spec: CellSpec, folder: CellFolder, call_timeout: float, memory_limit: int | None
+    spec: RunSpec, folder: RunFolder, call_timeout: float, memory_limit: int | None
 ) -> str:
     """Return, in one sentence, which plugin did what, from the marks that the worker left.
 
     Args:
-        spec: the cell.
+        spec: the run.
         folder: its directory.
         call_timeout: seconds a plugin call may take.
         memory_limit: MiB a worker may take.

@@ -1,4 +1,4 @@
-"""Running live cells together: their training requests are answered by one engine call."""
+"""Running live runs together: their training requests are answered by one engine call."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from fal_bench.errors import told
-from fal_bench.federation.cell import Cell
 from fal_bench.federation.guarded import is_built_in
+from fal_bench.federation.loop import Run
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.request import Trained, TrainRequest, trainer_of
@@ -18,23 +18,23 @@ Requests = dict[str, TrainRequest]
 
 
 def run_together(
-    cells: Mapping[str, Cell],
+    runs: Mapping[str, Run],
     on_failure: Callable[[str, str, str], None],
     marks: Mapping[str, Marks] | None = None,
 ) -> None:
-    """Run cells to their ends; one that raises is reported and does not stop the others.
+    """Compute runs to their ends; one that raises is reported and does not stop the others.
 
     Args:
-        cells: the cells by key, not started yet.
+        runs: the runs by key, not started yet.
         on_failure: called with the key, one sentence, and the traceback.
-        marks: where it is marked that a plugin's trainer is at work for a cell, by key; None
+        marks: where it is marked that a plugin's trainer is at work for a run, by key; None
             marks nothing.
     """
 
     def advance(key: str, answer: Trained | None) -> None:
-        cell = cells[key]
+        run = runs[key]
         try:
-            waiting[key] = next(cell) if answer is None else cell.send(answer)
+            waiting[key] = next(run) if answer is None else run.send(answer)
         except StopIteration:
             waiting.pop(key, None)
         except BaseException as error:
@@ -64,7 +64,7 @@ def run_together(
             advance(key, answer)
 
     waiting: Requests = {}
-    for key in cells:
+    for key in runs:
         advance(key, None)
     while waiting:
         for requests in _by_origin(waiting):

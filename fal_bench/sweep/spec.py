@@ -1,4 +1,4 @@
-"""The description of a cell, and the key that follows from it."""
+"""The description of a run, and the key that follows from it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEFAULT_TRAINER = Selector("cross-entropy")
 
 
 @dataclass(frozen=True)
-class CellSpec:
+class RunSpec:
     """One (task, strategy with parameters, seed): all that decides a learning curve.
 
     Attributes:
@@ -110,14 +110,14 @@ def fingerprint_of(selector: Selector, registry: Registry) -> str:
     return ", ".join([registry.fingerprint(selector.name), *more])
 
 
-def plan_cells(
+def plan_runs(
     tasks: Sequence[Task],
     strategies: Sequence[Selector],
     seeds: Sequence[int],
     registry: Registry,
     device: str = CPU,
-) -> list[CellSpec]:
-    """Return the cells of a comparison, seed by seed, so that early results show everyone.
+) -> list[RunSpec]:
+    """Return the runs of a comparison, seed by seed, so that early results show everyone.
 
     Args:
         tasks: the tasks.
@@ -130,7 +130,7 @@ def plan_cells(
         FalbenchError: a strategy is unknown, cannot be loaded, or gets a parameter it cannot take;
             or the user's own data cannot be read.
     """
-    resolved: dict[str, CellSpec] = {}
+    resolved: dict[str, RunSpec] = {}
     for selector in strategies:
         spec = _resolve(tasks, selector, registry)
         resolved[spec.label] = spec
@@ -143,8 +143,8 @@ def plan_cells(
     ]
 
 
-def _resolve(tasks: Sequence[Task], selector: Selector, registry: Registry) -> CellSpec:
-    """Check a selector, and return a cell of it that the others are copies of."""
+def _resolve(tasks: Sequence[Task], selector: Selector, registry: Registry) -> RunSpec:
+    """Check a selector, and return a run of it that the others are copies of."""
     params = dict(selector.params)
     chosen = params.pop(TRAINER, None)
     strategy = registry.make(Selector(selector.name, params))
@@ -167,7 +167,7 @@ def _resolve(tasks: Sequence[Task], selector: Selector, registry: Registry) -> C
     trainer = own
     if chosen is not None:
         trainer = _canonical(Selector.parse(str(chosen)), registry.trainers)
-    return CellSpec(
+    return RunSpec(
         tasks[0],
         canonical,
         fingerprint_of(canonical, registry),

@@ -1,4 +1,4 @@
-"""The result store: one directory a cell, shared by all commands."""
+"""The result store: one directory a run, shared by all commands."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from filelock import FileLock, Timeout
 
 from fal_bench.errors import StoreError
 from fal_bench.sweep.files import read_json, write_json
-from fal_bench.sweep.folder import CellFolder, CorruptCellError, Phase
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.folder import CorruptRunError, Phase, RunFolder
+from fal_bench.sweep.spec import RunSpec
 
 PUBLISHED = "provenance.json"
 """What a folder of published results has, and no results folder."""
@@ -24,9 +24,9 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Corrupt:
-    """A cell whose files do not fit together."""
+    """A run whose files do not fit together."""
 
-    spec: CellSpec
+    spec: RunSpec
     path: Path
     reason: str
 
@@ -46,20 +46,20 @@ class Store:
         self._schema_file = root / "store.json"
         self._check_schema()
 
-    def folder(self, spec: CellSpec) -> CellFolder:
-        """Return the directory of a cell."""
-        return CellFolder(self.root / "cells" / spec.key)
+    def folder(self, spec: RunSpec) -> RunFolder:
+        """Return the directory of a run."""
+        return RunFolder(self.root / "cells" / spec.key)
 
-    def phase(self, spec: CellSpec) -> Phase | Corrupt:
-        """Return how far a cell is, or in what way it is broken."""
+    def phase(self, spec: RunSpec) -> Phase | Corrupt:
+        """Return how far a run is, or in what way it is broken."""
         folder = self.folder(spec)
         try:
             return folder.phase()
-        except CorruptCellError as error:
+        except CorruptRunError as error:
             return Corrupt(spec, folder.path, str(error))
 
     def set_aside(self, corrupt: Corrupt) -> Path:
-        """Move a broken cell out of the way and return where it is now."""
+        """Move a broken run out of the way and return where it is now."""
         aside = self.root / "set-aside"
         aside.mkdir(exist_ok=True)
         number = 1
@@ -88,8 +88,8 @@ class Store:
                 "choose another."
             ) from None
 
-    def cell_lock(self, spec: CellSpec) -> FileLock:
-        """Return the lock that a worker holds on a cell, not acquired yet.
+    def run_lock(self, spec: RunSpec) -> FileLock:
+        """Return the lock that a worker holds on a run, not acquired yet.
 
         It keeps apart a new run and the last breaths of a worker whose supervisor was killed.
         """
@@ -100,7 +100,7 @@ class Store:
         """Hold the folder for one run while the context is open; a kill releases it too.
 
         Raises:
-            StoreError: another falbench is running cells in this folder.
+            StoreError: another falbench is running runs in this folder.
         """
         lock = FileLock(self.root / "locks" / "run.lock")
         try:

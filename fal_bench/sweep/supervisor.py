@@ -1,8 +1,8 @@
-"""Running many cells in worker processes, and going on when one of them dies or hangs.
+"""Computing many runs in worker processes, and going on when one of them dies or hangs.
 
-joblib ends a whole run when a worker dies. So every cell writes down when it enters a plugin's
+joblib ends everything when a worker dies. So every run writes down when it enters a plugin's
 code; after a death the supervisor starts a new pool for the rest and runs the suspects alone, one
-after the other. A cell that dies alone is the culprit: it is marked failed, by name.
+after the other. A run that dies alone is the culprit: it is marked failed, by name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.guard import MemoryGuard
 from fal_bench.sweep.memory import check_limit, default_limit
 from fal_bench.sweep.post_mortem import cause_of_death
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.worker import Job, run_job
 
@@ -37,12 +37,12 @@ LOOKS_A_SECOND = 5
 """At the workers' memory, which can grow by some GiB a second; at the time, one look is enough."""
 
 UNEXPLAINED_DEATHS = 2
-"""Deaths outside plugin code (the system's out-of-memory killer, say) before a cell runs alone."""
+"""Deaths outside plugin code (the system's out-of-memory killer, say) before it is computed alone."""
 
 
 @dataclass
 class Supervisor:
-    """Runs cells until each is done or failed.
+    """Computes runs until each is done or failed.
 
     Attributes:
         store: the results folder; the caller holds its lock.
@@ -68,24 +68,24 @@ class Supervisor:
     def __post_init__(self) -> None:
         check_limit(self.memory_limit)
 
-    def run(self, specs: Sequence[CellSpec]) -> None:
-        """Run all cells; what they did is in the store afterwards."""
+    def run(self, specs: Sequence[RunSpec]) -> None:
+        """Compute all runs; what they did is in the store afterwards."""
         if self.memory_limit is None and self.backend == "loky":
             self.memory_limit = default_limit(self.jobs)
         for spec in specs:
             self.store.folder(spec).reopen()
         remaining = list(specs)
         while remaining:
-            run = uuid.uuid4().hex
-            died = self._round(remaining, self.jobs, run)
+            attempt = uuid.uuid4().hex
+            died = self._round(remaining, self.jobs, attempt)
             if not died:
                 return
-            for suspect in self._suspects(remaining, run):
+            for suspect in self._suspects(remaining, attempt):
                 self._run_alone(suspect)
             remaining = self._unfinished(remaining)
 
-    def _round(self, specs: Sequence[CellSpec], jobs: int, run: str) -> bool:
-        """Run cells in one pool; return whether a worker died."""
+    def _round(self, specs: Sequence[RunSpec], jobs: int, attempt: str) -> bool:
+        """Compute runs in one pool; return whether a worker died."""
         import joblib
 
         for spec in specs:
@@ -100,7 +100,7 @@ class Supervisor:
                     root,
                     group,
                     plugins,
-                    run,
+                    attempt,
                     self._parent,
                     time_limit,
                     memory_limit,
@@ -109,7 +109,7 @@ class Supervisor:
             )
             for group in plan_groups(specs, jobs)
         ]
-        with self._pool_options(), self._watch(specs, run):
+        with self._pool_options(), self._watch(specs, attempt):
             # A pool of one would run in this process: there are always two workers, and the
             # number of jobs is held by how many tasks are handed out at a time.
             pool = joblib.Parallel(
@@ -133,10 +133,10 @@ class Supervisor:
                 raise
         return False
 
-    def _suspects(self, specs: Sequence[CellSpec], run: str) -> list[CellSpec]:
-        """Return the cells that may have killed a worker in a round."""
+    def _suspects(self, specs: Sequence[RunSpec], attempt: str) -> list[RunSpec]:
+        """Return the runs that may have killed a worker in a round."""
         unfinished = self._unfinished(specs)
-        in_flight = [spec for spec in unfinished if self._status(spec).get("run") == run]
+        in_flight = [spec for spec in unfinished if self._status(spec).get("run") == attempt]
         in_plugin = [spec for spec in in_flight if self.store.folder(spec).marker()]
         hung = [spec for spec in in_plugin if (self.store.folder(spec).marker() or {}).get("hung")]
         too_large = [spec for spec in in_flight if self.store.folder(spec).over_memory()]
@@ -149,17 +149,17 @@ class Supervisor:
             self._deaths[spec.key] = self._deaths.get(spec.key, 0) + 1
         return [spec for spec in in_flight if self._deaths[spec.key] >= UNEXPLAINED_DEATHS]
 
-    def _run_alone(self, spec: CellSpec) -> None:
-        """Run one cell with nobody beside it; if it dies again, it is to blame."""
+    def _run_alone(self, spec: RunSpec) -> None:
+        """Compute one run with nothing beside it; if it dies again, it is to blame."""
         if self._round([spec], 1, uuid.uuid4().hex):
             folder = self.store.folder(spec)
             folder.fail(cause_of_death(spec, folder, self.call_timeout, self.memory_limit))
 
-    def _unfinished(self, specs: Sequence[CellSpec]) -> list[CellSpec]:
+    def _unfinished(self, specs: Sequence[RunSpec]) -> list[RunSpec]:
         return [spec for spec in specs if self._status(spec).get("phase") not in ("done", "failed")]
 
-    def _status(self, spec: CellSpec) -> dict[str, Any]:
-        """Return a cell's status; empty if it has none, as for one that was never started."""
+    def _status(self, spec: RunSpec) -> dict[str, Any]:
+        """Return a run's status; empty if it has none, as for one that was never started."""
         return {} if self.store.phase(spec) == "new" else self.store.folder(spec).status()
 
     @property
@@ -191,7 +191,7 @@ class Supervisor:
                 yield
 
     @contextmanager
-    def _watch(self, specs: Sequence[CellSpec], run: str) -> Iterator[None]:
+    def _watch(self, specs: Sequence[RunSpec], attempt: str) -> Iterator[None]:
         """Kill workers that take too long or too much memory, while the context is open."""
         if self.backend != "loky":  # a cluster's workers end themselves
             yield
@@ -199,7 +199,7 @@ class Supervisor:
         over = threading.Event()
         guard = None
         if self.memory_limit is not None:
-            guard = MemoryGuard(self.store, specs, run, self.memory_limit)
+            guard = MemoryGuard(self.store, specs, attempt, self.memory_limit)
 
         def watch() -> None:
             for look in itertools.count():
@@ -221,7 +221,7 @@ class Supervisor:
             over.set()
             watcher.join()
 
-    def _kill_hung(self, specs: Sequence[CellSpec]) -> None:
+    def _kill_hung(self, specs: Sequence[RunSpec]) -> None:
         now = time.time()
         hung = {self.store.folder(spec).note_hang(self.call_timeout, now) for spec in specs}
         for pid in hung:

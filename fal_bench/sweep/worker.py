@@ -1,4 +1,4 @@
-"""What a worker process does: run one group of cells, on one thread."""
+"""What a worker process does: run one group of runs, on one thread."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.isolation.leftover import leave_despite_threads
 from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.plugins.registry import Registry
-from fal_bench.sweep.folder import CellFolder, CorruptCellError
+from fal_bench.sweep.folder import CorruptRunError, RunFolder
 from fal_bench.sweep.memory import resident_mib
-from fal_bench.sweep.spec import CellSpec, fingerprint_of
+from fal_bench.sweep.spec import RunSpec, fingerprint_of
 from fal_bench.sweep.store import Corrupt, Store
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 @dataclass(frozen=True)
 class Job:
-    """A group of cells for one worker.
+    """A group of runs for one worker.
 
     Attributes:
         root: the results folder.
-        specs: the cells.
+        specs: the runs.
         plugins: plugin files and folders.
-        run: name of the supervisor's round, kept in the status of every cell it starts.
+        attempt: name of the supervisor's round, kept in the status of every run it starts.
         parent: process id of the supervisor; a worker whose supervisor is gone stops. None on a
             cluster, which looks after its workers itself.
         time_limit: seconds after which the worker ends itself if a plugin call has not returned;
@@ -60,9 +60,9 @@ class Job:
     """
 
     root: Path
-    specs: tuple[CellSpec, ...]
+    specs: tuple[RunSpec, ...]
     plugins: tuple[Path, ...]
-    run: str
+    attempt: str
     parent: int | None
     time_limit: float | None = None
     memory_limit: int | None = None
@@ -70,9 +70,9 @@ class Job:
 
 
 def run_job(job: Job) -> None:
-    """Run a group of cells together to their ends.
+    """Run a group of runs together to their ends.
 
-    Failures are recorded in the store, never raised; a failed cell does not stop the others.
+    Failures are recorded in the store, never raised; a failed run does not stop the others.
     """
     if job.parent is not None and os.getpid() != job.parent:
         settle(job.parent)
@@ -90,9 +90,9 @@ def run_job(job: Job) -> None:
     ):
         # In one order everywhere, so that two groups can never wait for each other.
         for spec in sorted(job.specs, key=lambda spec: spec.key):
-            locks.enter_context(store.cell_lock(spec))
+            locks.enter_context(store.run_lock(spec))
         try:
-            _run_cells(job, store)
+            _run_group(job, store)
         except BaseException as error:
             let_interrupts_pass(error)
             for spec in job.specs:
@@ -101,15 +101,15 @@ def run_job(job: Job) -> None:
                     store.folder(spec).fail(reason, traceback.format_exc())
 
 
-def _run_cells(job: Job, store: Store) -> None:
-    from fal_bench.federation.cell import run_cell
+def _run_group(job: Job, store: Store) -> None:
+    from fal_bench.federation.loop import simulate
     from fal_bench.sweep.scheduler import run_together
 
     registry = Registry.discover(job.plugins)
     folders = {spec.key: store.folder(spec) for spec in job.specs}
     drawn: dict[tuple[str, int], Setting] = {}
     loaded: dict[str, Dataset] = {}
-    cells = {}
+    runs = {}
     for spec in job.specs:
         _open_folder(job, store, spec)
         try:
@@ -125,16 +125,16 @@ def _run_cells(job: Job, store: Store) -> None:
             folders[spec.key].fail(told(error), traceback.format_exc())
             continue
         make_strategy = partial(registry.make, spec.strategy)
-        cells[spec.key] = run_cell(setting, make_strategy, folders[spec.key], trainer)
+        runs[spec.key] = simulate(setting, make_strategy, folders[spec.key], trainer)
     run_together(
-        cells,
+        runs,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),
         marks=folders,
     )
 
 
-def _trainer(spec: CellSpec, registry: Registry, folder: CellFolder) -> Trainer:
-    """Return a cell's trainer, if the plugins are still those that the run was planned with.
+def _trainer(spec: RunSpec, registry: Registry, folder: RunFolder) -> Trainer:
+    """Return a run's trainer, if the plugins are still those that the run was planned with.
 
     Raises:
         PluginError: they are not, or cannot be set up.
@@ -152,9 +152,9 @@ def _trainer(spec: CellSpec, registry: Registry, folder: CellFolder) -> Trainer:
 
 
 def _setting(
-    spec: CellSpec, drawn: dict[tuple[str, int], Setting], loaded: dict[str, Dataset]
+    spec: RunSpec, drawn: dict[tuple[str, int], Setting], loaded: dict[str, Dataset]
 ) -> Setting:
-    """Return the setting of a cell; cells of one (task, seed) share it."""
+    """Return the setting of a run; runs of one (task, seed) share it."""
     from fal_bench.federation.setting import Setting
 
     key = (spec.task.hash, spec.seed)
@@ -166,8 +166,8 @@ def _setting(
     return drawn[key]
 
 
-def _dataset(spec: CellSpec) -> Dataset:
-    """Return the data of a cell, if they are still those that the run was planned with."""
+def _dataset(spec: RunSpec) -> Dataset:
+    """Return the data of a run, if they are still those that the run was planned with."""
     from fal_bench.data.loading import dataset_digest, load_dataset
 
     if dataset_digest(spec.task.dataset) != spec.data:
@@ -178,18 +178,18 @@ def _dataset(spec: CellSpec) -> Dataset:
     return load_dataset(spec.task.dataset)
 
 
-def _open_folder(job: Job, store: Store, spec: CellSpec) -> None:
-    """Describe the cell; one whose files do not fit together is set aside and starts anew."""
+def _open_folder(job: Job, store: Store, spec: RunSpec) -> None:
+    """Describe the run; one whose files do not fit together is set aside and starts anew."""
     from fal_bench.sweep.environment import environment
 
     folder = store.folder(spec)
     folder.clear_marker()  # a cluster may run a job again whose worker died
-    folder.create(spec, environment(spec.device), job.run)
+    folder.create(spec, environment(spec.device), job.attempt)
     try:
         folder.resume()
-    except CorruptCellError as error:
+    except CorruptRunError as error:
         store.set_aside(Corrupt(spec, folder.path, str(error)))
-        folder.create(spec, environment(spec.device), job.run)
+        folder.create(spec, environment(spec.device), job.attempt)
 
 
 @lru_cache(maxsize=1)

@@ -260,7 +260,7 @@ class Task(Spec):
 
     @property
     def cycle_limit(self) -> int:
-        """Trainings after which a cell ends whatever has been spent."""
+        """Trainings after which a run ends whatever has been spent."""
         return self.max_cycles if self.max_cycles is not None else 2 * self.fixed_cycles
 
     @property

@@ -25,14 +25,14 @@ def test_small_models(benchmark, report, name, spec, stacked, wanted, wanted_sta
     report(f"{name}: transforms per sample / ours", usual / one, wanted)
     report(f"{name}: tensor data loaders / ours", kind / one)
     report(
-        f"{name}: transforms per sample / {stacked} cells",
+        f"{name}: transforms per sample / {stacked} runs",
         usual / several * stacked,
         wanted_stacked,
     )
-    report(f"{name}: tensor data loaders / {stacked} cells", kind / several * stacked)
+    report(f"{name}: tensor data loaders / {stacked} runs", kind / several * stacked)
     report(f"{name}: microseconds an update", one / work.updates * 1e6)
     report(
-        f"{name}: microseconds an update, {stacked} cells", several / work.updates / stacked * 1e6
+        f"{name}: microseconds an update, {stacked} runs", several / work.updates / stacked * 1e6
     )
     benchmark.pedantic(ours, rounds=3)
 
@@ -77,9 +77,9 @@ def test_cost_grows_linearly(benchmark, report, spec):
     few = Workload.noise(spec, 8, clients=10, samples=500, epochs=1, rounds=1)
     many = Workload.noise(spec, 8, clients=100, samples=50, epochs=1, rounds=1)
     ours = many.ours()
-    one, ten_times, ten_cells = interleaved(few.ours(), ours, few.ours(10))
+    one, ten_times, ten_runs = interleaved(few.ours(), ours, few.ours(10))
     report(f"{spec.kind}: 10 times the clients, same labels", ten_times / one, "at most 3")
-    report(f"{spec.kind}: 10 times the cells", ten_cells / one, "at most 10")
+    report(f"{spec.kind}: 10 times the runs", ten_runs / one, "at most 10")
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -113,6 +113,6 @@ def test_share_of_peak(benchmark, report):
     cnn4_flops = 10 * 2 * (2 * 28 * 28 * 64 * 9 + 3 * blocks + 3 * 64 * 10)
     report("GEMM peak, GFLOP/s", peak / 1e9)
     report("CNN4 28x28: % of peak", 100 * cnn4_flops * four_layers.updates / cnn4 / peak)
-    report("MLP 144-128-10, 4 cells: % of peak", 100 * mlp_flops * updates / mlp / peak)
-    report("CNN 16-32, 4 cells: % of peak", 100 * cnn_flops * updates / cnn / peak)
+    report("MLP 144-128-10, 4 runs: % of peak", 100 * mlp_flops * updates / mlp / peak)
+    report("CNN 16-32, 4 runs: % of peak", 100 * cnn_flops * updates / cnn / peak)
     benchmark.pedantic(lambda: left @ left, rounds=3)

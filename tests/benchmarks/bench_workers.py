@@ -1,4 +1,4 @@
-"""How much faster two worker processes are than one: wall time of the same groups of cells."""
+"""How much faster two worker processes are than one: wall time of the same groups of runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fal_bench.task import Cnn, Mlp
 
 
 def train_some(kind: str, rounds: int) -> None:
-    """Train several federations, as a worker does with a group of cells."""
+    """Train several federations, as a worker does with a group of runs."""
     import torch
 
     torch.set_num_threads(1)

@@ -3,8 +3,8 @@
     falbench compare --suite quick -s random,fal-margin --seeds 10 --out elsewhere
     python tests/calibration/closeness.py results/published/quick elsewhere
 
-Takes the cells of a results folder that were computed here, and published results of another
-processor that hold the same cells. Prints how many are judged close (all should be), and how often
+Takes the runs of a results folder that were computed here, and published results of another
+processor that hold the same runs. Prints how many are judged close (all should be), and how often
 the curve of another strategy, in place of the published one, is noticed.
 """
 
@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fal_bench.publication.cells import PublishedCell, published_cells
 from fal_bench.publication.closeness import allowed_deviations, judge_closeness
 from fal_bench.publication.curves import compare_curves, curve_of, read_published_curves
 from fal_bench.publication.folder import CURVES
 from fal_bench.publication.record import read_record
-from fal_bench.sweep.collect import FinishedCell, read_curves
+from fal_bench.publication.runs import PublishedRun, published_runs
+from fal_bench.sweep.collect import FinishedRun, read_curves
 from fal_bench.sweep.store import Store
 
 
@@ -32,44 +32,44 @@ def main() -> None:
     parser.add_argument("published", type=Path, help="a folder that falbench publish wrote")
     parser.add_argument("results", type=Path, help="a results folder of this processor")
     options = parser.parse_args()
-    cells = {cell.identity: cell for cell in published_cells(read_record(options.published))}
+    runs = {run.identity: run for run in published_runs(read_record(options.published))}
     curves = read_published_curves(options.published / CURVES)
-    computed = list(_computed(cells.values(), Store(options.results)))
-    same = [compare_curves(cell, curve_of(cell, curves), mine, 0.0) for cell, mine in computed]
+    computed = list(_computed(runs.values(), Store(options.results)))
+    same = [compare_curves(run, curve_of(run, curves), mine, 0.0) for run, mine in computed]
     equal = sum(outcome.state == "same" for outcome in same)
     rounded = sum(outcome.accuracy_gap == 0 for outcome in same)
     largest = max(outcome.accuracy_gap for outcome in same)
     print(
-        f"{len(computed)} cells: {equal} with the same bits, {rounded} with the same accuracies, "
+        f"{len(computed)} runs: {equal} with the same bits, {rounded} with the same accuracies, "
         f"largest difference in accuracy {largest:.3f}"
     )
-    labels = sorted({cell.label for cell, _ in computed})
+    labels = sorted({run.label for run, _ in computed})
     rng = np.random.default_rng(0)
     others = [
-        str(rng.choice([name for name in labels if name != cell.label])) for cell, _ in computed
+        str(rng.choice([name for name in labels if name != run.label])) for run, _ in computed
     ]
     for sample in (1, 4, len(computed)):
         allowed = allowed_deviations(sample)
-        close = [judge_closeness(cell, mine, curves, allowed).state for cell, mine in computed]
+        close = [judge_closeness(run, mine, curves, allowed).state for run, mine in computed]
         noticed = [
-            judge_closeness(cells[task, other, seed], mine, curves, allowed).state
-            for (cell, mine), other in zip(computed, others, strict=True)
-            for task, _, seed in [cell.identity]
+            judge_closeness(runs[task, other, seed], mine, curves, allowed).state
+            for (run, mine), other in zip(computed, others, strict=True)
+            for task, _, seed in [run.identity]
         ]
         print(
-            f"as one of {sample} cells: {close.count('close')} of {len(close)} are close; another "
+            f"as one of {sample} runs: {close.count('close')} of {len(close)} are close; another "
             f"strategy is noticed in {noticed.count('differs')} of {len(noticed)} cases"
         )
 
 
 def _computed(
-    cells: Iterator[PublishedCell], store: Store
-) -> Iterator[tuple[PublishedCell, pd.DataFrame]]:
-    for cell in cells:
-        if store.phase(cell.spec) == "done":
-            folder, task = store.folder(cell.spec), cell.spec.task
-            one = FinishedCell(*cell.identity, folder, task.hash, cell.spec.reference)
-            yield cell, read_curves([one])
+    runs: Iterator[PublishedRun], store: Store
+) -> Iterator[tuple[PublishedRun, pd.DataFrame]]:
+    for run in runs:
+        if store.phase(run.spec) == "done":
+            folder, task = store.folder(run.spec), run.spec.task
+            one = FinishedRun(*run.identity, folder, task.hash, run.spec.reference)
+            yield run, read_curves([one])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python tests/calibration/run.py --suite quick --seeds 20 --jobs 2
 
-Runs what is missing of the twins' cells, then draws many comparisons of two twins and prints how
+Runs what is missing of the twins' runs, then draws many comparisons of two twins and prints how
 often the verdict is wrong and how often the interval of the saving holds the truth.
 """
 
@@ -25,13 +25,13 @@ TWINS = ("random", "twin-1", "twin-2", "twin-3")
 
 
 def main() -> None:
-    """Run cells, measure, print a table."""
+    """Compute runs, measure, print a table."""
     options = _options()
     result, runs = _run(options)
     context = result.context
     seeds = sorted(set(context.seeds))
     print(
-        f"{len(runs)} cells: {len(context.tasks)} tasks, {len(seeds)} seeds, "
+        f"{len(runs)} runs: {len(context.tasks)} tasks, {len(seeds)} seeds, "
         f"{len(context.strategies)} identical strategies"
     )
     print(
@@ -96,7 +96,7 @@ def _run(options: argparse.Namespace):
         plugins=[Path(__file__).with_name("twins.py")],
     )
     if result.context.missing:
-        sys.exit(f"{len(result.context.missing)} cells are missing; see falbench status.")
+        sys.exit(f"{len(result.context.missing)} runs are missing; see falbench status.")
     return result, read_runs(result.curves, result.context)
 
 

@@ -46,10 +46,10 @@ def test_the_main_job(falbench, suite, tmp_path):
     page = (results / "leaderboard.html").read_text()
     assert page.lower().startswith("<!doctype html>")
 
-    cells = tree(results / "cells")
+    runs = tree(results / "cells")
     for more in (["--target-acc", 0.3], ["--target-acc", 0.6], ["--accounting", "paper"]):
         assert falbench("compare", "--suite", suite, *more)[0] == 0
-    assert tree(results / "cells") == cells
+    assert tree(results / "cells") == runs
     assert pd.read_csv(results / "leaderboard.csv").accounting.unique().tolist() == ["paper"]
 
     code, out, err = falbench(
@@ -62,7 +62,7 @@ def test_the_main_job(falbench, suite, tmp_path):
     assert [board["question"]["baseline"] for board in boards] == ["logo"] * len(boards)
     written = pd.read_csv(results / "leaderboard.csv")
     assert len(written) == 4 * len(boards)
-    assert tree(results / "cells") == cells
+    assert tree(results / "cells") == runs
 
     board = (results / "leaderboard.csv").read_bytes()
     code, out, err = falbench(
@@ -70,29 +70,29 @@ def test_the_main_job(falbench, suite, tmp_path):
     )
     assert code == 0, err
     assert (results / "leaderboard.csv").read_bytes() == board
-    assert tree(results / "cells") == cells
+    assert tree(results / "cells") == runs
     code, out, err = falbench("merge", "results", "--out", "copy")
     assert (code, err) == (0, "")
-    assert "Copied 16 cells to copy" in out
+    assert "Copied 16 runs to copy" in out
     code, out, _ = falbench("report", "copy", "--target-acc", 0.3, "--format", "csv")
     assert code == 0
     assert out == (tmp_path / "copy" / "leaderboard.csv").read_text()
     code, _, err = falbench("merge", "nowhere", "--out", "copy")
-    assert (code, err) == (2, "Error: There are no cells in 'nowhere'; check the folder's name.\n")
+    assert (code, err) == (2, "Error: There are no runs in 'nowhere'; check the folder's name.\n")
 
     code, out, _ = falbench("status", "--suite", suite)
     assert code == 0
     assert re.search(r"random\D+2", out)
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run")
-    assert "All 16 cells are there" in out
+    assert "All 16 runs are there" in out
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "-s", "sal-margin")
     assert "sal-margin: 2 of 2 seeds missing" in out
-    assert re.search(r"4 of 4 cells are missing; they take at least about \d+ s on \d+ worker", out)
-    assert "no finished cell on one of these tasks (sal-margin)" in out
+    assert re.search(r"4 of 4 runs are missing; they take at least about \d+ s on \d+ worker", out)
+    assert "no finished run on one of these tasks (sal-margin)" in out
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "--seeds", 3)
-    assert re.search(r"8 of 24 cells are missing; they take about \d+ s on", out)
+    assert re.search(r"8 of 24 runs are missing; they take about \d+ s on", out)
     assert "Not counted" not in out
-    assert tree(results / "cells") == cells
+    assert tree(results / "cells") == runs
 
 
 def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, suite, bad_plugins):
@@ -157,7 +157,7 @@ def test_a_default_strategy_that_does_not_suit_the_task_is_left_out_with_a_note(
     code, out, err = falbench("compare", "--suite", "plain.toml", "--dry-run")
     assert code == 0
     assert "Note: fedral is left out: " in err
-    assert "15 of 15 cells are missing" in out
+    assert "15 of 15 runs are missing" in out
     code, _, err = falbench("compare", "--suite", "plain.toml", "-s", "fedral")
     assert code == 2
     assert "needs data in the shares warm_start, agent, state" in err
@@ -249,7 +249,7 @@ def test_version_and_help(falbench):
 
 
 @pytest.mark.parametrize("verb", ["compare", "status"])
-def test_debug_shows_the_tracebacks_of_failed_cells(falbench, suite, bad_plugins, verb):
+def test_debug_shows_the_tracebacks_of_failed_runs(falbench, suite, bad_plugins, verb):
     arguments = ["--suite", suite, "--task", "a", "--seeds", 1, "--plugin", bad_plugins]
     arguments += ["-s", "random", "-s", "raising"]
     code, _, err = falbench("compare", *arguments, "--backend", "sequential")
@@ -329,7 +329,5 @@ def test_a_full_disk_under_the_output_is_told_in_words(falbench, monkeypatch):
 
 
 def test_a_file_without_permission_is_named_with_what_to_check():
-    told = _told(PermissionError(13, "Permission denied", "results/cells"))
-    assert (
-        told == "Cannot use 'results/cells' (Permission denied); check who may read and write it."
-    )
+    told = _told(PermissionError(13, "Permission denied", "results/runs"))
+    assert told == "Cannot use 'results/runs' (Permission denied); check who may read and write it."

@@ -52,7 +52,7 @@ def test_data_dir_names_the_data_folder(falbench, home):
     assert len(err.splitlines()) == 1
     code, out, err = falbench(*arguments, "--data-dir", home.name)
     assert code == 0, err
-    assert "1 of 1 cells are missing" in out
+    assert "1 of 1 runs are missing" in out
     code, out, err = falbench("status", "--suite", "mine.toml", "--data-dir", home, "-s", "random")
     assert code == 0, err
     assert current_folders().data == home.parent / "empty"

@@ -177,7 +177,7 @@ def test_a_report_of_imports_alone_says_that_they_are_there(falbench, tmp_path, 
     assert falbench("import", "good.csv", "--suite", suite)[0] == 0
     code, _, err = falbench("report")
     assert code == 2
-    assert "There are no cells in 'results', only imported curves (good); run falbench" in err
+    assert "There are no runs in 'results', only imported curves (good); run falbench" in err
     code, _, err = falbench("report", "good.csv")
     assert code == 2
     assert err == "Error: The results folder 'good.csv' is a file; choose a folder.\n"

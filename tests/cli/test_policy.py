@@ -1,4 +1,4 @@
-"""Exporting a policy from a finished cell and using it on another task."""
+"""Exporting a policy from a finished run and using it on another task."""
 
 SUITE = """
 seeds = 1
@@ -23,7 +23,7 @@ def test_a_policy_goes_from_one_task_to_another(falbench, tmp_path):
     suite = ["--suite", "suite.toml"]
     code, _, err = falbench("policy", "p.npz", *suite, "--task", "a")
     assert code == 2
-    assert "There is no finished cell a, fedral, seed 0" in err
+    assert "There is no finished run a, fedral, seed 0" in err
     sequential = ["--backend", "sequential"]
     assert falbench("compare", *suite, "--task", "a", "-s", "fedral", *sequential)[0] == 0
     assert falbench("policy", "p.npz", *suite, "--task", "a", "--client", "1")[0] == 0

@@ -10,7 +10,7 @@ import time
 from functools import partial
 
 import pytest
-from stored import spec, store_cell
+from stored import spec, store_run
 
 from fal_bench.task.suite import load_suite
 
@@ -19,11 +19,11 @@ MAIN = "from fal_bench.cli import main; main()"
 
 @pytest.fixture
 def results(tmp_path, suite):
-    """Cells written by hand: no run gives these curves."""
+    """Runs written by hand: no run gives these curves."""
     for task in load_suite(suite).tasks:
         for seed in (0, 1):
             for name in ("random", "fal-margin"):
-                store_cell(tmp_path / "results", spec(name, seed, task=task))
+                store_run(tmp_path / "results", spec(name, seed, task=task))
     return tmp_path / "results"
 
 
@@ -32,11 +32,11 @@ def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
     code, out, err = falbench("publish", "results", "--to", "p/tiny", "--suite", suite)
     assert (code, err) == (0, "")
     assert out == (
-        "Published 8 cells of tiny (2 tasks, 2 strategies, 2 seeds) in p/tiny; check it with: "
+        "Published 8 runs of tiny (2 tasks, 2 strategies, 2 seeds) in p/tiny; check it with: "
         "falbench verify p/tiny\n"
     )
     record = json.loads((tmp_path / "p" / "tiny" / "provenance.json").read_text())
-    assert (record["runs"]["count"], record["runs"]["cells"], record["runs"]["jobs"]) == (1, 8, [2])
+    assert (record["runs"]["count"], record["runs"]["runs"], record["runs"]["jobs"]) == (1, 8, [2])
     assert "--seeds 2 --target-acc 0.5" in record["command"]
 
     # Neither the suite's file nor the results are needed.
@@ -45,7 +45,7 @@ def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
     code, out, err = falbench("verify", "p/tiny", "--seed", 5, "--jobs", 2)
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[0].startswith("8 cells of tiny (2 tasks, 2 strategies, 2 seeds), published 2")
+    assert lines[0].startswith("8 runs of tiny (2 tasks, 2 strategies, 2 seeds), published 2")
     assert [" ".join(line.split()) for line in lines[1:7]] == [
         "same leaderboard.csv",
         "same curves.csv",
@@ -54,10 +54,10 @@ def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
         "same leaderboard ranked anew from the curves",
         "same charges added up",
     ]
-    assert "Recomputing 4 of 8 cells, chosen with --seed 5; they took " in out
-    cell = re.compile(r"same +[ab]  (logo|random) +seed [01]  4 cycles")
-    assert sum(cell.fullmatch(line) is not None for line in lines) == 4
-    assert lines[-1] == "The files are unchanged, and 4 of 8 cells recompute bit for bit."
+    assert "Recomputing 4 of 8 runs, chosen with --seed 5; they took " in out
+    run = re.compile(r"same +[ab]  (logo|random) +seed [01]  4 cycles")
+    assert sum(run.fullmatch(line) is not None for line in lines) == 4
+    assert lines[-1] == "The files are unchanged, and 4 of 8 runs recompute bit for bit."
     assert "[4/4]" in err
     assert "elsewhere" not in out
 
@@ -66,15 +66,15 @@ def test_differences_end_in_1_and_are_told(falbench, results, suite):
     assert falbench("publish", results, "--to", "p", "--suite", suite)[0] == 0
     code, out, _ = falbench("verify", "p", "--all", "-j", 2)
     assert code == 1
-    assert "Recomputing all 8 cells;" in out
-    assert "The cells were computed elsewhere (processor Toy 1 there, " in out
+    assert "Recomputing all 8 runs;" in out
+    assert "The runs were computed elsewhere (processor Toy 1 there, " in out
     differing = re.findall(
         r"DIFFERS +([ab])  (random|fal-margin) +seed ([01])  cycle 0, before any choice: "
         r"accuracy 0.1 published, [0-9.]+ recomputed, allowed 0 \(largest difference",
         out,
     )
     assert len(differing) == 8
-    assert "8 of 8 recomputed cells differ from those that were published by more than anoth" in out
+    assert "8 of 8 recomputed runs differ from those that were published by more than anoth" in out
 
 
 def test_published_results_are_not_written_over(falbench, results, suite, tmp_path):
@@ -103,8 +103,8 @@ def test_a_changed_file_ends_in_1(falbench, results, suite, tmp_path):
     [
         (["publish", "results", "--to", "p"], "not all of one suite; name one with --suite"),
         (["publish", "results", "--to", "results"], "holds other files"),
-        (["publish", "nowhere", "--to", "p"], "There are no cells in 'nowhere'"),
-        (["publish", "partly", "--to", "p", "--suite", "tiny.toml"], "3 of 4 cells are missing"),
+        (["publish", "nowhere", "--to", "p"], "There are no runs in 'nowhere'"),
+        (["publish", "partly", "--to", "p", "--suite", "tiny.toml"], "3 of 4 runs are missing"),
         (["verify", "results"], "There is no provenance.json in 'results'"),
         (["verify", "nowhere"], "There is no provenance.json in 'nowhere'"),
         (["verify", "newer"], "written by a newer falbench"),
@@ -114,8 +114,8 @@ def test_wrong_input_is_one_sentence_and_ends_in_2(
     falbench, results, suite, tmp_path, arguments, message
 ):
     first, second = load_suite(suite).tasks
-    store_cell(tmp_path / "partly", spec("random", 0, task=first))
-    store_cell(tmp_path / "partly", spec("random", 1, task=second), finished=False)
+    store_run(tmp_path / "partly", spec("random", 0, task=first))
+    store_run(tmp_path / "partly", spec("random", 1, task=second), finished=False)
     (tmp_path / "newer").mkdir()
     (tmp_path / "newer" / "provenance.json").write_text('{"format": 99}')
     before = sorted(tmp_path.rglob("*"))
@@ -129,7 +129,7 @@ def test_wrong_input_is_one_sentence_and_ends_in_2(
 
 def test_ctrl_c_ends_in_130_and_leaves_nothing(falbench, slow_suite, tmp_path):
     for task in load_suite(slow_suite).tasks:
-        store_cell(tmp_path / "results", spec("logo", task=task))
+        store_run(tmp_path / "results", spec("logo", task=task))
     assert falbench("publish", "results", "--to", "p", "--suite", slow_suite)[0] == 0
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -142,7 +142,7 @@ def test_ctrl_c_ends_in_130_and_leaves_nothing(falbench, slow_suite, tmp_path):
         text=True,
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    while not list(temporary.glob("*/cells/*/curve.csv")):
+    while not list(temporary.glob("*/runs/*/curve.csv")):
         assert run.poll() is None
         time.sleep(0.02)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the workers too

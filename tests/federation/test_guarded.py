@@ -67,7 +67,7 @@ def test_whatever_a_trainer_raises_has_its_name():
         trainer.probs(None)
 
 
-def test_a_cell_marks_its_trainer_in_evaluation_and_inside_a_selection(tiny, blobs, run):
+def test_a_run_marks_its_trainer_in_evaluation_and_inside_a_selection(tiny, blobs, run):
     journal = Marking()
     run(tiny, FalMargin, blobs, journal=journal, trainer=Foreign())
     assert set(journal.calls) == {"foreign", "strategy", "strategy/foreign"}

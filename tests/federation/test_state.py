@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fal_bench.errors import PluginError
 from fal_bench.federation.memory import join, split
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -25,12 +25,12 @@ def through_a_file(state):
     np.savez(file, **state.to_arrays())
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
-        return CellState.from_arrays(dict(arrays))
+        return RunState.from_arrays(dict(arrays))
 
 
 @given(st.lists(st.dictionaries(st.text(min_size=1), plain, max_size=3), min_size=1, max_size=3))
 def test_any_json_memory_survives_a_file(memories):
-    state = CellState(3, [(0, 5, "pool", 2)], [1, 2], memories)
+    state = RunState(3, [(0, 5, "pool", 2)], [1, 2], memories)
     if any("__array__" in memory for memory in memories):
         return
     assert through_a_file(state) == state
@@ -40,7 +40,7 @@ def test_arrays_and_weights_survive_bit_for_bit():
     table = np.array([[0.1, np.nan], [np.inf, -0.0]])
     weights = {"head.weight": torch.randn(3, 2, generator=torch.Generator())}
     memory = {"q": {"table": table, "steps": [np.int64(3), {"mask": np.array([True, False])}]}}
-    again = through_a_file(CellState(1, [], [0], [memory], 0.5, 7, 8, weights))
+    again = through_a_file(RunState(1, [], [0], [memory], 0.5, 7, 8, weights))
     np.testing.assert_array_equal(again.memories[0]["q"]["table"], table)
     assert again.memories[0]["q"]["steps"][0] == 3
     assert again.memories[0]["q"]["steps"][1]["mask"].dtype == bool

@@ -96,7 +96,7 @@ def test_pooling_is_pytorchs_also_where_pixels_are_equal(size):
     pool.forward()
     assert torch.equal(pooled.permute(0, 3, 1, 2), reference.detach())
     pool.backward(gradient.permute(0, 2, 3, 1))
-    # ReLU is 0 for the whole cell or not in the way, so the order of the two is free.
+    # ReLU is 0 for the whole run or not in the way, so the order of the two is free.
     assert torch.equal(pixels, by_pool_order(images.grad))
 
 

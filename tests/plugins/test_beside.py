@@ -31,7 +31,7 @@ def own_modules_of_tests():
             del sys.modules[name]
 
 
-def test_they_are_found_as_those_of_a_script_and_their_edits_run_cells_again(tmp_path, suite):
+def test_they_are_found_as_those_of_a_script_and_their_edits_run_runs_again(tmp_path, suite):
     plugins = tmp_path / "plugins"
     (plugins / "kit").mkdir(parents=True)
     (plugins / "mine.py").write_text(PLUGIN.format(imports="import aid\nfrom kit import more"))
@@ -44,15 +44,15 @@ def test_they_are_found_as_those_of_a_script_and_their_edits_run_cells_again(tmp
         "--seeds", "1", "--jobs", "1",
     ]  # fmt: skip
 
-    def cells():
+    def runs():
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return len(list((tmp_path / "results" / "cells").iterdir()))
 
-    assert cells() == 2
-    assert cells() == 2
+    assert runs() == 2
+    assert runs() == 2
     (plugins / "kit" / "more.py").write_text("x = 1")
-    assert cells() == 3
+    assert runs() == 3
 
 
 def test_two_folders_with_modules_of_one_name_are_told_apart(tmp_path):

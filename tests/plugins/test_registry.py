@@ -8,7 +8,7 @@ from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import STRATEGIES, Registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trial import faults_at_import
-from fal_bench.sweep.spec import plan_cells
+from fal_bench.sweep.spec import plan_runs
 from fal_bench.task import Task
 
 PLUGIN = """
@@ -154,4 +154,4 @@ def test_only_names_that_can_be_typed_are_suggested(tmp_path):
 def test_a_strategy_whose_trainer_there_is_not_is_named(tmp_path):
     file = plugin(tmp_path / "mine.py", extra="\n    trainer = 'nosuch'\n")
     with pytest.raises(PluginError, match=r"^Strategy 'mine' names a trainer .*'nosuch'"):
-        plan_cells([Task()], [Selector("mine")], [0], Registry.discover([file]))
+        plan_runs([Task()], [Selector("mine")], [0], Registry.discover([file]))

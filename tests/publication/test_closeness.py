@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from stored import TINY, row, spec
 
-from fal_bench.publication.cells import PublishedCell
 from fal_bench.publication.closeness import accuracy_spread, allowed_deviations, judge_closeness
+from fal_bench.publication.runs import PublishedRun
 
-CELL = PublishedCell(spec("random"), "random")
+RUN = PublishedRun(spec("random"), "random")
 CYCLES = len(TINY.label_grid)
 SLOPE = np.linspace(0.2, 0.8, CYCLES)
 STEPS = (-0.01, 0.01, -0.03, 0.01)
@@ -31,7 +31,7 @@ def published():
 
 
 def judged(computed, published, deviations=3.0):
-    return judge_closeness(CELL, computed, published, deviations)
+    return judge_closeness(RUN, computed, published, deviations)
 
 
 def test_the_spread_is_that_between_seeds(published):
@@ -95,7 +95,7 @@ def test_a_single_seed_says_nothing_of_spread():
     assert "unknown for a single seed" in outcome.note
 
 
-def test_more_cells_allow_for_a_larger_largest_difference():
-    allowed = [allowed_deviations(cells) for cells in (1, 4, 100, 1000)]
+def test_more_runs_allow_for_a_larger_largest_difference():
+    allowed = [allowed_deviations(runs) for runs in (1, 4, 100, 1000)]
     assert allowed == sorted(allowed)
     assert allowed[1] == pytest.approx(3.02, abs=0.01)

@@ -5,24 +5,24 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stored import TINY, row, spec, store_cell
+from stored import TINY, row, spec, store_run
 
 from fal_bench.errors import PublicationError
-from fal_bench.publication.cells import PublishedCell
 from fal_bench.publication.curves import compare_curves, curve_of, read_published_curves
+from fal_bench.publication.runs import PublishedRun
 from fal_bench.report.export import write_csv
-from fal_bench.sweep.collect import FinishedCell, read_curves
+from fal_bench.sweep.collect import FinishedRun, read_curves
 
-CELL = PublishedCell(spec("random"), "random")
+RUN = PublishedRun(spec("random"), "random")
 
 
 def frame_of(folder):
-    return read_curves([FinishedCell(TINY.name, "random", 0, folder, TINY.hash, False)])
+    return read_curves([FinishedRun(TINY.name, "random", 0, folder, TINY.hash, False)])
 
 
 @pytest.fixture
 def curve(tmp_path):
-    return frame_of(store_cell(tmp_path, CELL.spec))
+    return frame_of(store_run(tmp_path, RUN.spec))
 
 
 def changed(curve, column, cycle, value):
@@ -63,26 +63,26 @@ def test_a_table_reads_back_to_the_same_bits(tmp_path_factory, measured):
 
 def test_equal_curves_are_the_same_whatever_their_timings(curve):
     slow = curve.assign(train_seconds=99.0, select_seconds=99.0)
-    outcome = compare_curves(CELL, curve, slow, 0.0)
+    outcome = compare_curves(RUN, curve, slow, 0.0)
     assert (outcome.state, outcome.cycles, outcome.note) == ("same", len(curve), "")
 
 
 def test_one_bit_is_a_difference_without_tolerance(curve):
     accuracy = curve.accuracy[3]
     other = changed(curve, "accuracy", 3, np.nextafter(accuracy, 1))
-    outcome = compare_curves(CELL, other, curve, 0.0)
+    outcome = compare_curves(RUN, other, curve, 0.0)
     assert outcome.state == "differs"
     assert outcome.note == (
         f"cycle 3: accuracy {np.nextafter(accuracy, 1)} published, {accuracy} recomputed"
     )
-    assert compare_curves(CELL, other, curve, 1e-9).state == "same"
+    assert compare_curves(RUN, other, curve, 1e-9).state == "same"
 
 
 @pytest.mark.parametrize("column", ["accuracy", "precision", "loss"])
 def test_measurements_may_differ_within_the_tolerance(curve, column):
     other = changed(curve, column, 2, curve[column][2] + 0.01)
-    assert compare_curves(CELL, other, curve, 0.011).state == "same"
-    outcome = compare_curves(CELL, other, curve, 0.009)
+    assert compare_curves(RUN, other, curve, 0.011).state == "same"
+    outcome = compare_curves(RUN, other, curve, 0.009)
     assert outcome.state == "differs"
     assert outcome.note.startswith(f"cycle 2: {column} ")
     assert "accuracy" in outcome.note
@@ -102,26 +102,26 @@ def test_measurements_may_differ_within_the_tolerance(curve, column):
     ],
 )
 def test_everything_else_must_be_the_same_whatever_the_tolerance(curve, column, value):
-    outcome = compare_curves(CELL, changed(curve, column, 1, value), curve, 10.0)
+    outcome = compare_curves(RUN, changed(curve, column, 1, value), curve, 10.0)
     assert outcome.state == "differs"
     assert column in outcome.note
 
 
 def test_a_shorter_or_absent_curve_differs(curve):
-    outcome = compare_curves(CELL, curve[:-2], curve, 0.0)
+    outcome = compare_curves(RUN, curve[:-2], curve, 0.0)
     assert outcome.note == f"cycle {len(curve) - 2}: 3 cycles published, 5 recomputed"
-    assert compare_curves(CELL, curve, curve[:-2], 0.0).state == "differs"
-    assert compare_curves(CELL, curve[:0], curve, 0.0).state == "differs"
+    assert compare_curves(RUN, curve, curve[:-2], 0.0).state == "differs"
+    assert compare_curves(RUN, curve[:0], curve, 0.0).state == "differs"
 
 
 def test_the_largest_difference_is_told(curve):
     other = changed(changed(curve, "accuracy", 1, 0.25), "accuracy", 4, 0.9)
-    assert compare_curves(CELL, other, curve, 1.0).accuracy_gap == pytest.approx(0.4)
+    assert compare_curves(RUN, other, curve, 1.0).accuracy_gap == pytest.approx(0.4)
 
 
-def test_only_the_rows_of_the_cell_are_compared(curve):
+def test_only_the_rows_of_the_run_are_compared(curve):
     others = pd.concat([curve.assign(seed=1), curve, curve.assign(strategy="logo")])
-    pd.testing.assert_frame_equal(curve_of(CELL, others), curve)
+    pd.testing.assert_frame_equal(curve_of(RUN, others), curve)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from fal_bench.sweep.store import Store
     ],
 )
 @pytest.mark.parametrize("target", [0.5, 0.7])
-def test_the_answer_is_that_of_the_cells(smoke, chosen, target):
+def test_the_answer_is_that_of_the_runs(smoke, chosen, target):
     stored, _ = stored_evidence(Store(smoke.parent / "results"), chosen)
     published = published_evidence(smoke, chosen)
     boards = [

@@ -1,4 +1,4 @@
-"""Publishing from cells written by hand."""
+"""Publishing from runs written by hand."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import os
 
 import pandas as pd
 import pytest
-from stored import TINY, spec, store_cell
+from stored import TINY, spec, store_run
 
 from fal_bench.errors import FalbenchError, InvalidSpecError, PublicationError, UnknownNameError
 from fal_bench.publication.publishing import publish
@@ -28,7 +28,7 @@ def root(tmp_path):
     for number, task in enumerate(QUICK.tasks):
         for seed in (0, 1):
             for name in ("random", "logo[n_init=4]"):
-                folder = store_cell(root, spec(name, seed, task=task))
+                folder = store_run(root, spec(name, seed, task=task))
                 time = 1_700_000_000 + 1000 * number + seed
                 os.utime(folder.path / "status.json", (time, time))
     return root
@@ -71,7 +71,7 @@ def test_the_record_says_how_the_results_came_about(root, to):
     assert [task.name for task in record.tasks] == sorted(task.name for task in QUICK.tasks)
     assert {task.pool for task in record.tasks} == {200}
     assert [row.strategy for row in record.strategies] == ["logo[n_init=4]", "random"]
-    assert [(one.cells, one.facts["torch"]) for one in record.environments] == [(8, "2.9")]
+    assert [(one.runs, one.facts["torch"]) for one in record.environments] == [(8, "2.9")]
     assert record.first_finished == "2023-11-14T22:13:20+00:00"
     assert record.last_finished == "2023-11-14T22:30:01+00:00"
     rows = len(pd.read_csv(to / "curves.csv"))
@@ -87,7 +87,7 @@ def test_the_runs_are_summed_up_where_they_are_recorded(root, to):
     ]
     (root / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     runs = publish(root, to)[0].runs
-    assert (runs.count, runs.cells, runs.wall_seconds, runs.jobs) == (2, 8, 14.5, (1, 2))
+    assert (runs.count, runs.runs, runs.wall_seconds, runs.jobs) == (2, 8, 14.5, (1, 2))
 
 
 def test_published_results_are_replaced_but_nothing_else(root, to):
@@ -95,13 +95,13 @@ def test_published_results_are_replaced_but_nothing_else(root, to):
     first = read_record(to)
     publish(root, to, task=QUICK.tasks[0].name, strategies=["random"], seeds=1)
     second = read_record(to)
-    assert (first.cells, second.cells) == (8, 1)
+    assert (first.runs, second.runs) == (8, 1)
     assert f"--task {QUICK.tasks[0].name} -s random --seeds 1" in second.command
     (to / "notes.txt").write_text("mine")
     before = {path: path.read_bytes() for path in to.iterdir()}
     with pytest.raises(PublicationError, match=r"holds other files \(notes.txt\)"):
         publish(root, to)
-    with pytest.raises(PublicationError, match=r"holds other files \(cells and \d more\)"):
+    with pytest.raises(PublicationError, match=r"holds other files \(runs and \d more\)"):
         publish(root, root)
     with pytest.raises(PublicationError, match="is a file"):
         publish(root, to / "notes.txt")
@@ -116,31 +116,31 @@ def fails(root, to, message, **options):
     return error.value
 
 
-def test_missing_and_failed_cells_are_refused(root, to):
-    store_cell(root, spec("feal", 0, task=QUICK.tasks[1]), finished=False).fail("it broke.")
+def test_missing_and_failed_runs_are_refused(root, to):
+    store_run(root, spec("feal", 0, task=QUICK.tasks[1]), finished=False).fail("it broke.")
     name = min(task.name for task in QUICK.tasks)
-    message = rf"^4 of 12 cells are missing or failed, first {name}, feal, seed 0 \(it broke\); "
+    message = rf"^4 of 12 runs are missing or failed, first {name}, feal, seed 0 \(it broke\); "
     fails(root, to, message)
-    assert publish(root, to, strategies=["random", "logo[n_init=4]"])[0].cells == 8
+    assert publish(root, to, strategies=["random", "logo[n_init=4]"])[0].runs == 8
 
 
 def test_a_suite_of_which_a_task_is_missing_is_refused(tmp_path, to):
-    store_cell(tmp_path / "results", spec(task=QUICK.tasks[0]))
-    fails(tmp_path / "results", to, f"1 of 2 cells is missing .* {QUICK.tasks[1].name}, random")
-    assert publish(tmp_path / "results", to, task=QUICK.tasks[0].name)[0].cells == 1
+    store_run(tmp_path / "results", spec(task=QUICK.tasks[0]))
+    fails(tmp_path / "results", to, f"1 of 2 runs is missing .* {QUICK.tasks[1].name}, random")
+    assert publish(tmp_path / "results", to, task=QUICK.tasks[0].name)[0].runs == 1
 
 
 def test_gaps_in_the_seeds_are_refused(tmp_path, to):
     for seed in (0, 1, 4):
         for task in QUICK.tasks:
-            store_cell(tmp_path / "results", spec(seed=seed, task=task))
+            store_run(tmp_path / "results", spec(seed=seed, task=task))
     fails(tmp_path / "results", to, "stored seeds are 0, 1, 4, and falbench compare --seeds 3 runs")
     assert publish(tmp_path / "results", to, seeds=2)[0].seeds == (0, 1)
 
 
 def test_tasks_of_no_suite_need_its_file(tmp_path, to):
     root = tmp_path / "results"
-    store_cell(root, spec())
+    store_run(root, spec())
     fails(root, to, "not all of one suite; name one with --suite")
     fails(root, to, "is of no suite of the package", task=f"task-{TINY.hash[:8]}")
     file = tmp_path / "mine.toml"
@@ -156,14 +156,14 @@ def rewritten(monkeypatch, numerics):
     monkeypatch.setattr("fal_bench.sweep.spec.NUMERICS_VERSION", numerics)
 
 
-def test_cells_of_mixed_or_other_numerics_are_refused(root, to, monkeypatch):
+def test_runs_of_mixed_or_other_numerics_are_refused(root, to, monkeypatch):
     rewritten(monkeypatch, 2)
     for task in QUICK.tasks:
         for seed in (0, 1):
-            store_cell(root, spec("random", seed, task=task))
+            store_run(root, spec("random", seed, task=task))
     fails(root, to, "numerics versions 2, 3, which do not compare")
     only = root.parent / "only"
-    store_cell(only, spec(task=QUICK.tasks[0]))
+    store_run(only, spec(task=QUICK.tasks[0]))
     fails(only, to, "numerics version 2, and this falbench computes version 3",
           task=QUICK.tasks[0].name)  # fmt: skip
 
@@ -171,8 +171,8 @@ def test_cells_of_mixed_or_other_numerics_are_refused(root, to, monkeypatch):
 def test_the_newest_version_of_a_built_in_strategy_takes_part(root, to):
     for task in QUICK.tasks:
         for seed in (0, 1):
-            store_cell(root, spec("random", seed, task=task, fingerprint="version 10"), start=0.3)
-            store_cell(root, spec("random", seed, task=task, fingerprint="version 9"), start=0.3)
+            store_run(root, spec("random", seed, task=task, fingerprint="version 10"), start=0.3)
+            store_run(root, spec("random", seed, task=task, fingerprint="version 9"), start=0.3)
     record, notes = publish(root, to)
     assert [row.label for row in record.strategies] == ["logo[n_init=4]", "random"]
     assert [row.fingerprint for row in record.strategies] == ["version 1", "version 10"]
@@ -184,7 +184,7 @@ def test_the_newest_version_of_a_built_in_strategy_takes_part(root, to):
 def test_other_variants_must_be_chosen(root, to):
     for task in QUICK.tasks:
         for seed in (0, 1):
-            store_cell(root, spec("random", seed, task=task, fingerprint="source ab"), start=0.3)
+            store_run(root, spec("random", seed, task=task, fingerprint="source ab"), start=0.3)
     error = fails(root, to, "'random' is stored in 2 variants")
     first = str(error).partition("(")[2].partition(",")[0]
     record, _ = publish(root, to, strategies=[first])
@@ -195,13 +195,13 @@ def test_several_devices_and_different_data_are_refused(root, to, tmp_path):
     from dataclasses import replace
 
     for number, task in enumerate(QUICK.tasks):
-        store_cell(tmp_path / "gpu", spec("random", task=task))
-        store_cell(tmp_path / "gpu", replace(spec("logo", task=task), device="cuda"))
-        store_cell(tmp_path / "own", replace(spec("random", task=task), data=f"ab{number}"))
+        store_run(tmp_path / "gpu", spec("random", task=task))
+        store_run(tmp_path / "gpu", replace(spec("logo", task=task), device="cuda"))
+        store_run(tmp_path / "own", replace(spec("random", task=task), data=f"ab{number}"))
     fails(tmp_path / "gpu", to, r"several devices \(cpu, cuda\)")
     record, _ = publish(tmp_path / "own", to)
     assert sorted(task.data for task in record.tasks) == ["ab0", "ab1"]
-    store_cell(tmp_path / "own", replace(spec("logo", task=QUICK.tasks[0]), data="cd"))
+    store_run(tmp_path / "own", replace(spec("logo", task=QUICK.tasks[0]), data="cd"))
     with pytest.raises(PublicationError, match="computed on different data"):
         publish(tmp_path / "own", to)
 
@@ -209,7 +209,7 @@ def test_several_devices_and_different_data_are_refused(root, to, tmp_path):
 def test_wrong_names_and_values_are_refused(root, to):
     assert isinstance(fails(root, to, "Unknown strategy", strategies=["lgo"]), UnknownNameError)
     assert isinstance(fails(root, to, "target_acc", target_acc=50), InvalidSpecError)
-    fails(root.parent / "nowhere", to, "There are no cells in")
+    fails(root.parent / "nowhere", to, "There are no runs in")
 
 
 def test_imported_curves_are_left_out(root, to, falbench):

@@ -1,4 +1,4 @@
-"""What provenance.json says, and the cells that are rebuilt from it."""
+"""What provenance.json says, and the runs that are rebuilt from it."""
 
 import json
 
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from fal_bench.errors import PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.numerics import NUMERICS_VERSION
-from fal_bench.publication.cells import published_cells
 from fal_bench.publication.record import (
     FORMAT,
     PublishedEnvironment,
@@ -18,7 +17,8 @@ from fal_bench.publication.record import (
     Record,
     read_record,
 )
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.publication.runs import published_runs
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
 
 names = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
@@ -117,16 +117,16 @@ def record_of(tasks_and_data, rows, seeds, device="cpu"):
             )
             for place, (strategy, own, trainer, its, reference) in enumerate(rows)
         ),
-        environments=(PublishedEnvironment(cells=1, facts={"torch": "2.14"}),),
+        environments=(PublishedEnvironment(runs=1, facts={"torch": "2.14"}),),
         files={},
     )  # fmt: skip
 
 
 @given(comparisons())
-def test_the_rebuilt_cells_have_the_keys_that_were_published(tmp_path_factory, comparison):
+def test_the_rebuilt_runs_have_the_keys_that_were_published(tmp_path_factory, comparison):
     tasks_and_data, rows, seeds, device = comparison
     expected = {
-        (task.name, f"row {place}", seed): CellSpec(
+        (task.name, f"row {place}", seed): RunSpec(
             task, strategy, own, seed, device, trainer, its, reference=reference, data=data
         ).key
         for task, data in tasks_and_data
@@ -136,9 +136,9 @@ def test_the_rebuilt_cells_have_the_keys_that_were_published(tmp_path_factory, c
     folder = tmp_path_factory.mktemp("published")
     (folder / "provenance.json").write_text(record_of(*comparison).text, encoding="utf-8")
     record = read_record(folder)
-    cells = published_cells(record)
-    assert {cell.identity: cell.spec.key for cell in cells} == expected
-    assert record.cells == len(expected) == len(cells)
+    runs = published_runs(record)
+    assert {run.identity: run.spec.key for run in runs} == expected
+    assert record.n_runs == len(expected) == len(runs)
 
 
 TASK = Task(name="a")
@@ -176,7 +176,7 @@ def test_a_record_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, text,
     assert old in text
     (tmp_path / "provenance.json").write_text(text.replace(old, new))
     with pytest.raises(PublicationError, match=message) as error:
-        published_cells(read_record(tmp_path))
+        published_runs(read_record(tmp_path))
     assert "\n" not in str(error.value)
 
 
@@ -200,4 +200,4 @@ def test_a_missing_record_and_one_that_is_no_text_are_refused(tmp_path):
 )
 def test_a_name_that_stands_twice_is_refused(tasks_and_data, rows, seeds, twin):
     with pytest.raises(PublicationError, match=f"The {twin} stands twice"):
-        published_cells(record_of(tasks_and_data, rows, seeds))
+        published_runs(record_of(tasks_and_data, rows, seeds))

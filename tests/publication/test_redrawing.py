@@ -22,7 +22,7 @@ def contents(folder, names):
     return [(folder / name).read_bytes() for name in names]
 
 
-def test_the_files_are_those_that_the_cells_give(smoke, published, tmp_path):
+def test_the_files_are_those_that_the_runs_give(smoke, published, tmp_path):
     edit_record(published, falbench="0.0.1")
     record = redraw(published, tmp_path / "again")
     assert contents(tmp_path / "again", DRAWN + KEPT) == contents(smoke, DRAWN + KEPT)
@@ -30,10 +30,10 @@ def test_the_files_are_those_that_the_cells_give(smoke, published, tmp_path):
     was = read_record(smoke)
     assert record.falbench == was.falbench != "0.0.1"
     assert record.model_copy(update={"published": was.published}) == was
-    assert verify(tmp_path / "again", cells=1, progress=False).passed
+    assert verify(tmp_path / "again", runs=1, progress=False).passed
 
 
-def test_another_question_is_answered_as_from_the_cells(smoke, published, tmp_path):
+def test_another_question_is_answered_as_from_the_runs(smoke, published, tmp_path):
     question = {
         "target_acc": "0.5,auto",
         "accounting": "paper",

@@ -1,4 +1,4 @@
-"""Which cells are drawn."""
+"""Which runs are drawn."""
 
 from collections import Counter
 
@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fal_bench.inputs.selector import Selector
-from fal_bench.publication.cells import PublishedCell
-from fal_bench.publication.sample import draw_cells
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.publication.runs import PublishedRun
+from fal_bench.publication.sample import draw_runs
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
 
 
 def grid(n_tasks, n_rows, n_seeds):
     return [
-        PublishedCell(CellSpec(Task(name=f"t{t}"), Selector(f"s{r}"), "version 1", seed), f"s{r}")
+        PublishedRun(RunSpec(Task(name=f"t{t}"), Selector(f"s{r}"), "version 1", seed), f"s{r}")
         for t in range(n_tasks)
         for r in range(n_rows)
         for seed in range(n_seeds)
@@ -28,51 +28,51 @@ sizes = st.integers(1, 5)
 
 @given(sizes, sizes, sizes, st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_a_sample_is_spread_and_repeatable(n_tasks, n_rows, n_seeds, count, seed):
-    cells = grid(n_tasks, n_rows, n_seeds)
-    drawn = draw_cells(cells, count, np.random.default_rng(seed))
-    assert drawn == draw_cells(cells, count, np.random.default_rng(seed))
-    assert len(drawn) == min(count, len(cells))
-    assert len({cell.identity for cell in drawn}) == len(drawn)
-    assert drawn == [cell for cell in cells if cell in drawn]
-    by_row = Counter(cell.label for cell in drawn)
+    runs = grid(n_tasks, n_rows, n_seeds)
+    drawn = draw_runs(runs, count, np.random.default_rng(seed))
+    assert drawn == draw_runs(runs, count, np.random.default_rng(seed))
+    assert len(drawn) == min(count, len(runs))
+    assert len({run.identity for run in drawn}) == len(drawn)
+    assert drawn == [run for run in runs if run in drawn]
+    by_row = Counter(run.label for run in drawn)
     assert len(by_row) == min(n_rows, len(drawn))
     assert max(by_row.values()) - min(by_row.values()) <= (len(by_row) == n_rows)
     if len(drawn) <= min(n_rows, n_tasks):
-        assert len({cell.spec.task.name for cell in drawn}) == len(drawn)
+        assert len({run.spec.task.name for run in drawn}) == len(drawn)
 
 
 def test_four_of_a_suite_of_two_tasks_take_two_of_each():
     for seed in range(10):
-        drawn = draw_cells(grid(2, 29, 5), 4, np.random.default_rng(seed))
-        assert Counter(cell.spec.task.name for cell in drawn) == {"t0": 2, "t1": 2}
-        assert len({cell.spec.seed for cell in drawn}) == 4
+        drawn = draw_runs(grid(2, 29, 5), 4, np.random.default_rng(seed))
+        assert Counter(run.spec.task.name for run in drawn) == {"t0": 2, "t1": 2}
+        assert len({run.spec.seed for run in drawn}) == 4
 
 
 def test_four_of_two_strategies_on_two_tasks_take_every_pair():
     for seed in range(10):
-        drawn = draw_cells(grid(2, 2, 2), 4, np.random.default_rng(seed))
-        assert len({cell.identity[:2] for cell in drawn}) == 4
+        drawn = draw_runs(grid(2, 2, 2), 4, np.random.default_rng(seed))
+        assert len({run.identity[:2] for run in drawn}) == 4
 
 
 def test_another_seed_draws_others():
     draws = {
-        tuple(cell.identity for cell in draw_cells(grid(2, 4, 3), 4, np.random.default_rng(seed)))
+        tuple(run.identity for run in draw_runs(grid(2, 4, 3), 4, np.random.default_rng(seed)))
         for seed in range(20)
     }
     assert len(draws) > 15
 
 
-def test_every_cell_can_be_drawn():
-    cells = grid(2, 3, 2)
+def test_every_run_can_be_drawn():
+    runs = grid(2, 3, 2)
     seen = {
-        cell.identity
+        run.identity
         for seed in range(200)
-        for cell in draw_cells(cells, 1, np.random.default_rng(seed))
+        for run in draw_runs(runs, 1, np.random.default_rng(seed))
     }
-    assert seen == {cell.identity for cell in cells}
+    assert seen == {run.identity for run in runs}
 
 
 @pytest.mark.parametrize("count", [12, 13, 1000])
 def test_no_more_than_all_are_drawn(count):
-    cells = grid(2, 3, 2)
-    assert draw_cells(cells, count, np.random.default_rng(0)) == cells
+    runs = grid(2, 3, 2)
+    assert draw_runs(runs, count, np.random.default_rng(0)) == runs

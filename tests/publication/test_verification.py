@@ -57,13 +57,13 @@ def test_a_sample_recomputes_bit_for_bit_in_other_processes(published, scratch):
     assert result.passed
     assert [file.state for file in result.files] == ["same"] * 4
     assert result.ranking == ""
-    assert {(one.cell.spec.task.name, one.cell.label) for one in result.cells} == {
+    assert {(one.run.spec.task.name, one.run.label) for one in result.runs} == {
         (task, label)
         for task in ("digits-iid", "digits-shards")
         for label in ("random", "feal[trainer=evidential]")
     }
-    assert {one.state for one in result.cells} == {"same"}
-    assert result.summary == "The files are unchanged, and 4 of 8 cells recompute bit for bit."
+    assert {one.state for one in result.runs} == {"same"}
+    assert result.summary == "The files are unchanged, and 4 of 8 runs recompute bit for bit."
 
 
 def better(text):
@@ -76,14 +76,14 @@ def better(text):
 
 def test_a_falsified_accuracy_is_found(published, scratch):
     falsify(published, "curves.csv", better)
-    result = quietly(published, cells=None, jobs=2)
+    result = quietly(published, runs=None, jobs=2)
     assert not result.passed
     assert result.files[1].state == "same"
-    assert len(result.cells) == 8
-    [wrong] = [one for one in result.cells if one.state != "same"]
-    assert wrong.cell.identity == ("digits-shards", "feal[trainer=evidential]", 1)
+    assert len(result.runs) == 8
+    [wrong] = [one for one in result.runs if one.state != "same"]
+    assert wrong.run.identity == ("digits-shards", "feal[trainer=evidential]", 1)
     assert wrong.note.startswith("cycle 2: accuracy 0.987 published, 0.")
-    assert "and 7 of 8 cells recompute bit for bit" in result.summary
+    assert "and 7 of 8 runs recompute bit for bit" in result.summary
 
 
 def on_a_z80(content):
@@ -107,50 +107,50 @@ def rounded(text):
 
 def test_another_processor_may_round_otherwise(published, scratch):
     falsify(published, "curves.csv", rounded)
-    assert {one.state for one in quietly(published, cells=None).cells} == {"differs"}
+    assert {one.state for one in quietly(published, runs=None).runs} == {"differs"}
     edit_record(published, **on_a_z80(json.loads((published / "provenance.json").read_text())))
-    result = quietly(published, cells=None)
-    assert {one.state for one in result.cells} == {"close"}
-    assert "8 of 8 cells recompute as closely as another environment allows." in result.summary
-    told = {one.cell.identity: one.note for one in result.cells}
+    result = quietly(published, runs=None)
+    assert {one.state for one in result.runs} == {"close"}
+    assert "8 of 8 runs recompute as closely as another environment allows." in result.summary
+    told = {one.run.identity: one.note for one in result.runs}
     assert told["digits-iid", "random", 0].startswith(
         "0.0028 apart in accuracy at most, allowed 0."
     )
-    bits = quietly(published, cells=None, tolerance=0.0)
-    assert {one.state for one in bits.cells} == {"differs"}
-    within = quietly(published, cells=None, tolerance=0.01)
-    assert {one.state for one in within.cells} == {"same"}
+    bits = quietly(published, runs=None, tolerance=0.0)
+    assert {one.state for one in bits.runs} == {"differs"}
+    within = quietly(published, runs=None, tolerance=0.01)
+    assert {one.state for one in within.runs} == {"same"}
 
 
 def test_another_processor_is_no_excuse(published, scratch):
     falsify(published, "curves.csv", better)
     edit_record(published, **on_a_z80(json.loads((published / "provenance.json").read_text())))
-    result = quietly(published, cells=None)
+    result = quietly(published, runs=None)
     assert not result.passed
-    [wrong] = [one for one in result.cells if one.state == "differs"]
+    [wrong] = [one for one in result.runs if one.state == "differs"]
     assert re.match(r"\d+ labels: accuracy 0.\d+ apart, allowed 0.\d+", wrong.note)
-    assert {one.state for one in result.cells if one is not wrong} == {"same"}
+    assert {one.state for one in result.runs if one is not wrong} == {"same"}
 
 
 def test_a_falsified_leaderboard_is_found(published, scratch):
     falsify(published, "leaderboard.csv", lambda text: text.replace(",0.6,", ",0.7,", 1))
-    result = quietly(published, cells=1)
+    result = quietly(published, runs=1)
     assert not result.passed
     assert "target_acc: 0.7 published, 0.6 ranked anew" in result.ranking
-    assert [one.state for one in result.cells] == ["same"]
+    assert [one.state for one in result.runs] == ["same"]
     assert result.summary.startswith("The leaderboard does not follow from the curves")
 
 
 def recharged(text, row):
     """Change what random bought with seed 0 on digits-iid in cycle 2."""
-    cell = "digits-iid,random,0"
-    assert f"{cell},pool,2,12" in text
-    return text.replace(f"{cell},pool,2,12", f"{cell}{row}")
+    run = "digits-iid,random,0"
+    assert f"{run},pool,2,12" in text
+    return text.replace(f"{run},pool,2,12", f"{run}{row}")
 
 
 def test_charges_that_do_not_add_up_are_found(published, scratch):
     falsify(published, "charges.csv", partial(recharged, row=",pool,2,13"))
-    result = quietly(published, cells=1, seed=1)
+    result = quietly(published, runs=1, seed=1)
     assert not result.passed
     assert result.imbalance == (
         "digits-iid, random, seed 0, cycle 3: 13 labels charged, 12 more strict labels in the curve"
@@ -160,16 +160,16 @@ def test_charges_that_do_not_add_up_are_found(published, scratch):
 
 def test_charges_for_another_purpose_are_found(published, scratch):
     falsify(published, "charges.csv", partial(recharged, row=",reward,2,12"))
-    result = quietly(published, cells=None)
+    result = quietly(published, runs=None)
     assert (result.ranking, result.imbalance) == ("", "")
-    [wrong] = [one for one in result.cells if one.state != "same"]
-    assert wrong.cell.identity == ("digits-iid", "random", 0)
+    [wrong] = [one for one in result.runs if one.state != "same"]
+    assert wrong.run.identity == ("digits-iid", "random", 0)
     assert wrong.note == "cycle 2: 0 labels read for pool published, 12 recomputed"
 
 
 def test_results_of_a_falbench_without_charges_can_be_verified(published, scratch, falbench):
     in_format_1(published)
-    result = quietly(published, cells=1)
+    result = quietly(published, runs=1)
     assert result.passed
     names = ["leaderboard.csv", "curves.csv", "leaderboard.html"]
     assert [file.name for file in result.files] == names
@@ -183,7 +183,7 @@ def test_changed_files_are_named_and_nothing_is_computed(published, scratch, mon
     result = quietly(published)
     assert not result.passed
     assert [file.state for file in result.files] == ["same", "changed", "same", "missing"]
-    assert result.cells == ()
+    assert result.runs == ()
     assert "curves.csv is changed, leaderboard.html is missing" in result.summary
 
 
@@ -258,7 +258,7 @@ def test_a_plugin_is_needed_and_must_be_the_published_one(tmp_path, suite, scrat
     publish(tmp_path / "results", to, suite=suite)
     with pytest.raises(PublicationError, match=r"'first' .* not installed here; .* --plugin"):
         quietly(to)
-    assert quietly(to, plugins=[plugin], cells=1).passed
+    assert quietly(to, plugins=[plugin], runs=1).passed
     plugin.write_text(PLUGIN.replace("[:budget]", "[-budget:]"))
     with pytest.raises(PublicationError, match="not the one that was published"):
         quietly(to, plugins=[plugin])
@@ -267,7 +267,7 @@ def test_a_plugin_is_needed_and_must_be_the_published_one(tmp_path, suite, scrat
         quietly(to, plugins=[plugin])
 
 
-def test_a_cell_that_fails_here_is_no_match(published, scratch, monkeypatch):
+def test_a_run_that_fails_here_is_no_match(published, scratch, monkeypatch):
     from fal_bench.sweep.supervisor import Supervisor
 
     def fail_all(supervisor, specs):
@@ -275,9 +275,9 @@ def test_a_cell_that_fails_here_is_no_match(published, scratch, monkeypatch):
             supervisor.store.folder(one).fail("no memory")
 
     monkeypatch.setattr(Supervisor, "run", fail_all)
-    result = quietly(published, cells=1)
+    result = quietly(published, runs=1)
     assert not result.passed
-    assert [(one.state, one.note) for one in result.cells] == [("failed", "no memory")]
+    assert [(one.state, one.note) for one in result.runs] == [("failed", "no memory")]
 
 
 def test_the_environment_is_told_where_it_differs(smoke):
@@ -287,18 +287,17 @@ def test_the_environment_is_told_where_it_differs(smoke):
 
     def note(*environments):
         published = tuple(
-            PublishedEnvironment(cells=cells, facts={**here, **facts})
-            for cells, facts in environments
+            PublishedEnvironment(runs=runs, facts={**here, **facts}) for runs, facts in environments
         )
         return environment_note(record.model_copy(update={"environments": published}))
 
     assert note((8, {})) == ""
-    assert note((6, {}), (2, {"torch": "1.0"})).startswith("2 of 8 cells were computed in another")
+    assert note((6, {}), (2, {"torch": "1.0"})).startswith("2 of 8 runs were computed in another")
     told = note((6, {"torch": "1.0", "processor": "Z80"}), (2, {"torch": "1.0"}))
     assert told == (
-        f"The cells were computed elsewhere (torch 1.0 there, {here['torch']} here), "
+        f"The runs were computed elsewhere (torch 1.0 there, {here['torch']} here), "
         "so bits may differ."
     )
     # What was not recorded then cannot be told to differ.
-    bare = PublishedEnvironment(cells=8, facts={"torch": here["torch"]})
+    bare = PublishedEnvironment(runs=8, facts={"torch": here["torch"]})
     assert environment_note(record.model_copy(update={"environments": (bare,)})) == ""

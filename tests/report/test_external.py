@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import TINY, spec, store_cell
+from stored import TINY, spec, store_run
 
 from fal_bench.external.folder import ExternalFolder, Import, read_import
 from fal_bench.external.reading import read_curves_text
@@ -20,7 +20,7 @@ from fal_bench.report.page import render_page
 from fal_bench.report.stored import Filter, stored_evidence
 from fal_bench.report.targets import Question
 from fal_bench.report.verdict import key_facts, verdict_sentences
-from fal_bench.sweep.collect import finished_cells, read_curves
+from fal_bench.sweep.collect import finished_runs, read_curves
 from fal_bench.sweep.store import Store
 
 OTHER = TINY.model_copy(
@@ -57,7 +57,7 @@ def put(root, rows, name="curves"):
 def root(tmp_path):
     """A folder with six runs of random, which reaches 0.3 at 33 strict and 30 paper labels."""
     for seed in range(6):
-        store_cell(tmp_path, spec(seed=seed))
+        store_run(tmp_path, spec(seed=seed))
     return tmp_path
 
 
@@ -128,7 +128,7 @@ def test_a_run_of_the_same_tasks_and_seeds_is_ranked_but_not_tested(root):
     ],
 )
 def test_what_does_not_compare_is_shown_after_the_ranked_rows_with_the_reason(root, rows, why):
-    store_cell(root, spec("late", seed=0))  # incomplete
+    store_run(root, spec("late", seed=0))  # incomplete
     put(root, rows)
     result = ask(root)
     table = board(result)
@@ -186,7 +186,7 @@ def test_a_crossing_at_the_last_point_is_not_confirmed(root):
 
 def test_a_strategy_with_runs_on_some_tasks_only_has_no_mean(root):
     for seed in range(6):
-        store_cell(root, spec(seed=seed, task=OTHER))
+        store_run(root, spec(seed=seed, task=OTHER))
     put(root, [row for seed in range(6) for row in matching(seed=seed)])
     result = ask(root)
     theirs = board(result).loc["theirs (external)"]
@@ -263,7 +263,7 @@ def test_the_page_draws_them_and_names_their_files(root):
     assert "no: its file has no task_hash" in origins
     assert 'class="external"' in page
     assert '"name": "bare (external)"' in page
-    # Pairs, ledger and costs are those of cells; ranks and budgets are everybody's.
+    # Pairs, ledger and costs are those of runs; ranks and budgets are everybody's.
     for key, there in (("ecdf", True), ("ranks", True), ("ledger", False), ("costs", False)):
         section = page[page.index(f'<h2 id="{key}">') :]
         section = section[: section.index("</section>")]
@@ -356,15 +356,15 @@ def test_an_exported_run_gives_the_same_budgets_when_imported(curves, target):
 
 def test_an_exported_folder_gives_the_same_board_in_an_empty_one(root, tmp_path_factory):
     for seed in range(6):
-        store_cell(root, spec("fine", seed=seed), start=0.15)
-    cells = [spec(name, seed=seed) for name in ("random", "fine") for seed in range(6)]
-    curves = read_curves(finished_cells(Store(root), cells))
+        store_run(root, spec("fine", seed=seed), start=0.15)
+    runs = [spec(name, seed=seed) for name in ("random", "fine") for seed in range(6)]
+    curves = read_curves(finished_runs(Store(root), runs))
     assert (curves["task_hash"] == TINY.hash).all()
     assert not curves["reference"].any()
     empty = tmp_path_factory.mktemp("empty")
     put(empty, curves.drop(columns=["labels_by_client", "labels_strict_by_client"]))
     for seed in range(6):
-        store_cell(empty, spec("own", seed=seed), start=0.05)
+        store_run(empty, spec("own", seed=seed), start=0.05)
     there, here = board(ask(root)), board(ask(empty))
     same = [
         name

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fal_bench.errors import StoreError
-from fal_bench.report.context import MissingCell, ReportContext, TaskFacts
+from fal_bench.report.context import MissingRun, ReportContext, TaskFacts
 from fal_bench.report.export import write_csv
 from fal_bench.report.leaderboard import COLUMNS, build_leaderboard
 
@@ -305,9 +305,9 @@ def test_incomplete_strategies_come_last_without_a_rank():
     assert table.loc[["absent", "half"], ["labels", "saving_vs_random"]].isna().all(axis=None)
 
 
-def test_rows_of_a_missing_cell_are_not_a_finished_run():
+def test_rows_of_a_missing_run_are_not_a_finished_run():
     rows = runs("random", 20, 30)
-    missing = [MissingCell("a", "random", 1, "interrupted")]
+    missing = [MissingRun("a", "random", 1, "interrupted")]
     row = board(rows, context("random", seeds=2, missing=missing)).loc["random"]
     assert (row["runs"], row["verdict"]) == (1, "incomplete")
 

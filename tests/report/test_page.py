@@ -18,7 +18,7 @@ from test_leaderboard import GRID, context, curve, runs
 
 from fal_bench.report.answer import Board, Comparison
 from fal_bench.report.budgets import read_runs
-from fal_bench.report.context import Environment, MissingCell
+from fal_bench.report.context import Environment, MissingRun
 from fal_bench.report.leaderboard import build_leaderboard
 from fal_bench.report.page import _packed, render_page
 from fal_bench.report.panels.curves import mean_curve
@@ -88,7 +88,7 @@ ROWS = [
     *runs("half", 20, 21, task="a"),
     *runs("half", 20, 21, 22, task="b"),
 ]
-MISSING = (MissingCell("a", "half", 2, "ValueError: <b>shapes</b>\ndiffer"),)
+MISSING = (MissingRun("a", "half", 2, "ValueError: <b>shapes</b>\ndiffer"),)
 ASKED = context(
     "random", "mine[k=3]", "half", seeds=3, tasks=("a", "b"), missing=MISSING, accounting="strict"
 )
@@ -125,10 +125,10 @@ def lines(root, key="curves-0"):
 def numbers(section):
     """The table behind a section's figure: its rows by name, as text by heading."""
     table = next(section.one("details").all("table"))
-    headings = [cell.text for cell in table.one("thead").all("th")]
+    headings = [run.text for run in table.one("thead").all("th")]
     return {
         row.children[0].text: dict(
-            zip(headings[1:], [cell.text for cell in row.all("td")], strict=True)
+            zip(headings[1:], [run.text for run in row.all("td")], strict=True)
         )
         for row in table.one("tbody").all("tr")
     }
@@ -142,16 +142,16 @@ def test_the_board_holds_the_numbers_of_the_csv_file():
     for element, (_, row) in zip(rows, board().iterrows(), strict=True):
         assert element.one("th", scope="row").text == row["strategy"]
         assert element.one("td", data_key="verdict").text == row["verdict"]
-        for cell in element.all("td"):
-            if "number" not in cell.attributes["class"].split():
+        for run in element.all("td"):
+            if "number" not in run.attributes["class"].split():
                 continue
-            value = row[cell.attributes["data-key"]]
-            if "data-value" in cell.attributes:
-                assert float(cell.attributes["data-value"]) == value
+            value = row[run.attributes["data-key"]]
+            if "data-value" in run.attributes:
+                assert float(run.attributes["data-value"]) == value
                 seen += 1
             else:
                 assert pd.isna(value)
-                assert cell.text == "-"
+                assert run.text == "-"
     # Seven numbers of both complete strategies; of the incomplete one only the runs reached.
     assert seen == 7 + 7 + 1
 
@@ -214,18 +214,18 @@ def test_results_without_a_ledger_say_so():
 def test_results_by_task():
     section = page().one("section", aria_labelledby="task-1")
     table = section.one("table", **{"class": "results sortable"})
-    cells = {
+    runs = {
         row.one("th", scope="row").text.strip(): list(row.all("td"))
         for row in table.one("tbody").all("tr")
     }
-    assert list(cells) == ["half", "mine[k=3]", "random"]
-    reached, labels, accuracy = cells["random"]
+    assert list(runs) == ["half", "mine[k=3]", "random"]
+    reached, labels, accuracy = runs["random"]
     assert reached.text == "2/3"
     assert labels.text == ">32"
     assert float(labels.attributes["data-value"]) == pytest.approx((25 + 31.5 + 40) / 3)
     # 0.5 + (40 - 25) / 100, 0.5 + (40 - 31.5) / 100 and 0.4
     assert float(accuracy.attributes["data-value"]) == pytest.approx((0.65 + 0.585 + 0.4) / 3)
-    assert float(cells["mine[k=3]"][1].attributes["data-value"]) == pytest.approx(15.1667 + 7, 1e-4)
+    assert float(runs["mine[k=3]"][1].attributes["data-value"]) == pytest.approx(15.1667 + 7, 1e-4)
     first = next(iter(page().one("section", aria_labelledby="task-0").all("tbody")))
     assert next(first.all("td")).text == "2/2 (1 missing)"
 
@@ -282,11 +282,11 @@ def test_lines_follow_names_and_do_not_repeat():
 
 
 def test_unfinished_curves_are_not_drawn():
-    missing = tuple(MissingCell("a", "half", seed, "interrupted") for seed in range(3))
+    missing = tuple(MissingRun("a", "half", seed, "interrupted") for seed in range(3))
     root = Page(render(asked=replace(ASKED, missing=missing))).root
     assert "half" not in [trace.get("name") for trace in figure(root)["data"]]
     row = list(root.one("section", aria_labelledby="task-0").all("tr"))[1]
-    assert [cell.text for cell in row.all("td")] == ["0/0 (3 missing)", "-", "-"]
+    assert [run.text for run in row.all("td")] == ["0/0 (3 missing)", "-", "-"]
 
 
 def test_no_curve_at_all():
@@ -296,21 +296,21 @@ def test_no_curve_at_all():
     assert "nothing is ranked" in root.one("section", aria_labelledby="verdict").text
 
 
-def test_missing_cells_and_provenance():
+def test_missing_runs_and_provenance():
     coverage = page().one("section", aria_labelledby="coverage")
     counts, missing = coverage.all("table")
     assert {
-        row.one("th").text: [cell.text for cell in row.all("td")]
+        row.one("th").text: [run.text for run in row.all("td")]
         for row in counts.one("tbody").all("tr")
     } == {"half": ["2/3", "3/3"], "mine[k=3]": ["3/3", "3/3"], "random": ["3/3", "3/3"]}
     (row,) = missing.one("tbody").all("tr")
-    assert [cell.text for cell in row.children] == [
+    assert [run.text for run in row.children] == [
         "a", "half", "2", "ValueError: <b>shapes</b>\ndiffer",
     ]  # fmt: skip
     provenance = page().one("section", aria_labelledby="provenance")
     assert provenance.one("code").text == "falbench compare"
     row = next(provenance.one("table", id="tasks").one("tbody").all("tr"))
-    assert [cell.text for cell in row.all("td")] == ["", str(GRID[0]), "10", str(GRID[-1]), "200"]
+    assert [run.text for run in row.all("td")] == ["", str(GRID[0]), "10", str(GRID[-1]), "200"]
     complete = Page(render(runs("random", 25), context("random"))).root
     assert "None: every run is finished." in (
         complete.one("section", aria_labelledby="coverage").text
@@ -323,7 +323,7 @@ def test_everything_from_outside_is_escaped():
         EVIL,
         "<b>&amp;",
         tasks=(EVIL,),
-        missing=[MissingCell(EVIL, "</script>", 0, "<!--<script>")],
+        missing=[MissingRun(EVIL, "</script>", 0, "<!--<script>")],
         suite=EVIL,
         baseline="<b>&amp;",
         command=EVIL,
@@ -403,7 +403,7 @@ def test_the_page_is_well_structured():
     assert {e.attributes.get("data-plot") for e in root.all("button")} - {None} == plots
     for table in root.all("table"):
         assert table.one("caption").text
-        assert all("scope" in cell.attributes for cell in table.all("th"))
+        assert all("scope" in run.attributes for run in table.all("th"))
         assert table.parent.attributes["tabindex"] == "0"
 
 
@@ -417,9 +417,9 @@ def test_equal_inputs_give_equal_pages():
 
 def test_numbers_in_data_values_read_back_exactly():
     values = [
-        float(cell.attributes["data-value"])
-        for cell in page().one("table", id="board").all("td", data_key="labels")
-        if "data-value" in cell.attributes
+        float(run.attributes["data-value"])
+        for run in page().one("table", id="board").all("td", data_key="labels")
+        if "data-value" in run.attributes
     ]
     assert values == [value for value in board()["labels"] if not math.isnan(value)]
 
@@ -556,7 +556,7 @@ def test_environments_are_shown_and_mixed_ones_pointed_out():
         )
         assert ("not all computed alike" in section.text) == mixed
         assert [d.one("summary").text for d in section.all("details")] == [
-            "3 cells computed with", "1 cell computed with",
+            "3 runs computed with", "1 run computed with",
         ][: len(found)]  # fmt: skip
         assert "processor" in section.text
 

@@ -12,7 +12,7 @@ import pytest
 from test_leaderboard import context, runs
 from test_page import ASKED, CHARGES, ROWS, comparison, render
 
-from fal_bench.report.context import MissingCell
+from fal_bench.report.context import MissingRun
 from fal_bench.report.page import render_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -197,7 +197,7 @@ def test_the_board_sorts_by_mouse_and_keyboard(show):
 def test_numbers_sort_as_numbers_and_gaps_come_last(show):
     rows = [row for name, n in (("a", 15), ("b", 25)) for row in runs(name, n)]
     rows += runs("c", 15, extra=90)  # 105 strict labels; as text that were less than 15
-    missing = [MissingCell("a", "absent", 0, "")]
+    missing = [MissingRun("a", "absent", 0, "")]
     asked = context("a", "b", "c", "absent", missing=missing, accounting="strict")
     browser = show(render_page(comparison(pd.DataFrame(rows), asked)))
     names = (
@@ -418,7 +418,7 @@ def test_axe_finds_nothing(show, width, scheme):
 
 def test_names_stay_text_in_figures(show):
     rows = runs(EVIL, 15) + runs("random", 25)
-    asked = context(EVIL, "random", missing=[MissingCell("a", EVIL, 9, EVIL)])
+    asked = context(EVIL, "random", missing=[MissingRun("a", EVIL, 9, EVIL)])
     curves = pd.DataFrame(rows)
     browser = show(render_page(comparison(curves, asked)))
     browser.execute_script("Plotly.relayout('curves-0', {showlegend: true})")
@@ -437,7 +437,7 @@ def test_names_stay_text_in_figures(show):
 
 
 def test_it_opens_with_every_state_of_a_board(show):
-    missing = tuple(MissingCell("a", name, 0, "not run yet") for name in ASKED.strategies)
+    missing = tuple(MissingRun("a", name, 0, "not run yet") for name in ASKED.strategies)
     empty = pd.DataFrame(ROWS).iloc[:0]
     asked = context(*ASKED.strategies, missing=missing)
     browser = show(render_page(comparison(empty, asked)))

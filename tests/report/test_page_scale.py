@@ -1,10 +1,10 @@
-"""A large report: twenty strategies, six tasks, twenty seeds, from stored cells."""
+"""A large report: twenty strategies, six tasks, twenty seeds, from stored runs."""
 
 import time
 
 import numpy as np
 import pytest
-from stored import TINY, spec, store_cell
+from stored import TINY, spec, store_run
 
 from fal_bench.report.answer import answer
 from fal_bench.report.page import render_page
@@ -23,7 +23,7 @@ SECONDS, MEGABYTES = 10, 6
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """2400 finished cells of eleven evaluations, with crossings that scatter."""
+    """2400 finished runs of eleven evaluations, with crossings that scatter."""
     root = tmp_path_factory.mktemp("large")
     rng = np.random.default_rng(0)
     names = ["random", *(f"strategy-with-a-name[k={number}]" for number in range(19))]
@@ -32,7 +32,7 @@ def root(tmp_path_factory):
             for seed in range(20):
                 rise = 0.06 + 0.001 * number + 0.01 * rng.random()
                 values = [0.1 + rise * cycle for cycle in range(task.fixed_cycles)]
-                store_cell(root, spec(name, seed, task=task), accuracies=values)
+                store_run(root, spec(name, seed, task=task), accuracies=values)
     return root
 
 

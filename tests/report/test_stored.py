@@ -1,9 +1,9 @@
-"""Reports from stored cells alone."""
+"""Reports from stored runs alone."""
 
 from pathlib import Path
 
 import pytest
-from stored import TINY, spec, store_cell
+from stored import TINY, spec, store_run
 
 from fal_bench.cli.options import Format
 from fal_bench.cli.output import show_and_write
@@ -25,8 +25,8 @@ def read(root, **chosen):
 @pytest.fixture
 def root(tmp_path):
     for seed in (0, 1, 4):
-        store_cell(tmp_path, spec(seed=seed))
-        store_cell(tmp_path, spec("my-own[k=2]", seed=seed, fingerprint="abc"), start=0.2)
+        store_run(tmp_path, spec(seed=seed))
+        store_run(tmp_path, spec("my-own[k=2]", seed=seed, fingerprint="abc"), start=0.2)
     return tmp_path
 
 
@@ -46,15 +46,15 @@ def test_everything_stored_takes_part_without_suite_or_plugin(root):
     )
 
 
-def test_unfinished_and_absent_cells_are_missing_with_a_reason(root):
-    store_cell(root, spec("slow", seed=0), finished=False)
+def test_unfinished_and_absent_runs_are_missing_with_a_reason(root):
+    store_run(root, spec("slow", seed=0), finished=False)
     Store(root).folder(spec("slow", seed=0)).fail("it broke")
-    store_cell(root, spec("slow", seed=1), finished=False)
-    reasons = {(cell.strategy, cell.seed): cell.reason for cell in read(root).missing}
+    store_run(root, spec("slow", seed=1), finished=False)
+    reasons = {(run.strategy, run.seed): run.reason for run in read(root).missing}
     assert reasons == {
         ("slow", 0): "it broke",
         ("slow", 1): "not run to its end yet",
-        ("slow", 4): "not among the stored cells",
+        ("slow", 4): "not among the stored runs",
     }
 
 
@@ -64,17 +64,17 @@ def test_unfinished_and_absent_cells_are_missing_with_a_reason(root):
         ((), "nowhere", "'nowhere', which does not exist; run falbench compare first, or name"),
         (("empty/x",), "empty", "'empty'; run falbench compare first, or name another folder."),
         (("p/provenance.json",), "p", "only published results; name the folder that they were"),
-        (("r/store.json", "r/cells/x"), "r/cells", "a part of the results folder 'r', name that."),
+        (("r/store.json", "r/runs/x"), "r/runs", "a part of the results folder 'r', name that."),
     ],
 )
-def test_a_folder_without_cells_says_what_it_holds(tmp_path, monkeypatch, make, name, message):
+def test_a_folder_without_runs_says_what_it_holds(tmp_path, monkeypatch, make, name, message):
     monkeypatch.chdir(tmp_path)
     for file in make:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         Path(file).touch()
     with pytest.raises(StoreError) as caught:
         read(Path(name))
-    assert str(caught.value).startswith(f"There are no cells in {name!r}")
+    assert str(caught.value).startswith(f"There are no runs in {name!r}")
     assert message in str(caught.value)
 
 
@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_written_still_gets_its_answer(root, capsys):
 
 
 def test_filters(root):
-    store_cell(root, spec(task=OTHER))
+    store_run(root, spec(task=OTHER))
     name = f"task-{OTHER.hash[:8]}"
     evidence = read(root, task=name)
     assert ([facts.name for facts in evidence.tasks], evidence.suite) == ([name], name)
@@ -102,16 +102,16 @@ def test_filters(root):
 
 def test_tasks_get_their_names_from_the_suite(tmp_path):
     quick = load_suite("quick")
-    store_cell(tmp_path, spec(task=quick.tasks[0]))
+    store_run(tmp_path, spec(task=quick.tasks[0]))
     evidence = read(tmp_path)
     assert [facts.name for facts in evidence.tasks] == [quick.tasks[0].name]
     assert evidence.suite == "quick (1 of 2 tasks)"
     whole = read(tmp_path, suite="quick")
     assert (whole.suite, len(whole.tasks)) == ("quick", 2)
-    assert [cell.task for cell in whole.missing] == [quick.tasks[1].name]
-    with pytest.raises(StoreError, match="no finished cell of suite 'smoke'"):
+    assert [run.task for run in whole.missing] == [quick.tasks[1].name]
+    with pytest.raises(StoreError, match="no finished run of suite 'smoke'"):
         read(tmp_path, suite="smoke")
-    store_cell(tmp_path, spec(task=TINY))
+    store_run(tmp_path, spec(task=TINY))
     mixed = read(tmp_path)
     assert mixed.suite == "all stored tasks"
     assert quick.tasks[0].name in [facts.name for facts in mixed.tasks]
@@ -120,13 +120,13 @@ def test_tasks_get_their_names_from_the_suite(tmp_path):
 def test_a_task_brings_its_suites_targets_whatever_else_the_folder_holds(tmp_path):
     kafal = load_suite("kafal-cifar10")
     for task in (kafal.tasks[0], load_suite("quick").tasks[0]):
-        store_cell(tmp_path, spec(task=task))
+        store_run(tmp_path, spec(task=task))
     assert read(tmp_path).targets == DEFAULT_TARGETS
     assert read(tmp_path, task=kafal.tasks[0].name).targets == kafal.targets
 
 
 def test_variants_of_one_strategy_stand_apart(root):
-    store_cell(root, spec("my-own[k=2]", seed=0, fingerprint="changed"))
+    store_run(root, spec("my-own[k=2]", seed=0, fingerprint="changed"))
     labels = read(root).strategies
     assert len(labels) == 3
     assert [label.partition(" @")[0] for label in labels] == ["my-own[k=2]"] * 2 + ["random"]
@@ -137,10 +137,10 @@ def test_the_command_repeats_the_report(root):
     assert text == f"falbench report {root} -s 'my-own[k=2]' -s random --seeds 2"
 
 
-def test_an_empty_folder_is_an_error_and_a_broken_cell_a_warning(root, tmp_path):
+def test_an_empty_folder_is_an_error_and_a_broken_run_a_warning(root, tmp_path):
     with pytest.raises(StoreError, match="run falbench compare first"):
         read(tmp_path / "nothing")
-    broken = store_cell(root, spec(seed=9))
+    broken = store_run(root, spec(seed=9))
     (broken.path / "status.json").write_text("{")
     evidence, problems = stored_evidence(Store(root), Filter())
     assert 9 not in evidence.seeds
@@ -151,10 +151,10 @@ def test_an_empty_folder_is_an_error_and_a_broken_cell_a_warning(root, tmp_path)
 def test_one_task_on_two_states_of_its_data_is_two_tasks(tmp_path):
     from dataclasses import replace
 
-    store_cell(tmp_path, replace(spec(task=TINY), data="ab"))
-    store_cell(tmp_path, replace(spec(task=OTHER), data="cd"))
+    store_run(tmp_path, replace(spec(task=TINY), data="ab"))
+    store_run(tmp_path, replace(spec(task=OTHER), data="cd"))
     assert read(tmp_path).strategies == ("random",)
-    store_cell(tmp_path, replace(spec("logo", task=TINY), data="ef"))
+    store_run(tmp_path, replace(spec("logo", task=TINY), data="ef"))
     evidence = read(tmp_path)
     assert evidence.strategies == ("logo", "random")
     tiny = task_name(tmp_path, "@ab")

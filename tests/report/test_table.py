@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from fal_bench.report.context import MissingCell, ReportContext, TaskFacts
+from fal_bench.report.context import MissingRun, ReportContext, TaskFacts
 from fal_bench.report.leaderboard import COLUMNS
 from fal_bench.report.notes import findings, parted, reading_notes
 from fal_bench.report.table import leaderboard_table
@@ -101,9 +101,9 @@ def lines(board, width, context=CONTEXT, **options):
         return console.export_text(styles=bool(options)).splitlines()
 
 
-def cells(line):
+def runs(line):
     """Split a line at runs of two or more spaces."""
-    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+    return [run.strip() for run in line.split("  ") if run.strip()]
 
 
 def test_wide_table_shows_every_number():
@@ -111,7 +111,7 @@ def test_wide_table_shows_every_number():
     assert text[0].rstrip() == (
         "Labels until the federation reaches 50 % accuracy, suite quick, 5 seeds, strict accounting"
     )
-    assert cells(text[1]) == [
+    assert runs(text[1]) == [
         "#",
         "strategy",
         "reached",
@@ -122,7 +122,7 @@ def test_wide_table_shows_every_number():
         "saving",
         "verdict",
     ]
-    assert [cells(line) for line in text[3:7]] == [
+    assert [runs(line) for line in text[3:7]] == [
         [
             "1",
             "fal-margin",
@@ -153,7 +153,7 @@ def test_wide_table_shows_every_number():
 def test_incomplete_strategies_follow_a_rule():
     text = lines(frame(*ROWS), 120)
     assert set(text[2].strip()) == set(text[7].strip()) == {"\u2500"}
-    assert cells(text[8]) == ["-", "half", "6/7", "-", "-", "-", "-", "-", "incomplete"]
+    assert runs(text[8]) == ["-", "half", "6/7", "-", "-", "-", "-", "-", "incomplete"]
     assert len(text) == 9
 
 
@@ -180,7 +180,7 @@ def test_narrow_table_keeps_both_accountings_and_whole_numbers():
     assert all(len(line.rstrip()) <= 80 for line in text)
     assert text[0].rstrip() == "Labels until the federation reaches 50 % accuracy,"
     assert text[1].rstrip() == "suite quick, 5 seeds, strict accounting"
-    assert cells(text[2]) == [
+    assert runs(text[2]) == [
         "#",
         "strategy",
         "reached",
@@ -196,12 +196,12 @@ def test_narrow_table_keeps_both_accountings_and_whole_numbers():
 
 def test_under_paper_accounting_the_narrow_table_keeps_strict_labels():
     text = lines(frame(*ROWS), 80, replace(CONTEXT, accounting="paper"))
-    assert cells(text[2])[3:5] == ["paper labels", "strict"]
+    assert runs(text[2])[3:5] == ["paper labels", "strict"]
 
 
 def test_step_goes_before_an_accounting():
     text = lines(frame(*ROWS), 98)
-    assert cells(text[1])[3:6] == ["strict labels", "strict", "paper"]
+    assert runs(text[1])[3:6] == ["strict labels", "strict", "paper"]
 
 
 @pytest.mark.parametrize("width", [20, 40, 60])
@@ -237,9 +237,9 @@ def test_rank_intervals_show_where_there_is_room():
         {**ROWS[1], "rank_low": 1, "rank_high": 3},
     ]
     wide = lines(frame(*ranked, *ROWS[2:]), 120)
-    assert [cells(line)[0] for line in wide[3:6]] == ["1 [1-2]", "2 [1-3]", "3"]
+    assert [runs(line)[0] for line in wide[3:6]] == ["1 [1-2]", "2 [1-3]", "3"]
     narrow = lines(frame(*ranked, *ROWS[2:]), 80)
-    assert cells(narrow[4])[:2] == ["1", "fal-margin"]
+    assert runs(narrow[4])[:2] == ["1", "fal-margin"]
     notes = " ".join(footer(frame(*ranked), CONTEXT))
     assert "in 95 % of boards with tasks and seeds drawn again" in notes
     assert "boards with seeds drawn again" in " ".join(
@@ -344,7 +344,7 @@ def test_any_name_fits(name, width):
     console = Console(width=width)
     table = leaderboard_table(board, CONTEXT, width=width)
     assert all(
-        sum(segment.cell_length for segment in line) <= width
+        sum(segment.run_length for segment in line) <= width
         for line in console.render_lines(table, console.options)
     )
 
@@ -379,12 +379,12 @@ def test_footer_with_few_seeds_says_why_there_are_no_intervals(seeds, tasks, who
     )
 
 
-def test_footer_groups_missing_cells_by_reason():
+def test_footer_groups_missing_runs_by_reason():
     missing = (
-        MissingCell("iid", "half", 4, "ValueError: shapes\n\tdo not match"),
-        MissingCell("iid", "half", 0, "ValueError: shapes\n\tdo not match"),
-        MissingCell("dirichlet", "half", 2, "not run yet"),
-        MissingCell("iid", "half", 1, ""),
+        MissingRun("iid", "half", 4, "ValueError: shapes\n\tdo not match"),
+        MissingRun("iid", "half", 0, "ValueError: shapes\n\tdo not match"),
+        MissingRun("dirichlet", "half", 2, "not run yet"),
+        MissingRun("iid", "half", 1, ""),
     )
     assert footer(frame(*ROWS), replace(CONTEXT, missing=missing))[-3:] == [
         "Missing: half on dirichlet, seed 2: not run yet.",

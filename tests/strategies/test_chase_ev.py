@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.federation.journal import MemoryJournal
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 from fal_bench.strategies.chase_ev import CHASeEV, epistemic_variation
 from fal_bench.task import Task
 
@@ -117,7 +117,7 @@ def test_in_a_federation_also_after_an_interruption(tiny, blobs, run):
 
     class Resumed(MemoryJournal):
         def resume(self):
-            return CellState.from_arrays(whole.states[2].to_arrays())
+            return RunState.from_arrays(whole.states[2].to_arrays())
 
     rest = run(task, CHASeEV, blobs, journal=Resumed())
     assert rest.charges == whole.charges

@@ -10,7 +10,7 @@ from fal_bench.environments.agents.policy import GreedyPolicy, export_policy
 from fal_bench.errors import InvalidSpecError
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.setting import Setting
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
 from fal_bench.strategies.fal_margin import FalMargin
@@ -19,7 +19,7 @@ from fal_bench.strategies.margin_best_fixed_batch import MarginBestFixedBatch
 from fal_bench.strategies.margin_fixed_batch import MarginFixedBatch
 from fal_bench.strategies.margin_random_batch import MarginRandomBatch
 from fal_bench.strategies.random import Random
-from fal_bench.sweep.spec import plan_cells
+from fal_bench.sweep.spec import plan_runs
 from fal_bench.task import Task
 
 SHORT = {"warm_episodes": 2, "epochs": 2, "episodes": 2, "updates": 3, "max_steps": 4}
@@ -91,7 +91,7 @@ def test_online_can_have_a_reward_set_that_is_charged(task, blobs, run):
 def test_a_resumed_run_equals_an_uninterrupted_one(task, blobs, run, mode):
     class Resumed(MemoryJournal):
         def resume(self):
-            return CellState.from_arrays(whole.states[1].to_arrays())
+            return RunState.from_arrays(whole.states[1].to_arrays())
 
     strategy = fedral(mode=mode, refresh=2 if mode == "pretrain" else 0)
     whole = run(task, strategy, blobs)
@@ -200,12 +200,12 @@ def test_a_policy_of_another_observation_is_refused(tmp_path):
     assert FedRAL({"mode": "transfer", "policy": path, "quantiles": 16}).identity["policy"]
 
 
-def test_another_policy_in_the_same_file_is_another_cell(task, tmp_path):
+def test_another_policy_in_the_same_file_is_another_run(task, tmp_path):
     def key(action):
         path = policy_for(action, tmp_path / "p.npz")
         selector = Selector("fedral", {"mode": "transfer", "policy": path})
-        [cell] = plan_cells([task], [selector], [0], Registry.discover())
-        return cell.key
+        [run] = plan_runs([task], [selector], [0], Registry.discover())
+        return run.key
 
     assert key(0) == key(0)
     assert key(0) != key(1)
@@ -224,10 +224,10 @@ def test_another_policy_in_the_same_file_is_another_cell(task, tmp_path):
 def test_tasks_without_the_shares_are_refused_before_anything_runs(tiny, params, shares, message):
     task = Task.model_validate({**tiny.model_dump(), "shares": shares})
     if message is None:
-        assert plan_cells([task], [Selector("fedral", params)], [0], Registry.discover())
+        assert plan_runs([task], [Selector("fedral", params)], [0], Registry.discover())
         return
     with pytest.raises(InvalidSpecError, match=message):
-        plan_cells([task], [Selector("fedral", params)], [0], Registry.discover())
+        plan_runs([task], [Selector("fedral", params)], [0], Registry.discover())
 
 
 class TestControls:

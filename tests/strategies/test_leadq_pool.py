@@ -13,7 +13,7 @@ from toy_models import TableClient
 from fal_bench.errors import InvalidSpecError
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.setting import Setting
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 from fal_bench.strategies.leadq_pool import LeaDQPool
 from fal_bench.strategies.leadq_pool.arrivals import Arrivals, default_reward_labels
 from fal_bench.strategies.random import Random
@@ -176,7 +176,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tiny, blobs, run, mixer):
 
     class Resumed(MemoryJournal):
         def resume(self):
-            return CellState.from_arrays(whole.states[3].to_arrays())
+            return RunState.from_arrays(whole.states[3].to_arrays())
 
     strategy = leadq(mixer=mixer, epsilon=0.3)
     whole = run(long, strategy, blobs)

@@ -1,4 +1,4 @@
-"""Ray and Dask on this machine: the same cells as with local workers, bit for bit."""
+"""Ray and Dask on this machine: the same runs as with local workers, bit for bit."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def compare(suite, out, strategies, **options):
     return fal_bench.compare(strategies, suite=suite, out=out, progress=False, jobs=2, **options)
 
 
-def test_a_cluster_computes_the_same_cells_bit_for_bit(backend, suite, tmp_path):
+def test_a_cluster_computes_the_same_runs_bit_for_bit(backend, suite, tmp_path):
     strategies = ["random", "logo"]
     there = compare(suite, tmp_path / "there", strategies, backend=backend)
     here = compare(suite, tmp_path / "here", strategies)
@@ -57,7 +57,7 @@ def test_a_cluster_computes_the_same_cells_bit_for_bit(backend, suite, tmp_path)
     pd.testing.assert_frame_equal(untimed(there), untimed(here), check_exact=True)
 
 
-def test_a_killed_worker_costs_its_cells_a_retry(backend, suite, tmp_path):
+def test_a_killed_worker_costs_its_runs_a_retry(backend, suite, tmp_path):
     out = tmp_path / "killed"
     (tmp_path / "slow.py").write_text(
         "import os, pathlib, time\n"

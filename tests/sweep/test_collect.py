@@ -1,28 +1,28 @@
-"""What is gathered from finished cells."""
+"""What is gathered from finished runs."""
 
 from dataclasses import replace
 
 import pytest
-from stored import TINY, spec, store_cell
+from stored import TINY, spec, store_run
 
-from fal_bench.sweep.collect import finished_cells, read_charges, read_curves, read_environments
-from fal_bench.sweep.folder import CorruptCellError
+from fal_bench.sweep.collect import finished_runs, read_charges, read_curves, read_environments
+from fal_bench.sweep.folder import CorruptRunError
 from fal_bench.sweep.store import Store
 
 
-def test_unfinished_cells_are_not_gathered(tmp_path):
-    store_cell(tmp_path, spec(seed=0))
-    store_cell(tmp_path, spec(seed=1), finished=False)
-    cells = finished_cells(Store(tmp_path), [spec(seed=1), spec(seed=0), spec(seed=2)])
-    assert [(cell.task, cell.strategy, cell.seed) for cell in cells] == [("tiny", "random", 0)]
-    assert len(read_curves(cells)) == TINY.fixed_cycles
+def test_unfinished_runs_are_not_gathered(tmp_path):
+    store_run(tmp_path, spec(seed=0))
+    store_run(tmp_path, spec(seed=1), finished=False)
+    runs = finished_runs(Store(tmp_path), [spec(seed=1), spec(seed=0), spec(seed=2)])
+    assert [(run.task, run.strategy, run.seed) for run in runs] == [("tiny", "random", 0)]
+    assert len(read_curves(runs)) == TINY.fixed_cycles
 
 
 def test_curves_say_of_which_task_they_are_and_whether_they_are_a_yardstick(tmp_path):
     oracle = replace(spec("oracle"), reference=True)
-    store_cell(tmp_path, spec())
-    store_cell(tmp_path, oracle)
-    curves = read_curves(finished_cells(Store(tmp_path), [spec(), oracle]))
+    store_run(tmp_path, spec())
+    store_run(tmp_path, oracle)
+    curves = read_curves(finished_runs(Store(tmp_path), [spec(), oracle]))
     assert set(curves["task_hash"]) == {TINY.hash}
     assert curves.groupby("strategy")["reference"].all().to_dict() == {
         "oracle": True, "random": False,
@@ -30,9 +30,9 @@ def test_curves_say_of_which_task_they_are_and_whether_they_are_a_yardstick(tmp_
 
 
 def test_charges_add_up_to_the_strict_labels_of_every_cycle(tmp_path):
-    store_cell(tmp_path, spec())
-    cells = finished_cells(Store(tmp_path), [spec()])
-    charges, curve = read_charges(cells), read_curves(cells)
+    store_run(tmp_path, spec())
+    runs = finished_runs(Store(tmp_path), [spec()])
+    charges, curve = read_charges(runs), read_curves(runs)
     assert charges.groupby("purpose")["labels"].sum().to_dict() == {
         "initial": 10, "pool": 40, "warm-start": 3,
     }  # fmt: skip
@@ -42,18 +42,18 @@ def test_charges_add_up_to_the_strict_labels_of_every_cycle(tmp_path):
 
 
 def test_a_broken_ledger_is_named(tmp_path):
-    folder = store_cell(tmp_path, spec())
-    cells = finished_cells(Store(tmp_path), [spec()])
+    folder = store_run(tmp_path, spec())
+    runs = finished_runs(Store(tmp_path), [spec()])
     (folder.path / "ledger.csv").write_text("client,sample,purpose\n0,1,initial\n")
-    with pytest.raises(CorruptCellError, match=f"ledger of cell {folder.path.name[:12]}"):
-        read_charges(cells)
+    with pytest.raises(CorruptRunError, match=f"ledger of run {folder.path.name[:12]}"):
+        read_charges(runs)
 
 
 def test_environments_are_counted_most_first(tmp_path):
     for seed in range(3):
         changes = {"torch": "3.0"} if seed == 1 else {}
-        store_cell(tmp_path, spec(seed=seed), environment=changes)
-    cells = finished_cells(Store(tmp_path), [spec(seed=seed) for seed in range(3)])
-    (most, usual), (least, other) = read_environments(cells)
+        store_run(tmp_path, spec(seed=seed), environment=changes)
+    runs = finished_runs(Store(tmp_path), [spec(seed=seed) for seed in range(3)])
+    (most, usual), (least, other) = read_environments(runs)
     assert (most, least) == (2, 1)
     assert (usual["torch"], other["torch"], usual["device"]) == ("2.9", "3.0", "cpu")

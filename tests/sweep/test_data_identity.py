@@ -1,4 +1,4 @@
-"""A cell is one of the data that it was computed on, wherever these lie."""
+"""A run is one of the data that it was computed on, wherever these lie."""
 
 import shutil
 
@@ -9,7 +9,7 @@ from PIL import Image
 import fal_bench
 from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE, use_data_folder
 from fal_bench.plan import Plan
-from fal_bench.sweep.inventory import stored_cells
+from fal_bench.sweep.inventory import stored_runs
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.worker import Job, run_job
 
@@ -52,7 +52,7 @@ def suite(tmp_path):
 
 def keys(suite, folder):
     with use_data_folder(folder):
-        return [cell.key for cell in Plan.make("random", suite=suite, seeds=2).cells]
+        return [run.key for run in Plan.make("random", suite=suite, seeds=2).runs]
 
 
 def change(folder):
@@ -61,8 +61,8 @@ def change(folder):
 
 
 def test_published_data_are_identified_by_their_name():
-    [cell] = Plan.make("random", suite="quick", seeds=1).cells[:1]
-    assert "data" not in cell.description
+    [run] = Plan.make("random", suite="quick", seeds=1).runs[:1]
+    assert "data" not in run.description
 
 
 def test_the_key_follows_the_content_not_the_place(home, suite, tmp_path):
@@ -97,17 +97,17 @@ def test_workers_find_the_data_and_results_outlive_their_place(home, suite, tmp_
     changed = compare(tmp_path / "moved", backend="sequential")
     assert not changed.context.missing
     assert len(list((tmp_path / "results").rglob("curve.csv"))) == 4
-    cells, _ = stored_cells(Store(tmp_path / "results"))
-    assert len({cell.variant for cell in cells if cell.label == "random"}) == 2
+    runs, _ = stored_runs(Store(tmp_path / "results"))
+    assert len({run.variant for run in runs if run.label == "random"}) == 2
 
 
-def test_data_that_change_after_planning_stop_the_cell(home, suite, tmp_path):
+def test_data_that_change_after_planning_stop_the_run(home, suite, tmp_path):
     store = Store(tmp_path / "results")
     store.prepare()
     with use_data_folder(home):
-        [cell] = Plan.make("random", suite=suite).cells
+        [run] = Plan.make("random", suite=suite).runs
         change(home)
-        run_job(Job(store.root, (cell,), (), "run", None))
-    status = store.folder(cell).status()
+        run_job(Job(store.root, (run,), (), "run", None))
+    status = store.folder(run).status()
     assert status["phase"] == "failed"
     assert "are not those that the run was planned with" in status["reason"]

@@ -1,4 +1,4 @@
-"""The device of a comparison: part of every cell's key, and refused where it is not there."""
+"""The device of a comparison: part of every run's key, and refused where it is not there."""
 
 from dataclasses import replace
 
@@ -51,12 +51,12 @@ def test_elsewhere_the_choice_is_free(backend, choice):
     assert device_for(backend, choice) == choice
 
 
-def test_cells_of_another_device_are_other_cells(suite, monkeypatch):
+def test_runs_of_another_device_are_other_runs(suite, monkeypatch):
     here = Plan.make(["random"], suite=suite, device="cpu")
     monkeypatch.setattr("fal_bench.plan.resolve_device", lambda choice: choice)
     there = Plan.make(["random"], suite=suite, device="cuda")
-    assert not {cell.key for cell in here.cells} & {cell.key for cell in there.cells}
-    assert [replace(cell, device="cpu") for cell in there.cells] == list(here.cells)
+    assert not {run.key for run in here.runs} & {run.key for run in there.runs}
+    assert [replace(run, device="cpu") for run in there.runs] == list(here.runs)
     assert "--device" not in here.command
     assert "--device cuda" in there.command
 
@@ -67,10 +67,10 @@ def test_a_gpu_gets_one_worker():
 
 
 @without_gpu
-def test_a_worker_without_the_gpu_fails_its_cell_with_the_reason(suite, tmp_path):
+def test_a_worker_without_the_gpu_fails_its_run_with_the_reason(suite, tmp_path):
     store = Store(tmp_path)
     store.prepare()
-    spec = replace(Plan.make(["random"], suite=suite, device="cpu").cells[0], device="cuda")
+    spec = replace(Plan.make(["random"], suite=suite, device="cpu").runs[0], device="cuda")
     Supervisor(store, backend="sequential").run([spec])
     status = store.folder(spec).status()
     assert status["phase"] == "failed"

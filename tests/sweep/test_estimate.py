@@ -24,7 +24,7 @@ TRAINING = 10.0
 
 @pytest.fixture
 def flights(monkeypatch):
-    """The tasks that are timed; workers start in three seconds, a cell trains for ten."""
+    """The tasks that are timed; workers start in three seconds, a run trains for ten."""
     flown = []
 
     def fly(tasks, device, jobs, inline):
@@ -43,14 +43,14 @@ def store(tmp_path):
 
 
 def planned(suite, strategies, task="a", seeds=2):
-    return list(Plan.make(strategies, suite=suite, task=task, seeds=seeds).cells)
+    return list(Plan.make(strategies, suite=suite, task=task, seeds=seeds).runs)
 
 
-def set_seconds(store, cells, train, select):
-    """Finish cells, and let their curves say how long they took."""
-    Supervisor(store, backend="sequential").run(cells)
-    for cell in cells:
-        folder = store.folder(cell)
+def set_seconds(store, runs, train, select):
+    """Finish runs, and let their curves say how long they took."""
+    Supervisor(store, backend="sequential").run(runs)
+    for run in runs:
+        folder = store.folder(run)
         rows = folder.rows()
         path = folder.path / "curve.csv"
         lines = path.read_text().splitlines()
@@ -65,40 +65,40 @@ def set_seconds(store, cells, train, select):
 
 
 def test_what_is_not_known_of_strategies_makes_it_a_lower_bound(flights, store, suite):
-    cells = planned(suite, "random,logo", task=None)
-    found = estimate(store, cells, cells, 2)
-    assert found.seconds == START + 4 * TRAINING  # four cells in each of two workers
+    runs = planned(suite, "random,logo", task=None)
+    found = estimate(store, runs, runs, 2)
+    assert found.seconds == START + 4 * TRAINING  # four runs in each of two workers
     assert found.unknown == ("random", "logo")
     assert flights == [["a", "b"]]
-    assert estimate(store, cells, [], 2).seconds == 0
-    assert estimate(store, cells, cells, 2, inline=True).seconds == START + 8 * TRAINING
+    assert estimate(store, runs, [], 2).seconds == 0
+    assert estimate(store, runs, runs, 2, inline=True).seconds == START + 8 * TRAINING
 
 
-def test_finished_cells_say_what_a_strategy_costs(flights, store, suite):
-    cells = planned(suite, "random,logo")
-    set_seconds(store, [cells[0]], train=6.0, select=2.0)
-    assert cells[0].label == "random"
-    found = estimate(store, cells, [cells[2]], 1)
+def test_finished_runs_say_what_a_strategy_costs(flights, store, suite):
+    runs = planned(suite, "random,logo")
+    set_seconds(store, [runs[0]], train=6.0, select=2.0)
+    assert runs[0].label == "random"
+    found = estimate(store, runs, [runs[2]], 1)
     assert (found.seconds, found.unknown) == (pytest.approx(START + 8.0), ())
-    found = estimate(store, cells, [cells[1]], 1)  # logo: trains as random did
+    found = estimate(store, runs, [runs[1]], 1)  # logo: trains as random did
     assert (found.seconds, found.unknown) == (pytest.approx(START + 6.0), ("logo",))
     assert flights == [[], []]
 
 
 def test_one_long_group_is_as_long_as_it_is(flights, store, suite):
-    [cell] = planned(suite, "random", seeds=1)
-    assert estimate(store, [cell], [cell], 8).seconds == START + TRAINING
+    [run] = planned(suite, "random", seeds=1)
+    assert estimate(store, [run], [run], 8).seconds == START + TRAINING
     assert flights == [["a"]]
 
 
 def test_a_trial_in_workers_is_as_long_as_what_it_stands_for(store, suite):
     """A tenth or ten times: other jobs on the machine may do much, and a wrong unit does more."""
-    cells = planned(suite, "random", seeds=1)
-    flown = pilot.fly([cells[0].task], "cpu", 2)
+    runs = planned(suite, "random", seeds=1)
+    flown = pilot.fly([runs[0].task], "cpu", 2)
     assert 0 <= flown.start < 120  # next to nothing where workers are there from before
-    Supervisor(store, backend="sequential").run(cells)
-    trained = sum(row.train_seconds for row in store.folder(cells[0]).rows())
-    assert trained / 10 < flown.cells[cells[0].task.hash] < trained * 10
+    Supervisor(store, backend="sequential").run(runs)
+    trained = sum(row.train_seconds for row in store.folder(runs[0]).rows())
+    assert trained / 10 < flown.runs[runs[0].task.hash] < trained * 10
     assert not list(store.root.rglob("in-plugin.json"))
 
 
@@ -121,6 +121,6 @@ def test_large_networks_are_timed_on_a_few_steps(monkeypatch, kind):
         model={"kind": kind}, clients=2, initial_labels=4, query_size=2, budget_cap=16,
         batch_size=16,
     )  # fmt: skip
-    cells, _ = pilot._trial([task], "cpu", os.getpid(), current_folders())
-    assert cells == {task.hash: pytest.approx(16 * updates(task))}  # 16 samples a step
+    runs, _ = pilot._trial([task], "cpu", os.getpid(), current_folders())
+    assert runs == {task.hash: pytest.approx(16 * updates(task))}  # 16 samples a step
     assert 0 < sum(samples) <= 200

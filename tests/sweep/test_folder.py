@@ -5,19 +5,19 @@ import pytest
 
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 from fal_bench.inputs.selector import Selector
-from fal_bench.sweep.folder import CorruptCellError
-from fal_bench.sweep.spec import CellSpec, plan_cells
+from fal_bench.sweep.folder import CorruptRunError
+from fal_bench.sweep.spec import RunSpec, plan_runs
 from fal_bench.sweep.store import SCHEMA, Corrupt, Store
 from fal_bench.task import Task
 
-SPEC = CellSpec(Task(name="t"), Selector("random"), "version 1", 0)
+SPEC = RunSpec(Task(name="t"), Selector("random"), "version 1", 0)
 ROW = Row(0, 10, 10, 0.1, 0.2, 1 / 3, 5, 6, 0.25, 1e-9, "5 5", "5 5")
 
 
 def state(cycle):
-    return CellState(cycle, [(0, 1, "initial", 0)], [0, 0], [{}, {}, {"a": [1]}])
+    return RunState(cycle, [(0, 1, "initial", 0)], [0, 0], [{}, {}, {"a": [1]}])
 
 
 @pytest.fixture
@@ -52,10 +52,10 @@ def test_the_key_is_the_identity_and_nothing_else():
     assert len({spec.key for spec in [SPEC, *others]}) == 6
 
 
-def test_parameters_at_their_default_are_the_same_cell():
+def test_parameters_at_their_default_are_the_same_run():
     from fal_bench.plugins.registry import Registry
 
-    cells = plan_cells(
+    runs = plan_runs(
         [Task()],
         [
             Selector.parse("logo"),
@@ -65,7 +65,7 @@ def test_parameters_at_their_default_are_the_same_cell():
         [0],
         Registry.discover(),
     )
-    assert [cell.label for cell in cells] == ["logo", "logo[n_init=2]"]
+    assert [run.label for run in runs] == ["logo", "logo[n_init=2]"]
 
 
 def test_a_life_from_new_to_done(store, folder):
@@ -126,9 +126,9 @@ def broken_status(folder):
 
 
 def broken_description(folder):
-    cell = json.loads((folder.path / "cell.json").read_text())
-    cell["description"]["seed"] = 5
-    (folder.path / "cell.json").write_text(json.dumps(cell))
+    run = json.loads((folder.path / "cell.json").read_text())
+    run["description"]["seed"] = 5
+    (folder.path / "cell.json").write_text(json.dumps(run))
 
 
 def edited_curve(folder):
@@ -165,7 +165,7 @@ def lost_description(folder):
         lost_description,
     ],
 )
-def test_damage_to_a_finished_cell_is_seen_and_set_aside(store, folder, damage):
+def test_damage_to_a_finished_run_is_seen_and_set_aside(store, folder, damage):
     folder.append(ROW)
     folder.finish([], [])
     damage(folder)
@@ -186,15 +186,15 @@ def damaged_row(folder):
 
 
 @pytest.mark.parametrize("damage", [damaged_checkpoint, damaged_row, lost_curve])
-def test_damage_to_a_half_finished_cell_is_seen_on_resuming(folder, damage):
+def test_damage_to_a_half_finished_run_is_seen_on_resuming(folder, damage):
     folder.append(ROW)
     folder.checkpoint(state(1))
     damage(folder)
-    with pytest.raises(CorruptCellError):
+    with pytest.raises(CorruptRunError):
         folder.resume()
 
 
-def test_two_cells_set_aside_do_not_collide(store, folder):
+def test_two_runs_set_aside_do_not_collide(store, folder):
     for _ in range(2):
         folder.create(SPEC, {}, "run")
         store.set_aside(Corrupt(SPEC, folder.path, "x"))

@@ -1,11 +1,11 @@
-"""Which cells run together."""
+"""Which runs run together."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fal_bench.inputs.selector import Selector
 from fal_bench.sweep.groups import LANES, plan_groups, updates
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
 
 
@@ -13,9 +13,9 @@ def task(**fields):
     return Task.model_validate({"clients": 5, "budget_cap": 550, "initial_labels": 20, **fields})
 
 
-def cells(tasks, strategies, seeds):
+def runs(tasks, strategies, seeds):
     return [
-        CellSpec(one, Selector(name, {}), "1", seed)
+        RunSpec(one, Selector(name, {}), "1", seed)
         for seed in range(seeds)
         for one in tasks
         for name in strategies
@@ -33,9 +33,9 @@ CNN = task(name="cnn", model={"kind": "cnn"})
     tasks=st.sets(st.sampled_from([0, 1, 2]), min_size=1),
     jobs=st.integers(1, 9),
 )
-def test_every_cell_is_in_one_group_of_one_architecture(seeds, strategies, tasks, jobs):
+def test_every_run_is_in_one_group_of_one_architecture(seeds, strategies, tasks, jobs):
     chosen = [(IID, DIRICHLET, CNN)[number] for number in sorted(tasks)]
-    specs = cells(chosen, "abcde"[:strategies], seeds)
+    specs = runs(chosen, "abcde"[:strategies], seeds)
     groups = plan_groups(specs, jobs)
     assert sorted(spec.key for group in groups for spec in group) == sorted(s.key for s in specs)
     assert all(group for group in groups)
@@ -45,7 +45,7 @@ def test_every_cell_is_in_one_group_of_one_architecture(seeds, strategies, tasks
 
 
 def test_the_default_comparison_is_split_evenly_and_keeps_pairs_together():
-    groups = plan_groups(cells([IID, DIRICHLET], ["random", "margin", "logo"], 5), 2)
+    groups = plan_groups(runs([IID, DIRICHLET], ["random", "margin", "logo"], 5), 2)
     assert sorted(len(group) for group in groups) == [6, 6, 9, 9]
     homes = {}
     for number, group in enumerate(groups):
@@ -56,13 +56,13 @@ def test_the_default_comparison_is_split_evenly_and_keeps_pairs_together():
 
 
 def test_one_family_is_split_rather_than_leave_workers_idle():
-    groups = plan_groups(cells([IID], ["a", "b", "c", "d"], 1), 2)
+    groups = plan_groups(runs([IID], ["a", "b", "c", "d"], 1), 2)
     assert [len(group) for group in groups] == [2, 2]
 
 
 def test_costly_groups_come_first():
     long = task(name="long", model={"kind": "cnn"}, rounds=200)
-    groups = plan_groups(cells([IID, long], ["a"], 2), 1)
+    groups = plan_groups(runs([IID, long], ["a"], 2), 1)
     assert [group[0].task.name for group in groups] == ["long", "iid"]
 
 

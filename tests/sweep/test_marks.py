@@ -30,8 +30,8 @@ def time(monkeypatch):
 
 @pytest.fixture
 def marks(tmp_path):
-    (tmp_path / "cell").mkdir()
-    return Marks(tmp_path / "cell")
+    (tmp_path / "run").mkdir()
+    return Marks(tmp_path / "run")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def age(marks, time):
 
 def test_the_limit_counts_a_trainers_own_time(marks, time, age):
     clock = marks.clock
-    with clock.running(), marks.plugin_call(3, "mine", clock="cell"):
+    with clock.running(), marks.plugin_call(3, "mine", clock="run"):
         assert marks.marker()["trainer"] == "mine"
         assert age() == -ENGINE_SECONDS
         with clock.call():
@@ -55,7 +55,7 @@ def test_the_limit_counts_a_trainers_own_time(marks, time, age):
 
 
 def test_a_mark_without_its_clock_is_young(marks, time, age):
-    with marks.plugin_call(3, "mine", clock="cell"):
+    with marks.plugin_call(3, "mine", clock="run"):
         time.sleep(100)
         assert age() == 0
         assert marks.note_hang(0.5, time.now) is None
@@ -85,8 +85,8 @@ def test_a_hang_is_noted_once_its_time_is_over(marks, time):
     assert marks.note_hang(0, time.now) is None
 
 
-def test_cells_trained_together_hang_together(tmp_path, time):
-    """A look takes time: one cell must not be found within the limit and the next one over it."""
+def test_runs_trained_together_hang_together(tmp_path, time):
+    """A look takes time: one run must not be found within the limit and the next one over it."""
     names = ["first", "second"]
     for name in names:
         (tmp_path / name).mkdir()

@@ -18,7 +18,7 @@ from fal_bench.plugins.registry import Registry
 from fal_bench.sweep import memory
 from fal_bench.sweep.guard import MemoryGuard
 from fal_bench.sweep.post_mortem import cause_of_death
-from fal_bench.sweep.spec import plan_cells
+from fal_bench.sweep.spec import plan_runs
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.sweep.worker import Job
@@ -84,7 +84,7 @@ def test_a_plugin_that_eats_memory_fails_alone_and_by_name(suite, tmp_path, plug
         ["random", "eating", "fal-margin", "leaking"], "results",
         jobs=2, plugins=[plugin], memory_limit=LIMIT,
     )  # fmt: skip
-    reasons = {cell.strategy: cell.reason for cell in result.context.missing}
+    reasons = {run.strategy: run.reason for run in result.context.missing}
     assert set(reasons) == {"eating", "leaking"}
     for strategy, reason in reasons.items():
         words = reason.split()
@@ -101,7 +101,7 @@ def test_a_plugin_that_eats_memory_fails_alone_and_by_name(suite, tmp_path, plug
 
 
 def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin):
-    [cell] = plan_cells(
+    [run] = plan_runs(
         [load_suite(suite).task("a")], [Selector("eating")], [0], Registry.discover([plugin])
     )
     store = Store(tmp_path / "results")
@@ -111,12 +111,12 @@ def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin)
         "from fal_bench.sweep.worker import run_job\n"
         "run_job(pickle.load(sys.stdin.buffer))\n"
     )
-    job = Job(store.root, (cell,), (plugin,), "run", parent=None, memory_limit=LIMIT)
+    job = Job(store.root, (run,), (plugin,), "run", parent=None, memory_limit=LIMIT)
     done = subprocess.run(
         [sys.executable, "-c", code], input=pickle.dumps(job), capture_output=True, check=False
     )
     assert done.returncode == 1, done.stderr
-    folder = store.folder(cell)
+    folder = store.folder(run)
     assert folder.over_memory() > LIMIT
     assert folder.marker()["cycle"] == 1
 
@@ -147,14 +147,12 @@ def test_a_containers_limit_counts(monkeypatch, limit, used, free):
 
 
 def test_a_foreign_process_is_never_killed(suite, tmp_path):
-    [cell] = plan_cells(
-        [load_suite(suite).task("a")], [Selector("random")], [0], Registry.discover()
-    )
+    [run] = plan_runs([load_suite(suite).task("a")], [Selector("random")], [0], Registry.discover())
     store = Store(tmp_path / "results")
     store.prepare()
-    folder = store.folder(cell)
-    folder.create(cell, {}, "run")  # by this very process, which is no child of itself
-    guard = MemoryGuard(store, [cell], "run", limit=1)
+    folder = store.folder(run)
+    folder.create(run, {}, "run")  # by this very process, which is no child of itself
+    guard = MemoryGuard(store, [run], "run", limit=1)
     guard.find_workers()
     guard.look()
     assert folder.over_memory() is None
@@ -168,14 +166,12 @@ def test_a_limit_that_a_bare_worker_would_break_is_refused(tmp_path, limit):
 
 
 def test_nobody_is_blamed_while_no_plugin_is_at_work(suite, tmp_path):
-    [cell] = plan_cells(
-        [load_suite(suite).task("a")], [Selector("random")], [0], Registry.discover()
-    )
+    [run] = plan_runs([load_suite(suite).task("a")], [Selector("random")], [0], Registry.discover())
     store = Store(tmp_path / "results")
     store.prepare()
-    folder = store.folder(cell)
+    folder = store.folder(run)
     folder.note_memory(1100)
-    assert cause_of_death(cell, folder, 600, 1024) == (
+    assert cause_of_death(run, folder, 600, 1024) == (
         "The worker took 1100 MiB while no plugin was at work, above the limit of 1024; raise "
         "memory_limit, or keep less in memory between the calls of 'random' if it keeps anything."
     )

@@ -3,10 +3,10 @@
 import hashlib
 
 import pytest
-from stored import spec, store_cell
+from stored import spec, store_run
 
 from fal_bench.errors import StoreError
-from fal_bench.sweep.inventory import stored_cells
+from fal_bench.sweep.inventory import stored_runs
 from fal_bench.sweep.merge import merge_stores
 from fal_bench.sweep.store import Store
 
@@ -21,22 +21,22 @@ def tree(root):
 
 @pytest.fixture
 def folders(tmp_path):
-    """Two folders: one equal cell but for its timings, and one of their own each."""
+    """Two folders: one equal run but for its timings, and one of their own each."""
     one, two = tmp_path / "one", tmp_path / "two"
-    store_cell(one, spec(seed=0), seconds=1)
-    store_cell(one, spec(seed=1))
-    store_cell(two, spec(seed=0), seconds=99)
-    store_cell(two, spec("logo[n_init=2]"))
+    store_run(one, spec(seed=0), seconds=1)
+    store_run(one, spec(seed=1))
+    store_run(two, spec(seed=0), seconds=99)
+    store_run(two, spec("logo[n_init=2]"))
     return one, two
 
 
-def test_cells_of_all_folders_come_together(folders, tmp_path):
+def test_runs_of_all_folders_come_together(folders, tmp_path):
     out = tmp_path / "out"
     merged = merge(out, *folders)
     assert (merged.copied, merged.equal, merged.conflicts, merged.unfinished) == (3, 1, 0, 0)
     assert merged.warnings == ()
-    cells, problems = stored_cells(Store(out))
-    assert sorted((cell.label, cell.seed, cell.phase) for cell in cells) == [
+    runs, problems = stored_runs(Store(out))
+    assert sorted((run.label, run.seed, run.phase) for run in runs) == [
         ("logo[n_init=2]", 0, "done"), ("random", 0, "done"), ("random", 1, "done"),
     ]  # fmt: skip
     assert problems == []
@@ -57,16 +57,16 @@ def test_merging_again_changes_nothing(folders, tmp_path):
 
 
 def test_conflicts_are_refused_before_anything_is_written(folders, tmp_path):
-    store_cell(folders[1], spec(seed=1), start=0.2)
+    store_run(folders[1], spec(seed=1), start=0.2)
     out = tmp_path / "out"
-    with pytest.raises(StoreError, match=r"1 cell has different results .*random, seed 1.*--keep"):
+    with pytest.raises(StoreError, match=r"1 run has different results .*random, seed 1.*--keep"):
         merge(out, *folders)
     assert not out.exists()
 
 
 def test_a_ledger_alone_can_conflict(folders, tmp_path):
-    cell = folders[1] / "cells" / spec(seed=0).key
-    ledger, status = cell / "ledger.csv", cell / "status.json"
+    run = folders[1] / "cells" / spec(seed=0).key
+    ledger, status = run / "ledger.csv", run / "status.json"
     before = hashlib.sha256(ledger.read_bytes()).hexdigest()
     ledger.write_text(ledger.read_text().replace("warm-start", "validation"))
     after = hashlib.sha256(ledger.read_bytes()).hexdigest()
@@ -77,17 +77,17 @@ def test_a_ledger_alone_can_conflict(folders, tmp_path):
 
 @pytest.mark.parametrize(("keep", "first_accuracy"), [("first", "0.1"), ("last", "0.2")])
 def test_keep_chooses_by_the_order_of_the_folders(folders, tmp_path, keep, first_accuracy):
-    store_cell(folders[1], spec(seed=1), start=0.2)
+    store_run(folders[1], spec(seed=1), start=0.2)
     out = tmp_path / "out"
     merged = merge(out, *folders, keep=keep)
     assert merged.conflicts == 1
-    cells = {cell.key: cell for cell in stored_cells(Store(out))[0]}
-    assert str(cells[spec(seed=1).key].folder.rows()[0].accuracy) == first_accuracy
+    runs = {run.key: run for run in stored_runs(Store(out))[0]}
+    assert str(runs[spec(seed=1).key].folder.rows()[0].accuracy) == first_accuracy
 
 
-def test_cells_that_are_there_already_come_first(folders, tmp_path):
+def test_runs_that_are_there_already_come_first(folders, tmp_path):
     out = tmp_path / "out"
-    store_cell(out, spec(seed=1), start=0.3)
+    store_run(out, spec(seed=1), start=0.3)
     with pytest.raises(StoreError, match="different results"):
         merge(out, *folders)
     assert merge(out, *folders, keep="first").conflicts == 1
@@ -98,28 +98,28 @@ def test_cells_that_are_there_already_come_first(folders, tmp_path):
     assert folder.phase() == "done"
 
 
-def test_unfinished_cells_stay_behind_and_broken_ones_are_named(folders, tmp_path):
-    store_cell(folders[0], spec(seed=7), finished=False)
-    broken = store_cell(folders[1], spec(seed=8))
+def test_unfinished_runs_stay_behind_and_broken_ones_are_named(folders, tmp_path):
+    store_run(folders[0], spec(seed=7), finished=False)
+    broken = store_run(folders[1], spec(seed=8))
     (broken.path / "curve.csv").write_text("cycle\n")
     merged = merge(tmp_path / "out", *folders)
     assert (merged.copied, merged.unfinished) == (3, 1)
     (warning,) = merged.warnings
-    assert warning.startswith(f"Cell {broken.path.name[:12]} in ")
+    assert warning.startswith(f"Run {broken.path.name[:12]} in ")
 
 
 def test_mixed_environments_are_pointed_out(folders, tmp_path):
-    store_cell(
+    store_run(
         folders[1], spec(seed=5), environment={"processor": "Toy 2", "torch": "3.0", "new": "1"}
     )
     merged = merge(tmp_path / "out", *folders)
     assert merged.warnings == (
-        "Cells were computed with different new: 1, unknown.",
-        "Cells were computed with different processor: Toy 1, Toy 2.",
-        "Cells were computed with different torch: 2.9, 3.0.",
+        "Runs were computed with different new: 1, unknown.",
+        "Runs were computed with different processor: Toy 1, Toy 2.",
+        "Runs were computed with different torch: 2.9, 3.0.",
     )
 
 
 def test_an_empty_folder_is_a_mistake(folders, tmp_path):
-    with pytest.raises(StoreError, match=r"There are no cells in .*nothing-here"):
+    with pytest.raises(StoreError, match=r"There are no runs in .*nothing-here"):
         merge(tmp_path / "out", folders[0], tmp_path / "nothing-here")

@@ -120,13 +120,13 @@ def untimed(result):
 
 
 def reasons(result):
-    return {cell.strategy: cell.reason for cell in result.context.missing}
+    return {run.strategy: run.reason for run in result.context.missing}
 
 
-def test_cells_fail_alone_and_by_name_in_workers_and_in_this_process(compare):
+def test_runs_fail_alone_and_by_name_in_workers_and_in_this_process(compare):
     result = compare(["random", *RAISED, *LATE])
     assert reasons(result) == {**RAISED, **LATE}
-    tracebacks = {cell.strategy: cell.traceback for cell in result.context.missing}
+    tracebacks = {run.strategy: run.traceback for run in result.context.missing}
     assert all("raising.py" in text for text in tracebacks.values()), tracebacks
     inline = compare(["random", *RAISED], "inline", backend="sequential")
     assert reasons(inline) == RAISED

@@ -1,10 +1,10 @@
-"""Cells that run together: merged trainings, shared first cycles, and failures apart."""
+"""Runs that run together: merged trainings, shared first cycles, and failures apart."""
 
 import pytest
 import torch
 
-from fal_bench.federation.cell import run_cell
 from fal_bench.federation.journal import MemoryJournal
+from fal_bench.federation.loop import simulate
 from fal_bench.federation.setting import Setting
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.strategies.fal_margin import FalMargin
@@ -41,17 +41,17 @@ def untimed(journal):
 
 
 def journals(task, dataset, strategies, seeds, trainer=CROSS_ENTROPY):
-    """Run cells together; return their journals and the failures."""
+    """Compute runs together; return their journals and the failures."""
     failures = {}
     kept = {}
-    cells = {}
+    runs = {}
     for seed in seeds:
         setting = Setting.draw(task, seed, dataset)
         for strategy in strategies:
             key = f"{strategy.name}/{seed}"
             kept[key] = MemoryJournal()
-            cells[key] = run_cell(setting, strategy, kept[key], trainer)
-    run_together(cells, lambda key, reason, details: failures.__setitem__(key, reason))
+            runs[key] = simulate(setting, strategy, kept[key], trainer)
+    run_together(runs, lambda key, reason, details: failures.__setitem__(key, reason))
     return kept, failures
 
 
@@ -59,7 +59,7 @@ def journals(task, dataset, strategies, seeds, trainer=CROSS_ENTROPY):
     "model", [{"kind": "mlp", "hidden": [8]}, {"kind": "cnn", "channels": [3]}]
 )
 @pytest.mark.parametrize("reset", ["scratch", "continue"])
-def test_a_cell_has_the_same_curve_alone_and_in_any_group(tiny, blobs, model, reset):
+def test_a_run_has_the_same_curve_alone_and_in_any_group(tiny, blobs, model, reset):
     task = type(tiny).model_validate({**tiny.model_dump(), "model": model, "reset": reset})
     together, failures = journals(task, blobs, [Random, FalMargin, LoGo], range(3))
     assert not failures
@@ -70,7 +70,7 @@ def test_a_cell_has_the_same_curve_alone_and_in_any_group(tiny, blobs, model, re
             assert untimed(alone[key]) == untimed(together[key])
 
 
-def test_a_cell_that_fails_leaves_the_others_alone(tiny, blobs):
+def test_a_run_that_fails_leaves_the_others_alone(tiny, blobs):
     together, failures = journals(tiny, blobs, [Random, Failing, FalMargin], range(2))
     assert set(failures) == {"failing/0", "failing/1"}
     assert all("no idea" in reason for reason in failures.values())
@@ -111,7 +111,7 @@ def test_the_company_of_one_that_cannot_be_trained_keeps_its_bits(tiny, blobs, m
 
 
 def counts_seen(journal, dataset, clients):
-    """Return the class counts that the clients of a cell had, in any cycle."""
+    """Return the class counts that the clients of a run had, in any cycle."""
     cycles = {cycle for *_, cycle in journal.charges}
     seen = set()
     for last in cycles:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import fal_bench
-from fal_bench.sweep.runs import read_runs
+from fal_bench.sweep.sessions import read_runs
 
 TIMES = ["train_seconds", "select_seconds"]
 
@@ -73,8 +73,8 @@ def test_a_plugin_that_kills_hangs_or_raises_fails_alone(compare, bad_plugins):
         seeds=1,
     )
     reasons = {}
-    for cell in result.context.missing:
-        reasons.setdefault(cell.strategy, set()).add(cell.reason)
+    for run in result.context.missing:
+        reasons.setdefault(run.strategy, set()).add(run.reason)
     assert len(result.context.missing) == 4
     assert reasons["leaving"] == {"Strategy 'leaving' failed (client 0, cycle 0): SystemExit: 0"}
     assert reasons["exiting"] == {
@@ -140,10 +140,10 @@ def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(slow_suite, tm
 
 
 def curve_files(out: Path):
-    return list(out.glob("cells/*/curve.csv"))
+    return list(out.glob("runs/*/curve.csv"))
 
 
-def test_a_corrupted_cell_is_named_set_aside_and_run_again(compare, suite, tmp_path):
+def test_a_corrupted_run_is_named_set_aside_and_run_again(compare, suite, tmp_path):
     before = compare(["random"], jobs=2)
     curve = curve_files(tmp_path / "results")[0]
     curve.write_text(curve.read_text() + "9,9\n")
@@ -153,7 +153,7 @@ def test_a_corrupted_cell_is_named_set_aside_and_run_again(compare, suite, tmp_p
         capture_output=True,
         text=True,
     )
-    assert f"cell {curve.parent.name[:12]}" in result.stderr
+    assert f"run {curve.parent.name[:12]}" in result.stderr
     assert "corrupted" in result.stderr
     assert "random, seed" in result.stderr
     assert list((tmp_path / "results" / "set-aside").iterdir())

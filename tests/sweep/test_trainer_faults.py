@@ -14,7 +14,7 @@ import fal_bench
 from fal_bench.data.loading import load_dataset
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
-from fal_bench.sweep.spec import plan_cells
+from fal_bench.sweep.spec import plan_runs
 from fal_bench.sweep.store import Store
 from fal_bench.sweep.worker import Job
 from fal_bench.task.suite import load_suite
@@ -117,7 +117,7 @@ def untimed(result):
 
 
 def reasons(result):
-    return {cell.strategy: cell.reason for cell in result.context.missing}
+    return {run.strategy: run.reason for run in result.context.missing}
 
 
 def test_a_trainer_that_hangs_or_leaves_fails_alone_and_by_name(compare):
@@ -167,8 +167,8 @@ def test_a_long_and_healthy_training_is_not_ended(compare, suite, tmp_path):
     assert not [*(tmp_path / "results" / "cells").glob("*/trainer-clock")]
 
 
-def test_cells_trained_together_are_told_apart(compare, plugin, tmp_path):
-    """Two cells share all steps; in the second cycle the trainer cannot stand one of them."""
+def test_runs_trained_together_are_told_apart(compare, plugin, tmp_path):
+    """Two runs share all steps; in the second cycle the trainer cannot stand one of them."""
     strategies = ["random[trainer=odd]", "fal-margin[trainer=odd]"]
     whole = compare(strategies, "whole", backend="sequential")
     assert not whole.context.missing
@@ -193,7 +193,7 @@ def test_cells_trained_together_are_told_apart(compare, plugin, tmp_path):
 
 def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin):
     """What ray and dask run: there the supervisor cannot reach the worker."""
-    cells = plan_cells(
+    runs = plan_runs(
         [load_suite(suite).task("a")],
         [Selector("random", {"trainer": "hanging"}), Selector("logo", {"trainer": "hanging"})],
         [0],
@@ -206,15 +206,15 @@ def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin)
         "from fal_bench.sweep.worker import run_job\n"
         "run_job(pickle.load(sys.stdin.buffer))\n"
     )
-    job = Job(store.root, tuple(cells), (plugin,), "run", parent=None, time_limit=1)
+    job = Job(store.root, tuple(runs), (plugin,), "run", parent=None, time_limit=1)
     done = subprocess.run(
         [sys.executable, "-c", code], input=pickle.dumps(job), capture_output=True, check=False
     )
     assert done.returncode == 1, done.stderr
-    for cell in cells:
-        marker = store.folder(cell).marker()
+    for run in runs:
+        marker = store.folder(run).marker()
         assert marker["hung"]
         assert marker["trainer"] == "hanging"
         assert marker["cycle"] == 0
-        store.folder(cell).clear_marker()
+        store.folder(run).clear_marker()
     assert not list(store.root.rglob("trainer-clock"))

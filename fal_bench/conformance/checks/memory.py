@@ -14,7 +14,7 @@ def _run(subject: Subject) -> str:
     straight = subject.ordinary
     subject.require(GLOBAL_RANDOM)
     # What it keeps outside its memory is now that of another federation, as it would be in a
-    # worker that runs several cells.
+    # worker that runs several runs.
     subject.run(subject.setting(OTHER_SEED))
     state = as_resumed(straight.journal.states[0])
     resumed = subject.run(subject.setting(), start=state, queries=QUERIES - 1)

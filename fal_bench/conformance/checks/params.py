@@ -1,4 +1,4 @@
-"""Parameters are part of a cell's key, so they must survive JSON."""
+"""Parameters are part of a run's key, so they must survive JSON."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _validated(params: Params, values: dict[str, Any]) -> Params:
 
 
 def _check_canonical(subject: Configured, params: Params) -> None:
-    """Check the form that a cell keeps: what differs from the defaults, as JSON."""
+    """Check the form that a run keeps: what differs from the defaults, as JSON."""
     stored = json.loads(json.dumps(params.model_dump(mode="json", exclude_defaults=True)))
     try:
         again = subject.kind(stored)

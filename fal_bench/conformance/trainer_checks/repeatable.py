@@ -25,7 +25,7 @@ def _run(subject: TrainerSubject) -> None:
 CHECK = Check(
     "repeatable",
     "the same batch has the same losses, whatever came before",
-    "Keep nothing in the trainer between calls: cells of several strategies share its code, and "
+    "Keep nothing in the trainer between calls: runs of several strategies share its code, and "
     "resumed runs start it anew. What a loss may know is in the batch.",
     _run,
 )

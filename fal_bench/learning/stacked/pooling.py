@@ -1,6 +1,6 @@
 """ReLU and 2x2 max-pooling of a convolution's output, forwards and backwards, in place.
 
-The two commute, so pooling comes first and ReLU has a quarter of the work. Which pixel of a cell
+The two commute, so pooling comes first and ReLU has a quarter of the work. Which pixel of a run
 won is kept as differences, in the place of pixels that are no longer needed: large elementwise
 operations on few bytes, and no masks of another type.
 """

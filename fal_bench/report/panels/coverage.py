@@ -1,4 +1,4 @@
-"""Which cells are finished."""
+"""Which runs are finished."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def coverage_table(finished: Collection[RunKey], context: ReportContext) -> Tabl
         counts = [
             sum((name, label) == (task, strategy) for name, label, _ in finished) for task in tasks
         ]
-        cells = [Cell(f"{count}/{seeds}", count) for count in counts]
-        rows.append([Cell(strategy), *cells])
+        runs = [Cell(f"{count}/{seeds}", count) for count in counts]
+        rows.append([Cell(strategy), *runs])
     return Table("Finished runs by strategy and task", ("Strategy", *tasks), rows)

@@ -1,6 +1,6 @@
-"""One cell: the loop over cycles of training, evaluation, query and annotation.
+"""One run: the loop over cycles of training, evaluation, query and annotation.
 
-The cell is plain sequential code written as a generator: it yields its training requests and is
+The run is plain sequential code written as a generator: it yields its training requests and is
 sent the trained weights. Who trains them, and together with whose, is not its business.
 """
 
@@ -23,7 +23,7 @@ from fal_bench.federation.ledger import Ledger
 from fal_bench.federation.models import CycleModels
 from fal_bench.federation.query import Query
 from fal_bench.federation.setting import Setting
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 from fal_bench.learning.inference import predict
 from fal_bench.learning.metrics import Metrics
 from fal_bench.learning.model import Model
@@ -33,16 +33,16 @@ from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
-Cell = Generator[TrainRequest, Trained, None]
+Run = Generator[TrainRequest, Trained, None]
 """Yields training requests and is sent their answers."""
 
 
-def run_cell(
+def simulate(
     setting: Setting,
     make_strategy: Callable[[], Strategy],
     journal: Journal,
     trainer: Trainer = CROSS_ENTROPY,
-) -> Cell:
+) -> Run:
     """Run one learning curve from where its journal stands to its end.
 
     Args:
@@ -59,7 +59,7 @@ def run_cell(
     state = journal.resume()
     if state is None:
         clients = setting.task.clients
-        state = CellState(0, ledger.charges(), [0] * clients, [{} for _ in range(clients + 1)])
+        state = RunState(0, ledger.charges(), [0] * clients, [{} for _ in range(clients + 1)])
     ledger.restore(state.charges)
     while True:
         with journal.plugin_call(state.cycle):
@@ -84,8 +84,8 @@ class FederatedTraining:
     """The training of one cycle: rounds of local training and averaging, then evaluation.
 
     Attributes:
-        setting: the cell's setting.
-        ledger: the cell's ledger.
+        setting: the run's setting.
+        ledger: the run's ledger.
         state: the state at the start of the cycle.
         trainer: what clients minimise; a plugin's is guarded, and whoever trains guards it anew.
         keep_epochs: whether the weights after every local epoch of the last round are kept.
@@ -93,11 +93,11 @@ class FederatedTraining:
 
     setting: Setting
     ledger: Ledger
-    state: CellState
+    state: RunState
     trainer: Trainer
     keep_epochs: bool
 
-    def run(self) -> Cell:
+    def run(self) -> Run:
         """Train for the task's rounds; ``outcome`` is there afterwards."""
         task = self.setting.task
         model = self._start()
@@ -175,9 +175,9 @@ class FederatedTraining:
         )
 
     def _key(self, number: int) -> str | None:
-        """Name the training of a round, if other cells ask for it too.
+        """Name the training of a round, if other runs ask for it too.
 
-        Before any strategy has acted, all cells of one (task, seed) train the same models.
+        Before any strategy has acted, all runs of one (task, seed) train the same models.
         """
         if self.state.cycle > 0:
             return None
@@ -211,13 +211,13 @@ class FederatedTraining:
         return Metrics.of(logits, dataset.test_labels.numpy())
 
 
-def _kept(state: CellState, strategy: Strategy) -> list[dict[str, Any]]:
+def _kept(state: RunState, strategy: Strategy) -> list[dict[str, Any]]:
     """Return what the strategy keeps of each client's memory."""
     clients = state.memories[:-1]
     return [{name: own[name] for name in strategy.keeps if name in own} for own in clients]
 
 
-def _is_over(setting: Setting, ledger: Ledger, state: CellState) -> bool:
+def _is_over(setting: Setting, ledger: Ledger, state: RunState) -> bool:
     """Whether the cap and its confirming query are spent, or no query can follow."""
     task = setting.task
     spent = int(ledger.paper().sum()) >= task.budget_cap + task.query_labels

@@ -1,4 +1,4 @@
-"""The cells of published results, rebuilt from their provenance alone."""
+"""The runs of published results, rebuilt from their provenance alone."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from fal_bench.errors import PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained
 from fal_bench.publication.record import FILE, PublishedStrategy, PublishedTask, Record
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
 
 
 @dataclass(frozen=True)
-class PublishedCell:
-    """A cell, and the names under which its curve is published.
+class PublishedRun:
+    """A run, and the names under which its curve is published.
 
     Attributes:
-        spec: the cell.
+        spec: the run.
         label: the strategy's name in the tables.
     """
 
-    spec: CellSpec
+    spec: RunSpec
     label: str
 
     @property
@@ -45,8 +45,8 @@ def published_tasks(record: Record) -> list[Task]:
     return tasks
 
 
-def published_cells(record: Record) -> list[PublishedCell]:
-    """Rebuild all cells, task by task; neither suite nor plugin is needed.
+def published_runs(record: Record) -> list[PublishedRun]:
+    """Rebuild all runs, task by task; neither suite nor plugin is needed.
 
     Their keys are those that were published if the record is of this numerics version.
 
@@ -57,7 +57,7 @@ def published_cells(record: Record) -> list[PublishedCell]:
     _refuse_twins("strategy", [row.label for row in record.strategies])
     _refuse_twins("seed", [str(seed) for seed in record.seeds])
     return [
-        PublishedCell(_spec(record, task, data.data, row, seed), row.label)
+        PublishedRun(_spec(record, task, data.data, row, seed), row.label)
         for (task, data), row, seed in product(
             zip(tasks, record.tasks, strict=True), record.strategies, record.seeds
         )
@@ -66,9 +66,9 @@ def published_cells(record: Record) -> list[PublishedCell]:
 
 def _spec(
     record: Record, task: Task, data: str | None, row: PublishedStrategy, seed: int
-) -> CellSpec:
+) -> RunSpec:
     trainer = Selector.parse(row.trainer)
-    return CellSpec(
+    return RunSpec(
         task,
         Selector.parse(row.strategy),
         row.fingerprint,

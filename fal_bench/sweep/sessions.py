@@ -1,4 +1,4 @@
-"""What runs cost: one line for each, kept beside the cells they computed."""
+"""What sessions cost: one line for each, kept beside the runs they computed."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from fal_bench.errors import StoreError
-from fal_bench.sweep.spec import CellSpec
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.store import Store
 
 FILE = "runs.jsonl"
 
 
 @dataclass(frozen=True)
-class Run:
+class Session:
     """One stretch of computing.
 
     Attributes:
         started: when, in UTC, as ISO 8601.
         seconds: how long, by the wall clock.
-        finished: cells that it finished.
+        finished: runs that it finished.
         jobs: its worker processes.
         backend: where its workers ran.
     """
@@ -38,16 +38,16 @@ class Run:
 
 
 @contextmanager
-def recorded_run(
-    store: Store, specs: Sequence[CellSpec], *, jobs: int, backend: str
+def recorded_session(
+    store: Store, specs: Sequence[RunSpec], *, jobs: int, backend: str
 ) -> Iterator[None]:
     """Add a line for what happens while the context is open, also if it is interrupted.
 
     Args:
         store: the results folder; its lock is held.
-        specs: the cells that the run is for; none of them is finished yet.
+        specs: the runs that the session is for; none of them is finished yet.
         jobs: worker processes.
-        backend: where they run.
+        backend: where they session.
     """
     if not specs:
         yield
@@ -58,24 +58,24 @@ def recorded_run(
     finally:
         finished = sum(store.phase(spec) == "done" for spec in specs)
         seconds = round(time.monotonic() - clock, 1)
-        run = Run(started.isoformat(timespec="seconds"), seconds, finished, jobs, backend)
+        session = Session(started.isoformat(timespec="seconds"), seconds, finished, jobs, backend)
         with (store.root / FILE).open("a", encoding="utf-8") as lines:
-            lines.write(f"\n{json.dumps(asdict(run))}\n")  # also after a line that was cut off
+            lines.write(f"\n{json.dumps(asdict(session))}\n")  # also after a line that was cut off
 
 
-def read_runs(root: Path) -> list[Run]:
-    """Return the runs of a results folder, the first one first; none if nothing is recorded.
+def read_sessions(root: Path) -> list[Session]:
+    """Return the sessions of a results folder, the first one first; none if nothing is recorded.
 
-    A line that was cut off is left out, as are all runs that were killed.
+    A line that was cut off is left out, as are all sessions that were killed.
 
     Raises:
-        StoreError: a line is no record of a run.
+        StoreError: a line is no record of a session.
     """
     path = root / FILE
     if not path.exists():
         return []
     try:
-        return [Run(**record) for record in _records(path.read_text(encoding="utf-8"))]
+        return [Session(**record) for record in _records(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError) as error:
         raise StoreError(f"Cannot read {str(path)!r} ({error}); remove it.") from None
 

@@ -6,10 +6,10 @@ import torch
 
 from fal_bench.acquisition.scores import smallest, top_two_margin
 from fal_bench.errors import DivergedError, PluginError
-from fal_bench.federation.cell import FederatedTraining, run_cell
 from fal_bench.federation.journal import MemoryJournal
+from fal_bench.federation.loop import FederatedTraining, simulate
 from fal_bench.federation.setting import Setting
-from fal_bench.federation.state import CellState
+from fal_bench.federation.state import RunState
 from fal_bench.learning.engine import train
 from fal_bench.plugins.distillation import Distillation
 from fal_bench.plugins.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
@@ -87,7 +87,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tiny, blobs, run, reset):
 
     class Resumed(MemoryJournal):
         def resume(self):
-            return CellState.from_arrays(whole.states[1].to_arrays())
+            return RunState.from_arrays(whole.states[1].to_arrays())
 
     task = change(tiny, reset=reset)
     whole = run(task, Remembering, blobs)
@@ -497,7 +497,7 @@ class TestTrainers:
         assert [row.labels_by_client for row in rows] == [row.labels_by_client for row in plain]
         assert rows[0].loss != plain[0].loss
 
-    def test_a_training_that_diverges_fails_the_cell(self, tiny, blobs, run):
+    def test_a_training_that_diverges_fails_the_run(self, tiny, blobs, run):
         class Wild(CrossEntropy):
             name = "wild"
 
@@ -512,8 +512,8 @@ class TestTrainers:
 
     def test_a_trainer_is_told_the_round_and_mixes_the_clients_own_pool(self, tiny, blobs):
         setting = Setting.draw(change(tiny, rounds=3), 0, blobs)
-        cell = run_cell(setting, First, MemoryJournal(), Kcfu())
-        request = next(cell)
+        run = simulate(setting, First, MemoryJournal(), Kcfu())
+        request = next(run)
         for number in range(3):
             for client, lane in enumerate(request.lanes):
                 assert lane.round == number
@@ -521,8 +521,8 @@ class TestTrainers:
                 assert torch.equal(lane.unlabelled, blobs.train_features[own])
             starts = {id(lane.start) for lane in request.lanes}
             assert len(starts) == 1  # all start from the global model, which is their teacher
-            request = cell.send(train([request])[0])
-        cell.close()
+            request = run.send(train([request])[0])
+        run.close()
 
     def test_probabilities_are_the_trainers(self, tiny, blobs, run):
         class Looking(First):
@@ -536,7 +536,7 @@ class TestTrainers:
 
         run(tiny, Looking, blobs, trainer=Evidential())
 
-    def test_local_models_use_the_cells_trainer(self, tiny, blobs, run):
+    def test_local_models_use_the_runs_trainer(self, tiny, blobs, run):
         heads = {}
 
         class Local(First):
