@@ -5,17 +5,76 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fal_bench.learning.network import Network
+from fal_bench.learning.kernels.batch import Batch, Outcome, Samples
+from fal_bench.learning.kernels.chain import chain_of
+from fal_bench.learning.kernels.even import even
+from fal_bench.learning.kernels.sgd import StackedState, descend_product, logit_gradient
+from fal_bench.learning.kernels.windows import SampleWindows
+from fal_bench.learning.kernels.workspace import Workspace
+from fal_bench.learning.model import Weights
 from fal_bench.learning.request import augmentation_of, trainer_of
-from fal_bench.learning.stacked.batch import Batch, Samples
-from fal_bench.learning.stacked.loss import logit_gradient
-from fal_bench.learning.stacked.matrices import MatrixState
-from fal_bench.learning.stacked.outcome import Outcome
-from fal_bench.learning.stacked.sgd import descend_product
-from fal_bench.learning.stacked.state import StackedState
-from fal_bench.learning.stacked.windows import SampleWindows
-from fal_bench.learning.stacked.workspace import Workspace
 from fal_bench.plugins.needs import LocalTraining
+
+
+class MatrixState(StackedState):
+    """Each layer's kernels and bias as one matrix: a row per input, then one for the bias.
+
+    The inputs of a convolution are ordered as (k, k, C), those of the head as (pixels, C): as
+    activations lie in memory. An odd number of rows gets a row of zeros, which never moves.
+
+    Args:
+        network: convolutions and one linear layer, the last; all have a bias.
+        training: the recipe.
+        width: number of slots.
+
+    Attributes:
+        weights: by the layer's name, shape (width, rows, outputs).
+        velocity: like the weights; empty if the recipe needs none.
+    """
+
+    def __init__(self, network: nn.Module, training: LocalTraining, width: int) -> None:
+        kernels = {
+            name: module.weight
+            for name, module in network.named_modules()
+            if isinstance(module, nn.Conv2d | nn.Linear)
+        }
+        self._shapes: dict[str, tuple[int, int, int]] = {}
+        matrices = {}
+        channels = 1
+        for name, kernel in kernels.items():
+            outputs, inputs = len(kernel), kernel[0].numel()
+            channels = kernel.shape[1] if kernel.dim() == 4 else channels
+            self._shapes[name] = (outputs, channels, inputs // channels)
+            matrices[name] = torch.Size([even(inputs + 1), outputs])
+            channels = outputs
+        self._kernels = {name: kernel.shape for name, kernel in kernels.items()}
+        self._allocate(next(network.parameters()), training, width, matrices)
+        self.start = {}
+
+    def load(self, slot: int, weights: Weights) -> None:
+        """Start a slot from ``weights``, at rest."""
+        for name, matrix in self.weights.items():
+            kernels, bias = self._parts(name, matrix[slot])
+            kernels.copy_(weights[f"{name}.weight"].view(self._shapes[name]))
+            bias.copy_(weights[f"{name}.bias"])
+        for velocity in self.velocity.values():
+            velocity[slot] = 0
+
+    def read(self, slot: int) -> Weights:
+        """Return a copy of a slot's weights."""
+        weights: Weights = {}
+        for name, matrix in self.weights.items():
+            kernels, bias = self._parts(name, matrix[slot])
+            kernels = kernels.clone(memory_format=torch.contiguous_format)
+            weights[f"{name}.weight"] = kernels.view(self._kernels[name])
+            weights[f"{name}.bias"] = bias.clone()
+        return weights
+
+    def _parts(self, name: str, matrix: Tensor) -> tuple[Tensor, Tensor]:
+        """Return views of a matrix: kernels, shape (outputs, channels, pixels), and bias."""
+        outputs, channels, pixels = self._shapes[name]
+        inputs = channels * pixels
+        return matrix[:inputs].view(pixels, channels, outputs).permute(2, 1, 0), matrix[inputs]
 
 
 class CnnStep:
@@ -30,7 +89,6 @@ class CnnStep:
     """
 
     state: type[StackedState] = MatrixState
-    fixed_width: int | None = None
 
     def __init__(self, layers: list[str], training: LocalTraining) -> None:
         self._layers = layers
@@ -46,14 +104,11 @@ class CnnStep:
             return None
         if augmentation_of(training) != "none":  # windows of samples are prepared once
             return None
-        if type(network) is not Network or type(network.body) is not nn.Sequential:
-            return None
-        leaves = [(n, layer) for n, layer in network.named_modules() if not any(layer.children())]
-        layers = [name for name, layer in leaves if isinstance(layer, nn.Conv2d | nn.Linear)]
+        chain = chain_of(network)
+        layers = [name for name, layer in chain if isinstance(layer, nn.Conv2d | nn.Linear)]
         blocks = [nn.Conv2d, nn.ReLU, nn.MaxPool2d] * (len(layers) - 1)
-        chain = [type(layer) for _, layer in leaves] == [*blocks, nn.Flatten, nn.Linear]
-        known = chain and len(layers) > 1 and all(_is_usual(layer) for _, layer in leaves)
-        return cls(layers, training) if known else None
+        known = [type(layer) for _, layer in chain] == [*blocks, nn.Flatten, nn.Linear]
+        return cls(layers, training) if known and blocks else None
 
     @torch.no_grad()
     def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
@@ -90,16 +145,3 @@ class CnnStep:
             channels = [matrix.shape[2] for matrix in matrices]
             self._workspace = Workspace(matrices[0], shape, channels)
         return self._workspace
-
-
-def _is_usual(layer: nn.Module) -> bool:
-    """Whether a layer has the options that the shipped network uses."""
-    if isinstance(layer, nn.Conv2d):
-        usual: nn.Module = nn.Conv2d(
-            layer.in_channels, layer.out_channels, 3, padding=1, device="meta"
-        )
-    elif isinstance(layer, nn.Linear):
-        usual = nn.Linear(layer.in_features, layer.out_features, device="meta")
-    else:
-        usual = nn.MaxPool2d(2) if isinstance(layer, nn.MaxPool2d) else type(layer)()
-    return repr(layer) == repr(usual)
