@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fal_bench.learning.chance import Dropout
 from fal_bench.learning.device import on_device
 from fal_bench.learning.kernels.batch import Batch, MixedRows, Outcome
-from fal_bench.learning.kernels.chain import chain_of
+from fal_bench.learning.kernels.chain import Chain
 from fal_bench.learning.kernels.convolution import HalvingMaxPool, StackedConvolution
 from fal_bench.learning.kernels.even import widened
 from fal_bench.learning.kernels.sgd import StackedState, descend
@@ -38,14 +38,14 @@ class AutogradStep:
     """One SGD step in all slots.
 
     Args:
-        network: a chain of layers that can be stacked.
+        chain: the network's layers.
         training: the recipe.
     """
 
     state: type[StackedState] = StackedState
 
-    def __init__(self, network: nn.Module, training: LocalTraining) -> None:
-        self._forward = _stacked(chain_of(network))
+    def __init__(self, chain: Chain, training: LocalTraining) -> None:
+        self._forward = _stacked(chain)
         self._training = training
         self._trainer = trainer_of(training)
 
@@ -80,7 +80,7 @@ class AutogradStep:
         return (losses * mixed.shares).sum()
 
 
-def _stacked(chain: list[tuple[str, nn.Module]]) -> Forward:
+def _stacked(chain: Chain) -> Forward:
     layers: list[Layer] = []
     for number, (name, module) in enumerate(chain):
         layer = _layer(name, module)

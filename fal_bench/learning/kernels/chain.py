@@ -6,8 +6,11 @@ from torch import nn
 
 from fal_bench.learning.chance import Dropout
 
+Chain = list[tuple[str, nn.Module]]
+"""Names and layers, first to last."""
 
-def chain_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
+
+def chain_of(network: nn.Module) -> Chain:
     """Return the names and layers of a network that can be stacked.
 
     Args:
@@ -31,13 +34,12 @@ def chain_of(network: nn.Module) -> list[tuple[str, nn.Module]]:
 def _is_usual(layer: nn.Module) -> bool:
     """Whether a layer is of a known kind and has the options of the shipped networks."""
     if isinstance(layer, nn.Conv2d):
-        usual: nn.Module = nn.Conv2d(
-            layer.in_channels, layer.out_channels, 3, padding=1, device="meta"
-        )
-    elif isinstance(layer, nn.Linear):
-        usual = nn.Linear(layer.in_features, layer.out_features, device="meta")
-    elif isinstance(layer, nn.MaxPool2d):
-        usual = nn.MaxPool2d(2)
-    else:
-        return type(layer) in (nn.ReLU, nn.Flatten, Dropout)
-    return repr(layer) == repr(usual)
+        shape = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups)
+        plain = shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1) and layer.padding_mode == "zeros"
+        return plain and layer.bias is not None
+    if isinstance(layer, nn.Linear):
+        return layer.bias is not None
+    if isinstance(layer, nn.MaxPool2d):
+        options = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
+        return options == (2, 2, 0, 1, False)
+    return type(layer) in (nn.ReLU, nn.Flatten, Dropout)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fal_bench.learning.kernels.batch import Batch, Outcome, Samples
-from fal_bench.learning.kernels.chain import chain_of
+from fal_bench.learning.kernels.chain import Chain
 from fal_bench.learning.kernels.even import even
 from fal_bench.learning.kernels.sgd import StackedState, descend_product, logit_gradient
 from fal_bench.learning.kernels.windows import SampleWindows
@@ -98,13 +98,12 @@ class CnnStep:
         self._workspace: Workspace | None = None
 
     @classmethod
-    def of(cls, network: nn.Module, training: LocalTraining) -> CnnStep | None:
+    def of(cls, chain: Chain, training: LocalTraining) -> CnnStep | None:
         """Return the step of such a network on plain samples; None for anything else."""
         if trainer_of(training).mixes_unlabelled is not None:
             return None
         if augmentation_of(training) != "none":  # windows of samples are prepared once
             return None
-        chain = chain_of(network)
         layers = [name for name, layer in chain if isinstance(layer, nn.Conv2d | nn.Linear)]
         blocks = [nn.Conv2d, nn.ReLU, nn.MaxPool2d] * (len(layers) - 1)
         known = [type(layer) for _, layer in chain] == [*blocks, nn.Flatten, nn.Linear]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fal_bench.learning.kernels.batch import Batch, Outcome
-from fal_bench.learning.kernels.chain import chain_of
+from fal_bench.learning.kernels.chain import Chain
 from fal_bench.learning.kernels.even import widened
 from fal_bench.learning.kernels.sgd import StackedState, descend_product, logit_gradient, move
 from fal_bench.learning.request import trainer_of
@@ -30,11 +30,10 @@ class MlpStep:
         self._training = training
 
     @classmethod
-    def of(cls, network: nn.Module, training: LocalTraining) -> MlpStep | None:
+    def of(cls, chain: Chain, training: LocalTraining) -> MlpStep | None:
         """Return the step of such a chain, if its trainer mixes nothing; None otherwise."""
         if trainer_of(training).mixes_unlabelled is not None:
             return None
-        chain = chain_of(network)
         linear = [name for name, layer in chain if isinstance(layer, nn.Linear)]
         expected = [nn.Flatten, *[nn.Linear, nn.ReLU] * (len(linear) - 1), nn.Linear]
         known = [type(layer) for _, layer in chain] == expected

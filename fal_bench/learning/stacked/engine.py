@@ -11,6 +11,7 @@ from fal_bench.learning.chance import dropout_of
 from fal_bench.learning.device import CPU
 from fal_bench.learning.kernels.autograd import AutogradStep
 from fal_bench.learning.kernels.batch import Batch, Outcome
+from fal_bench.learning.kernels.chain import chain_of
 from fal_bench.learning.kernels.cnn import CnnStep
 from fal_bench.learning.kernels.even import EvenNetwork
 from fal_bench.learning.kernels.mlp import MlpStep
@@ -70,12 +71,14 @@ def train_stacked(
 
 
 def step_of(network: nn.Module, training: LocalTraining) -> Step:
-    """Return the fastest step for a network and a recipe."""
-    return (
-        MlpStep.of(network, training)
-        or CnnStep.of(network, training)
-        or AutogradStep(network, training)
-    )
+    """Return the fastest step for a network and a recipe.
+
+    Raises:
+        TypeError: a layer of the network cannot be stacked.
+    """
+    chain = chain_of(network)
+    fast = MlpStep.of(chain, training) or CnnStep.of(chain, training)
+    return fast or AutogradStep(chain, training)
 
 
 def _train_block(
