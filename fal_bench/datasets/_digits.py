@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fal_bench.data.apportionment import IntArray, largest_remainder
+from fal_bench.arrays import FloatArray, IntArray
+from fal_bench.data.apportionment import largest_remainder
 from fal_bench.data.base import Dataset
 
 # Fixed for good: another value would be another data set under the same name.
@@ -17,7 +18,7 @@ def whereabouts() -> str:
     return "in scikit-learn"
 
 
-def read_digits() -> tuple[npt.NDArray[np.float32], IntArray]:
+def read_digits() -> tuple[FloatArray, IntArray]:
     """Return all digits, pixels from 0 to 1, shape (1797, 1, 8, 8), and their classes."""
     from sklearn.datasets import load_digits
 
