@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.images.published import published_whereabouts
 from fal_bench.data.provenance import comes_from
+from fal_bench.data.published import published_whereabouts
 from fal_bench.datasets._cifar import cifar
 
 

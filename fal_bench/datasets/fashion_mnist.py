@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.folders import download_folder, is_to_be_made
-from fal_bench.data.images.download import PublishedFile, fetch
-from fal_bench.data.images.prepared import Label, prepare
-from fal_bench.data.images.published import published_source, published_whereabouts
-from fal_bench.data.images.source import Source
+from fal_bench.data.folders import data_folder_is_new, download_folder
+from fal_bench.data.prepared import CacheKey, Source, prepare
 from fal_bench.data.provenance import comes_from
+from fal_bench.data.published import PublishedFile, fetch, published_source, published_whereabouts
 from fal_bench.errors import DataError
 
 _NAME = "fashion-mnist"
@@ -58,14 +56,14 @@ def load_fashion_mnist(train: int | None = None, test: int | None = None) -> Dat
         DataError: the files are nowhere and cannot be downloaded, or one is damaged.
         InvalidSpecError: there are not as many images.
     """
-    label = Label(_NAME, {"train": train, "test": test})
-    return prepare(label, partial(_read, train, test)).dataset(_NAME)
+    key = CacheKey(_NAME, {"train": train, "test": test})
+    return prepare(key, partial(_read, train, test)).dataset(_NAME)
 
 
 def _folder_with_files() -> Path | None:
     data = download_folder()
     places = [data, data / _TORCHVISION]
-    if not is_to_be_made():
+    if not data_folder_is_new():
         places.append(DEBIAN)
     for folder in places:
         if all((folder / f"{name}.gz").is_file() for name in FILES):

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.images.prepared import Label, prepare
-from fal_bench.data.images.source import Part, Source
 from fal_bench.data.loading import dataset_digest, load_dataset
+from fal_bench.data.prepared import CacheKey, Part, Source, prepare
 from fal_bench.data.provenance import comes_from
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.selector import Selector
@@ -72,8 +71,8 @@ def load_frozen(
     _check(images, size, seed)
     options = {"dataset": images, "backbone": backbone, "weights": weights, "size": size}
     state = [dataset_digest(images), version("torch")]
-    label = Label(_NAME, {**options, "seed": seed}, state)
-    return prepare(label, partial(_read, images, weights, size, seed)).dataset(_NAME)
+    key = CacheKey(_NAME, {**options, "seed": seed}, state)
+    return prepare(key, partial(_read, images, weights, size, seed)).dataset(_NAME)
 
 
 def _check(images: str, size: int, seed: int) -> None:

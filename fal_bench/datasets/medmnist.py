@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.folders import download_folder, is_to_be_made
-from fal_bench.data.images.download import PublishedFile, fetch
-from fal_bench.data.images.prepared import Prepared
+from fal_bench.data.folders import data_folder_is_new, download_folder
+from fal_bench.data.prepared import Prepared
 from fal_bench.data.provenance import comes_from
+from fal_bench.data.published import PublishedFile, fetch
 from fal_bench.datasets._npz import prepare_npz
 from fal_bench.errors import DataError
 
@@ -80,7 +80,7 @@ def _prepare(name: SetName, size: Side, train: int | None, test: int | None) -> 
 
 def _folders() -> list[Path]:
     data = download_folder()
-    elsewhere = [] if is_to_be_made() else [Path.home() / ".medmnist"]
+    elsewhere = [] if data_folder_is_new() else [Path.home() / ".medmnist"]
     return [data / "medmnist", data, *elsewhere]
 
 

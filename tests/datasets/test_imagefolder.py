@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fal_bench.data.images import room
+from fal_bench.data import images
 from fal_bench.data.loading import dataset_digest, load_dataset
 from fal_bench.datasets import imagefolder
 from fal_bench.errors import DataError, InvalidSpecError
@@ -121,8 +121,8 @@ def test_what_does_not_fit_is_refused_before_it_is_decoded(photos, monkeypatch, 
         message = rf"18 images of \d+x\d+ take .* free {where}"
         with monkeypatch.context() as patch:
             for name in ("_free_disk", "free_bytes"):
-                patch.setattr(room, name, lambda *_: 10**15)
-            patch.setattr(room, asked, lambda *_: 500)
+                patch.setattr(images, name, lambda *_: 10**15)
+            patch.setattr(images, asked, lambda *_: 500)
             with pytest.raises(InvalidSpecError, match=message):
                 load_dataset(f"imagefolder[path=photos,{options}]")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from fal_bench.data.folders import download_folder, use_data_folder
-from fal_bench.data.images.download import PublishedFile, fetch
+from fal_bench.data.published import PublishedFile, fetch
 from fal_bench.errors import DataError
 
 CONTENT = bytes(range(256)) * 500

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fal_bench.data.images.subset import chosen_rows
+from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import InvalidSpecError
 
 sizes = st.lists(st.integers(1, 30), min_size=2, max_size=6)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fal_bench.data.images import decoding
-from fal_bench.data.images.decoding import decode, decode_all
+from fal_bench.data import images
+from fal_bench.data.images import decode, decode_all
 from fal_bench.errors import DataError, InvalidSpecError
 
 
@@ -133,7 +133,7 @@ def test_deep_pixels_are_refused(tmp_path):
 
 @pytest.mark.parametrize("at_once", [3, 64])
 def test_many_are_decoded_in_order(tmp_path, monkeypatch, at_once):
-    monkeypatch.setattr(decoding, "AT_ONCE", at_once)
+    monkeypatch.setattr(images, "DECODED_AT_ONCE", at_once)
     names = [f"{number}.png" for number in range(10)]
     files = [save(tmp_path / name, picture(seed=int(name[0]))) for name in names]
     pixels, digests = decode_all(tmp_path, names, "rgb", None, tmp_path / "pixels")
@@ -153,7 +153,7 @@ def test_different_sizes_need_a_size(tmp_path):
 
 
 def test_large_ones_are_decoded_one_by_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoding, "BYTES_AT_ONCE", 1)
+    monkeypatch.setattr(images, "DECODED_BYTES_AT_ONCE", 1)
     names = [f"{number}.png" for number in range(3)]
     for name in names:
         save(tmp_path / name, picture(seed=int(name[0])))
