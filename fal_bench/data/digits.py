@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fal_bench.data.apportionment import IntArray, equal_sizes, largest_remainder
+from fal_bench.arrays import IntArray
+from fal_bench.data.apportionment import equal_sizes, largest_remainder
 from fal_bench.data.base import Dataset
 from fal_bench.data.provenance import comes_from
 from fal_bench.errors import InvalidSpecError
