@@ -22,7 +22,8 @@ from torch import nn
 
 from fal_bench.arrays import DoubleArray, IntArray
 from fal_bench.data.base import Dataset
-from fal_bench.data.digits import load_digit_pairs, load_digits
+from fal_bench.datasets.digit_pairs import load_digit_pairs
+from fal_bench.datasets.digits import load_digits
 from fal_bench.environments.classifier import Classifier, Fit
 from fal_bench.environments.episode_data import EpisodeData, Samples, hold_out
 from fal_bench.environments.fedral_batch import FedRALBatchEnv
