@@ -53,7 +53,7 @@ def load_fashion_mnist(train: int | None = None, test: int | None = None) -> Dat
         test: test images, likewise; None for all 10,000.
 
     Raises:
-        DataError: the files are nowhere and cannot be downloaded, or one is damaged.
+        DataError: the files are not on this machine and cannot be downloaded, or one is damaged.
         InvalidSpecError: there are not as many images.
     """
     key = CacheKey(_NAME, {"train": train, "test": test})

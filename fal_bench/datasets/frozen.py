@@ -1,4 +1,4 @@
-"""Frozen features as a data set: its samples are embeddings, of which a head is federated.
+"""Frozen features: the embeddings of another data set's images, on which a head is federated.
 
 Training a linear classifier or a small perceptron (``mlp``) on them costs a fraction of training
 the whole network, which makes many seeds affordable. Every strategy and engine works on them as on
@@ -114,7 +114,7 @@ def _read(
 
 
 def _check_images(images: str, dataset: Dataset) -> None:
-    """Check that samples are images whose pixels can be told."""
+    """Check that samples are images whose pixels can be recovered."""
     import torch
 
     channels, height, width = dataset.input_shape

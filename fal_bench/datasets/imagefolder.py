@@ -53,8 +53,8 @@ def load_imagefolder(
 
     Args:
         path: the folder; a relative path is one in the data folder.
-        size: side of the square that images are brought to; None if they have one size already.
-        colour: ``"rgb"`` or ``"grey"``, whatever the files are.
+        size: side of the square that images are scaled to; None if they have one size already.
+        colour: ``"rgb"`` or ``"grey"``, whichever the files have.
         train: training images, in the proportions of the classes; None for all.
         test: test images, likewise.
 

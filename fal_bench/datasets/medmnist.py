@@ -68,7 +68,7 @@ def load_medmnist(
         test: test images, likewise.
 
     Raises:
-        DataError: the file is nowhere and cannot be downloaded, or it is damaged.
+        DataError: the file is not on this machine and cannot be downloaded, or it is damaged.
         InvalidSpecError: there are not as many images.
     """
     return _prepare(name, size, train, test).dataset(name)
@@ -80,8 +80,8 @@ def _prepare(name: SetName, size: Side, train: int | None, test: int | None) -> 
 
 def _folders() -> list[Path]:
     data = download_folder()
-    elsewhere = [] if data_folder_is_new() else [Path.home() / ".medmnist"]
-    return [data / "medmnist", data, *elsewhere]
+    folders = [data / "medmnist", data]
+    return folders if data_folder_is_new() else [*folders, Path.home() / ".medmnist"]
 
 
 def _file(name: str, size: int) -> Path:
