@@ -11,8 +11,7 @@ from fal_bench.inputs.arguments import as_whole, check_text
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU, resolve_device
 from fal_bench.plugins.files import plugin_paths
-from fal_bench.plugins.registry import Registry
-from fal_bench.plugins.table import blamed_on
+from fal_bench.plugins.registry import Registry, blamed_on
 from fal_bench.report.command import compare_command
 from fal_bench.sweep.spec import RunSpec, plan_runs
 from fal_bench.sweep.store import Corrupt, Store

@@ -14,8 +14,7 @@ from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
-from fal_bench.plugins.registry import Registry
-from fal_bench.plugins.table import PluginTable, blamed_on
+from fal_bench.plugins.registry import ClassTable, Registry, blamed_on
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
@@ -179,7 +178,7 @@ def _resolve(tasks: Sequence[Task], selector: Selector, registry: Registry) -> R
     )
 
 
-def _canonical(selector: Selector, trainers: PluginTable[Trainer]) -> Selector:
+def _canonical(selector: Selector, trainers: ClassTable[Trainer]) -> Selector:
     """Return a trainer's selector with the parameters that differ from their defaults."""
     trainer = trainers.make(selector)
     return Selector(selector.name, trainer.params.model_dump(mode="json", exclude_defaults=True))
