@@ -186,6 +186,11 @@ def checked(function: Callable[..., Any], params: Mapping[str, Any]) -> Params:
         raise InvalidSpecError(explain(traits.word.capitalize(), name, accepted, error)) from None
 
 
+def canonical(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that differ from their defaults, as JSON values; see ``checked``."""
+    return checked(function, params).model_dump(mode="json", exclude_defaults=True)
+
+
 def arguments(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments that checked parameters stand for; see ``checked``."""
     values = checked(function, params)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -159,11 +159,8 @@ class PluginTable(Generic[Loaded]):
 
     def add_built_in(self) -> None:
         """Add falbench's own plugins of this kind."""
-        for name, module in _built_in(self.kind.package).items():
-
-            def load(module: str = module, name: str = name) -> Any:
-                return _member(import_module(module), self.kind, name)
-
+        for name, module in _places(self.kind.package).items():
+            load = partial(built_in, self.kind, name)
             self._claim(name, _Origin(module, load, module, built_in=True))
 
     def add_entry(self, entry: EntryPoint) -> None:
@@ -440,8 +437,23 @@ def _installed(path: tuple[str, ...]) -> Registry:  # noqa: ARG001  # what is in
     return Registry.discover()
 
 
+def built_in(kind: Kind, name: str) -> Any:
+    """Import one of falbench's own plugins; return None if there is none of that name.
+
+    Raises:
+        PluginError: its file does not define it.
+    """
+    place = _places(kind.package).get(name)
+    if place is None:
+        return None
+    for member in vars(import_module(place)).values():
+        if kind_of(member) == kind and name_of(member) == name:
+            return member
+    raise PluginError(f"{place} defines no {kind.word} called {name!r}")
+
+
 @lru_cache(maxsize=8)
-def _built_in(package: str) -> dict[str, str]:
+def _places(package: str) -> dict[str, str]:
     """Return the modules of a package of built-in plugins by the plugins' names."""
     spec = find_spec(package)
     folders = None if spec is None else spec.submodule_search_locations
@@ -450,14 +462,6 @@ def _built_in(package: str) -> dict[str, str]:
         for module in pkgutil.iter_modules(folders or ())
         if not module.name.startswith("_")
     }
-
-
-def _member(module: Any, kind: Kind, name: str) -> Any:
-    """Return the plugin of a module that has the module's name."""
-    for member in vars(module).values():
-        if kind_of(member) == kind and name_of(member) == name:
-            return member
-    raise PluginError(f"{module.__name__} defines no {kind.word} called {name!r}")
 
 
 def _plugins_in(file: Path) -> Iterator[tuple[Kind, Any]]:
