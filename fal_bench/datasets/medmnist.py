@@ -9,9 +9,9 @@ from typing import Literal
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import download_folder, is_to_be_made
 from fal_bench.data.images.download import PublishedFile, fetch
-from fal_bench.data.images.npz import prepare_npz
 from fal_bench.data.images.prepared import Prepared
 from fal_bench.data.provenance import comes_from
+from fal_bench.datasets._npz import prepare_npz
 from fal_bench.errors import DataError
 
 _NAME = "medmnist"

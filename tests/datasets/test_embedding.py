@@ -4,8 +4,8 @@ import torch
 from torchvision.transforms import v2
 
 from fal_bench.data.base import Normalisation
-from fal_bench.features import embedding
-from fal_bench.features.embedding import IMAGENET, embed_images, for_imagenet, standardised
+from fal_bench.datasets import _embedding as embedding
+from fal_bench.datasets._embedding import IMAGENET, embed_images, for_imagenet, standardised
 from fal_bench.learning.model import Architecture
 from fal_bench.task import Resnet18
 

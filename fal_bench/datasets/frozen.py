@@ -94,7 +94,7 @@ def _read(
 ) -> Source:
     import torch
 
-    from fal_bench.features.embedding import embed_images, standardised
+    from fal_bench.datasets._embedding import embed_images, standardised
     from fal_bench.learning.model import Architecture
 
     dataset = load_dataset(images)

@@ -5,8 +5,8 @@ import torch
 from fal_bench.data import loading
 from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE
 from fal_bench.data.loading import dataset_digest, load_dataset
+from fal_bench.datasets import _embedding as embedding
 from fal_bench.errors import DataError, InvalidSpecError
-from fal_bench.features import embedding
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.task import Mlp
 
