@@ -15,6 +15,7 @@ from fal_bench.plugins.needs import LocalTraining
 
 Engine = Literal["stacked", "sequential"]
 
+
 def engine_of(architecture: Architecture) -> Engine:
     """Return the engine that trains an architecture: what its model's traits say."""
     limit = architecture.traits.stacked_pixels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -37,7 +36,7 @@ class Architecture:
     input_shape: tuple[int, int, int]
     n_classes: int
     device: str = CPU
-    function: Callable[..., Any] = None  # type: ignore[assignment]
+    function: Any = None
 
     def __post_init__(self) -> None:
         if self.function is None:
@@ -64,9 +63,7 @@ class Architecture:
     def build(self, seed: int = 0) -> Network:
         """Build a network on the processor; see ``fal_bench.learning.network.build``."""
         params = arguments(self.function, self.spec.params)
-        return build(
-            self.spec.kind, self.function, self.input_shape, self.n_classes, params, seed
-        )
+        return build(self.spec.kind, self.function, self.input_shape, self.n_classes, params, seed)
 
     def fresh(self, generator: torch.Generator) -> Model:
         """Return a freshly initialised model drawn from ``generator``.

@@ -120,7 +120,7 @@ def build(
                 f"Model {name!r} cannot be used on samples of shape {input_shape} with "
                 f"{n_classes} classes: {told(error)}."
             ) from error
-    return cast(Network, built)
+    return cast("Network", built)
 
 
 def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Tensor]:
@@ -181,7 +181,7 @@ def _check(name: str, built: Any, input_shape: tuple[int, int, int], n_classes: 
     training, samples = built.training, torch.zeros(PROBE_SAMPLES, *input_shape)
     with torch.no_grad():
         built.eval()
-        embeddings, logits = cast(nn.Module, body)(samples), built(samples)
+        embeddings, logits = cast("nn.Module", body)(samples), built(samples)
         built.train(training)
     shape = (PROBE_SAMPLES, head.in_features)
     if tuple(embeddings.shape) != shape:

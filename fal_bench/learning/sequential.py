@@ -75,7 +75,7 @@ class _Run:
         self._training = training
         self._trainer = trainer_of(training)
         self._layout = layout_of(network)
-        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        trained: list[Tensor] = [one for one in network.parameters() if one.requires_grad]
         self._optimiser = _Sgd(trained, training)
         device = network.head.weight.device
         self._device = device

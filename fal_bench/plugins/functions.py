@@ -8,7 +8,8 @@ Their parameters are those of the function, and its annotations say which values
     @fal_bench.model
     def my_net(input_shape, n_classes, *, width: Annotated[int, Field(ge=1)] = 8) -> nn.Module: ...
 
-The plugin is called as its function is, with hyphens: ``my-photos``, ``my-net``.
+The plugin is called as its function is, with hyphens and without a ``load_`` in front:
+``my-photos``, ``my-net``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, get_type_hints, overload
 
 from pydantic import ValidationError, create_model
@@ -129,8 +131,8 @@ def traits_of(member: object) -> Traits | None:
 
 
 def function_name(function: Callable[..., Any]) -> str:
-    """Return the name of a plugin that is a function."""
-    return function.__name__.replace("_", "-")
+    """Return the name of a plugin that is a function: ``load_digits`` is ``digits``."""
+    return function.__name__.removeprefix("load_").replace("_", "-")
 
 
 @lru_cache(maxsize=64)
@@ -143,18 +145,24 @@ def parameters_of(function: Callable[..., Any]) -> type[Params]:
     traits = traits_of(function)
     assert traits is not None
     who = f"{traits.word} {function_name(function)!r}"
+    parameters = list(inspect.signature(function).parameters.values())[traits.given :]
+    parameters = [one for one in parameters if one.kind in _NAMED]
+    annotations = {
+        one.name: one.annotation for one in parameters if one.annotation is not one.empty
+    }
     try:
-        hints = get_type_hints(function, include_extras=True)
+        # Those of the parameters only: others may be imported for type checking alone.
+        hints = get_type_hints(
+            SimpleNamespace(__annotations__=annotations), function.__globals__, include_extras=True
+        )
     except NameError as error:
         raise PluginError(
             f"The function of {who} has an annotation that cannot be resolved ({error}); import "
             "that name at run time, not for type checking only."
         ) from error
-    parameters = list(inspect.signature(function).parameters.values())[traits.given :]
     fields: dict[str, Any] = {
         one.name: (hints.get(one.name, Any), ... if one.default is one.empty else one.default)
         for one in parameters
-        if one.kind in _NAMED
     }
     if "kind" in fields and isinstance(traits, ModelTraits):
         raise PluginError(

@@ -1,9 +1,9 @@
 """The registry: every strategy, trainer, data set, model and metric that can be asked for.
 
-A built-in plugin is found by its place: ``strategies/fal_margin.py`` is the strategy ``fal-margin``,
-``fal_bench/models/mlp.py`` the model ``mlp``; a folder serves as a file does. Names that begin with
-an underscore are helpers. Other packages name theirs in an entry-point group that is called as the
-package of the built-in ones is, and plugin files need nothing but to be named.
+A built-in plugin is found by its place: ``strategies/fal_margin.py`` is the strategy
+``fal-margin``, ``fal_bench/models/mlp.py`` the model ``mlp``; a folder serves as a file does. Names
+that begin with an underscore are helpers. Other packages have entry points in a group that is
+called as the package of the built-in ones is. Plugin files need nothing but to be named.
 
 Names are known without importing anything. A plugin that cannot be imported is listed with its
 reason and never stops the others.
@@ -74,7 +74,9 @@ def kind_of(member: object) -> Kind | None:
     if isinstance(member, type):
         named = "name" in vars(member)
         bases = {Strategy: STRATEGY, Trainer: TRAINER}
-        return next((kind for base, kind in bases.items() if named and issubclass(member, base)), None)
+        return next(
+            (kind for base, kind in bases.items() if named and issubclass(member, base)), None
+        )
     traits = traits_of(member)
     if traits is None:
         return None
@@ -170,7 +172,8 @@ class PluginTable(Generic[Loaded]):
             InvalidSpecError: the name is taken.
         """
         if entry.module.partition(".")[0] != _OURS:  # an older falbench had entry points, too
-            self._claim(entry.name, _Origin(entry.value, entry.load, entry.module))
+            load = partial(self._installed, entry)
+            self._claim(entry.name, _Origin(entry.value, load, entry.module))
 
     def add(self, plugin: Loaded, source: Path | str) -> None:
         """Add a plugin that a file defines.
@@ -266,6 +269,13 @@ class PluginTable(Generic[Loaded]):
             return f"unavailable: {error}"
         return f"{' '.join(words.replace('``', '').split())} [{self._origins[name].source}]"
 
+    def _installed(self, entry: EntryPoint) -> Any:
+        """Import what an entry point names."""
+        plugin = entry.load()
+        if kind_of(plugin) != self.kind:
+            raise PluginError(f"it is no {self.kind.word}, but {plugin!r}")
+        return plugin
+
     def _words(self, plugin: Any) -> str:
         return (inspect.getdoc(plugin) or "No description.").split("\n\n")[0]
 
@@ -296,6 +306,15 @@ class ClassTable(PluginTable[type[Made]]):
 
 class FunctionTable(PluginTable[Callable[..., Returned]]):
     """Data sets or models; see ``fal_bench.plugins.functions`` for their parameters."""
+
+    def _installed(self, entry: EntryPoint) -> Any:
+        """Import what an entry point names; a data set's function needs no decorator."""
+        from fal_bench.plugins.functions import dataset, traits_of
+
+        plugin = entry.load()
+        if self.kind == DATASET and inspect.isfunction(plugin) and traits_of(plugin) is None:
+            return dataset(plugin)
+        return super()._installed(entry)
 
     def _words(self, plugin: Any) -> str:
         from fal_bench.plugins.functions import described

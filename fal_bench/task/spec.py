@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -76,6 +76,10 @@ class ModelSpec(BaseModel):
 
     kind: str
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, kind: str, **params: Any) -> None: ...
+
     @model_validator(mode="before")
     @classmethod
     def _canonical(cls, table: Any) -> Any:
@@ -85,8 +89,10 @@ class ModelSpec(BaseModel):
         model = built_in(MODEL, kind)
         try:
             # Lists stand for tuples, so that equal models compare equal.
-            return {"kind": kind, **(json.loads(json.dumps(given)) if model is None else
-                                     canonical(model, given))}
+            return {
+                "kind": kind,
+                **(json.loads(json.dumps(given)) if model is None else canonical(model, given)),
+            }
         except (InvalidSpecError, TypeError) as error:
             raise ValueError(str(error).removesuffix(".")) from None
 
