@@ -34,12 +34,14 @@ from fal_bench.plugins.own_code import Root, own_modules, source_hash
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
+    from fal_bench.plugins.metric import Metric
     from fal_bench.plugins.strategy import Strategy
     from fal_bench.plugins.trainer import Trainer
 
 Loaded = TypeVar("Loaded")
 Made = TypeVar("Made", "Strategy", "Trainer")
 Returned = TypeVar("Returned")
+Table = TypeVar("Table", bound="PluginTable[Any]")
 
 _OURS: Final = "fal_bench"
 
@@ -63,11 +65,13 @@ STRATEGY: Final = Kind("strategy", "strategies", "fal_bench.strategies")
 TRAINER: Final = Kind("trainer", "trainers", "fal_bench.trainers")
 DATASET: Final = Kind("data set", "data sets", "fal_bench.datasets")
 MODEL: Final = Kind("model", "models", "fal_bench.models")
+METRIC: Final = Kind("metric", "metrics", "fal_bench.metrics")
 
 
 def kind_of(member: object) -> Kind | None:
     """Return the kind of plugin that an object is; None if it is none."""
     from fal_bench.plugins.functions import DatasetTraits, traits_of
+    from fal_bench.plugins.metric import Metric
     from fal_bench.plugins.strategy import Strategy
     from fal_bench.plugins.trainer import Trainer
 
@@ -77,6 +81,8 @@ def kind_of(member: object) -> Kind | None:
         return next(
             (kind for base, kind in bases.items() if named and issubclass(member, base)), None
         )
+    if isinstance(member, Metric):
+        return METRIC
     traits = traits_of(member)
     if traits is None:
         return None
@@ -88,6 +94,11 @@ def name_of(plugin: Any) -> str:
     from fal_bench.plugins.functions import function_name
 
     return function_name(plugin) if inspect.isfunction(plugin) else str(plugin.name)
+
+
+def code_of(plugin: Any) -> Any:
+    """Return the class or function that a plugin is, which knows its module, source and words."""
+    return plugin.function if kind_of(plugin) == METRIC else plugin
 
 
 @dataclass(frozen=True)
@@ -182,8 +193,7 @@ class PluginTable(Generic[Loaded]):
             InvalidSpecError: the name is taken.
         """
         name = name_of(plugin)
-        self._claim(name, _Origin(str(source), lambda: plugin))
-        self._loaded[name] = plugin
+        self._claim(name, _Origin(str(source), partial(_same, plugin)))
 
     def sources_in(self, path: Path) -> list[str]:
         """Return the names of plugins from a file, or from the files of a folder."""
@@ -244,7 +254,8 @@ class PluginTable(Generic[Loaded]):
             return ""
         if origin.built_in and plugin.version is not None:
             return f"version {plugin.version}"
-        source = inspect.getsourcefile(plugin)
+        code = code_of(plugin)
+        source = inspect.getsourcefile(code)
         if source is None:
             raise PluginError(
                 f"{self.kind.word.capitalize()} {name!r} has no source file; define it in a .py "
@@ -252,8 +263,8 @@ class PluginTable(Generic[Loaded]):
             )
         root = Root(
             Path(source),
-            package=sys.modules[plugin.__module__].__package__ or "",
-            modules=(origin.module, plugin.__module__) if origin.module else (),
+            package=sys.modules[code.__module__].__package__ or "",
+            modules=(origin.module, code.__module__) if origin.module else (),
         )
         own = own_modules(root)
         note(own)
@@ -277,7 +288,7 @@ class PluginTable(Generic[Loaded]):
         return plugin
 
     def _words(self, plugin: Any) -> str:
-        return (inspect.getdoc(plugin) or "No description.").split("\n\n")[0]
+        return (inspect.getdoc(code_of(plugin)) or "No description.").split("\n\n")[0]
 
     def _claim(self, name: str, origin: _Origin) -> None:
         if name in self._origins:
@@ -322,6 +333,26 @@ class FunctionTable(PluginTable[Callable[..., Returned]]):
         return f"{super()._words(plugin)} {described(plugin)}"
 
 
+class MetricTable(PluginTable["Metric"]):
+    """Metrics. Built-in ones may share a file."""
+
+    def add_built_in(self) -> None:
+        """Add falbench's own metrics, which takes importing them."""
+        for place in _places(self.kind.package).values():
+            for member in vars(import_module(place)).values():
+                if kind_of(member) == METRIC and member.function.__module__ == place:
+                    origin = _Origin(place, partial(_same, member), place, built_in=True)
+                    self._claim(member.name, origin)
+
+    def all(self) -> tuple[Metric, ...]:
+        """Import all metrics and return them by name."""
+        return tuple(self.load(name) for name in self.names())
+
+
+def _same(plugin: Loaded) -> Loaded:
+    return plugin
+
+
 @dataclass
 class Registry:
     """All plugins that can be asked for.
@@ -329,20 +360,13 @@ class Registry:
     The methods are about strategies, which is what most callers want.
 
     Attributes:
-        strategies: all strategies.
-        trainers: all trainers.
-        datasets: all data sets.
-        models: all models.
         unavailable: plugin files that could not be loaded.
         files: plugin files that were.
     """
 
-    strategies: ClassTable[Strategy]
-    trainers: ClassTable[Trainer]
-    datasets: FunctionTable[Dataset]
-    models: FunctionTable[Any]
-    unavailable: list[Unavailable]
+    unavailable: list[Unavailable] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    _tables: dict[Kind, Any] = field(default_factory=dict)
 
     @classmethod
     def discover(cls, plugins: Sequence[Path] = (), *, try_first: bool = False) -> Registry:
@@ -358,19 +382,7 @@ class Registry:
             InvalidSpecError: a path does not exist, or two plugins of a kind share a name.
         """
         forget_edited()
-        unavailable: list[Unavailable] = []
-        registry = cls(
-            ClassTable(STRATEGY, unavailable),
-            ClassTable(TRAINER, unavailable),
-            FunctionTable(DATASET, unavailable),
-            FunctionTable(MODEL, unavailable),
-            unavailable,
-        )
-        installed = entry_points()
-        for table in registry.tables():
-            table.add_built_in()
-            for entry in installed.select(group=table.kind.package):
-                table.add_entry(entry)
+        registry = cls()
         files = [file for path in plugins for file in python_files(path)]
         faults: dict[Path, str] = {}
         if files and try_first:
@@ -379,18 +391,50 @@ class Registry:
             faults = faults_at_import(files)
         for file in files:
             if file in faults:
-                unavailable.append(Unavailable(file.stem, str(file), faults[file]))
+                registry.unavailable.append(Unavailable(file.stem, str(file), faults[file]))
             else:
                 registry._add_file(file)
         return registry
 
+    @property
+    def strategies(self) -> ClassTable[Strategy]:
+        """All strategies."""
+        return self._table(STRATEGY, ClassTable)
+
+    @property
+    def trainers(self) -> ClassTable[Trainer]:
+        """All trainers."""
+        return self._table(TRAINER, ClassTable)
+
+    @property
+    def datasets(self) -> FunctionTable[Dataset]:
+        """All data sets."""
+        return self._table(DATASET, FunctionTable)
+
+    @property
+    def models(self) -> FunctionTable[Any]:
+        """All models."""
+        return self._table(MODEL, FunctionTable)
+
+    @property
+    def metrics(self) -> MetricTable:
+        """All metrics."""
+        return self._table(METRIC, MetricTable)
+
     def tables(self) -> tuple[PluginTable[Any], ...]:
         """Return the plugins of all kinds, kind by kind."""
-        return self.strategies, self.trainers, self.datasets, self.models
+        return self.strategies, self.trainers, self.datasets, self.models, self.metrics
 
-    def table(self, kind: Kind) -> PluginTable[Any]:
-        """Return the plugins of a kind."""
-        return next(table for table in self.tables() if table.kind == kind)
+    def _table(self, kind: Kind, make: Callable[[Kind, list[Unavailable]], Table]) -> Table:
+        """Return the plugins of a kind; they are collected when they are first asked for."""
+        if kind not in self._tables:
+            table: Any = make(kind, self.unavailable)
+            table.add_built_in()
+            for entry in entry_points(group=kind.package):
+                table.add_entry(entry)
+            self._tables[kind] = table
+        found: Table = self._tables[kind]
+        return found
 
     @property
     def sources(self) -> dict[str, str]:
@@ -430,7 +474,7 @@ class Registry:
             return
         self.files.append(file)
         for kind, plugin in found:
-            self.table(kind).add(plugin, file)
+            next(table for table in self.tables() if table.kind == kind).add(plugin, file)
 
 
 _active: ContextVar[Registry | None] = ContextVar("registry", default=None)
@@ -491,7 +535,7 @@ def _plugins_in(file: Path) -> Iterator[tuple[Kind, Any]]:
     module = import_file(file)
     for member in list(vars(module).values()):
         kind = kind_of(member)
-        if kind is not None and member.__module__ == module.__name__:
+        if kind is not None and code_of(member).__module__ == module.__name__:
             yield kind, member
 
 
