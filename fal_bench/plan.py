@@ -10,7 +10,7 @@ from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.inputs.arguments import as_whole, check_text
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU, resolve_device
-from fal_bench.plugins.files import plugin_paths
+from fal_bench.plugins.files import plugin_sources
 from fal_bench.plugins.registry import Registry, blamed_on, use_registry
 from fal_bench.report.command import compare_command
 from fal_bench.sweep.spec import RunSpec, plan_runs, with_known_model
@@ -85,7 +85,7 @@ class Plan:
         check_text("task", task)
         loaded = find_suite(task) if task and not suite else load_suite(suite or DEFAULT_SUITE)
         tasks = (loaded.task(task),) if task else loaded.tasks
-        plugins = plugin_paths(plugins)
+        plugins = plugin_sources(plugins)
         registry = Registry.discover(plugins, try_first=True)
         tasks = tuple(with_known_model(task, registry) for task in tasks)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
