@@ -36,8 +36,8 @@ def plugin_sources(given: Sequence[str | Path | Given] = ()) -> tuple[Path | Giv
     """Return the plugin files and folders of ``FALBENCH_PLUGINS`` and those given, each once.
 
     Args:
-        given: files or folders, or plugins given in Python; they come after those of the environment variable, whose entries
-            are separated as those of ``PATH`` are.
+        given: files or folders, or plugins given in Python; they come after those of the
+            environment variable, whose entries are separated as those of ``PATH`` are.
     """
     listed = [text for text in os.environ.get(VARIABLE, "").split(os.pathsep) if text]
     sources = [Path(one) if isinstance(one, str) else one for one in [*listed, *given]]

@@ -11,7 +11,6 @@ import ast
 import dataclasses
 import enum
 import functools
-import inspect
 import linecache
 import pickle
 import symtable
@@ -19,7 +18,7 @@ import sys
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -90,7 +89,7 @@ def named(strategies: object) -> tuple[Any, list[Source]]:
     names: list[object] = []
     sources: list[Source] = []
     for one in strategies:
-        plugin = one if isinstance(one, type) else type(one)
+        plugin: Any = one if isinstance(one, type) else type(one)
         kind = kind_of(plugin)
         if isinstance(one, str) or kind is None or kind.word != "strategy":
             names.append(one)
@@ -121,8 +120,8 @@ def _source_of(one: object) -> Source | None:
     kind = kind_of(one)
     if kind is None:
         raise InvalidSpecError(
-            f"{one!r} is no plugin; give a file or folder, a named subclass of Strategy or Trainer, "
-            "or a function that is decorated as a data set, model or metric."
+            f"{one!r} is no plugin; give a file or folder, a named subclass of Strategy or "
+            "Trainer, or a function that is decorated as a data set, model or metric."
         )
     code, name = code_of(one), name_of(one)
     if "<locals>" in code.__qualname__:
@@ -145,7 +144,7 @@ def _source_of(one: object) -> Source | None:
 
 
 def _by_value(name: str, plugin: Any) -> Given:
-    from joblib.externals import cloudpickle
+    import cloudpickle
 
     digest = _Digest(name)
     fingerprint = digest.of(code_of(plugin))
@@ -213,8 +212,8 @@ class _Digest:
         source = _source(code)
         if source is None:
             raise InvalidSpecError(
-                f"The source of {code.__qualname__!r}, which plugin {self._plugin!r} uses, cannot be "
-                "found; define it in a .py file."
+                f"The source of {code.__qualname__!r}, which plugin {self._plugin!r} uses, cannot "
+                "be found; define it in a .py file."
             )
         self._lines[code.__qualname__] = digest_of(source.encode())
         namespace = vars(sys.modules[MAIN])
@@ -267,7 +266,10 @@ class _Digest:
         if isinstance(value, np.ndarray) and not value.dtype.hasobject:
             content = digest_of(np.ascontiguousarray(value).tobytes())
             return f"array {value.dtype} {value.shape} {content}"
-        if isinstance(value, np.generic | np.dtype) or type(value).__module__ in ("torch", "typing"):
+        if isinstance(value, np.generic | np.dtype) or type(value).__module__ in (
+            "torch",
+            "typing",
+        ):
             return repr(value)
         module, own = getattr(value, "__module__", None), getattr(value, "__name__", None)
         if callable(value) and isinstance(module, str) and isinstance(own, str) and module != MAIN:

@@ -13,6 +13,7 @@ from fal_bench.comparison import progress_monitor, run_missing
 from fal_bench.data.folders import use_data_folder
 from fal_bench.plan import Plan
 from fal_bench.plugins.files import plugin_sources
+from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.charges import charges_difference, imbalance, read_published_charges
 from fal_bench.publication.closeness import allowed_deviations, judge_closeness
@@ -59,7 +60,7 @@ class Sample:
     runs: tuple[PublishedRun, ...]
     curves: pd.DataFrame
     charges: pd.DataFrame | None
-    plugins: tuple[Path, ...]
+    plugins: tuple[Source, ...]
     environment: str
 
     @property

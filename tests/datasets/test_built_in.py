@@ -7,14 +7,14 @@ from importlib import import_module
 import pytest
 
 from fal_bench import datasets
-from fal_bench.data.loading import dataset_names
+from fal_bench.plugins.registry import current_registry
 
 FILES = [found.name for found in pkgutil.iter_modules(datasets.__path__)]
 BUILT_IN = [name for name in FILES if not name.startswith("_")]
 
 
 def test_every_file_is_a_data_set_of_its_name():
-    assert {name.replace("_", "-") for name in BUILT_IN} <= set(dataset_names())
+    assert {name.replace("_", "-") for name in BUILT_IN} <= set(current_registry().datasets.names())
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -4,8 +4,9 @@ import tarfile
 import numpy as np
 import pytest
 
-from fal_bench.data.loading import describe_dataset, load_dataset
+from fal_bench.data.loading import load_dataset
 from fal_bench.errors import DataError
+from fal_bench.plugins.registry import current_registry
 
 
 def matches(dataset, parts):
@@ -22,12 +23,12 @@ def test_the_archive_is_downloaded_and_read(photos, server, monkeypatch, folders
     name, kind, archive, parts = photos
     server.files[kind.filename] = archive
     monkeypatch.setattr(kind, "url", server.url + kind.filename)
-    assert "not here; the first use downloads it" in describe_dataset(name)
+    assert "not here; the first use downloads it" in current_registry().datasets.describe(name)
     dataset = load_dataset(name)
     assert matches(dataset, parts)
     assert dataset.n_classes == {"cifar10": 10, "cifar100": 100}[name]
     assert entries(folders.data) == [kind.filename]
-    assert "Data: ready." in describe_dataset(name)
+    assert "Data: ready." in current_registry().datasets.describe(name)
 
 
 def test_unpacked_batches_need_neither_archive_nor_network(photos, monkeypatch, nowhere, folders):
@@ -35,7 +36,7 @@ def test_unpacked_batches_need_neither_archive_nor_network(photos, monkeypatch, 
     monkeypatch.setattr(kind, "url", nowhere)
     with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
         packed.extractall(folders.data, filter="data")
-    assert f"Data: in {folders.data}" in describe_dataset(name)
+    assert f"Data: in {folders.data}" in current_registry().datasets.describe(name)
     assert matches(load_dataset(name), parts)
 
 

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from fal_bench.data import loading
-from fal_bench.data.loading import dataset_names
 from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.registry import current_registry
 from fal_bench.task import ModelSpec, Task
 
 PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
@@ -18,8 +18,8 @@ def test_every_data_set_has_its_row_with_its_parameters():
         for names, parameters in rows.items()
         for name in re.findall(r"`(.*?)`", names)
     }
-    assert set(dataset_names()) <= set(told)
-    for name in dataset_names():
+    assert set(current_registry().datasets.names()) <= set(told)
+    for name in current_registry().datasets.names():
         assert list(loading._parameters(loading._loader(name))) == told[name]
 
 

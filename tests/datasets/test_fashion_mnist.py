@@ -6,9 +6,10 @@ import pytest
 import torchvision.datasets
 
 from fal_bench.data.folders import use_data_folder
-from fal_bench.data.loading import describe_dataset, load_dataset
+from fal_bench.data.loading import load_dataset
 from fal_bench.datasets import fashion_mnist
 from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.plugins.registry import current_registry
 
 REAL = Path("/usr/share/datasets/fashion-mnist")
 
@@ -32,9 +33,9 @@ def place(request, tmp_path):
 
 def test_its_four_files_are_read_wherever_they_are(garments, place, offline):
     files, parts = garments
-    assert "not here" in describe_dataset("fashion-mnist")
+    assert "not here" in current_registry().datasets.describe("fashion-mnist")
     put(files, place)
-    assert f"Data: in {place}." in describe_dataset("fashion-mnist")
+    assert f"Data: in {place}." in current_registry().datasets.describe("fashion-mnist")
     dataset = load_dataset("fashion-mnist")
     assert dataset.input_shape == (1, 28, 28)
     assert (dataset.n_train, dataset.n_test, dataset.n_classes) == (40, 20, 10)

@@ -6,9 +6,10 @@ import types
 import numpy as np
 import pytest
 
-from fal_bench.data.loading import dataset_digest, describe_dataset, load_dataset
+from fal_bench.data.loading import dataset_digest, load_dataset
 from fal_bench.datasets import medmnist
 from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.plugins.registry import current_registry
 
 
 def file_content(size=28, classes=9):
@@ -46,7 +47,7 @@ def test_a_file_in_place_needs_no_package(tmp_path, package, place):
     folder = tmp_path / place
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pathmnist.npz").write_bytes(file_content())
-    assert "Data: here: pathmnist.npz." in describe_dataset("medmnist")
+    assert "Data: here: pathmnist.npz." in current_registry().datasets.describe("medmnist")
     dataset = load_dataset("medmnist[name=pathmnist]")
     assert dataset.name == "pathmnist"
     assert dataset.input_shape == (3, 28, 28)
@@ -59,7 +60,7 @@ def test_the_package_says_where_a_file_can_be_had(folders, package, server, entr
     content = file_content(64)
     server.files["p.npz"] = content
     package(server.url + "p.npz", content)
-    assert "the first use downloads a set" in describe_dataset("medmnist")
+    assert "the first use downloads a set" in current_registry().datasets.describe("medmnist")
     dataset = load_dataset("medmnist[name=pathmnist,size=64,train=18,test=9]")
     assert dataset.input_shape == (3, 64, 64)
     assert dataset.n_train == 18
