@@ -167,7 +167,7 @@ def digits_episode(seed: int = 0) -> tuple[EpisodeData, CountingLabels]:
     Args:
         seed: seed of the split.
     """
-    from fal_bench.data.digits import load_digits
+    from fal_bench.datasets.digits import load_digits
 
     dataset = load_digits()
     rng = np.random.default_rng(seed)

@@ -27,7 +27,7 @@ from fal_bench.environments.steps import (
     take_window,
 )
 from fal_bench.errors import InvalidSpecError
-from fal_bench.learning.metrics import weighted_precision
+from fal_bench.metrics.classification import weighted_precision
 
 Observation = FloatArray
 

@@ -22,7 +22,8 @@ from torch import nn
 
 from fal_bench.arrays import DoubleArray, IntArray
 from fal_bench.data.base import Dataset
-from fal_bench.data.digits import load_digit_pairs, load_digits
+from fal_bench.datasets.digit_pairs import load_digit_pairs
+from fal_bench.datasets.digits import load_digits
 from fal_bench.environments.episode_data import (
     REWARD,
     CountingLabels,
@@ -33,7 +34,7 @@ from fal_bench.environments.episode_data import (
 from fal_bench.environments.fedral_batch import FedRALBatchEnv
 from fal_bench.environments.finetune import Finetune, Network
 from fal_bench.environments.heads import Classifier, Fit, RidgeFit, SoftmaxFit
-from fal_bench.learning.metrics import weighted_precision
+from fal_bench.metrics.classification import weighted_precision
 
 HIDDEN = 128
 

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fal_bench.data.digits
-from fal_bench.data.digits import load_digits
+import fal_bench.datasets.digits
+from fal_bench.datasets.digits import load_digits
 from fal_bench.environments import CountingLabels, EpisodeData, Samples, hold_out
 from fal_bench.environments.episode_data import digits_episode
 from fal_bench.errors import InvalidSpecError, LabelAccessError
@@ -121,7 +121,7 @@ def test_episodes_do_not_touch_test_data(monkeypatch) -> None:
         Untouchable(),
         Untouchable(),
     )
-    monkeypatch.setattr(fal_bench.data.digits, "load_digits", lambda: guarded)
+    monkeypatch.setattr(fal_bench.datasets.digits, "load_digits", lambda: guarded)
     env = gymnasium.make("falbench/FedRALBatch-v0")
     for seed in range(3):
         env.reset(seed=seed)

@@ -14,7 +14,7 @@ from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import TrainRequest
 from fal_bench.plugins.needs import LocalModel, LocalTraining
 from fal_bench.strategies.random import Random
-from fal_bench.task import Cnn, Task
+from fal_bench.task import ModelSpec, Task
 
 RECIPE = LocalTraining(2, 4, 0.05, 0.9, 1e-3, None)
 
@@ -49,8 +49,8 @@ def test_dropout_keeps_the_mean():
 
 
 def test_they_change_training_and_leave_predictions_alone(lane):
-    plain = Architecture(Cnn(channels=(4, 6)), (1, 16, 8), 5)
-    dropped = replace(plain, spec=Cnn(channels=(4, 6), dropout=0.5))
+    plain = Architecture(ModelSpec(kind="cnn", channels=(4, 6)), (1, 16, 8), 5)
+    dropped = replace(plain, spec=ModelSpec(kind="cnn", channels=(4, 6), dropout=0.5))
     recipes = [
         RECIPE,
         replace(RECIPE, augmentation="flip"),

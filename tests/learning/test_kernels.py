@@ -15,7 +15,7 @@ from fal_bench.learning.kernels.windows import LayerWindows, SampleWindows
 from fal_bench.learning.kernels.workspace import RectifiedPool
 from fal_bench.learning.model import Architecture
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.task import Cnn, Mlp
+from fal_bench.task import ModelSpec
 
 RECIPE = LocalTraining(3, 10, 0.05, 0.9, 1e-3, None)
 SIZES = [(8, 8), (5, 7), (2, 3), (6, 2)]
@@ -96,7 +96,7 @@ def test_pooling_is_pytorchs_also_where_pixels_are_equal(size):
 
 
 def test_weights_come_back_from_matrices(same_bits):
-    architecture = Architecture(Cnn(channels=(3, 4, 6)), (2, 9, 17), 5)
+    architecture = Architecture(ModelSpec(kind="cnn", channels=(3, 4, 6)), (2, 9, 17), 5)
     state = MatrixState(architecture.network, RECIPE, 3)
     weights = architecture.fresh(torch.Generator().manual_seed(0)).weights
     state.load(1, weights)
@@ -108,11 +108,13 @@ def test_weights_come_back_from_matrices(same_bits):
 
 
 sizes = st.integers(1, 9)
-mlps = st.builds(Mlp, hidden=st.lists(sizes, max_size=3).map(tuple))
-cnns = st.builds(Cnn, channels=st.lists(sizes, min_size=1, max_size=2).map(tuple))
+mlps = st.builds(ModelSpec, kind=st.just("mlp"), hidden=st.lists(sizes, max_size=3).map(tuple))
+cnns = st.builds(
+    ModelSpec, kind=st.just("cnn"), channels=st.lists(sizes, min_size=1, max_size=2).map(tuple)
+)
 architectures = st.builds(
     Architecture,
-    st.one_of(mlps, cnns, st.just(Mlp(hidden=(3,), dropout=0.5))),
+    st.one_of(mlps, cnns, st.just(ModelSpec(kind="mlp", hidden=(3,), dropout=0.5))),
     st.tuples(sizes, st.just(17), st.just(19)),
     st.integers(2, 7),
 )
@@ -153,7 +155,9 @@ def test_weights_come_back_from_an_even_network(architecture, same_bits):
     same_bits(even.narrow(even.widen(weights)), weights)
 
 
-@pytest.mark.parametrize("spec", [Mlp(hidden=(16,)), Cnn(channels=(4, 6))])
+@pytest.mark.parametrize(
+    "spec", [ModelSpec(kind="mlp", hidden=(16,)), ModelSpec(kind="cnn", channels=(4, 6))]
+)
 def test_an_even_network_stays_itself(spec):
     network = Architecture(spec, (1, 16, 16), 10).network
     even = EvenNetwork(network)
@@ -164,7 +168,7 @@ def test_an_even_network_stays_itself(spec):
 
 
 def test_the_global_random_stream_stands_still():
-    network = Architecture(Cnn(channels=(3, 5)), (1, 8, 8), 3).network
+    network = Architecture(ModelSpec(kind="cnn", channels=(3, 5)), (1, 8, 8), 3).network
     before = torch.get_rng_state()
     EvenNetwork(network)
     assert torch.equal(torch.get_rng_state(), before)

@@ -20,21 +20,21 @@ from fal_bench.learning.sequential import train_sequentially
 from fal_bench.learning.stacked.engine import step_of, train_stacked
 from fal_bench.plugins.distillation import Distillation
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.task import ModelSpec
 from fal_bench.trainers.evidential import Evidential
 from fal_bench.trainers.kcfu import Kcfu
 
 MODELS = {
-    "mlp": Architecture(Mlp(hidden=(16,)), (1, 8, 8), 5),
-    "deep-mlp": Architecture(Mlp(hidden=(11, 7)), (1, 3, 5), 5),
-    "linear": Architecture(Mlp(hidden=()), (24, 1, 1), 5),
-    "odd-linear": Architecture(Mlp(hidden=()), (3, 3, 3), 5),
-    "dropped-mlp": Architecture(Mlp(hidden=(11,), dropout=0.3), (1, 3, 5), 5),
-    "cnn": Architecture(Cnn(channels=(4, 6)), (1, 8, 8), 5),
-    "digits-cnn": Architecture(Cnn(channels=(16, 32)), (1, 8, 8), 10),
-    "deep-cnn": Architecture(Cnn(channels=(4, 3, 2)), (2, 9, 14), 4),
-    "colour-cnn": Architecture(Cnn(channels=(5,)), (3, 6, 6), 5),
-    "dropped-cnn": Architecture(Cnn(channels=(3, 5), dropout=0.5), (1, 6, 14), 5),
+    "mlp": Architecture(ModelSpec(kind="mlp", hidden=(16,)), (1, 8, 8), 5),
+    "deep-mlp": Architecture(ModelSpec(kind="mlp", hidden=(11, 7)), (1, 3, 5), 5),
+    "linear": Architecture(ModelSpec(kind="mlp", hidden=()), (24, 1, 1), 5),
+    "odd-linear": Architecture(ModelSpec(kind="mlp", hidden=()), (3, 3, 3), 5),
+    "dropped-mlp": Architecture(ModelSpec(kind="mlp", hidden=(11,), dropout=0.3), (1, 3, 5), 5),
+    "cnn": Architecture(ModelSpec(kind="cnn", channels=(4, 6)), (1, 8, 8), 5),
+    "digits-cnn": Architecture(ModelSpec(kind="cnn", channels=(16, 32)), (1, 8, 8), 10),
+    "deep-cnn": Architecture(ModelSpec(kind="cnn", channels=(4, 3, 2)), (2, 9, 14), 4),
+    "colour-cnn": Architecture(ModelSpec(kind="cnn", channels=(5,)), (3, 6, 6), 5),
+    "dropped-cnn": Architecture(ModelSpec(kind="cnn", channels=(3, 5), dropout=0.5), (1, 6, 14), 5),
 }
 
 
@@ -263,4 +263,4 @@ def test_what_no_step_is_written_for_is_refused(body):
 
 def test_models_of_the_sequential_engine_are_refused():
     with pytest.raises(TypeError, match="BatchNorm2d"):
-        step_of(Architecture(Cnn4(width=6), (1, 16, 16), 5).network, PLAIN)
+        step_of(Architecture(ModelSpec(kind="cnn4", width=6), (1, 16, 16), 5).network, PLAIN)

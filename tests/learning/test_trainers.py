@@ -15,12 +15,12 @@ from fal_bench.learning.stopping import Stopping
 from fal_bench.plugins.distillation import Distillation
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.plugins.trainer import Trainer
-from fal_bench.task import Cnn, Mlp
+from fal_bench.task import ModelSpec
 from fal_bench.trainers.cross_entropy import CrossEntropy
 from fal_bench.trainers.kcfu import Kcfu
 
-MLP = Architecture(Mlp(hidden=(16,)), (1, 8, 8), 5)
-MODELS = {"mlp": MLP, "cnn": Architecture(Cnn(channels=(3, 5)), (1, 6, 14), 5)}
+MLP = Architecture(ModelSpec(kind="mlp", hidden=(16,)), (1, 8, 8), 5)
+MODELS = {"mlp": MLP, "cnn": Architecture(ModelSpec(kind="cnn", channels=(3, 5)), (1, 6, 14), 5)}
 RECIPE = LocalTraining(2, 4, 0.05, 0.9, 1e-3, None)
 
 
