@@ -120,7 +120,8 @@ def _check_name(kind: str, name: str) -> str:
     from fal_bench.plugins.registry import Registry
 
     table = getattr(Registry.discover(), kind)
-    word, module = table.kind.word, name.replace("-", "_")
+    word: str = table.kind.word
+    module = name.replace("-", "_")
     if not _NAME.fullmatch(name):
         raise InvalidSpecError(
             f"{name!r} cannot be a {word}'s name; use words in lower case, joined by hyphens, such "
