@@ -5,13 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fal_bench.learning.kernels.batch import Batch, Outcome
+from fal_bench.learning.kernels.chain import Chain
+from fal_bench.learning.kernels.even import widened
+from fal_bench.learning.kernels.sgd import StackedState, descend_product, logit_gradient, move
 from fal_bench.learning.request import trainer_of
-from fal_bench.learning.stacked.batch import Batch
-from fal_bench.learning.stacked.even import widened
-from fal_bench.learning.stacked.loss import logit_gradient
-from fal_bench.learning.stacked.outcome import Outcome
-from fal_bench.learning.stacked.sgd import descend_product, move
-from fal_bench.learning.stacked.state import StackedState
 from fal_bench.plugins.needs import LocalTraining
 
 
@@ -26,27 +24,20 @@ class MlpStep:
     """
 
     state: type[StackedState] = StackedState
-    fixed_width: int | None = None
 
     def __init__(self, layers: list[str], training: LocalTraining) -> None:
         self._layers = layers
         self._training = training
 
     @classmethod
-    def of(cls, network: nn.Module, training: LocalTraining) -> MlpStep | None:
+    def of(cls, chain: Chain, training: LocalTraining) -> MlpStep | None:
         """Return the step of such a chain, if its trainer mixes nothing; None otherwise."""
         if trainer_of(training).mixes_unlabelled is not None:
             return None
-        names = [
-            (name, type(module))
-            for name, module in network.named_modules()
-            if not any(True for _ in module.children())
-        ]
-        linear = [name for name, kind in names if kind is nn.Linear]
+        linear = [name for name, layer in chain if isinstance(layer, nn.Linear)]
         expected = [nn.Flatten, *[nn.Linear, nn.ReLU] * (len(linear) - 1), nn.Linear]
-        biased = all(network.get_submodule(name).bias is not None for name in linear)
-        chain = [kind for _, kind in names] == expected and biased
-        return cls(linear, training) if chain else None
+        known = [type(layer) for _, layer in chain] == expected
+        return cls(linear, training) if known else None
 
     @torch.no_grad()
     def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:

@@ -12,7 +12,17 @@ from fal_bench.arrays import RealArray
 from fal_bench.plugins.strategy import ClientView
 
 
-class Site:
+def unit_embeddings(client: ClientView) -> RealArray:
+    """Return embeddings under the global model, scaled to unit length, shape (n + m, d).
+
+    Those of the n unlabelled samples come first, then those of the m labelled ones.
+    """
+    model = client.global_model
+    embeddings = [client.embeddings(model), client.embeddings(model, client.labelled)]
+    return normalised(np.concatenate(embeddings))
+
+
+class ClientState:
     """One client's embeddings and purchases during one query; nothing of it travels by itself.
 
     Args:
@@ -28,10 +38,8 @@ class Site:
     """
 
     def __init__(self, client: ClientView, budget: int) -> None:
-        model = client.global_model
-        embeddings = [client.embeddings(model), client.embeddings(model, client.labelled)]
         self.client = client
-        self.points: RealArray = normalised(np.concatenate(embeddings))
+        self.points: RealArray = unit_embeddings(client)
         self.unlabelled = len(client.unlabelled)
         self.chosen: list[int] = []
         self._budget = budget

@@ -1,24 +1,19 @@
-"""The pieces of the hand-written convolutional step against PyTorch's own operations."""
+"""The pieces of the hand-written steps against PyTorch's own operations; even sizes."""
 
 import copy
 
-import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import fold, max_pool2d, relu, unfold
 
+from fal_bench.learning.kernels.cnn import MatrixState
+from fal_bench.learning.kernels.even import EvenNetwork, is_odd
+from fal_bench.learning.kernels.windows import LayerWindows, SampleWindows
+from fal_bench.learning.kernels.workspace import RectifiedPool
 from fal_bench.learning.model import Architecture
-from fal_bench.learning.network import Network, fresh_weights
-from fal_bench.learning.request import Lane
-from fal_bench.learning.sequential import train_sequentially
-from fal_bench.learning.stacked.autograd import AutogradStep
-from fal_bench.learning.stacked.cnn import CnnStep
-from fal_bench.learning.stacked.engine import step_of, train_stacked
-from fal_bench.learning.stacked.matrices import MatrixState
-from fal_bench.learning.stacked.pooling import RectifiedPool
-from fal_bench.learning.stacked.windows import LayerWindows, SampleWindows
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import ModelSpec
 
@@ -100,93 +95,80 @@ def test_pooling_is_pytorchs_also_where_pixels_are_equal(size):
     assert torch.equal(pixels, by_pool_order(images.grad))
 
 
-def test_weights_come_back_as_they_went_in():
+def test_weights_come_back_from_matrices(same_bits):
     architecture = Architecture(ModelSpec(kind="cnn", channels=(3, 4, 6)), (2, 9, 17), 5)
     state = MatrixState(architecture.network, RECIPE, 3)
     weights = architecture.fresh(torch.Generator().manual_seed(0)).weights
     state.load(1, weights)
     back = state.read(1)
-    assert list(back) == list(weights)
-    for name, tensor in weights.items():
-        assert torch.equal(back[name], tensor)
-        assert back[name].is_contiguous()
+    same_bits(back, weights)
+    assert all(tensor.is_contiguous() for tensor in back.values())
     state.load(1, architecture.fresh(torch.Generator().manual_seed(1)).weights)
     assert torch.equal(back["head.weight"], weights["head.weight"])
 
 
-def test_real_digits_whose_blank_regions_tie():
-    data = load_digits()
-    features = torch.tensor(data.images / 16, dtype=torch.float32).unsqueeze(1)
-    labels = torch.tensor(data.target)
-    architecture = Architecture(ModelSpec(kind="cnn", channels=(16, 32)), (1, 8, 8), 10)
-
-    def lanes():
-        return [
-            Lane(
-                architecture.fresh(torch.Generator().manual_seed(number)).weights,
-                features[50 * number : 50 * number + size],
-                labels[50 * number : 50 * number + size],
-                np.random.default_rng(number),
-            )
-            for number, size in enumerate([50, 23, 7, 50])
-        ]
-
-    stacked = train_stacked(architecture.network, RECIPE, lanes(), 10)
-    plain = train_sequentially(architecture.network, RECIPE, lanes(), 10)
-    for ours, theirs in zip(stacked, plain, strict=True):
-        for name, tensor in ours.weights.items():
-            torch.testing.assert_close(tensor, theirs.weights[name], rtol=1e-5, atol=1e-5)
+sizes = st.integers(1, 9)
+mlps = st.builds(ModelSpec, kind=st.just("mlp"), hidden=st.lists(sizes, max_size=3).map(tuple))
+cnns = st.builds(
+    ModelSpec, kind=st.just("cnn"), channels=st.lists(sizes, min_size=1, max_size=2).map(tuple)
+)
+architectures = st.builds(
+    Architecture,
+    st.one_of(mlps, cnns, st.just(ModelSpec(kind="mlp", hidden=(3,), dropout=0.5))),
+    st.tuples(sizes, st.just(17), st.just(19)),
+    st.integers(2, 7),
+)
 
 
-def convolution(**options):
-    return nn.Conv2d(1, 4, **{"kernel_size": 3, "padding": 1, **options})
+def fresh(architecture):
+    return architecture.fresh(torch.Generator().manual_seed(0)).weights
 
 
-OTHERS = {
-    "large kernel": ([convolution(kernel_size=5, padding=2), nn.ReLU(), nn.MaxPool2d(2)], 64),
-    "no padding": ([convolution(padding=0), nn.ReLU(), nn.MaxPool2d(2)], 36),
-    "no pooling": ([convolution(), nn.ReLU()], 256),
-    "no ReLU": ([convolution(), nn.MaxPool2d(2)], 64),
-    "normalised": ([convolution(), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)], 64),
-}
+@settings(max_examples=40, deadline=None)
+@given(architecture=architectures)
+def test_it_is_the_same_function_with_nothing_odd(architecture):
+    given_network = copy.deepcopy(architecture.network).eval()
+    even = EvenNetwork(given_network)
+    assert not any(is_odd(layer) for layer in even.network.modules())
+    weights = fresh(architecture)
+    widened = even.widen(weights)
+    given_network.load_state_dict(weights)
+    network = copy.deepcopy(even.network).eval()
+    network.load_state_dict(widened)
+    samples = torch.rand(3, *architecture.input_shape)
+    first = next(layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
+    if isinstance(first, nn.Linear) and first.in_features != samples[0].numel():
+        flat = torch.cat([samples.flatten(1), torch.rand(3, 1)], 1)  # whatever stands there
+        logits = network(flat)
+    else:
+        logits = network(samples)
+    n_classes = architecture.n_classes
+    torch.testing.assert_close(logits[:, :n_classes], given_network(samples))
+    assert not logits[:, n_classes:].any()
 
 
-@pytest.mark.parametrize(("body", "size"), OTHERS.values(), ids=OTHERS)
-def test_other_networks_keep_the_general_step(body, size):
-    network = Network(nn.Sequential(*copy.deepcopy(body), nn.Flatten()), size, 5)
-    assert CnnStep.of(network, RECIPE) is None
-    assert isinstance(step_of(network, RECIPE), AutogradStep)
-
-    def lanes():
-        generator = torch.Generator().manual_seed(0)
-        return [
-            Lane(
-                fresh_weights(network, generator),
-                torch.randn(count, 1, 8, 8, generator=generator),
-                torch.randint(5, (count,), generator=generator),
-                np.random.default_rng(count),
-            )
-            for count in (12, 20, 7)
-        ]
-
-    stacked = train_stacked(network, RECIPE, lanes(), 5)
-    plain = train_sequentially(network, RECIPE, lanes(), 5)
-    for ours, theirs in zip(stacked, plain, strict=True):
-        for name, tensor in ours.weights.items():
-            torch.testing.assert_close(tensor, theirs.weights[name], rtol=1e-5, atol=1e-5)
+@settings(max_examples=40, deadline=None)
+@given(architecture=architectures)
+def test_weights_come_back_from_an_even_network(architecture, same_bits):
+    even = EvenNetwork(architecture.network)
+    weights = fresh(architecture)
+    same_bits(even.narrow(even.widen(weights)), weights)
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        [convolution(stride=2), nn.ReLU(), nn.MaxPool2d(2)],
-        [convolution(dilation=2), nn.ReLU(), nn.MaxPool2d(2)],
-        [convolution(bias=False), nn.ReLU(), nn.MaxPool2d(2)],
-        [convolution(padding_mode="reflect"), nn.ReLU(), nn.MaxPool2d(2)],
-        [convolution(), nn.ReLU(), nn.MaxPool2d(3)],
-        [convolution(), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)],
-    ],
+    "spec", [ModelSpec(kind="mlp", hidden=(16,)), ModelSpec(kind="cnn", channels=(4, 6))]
 )
-def test_unusual_options_are_not_taken_for_the_usual_ones(body):
-    network = Network(nn.Sequential(*body, nn.Flatten()), 64, 5)
-    assert CnnStep.of(network, RECIPE) is None
+def test_an_even_network_stays_itself(spec):
+    network = Architecture(spec, (1, 16, 16), 10).network
+    even = EvenNetwork(network)
+    weights = network.state_dict()
+    assert even.network is network
+    assert even.widen(weights) is weights
+    assert even.narrow(weights) is weights
+
+
+def test_the_global_random_stream_stands_still():
+    network = Architecture(ModelSpec(kind="cnn", channels=(3, 5)), (1, 8, 8), 3).network
+    before = torch.get_rng_state()
+    EvenNetwork(network)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -12,50 +12,51 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fal_bench.learning.kernels.even import even
+from fal_bench.learning.kernels.windows import SIZE
+
 
 class StackedConvolution(torch.autograd.Function):
-    """Convolution with stride 1; every slot has its own kernels."""
+    """Convolution by 3x3 kernels, with a border of one zero; every slot has its own kernels."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, kernels: Tensor, bias: Tensor, padding: int) -> Tensor:
+    def forward(ctx: Any, images: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
         """Convolve.
 
         Args:
             ctx: autograd's notebook.
             images: shape (slots, rows, H, W, C).
-            kernels: shape (slots, O, C, k, k).
+            kernels: shape (slots, O, C, 3, 3).
             bias: shape (slots, O).
-            padding: zeros on each side.
 
         Returns:
-            Shape (slots, rows, H', W', O).
+            Shape (slots, rows, H, W, O).
         """
-        outputs, _, size = kernels.shape[1:4]
-        columns, height, width = _columns(images, size, padding)
+        columns = _columns(images)
         ctx.save_for_backward(columns, kernels)
-        ctx.images_shape, ctx.padding = images.shape, padding
+        ctx.images_shape = images.shape
         result = torch.baddbmm(bias.unsqueeze(1), columns, _matrix(kernels))
-        return result.view(*images.shape[:2], height, width, outputs)
+        return result.view(*images.shape[:4], kernels.shape[1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of images, kernels and bias."""
         columns, kernels = ctx.saved_tensors
-        slots, outputs, channels, size, _ = kernels.shape
+        slots, outputs, channels = kernels.shape[:3]
         delta = gradients[0].reshape(slots, -1, outputs)
-        moved = torch.bmm(delta.transpose(1, 2), columns)[..., : size * size * channels]
-        moved = moved.reshape(slots, outputs, size, size, channels).permute(0, 1, 4, 2, 3)
+        moved = torch.bmm(delta.transpose(1, 2), columns)[..., : SIZE * SIZE * channels]
+        moved = moved.reshape(slots, outputs, SIZE, SIZE, channels).permute(0, 1, 4, 2, 3)
         images = None
         if ctx.needs_input_grad[0]:
             # The gradient is itself a convolution, by the kernels turned around.
-            around, _, _ = _columns(gradients[0], size, size - 1 - ctx.padding)
+            around = _columns(gradients[0])
             images = torch.bmm(around, _matrix(kernels.flip(3, 4).transpose(1, 2)))
             images = images.view(ctx.images_shape)
-        return images, moved.contiguous(), delta.sum(1), None
+        return images, moved.contiguous(), delta.sum(1)
 
 
 def _matrix(kernels: Tensor) -> Tensor:
-    """Return kernels (slots, O, C, k, k) as matrices (slots, k * k * C, O) that fit ``_columns``.
+    """Return kernels (slots, O, C, 3, 3) as matrices (slots, 9 * C, O) that fit ``_columns``.
 
     An odd length gets a row of zeros, see ``even.py``.
     """
@@ -66,24 +67,22 @@ def _matrix(kernels: Tensor) -> Tensor:
     return matrix
 
 
-def _columns(images: Tensor, size: int, padding: int) -> tuple[Tensor, int, int]:
-    """Return every window as a row, shape (slots, rows * H' * W', k * k * C), and H', W'.
+def _columns(images: Tensor) -> Tensor:
+    """Return every window as a row, shape (slots, rows * H * W, 9 * C).
 
     An odd length gets a column of zeros, see ``even.py``.
     """
     slots, rows, height, width, channels = images.shape
-    padded = images.new_zeros(slots * rows, height + 2 * padding, width + 2 * padding, channels)
-    inner = padded[:, padding : padding + height, padding : padding + width]
-    inner.copy_(images.flatten(0, 1))
-    height, width = padded.shape[1] - size + 1, padded.shape[2] - size + 1
+    padded = images.new_zeros(slots * rows, height + 2, width + 2, channels)
+    padded[:, 1:-1, 1:-1].copy_(images.flatten(0, 1))
     batch, row, column, channel = padded.stride()
-    shape = (slots * rows, height, width, size, size, channels)
+    shape = (slots * rows, height, width, SIZE, SIZE, channels)
     windows = padded.as_strided(shape, (batch, row, column, row, column, channel))
-    length = size * size * channels
-    columns = images.new_empty(slots, rows * height * width, length + length % 2)
+    length = SIZE * SIZE * channels
+    columns = images.new_empty(slots, rows * height * width, even(length))
     columns[..., :length].view(shape).copy_(windows)
     columns[..., length:] = 0
-    return columns, height, width
+    return columns
 
 
 class HalvingMaxPool(torch.autograd.Function):

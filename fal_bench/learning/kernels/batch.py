@@ -1,25 +1,20 @@
-"""The batches of one step: one per slot, padded to a common number of rows."""
+"""What a step is taken on, one batch per slot, and what it says."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fal_bench.arrays import BoolArray, FloatArray, IntArray
+from fal_bench.arrays import BoolArray, FloatArray, IntArray, RealArray
 from fal_bench.learning.chance import distort
 from fal_bench.learning.device import on_device
 from fal_bench.learning.request import Lane
 from fal_bench.plugins.trainer import LocalBatch
-
-if TYPE_CHECKING:
-    from fal_bench.learning.stacked.mixing import MixedRows
-
 
 PADDING = 0
 """The pool's row of zeros that stands for 'no sample'."""
@@ -55,9 +50,49 @@ class Samples:
         offsets = (1 + np.cumsum([0, *sizes[:-1]])).tolist()
         self.offsets, self.unlabelled_offsets = offsets[: len(lanes)], offsets[len(lanes) :]
 
+    def at(self, rows: IntArray) -> Tensor:
+        """Return the features of ``rows`` (slots, rows), shape (slots, rows, C, H, W)."""
+        chosen = self.features.index_select(0, on_device(rows.reshape(-1), self.device))
+        return chosen.view(*rows.shape, *chosen.shape[1:])
+
     def _stored(self, tensors: Sequence[Tensor]) -> Tensor:
         placed = [tensor.to(self.device) for tensor in tensors]
         return torch.cat([torch.zeros_like(placed[0][:1]), *placed])
+
+
+@dataclass(frozen=True)
+class MixedRows:
+    """Mixtures of unlabelled samples, for every slot.
+
+    Attributes:
+        samples: where the rows come from.
+        rows: rows of ``samples``, ``PADDING`` where there is nothing to mix, shape (slots, rows).
+        partner: see ``Mixtures``, shape (slots, rows).
+        weight: see ``Mixtures``, shape (slots, rows).
+        counts: mixtures of each slot, shape (slots,).
+        kept: dropout leaves mixtures alone.
+    """
+
+    samples: Samples
+    rows: IntArray
+    partner: IntArray
+    weight: FloatArray
+    counts: IntArray
+    kept: None = None
+
+    @cached_property
+    def by_lane(self) -> Tensor:
+        """The mixtures, shape (slots, rows, C, H, W)."""
+        first = self.samples.at(self.rows)
+        second = self.samples.at(np.take_along_axis(self.rows, self.partner, axis=1))
+        weight = on_device(self.weight, first.device).to(first.dtype)
+        weight = weight.view(*self.rows.shape, 1, 1, 1)
+        return weight * first + (1 - weight) * second
+
+    @property
+    def shares(self) -> Tensor:
+        """Weight of each mixture in its slot's mean loss, shape (slots, rows)."""
+        return _shares_of(self.counts, self.rows.shape[1], self.samples.features)
 
 
 @dataclass(frozen=True)
@@ -67,11 +102,10 @@ class Batch:
     Attributes:
         samples: where the rows come from.
         rows: rows of ``samples``, ``PADDING`` behind the last one, shape (slots, rows).
-        counts: samples in each slot's batch, 0 for an empty slot, shape (slots,).
+        counts: samples in each slot's batch, shape (slots,).
         class_counts: labelled samples of each class in each slot's lane, shape (slots, classes).
         round: the round of each slot's lane, shape (slots,).
         mixed: mixtures of unlabelled samples, if the trainer asks for them.
-        frozen: whether a normalisation uses its running statistics and leaves them alone.
         distortion: flips (slots, rows) and shifts (slots, rows, 2) of the samples, if any.
         mask: what dropout keeps, shape (slots, rows, width), if there is any.
     """
@@ -82,7 +116,6 @@ class Batch:
     class_counts: IntArray
     round: IntArray
     mixed: MixedRows | None = None
-    frozen: bool = False
     distortion: tuple[BoolArray, IntArray] | None = None
     mask: FloatArray | None = None
 
@@ -113,7 +146,7 @@ class Batch:
     @cached_property
     def shares(self) -> Tensor:
         """Weight of each sample in its slot's mean loss, 0 for padding, shape (slots, rows)."""
-        return shares_of(self.counts, self.rows.shape[1], self.samples.features)
+        return _shares_of(self.counts, self.rows.shape[1], self.samples.features)
 
     @property
     def inside(self) -> Tensor:
@@ -125,7 +158,7 @@ class Batch:
         return logits[..., : self.class_counts.shape[1]]
 
     def local(self) -> LocalBatch:
-        """Return what a trainer's loss is told."""
+        """Return what a trainer's loss sees."""
         taught = self.samples.teacher_logits
         if taught is not None:
             chosen = taught.index_select(0, self.index)
@@ -144,7 +177,7 @@ class Batch:
         return np.asarray(hits.sum(axis=1), dtype=np.int64)
 
 
-def shares_of(counts: IntArray, rows: int, like: Tensor) -> Tensor:
+def _shares_of(counts: IntArray, rows: int, like: Tensor) -> Tensor:
     """Return the weight of each row in its slot's mean, from the rows of each slot that count."""
     return _shares(rows, like.dtype, like.device).index_select(0, on_device(counts, like.device))
 
@@ -154,3 +187,24 @@ def _shares(rows: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return, for each number of samples, the weight of each row, shape (rows + 1, rows)."""
     counts = torch.arange(rows + 1, device=device).unsqueeze(1)
     return (torch.arange(rows, device=device) < counts).to(dtype) / counts.clamp(min=1)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the networks said before a step moved them.
+
+    Attributes:
+        logits: shape (slots, rows, outputs).
+        losses: the loss of every sample, 0 for padding, shape (slots, rows); None where the step
+            has no need to compute it.
+    """
+
+    logits: Tensor
+    losses: Tensor | None = None
+
+    @property
+    def total_losses(self) -> RealArray:
+        """Sum of each slot's losses, shape (slots,)."""
+        assert self.losses is not None
+        total: RealArray = self.losses.sum(1).numpy(force=True)
+        return total

@@ -1,13 +1,13 @@
-"""The parameters of strategies that look through a client's local-only model."""
+"""What strategies share that look through a client's local-only model."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from fal_bench.plugins.needs import LocalModel, LocalTraining
-from fal_bench.plugins.strategy import Params
+from fal_bench.plugins.needs import LocalModel, LocalTraining, Need
+from fal_bench.plugins.strategy import Params, Strategy
 
 
 class LocalOnlyParams(Params):
@@ -36,7 +36,13 @@ class LocalOnlyParams(Params):
             lr_drop_step=37 if self.lr_quirk else None,
         )
 
+
+class LocalOnly(Strategy):
+    """A strategy that needs a local-only model, trained as its parameters say."""
+
+    Params: ClassVar[type[Params]] = LocalOnlyParams
+
     @property
-    def local_model(self) -> LocalModel:
-        """The need for a model trained so, from a fresh initialisation."""
-        return LocalModel(self.training)
+    def needs(self) -> frozenset[Need]:
+        """A model of each client, trained from a fresh initialisation on its labels."""
+        return frozenset({LocalModel(self.params.training)})

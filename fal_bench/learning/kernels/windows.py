@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fal_bench.learning.stacked.even import even
+from fal_bench.learning.kernels.even import even
 
 SIZE = 3
 """Side of a window; images have a border of one zero on each side."""

@@ -1,4 +1,4 @@
-"""From an action to a batch: how many samples, and which."""
+"""One step of an episode: what is observed, which batch an action stands for, and its reward."""
 
 from __future__ import annotations
 
@@ -9,9 +9,28 @@ from typing import Literal
 import numpy as np
 
 from fal_bench.acquisition.scores import entropy, top_two_margin
-from fal_bench.arrays import IntArray, RealArray
+from fal_bench.arrays import FloatArray, IntArray, RealArray
 from fal_bench.environments.options import EpisodeOptions
 from fal_bench.errors import InvalidSpecError
+
+
+def margin_quantiles(probs: RealArray, count: int) -> FloatArray:
+    """Return evenly spaced quantiles of the top-two margins, from the least to the largest.
+
+    Args:
+        probs: predicted probabilities, shape (n, n_classes). With no sample left there is no
+            uncertainty left: all quantiles are 1.
+        count: how many quantiles.
+
+    Returns:
+        Shape (count,), ascending, from 0 to 1.
+    """
+    if not len(probs):
+        return np.ones(count, dtype=np.float32)
+    margins = np.sort(top_two_margin(probs).astype(np.float64))
+    positions = np.linspace(0, len(margins) - 1, count)
+    quantiles = np.interp(positions, np.arange(len(margins)), margins)
+    return np.clip(quantiles, 0, 1).astype(np.float32)
 
 
 def size_grid(largest: int, count: int = 8) -> tuple[int, ...]:
@@ -89,3 +108,53 @@ def take_window(order: IntArray, size: int, window: float) -> IntArray:
     """
     start = round(window * (len(order) - size))
     return order[start : start + size]
+
+
+NOISE = 0.01
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where an episode stands after a fit.
+
+    Attributes:
+        precision: weighted precision on the reward set.
+        batch_share: samples bought in the last step (the seed labels at reset), as a share of the
+            pool.
+    """
+
+    precision: float
+    batch_share: float
+
+
+def reward(
+    options: EpisodeOptions, before: Progress, after: Progress, rng: np.random.Generator
+) -> float:
+    """Return the reward of the step from ``before`` to ``after``.
+
+    The paper's equation 2 is ``"delta"``. Undiscounted, it adds up to the last precision minus the
+    first, so it holds no price for labels; ``"delta_cost"`` adds one. ``"authors"`` divides each
+    precision by its batch share and adds noise between 0 and 0.01, after prototype code by one of
+    the authors; it prefers a small last batch.
+
+    Args:
+        options: which reward, and the weight of labels.
+        before: progress before the step.
+        after: progress after it.
+        rng: the environment's stream; drawn from for ``"authors"`` only.
+    """
+    gain = after.precision - before.precision
+    if options.reward == "delta":
+        return gain
+    if options.reward == "delta_cost":
+        return gain - options.cost * after.batch_share
+    if options.reward == "lal":
+        return -after.batch_share
+    ratio = after.precision / after.batch_share - before.precision / before.batch_share
+    return ratio + NOISE * (1 - rng.random())
+
+
+def declines(rewards: list[float], patience: int) -> bool:
+    """Return whether each of the last ``patience`` rewards is below the one before it."""
+    last = rewards[-patience - 1 :]
+    return len(last) == patience + 1 and bool(np.all(np.diff(last) < 0))

@@ -1,4 +1,10 @@
-"""A network with layers of even sizes in place of one that has odd ones."""
+"""Even sizes, so that a slot's bits depend neither on its place nor on its company.
+
+Slots lie side by side in memory. Where all sizes are even, every slot's matrices start at a
+multiple of 16 bytes. Where they are not, some start between, and the matrix products of some
+processors then round otherwise. So what is odd gets one more, which is zero: nothing flows through
+it, and it never moves.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +16,17 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from fal_bench.learning.model import Weights
-from fal_bench.learning.stacked.even import even
-from fal_bench.learning.stacked.layers import stack_layers
+
+
+def even(size: int) -> int:
+    """Return a size, or the next one if it is odd."""
+    return size + size % 2
+
+
+def widened(tensor: Tensor, size: int) -> Tensor:
+    """Return a tensor with zeros behind its last axis, up to ``size``."""
+    missing = size - tensor.shape[-1]
+    return pad(tensor, [0, missing]) if missing else tensor
 
 
 def is_odd(layer: nn.Module) -> bool:
@@ -26,15 +41,14 @@ class EvenNetwork:
     """A network whose layers have even sizes, and the way there and back for weights.
 
     Args:
-        network: left as it is. One with layers that nobody knows stays itself.
+        network: a chain of layers that can be stacked; left as it is.
 
     Attributes:
         network: the even one; the given network itself if nothing in it is odd.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        known = stack_layers(network) is not None
-        odd = known and any(is_odd(layer) for layer in network.modules())
+        odd = any(is_odd(layer) for layer in network.modules())
         self.network = _evened(network) if odd else network
         self._same = not odd
         self._given_shapes = {name: t.shape for name, t in network.state_dict().items()}
@@ -54,16 +68,16 @@ class EvenNetwork:
 
 
 def _evened(network: nn.Module) -> nn.Module:
-    """Return a copy of a chain of known layers, with even sizes and weights of any value."""
+    """Return a copy with even sizes and weights of any value."""
     wider = copy.deepcopy(network)
     below: _Outputs | None = None
     for name, layer in list(wider.named_modules()):
-        if not isinstance(layer, nn.Linear | nn.Conv2d | nn.BatchNorm2d):
+        if not isinstance(layer, nn.Linear | nn.Conv2d):
             continue
-        like = next(layer.parameters())
         # On the meta device, because PyTorch's own initialisation draws from the global stream.
         with torch.device("meta"):
             new, below = _evened_layer(layer, below)
+        like = layer.weight
         wider.set_submodule(name, new.to_empty(device=like.device).to(like.dtype))
     return wider
 
@@ -77,16 +91,12 @@ class _Outputs:
 
 
 def _evened_layer(
-    layer: nn.Linear | nn.Conv2d | nn.BatchNorm2d, below: _Outputs | None
-) -> tuple[nn.Module, _Outputs | None]:
-    if isinstance(layer, nn.BatchNorm2d):
-        channels = layer.num_features if below is None else below.made
-        return nn.BatchNorm2d(channels, layer.eps, layer.momentum), below
+    layer: nn.Linear | nn.Conv2d, below: _Outputs | None
+) -> tuple[nn.Module, _Outputs]:
     if isinstance(layer, nn.Conv2d):
         inputs = layer.in_channels if below is None else below.made
         outputs = _Outputs(layer.out_channels, even(layer.out_channels))
-        kernel, padding = layer.kernel_size[0], int(layer.padding[0])
-        return nn.Conv2d(inputs, outputs.made, kernel, padding=padding), outputs
+        return nn.Conv2d(inputs, outputs.made, 3, padding=1), outputs
     # Images flatten channel by channel, so that those of a new channel come last.
     features = layer.in_features
     features = even(features) if below is None else features // below.given * below.made
