@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 
 from fal_bench.report import wording
 from fal_bench.report.context import ReportContext
-from fal_bench.report.wording import Row
-
-Group = Literal["ranked", "reference", "external", "incomplete"]
-GROUPS: tuple[Group, ...] = ("ranked", "reference", "external", "incomplete")
+from fal_bench.report.rows import Row
 
 
 @dataclass(frozen=True)
@@ -121,33 +117,8 @@ def reached(row: Row) -> str:
     return f"{row['reached']}/{row['runs']}"
 
 
-def is_ranked(row: Row) -> bool:
-    """Tell whether a row is ranked: it has all its runs, of these tasks, and is no reference."""
-    return group(row) == "ranked"
-
-
-def group(row: Row) -> Group:
-    """Return where a row stands: ranked, or after those that are, in the order of ``GROUPS``."""
-    verdict: str = row["verdict"]
-    if verdict == "reference":
-        return "reference"
-    if verdict == "incomplete":
-        return "incomplete"
-    return "external" if verdict == "external" and pd.isna(row["rank"]) else "ranked"
-
-
-def is_best(row: Row) -> bool:
-    """Tell whether a row is a winner: first, and not only for want of anyone who reached."""
-    return is_ranked(row) and row["rank"] == 1 and row["reached"] > 0
-
-
-def plain_rank(row: Row) -> str:
-    """Word the rank without its interval; empty for a strategy that is not ranked."""
-    return str(row["rank"]) if is_ranked(row) else ""
-
-
 def _rank(row: Row) -> str:
-    return wording.rank_with_interval(row) if is_ranked(row) else ""
+    return wording.rank_with_interval(row)
 
 
 def _percent(value: float) -> str:

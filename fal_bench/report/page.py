@@ -6,25 +6,17 @@ import base64
 import gzip
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import jinja2
 import pandas as pd
 
 from fal_bench.report import wording
+from fal_bench.report.answer import Board, Comparison
 from fal_bench.report.budgets import GridRun, RunBudget, RunKey, budgets_at, read_runs
-from fal_bench.report.columns import (
-    GROUPS,
-    Column,
-    board_columns,
-    group,
-    is_best,
-    is_ranked,
-    secondary_columns,
-)
+from fal_bench.report.columns import Column, board_columns, secondary_columns
 from fal_bench.report.context import External, ReportContext, TaskFacts
-from fal_bench.report.environments import differing_facts, unrecorded_facts
-from fal_bench.report.notes import parted
+from fal_bench.report.facts import Winner, has_intervals, notes
 from fal_bench.report.panels.base import Panel
 from fal_bench.report.panels.coverage import coverage_table
 from fal_bench.report.panels.curves import curves_figure, curves_table, task_runs
@@ -32,12 +24,9 @@ from fal_bench.report.panels.ecdf import ecdf_panel
 from fal_bench.report.panels.pairwise import pairwise_panel
 from fal_bench.report.panels.rank_by_target import rank_by_target_panel
 from fal_bench.report.panels.spending import cost_panel, ledger_panel
+from fal_bench.report.rows import GROUPS, Row, group, is_best, is_ranked
+from fal_bench.report.sentences import certainty, sentences
 from fal_bench.report.styles import LineStyle, line_styles
-from fal_bench.report.verdict import key_facts, verdict_sentences
-from fal_bench.report.wording import Row
-
-if TYPE_CHECKING:
-    from fal_bench.report.answer import Board, Comparison
 
 _Budgets = Mapping[RunKey, RunBudget]
 # Verdicts, the best one first.
@@ -72,13 +61,10 @@ def render_page(comparison: Comparison) -> str:
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
     main = comparison.boards[middle]
-    notes, shared_notes = parted(
-        [board.reading for board in comparison.boards],
-        [[*board.findings, *board.dashes] for board in comparison.boards],
-    )
+    below, shared = notes([board.facts for board in comparison.boards], dashes=True)
     boards = [
-        _board(place, board, own)
-        for place, (board, own) in enumerate(zip(comparison.boards, notes, strict=True))
+        _board(place, board, sentences(own, board.context))
+        for place, (board, own) in enumerate(zip(comparison.boards, below, strict=True))
     ]
     context = main.context
     runs = read_runs(comparison.curves, context, comparison.external)
@@ -88,15 +74,14 @@ def render_page(comparison: Comparison) -> str:
         context=context,
         question=wording.questions(contexts),
         setting=wording.setting(context),
-        intervals=wording.has_intervals(context),
+        intervals=has_intervals(context),
         boards=boards,
-        facts=key_facts(main.leaderboard, context),
+        facts=_key_facts(main),
         ranked=_ranked(main),
         main=boards[middle],
         main_number=middle + 1,
-        shared_notes=shared_notes,
-        differing=differing_facts(context.environments),
-        unrecorded=unrecorded_facts(context.environments),
+        shared_notes=sentences(shared, context),
+        provenance=sentences(main.facts.provenance, context),
         styles=styles,
         leading=_leading(main, styles),
         computed=wording.span(context.computed),
@@ -128,7 +113,7 @@ def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
     return {
         "key": "board" if place == 0 else f"board-{place}",
         "target": wording.target(board.context),
-        "verdict": verdict_sentences(board.leaderboard, board.context),
+        "verdict": board.verdict,
         "columns": columns,
         "sections": _sections(rows, columns),
         "more_columns": more,
@@ -136,6 +121,28 @@ def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
         "notes": notes,
         "task_targets": board.context.task_targets,
     }
+
+
+def _key_facts(board: Board) -> list[tuple[str, str]]:
+    """Return who won, by how much and how sure that is; nothing without a single winner."""
+    first, *_ = board.facts.verdict
+    if not isinstance(first, Winner):
+        return []
+    row = cast("Row", board.leaderboard.to_dict("records")[0])
+    facts = [
+        ("Fewest labels", row["strategy"]),
+        (_with_interval("Labels to target", row["labels_low"]), wording.budget_with_interval(row)),
+    ]
+    saving = "" if row["verdict"] == "baseline" else wording.saving_with_interval(row)
+    if saving:
+        name = f"Saving against {board.context.baseline}"
+        facts.append((_with_interval(name, row["saving_low"]), saving))
+    return [*facts, ("How sure", certainty(first, board.context))]
+
+
+def _with_interval(name: str, low: float) -> str:
+    """Say in a number's name what the brackets behind it are, if there are any."""
+    return name if math.isnan(low) else f"{name} (95 % interval)"
 
 
 def _ranked(board: Board) -> list[str]:

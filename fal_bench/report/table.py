@@ -14,16 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from fal_bench.report import wording
-from fal_bench.report.columns import (
-    GROUPS,
-    Column,
-    board_columns,
-    group,
-    is_best,
-    plain_rank,
-)
+from fal_bench.report.columns import Column, board_columns
 from fal_bench.report.context import ReportContext
-from fal_bench.report.wording import Row
+from fal_bench.report.rows import GROUPS, Row, group, is_best
 
 _VERDICT_STYLES = {"better": "green", "worse": "red"}
 _UNBOUNDED = 10_000
@@ -61,7 +54,7 @@ def leaderboard_table(
             table = _lay_out(rows, columns)
     if _natural_width(table) > width:
         columns = [
-            replace(column, text=plain_rank) if column.key == "rank" else column
+            replace(column, text=wording.plain_rank) if column.key == "rank" else column
             for column in columns
         ]
         table = _lay_out(rows, columns)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fal_bench.report import wording
 from fal_bench.report.budgets import RunBudget, RunKey
 from fal_bench.report.context import ReportContext
+from fal_bench.report.facts import has_intervals, intervals
 from fal_bench.report.panels.base import Cell, Figure, Panel, Table, drawn_name, layout, plotted
+from fal_bench.report.sentences import sentences
 from fal_bench.stats import Budget, paired_saving
 
 # Blue saves and vermilion costs, the pair of Okabe and Ito that colour-blind readers tell apart
@@ -73,13 +74,13 @@ def pairwise_panel(
         "the same task and seed; a plus (blue) is a saving, a minus (orange) a loss, n/c (grey, "
         "crossed) not comparable. "
     )
-    if wording.has_intervals(context):
+    if has_intervals(context):
         text += (
             "The 95 % intervals in the table are not corrected for the number of pairs: "
             f"the verdicts above, against {context.baseline} alone, are."
         )
     else:
-        text += wording.no_intervals(context)
+        text += sentences([intervals(context)], context)[0]
     field = _NUMBER if len(ranked) <= _MOST_NUMBERS else _FIELD
     figure = Figure(
         "pairwise-plot",
@@ -98,7 +99,7 @@ def pairwise_panel(
     )
     table = Table(
         "Saving of the row's strategy against the column's"
-        + (", with 95 % intervals" if wording.has_intervals(context) else ""),
+        + (", with 95 % intervals" if has_intervals(context) else ""),
         ("Strategy", *ranked),
         [
             [Cell(row)]
