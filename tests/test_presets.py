@@ -11,8 +11,8 @@ import torchvision.models
 
 from fal_bench.data import loading
 from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE
-from fal_bench.data.images import fashion_mnist
 from fal_bench.data.loading import load_dataset
+from fal_bench.datasets import fashion_mnist
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning import pretrained
 from fal_bench.plan import Plan
@@ -146,7 +146,7 @@ def test_a_reduced_copy_of_every_task_runs_to_its_end(task, small_data, run):
     reduced = Task.model_validate({**task.model_dump(), **changes})
     rows = run(reduced, Random, load_dataset(reduced.dataset)).rows
     assert [row.labels for row in rows] == [n * clients for n in (1, 2, 3)]
-    assert all(np.isfinite(row.loss) for row in rows)
+    assert all(np.isfinite(row.metrics["loss"]) for row in rows)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -6,16 +6,13 @@ import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fal_bench.arrays import FloatArray
 from fal_bench.learning.device import CPU
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.network import Network
-
-FloatArray = NDArray[np.float32]
 
 BATCH_SIZE = 64
 """On a processor; larger batches fall out of its cache and are slower."""

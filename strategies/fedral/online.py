@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fal_bench.plugins.strategy import ClientView, IntArray
+from fal_bench.arrays import IntArray
+from fal_bench.plugins.strategy import ClientView
 from fal_bench.strategies.fedral.agent import ClientAgent, Observation
 from fal_bench.strategies.fedral.params import FedRALParams
 from fal_bench.strategies.fedral.simulation import Simulation
@@ -94,7 +95,7 @@ class OnlineLearning:
 
     def _newest_precision(self) -> float | None:
         """Return the newest P that is known; None before anything was bought to measure it on."""
-        from fal_bench.learning.metrics import weighted_precision
+        from fal_bench.metrics.classification import weighted_precision
 
         if self._has_reward_set:
             ids = Simulation(self._client, self._params).reward_ids()

@@ -9,12 +9,12 @@ from fal_bench.data.folders import (
     Folders,
     current_folders,
     data_folder,
+    data_folder_is_new,
     download_folder,
-    is_to_be_made,
+    own_path,
     use_data_folder,
     use_folders,
 )
-from fal_bench.data.images.own_path import own_path
 from fal_bench.errors import DataError
 
 
@@ -76,12 +76,12 @@ def test_the_variable_is_named_and_the_default_folder_need_not_be_there(monkeypa
     monkeypatch.delenv(DATA_VARIABLE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert data_folder() == tmp_path / "xdg" / "falbench" / "data"
-    assert not is_to_be_made()
+    assert not data_folder_is_new()
 
 
 def test_a_download_may_make_a_folder_but_not_its_parent(tmp_path):
     with use_data_folder(tmp_path / "new"):
-        assert is_to_be_made()
+        assert data_folder_is_new()
         assert download_folder() == tmp_path / "new"
     with (
         use_data_folder(tmp_path / "no" / "such"),

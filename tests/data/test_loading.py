@@ -169,7 +169,7 @@ def test_broken_plugins_are_named(register, targets, message):
 def test_listing_and_partitioning_do_not_import_torch():
     code = (
         "import sys, fal_bench.data.loading as loading, fal_bench.data.partition, "
-        "fal_bench.data.long_tail, fal_bench.data.shares; loading.dataset_names(); "
+        "fal_bench.data.subset, fal_bench.data.shares; loading.dataset_names(); "
         "sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fal_bench.data.long_tail import long_tail
+from fal_bench.data.subset import long_tail
 from fal_bench.errors import InvalidSpecError
 
 

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fal_bench.data.dirichlet import exact_quotas, log_dirichlet
-from fal_bench.data.partition import partition
+from fal_bench.data.partition import exact_quotas, log_dirichlet, partition
 from fal_bench.errors import InvalidSpecError
 from fal_bench.task import Dirichlet, Iid, Shards
 
