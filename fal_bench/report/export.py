@@ -15,7 +15,7 @@ import pandas as pd
 from fal_bench.errors import StoreError
 from fal_bench.report import wording
 from fal_bench.report.answer import Board
-from fal_bench.report.columns import board_columns
+from fal_bench.report.columns import columns_shown
 from fal_bench.report.facts import notes
 from fal_bench.report.rows import Row
 from fal_bench.report.sentences import sentences
@@ -114,7 +114,7 @@ def _plain(value: Any) -> Any:
 
 
 def _markdown(board: Board, below: Sequence[str]) -> str:
-    columns = board_columns(board.context)
+    columns = columns_shown("board", board.context)
     lines = [
         [column.short for column in columns],
         ["--:" if column.numeric else ":--" for column in columns],

@@ -22,7 +22,7 @@ import pandas as pd
 
 from fal_bench.report.budgets import GridRun, RunKey
 from fal_bench.report.context import Environment, External, ReportContext
-from fal_bench.report.rows import Row, censored_pairs, group, is_best, is_ranked
+from fal_bench.report.rows import Row, censored_pairs, group, is_best, is_ranked, pair_counts
 from fal_bench.report.savings import ALPHA
 from fal_bench.stats import FEWEST_FOR_INTERVAL, can_reject
 
@@ -477,12 +477,12 @@ def _saving(row: Row) -> Saving | None:
     if math.isnan(share):
         return None
     known = row["reached"] and not math.isnan(low)  # else it is an interval of the cap alone
-    pairs, bound = censored_pairs(row), ""
-    if pairs and pairs in (row["pairs_strategy_censored"], row["pairs_baseline_censored"]):
-        understated = (share > 0) == (pairs == row["pairs_baseline_censored"])
-        bound = "at least" if understated else "at most"
+    harm, gain, neither = pair_counts(row) or (0, 0, 0)
+    bound: Literal["", "at least", "at most"] = ""
+    if bool(harm) != bool(gain) and not neither:
+        bound = "at least" if (share > 0) == bool(gain) else "at most"
     interval = (float(low), float(high)) if known else None
-    return Saving(float(share), interval, cast("Any", bound))
+    return Saving(float(share), interval, bound)
 
 
 def _not_reached(ranked: list[Row], context: ReportContext) -> Fact:
@@ -597,9 +597,8 @@ def _daggered(rows: list[Row]) -> list[Row]:
 
 def _censored_pairs(complete: list[Row]) -> list[Fact]:
     marked = _daggered(complete)
-    kinds = ("pairs_strategy_censored", "pairs_baseline_censored", "pairs_both_censored")
-    counts = tuple((row["strategy"], *(int(row[key]) for key in kinds)) for row in marked)
-    return [CensoredPairs(int(marked[0]["runs"]), cast("Any", counts))] if marked else []
+    counts = tuple((row["strategy"], *pairs) for row in marked if (pairs := pair_counts(row)))
+    return [CensoredPairs(int(marked[0]["runs"]), counts)] if marked else []
 
 
 def _too_hard(rows: list[Row], context: ReportContext) -> list[Fact]:

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import jinja2
-import pandas as pd
 
 from fal_bench.report import wording
 from fal_bench.report.answer import Board, Comparison
 from fal_bench.report.budgets import GridRun, RunBudget, RunKey, budgets_at, read_runs
-from fal_bench.report.columns import Column, board_columns, secondary_columns
+from fal_bench.report.columns import Column, columns_shown
 from fal_bench.report.context import External, ReportContext, TaskFacts
 from fal_bench.report.facts import Winner, has_intervals, notes
 from fal_bench.report.panels.base import Panel
@@ -29,8 +28,6 @@ from fal_bench.report.sentences import certainty, sentences
 from fal_bench.report.styles import LineStyle, line_styles
 
 _Budgets = Mapping[RunKey, RunBudget]
-# Verdicts, the best one first.
-_ORDER = ("better", "baseline", "no evidence", "n too small", "not comparable", "external", "worse")
 # Above so many strategies the lines of a figure cannot be told apart; it then shows the best few.
 _MANY, _BEST = 10, 5
 
@@ -109,7 +106,7 @@ def render_page(comparison: Comparison) -> str:
 def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
     """Prepare the verdict and the tables of one target."""
     rows = cast("list[Row]", board.leaderboard.to_dict("records"))
-    columns, more = board_columns(board.context), secondary_columns()
+    columns, more = (columns_shown(table, board.context) for table in ("board", "more"))
     return {
         "key": "board" if place == 0 else f"board-{place}",
         "target": wording.target(board.context),
@@ -208,17 +205,13 @@ def _cell(row: Row, column: Column) -> dict[str, Any]:
 
     The interval is apart, so that it can stand below its number where room is scarce.
     """
-    value = row[column.key] if column.numeric else None
     text = column.text(row)
     words, bracket, interval = text.partition(" [") if column.numeric else (text, "", "")
     return {
-        "key": column.key,
-        "numeric": column.numeric,
-        "brief": column.brief,
+        "column": column,
         "text": words,
         "interval": f"[{interval}" if bracket else "",
-        "order": _ORDER.index(text) if column.key == "verdict" and text in _ORDER else None,
-        "number": None if value is None or not text or pd.isna(value) else value,
+        "number": column.number(row),
     }
 
 

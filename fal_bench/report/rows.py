@@ -35,9 +35,16 @@ def is_best(row: Row) -> bool:
     return is_ranked(row) and row["rank"] == 1 and row["reached"] > 0
 
 
+def pair_counts(row: Row) -> tuple[int, int, int] | None:
+    """Return in how many pairs only the baseline, only the strategy, or neither reached.
+
+    None where there are no pairs.
+    """
+    names = ("pairs_strategy_censored", "pairs_baseline_censored", "pairs_both_censored")
+    first, second, third = (row[name] for name in names)
+    return None if pd.isna(first) else (int(first), int(second), int(third))
+
+
 def censored_pairs(row: Row) -> int:
-    """Return in how many pairs only one of the two runs reached, or neither did."""
-    return sum(
-        0 if pd.isna(row[name]) else int(row[name])
-        for name in ("pairs_strategy_censored", "pairs_baseline_censored", "pairs_both_censored")
-    )
+    """Return in how many pairs not both runs reached."""
+    return sum(pair_counts(row) or ())

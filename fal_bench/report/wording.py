@@ -143,7 +143,9 @@ def change_interval(low: float, high: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """Write a p-value behind its letter: "= 0.016" or "< 0.001"."""
+    """Write a p-value behind its letter: "= 0.016" or "< 0.001"; empty if there is none."""
+    if math.isnan(value):
+        return ""
     return f"= {value:.2g}" if value >= 0.001 else "< 0.001"
 
 
@@ -152,9 +154,11 @@ def metric(context: ReportContext) -> str:
     return one_line(context.metric.replace("_", " "))
 
 
-def measured(value: float, context: ReportContext) -> str:
-    """Write a value of the metric: accuracies as "61.3 %", others as "0.613"."""
-    return share(value) if context.metric == "accuracy" else f"{value:.3g}"
+def measured(value: float, metric: str) -> str:
+    """Write a value of a metric: accuracies as "61.3 %", others as "0.613"; empty if unknown."""
+    if metric == "accuracy" or math.isnan(value):
+        return share(value)
+    return f"{value:.3g}"
 
 
 def target(context: ReportContext) -> str:

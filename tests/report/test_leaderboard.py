@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fal_bench.errors import StoreError
+from fal_bench.report.columns import KEYS as COLUMNS
 from fal_bench.report.context import MissingRun
 from fal_bench.report.export import write_csv
-from fal_bench.report.leaderboard import COLUMNS, build_leaderboard
+from fal_bench.report.leaderboard import build_leaderboard
 
 
 def board(rows, asked):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from fal_bench.report.columns import KEYS as COLUMNS
 from fal_bench.report.context import ReportContext, TaskFacts
-from fal_bench.report.leaderboard import COLUMNS
 from fal_bench.report.table import leaderboard_table
 
 TASKS = tuple(
