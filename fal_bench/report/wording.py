@@ -171,11 +171,15 @@ def target(context: ReportContext) -> str:
     return f"the {metric(context)} of {derived}"
 
 
+def value(target: float, metric: str) -> str:
+    """Write a target without losing its digits: accuracies as "50 %", others as "0.5"."""
+    return percent(target) if metric == "accuracy" else f"{target:.4g}"
+
+
 def target_value(context: ReportContext) -> str:
-    """Write the target's own value: "50 %"."""
-    if context.metric == "accuracy":
-        return percent(context.target)
-    return f"{metric(context)} {context.target:.4g}"
+    """Write the target's own value: "50 %", "log loss 0.8"."""
+    name = "" if context.metric == "accuracy" else f"{metric(context)} "
+    return name + value(context.target, context.metric)
 
 
 def _cap_share(context: ReportContext) -> str:

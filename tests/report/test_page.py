@@ -182,11 +182,12 @@ def test_targets_of_each_task_are_listed_and_explained():
 
 def test_results_without_a_ledger_say_so():
     section = page().one("section", aria_labelledby="ledger")
-    assert "came without their ledger" in section.one("p").text
+    assert not list(section.all("figure"))
+    assert "no ledger" in section.one("p").text
 
 
 def test_results_by_task():
-    section = page().one("section", aria_labelledby="task-1")
+    section = page().one("section", aria_labelledby="curves-part-1")
     table = section.one("table", **{"class": "results sortable"})
     runs = {
         row.one("th", scope="row").text.strip(): list(row.all("td"))
@@ -200,7 +201,7 @@ def test_results_by_task():
     # 0.5 + (40 - 25) / 100, 0.5 + (40 - 31.5) / 100 and 0.4
     assert float(accuracy.attributes["data-value"]) == pytest.approx((0.65 + 0.585 + 0.4) / 3)
     assert float(runs["mine[k=3]"][1].attributes["data-value"]) == pytest.approx(15.1667 + 7, 1e-4)
-    first = next(iter(page().one("section", aria_labelledby="task-0").all("tbody")))
+    first = next(iter(page().one("section", aria_labelledby="curves-part-0").all("tbody")))
     assert next(first.all("td")).text == "2/2 (1 missing)"
 
 
@@ -259,7 +260,7 @@ def test_unfinished_curves_are_not_drawn():
     missing = tuple(MissingRun("a", "half", seed, "interrupted") for seed in range(3))
     root = Page(render(asked=replace(ASKED, missing=missing))).root
     assert "half" not in [trace.get("name") for trace in figure(root)["data"]]
-    row = list(root.one("section", aria_labelledby="task-0").all("tr"))[1]
+    row = list(root.one("section", aria_labelledby="curves-part-0").all("tr"))[1]
     assert [run.text for run in row.all("td")] == ["0/0 (3 missing)", "-", "-"]
 
 
@@ -279,16 +280,14 @@ def test_missing_runs_and_provenance():
     } == {"half": ["2/3", "3/3"], "mine[k=3]": ["3/3", "3/3"], "random": ["3/3", "3/3"]}
     (row,) = missing.one("tbody").all("tr")
     assert [run.text for run in row.children] == [
-        "a", "half", "2", "ValueError: <b>shapes</b>\ndiffer",
+        "half", "a", "2", "ValueError: <b>shapes</b>\ndiffer",
     ]  # fmt: skip
     provenance = page().one("section", aria_labelledby="provenance")
     assert provenance.one("code").text == "falbench compare"
     row = next(provenance.one("table", id="tasks").one("tbody").all("tr"))
     assert [run.text for run in row.all("td")] == ["", str(GRID[0]), "10", str(GRID[-1]), "200"]
     complete = Page(render(runs("random", 25), context("random"))).root
-    assert "None: every run is finished." in (
-        complete.one("section", aria_labelledby="coverage").text
-    )
+    assert len(list(complete.one("section", aria_labelledby="coverage").all("table"))) == 1
 
 
 def test_everything_from_outside_is_escaped():
@@ -324,7 +323,7 @@ def test_everything_from_outside_is_escaped():
     root = Page(html).root
     assert not list(root.all("img"))
     assert root.one("code").text == EVIL
-    assert root.one("h3", id="task-0").text == EVIL
+    assert root.one("h3", id="curves-part-0").text == EVIL
     # plotly reads HTML in names, so there they are escaped once more.
     for key in ("curves-0", "ecdf-plot", "ranks-plot"):
         assert sorted(lines(root, key)) == [
