@@ -45,7 +45,7 @@ def embed_images(
     @torch.inference_mode()
     def embed(batch: Tensor) -> FloatArray:
         images = for_imagenet(batch, how, size).contiguous(memory_format=torch.channels_last)
-        embeddings: FloatArray = network.embed(images).numpy()
+        embeddings: FloatArray = network.body(images).numpy()
         return embeddings
 
     batches = torch.split(features, BATCH_SIZE)

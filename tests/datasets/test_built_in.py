@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from fal_bench import datasets
-from fal_bench.data.loading import dataset_digest, dataset_names, describe_dataset
+from fal_bench.data.loading import dataset_digest
 from fal_bench.errors import DataError
-from fal_bench.task import Mlp, Task
+from fal_bench.plugins.registry import current_registry
+from fal_bench.task import ModelSpec, Task
 
 PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
 FILES = [found.name for found in pkgutil.iter_modules(datasets.__path__)]
@@ -20,7 +21,7 @@ BUILT_IN = [name for name in FILES if not name.startswith("_")]
 
 
 def test_every_file_is_a_data_set_of_its_name():
-    assert {name.replace("_", "-") for name in BUILT_IN} <= set(dataset_names())
+    assert {name.replace("_", "-") for name in BUILT_IN} <= set(current_registry().datasets.names())
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -36,7 +37,9 @@ def test_the_page_shows_every_data_set_with_its_parameters(name):
     name = name.replace("_", "-")
     rows = re.findall(r"^\| (`.*?`(?:, `.*?`)*) \| .* \| (`.*?`) \|$", PAGE, re.MULTILINE)
     [shown] = [parameters for names, parameters in rows if f"`{name}`" in names]
-    described = re.search(r"Parameters: (.*?)\. Data:", describe_dataset(name))[1]
+    described = re.search(r"Parameters: (.*?)\. Data:", current_registry().datasets.describe(name))[
+        1
+    ]
     assert re.findall(r"`(\w+)`", shown) == re.findall(r"(?:^|, )(\w+)", described)
 
 
@@ -47,4 +50,4 @@ def test_everything_the_page_shows_is_accepted():
         with suppress(DataError):  # data that are not here
             dataset_digest(Task(dataset=selector).dataset)
     assert 'model = { kind = "mlp", hidden = [] }' in PAGE
-    assert Task(model={"kind": "mlp", "hidden": []}).model == Mlp(hidden=())
+    assert Task(model={"kind": "mlp", "hidden": []}).model == ModelSpec(kind="mlp", hidden=())

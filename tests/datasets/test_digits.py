@@ -5,10 +5,10 @@ import pytest
 import torch
 from sklearn.datasets import load_digits as read_digits
 
-from fal_bench.data.loading import describe_dataset
 from fal_bench.datasets.digit_pairs import load_digit_pairs
 from fal_bench.datasets.digits import load_digits
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.registry import current_registry
 
 PARTS = ("train", "test")
 
@@ -41,7 +41,7 @@ def test_split_and_pairs_are_those_of_published_results(digits, pairs):
     # A change here is another data set: stored results would no longer be comparable.
     assert digest(digits) == digest(load_digits()) == "d811ce04d399da75"
     assert digest(pairs) == digest(load_digit_pairs()) == "fcf1a67d72c59a28"
-    assert "in scikit-learn" in describe_dataset("digits")
+    assert "in scikit-learn" in current_registry().datasets.describe("digits")
 
 
 def test_every_digit_is_in_one_part_with_its_label(digits):

@@ -10,11 +10,11 @@ from fal_bench.datasets import _embedding as embedding
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.learning.model import Architecture
 from fal_bench.strategies.fal_margin import FalMargin
-from fal_bench.task import Mlp, Resnet18
+from fal_bench.task import ModelSpec
 
 SELECTOR = "frozen[dataset=npz[path=mine.npz],weights=none,size=33]"
 SIZE = 33
-ARCHITECTURE = Architecture(Resnet18(stem="imagenet"), (3, SIZE, SIZE), 4)
+ARCHITECTURE = Architecture(ModelSpec(kind="resnet18", stem="imagenet"), (3, SIZE, SIZE), 4)
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,7 @@ def test_published_images_have_no_digest():
 @pytest.mark.parametrize("hidden", [(), (8,)])
 def test_a_head_is_federated(tiny, run, hidden):
     dataset = load_dataset(SELECTOR)
-    changes = {"model": Mlp(hidden=hidden), "clients": 2, "budget_cap": 16}
+    changes = {"model": ModelSpec(kind="mlp", hidden=hidden), "clients": 2, "budget_cap": 16}
     rows = run(tiny.model_copy(update=changes), FalMargin, dataset).rows
     assert [row.labels for row in rows] == [8, 12, 16, 20]
     assert rows[-1].metrics["accuracy"] > 0.9

@@ -8,9 +8,10 @@ import types
 import numpy as np
 import pytest
 
-from fal_bench.data.loading import dataset_digest, describe_dataset, load_dataset
+from fal_bench.data.loading import dataset_digest, load_dataset
 from fal_bench.datasets import medmnist
 from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.plugins.registry import current_registry
 
 SELECTOR = "npz[path=mine.npz]"
 MEDMNIST = "medmnist[name=pathmnist]"
@@ -196,11 +197,11 @@ def package(monkeypatch):
 
 @pytest.mark.parametrize("place", ["data", "data/medmnist", "home/.medmnist"])
 def test_medmnists_file_in_place_needs_no_package(tmp_path, package, place):
-    assert "pip install" in describe_dataset("medmnist")
+    assert "pip install" in current_registry().datasets.describe("medmnist")
     folder = tmp_path / place
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pathmnist.npz").write_bytes(medmnist_file())
-    assert "Data: here: pathmnist.npz." in describe_dataset("medmnist")
+    assert "Data: here: pathmnist.npz." in current_registry().datasets.describe("medmnist")
     dataset = load_dataset(MEDMNIST)
     assert dataset.name == "pathmnist"
     assert dataset.input_shape == (3, 28, 28)
@@ -212,7 +213,7 @@ def test_its_package_knows_where_a_file_can_be_downloaded(folders, package, serv
     content = medmnist_file(64)
     server.files["p.npz"] = content
     package(server.url + "p.npz", content)
-    assert "downloads" in describe_dataset("medmnist")
+    assert "downloads" in current_registry().datasets.describe("medmnist")
     dataset = load_dataset("medmnist[name=pathmnist,size=64,train=18,test=9]")
     assert dataset.input_shape == (3, 64, 64)
     assert dataset.n_train == 18

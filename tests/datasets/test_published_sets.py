@@ -16,9 +16,10 @@ import torchvision.datasets
 
 from fal_bench.data import loading
 from fal_bench.data.folders import use_data_folder
-from fal_bench.data.loading import describe_dataset, load_dataset
+from fal_bench.data.loading import load_dataset
 from fal_bench.datasets import fashion_mnist
 from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.plugins.registry import current_registry
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
@@ -173,15 +174,15 @@ def put(files, folder):
 def test_missing_files_are_downloaded_and_read(published, server, folders, entries):
     server.files.update(published.files)
     published.serve(server.url)
-    assert "not here" in describe_dataset(published.name)
+    assert "not here" in current_registry().datasets.describe(published.name)
     assert published.is_loaded()
     assert entries(folders.data / published.place) == sorted(published.files)
-    assert "not here" not in describe_dataset(published.name)
+    assert "not here" not in current_registry().datasets.describe(published.name)
 
 
 def test_files_in_place_need_no_network_and_later_not_even_the_files(published, folders):
     put(published.files, folders.data)
-    assert f"Data: in {folders.data}" in describe_dataset(published.name)
+    assert f"Data: in {folders.data}" in current_registry().datasets.describe(published.name)
     assert published.is_loaded()
     for path in folders.data.iterdir():
         path.unlink()
@@ -221,7 +222,7 @@ def test_a_subset_is_standardised_by_itself(published, folders):
 @only_cifar
 def test_unpacked_batches_need_no_archive_but_must_be_whole(published, folders):
     put(published.unpacked, folders.data)
-    assert f"Data: in {folders.data}" in describe_dataset(published.name)
+    assert f"Data: in {folders.data}" in current_registry().datasets.describe(published.name)
     batch, content = next(iter(published.unpacked.items()))
     put({batch: content[:-1]}, folders.data)
     [archive] = published.files
@@ -242,7 +243,7 @@ def test_the_archive_stands_in_for_a_damaged_batch(published, folders):
 @pytest.mark.parametrize("place", ["data/FashionMNIST/raw", "no-such-package"])
 def test_fashion_mnist_is_found_in_torchvisions_and_debians_place(published, tmp_path, place):
     put(published.files, tmp_path / place)
-    assert f"Data: in {tmp_path / place}." in describe_dataset("fashion-mnist")
+    assert f"Data: in {tmp_path / place}." in current_registry().datasets.describe("fashion-mnist")
     assert published.is_loaded()
 
 
