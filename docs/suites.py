@@ -113,7 +113,7 @@ def _facts(task: Task) -> dict[str, str]:
         "query": _labels(task.query_size, step, pool),
         "budget cap": f"{cap:,} = {100 * cap / pool:.3g} % of the pool",
         "points of the label grid": str(len(task.label_grid)),
-        "model before a cycle": "gets new weights" if task.reset == "scratch" else "keeps its weights",
+        "model before a cycle": "new weights" if task.reset == "scratch" else "goes on",
         "rounds a cycle x local epochs": f"{task.rounds} x {task.local_epochs}",
         "batch size": str(task.batch_size),
         "optimiser": _optimiser(task),
