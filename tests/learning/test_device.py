@@ -84,6 +84,7 @@ def architecture_on(name, device):
 def test_training_stays_on_the_networks_device(engine, model, recipe, lanes):
     architecture = architecture_on(model, "meta")
     jobs = lanes(architecture_on(model, "cpu"), (9, 4, 13))
+    _ = architecture.network  # built on the processor
     with OneDevice("meta") as watch:
         trained = ENGINES[engine](architecture.network, RECIPES[recipe], jobs, 4)
     assert watch.seen > 50
