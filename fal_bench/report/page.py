@@ -76,6 +76,8 @@ def render_page(comparison: Comparison) -> str:
         shared_notes=sentences(shared, context),
         provenance=sentences(main.facts.provenance, context),
         computed=wording.span(context.computed),
+        metric=wording.metric(context),
+        measured=wording.measured,
         data=data,
         panels=panels,
         tasks=sorted(context.tasks, key=lambda facts: facts.name),
@@ -96,7 +98,9 @@ def _data(comparison: Comparison, main: Board) -> PageData:
         if len(styles) <= _MANY or name in ranked[:_BEST] or name == context.baseline
     )
     return PageData(
-        contexts=tuple(board.context for board in comparison.boards),
+        contexts=tuple(
+            board.context for board in comparison.boards if board.context.metric == context.metric
+        ),
         context=context,
         runs=read_runs(comparison.curves, context, comparison.external),
         curves=comparison.curves,
