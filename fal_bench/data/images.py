@@ -11,13 +11,13 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Colour = Literal["rgb", "grey"]
+Step = TypeVar("Step")
 
 DECODED_AT_ONCE = 64
 """Images that are decoded before they are written; bounds the memory."""
@@ -114,7 +115,7 @@ def decode_all(
         folder: what the names are relative to.
         names: the image files.
         colour: ``"rgb"`` or ``"grey"``.
-        size: side of the square that images are brought to; None if they have one size already.
+        size: side of the square that images are scaled to; None if they have one size already.
         target: the file to write.
 
     Returns:
@@ -205,20 +206,12 @@ def _decoded(
     folder: Path, names: Sequence[str], colour: Colour, size: int | None
 ) -> Iterator[tuple[str, Decoded]]:
     """Decode images in order, with a progress bar on a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
     work = partial(decode, colour=colour, size=size)
     step = DECODED_AT_ONCE
     if size is not None:
         step = max(1, min(step, DECODED_BYTES_AT_ONCE // (3 * size**2)))
-    starts = track(
-        range(0, len(names), step),
-        f"Decoding {len(names)} images",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
+    starts = with_progress(
+        range(0, len(names), step), f"Decoding {len(names)} images", -(-len(names) // step)
     )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in starts:
@@ -296,3 +289,13 @@ def _tables(normalisation: Normalisation) -> FloatArray:
     )
     table: FloatArray = ((levels - mean) / deviation).astype(np.float32)
     return table
+
+
+def with_progress(steps: Iterable[Step], text: str, total: int) -> Iterable[Step]:
+    """Return steps that show a progress bar as they are taken, if this is a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+    return track(steps, text, total=total, console=console, transient=True, disable=hidden)

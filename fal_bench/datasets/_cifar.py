@@ -32,7 +32,7 @@ def _read(name: str, train: int | None, test: int | None, scratch: Path) -> Sour
     folder = download_folder()
     try:
         parts = _parts(kind, folder)
-    except RuntimeError:  # torchvision's word for batches that are missing or damaged
+    except RuntimeError:  # torchvision found batches missing or damaged
         wanted = PublishedFile(name, kind.filename, (kind.url,), kind.tgz_md5)
         with tarfile.open(fetch(wanted, folder)) as archive:
             archive.extractall(scratch, filter="data")
@@ -42,8 +42,8 @@ def _read(name: str, train: int | None, test: int | None, scratch: Path) -> Sour
 
 
 def _parts(kind: type[CIFAR10], root: Path) -> list[CIFAR10]:
-    """Read the unpacked batches of both parts, checksums included."""
+    """Read the unpacked batches of both parts and check their checksums."""
     with warnings.catch_warnings():
-        # NumPy 2.4.0 to 2.4.4 complain of pickles as old as these.
+        # NumPy 2.4.0 to 2.4.4 warn of pickles as old as these.
         warnings.filterwarnings("ignore", r"dtype\(\): align")
         return [kind(root, train=train) for train in (True, False)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.provenance import comes_from
 from fal_bench.data.published import published_whereabouts
 from fal_bench.datasets._cifar import cifar
+from fal_bench.plugins.functions import dataset
 
 
-@comes_from(
+@dataset(
     whereabouts=partial(
         published_whereabouts, "cifar10", "cifar-10-python.tar.gz", "cifar-10-batches-py"
     )

@@ -16,16 +16,16 @@ import numpy.typing as npt
 from fal_bench.arrays import IntArray
 from fal_bench.data.apportionment import equal_sizes
 from fal_bench.data.base import Dataset
-from fal_bench.data.provenance import comes_from
 from fal_bench.datasets._digits import digits_dataset, read_digits, split_digits, whereabouts
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.functions import dataset
 
 # Fixed for good: another value would be another data set under the same name.
 _PAIRS_SEED = 100
 _TEST_FRACTION = 0.2
 
 
-@comes_from(whereabouts=whereabouts)
+@dataset(whereabouts=whereabouts)
 def load_digit_pairs(train: int = 10000, test: int = 2000) -> Dataset:
     """Load pairs of digits side by side: 1 x 8 x 16 images of 100 classes.
 

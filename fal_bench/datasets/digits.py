@@ -7,12 +7,12 @@ seed. Pixels are scaled to [0, 1] and not standardised.
 from __future__ import annotations
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.provenance import comes_from
 from fal_bench.datasets._digits import digits_dataset, read_digits, split_digits, whereabouts
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.functions import dataset
 
 
-@comes_from(whereabouts=whereabouts)
+@dataset(whereabouts=whereabouts)
 def load_digits(test_fraction: float = 0.2) -> Dataset:
     """Load scikit-learn's 1797 digits as 1 x 8 x 8 images of 10 classes.
 

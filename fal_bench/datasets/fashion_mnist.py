@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import data_folder_is_new, download_folder
 from fal_bench.data.prepared import CacheKey, Source, prepare
-from fal_bench.data.provenance import comes_from
 from fal_bench.data.published import PublishedFile, fetch, published_source, published_whereabouts
 from fal_bench.errors import DataError
+from fal_bench.plugins.functions import dataset
 
 _NAME = "fashion-mnist"
 
@@ -41,7 +41,7 @@ def _whereabouts() -> str:
     return f"in {folder}" if folder else published_whereabouts(_NAME)
 
 
-@comes_from(whereabouts=_whereabouts)
+@dataset(whereabouts=_whereabouts)
 def load_fashion_mnist(train: int | None = None, test: int | None = None) -> Dataset:
     """Load Fashion-MNIST: 70,000 grey clothes of 28 x 28 in 10 classes, 10,000 of them for testing.
 
@@ -53,7 +53,7 @@ def load_fashion_mnist(train: int | None = None, test: int | None = None) -> Dat
         test: test images, likewise; None for all 10,000.
 
     Raises:
-        DataError: the files are nowhere and cannot be downloaded, or one is damaged.
+        DataError: the files are not on this machine and cannot be downloaded, or one is damaged.
         InvalidSpecError: there are not as many images.
     """
     key = CacheKey(_NAME, {"train": train, "test": test})

@@ -1,4 +1,4 @@
-"""Frozen features as a data set: its samples are embeddings, of which a head is federated.
+"""Frozen features: the embeddings of another data set's images, on which a head is federated.
 
 Training a linear classifier or a small perceptron (``mlp``) on them costs a fraction of training
 the whole network, which makes many seeds affordable. Every strategy and engine works on them as on
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from fal_bench.data.base import Dataset
 from fal_bench.data.loading import dataset_digest, load_dataset
 from fal_bench.data.prepared import CacheKey, Part, Source, prepare
-from fal_bench.data.provenance import comes_from
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.selector import Selector
-from fal_bench.task import Resnet18
+from fal_bench.plugins.functions import dataset
+from fal_bench.task import ModelSpec
 
 _NAME = "frozen"
 
@@ -40,7 +40,7 @@ def _digest(
     return dataset_digest(dataset)
 
 
-@comes_from(digest=_digest, whereabouts=lambda: "computed once from another data set")
+@dataset(digest=_digest, whereabouts=lambda: "computed once from another data set")
 def load_frozen(
     dataset: str,
     backbone: Backbone = "resnet18",
@@ -98,7 +98,7 @@ def _read(
 
     dataset = load_dataset(images)
     _check_images(images, dataset)
-    spec = Resnet18(stem="imagenet", weights=weights)
+    spec = ModelSpec(kind="resnet18", stem="imagenet", weights=weights)
     architecture = Architecture(spec, (3, size, size), dataset.n_classes)
     network = architecture.fresh(torch.Generator().manual_seed(seed)).module()
     embeddings = [
@@ -114,7 +114,7 @@ def _read(
 
 
 def _check_images(images: str, dataset: Dataset) -> None:
-    """Check that samples are images whose pixels can be told."""
+    """Check that samples are images whose pixels can be recovered."""
     import torch
 
     channels, height, width = dataset.input_shape

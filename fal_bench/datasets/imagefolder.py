@@ -14,9 +14,9 @@ from fal_bench.data.base import Dataset
 from fal_bench.data.folders import own_path, where_looked
 from fal_bench.data.images import Colour, check_room, decode, decode_all
 from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, prepare
-from fal_bench.data.provenance import comes_from
 from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.plugins.functions import dataset
 
 _NAME = "imagefolder"
 _SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -37,7 +37,7 @@ def _digest(
     return _prepare(path, size, colour, train, test).digest
 
 
-@comes_from(digest=_digest, whereabouts=lambda: "your own images")
+@dataset(digest=_digest, whereabouts=lambda: "your own images")
 def load_imagefolder(
     path: Path,
     size: int | None = None,
@@ -53,8 +53,8 @@ def load_imagefolder(
 
     Args:
         path: the folder; a relative path is one in the data folder.
-        size: side of the square that images are brought to; None if they have one size already.
-        colour: ``"rgb"`` or ``"grey"``, whatever the files are.
+        size: side of the square that images are scaled to; None if they have one size already.
+        colour: ``"rgb"`` or ``"grey"``, whichever the files have.
         train: training images, in the proportions of the classes; None for all.
         test: test images, likewise.
 

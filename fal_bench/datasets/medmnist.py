@@ -9,10 +9,10 @@ from typing import Literal
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import data_folder_is_new, download_folder
 from fal_bench.data.prepared import Prepared
-from fal_bench.data.provenance import comes_from
 from fal_bench.data.published import PublishedFile, fetch
 from fal_bench.datasets._npz import prepare_npz
 from fal_bench.errors import DataError
+from fal_bench.plugins.functions import dataset
 
 _NAME = "medmnist"
 
@@ -50,7 +50,7 @@ def _whereabouts() -> str:
     return f"not here; pip install 'falbench[medmnist]', or put files into {_folders()[0]}"
 
 
-@comes_from(digest=_digest, whereabouts=_whereabouts)
+@dataset(digest=_digest, whereabouts=_whereabouts)
 def load_medmnist(
     name: SetName, size: Side = 28, train: int | None = None, test: int | None = None
 ) -> Dataset:
@@ -68,7 +68,7 @@ def load_medmnist(
         test: test images, likewise.
 
     Raises:
-        DataError: the file is nowhere and cannot be downloaded, or it is damaged.
+        DataError: the file is not on this machine and cannot be downloaded, or it is damaged.
         InvalidSpecError: there are not as many images.
     """
     return _prepare(name, size, train, test).dataset(name)
@@ -80,8 +80,8 @@ def _prepare(name: SetName, size: Side, train: int | None, test: int | None) -> 
 
 def _folders() -> list[Path]:
     data = download_folder()
-    elsewhere = [] if data_folder_is_new() else [Path.home() / ".medmnist"]
-    return [data / "medmnist", data, *elsewhere]
+    folders = [data / "medmnist", data]
+    return folders if data_folder_is_new() else [*folders, Path.home() / ".medmnist"]
 
 
 def _file(name: str, size: int) -> Path:

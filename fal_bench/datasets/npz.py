@@ -1,12 +1,12 @@
-"""Arrays in a NumPy ``.npz`` file: anyone's own images or embeddings."""
+"""Arrays in a NumPy ``.npz`` file: the user's own images or embeddings."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.provenance import comes_from
 from fal_bench.datasets._npz import prepare_npz
+from fal_bench.plugins.functions import dataset
 
 _NAME = "npz"
 
@@ -16,7 +16,7 @@ def _digest(path: Path, train: int | None = None, test: int | None = None) -> st
     return prepare_npz(_NAME, path, train, test).digest
 
 
-@comes_from(digest=_digest, whereabouts=lambda: "your own file")
+@dataset(digest=_digest, whereabouts=lambda: "your own file")
 def load_npz(path: Path, train: int | None = None, test: int | None = None) -> Dataset:
     """Load your own arrays from an ``.npz`` file: images, or embeddings ready to use.
 

@@ -10,13 +10,13 @@ import numpy as np
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import download_folder
 from fal_bench.data.prepared import CacheKey, Source, prepare
-from fal_bench.data.provenance import comes_from
 from fal_bench.data.published import PublishedFile, fetch, published_source, published_whereabouts
+from fal_bench.plugins.functions import dataset
 
 _NAME = "svhn"
 
 
-@comes_from(whereabouts=partial(published_whereabouts, _NAME, "train_32x32.mat"))
+@dataset(whereabouts=partial(published_whereabouts, _NAME, "train_32x32.mat"))
 def load_svhn(train: int | None = None, test: int | None = None) -> Dataset:
     """Load SVHN: 99,289 colour house-number digits of 32 x 32 in 10 classes, 26,032 for testing.
 
