@@ -114,8 +114,8 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
         for name in dir(type(value)):
             method = getattr(type(value), name)
             if not name.startswith("_") and callable(method):
-                for run in getattr(method, "__closure__", None) or ():
-                    yield f".{name} (closure)", run.run_contents
+                for cell in getattr(method, "__closure__", None) or ():
+                    yield f".{name} (closure)", cell.cell_contents
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:

@@ -98,9 +98,9 @@ def test_a_reference_may_see_true_labels_if_it_says_so(monkeypatch):
         name = "oracle"
 
         def select(self, client, budget):
-            for run in client._buy.__closure__:
-                if hasattr(run.run_contents, "charges"):
-                    labels = run.run_contents._Ledger__labels
+            for cell in client._buy.__closure__:
+                if hasattr(cell.cell_contents, "charges"):
+                    labels = cell.cell_contents._Ledger__labels
             return labels[client.unlabelled].argsort(kind="stable")[:budget]
 
     assert run_checks(Oracle).failed == ("hidden-labels",)
