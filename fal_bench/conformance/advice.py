@@ -1,4 +1,4 @@
-"""What to do about errors and hangs, whichever check comes upon them, and where they come from."""
+"""What to do about errors and hangs, whichever check meets them, and where they come from."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ import traceback
 from collections.abc import Iterable
 from typing import Final
 
-from fal_bench.errors import FalbenchError, PositionError, UnknownNameError, one_line
+from fal_bench.conformance.deadline import HangError
+from fal_bench.errors import (
+    FalbenchError,
+    InvalidSpecError,
+    PositionError,
+    UnknownNameError,
+    one_line,
+)
 
-ON_HANG: Final = (
+_ON_HANG: Final = (
     "Look for a loop that may not end, or make it faster; raise call_timeout if it is only slow."
 )
-ON_MEMORY: Final = "Keep less in memory, and free what is no longer used."
+_ON_MEMORY: Final = "Keep less in memory, and free what is no longer used."
 NOT_IDS: Final = (
     "Return positions in client.unlabelled, not ids: position i stands for client.unlabelled[i]."
 )
 
-_ON_ERROR: Final = "Mend the exception: its last line in the plugin's file is named above."
+_ON_ERROR: Final = "Fix the exception: its last line in the plugin's file is named above."
 _ON_FOREIGN_ERROR: Final = (
-    "Mend what the exception complains of; none of its lines is in the plugin's file."
+    "Fix what the exception complains of; none of its lines is in the plugin's file."
 )
 _ON_SIGNATURE: Final = (
     "Give the method the parameters with which it is called: select(self, client, budget), "
@@ -54,11 +61,17 @@ def line_of_error(error: BaseException, kind: type) -> str:
     return ""
 
 
-def told(error: BaseException, kind: type) -> str:
+def with_line(error: BaseException, kind: type) -> str:
     """Return an error's message with the line of the plugin's file that it comes from."""
     line = line_of_error(error, kind)
     said = one_line(str(error))
     return f"{said}; it was raised at {line}" if line else said
+
+
+def described(error: BaseException, kind: type) -> str:
+    """Return the same after the name of the error's class, unless it is about a wrong value."""
+    name = "" if isinstance(error, InvalidSpecError) else f"{type(error).__name__}: "
+    return f"{name}{with_line(error, kind)}"
 
 
 def advice_on(error: BaseException, kind: type) -> str | None:
@@ -68,6 +81,8 @@ def advice_on(error: BaseException, kind: type) -> str | None:
         error: what the harness or the plugin raised.
         kind: the plugin's class.
     """
+    if isinstance(error, HangError):
+        return _ON_HANG
     origin = causes(error)[-1]
     if isinstance(error, PositionError):
         return NOT_IDS
@@ -77,7 +92,7 @@ def advice_on(error: BaseException, kind: type) -> str | None:
         return None
     words = str(origin).lower()
     if isinstance(origin, MemoryError) or any(one in words for one in _OUT_OF_MEMORY):
-        return ON_MEMORY
+        return _ON_MEMORY
     if line_of_error(error, kind):
         return _ON_ERROR
     called_wrongly = isinstance(origin, TypeError) and "argument" in words

@@ -1,42 +1,71 @@
-"""What a check is, and how it says that something does not hold."""
+"""What a check is, how it says that something does not hold, and what it is done on."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from fal_bench.conformance.report import Begun
+from fal_bench.conformance.advice import advice_on, described, line_of, with_line
+from fal_bench.conformance.deadline import HangError, Pulse, within
+from fal_bench.conformance.report import CheckInfo
+from fal_bench.conformance.side_effects import changed, random_streams, seed_streams, settings
+from fal_bench.errors import InvalidSpecError
+from fal_bench.isolation.interrupts import let_interrupts_pass
 
 Checked = TypeVar("Checked", contravariant=True)
-"""The subject of a check: a strategy's or a trainer's."""
+Plugin = TypeVar("Plugin")
+Result = TypeVar("Result")
+
+_ADVICE: Final = "What to do: "
 
 
 @dataclass(frozen=True)
 class Check(Generic[Checked]):
-    """One thing that every strategy, or every trainer, must satisfy.
+    """One thing that every plugin of a kind must satisfy.
 
     Attributes:
-        name: what it is called on the command line.
-        proves: what holds once it has passed, in half a sentence.
-        advice: what to do about a failure.
+        info: name, what it proves, advice.
         run: checks one subject; returns a note for the report, or None.
 
     Raises:
         Failure: (by ``run``) it does not hold.
-        NotApplicable: (by ``run``) it cannot be said of this subject.
-        Broken: (by ``run``) another check's failure stands in the way.
+        NotApplicable: (by ``run``) it does not apply to this subject.
+        Broken: (by ``run``) the failure of another check stands in the way.
     """
 
-    name: str
-    proves: str
-    advice: str
+    info: CheckInfo
     run: Callable[[Checked], str | None]
 
     @property
-    def begun(self) -> Begun:
-        """The check without its function."""
-        return Begun(self.name, self.proves, self.advice)
+    def name(self) -> str:
+        """What it is called on the command line."""
+        return self.info.name
+
+
+def collector(
+    checks: list[Check[Checked]],
+) -> Callable[[Callable[[Checked], str | None]], Check[Checked]]:
+    """Return a decorator that makes a check of a function and adds it to a list.
+
+    The check is named after the function. The first paragraph of the docstring is what it proves,
+    and the last one, "What to do: ...", the advice on a failure.
+
+    Args:
+        checks: the checks of one kind of plugin, in the order in which they are reported.
+    """
+
+    def check(function: Callable[[Checked], str | None]) -> Check[Checked]:
+        documented = inspect.getdoc(function) or ""
+        paragraphs = [" ".join(one.split()) for one in documented.split("\n\n")]
+        proves, advice = paragraphs[0].rstrip("."), paragraphs[-1].removeprefix(_ADVICE)
+        name = function.__name__.replace("_", "-")
+        info = CheckInfo(name, f"{proves[:1].lower()}{proves[1:]}", advice)
+        checks.append(Check(info, function))
+        return checks[-1]
+
+    return check
 
 
 @dataclass(frozen=True)
@@ -60,14 +89,9 @@ class Where:
     pool: int | None = None
 
     def __str__(self) -> str:
-        parts = {
-            "client": self.client,
-            "cycle": self.cycle,
-            "budget": self.budget,
-            "pool": self.pool,
-            "seed": self.seed,
-        }
-        known = [f"{name} {value}" for name, value in parts.items() if value is not None]
+        names = ("client", "cycle", "budget", "pool", "seed")
+        values = {name: getattr(self, name) for name in names}
+        known = [f"{name} {value}" for name, value in values.items() if value is not None]
         return ", ".join([f"world {self.world}", *known])
 
 
@@ -94,7 +118,7 @@ class Raised(Failure):
 
 
 class NotApplicable(Exception):  # noqa: N818
-    """A check cannot be done for this subject; the message says why."""
+    """A check cannot be done on this subject; the message says why."""
 
 
 class Broken(Exception):  # noqa: N818
@@ -109,3 +133,154 @@ class Broken(Exception):  # noqa: N818
         super().__init__(f"{owner}: {failure.what}")
         self.owner = owner
         self.failure = failure
+
+
+class once(Generic[Result]):  # noqa: N801
+    """A property of a subject that is computed once; so is what it raises.
+
+    Args:
+        function: the method that computes it.
+    """
+
+    def __init__(self, function: Callable[[Any], Result]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, subject: Subject[Any], _: type) -> Result:
+        return subject.keep(self, lambda: self._function(subject))
+
+
+class Subject(Generic[Plugin]):
+    """One plugin under check.
+
+    Args:
+        plugin: a class, which is checked with its default parameters, or an object, which is
+            checked with its own.
+        limit: seconds that one call may take.
+
+    Attributes:
+        kind: its class.
+        limit: seconds that one call may take.
+        random: global random streams that its calls have touched so far.
+        settings: settings of the process that its calls have changed so far.
+
+    Raises:
+        InvalidSpecError: it is no plugin of this kind.
+    """
+
+    noun: ClassVar[str]
+    base: ClassVar[type]
+
+    def __init__(self, plugin: type[Plugin] | Plugin, limit: float) -> None:
+        self.kind: Any = plugin if isinstance(plugin, type) else type(plugin)
+        if not issubclass(self.kind, self.base):
+            raise InvalidSpecError(
+                f"{self.kind.__name__} is not a {self.noun}; derive it from "
+                f"fal_bench.{self.base.__name__}."
+            )
+        self.limit = limit
+        self.random: set[str] = set()
+        self.settings: set[str] = set()
+        params: Any = None if isinstance(plugin, type) else getattr(plugin, "params", None)
+        given = () if params is None else params.model_fields_set
+        self._given = {name: getattr(params, name) for name in given}
+        self._kept: dict[object, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """The plugin's name, or that of its class if it has none."""
+        return str(getattr(self.kind, "name", self.kind.__name__))
+
+    def make(self) -> Plugin:
+        """Return a new plugin with the parameters under check."""
+        made: Plugin = self.kind(dict(self._given))
+        return made
+
+    @once
+    def made(self) -> Plugin:
+        """One of them, to look at.
+
+        Raises:
+            Broken: it cannot be made.
+        """
+        try:
+            return within(self.limit, Pulse(), self.make)
+        except BaseException as error:
+            let_interrupts_pass(error)
+            what = f"The {self.noun} cannot be made: {described(error, self.kind)}"
+            raise Broken("params", Failure(what, advice=advice_on(error, self.kind))) from None
+
+    def call(self, function: Callable[[], Result], what: str, where: str = "") -> Result:
+        """Run code of the plugin, and note what it does to its surroundings.
+
+        The global random streams are put at one place first, so that two calls can be compared.
+
+        Args:
+            function: calls the plugin.
+            what: what is called, to begin a sentence with.
+            where: on which input.
+
+        Raises:
+            Failure: it raised or hung.
+        """
+
+        def run() -> Result:
+            seed_streams(0)
+            streams, rules = random_streams(), settings()
+            try:
+                return function()
+            finally:
+                self.random.update(changed(streams, random_streams()))
+                self.settings.update(changed(rules, settings()))
+
+        try:
+            return within(self.limit, Pulse(), run)
+        except Failure:
+            raise
+        except HangError as error:
+            raise self.hung(error, what, where) from None
+        except BaseException as error:
+            let_interrupts_pass(error)
+            what = f"{what} raised {type(error).__name__}: {with_line(error, self.kind)}"
+            raise Raised(what, where, advice_on(error, self.kind)) from error
+
+    def hung(self, error: HangError, what: str, where: Where | str) -> Failure:
+        """Return the failure of a call that did not come back."""
+        line = line_of(error.stack, self.kind)
+        at = f"; it was at {line}" if line else ""
+        what = f"{what} was not over within {self.limit:g} s{at}."
+        return Failure(what, where, advice_on(error, self.kind))
+
+    def keep(self, key: object, function: Callable[[], Result]) -> Result:
+        """Return what a function returns, or raise what it raises; it is called once for a key."""
+        if key not in self._kept:
+            try:
+                self._kept[key] = function()
+            except (Failure, NotApplicable, Broken) as reason:
+                self._kept[key] = reason
+        kept: Result = self._kept[key]
+        if isinstance(kept, Exception):
+            raise kept
+        return kept
+
+    def verdict(self, check: Check[Any]) -> str | None:
+        """Run a check, once, and return its note.
+
+        Raises:
+            Failure: it does not hold.
+            NotApplicable: it does not apply to this plugin.
+            Broken: the failure of another check stands in the way.
+        """
+        return self.keep(check.name, lambda: check.run(self))
+
+    def require(self, *checks: Check[Any]) -> None:
+        """Have checks that another one builds on done first.
+
+        Raises:
+            Broken: one of them does not hold.
+        """
+        for check in checks:
+            try:
+                self.verdict(check)
+            except Failure as failure:
+                raise Broken(check.name, failure) from None

@@ -60,4 +60,4 @@ def _refuse_broken(registry: Registry) -> None:
 
 def unusable(file: Unavailable) -> str:
     """Say of a file that it cannot be used."""
-    return f"{file.source} cannot be loaded ({file.reason}); mend the file."
+    return f"{file.source} cannot be loaded ({file.reason}); fix the file."

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fal_bench.conformance import process
-from fal_bench.conformance.checks import CHECKS
+from fal_bench.conformance.strategy_checks import STRATEGY_CHECKS
 from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
 
 PLUGIN = """
@@ -163,7 +163,9 @@ def test_a_broken_file_of_a_folder_does_not_stop_the_others(falbench, tmp_path, 
     (tmp_path / "folder" / "broken.py").write_text("import os\n\nos.nothing()\n")
     code, out, _ = falbench(*arguments)
     assert code == 1
-    assert re.search(r"broken\.py cannot be loaded \(Attribute.*, at broken\.py, line 3\); me", out)
+    assert re.search(
+        r"broken\.py cannot be loaded \(Attribute.*, at broken\.py, line 3\); fix", out
+    )
     for name in ("first", "second", "third"):
         assert f"\n{name} passes: 1 ok" in out
 
@@ -178,7 +180,7 @@ def test_only_some_checks_and_their_list(falbench):
     code, out, _ = falbench("check", "--list")
     assert code == 0
     names = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
-    assert names == [check.name for check in (*CHECKS, *TRAINER_CHECKS)]
+    assert names == [check.name for check in (*STRATEGY_CHECKS, *TRAINER_CHECKS)]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fal_bench.conformance.checks import CHECKS
 from fal_bench.conformance.runner import run_checks
+from fal_bench.conformance.strategy_checks import STRATEGY_CHECKS
 from fal_bench.plugins.registry import Registry
 
 REGISTRY = Registry.discover([Path(__file__).parent / "bad"])
@@ -18,7 +18,7 @@ BAD = {
 
 def test_every_check_has_a_bad_plugin():
     assert not REGISTRY.unavailable
-    assert set(BAD.values()) == {check.name for check in CHECKS}
+    assert set(BAD.values()) == {check.name for check in STRATEGY_CHECKS}
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from fal_bench import LocalModel, Params, Strategy, check_strategy
-from fal_bench.conformance.checks import CHECKS
 from fal_bench.conformance.runner import ConformanceError, chosen, run_checks
+from fal_bench.conformance.strategy_checks import STRATEGY_CHECKS
 from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
-from fal_bench.conformance.world import WORLDS
+from fal_bench.conformance.worlds import WORLDS
 from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.plugins.trainer import Trainer
 from fal_bench.strategies.fedral import FedRAL
@@ -61,7 +61,7 @@ def test_it_returns_a_report_and_leaves_the_process_as_it_was():
     before, filters, threads = states(), list(warnings.filters), torch.get_num_threads()
     report = check_strategy(Random)
     assert report.passed
-    assert report.strategy == "random"
+    assert report.plugin == "random"
     assert states() == before
     assert warnings.filters == filters
     assert torch.get_num_threads() == threads
@@ -122,7 +122,7 @@ def test_only_some_checks():
     with pytest.raises(UnknownNameError, match="did you mean 'memory'"):
         run_checks(Sized, only=["memry"])
     with pytest.raises(UnknownNameError) as caught:
-        chosen((*CHECKS, *TRAINER_CHECKS), ["xxxxxx"])
+        chosen((*STRATEGY_CHECKS, *TRAINER_CHECKS), ["xxxxxx"])
     assert str(caught.value).count(" memory,") == 1  # both kinds have a check of some names
     assert str(caught.value).count(" params,") == 1
 
@@ -174,7 +174,7 @@ def test_every_client_of_a_world_holds_labels_of_every_class(world, seed):
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
 def test_random_can_be_run_in_every_world(world, monkeypatch):
-    monkeypatch.setattr("fal_bench.conformance.subject.WORLDS", (world,))
+    monkeypatch.setattr("fal_bench.conformance.strategy_subject.WORLDS", (world,))
     report = check_strategy(Random)
     assert repr(world.name) in by_name(report)["task"].note
 
@@ -222,8 +222,8 @@ def unsigned(self, client):
 @pytest.mark.parametrize(
     ("select", "attributes", "note", "advice"),
     [
-        (raising, {}, "test_runner.py, line", "Mend the exception"),
-        (endless, {}, "test_runner.py, line", "Mend the exception"),
+        (raising, {}, "test_runner.py, line", "Fix the exception"),
+        (endless, {}, "test_runner.py, line", "Fix the exception"),
         (unsigned, {}, "unsigned() takes 2", "select(self, client, budget)"),
         (Sized.select, {"trainer": "nosuch"}, "Unknown trainer 'nosuch'", "check the spelling"),
         (lambda self, client, budget: client.unlabelled[-budget:], {}, "positions in", "not ids"),

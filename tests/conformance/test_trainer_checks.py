@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fal_bench import FalbenchError, Trainer, check_trainer
-from fal_bench.conformance.runner import ConformanceError, run_trainer_checks
+from fal_bench.conformance.runner import ConformanceError, run_checks
 from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
 from fal_bench.plugins.registry import Registry
 from fal_bench.trainers.cross_entropy import CrossEntropy
@@ -38,7 +38,7 @@ def test_every_check_has_a_bad_trainer():
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_trainer_fails_the_check_written_for_it_and_no_other(name):
     limit = 0.5 if name == "hanging-loss" else 30
-    report = run_trainer_checks(REGISTRY.trainers.load(name), call_timeout=limit)
+    report = run_checks(REGISTRY.trainers.load(name), call_timeout=limit)
     assert report.failed == (BAD[name],), report.text
     [failure] = [one for one in report.outcomes if one.status == "FAILED"]
     assert failure.note
@@ -91,10 +91,10 @@ def test_what_to_do_fits_the_cause():
 
     failures = {}
     for kind in (Raising, Greedy, Small, REGISTRY.trainers.load("hanging-loss")):
-        outcomes = run_trainer_checks(kind, call_timeout=0.5).outcomes
+        outcomes = run_checks(kind, call_timeout=0.5).outcomes
         [failures[kind.name]] = [one for one in outcomes if one.status == "FAILED"]
     assert "test_trainer_checks.py, line" in failures["raising"].note
-    assert "Mend the exception" in failures["raising"].advice
+    assert "Fix the exception" in failures["raising"].advice
     assert "Keep less in memory" in failures["greedy"].advice
     assert "The last batch of an epoch may hold one sample" in failures["small"].advice
     assert "raise call_timeout" in failures["hanging-loss"].advice

@@ -1,7 +1,9 @@
-"""What surrounds a strategy in its process: global random streams and settings."""
+"""What a plugin may change by mistake: global random streams, settings, and what it is shown."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -13,6 +15,9 @@ import torch
 
 Kept = dict[str, tuple[Any, Callable[[Any], object]]]
 """By name: a value, and the function that puts it back."""
+
+GROWING = (list, dict)
+"""Containers that may be caches: they are looked into only inside other values."""
 
 
 def random_streams() -> Kept:
@@ -67,6 +72,30 @@ def seed_streams(seed: int) -> None:
     torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
 
 
+def digest(value: Any) -> str:
+    """Return a digest of arrays, tensors and dataclasses, and of what they are made of."""
+    state = hashlib.sha256()
+    _feed(value, state)
+    return state.hexdigest()
+
+
+def digests(owner: object, leave_out: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the digest of each attribute of an object, private ones included.
+
+    Lists and dictionaries are left out, for they may be caches that fill, and None, for it may
+    stand for what is computed when it is first asked for.
+
+    Args:
+        owner: the object.
+        leave_out: names of attributes that may change.
+    """
+    return {
+        name: digest(value)
+        for name, value in vars(owner).items()
+        if not (name in leave_out or value is None or isinstance(value, GROWING) or callable(value))
+    }
+
+
 def _restore_environment(kept: dict[str, str]) -> None:
     for name in set(os.environ) - set(kept):
         del os.environ[name]
@@ -81,3 +110,26 @@ def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray):
         return np.array_equal(one, other)
     return bool(one == other)
+
+
+def _feed(value: Any, state: Any) -> None:
+    state.update(type(value).__name__.encode())
+    if isinstance(value, torch.Tensor):
+        state.update(f"{value.dtype}{tuple(value.shape)}{value.requires_grad}".encode())
+        state.update(value.detach().contiguous().numpy().tobytes())
+    elif isinstance(value, np.ndarray):
+        state.update(f"{value.dtype}{value.shape}".encode())
+        state.update(value.tobytes())
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            _feed(getattr(value, field.name), state)
+    elif isinstance(value, dict):
+        for key in sorted(value, key=repr):
+            _feed((key, value[key]), state)
+    elif isinstance(value, set | frozenset):
+        _feed(sorted(value, key=repr), state)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _feed(item, state)
+    elif isinstance(value, str | bytes | int | float | bool | None):
+        state.update(repr(value).encode())
