@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fal_bench.errors import PluginError
+from fal_bench.errors import PluginError, UnknownNameError
 from fal_bench.plugins.table import Unavailable
 
 if TYPE_CHECKING:
     from fal_bench.plugins.registry import Registry
+    from fal_bench.plugins.table import PluginTable
 
 
 Found = tuple[str, str, Any]
@@ -25,7 +26,7 @@ def named(target: str) -> tuple[list[Found], list[Unavailable]]:
     Raises:
         FalbenchError: it cannot be used.
     """
-    from fal_bench.inputs.selector import Selector
+    from fal_bench.inputs.selector import Selector, can_be_typed
     from fal_bench.plugins.registry import Registry
 
     path = Path(target)
@@ -46,11 +47,13 @@ def named(target: str) -> tuple[list[Found], list[Unavailable]]:
     if path.suffix == ".py" or len(path.parts) > 1:
         raise PluginError(f"There is no plugin file or folder {target!r}; check the path.")
     registry, selector = Registry.discover(), Selector.parse(target)
-    table: Any = registry.strategies
-    if selector.name not in table.names() and selector.name in registry.trainers.names():
-        table = registry.trainers
-    plugin = table.make(selector) if selector.params else table.load(selector.name)
-    return [(target, table.sources[selector.name], plugin)], []
+    tables: tuple[PluginTable[Any], ...] = (registry.strategies, registry.trainers)
+    for table in tables:
+        if selector.name in table.names():
+            plugin = table.make(selector) if selector.params else table.load(selector.name)
+            return [(target, table.sources[selector.name], plugin)], []
+    known = [name for table in tables for name in table.names()]
+    raise UnknownNameError("plugin", selector.name, filter(can_be_typed, known))
 
 
 def _refuse_broken(registry: Registry) -> None:

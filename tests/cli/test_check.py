@@ -186,7 +186,7 @@ def test_only_some_checks_and_their_list(falbench):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["randm"], "Unknown strategy 'randm'; did you mean 'random'?"),
+        (["randm"], "Unknown plugin 'randm'; did you mean 'random'?"),
         (["none.py"], "There is no plugin file or folder 'none.py'; check the path."),
         (["broken.py"], "broken.py cannot be loaded (SyntaxError"),
         (["leaving.py"], "The process ended with exit code 3"),
