@@ -6,7 +6,6 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 import pandas as pd
 
@@ -65,13 +64,22 @@ def read_curves(runs: Sequence[FinishedRun]) -> pd.DataFrame:
         Columns ``task``, ``strategy``, ``seed``, those of ``Row``, ``task_hash`` and
         ``reference``, sorted by the first three and the cycle, whatever the order of ``runs``.
     """
-    values = attrgetter(*Row.columns())
     records = [
-        (run.task, run.strategy, run.seed, *values(row), run.task_hash, run.reference)
+        {
+            "task": run.task,
+            "strategy": run.strategy,
+            "seed": run.seed,
+            **{name: getattr(row, name) for name in Row.columns()},
+            **row.metrics,
+            "task_hash": run.task_hash,
+            "reference": run.reference,
+        }
         for run in runs
         for row in run.folder.rows()
     ]
-    columns = [*IDENTITY, *Row.columns(), "task_hash", "reference"]
+    given = [*IDENTITY, *Row.columns(), "task_hash", "reference"]
+    metrics = {name for record in records for name in record} - {*given}
+    columns = [*IDENTITY, *Row.columns(metrics), "task_hash", "reference"]
     frame = pd.DataFrame(records, columns=columns)
     return frame.sort_values([*IDENTITY, "cycle"], ignore_index=True)
 
