@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import traceback
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from fal_bench.conformance.deadline import HangError
 from fal_bench.errors import (
@@ -38,14 +38,14 @@ _ON_UNKNOWN: Final = (
 _OUT_OF_MEMORY: Final = ("not enough memory", "can't allocate memory", "out of memory")
 
 
-def line_of(frames: Iterable[traceback.FrameSummary], kind: type) -> str:
-    """Return the last of some frames that is in the file of a plugin's class, or ``""``.
+def line_of(frames: Iterable[traceback.FrameSummary], code: Any) -> str:
+    """Return the last of some frames that is in the file of a plugin's code, or ``""``.
 
     Args:
         frames: the innermost last.
-        kind: the class.
+        code: the class or function.
     """
-    source = inspect.getsourcefile(kind)
+    source = inspect.getsourcefile(code)
     own = [frame for frame in frames if frame.filename == source]
     if not own:
         return ""
@@ -53,33 +53,33 @@ def line_of(frames: Iterable[traceback.FrameSummary], kind: type) -> str:
     return f"{file}, line {own[-1].lineno}: {own[-1].line}"
 
 
-def line_of_error(error: BaseException, kind: type) -> str:
+def line_of_error(error: BaseException, code: Any) -> str:
     """Return the last line in a plugin's file that an error, or what it came from, passed."""
     for cause in reversed(causes(error)):
-        if line := line_of(traceback.extract_tb(cause.__traceback__), kind):
+        if line := line_of(traceback.extract_tb(cause.__traceback__), code):
             return line
     return ""
 
 
-def with_line(error: BaseException, kind: type) -> str:
+def with_line(error: BaseException, code: Any) -> str:
     """Return an error's message with the line of the plugin's file that it comes from."""
-    line = line_of_error(error, kind)
+    line = line_of_error(error, code)
     said = one_line(str(error))
     return f"{said}; it was raised at {line}" if line else said
 
 
-def described(error: BaseException, kind: type) -> str:
+def described(error: BaseException, code: Any) -> str:
     """Return the same after the name of the error's class, unless it is about a wrong value."""
     name = "" if isinstance(error, InvalidSpecError) else f"{type(error).__name__}: "
-    return f"{name}{with_line(error, kind)}"
+    return f"{name}{with_line(error, code)}"
 
 
-def advice_on(error: BaseException, kind: type) -> str | None:
+def advice_on(error: BaseException, code: Any) -> str | None:
     """Return what to do about an error of a plugin; None if the check that failed says it best.
 
     Args:
         error: what the harness or the plugin raised.
-        kind: the plugin's class.
+        code: the plugin's class or function.
     """
     if isinstance(error, HangError):
         return _ON_HANG
@@ -93,7 +93,7 @@ def advice_on(error: BaseException, kind: type) -> str | None:
     words = str(origin).lower()
     if isinstance(origin, MemoryError) or any(one in words for one in _OUT_OF_MEMORY):
         return _ON_MEMORY
-    if line_of_error(error, kind):
+    if line_of_error(error, code):
         return _ON_ERROR
     called_wrongly = isinstance(origin, TypeError) and "argument" in words
     return _ON_SIGNATURE if called_wrongly else _ON_FOREIGN_ERROR

@@ -15,7 +15,7 @@ from fal_bench.errors import InvalidSpecError
 from fal_bench.isolation.interrupts import let_interrupts_pass
 
 Checked = TypeVar("Checked", contravariant=True)
-Plugin = TypeVar("Plugin")
+Made = TypeVar("Made")
 Result = TypeVar("Result")
 
 _ADVICE: Final = "What to do: "
@@ -150,54 +150,45 @@ class once(Generic[Result]):  # noqa: N801
         return subject.keep(self, lambda: self._function(subject))
 
 
-class Subject(Generic[Plugin]):
+class Subject(Generic[Made]):
     """One plugin under check.
 
     Args:
-        plugin: a class, which is checked with its default parameters, or an object, which is
-            checked with its own.
+        plugin: what is checked.
         limit: seconds that one call may take.
 
     Attributes:
-        kind: its class.
+        noun: what a plugin of this kind is called.
+        plugin: what is checked.
+        code: the class or function that its author wrote.
+        name: its name.
         limit: seconds that one call may take.
         random: global random streams that its calls have touched so far.
         settings: settings of the process that its calls have changed so far.
-
-    Raises:
-        InvalidSpecError: it is no plugin of this kind.
     """
 
     noun: ClassVar[str]
-    base: ClassVar[type]
+    code: Any
+    name: str
 
-    def __init__(self, plugin: type[Plugin] | Plugin, limit: float) -> None:
-        self.kind: Any = plugin if isinstance(plugin, type) else type(plugin)
-        if not issubclass(self.kind, self.base):
-            raise InvalidSpecError(
-                f"{self.kind.__name__} is not a {self.noun}; derive it from "
-                f"fal_bench.{self.base.__name__}."
-            )
+    def __init__(self, plugin: Any, limit: float) -> None:
+        self.plugin = plugin
         self.limit = limit
         self.random: set[str] = set()
         self.settings: set[str] = set()
-        params: Any = None if isinstance(plugin, type) else getattr(plugin, "params", None)
-        given = () if params is None else params.model_fields_set
-        self._given = {name: getattr(params, name) for name in given}
         self._kept: dict[object, Any] = {}
 
-    @property
-    def name(self) -> str:
-        """The plugin's name, or that of its class if it has none."""
-        return str(getattr(self.kind, "name", self.kind.__name__))
+    @classmethod
+    def accepts(cls, plugin: object) -> bool:
+        """Whether something is a plugin of this kind."""
+        raise NotImplementedError
 
-    def make(self) -> Plugin:
-        """Return a new plugin with the parameters under check."""
-        made: Plugin = self.kind(dict(self._given))
-        return made
+    def make(self) -> Made:
+        """Return a new object of the plugin with the parameters under check."""
+        raise NotImplementedError
 
     @once
-    def made(self) -> Plugin:
+    def made(self) -> Made:
         """One of them, to look at.
 
         Raises:
@@ -207,8 +198,8 @@ class Subject(Generic[Plugin]):
             return within(self.limit, Pulse(), self.make)
         except BaseException as error:
             let_interrupts_pass(error)
-            what = f"The {self.noun} cannot be made: {described(error, self.kind)}"
-            raise Broken("params", Failure(what, advice=advice_on(error, self.kind))) from None
+            what = f"The {self.noun} cannot be made: {described(error, self.code)}"
+            raise Broken("params", Failure(what, advice=advice_on(error, self.code))) from None
 
     def call(self, function: Callable[[], Result], what: str, where: str = "") -> Result:
         """Run code of the plugin, and note what it does to its surroundings.
@@ -241,15 +232,15 @@ class Subject(Generic[Plugin]):
             raise self.hung(error, what, where) from None
         except BaseException as error:
             let_interrupts_pass(error)
-            what = f"{what} raised {type(error).__name__}: {with_line(error, self.kind)}"
-            raise Raised(what, where, advice_on(error, self.kind)) from error
+            what = f"{what} raised {type(error).__name__}: {with_line(error, self.code)}"
+            raise Raised(what, where, advice_on(error, self.code)) from error
 
     def hung(self, error: HangError, what: str, where: Where | str) -> Failure:
         """Return the failure of a call that did not come back."""
-        line = line_of(error.stack, self.kind)
+        line = line_of(error.stack, self.code)
         at = f"; it was at {line}" if line else ""
         what = f"{what} was not over within {self.limit:g} s{at}."
-        return Failure(what, where, advice_on(error, self.kind))
+        return Failure(what, where, advice_on(error, self.code))
 
     def keep(self, key: object, function: Callable[[], Result]) -> Result:
         """Return what a function returns, or raise what it raises; it is called once for a key."""
@@ -284,3 +275,43 @@ class Subject(Generic[Plugin]):
                 self.verdict(check)
             except Failure as failure:
                 raise Broken(check.name, failure) from None
+
+
+class ClassSubject(Subject[Made]):
+    """A plugin that is a class, such as a strategy.
+
+    Args:
+        plugin: the class, which is checked with its default parameters, or an object, which is
+            checked with its own.
+        limit: seconds that one call may take.
+
+    Attributes:
+        base: the class that plugins of this kind are derived from.
+
+    Raises:
+        InvalidSpecError: it is no plugin of this kind.
+    """
+
+    base: ClassVar[type]
+
+    def __init__(self, plugin: Any, limit: float) -> None:
+        super().__init__(plugin, limit)
+        self.code = plugin if isinstance(plugin, type) else type(plugin)
+        if not self.accepts(plugin):
+            raise InvalidSpecError(
+                f"{self.code.__name__} is not a {self.noun}; derive it from "
+                f"fal_bench.{self.base.__name__}."
+            )
+        self.name = str(getattr(self.code, "name", self.code.__name__))
+        given = set() if isinstance(plugin, type) else plugin.params.model_fields_set
+        self._given = {name: getattr(plugin.params, name) for name in given}
+
+    @classmethod
+    def accepts(cls, plugin: object) -> bool:
+        """Whether something is a class of this kind, or an object of one."""
+        return issubclass(plugin if isinstance(plugin, type) else type(plugin), cls.base)
+
+    def make(self) -> Made:
+        """Return a new object with the parameters under check."""
+        made: Made = self.code(dict(self._given))
+        return made

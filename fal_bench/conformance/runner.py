@@ -134,12 +134,14 @@ def kind_of(plugin: object) -> Kind:
     Raises:
         InvalidSpecError: it is no plugin.
     """
-    own = plugin if isinstance(plugin, type) else type(plugin)
     for kind in KINDS:
-        if issubclass(own, kind.subject.base):
+        if kind.subject.accepts(plugin):
             return kind
-    bases = " or ".join(f"fal_bench.{kind.subject.base.__name__}" for kind in KINDS)
-    raise InvalidSpecError(f"{own.__name__} is not a plugin; derive it from {bases}.")
+    name = getattr(plugin, "__name__", type(plugin).__name__)
+    raise InvalidSpecError(
+        f"{name} is not a plugin; derive a class from fal_bench.Strategy or fal_bench.Trainer, or "
+        "decorate a function with fal_bench.model, fal_bench.dataset or fal_bench.metric."
+    )
 
 
 def chosen(checks: Sequence[Check[Any]], only: Sequence[str] | str) -> tuple[Check[Any], ...]:

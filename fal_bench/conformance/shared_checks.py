@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fal_bench.conformance.base import Failure, NotApplicable, Subject
+from fal_bench.conformance.base import ClassSubject, Failure, NotApplicable
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.params import Params
 from fal_bench.inputs.selector import can_be_typed
@@ -42,7 +42,7 @@ def check_name(name: object, owner: str, typed: str) -> None:
         raise Failure(f"The name {name!r} cannot be typed after {typed}.")
 
 
-def params(subject: Subject[Any]) -> str:
+def params(subject: ClassSubject[Any]) -> str:
     """Parameters have valid defaults and survive JSON.
 
     What to do: Give every parameter a default that its own type allows, and a type that JSON
@@ -68,7 +68,7 @@ def params(subject: Subject[Any]) -> str:
     # The form that a run keeps: what differs from the defaults.
     stored = json.loads(json.dumps(given.model_dump(mode="json", exclude_defaults=True)))
     try:
-        again = subject.kind(stored)
+        again = subject.code(stored)
     except InvalidSpecError as error:
         what = f"The parameters that differ from their defaults are refused: {error}"
         raise Failure(what) from error

@@ -51,7 +51,7 @@ def declaration(subject: StrategySubject) -> None:
     What to do: Give the class a name without spaces, commas or brackets, such as 'my-idea';
     override select (or select_all); see the attributes of fal_bench.Strategy.
     """
-    kind: type[Strategy] = subject.kind
+    kind: type[Strategy] = subject.code
     check_class(kind, "-s")
     if kind.select is Strategy.select and kind.select_all is Strategy.select_all:
         raise Failure(f"{kind.__name__} overrides neither select nor select_all.")
@@ -119,7 +119,7 @@ def coordination(subject: StrategySubject) -> str:
     What to do: Return one selection a client, in order; let gather's function return a NumPy
     array, whose bytes are counted, and broadcast nothing else.
     """
-    if subject.kind.select_all is Strategy.select_all:
+    if subject.code.select_all is Strategy.select_all:
         raise NotApplicable("it selects client by client")
     trial = subject.ordinary
     if trial.watch.unsendable:
@@ -196,7 +196,7 @@ def memory(subject: StrategySubject) -> str:
     state = as_resumed(straight.journal.states[0])
     resumed = subject.run(subject.setting(), start=state, queries=QUERIES - 1)
     if resumed.error is not None:
-        what = f"After a resume it failed: {with_line(resumed.error, subject.kind)}"
+        what = f"After a resume it failed: {with_line(resumed.error, subject.code)}"
         raise Failure(what, resumed.place)
     difference = straight.first_difference(resumed)
     if difference is not None:
@@ -241,7 +241,7 @@ def hidden_labels(subject: StrategySubject) -> str:
     What to do: Use client.labels, and client.buy for more: it charges them. What shows true labels
     on purpose declares reference = True.
     """
-    if getattr(subject.kind, "reference", False):
+    if getattr(subject.code, "reference", False):
         raise NotApplicable("it declares reference = True: it is there to see true labels")
     trial = subject.ordinary
     if trial.watch.refused:
@@ -328,7 +328,7 @@ def pool_order(subject: StrategySubject) -> None:
     the order; otherwise score each sample by itself and pick with
     fal_bench.acquisition.scores.smallest.
     """
-    if not subject.kind.deterministic:
+    if not subject.code.deterministic:
         raise NotApplicable("it does not declare deterministic = True")
     first = subject.ordinary
     subject.require(repeatable)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from fal_bench.conformance.advice import NOT_IDS, advice_on, causes, described, with_line
-from fal_bench.conformance.base import Broken, Failure, Subject, Where, once
+from fal_bench.conformance.base import Broken, ClassSubject, Failure, Where, once
 from fal_bench.conformance.deadline import HangError, Pulse, within
 from fal_bench.conformance.trial import Trial, run_trial
 from fal_bench.conformance.watch import Watch
@@ -33,7 +33,7 @@ _OWNERS: Final[dict[type[Exception], str]] = {
 }
 
 
-class StrategySubject(Subject[Strategy]):
+class StrategySubject(ClassSubject[Strategy]):
     """One strategy under check."""
 
     noun = "strategy"
@@ -54,8 +54,8 @@ class StrategySubject(Subject[Strategy]):
                 refusals.append(f"{world.name}: {error}")
             except BaseException as error:
                 let_interrupts_pass(error)
-                what = f"check_task or check_shares raised {described(error, self.kind)}"
-                advice = advice_on(error, self.kind)
+                what = f"check_task or check_shares raised {described(error, self.code)}"
+                advice = advice_on(error, self.code)
                 raise Broken("task", Failure(what, Where(world.name, 0), advice)) from None
             else:
                 return world
@@ -92,7 +92,7 @@ class StrategySubject(Subject[Strategy]):
             raise Broken("returns", failure) from None
         error = trial.error
         if error is not None:
-            what, advice = with_line(error, self.kind), advice_on(error, self.kind)
+            what, advice = with_line(error, self.code), advice_on(error, self.code)
             raise Broken(_owner_of(error), Failure(what, trial.place, advice))
         return trial
 
@@ -109,7 +109,7 @@ class StrategySubject(Subject[Strategy]):
         except Failure as failure:
             raise Broken("repeatable", failure) from None
         if trial.error is not None:
-            what = f"Run a second time, it failed: {with_line(trial.error, self.kind)}"
+            what = f"Run a second time, it failed: {with_line(trial.error, self.code)}"
             raise Broken("repeatable", Failure(what, trial.place))
         return trial
 
@@ -123,7 +123,7 @@ class StrategySubject(Subject[Strategy]):
         _ = self.ordinary
         trial = self.run(setting, **{"queries": 1, **options})
         if trial.error is not None:
-            what = f"{situation}: {with_line(trial.error, self.kind)}"
+            what = f"{situation}: {with_line(trial.error, self.code)}"
             # What an exception means here, the check says best.
             advice = NOT_IDS if isinstance(trial.error, PositionError) else None
             raise Failure(what, trial.place, advice)

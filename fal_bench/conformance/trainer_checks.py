@@ -43,7 +43,7 @@ def declaration(subject: TrainerSubject) -> None:
     What to do: Give the class a name without spaces, commas or brackets, such as 'my-loss';
     override losses, and mixed_losses if mixes_unlabelled is set; see fal_bench.Trainer.
     """
-    check_class(subject.kind, "trainer=")
+    check_class(subject.code, "trainer=")
     trainer = subject.made
     subject.check_methods()
     if not subject.call(lambda: trainer == subject.make(), "comparing two trainers"):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fal_bench.conformance.base import Broken, Failure, Subject, once
+from fal_bench.conformance.base import Broken, ClassSubject, Failure, once
 from fal_bench.conformance.batches import Shown, mixtures, ordinary
 from fal_bench.plugins.trainer import FloatArray, Trainer
 
@@ -26,7 +26,7 @@ class Losses:
     gradient: Tensor | None
 
 
-class TrainerSubject(Subject[Trainer]):
+class TrainerSubject(ClassSubject[Trainer]):
     """One trainer under check."""
 
     noun = "trainer"
@@ -81,10 +81,10 @@ class TrainerSubject(Subject[Trainer]):
         Raises:
             Failure: it does not.
         """
-        if self.kind.losses is Trainer.losses:
-            raise Failure(f"{self.kind.__name__} does not override losses.")
+        if self.code.losses is Trainer.losses:
+            raise Failure(f"{self.code.__name__} does not override losses.")
         mixes = self.concentration() is not None
-        if mixes and self.kind.mixed_losses is Trainer.mixed_losses:
+        if mixes and self.code.mixed_losses is Trainer.mixed_losses:
             raise Failure("mixes_unlabelled is set, but mixed_losses is not overridden.")
 
     def losses(self, shown: Shown) -> Losses:
