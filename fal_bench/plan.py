@@ -11,10 +11,9 @@ from fal_bench.inputs.arguments import as_whole, check_text
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU, resolve_device
 from fal_bench.plugins.files import plugin_paths
-from fal_bench.plugins.registry import Registry
-from fal_bench.plugins.table import blamed_on
+from fal_bench.plugins.registry import Registry, blamed_on, use_registry
 from fal_bench.report.command import compare_command
-from fal_bench.sweep.spec import RunSpec, plan_runs
+from fal_bench.sweep.spec import RunSpec, plan_runs, with_known_model
 from fal_bench.sweep.store import Corrupt, Store
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, find_suite, load_suite
@@ -88,6 +87,7 @@ class Plan:
         tasks = (loaded.task(task),) if task else loaded.tasks
         plugins = plugin_paths(plugins)
         registry = Registry.discover(plugins, try_first=True)
+        tasks = tuple(with_known_model(task, registry) for task in tasks)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
         asked = loaded.strategies or None if strategies is None else strategies
         selectors, left_out = _selectors(asked, tasks, registry)
@@ -143,11 +143,12 @@ class Plan:
 
         registry = Registry.discover(self.plugins)
         settings: dict[str, Setting] = {}
-        for task, selector in {(run.task, str(run.strategy)): None for run in runs}:
-            if task.hash not in settings:
+        with use_registry(registry):
+            for task in {run.task.hash: run.task for run in runs}.values():
                 settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
                 # Refuses images it cannot take, and fetches the weights it starts from.
                 settings[task.hash].architecture.fresh(torch.Generator())
+        for task, selector in {(run.task, str(run.strategy)): None for run in runs}:
             with blamed_on(selector):
                 strategy = registry.make(Selector.parse(selector))
                 strategy.check_shares(task, settings[task.hash].smallest_shares)

@@ -11,8 +11,8 @@ import torchvision.models
 
 from fal_bench.data import loading
 from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE
-from fal_bench.data.images import fashion_mnist
 from fal_bench.data.loading import load_dataset
+from fal_bench.datasets import fashion_mnist
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning import pretrained
 from fal_bench.plan import Plan

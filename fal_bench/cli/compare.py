@@ -163,7 +163,7 @@ def _tell_missing(
     for (task, label), count in Counter((run.task.name, run.label) for run in missing).items():
         typer.echo(f"{task}  {label}: {count} of {len(plan.seeds)} seeds missing")
     inline = backend is Backend.sequential
-    found = estimate(store, plan.runs, missing, workers, inline=inline)
+    found = estimate(store, plan.runs, missing, workers, plugins=plan.plugins, inline=inline)
     where = "in this process" if inline else f"on {workers} worker{'s' if workers > 1 else ''}"
     typer.echo(
         f"{len(missing)} of {len(plan.runs)} runs are missing; they take "

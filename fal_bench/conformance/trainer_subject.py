@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fal_bench.arrays import FloatArray
 from fal_bench.conformance.base import Broken, ClassSubject, Failure, once
 from fal_bench.conformance.batches import Shown, mixtures, ordinary
-from fal_bench.plugins.trainer import FloatArray, Trainer
+from fal_bench.plugins.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray
 from fal_bench.data.base import Dataset
 from fal_bench.federation.setting import Setting
 from fal_bench.task import Task
-
-IntArray = NDArray[np.int64]
 
 CLASSES: Final = 5
 TRAIN: Final = 300

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
+from fal_bench.arrays import IntArray
 
 
 def largest_remainder(weights: npt.ArrayLike, total: int) -> IntArray:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fal_bench.data.apportionment import FloatArray, IntArray, equal_sizes, largest_remainder
+from fal_bench.arrays import DoubleArray, IntArray
+from fal_bench.data.apportionment import equal_sizes, largest_remainder
 from fal_bench.errors import InvalidSpecError
 
 # Clients already hold as few classes as equal sizes allow; below, Sinkhorn's algorithm stalls.
@@ -54,7 +55,7 @@ def dirichlet_partition(
     return [np.concatenate(part) for part in dealt]
 
 
-def log_dirichlet(alpha: float, rows: int, columns: int, rng: np.random.Generator) -> FloatArray:
+def log_dirichlet(alpha: float, rows: int, columns: int, rng: np.random.Generator) -> DoubleArray:
     """Draw logarithms of symmetric Dirichlet rows, without underflow however small alpha is.
 
     A Gamma(alpha) variable is Gamma(alpha + 1) times U^(1 / alpha) (Marsaglia & Tsang, 2000), and
@@ -65,11 +66,11 @@ def log_dirichlet(alpha: float, rows: int, columns: int, rng: np.random.Generato
     """
     log_gamma = np.log(rng.standard_gamma(alpha + 1, (rows, columns)))
     log_gamma -= rng.standard_exponential((rows, columns)) / alpha
-    normalised: FloatArray = log_gamma - np.logaddexp.reduce(log_gamma, axis=1, keepdims=True)
+    normalised: DoubleArray = log_gamma - np.logaddexp.reduce(log_gamma, axis=1, keepdims=True)
     return normalised
 
 
-def exact_quotas(log_weights: FloatArray, sizes: IntArray, counts: IntArray) -> IntArray:
+def exact_quotas(log_weights: DoubleArray, sizes: IntArray, counts: IntArray) -> IntArray:
     """Return whole numbers near the weights whose rows and columns add up as asked.
 
     Args:
@@ -85,7 +86,7 @@ def exact_quotas(log_weights: FloatArray, sizes: IntArray, counts: IntArray) -> 
     return _repair(np.stack(columns, axis=1), plan, sizes)
 
 
-def _sinkhorn(log_weights: FloatArray, sizes: IntArray, counts: IntArray) -> FloatArray:
+def _sinkhorn(log_weights: DoubleArray, sizes: IntArray, counts: IntArray) -> DoubleArray:
     """Rescale rows and columns in turn; the columns of the result are exact, the rows nearly."""
     plan = log_weights
     log_sizes, log_counts = np.log(sizes)[:, None], np.log(counts)[None, :]
@@ -97,7 +98,7 @@ def _sinkhorn(log_weights: FloatArray, sizes: IntArray, counts: IntArray) -> Flo
     return plan
 
 
-def _repair(quotas: IntArray, plan: FloatArray, sizes: IntArray) -> IntArray:
+def _repair(quotas: IntArray, plan: DoubleArray, sizes: IntArray) -> IntArray:
     """Move surplus to clients that lack samples, class by class, until all sizes are exact.
 
     Each move takes the class that the receiver is likeliest and the giver least likely to hold.

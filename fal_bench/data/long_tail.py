@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fal_bench.data.apportionment import IntArray
+from fal_bench.arrays import IntArray
 from fal_bench.errors import InvalidSpecError
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fal_bench.data.apportionment import IntArray, equal_sizes
+from fal_bench.arrays import IntArray
+from fal_bench.data.apportionment import equal_sizes
 from fal_bench.data.dirichlet import dirichlet_partition
 from fal_bench.data.shards import shards_partition
 from fal_bench.errors import InvalidSpecError

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from fal_bench.data.loading import dataset_names
 from fal_bench.errors import PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import DeviceError, resolve_device
@@ -88,7 +87,9 @@ def _refuse_absent(
         _refuse("strategy", (row.strategy for row in rows), registry.names(), installed)
         known = registry.trainers.names()
         _refuse("trainer", (row.trainer for row in rows), known, installed)
-    _refuse("data set", (task.dataset for task in tasks), dataset_names(), "install its package")
+        known = registry.datasets.names()
+        _refuse("data set", (task.dataset for task in tasks), known, installed)
+        _refuse("model", (task.model.kind for task in tasks), registry.models.names(), installed)
 
 
 def _refuse(kind: str, selectors: Iterable[str], known: Sequence[str], advice: str) -> None:
@@ -116,6 +117,7 @@ def _refuse_other(published: RunSpec, planned: RunSpec | None, record: Record) -
             planned.trainer_fingerprint,
         ),
         ("data set", published.task.dataset, published.data, planned.data),
+        ("model", published.task.model.kind, published.model, planned.model),
     ):
         if there != here:
             raise PublicationError(

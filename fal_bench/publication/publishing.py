@@ -144,6 +144,7 @@ def _describe(root: Path, found: Publishable, question: Question, evidence: Evid
 
 def _tasks(selection: Selection, pools: Mapping[str, int]) -> tuple[PublishedTask, ...]:
     data = {run.task: run.stored.data or None for run in selection.runs}
+    models = {run.task: run.stored.description.get("model") for run in selection.runs}
     return tuple(
         PublishedTask(
             name=task.name,
@@ -151,6 +152,7 @@ def _tasks(selection: Selection, pools: Mapping[str, int]) -> tuple[PublishedTas
             canonical=task.canonical,
             pool=pools[task.name],
             data=data[task.name],
+            model=models[task.name],
         )
         for task in selection.tasks
     )

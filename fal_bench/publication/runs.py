@@ -57,15 +57,15 @@ def published_runs(record: Record) -> list[PublishedRun]:
     _refuse_twins("strategy", [row.label for row in record.strategies])
     _refuse_twins("seed", [str(seed) for seed in record.seeds])
     return [
-        PublishedRun(_spec(record, task, data.data, row, seed), row.label)
-        for (task, data), row, seed in product(
+        PublishedRun(_spec(record, task, own, row, seed), row.label)
+        for (task, own), row, seed in product(
             zip(tasks, record.tasks, strict=True), record.strategies, record.seeds
         )
     ]
 
 
 def _spec(
-    record: Record, task: Task, data: str | None, row: PublishedStrategy, seed: int
+    record: Record, task: Task, published: PublishedTask, row: PublishedStrategy, seed: int
 ) -> RunSpec:
     trainer = Selector.parse(row.trainer)
     return RunSpec(
@@ -78,7 +78,8 @@ def _spec(
         trainer_fingerprint=row.trainer_fingerprint,
         own_trainer=trainer,
         reference=row.reference,
-        data=data or "",
+        data=published.data or "",
+        model=published.model or "",
     )
 
 

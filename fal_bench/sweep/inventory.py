@@ -32,7 +32,8 @@ class StoredRun:
         reference: whether it is a yardstick and never ranked.
         seed: the seed.
         variant: what else decides its curve: the fingerprints of the strategy and the trainer,
-            the class of the device, the numerics version, and the digest of the user's own data.
+            the class of the device, the numerics version, and what identifies the user's own data
+            and model.
         environment: versions, processor and device it was computed with.
         description: the canonical description.
     """
@@ -96,11 +97,11 @@ def _read(folder: RunFolder) -> StoredRun:
         description: dict[str, Any] = content["description"]
         strategy = description["strategy"]
         task = Task.model_validate({**description["task"], "name": "unnamed"})
-        variant = {
+        variant: dict[str, Any] = {
             "fingerprint": strategy["fingerprint"],
             "trainer": description["trainer"]["fingerprint"],
             **{name: description[name] for name in ("device", "numerics")},
-            **({"data": description["data"]} if "data" in description else {}),
+            **{name: description[name] for name in ("data", "model") if name in description},
         }
         environment = {**content.get("environment", {}), "device": description["device"]}
         return StoredRun(

@@ -27,7 +27,7 @@ from fal_bench.errors import DataError, FalbenchError, PluginError, told
 from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.isolation.leftover import leave_despite_threads
 from fal_bench.learning.device import CPU, full_precision, resolve_device
-from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.registry import Registry, use_registry
 from fal_bench.sweep.folder import CorruptRunError, RunFolder
 from fal_bench.sweep.memory import resident_mib
 from fal_bench.sweep.spec import RunSpec, fingerprint_of
@@ -102,10 +102,15 @@ def run_job(job: Job) -> None:
 
 
 def _run_group(job: Job, store: Store) -> None:
+    registry = Registry.discover(job.plugins)
+    with use_registry(registry):
+        _run_with(registry, job, store)
+
+
+def _run_with(registry: Registry, job: Job, store: Store) -> None:
     from fal_bench.federation.loop import simulate
     from fal_bench.sweep.scheduler import run_together
 
-    registry = Registry.discover(job.plugins)
     folders = {spec.key: store.folder(spec) for spec in job.specs}
     drawn: dict[tuple[str, int], Setting] = {}
     loaded: dict[str, Dataset] = {}
@@ -143,9 +148,10 @@ def _trainer(spec: RunSpec, registry: Registry, folder: RunFolder) -> Trainer:
         own = fingerprint_of(spec.strategy, registry)
     with folder.plugin_call(0, spec.trainer.name):
         trainer = registry.trainers.fingerprint(spec.trainer.name)
-        if (own, trainer) != (spec.fingerprint, spec.trainer_fingerprint):
+        model = registry.models.fingerprint(spec.task.model.kind)
+        if (own, trainer, model) != (spec.fingerprint, spec.trainer_fingerprint, spec.model):
             raise PluginError(
-                "The plugin, or a module that it imports, is not the one that the run was planned "
+                "A plugin, or a module that it imports, is not the one that the run was planned "
                 "with; run it again."
             )
         return registry.trainers.make(spec.trainer)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from fal_bench.arrays import IntArray
 
 
 @dataclass(frozen=True, eq=False)

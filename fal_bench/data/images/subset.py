@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fal_bench.data.apportionment import IntArray, largest_remainder
+from fal_bench.arrays import IntArray
+from fal_bench.data.apportionment import largest_remainder
 from fal_bench.errors import InvalidSpecError
 
 # Fixed for good: another value would be another data set under the same name.

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky, "Learning Multiple Layers of Features", 2009)."""
+"""What CIFAR-10 and CIFAR-100 share (Krizhevsky, "Learning Multiple Layers of Features", 2009)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tarfile
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,53 +14,15 @@ from fal_bench.data.base import Dataset
 from fal_bench.data.folders import download_folder
 from fal_bench.data.images.download import PublishedFile, fetch
 from fal_bench.data.images.prepared import Label, prepare
-from fal_bench.data.images.published import published_source, published_whereabouts
+from fal_bench.data.images.published import published_source
 from fal_bench.data.images.source import Source
-from fal_bench.data.provenance import comes_from
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
 
 
-@comes_from(
-    whereabouts=partial(
-        published_whereabouts, "cifar10", "cifar-10-python.tar.gz", "cifar-10-batches-py"
-    )
-)
-def load_cifar10(train: int | None = None, test: int | None = None) -> Dataset:
-    """Load CIFAR-10: 60,000 colour photos of 32 x 32 in 10 classes, 10,000 of them for testing.
-
-    Args:
-        train: training images, in the proportions of the classes; None for all 50,000.
-        test: test images, likewise; None for all 10,000.
-
-    Raises:
-        DataError: the files are neither in the data folder nor can they be downloaded.
-        InvalidSpecError: there are not as many images.
-    """
-    return _load("cifar10", train, test)
-
-
-@comes_from(
-    whereabouts=partial(
-        published_whereabouts, "cifar100", "cifar-100-python.tar.gz", "cifar-100-python"
-    )
-)
-def load_cifar100(train: int | None = None, test: int | None = None) -> Dataset:
-    """Load CIFAR-100: 60,000 colour photos of 32 x 32 in 100 classes, 10,000 of them for testing.
-
-    Args:
-        train: training images, in the proportions of the classes; None for all 50,000.
-        test: test images, likewise; None for all 10,000.
-
-    Raises:
-        DataError: the files are neither in the data folder nor can they be downloaded.
-        InvalidSpecError: there are not as many images.
-    """
-    return _load("cifar100", train, test)
-
-
-def _load(name: str, train: int | None, test: int | None) -> Dataset:
+def cifar(name: Literal["cifar10", "cifar100"], train: int | None, test: int | None) -> Dataset:
+    """Load one of the two data sets; see ``load_cifar10``."""
     label = Label(name, {"train": train, "test": test})
     return prepare(label, partial(_read, name, train, test)).dataset(name)
 

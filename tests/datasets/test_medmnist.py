@@ -6,8 +6,8 @@ import types
 import numpy as np
 import pytest
 
-from fal_bench.data.images import medmnist
 from fal_bench.data.loading import dataset_digest, describe_dataset, load_dataset
+from fal_bench.datasets import medmnist
 from fal_bench.errors import DataError, InvalidSpecError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from fal_bench.data import loading
 from fal_bench.data.loading import dataset_names
 from fal_bench.inputs.selector import Selector
-from fal_bench.task import Mlp, Task
+from fal_bench.task import ModelSpec, Task
 
 PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
 
@@ -33,4 +33,4 @@ def test_every_selector_is_accepted():
 
 def test_the_linear_head_is_a_model():
     assert 'model = { kind = "mlp", hidden = [] }' in PAGE
-    assert Task(model={"kind": "mlp", "hidden": []}).model == Mlp(hidden=())
+    assert Task(model={"kind": "mlp", "hidden": []}).model == ModelSpec(kind="mlp", hidden=())

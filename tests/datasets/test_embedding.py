@@ -4,13 +4,13 @@ import torch
 from torchvision.transforms import v2
 
 from fal_bench.data.base import Normalisation
-from fal_bench.features import embedding
-from fal_bench.features.embedding import IMAGENET, embed_images, for_imagenet, standardised
+from fal_bench.datasets import _embedding as embedding
+from fal_bench.datasets._embedding import IMAGENET, embed_images, for_imagenet, standardised
 from fal_bench.learning.model import Architecture
-from fal_bench.task import Resnet18
+from fal_bench.task import ModelSpec
 
 SIZE = 33
-ARCHITECTURE = Architecture(Resnet18(stem="imagenet"), (3, SIZE, SIZE), 4)
+ARCHITECTURE = Architecture(ModelSpec(kind="resnet18", stem="imagenet"), (3, SIZE, SIZE), 4)
 
 
 def pixels(count=5, channels=3, side=20):
@@ -61,7 +61,7 @@ def test_embeddings_are_the_networks_on_any_number_of_cores(monkeypatch, cores):
     evaluated = network().eval()
     with torch.inference_mode():
         images = theirs(pixels())
-        expected = torch.cat([evaluated.embed(batch) for batch in images.split(2)])
+        expected = torch.cat([evaluated.body(batch) for batch in images.split(2)])
     assert ours.shape == (5, 512)
     np.testing.assert_allclose(ours, expected, atol=1e-5, rtol=1e-4)
     monkeypatch.setattr(embedding.os, "cpu_count", lambda: 2)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits as read_digits
 
-from fal_bench.data.digits import load_digit_pairs, load_digits
+from fal_bench.datasets.digit_pairs import load_digit_pairs
+from fal_bench.datasets.digits import load_digits
 from fal_bench.errors import InvalidSpecError
 
 

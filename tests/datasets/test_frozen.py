@@ -5,10 +5,10 @@ import torch
 from fal_bench.data import loading
 from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE
 from fal_bench.data.loading import dataset_digest, load_dataset
+from fal_bench.datasets import _embedding as embedding
 from fal_bench.errors import DataError, InvalidSpecError
-from fal_bench.features import embedding
 from fal_bench.strategies.fal_margin import FalMargin
-from fal_bench.task import Mlp
+from fal_bench.task import ModelSpec
 
 SELECTOR = "frozen[dataset=npz[path=mine.npz],weights=none,size=33]"
 
@@ -93,7 +93,7 @@ def test_published_images_have_no_digest():
 @pytest.mark.parametrize("hidden", [(), (8,)])
 def test_a_head_is_federated(tiny, run, hidden):
     dataset = load_dataset(SELECTOR)
-    changes = {"model": Mlp(hidden=hidden), "clients": 2, "budget_cap": 16}
+    changes = {"model": ModelSpec(kind="mlp", hidden=hidden), "clients": 2, "budget_cap": 16}
     rows = run(tiny.model_copy(update=changes), FalMargin, dataset).rows
     assert [row.labels for row in rows] == [8, 12, 16, 20]
     assert rows[-1].metrics["accuracy"] > 0.9

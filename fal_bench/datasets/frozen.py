@@ -19,10 +19,10 @@ from fal_bench.data.base import Dataset
 from fal_bench.data.images.prepared import Label, prepare
 from fal_bench.data.images.source import Part, Source
 from fal_bench.data.loading import dataset_digest, load_dataset
-from fal_bench.data.provenance import comes_from
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.selector import Selector
-from fal_bench.task import Resnet18
+from fal_bench.plugins.functions import dataset
+from fal_bench.task import ModelSpec
 
 _NAME = "frozen"
 
@@ -41,7 +41,7 @@ def _digest(
     return dataset_digest(dataset)
 
 
-@comes_from(digest=_digest, whereabouts=lambda: "computed once from another data set")
+@dataset(digest=_digest, whereabouts=lambda: "computed once from another data set")
 def load_frozen(
     dataset: str,
     backbone: Backbone = "resnet18",
@@ -94,12 +94,12 @@ def _read(
 ) -> Source:
     import torch
 
-    from fal_bench.features.embedding import embed_images, standardised
+    from fal_bench.datasets._embedding import embed_images, standardised
     from fal_bench.learning.model import Architecture
 
     dataset = load_dataset(images)
     _check_images(images, dataset)
-    spec = Resnet18(stem="imagenet", weights=weights)
+    spec = ModelSpec(kind="resnet18", stem="imagenet", weights=weights)
     architecture = Architecture(spec, (3, size, size), dataset.n_classes)
     network = architecture.fresh(torch.Generator().manual_seed(seed)).module()
     embeddings = [

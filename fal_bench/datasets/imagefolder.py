@@ -13,8 +13,8 @@ from fal_bench.data.images.prepared import Label, Prepared, prepare
 from fal_bench.data.images.room import check_room
 from fal_bench.data.images.source import Part, Source
 from fal_bench.data.images.subset import chosen_rows
-from fal_bench.data.provenance import comes_from
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.functions import dataset
 
 _NAME = "imagefolder"
 
@@ -30,7 +30,7 @@ def _digest(
     return _prepare(path, size, colour, train, test).digest
 
 
-@comes_from(digest=_digest, whereabouts=lambda: "your own images")
+@dataset(digest=_digest, whereabouts=lambda: "your own images")
 def load_imagefolder(
     path: Path,
     size: int | None = None,

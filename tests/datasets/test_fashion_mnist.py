@@ -6,8 +6,8 @@ import pytest
 import torchvision.datasets
 
 from fal_bench.data.folders import use_data_folder
-from fal_bench.data.images import fashion_mnist
 from fal_bench.data.loading import describe_dataset, load_dataset
+from fal_bench.datasets import fashion_mnist
 from fal_bench.errors import DataError, InvalidSpecError
 
 REAL = Path("/usr/share/datasets/fashion-mnist")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fal_bench.data.images import imagefolder, room
+from fal_bench.data.images import room
 from fal_bench.data.loading import dataset_digest, load_dataset
+from fal_bench.datasets import imagefolder
 from fal_bench.errors import DataError, InvalidSpecError
 
 

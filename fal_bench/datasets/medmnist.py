@@ -9,10 +9,10 @@ from typing import Literal
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import download_folder, is_to_be_made
 from fal_bench.data.images.download import PublishedFile, fetch
-from fal_bench.data.images.npz import prepare_npz
 from fal_bench.data.images.prepared import Prepared
-from fal_bench.data.provenance import comes_from
+from fal_bench.datasets._npz import prepare_npz
 from fal_bench.errors import DataError
+from fal_bench.plugins.functions import dataset
 
 _NAME = "medmnist"
 
@@ -50,7 +50,7 @@ def _whereabouts() -> str:
     return f"not here; pip install 'falbench[medmnist]', or put files into {_folders()[0]}"
 
 
-@comes_from(digest=_digest, whereabouts=_whereabouts)
+@dataset(digest=_digest, whereabouts=_whereabouts)
 def load_medmnist(
     name: SetName, size: Side = 28, train: int | None = None, test: int | None = None
 ) -> Dataset:

@@ -18,8 +18,8 @@ from fal_bench.data.images.download import PublishedFile, fetch
 from fal_bench.data.images.prepared import Label, prepare
 from fal_bench.data.images.published import published_source, published_whereabouts
 from fal_bench.data.images.source import Source
-from fal_bench.data.provenance import comes_from
 from fal_bench.errors import DataError
+from fal_bench.plugins.functions import dataset
 
 _NAME = "fashion-mnist"
 
@@ -43,7 +43,7 @@ def _whereabouts() -> str:
     return f"in {folder}" if folder else published_whereabouts(_NAME)
 
 
-@comes_from(whereabouts=_whereabouts)
+@dataset(whereabouts=_whereabouts)
 def load_fashion_mnist(train: int | None = None, test: int | None = None) -> Dataset:
     """Load Fashion-MNIST: 70,000 grey clothes of 28 x 28 in 10 classes, 10,000 of them for testing.
 

@@ -1,4 +1,4 @@
-"""Arrays in a NumPy ``.npz`` file: anyone's own images or embeddings."""
+"""Reading the ``.npz`` files of ``npz`` and ``medmnist``."""
 
 from __future__ import annotations
 
@@ -12,47 +12,17 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.data.base import Dataset
 from fal_bench.data.images.own_path import own_path, where_looked
 from fal_bench.data.images.prepared import Label, Prepared, prepare
 from fal_bench.data.images.source import Part, Source
 from fal_bench.data.images.subset import chosen_rows
-from fal_bench.data.provenance import comes_from
 from fal_bench.errors import DataError, InvalidSpecError
-
-_NAME = "npz"
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 """Names of the arrays in a file, which are those of MedMNIST; others are ignored."""
 
 MOST_CHANNELS = 4
 """Of images of bytes; more are a sign of channels that come first."""
-
-
-def _digest(path: Path, train: int | None = None, test: int | None = None) -> str:
-    """Return the SHA-256 of the file."""
-    return prepare_npz(_NAME, path, train, test).digest
-
-
-@comes_from(digest=_digest, whereabouts=lambda: "your own file")
-def load_npz(path: Path, train: int | None = None, test: int | None = None) -> Dataset:
-    """Load your own arrays from an ``.npz`` file: images, or embeddings ready to use.
-
-    ``train_images`` and ``test_images`` are bytes of shape (n, H, W) or (n, H, W, C), which are
-    standardised, or floating-point numbers of these shapes or (n, d), which are left as they are;
-    ``train_labels`` and ``test_labels`` are integers from 0, of shape (n,) or (n, 1). Samples lie
-    in a fixed random order.
-
-    Args:
-        path: the file; a relative path is one in the data folder.
-        train: training samples, in the proportions of the classes; None for all.
-        test: test samples, likewise.
-
-    Raises:
-        DataError: the file is missing or damaged.
-        InvalidSpecError: an array is missing or cannot be used, or there are not as many samples.
-    """
-    return prepare_npz(_NAME, path, train, test).dataset(_NAME)
 
 
 def prepare_npz(name: str, path: Path, train: int | None, test: int | None) -> Prepared:

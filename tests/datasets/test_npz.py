@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fal_bench.data.images.npz import ARRAYS
 from fal_bench.data.loading import dataset_digest, load_dataset
+from fal_bench.datasets._npz import ARRAYS
 from fal_bench.errors import DataError, InvalidSpecError
 
 

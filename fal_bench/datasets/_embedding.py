@@ -47,7 +47,7 @@ def embed_images(
     @torch.inference_mode()
     def embed(batch: Tensor) -> NDArray[np.float32]:
         images = for_imagenet(batch, how, size).contiguous(memory_format=torch.channels_last)
-        embeddings: NDArray[np.float32] = network.embed(images).numpy()
+        embeddings: NDArray[np.float32] = network.body(images).numpy()
         return embeddings
 
     console = Console(stderr=True)

@@ -1,19 +1,22 @@
-"""Small files in the formats of the published data sets, and servers that have them."""
+"""Small files in the formats of the published data sets."""
 
 import gzip
 import hashlib
-import http.server
 import io
 import pickle
 import tarfile
-import threading
 
 import numpy as np
 import pytest
 import scipy.io
 import torchvision.datasets
 
-from fal_bench.data.images import fashion_mnist
+from fal_bench.datasets import fashion_mnist
+
+
+@pytest.fixture(autouse=True)
+def own_folders(folders):
+    """Every test of this room has a data folder of its own."""
 
 
 def md5(content):
@@ -97,59 +100,3 @@ def house_numbers(monkeypatch):
     }
     monkeypatch.setattr(kind, "split_list", split_list)
     return files, parts
-
-
-@pytest.fixture
-def server():
-    """A web server: put what it has into ``files``; ``cut`` bytes are missing at the end."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            content = site.files.get(self.path.lstrip("/"))
-            if content is None:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content[: len(content) - site.cut])
-            site.served.append(self.path.lstrip("/"))
-
-        def log_message(self, *arguments):
-            pass
-
-    class Site:
-        files: dict[str, bytes] = {}
-        cut = 0
-        served: list[str] = []
-
-        @property
-        def url(self):
-            return f"http://127.0.0.1:{listening.server_port}/"
-
-    site = Site()
-    site.files, site.served = {}, []
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-        thread.start()
-        yield site
-        listening.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def nowhere():
-    """The address of a server that is not there."""
-    return "http://127.0.0.1:1/"
-
-
-@pytest.fixture
-def entries():
-    """Return a function that lists what a folder holds, lock files aside."""
-
-    def listed(folder):
-        if not folder.exists():
-            return []
-        return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
-
-    return listed

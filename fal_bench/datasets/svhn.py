@@ -13,12 +13,12 @@ from fal_bench.data.images.download import PublishedFile, fetch
 from fal_bench.data.images.prepared import Label, prepare
 from fal_bench.data.images.published import published_source, published_whereabouts
 from fal_bench.data.images.source import Source
-from fal_bench.data.provenance import comes_from
+from fal_bench.plugins.functions import dataset
 
 _NAME = "svhn"
 
 
-@comes_from(whereabouts=partial(published_whereabouts, _NAME, "train_32x32.mat"))
+@dataset(whereabouts=partial(published_whereabouts, _NAME, "train_32x32.mat"))
 def load_svhn(train: int | None = None, test: int | None = None) -> Dataset:
     """Load SVHN: 99,289 colour house-number digits of 32 x 32 in 10 classes, 26,032 for testing.
 
