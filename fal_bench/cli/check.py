@@ -14,8 +14,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="NAME_OR_FILE...",
-            help="Strategies and trainers by name, with parameters as in 'logo\\[n_init=4]', or "
-            "plugin files.",
+            help="Plugins by name, with parameters as in 'logo\\[n_init=4]', or plugin files.",
             show_default=False,
         ),
     ] = None,
@@ -33,15 +32,15 @@ def check(
 ) -> None:
     """Check that plugins keep the contract: what failed, on which input, and what to do.
 
-    Strategies run in the real harness on small made-up data, trainers on made-up batches and in
-    the real engines, in a process of their own. Ends with 0 if everything that applies holds,
-    else with 1.
+    Strategies run in the real harness on small made-up data, trainers and models in the real
+    engines, data sets are loaded and metrics measured, all in a process of their own. Ends with 0
+    if everything that applies holds, else with 1.
     """
     if list_checks:
         _list_checks()
         return
     if not plugins:
-        raise InvalidSpecError("Name a strategy, a trainer or a plugin file, or use --list.")
+        raise InvalidSpecError("Name a plugin or a plugin file, or use --list.")
     from fal_bench.conformance.process import Order
 
     if not _show(Order(tuple(plugins), tuple(only or ()), call_timeout)):
@@ -79,10 +78,10 @@ def _show(order: object) -> bool:
 
 
 def _list_checks() -> None:
-    from fal_bench.conformance.runner import KINDS
+    from fal_bench.conformance.runner import FAMILIES
 
-    width = max(len(one.name) for kind in KINDS for one in kind.checks)
-    for kind in KINDS:
-        typer.echo(f"Checks of {kind.plural}:")
-        for one in kind.checks:
+    width = max(len(one.name) for family in FAMILIES for one in family.checks)
+    for family in FAMILIES:
+        typer.echo(f"Checks of {family.subject.kind.words}:")
+        for one in family.checks:
             typer.echo(f"  {one.name:<{width}}  {one.info.proves}")

@@ -65,7 +65,7 @@ def with_line(error: BaseException, code: Any) -> str:
     """Return an error's message with the line of the plugin's file that it comes from."""
     line = line_of_error(error, code)
     said = one_line(str(error))
-    return f"{said}; it was raised at {line}" if line else said
+    return f"{said.removesuffix('.')}; it was raised at {line}" if line else said
 
 
 def described(error: BaseException, code: Any) -> str:

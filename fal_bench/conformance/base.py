@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
+from pydantic import ValidationError
+
 from fal_bench.conformance.advice import advice_on, described, line_of, with_line
 from fal_bench.conformance.deadline import HangError, Pulse, within
 from fal_bench.conformance.report import CheckInfo
-from fal_bench.conformance.side_effects import changed, random_streams, seed_streams, settings
-from fal_bench.errors import InvalidSpecError
+from fal_bench.conformance.side_effects import (
+    GLOBAL_SEED,
+    changed,
+    random_streams,
+    restored,
+    seed_streams,
+    settings,
+)
+from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError
+from fal_bench.inputs.params import Params
 from fal_bench.isolation.interrupts import let_interrupts_pass
+from fal_bench.plugins.functions import checked, parameters_of
+from fal_bench.plugins.registry import Kind, code_of, kind_of, name_of
 
 Checked = TypeVar("Checked", contravariant=True)
 Made = TypeVar("Made")
@@ -150,6 +163,38 @@ class once(Generic[Result]):  # noqa: N801
         return subject.keep(self, lambda: self._function(subject))
 
 
+def within_limit(limit: float, function: Callable[[], Result]) -> Result:
+    """Return ``function()``, and put the surroundings back that it has changed.
+
+    Args:
+        limit: seconds it may take.
+        function: what to run.
+
+    Raises:
+        HangError: the limit is over; whatever else ``function`` raises is passed on.
+    """
+    pulse = Pulse()
+
+    def run() -> Result:
+        with restored(unless=lambda: pulse.abandoned):
+            return function()
+
+    return within(limit, pulse, run)
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What calls of a plugin have done to their surroundings.
+
+    Attributes:
+        random: global random streams that they drew from or seeded.
+        settings: settings of the process that they changed.
+    """
+
+    random: set[str]
+    settings: set[str]
+
+
 class Subject(Generic[Made]):
     """One plugin under check.
 
@@ -158,30 +203,27 @@ class Subject(Generic[Made]):
         limit: seconds that one call may take.
 
     Attributes:
-        noun: what a plugin of this kind is called.
+        kind: the kind of plugin.
         plugin: what is checked.
         code: the class or function that its author wrote.
         name: its name.
         limit: seconds that one call may take.
-        random: global random streams that its calls have touched so far.
-        settings: settings of the process that its calls have changed so far.
     """
 
-    noun: ClassVar[str]
+    kind: ClassVar[Kind]
     code: Any
     name: str
 
     def __init__(self, plugin: Any, limit: float) -> None:
         self.plugin = plugin
         self.limit = limit
-        self.random: set[str] = set()
-        self.settings: set[str] = set()
+        self._touched = Touched(set(), set())
         self._kept: dict[object, Any] = {}
 
     @classmethod
     def accepts(cls, plugin: object) -> bool:
         """Whether something is a plugin of this kind."""
-        raise NotImplementedError
+        return kind_of(plugin) == cls.kind
 
     def make(self) -> Made:
         """Return a new object of the plugin with the parameters under check."""
@@ -195,16 +237,17 @@ class Subject(Generic[Made]):
             Broken: it cannot be made.
         """
         try:
-            return within(self.limit, Pulse(), self.make)
+            return within_limit(self.limit, self.make)
         except BaseException as error:
             let_interrupts_pass(error)
-            what = f"The {self.noun} cannot be made: {described(error, self.code)}"
+            what = f"The {self.kind.word} cannot be made: {described(error, self.code)}"
             raise Broken("params", Failure(what, advice=advice_on(error, self.code))) from None
 
     def call(self, function: Callable[[], Result], what: str, where: str = "") -> Result:
         """Run code of the plugin, and note what it does to its surroundings.
 
-        The global random streams are put at one place first, so that two calls can be compared.
+        The global random streams are put at one place first, so that two calls can be compared,
+        and what has changed is put back.
 
         Args:
             function: calls the plugin.
@@ -216,24 +259,47 @@ class Subject(Generic[Made]):
         """
 
         def run() -> Result:
-            seed_streams(0)
+            seed_streams(GLOBAL_SEED)
             streams, rules = random_streams(), settings()
             try:
                 return function()
             finally:
-                self.random.update(changed(streams, random_streams()))
-                self.settings.update(changed(rules, settings()))
+                self._touched.random.update(changed(streams, random_streams()))
+                self._touched.settings.update(changed(rules, settings()))
 
         try:
-            return within(self.limit, Pulse(), run)
+            return within_limit(self.limit, run)
         except Failure:
             raise
         except HangError as error:
             raise self.hung(error, what, where) from None
         except BaseException as error:
             let_interrupts_pass(error)
-            what = f"{what} raised {type(error).__name__}: {with_line(error, self.code)}"
+            if not isinstance(error, FalbenchError):  # others say what is wrong themselves
+                what = f"{what} raised {type(error).__name__}: {with_line(error, self.code)}"
+            else:
+                what = with_line(error, self.code)
             raise Raised(what, where, advice_on(error, self.code)) from error
+
+    def call_all(self) -> None:
+        """Call all that the plugin defines, to see what else it does.
+
+        Raises:
+            Broken: one of these calls raised or hung.
+        """
+        raise NotImplementedError
+
+    @once
+    def touched(self) -> Touched:
+        """What the plugin's calls do to their surroundings.
+
+        Raises:
+            Broken: one of these calls raised or hung.
+        """
+        for _ in range(2):  # the first time, what is imported on the way does its part
+            self._touched = Touched(set(), set())
+            self.call_all()
+        return self._touched
 
     def hung(self, error: HangError, what: str, where: Where | str) -> Failure:
         """Return the failure of a call that did not come back."""
@@ -299,12 +365,23 @@ class ClassSubject(Subject[Made]):
         self.code = plugin if isinstance(plugin, type) else type(plugin)
         if not self.accepts(plugin):
             raise InvalidSpecError(
-                f"{self.code.__name__} is not a {self.noun}; derive it from "
+                f"{self.code.__name__} is not a {self.kind.word}; derive it from "
                 f"fal_bench.{self.base.__name__}."
             )
         self.name = str(getattr(self.code, "name", self.code.__name__))
         given = set() if isinstance(plugin, type) else plugin.params.model_fields_set
         self._given = {name: getattr(plugin.params, name) for name in given}
+
+    @property
+    def params(self) -> Any:
+        """The parameters under check, which should be ``Params``."""
+        made: Any = self.made
+        return made.params
+
+    def remade(self, values: dict[str, Any]) -> Params:
+        """Return the parameters of a plugin that is made with some values."""
+        params: Params = self.code(values).params
+        return params
 
     @classmethod
     def accepts(cls, plugin: object) -> bool:
@@ -315,3 +392,55 @@ class ClassSubject(Subject[Made]):
         """Return a new object with the parameters under check."""
         made: Made = self.code(dict(self._given))
         return made
+
+
+class FunctionSubject(Subject[Made]):
+    """A plugin that is a function, such as a model.
+
+    Args:
+        plugin: the function, which is checked with its default parameters, or a
+            ``functools.partial`` of it, which is checked with its own.
+        limit: seconds that one call may take.
+    """
+
+    def __init__(self, plugin: Any, limit: float) -> None:
+        super().__init__(plugin, limit)
+        is_partial = isinstance(plugin, functools.partial)
+        function = plugin.func if is_partial else plugin
+        self._given = dict(plugin.keywords) if is_partial else {}
+        self.code, self.name = code_of(function), name_of(function)
+
+    @classmethod
+    def accepts(cls, plugin: object) -> bool:
+        """Whether something is a function of this kind, with or without parameters."""
+        return super().accepts(plugin.func if isinstance(plugin, functools.partial) else plugin)
+
+    @once
+    def params(self) -> Params:
+        """The parameters under check.
+
+        Raises:
+            Broken: one of them is missing, or cannot be checked.
+        """
+        try:
+            return parameters_of(self.code).model_validate(self._given)
+        except ValidationError as error:
+            name = error.errors()[0]["loc"][0]
+            advice = f"Give {name!r} a default, or check {self.name}[{name}=value]."
+            what = f"The {self.kind.word} needs a value for {name!r}."
+            raise Broken("params", Failure(what, advice=advice)) from None
+        except PluginError as error:
+            raise Broken("params", Failure(str(error))) from None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments that the function is called with.
+
+        Raises:
+            Broken: there is none for one of its parameters.
+        """
+        return {name: getattr(self.params, name) for name in type(self.params).model_fields}
+
+    def remade(self, values: dict[str, Any]) -> Params:
+        """Return the parameters of the function for some values."""
+        return checked(self.code, values)

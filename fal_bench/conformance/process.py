@@ -260,12 +260,12 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
             f"{', '.join(order.targets)} cannot be loaded: {error}; fix what runs at import."
         ) from None
     # Late, so that a wrong name is reported without the import of PyTorch.
-    from fal_bench.conformance.runner import KINDS, chosen, kind_of, run_checks
+    from fal_bench.conformance.runner import FAMILIES, chosen, family_of, run_checks
 
-    chosen([one for kind in KINDS for one in kind.checks], order.only)
+    chosen([one for family in FAMILIES for one in family.checks], order.only)
     jobs = []
     for label, source, plugin in (one for found, _ in loaded for one in found):
-        known = [one.info for one in kind_of(plugin).checks]
+        known = [one.info for one in family_of(plugin).checks]
         checks = tuple(one for one in known if not order.only or one.name in order.only)
         if checks:
             jobs.append((label, source, checks, plugin))

@@ -11,6 +11,9 @@ from typing import Any, Final
 import torch
 
 from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable, Subject
+from fal_bench.conformance.dataset_checks import DATASET_CHECKS, DatasetSubject
+from fal_bench.conformance.metric_checks import METRIC_CHECKS, MetricSubject
+from fal_bench.conformance.model_checks import MODEL_CHECKS, ModelSubject
 from fal_bench.conformance.report import CheckInfo, Outcome, Report
 from fal_bench.conformance.side_effects import restored
 from fal_bench.conformance.strategy_checks import STRATEGY_CHECKS
@@ -32,22 +35,23 @@ Notify = Callable[[CheckInfo | Outcome], None]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of plugin: what its checks are done on, and the checks."""
+class Family:
+    """The checks of one kind of plugin, and what they are done on."""
 
     subject: type[Subject[Any]]
     checks: Sequence[Check[Any]]
 
-    @property
-    def plural(self) -> str:
-        """What several of them are called."""
-        return {"strategy": "strategies"}.get(self.subject.noun, f"{self.subject.noun}s")
 
-
-STRATEGIES: Final = Kind(StrategySubject, STRATEGY_CHECKS)
-TRAINERS: Final = Kind(TrainerSubject, TRAINER_CHECKS)
-KINDS: Final = (STRATEGIES, TRAINERS)
-"""All kinds, in the order in which ``falbench check --list`` lists them."""
+STRATEGIES: Final = Family(StrategySubject, STRATEGY_CHECKS)
+TRAINERS: Final = Family(TrainerSubject, TRAINER_CHECKS)
+FAMILIES: Final = (
+    STRATEGIES,
+    TRAINERS,
+    Family(ModelSubject, MODEL_CHECKS),
+    Family(DatasetSubject, DATASET_CHECKS),
+    Family(MetricSubject, METRIC_CHECKS),
+)
+"""All checks, in the order in which ``falbench check --list`` lists them."""
 
 
 class ConformanceError(AssertionError):
@@ -68,13 +72,14 @@ def check(
     """Check that a plugin satisfies what every one of its kind must, for use in its tests.
 
     A strategy runs in the real harness on small made-up federations, a trainer gets made-up
-    batches and trains in the real engines. All this happens in this process; a call that hangs is
-    left behind in a thread. ``falbench check`` does the same in a process of its own.
+    batches, and trainers and models train in the real engines. All this happens in this process; a
+    call that hangs is left behind in a thread. ``falbench check`` does the same in a process of its
+    own.
 
     Args:
-        plugin: a class, which is checked with its default parameters, an object, which is checked
-            with its own, or the name of an installed plugin, with parameters as in
-            ``"logo[n_init=4]"``.
+        plugin: a class or a decorated function, which is checked with its default parameters; an
+            object or a ``functools.partial``, which is checked with its own; or the name of an
+            installed plugin, with parameters as in ``"logo[n_init=4]"``.
         only: names of the checks to do; all if empty.
         call_timeout: seconds that one call may take.
 
@@ -120,23 +125,23 @@ def run_checks(
     """Run the checks and return what came out; see ``check``.
 
     Args:
-        plugin: a class or an object.
+        plugin: as for ``check``, but for names.
         only: names of the checks to do; all if empty.
         call_timeout: seconds that one call may take.
         notify: is called on the way.
     """
-    return _run(kind_of(plugin), plugin, only, call_timeout, notify)
+    return _run(family_of(plugin), plugin, only, call_timeout, notify)
 
 
-def kind_of(plugin: object) -> Kind:
-    """Return the kind of a class or an object.
+def family_of(plugin: object) -> Family:
+    """Return the checks of a plugin.
 
     Raises:
         InvalidSpecError: it is no plugin.
     """
-    for kind in KINDS:
-        if kind.subject.accepts(plugin):
-            return kind
+    for family in FAMILIES:
+        if family.subject.accepts(plugin):
+            return family
     name = getattr(plugin, "__name__", type(plugin).__name__)
     raise InvalidSpecError(
         f"{name} is not a plugin; derive a class from fal_bench.Strategy or fal_bench.Trainer, or "
@@ -160,18 +165,18 @@ def chosen(checks: Sequence[Check[Any]], only: Sequence[str] | str) -> tuple[Che
 
 
 def _run(
-    kind: Kind,
+    family: Family,
     plugin: object,
     only: Sequence[str] | str,
     call_timeout: float,
     notify: Notify = lambda _: None,
 ) -> Report:
     check_seconds("call_timeout", call_timeout)
-    subject = kind.subject(plugin, call_timeout)
+    subject = family.subject(plugin, call_timeout)
     outcomes = []
     with signals_noticed(), restored(), warnings.catch_warnings():
         torch.set_num_threads(1)  # the bits of two runs are compared
-        for one in chosen(kind.checks, only):
+        for one in chosen(family.checks, only):
             notify(one.info)
             outcomes.append(_outcome(one, subject))
             notify(outcomes[-1])

@@ -1,4 +1,4 @@
-"""What strategies and trainers must satisfy alike."""
+"""What plugins of several kinds must satisfy alike."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fal_bench.conformance.base import ClassSubject, Failure, NotApplicable
+from fal_bench.conformance.base import (
+    ClassSubject,
+    Failure,
+    FunctionSubject,
+    NotApplicable,
+    Subject,
+)
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.params import Params
 from fal_bench.inputs.selector import can_be_typed
@@ -23,32 +29,45 @@ def check_class(kind: Any, typed: str) -> None:
     Raises:
         Failure: one of them is not what it must be.
     """
-    check_name(getattr(kind, "name", None), kind.__name__, typed)
+    name = getattr(kind, "name", None)
+    if not isinstance(name, str):
+        raise Failure(f"{kind.__name__} has no name.")
+    if not can_be_typed(name):
+        raise Failure(f"The name {name!r} cannot be typed after {typed}.")
     if not (isinstance(kind.Params, type) and issubclass(kind.Params, Params)):
         raise Failure("Params is not a subclass of fal_bench.Params.")
     if not (kind.version is None or isinstance(kind.version, int)):
         raise Failure(f"version is {kind.version!r}, neither None nor a whole number.")
 
 
-def check_name(name: object, owner: str, typed: str) -> None:
-    """Check that a plugin has a name that can be typed after ``typed``.
+def check_random(subject: Subject[Any]) -> None:
+    """Check that a plugin leaves the global random streams alone.
 
     Raises:
-        Failure: it has not.
+        Failure: it does not.
     """
-    if not isinstance(name, str):
-        raise Failure(f"{owner} has no name.")
-    if not can_be_typed(name):
-        raise Failure(f"The name {name!r} cannot be typed after {typed}.")
+    if streams := subject.touched.random:
+        names = ", ".join(sorted(streams))
+        raise Failure(f"It drew from, or seeded, a global random stream: {names}.")
 
 
-def params(subject: ClassSubject[Any]) -> str:
+def check_settings(subject: Subject[Any]) -> None:
+    """Check that a plugin leaves the settings of the process alone.
+
+    Raises:
+        Failure: it does not.
+    """
+    if names := subject.touched.settings:
+        raise Failure(f"It changed {', '.join(sorted(names))}.")
+
+
+def params(subject: ClassSubject[Any] | FunctionSubject[Any]) -> str:
     """Parameters have valid defaults and survive JSON.
 
     What to do: Give every parameter a default that its own type allows, and a type that JSON
     knows: numbers, text, booleans, lists, tuples or None.
     """
-    given = subject.made.params
+    given = subject.params
     if not isinstance(given, Params):
         raise Failure(f"params is a {type(given).__name__}; call super().__init__(params).")
     values = given.model_dump()
@@ -68,11 +87,11 @@ def params(subject: ClassSubject[Any]) -> str:
     # The form that a run keeps: what differs from the defaults.
     stored = json.loads(json.dumps(given.model_dump(mode="json", exclude_defaults=True)))
     try:
-        again = subject.code(stored)
+        again = subject.remade(stored)
     except InvalidSpecError as error:
         what = f"The parameters that differ from their defaults are refused: {error}"
         raise Failure(what) from error
-    if again.params != given:
+    if again != given:
         raise Failure(f"Made from {stored!r}, it has other parameters than before.")
     return ", ".join(values)
 

@@ -8,10 +8,13 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
+
+GLOBAL_SEED: Final = 7310
+"""None that a plugin is likely to choose, which would leave the stream where it was."""
 
 Kept = dict[str, tuple[Any, Callable[[Any], object]]]
 """By name: a value, and the function that puts it back."""

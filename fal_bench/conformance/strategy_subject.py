@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any, Final
 
 from fal_bench.conformance.advice import NOT_IDS, advice_on, causes, described, with_line
-from fal_bench.conformance.base import Broken, ClassSubject, Failure, Where, once
-from fal_bench.conformance.deadline import HangError, Pulse, within
+from fal_bench.conformance.base import Broken, ClassSubject, Failure, Where, once, within_limit
+from fal_bench.conformance.deadline import HangError
 from fal_bench.conformance.trial import Trial, run_trial
 from fal_bench.conformance.watch import Watch
 from fal_bench.conformance.worlds import WORLDS, World
@@ -22,6 +22,7 @@ from fal_bench.errors import (
 )
 from fal_bench.federation.setting import Setting
 from fal_bench.isolation.interrupts import let_interrupts_pass
+from fal_bench.plugins.registry import STRATEGY
 from fal_bench.plugins.strategy import Strategy
 
 _OWNERS: Final[dict[type[Exception], str]] = {
@@ -36,7 +37,7 @@ _OWNERS: Final[dict[type[Exception], str]] = {
 class StrategySubject(ClassSubject[Strategy]):
     """One strategy under check."""
 
-    noun = "strategy"
+    kind = STRATEGY
     base = Strategy
 
     @once
@@ -49,7 +50,7 @@ class StrategySubject(ClassSubject[Strategy]):
         refusals, made = [], self.made
         for world in WORLDS:
             try:
-                within(self.limit, Pulse(), partial(_offer, made, world))
+                within_limit(self.limit, partial(_offer, made, world))
             except InvalidSpecError as error:
                 refusals.append(f"{world.name}: {error}")
             except BaseException as error:

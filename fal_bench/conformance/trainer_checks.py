@@ -14,7 +14,7 @@ from torch import Tensor
 from fal_bench.conformance import batches
 from fal_bench.conformance.base import Check, Failure, NotApplicable, Raised, collector
 from fal_bench.conformance.batches import CLASSES, LANES, Shown
-from fal_bench.conformance.shared_checks import check_class, params
+from fal_bench.conformance.shared_checks import check_class, check_random, check_settings, params
 from fal_bench.conformance.side_effects import digests
 from fal_bench.conformance.trainer_subject import TrainerSubject
 from fal_bench.conformance.worlds import WORLDS
@@ -118,10 +118,7 @@ def global_random(subject: TrainerSubject) -> None:
     What to do: A loss must not draw: with draws of its own no run could be repeated. Mixtures of
     unlabelled samples are drawn by the harness (mixes_unlabelled).
     """
-    subject.call_all()
-    if subject.random:
-        streams = ", ".join(sorted(subject.random))
-        raise Failure(f"It drew from, or seeded, a global random stream: {streams}.")
+    check_random(subject)
 
 
 @check
@@ -149,9 +146,7 @@ def settings(subject: TrainerSubject) -> None:
     What to do: Change settings only inside a context that puts them back (np.errstate,
     torch.no_grad).
     """
-    subject.call_all()
-    if subject.settings:
-        raise Failure(f"It changed {', '.join(sorted(subject.settings))}.")
+    check_settings(subject)
 
 
 @check

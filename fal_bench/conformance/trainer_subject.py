@@ -11,6 +11,7 @@ from torch import Tensor
 from fal_bench.arrays import FloatArray
 from fal_bench.conformance.base import Broken, ClassSubject, Failure, once
 from fal_bench.conformance.batches import Shown, mixtures, ordinary
+from fal_bench.plugins.registry import TRAINER
 from fal_bench.plugins.trainer import Trainer
 
 
@@ -30,7 +31,7 @@ class Losses:
 class TrainerSubject(ClassSubject[Trainer]):
     """One trainer under check."""
 
-    noun = "trainer"
+    kind = TRAINER
     base = Trainer
 
     @once
@@ -121,7 +122,9 @@ class TrainerSubject(ClassSubject[Trainer]):
         Raises:
             Broken: one of them raised or hung.
         """
-        _ = self.mixes
+        given = [ordinary(), mixtures()] if self.mixes else [ordinary()]
+        for shown in given:
+            self.losses(shown)
         try:
             self.probs(torch.eye(ordinary().logits.shape[-1]).numpy())
         except Failure as failure:

@@ -17,6 +17,7 @@ import numpy as np
 from fal_bench.conformance.base import Where
 from fal_bench.conformance.deadline import Pulse, within
 from fal_bench.conformance.side_effects import (
+    GLOBAL_SEED,
     changed,
     digest,
     random_streams,
@@ -40,9 +41,6 @@ from fal_bench.plugins.trainer import Trainer
 
 QUERIES: Final = 3
 """Queries of a whole run: what a strategy remembers has been used by then."""
-
-GLOBAL_SEED: Final = 7310
-"""None that a plugin is likely to choose, which would leave the stream where it was."""
 
 Picks = dict[tuple[int, int], list[int]]
 """Ids that were bought for the query, in order, by (cycle, client)."""

@@ -42,17 +42,17 @@ class World:
 
     def setting(self, seed: int = 0) -> Setting:
         """Draw the setting of a seed, with data of its own."""
-        return Setting.draw(self.task, seed, _blobs(self.side))
+        return Setting.draw(self.task, seed, blobs((1, self.side, self.side)))
 
 
-def _blobs(side: int) -> Dataset:
+def blobs(shape: tuple[int, int, int]) -> Dataset:
     """Return noisy copies of one random image a class, in random order."""
     rng = np.random.default_rng(20)
-    centres = rng.normal(size=(CLASSES, 1, side, side))
+    centres = rng.normal(size=(CLASSES, *shape))
 
     def part(count: int) -> tuple[torch.Tensor, torch.Tensor]:
         labels = rng.permutation(np.arange(count) % CLASSES)
-        images = centres[labels] + NOISE * rng.normal(size=(count, 1, side, side))
+        images = centres[labels] + NOISE * rng.normal(size=(count, *shape))
         return torch.from_numpy(images.astype(np.float32)), torch.from_numpy(labels)
 
     return Dataset("check", *part(TRAIN), *part(TEST), n_classes=CLASSES)

@@ -1,4 +1,4 @@
-"""Strategies that each fail the check whose name comes before the two dashes, and no other."""
+"""Strategies that each fail the check that their name begins with, before ``--``, and no other."""
 
 import os
 import random

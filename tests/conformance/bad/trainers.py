@@ -1,4 +1,4 @@
-"""Trainers that each fail the check whose name comes before the two dashes, and no other."""
+"""Trainers that each fail the check that their name begins with, before ``--``, and no other."""
 
 import time
 from typing import Annotated, Any
