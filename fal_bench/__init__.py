@@ -11,7 +11,10 @@ from fal_bench._version import __version__
 if TYPE_CHECKING:
     from fal_bench.comparison import Comparison, compare
     from fal_bench.conformance.runner import check_strategy, check_trainer
+    from fal_bench.data.base import Dataset
     from fal_bench.errors import FalbenchError
+    from fal_bench.plugins.functions import dataset, model
+    from fal_bench.plugins.metric import metric
     from fal_bench.plugins.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
     from fal_bench.plugins.strategy import ClientView, FederationView, Params, Strategy, Train
     from fal_bench.plugins.trainer import Trainer
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ClientView": "fal_bench.plugins.strategy",
     "Comparison": "fal_bench.comparison",
+    "Dataset": "fal_bench.data.base",
     "DistilledModel": "fal_bench.plugins.needs",
     "EpochPredictions": "fal_bench.plugins.needs",
     "FalbenchError": "fal_bench.errors",
@@ -34,11 +38,15 @@ _HOMES = {
     "check_strategy": "fal_bench.conformance.runner",
     "check_trainer": "fal_bench.conformance.runner",
     "compare": "fal_bench.comparison",
+    "dataset": "fal_bench.plugins.functions",
+    "metric": "fal_bench.plugins.metric",
+    "model": "fal_bench.plugins.functions",
 }
 
 __all__ = [
     "ClientView",
     "Comparison",
+    "Dataset",
     "DistilledModel",
     "EpochPredictions",
     "FalbenchError",
@@ -54,6 +62,9 @@ __all__ = [
     "check_strategy",
     "check_trainer",
     "compare",
+    "dataset",
+    "metric",
+    "model",
 ]
 
 

@@ -13,7 +13,7 @@ from fal_bench.external.folder import ExternalFolder
 from fal_bench.inputs.arguments import (
     as_names,
     as_path,
-    as_paths,
+    as_several,
     as_whole,
     check_seconds,
     check_text,
@@ -21,6 +21,7 @@ from fal_bench.inputs.arguments import (
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.learning.device import CPU, Device
 from fal_bench.plan import Plan
+from fal_bench.plugins.given import given, named
 from fal_bench.report.answer import Comparison
 from fal_bench.report.context import Accounting, MissingRun, TaskFacts, task_facts
 from fal_bench.report.targets import Question
@@ -34,6 +35,7 @@ from fal_bench.task import Task
 
 if TYPE_CHECKING:
     from fal_bench.external.folder import Import
+    from fal_bench.plugins.strategy import Strategy
     from fal_bench.sweep.collect import FinishedRun
 
 __all__ = ["Comparison", "Plan", "compare", "run_missing", "summarise"]
@@ -43,7 +45,7 @@ Monitor = Callable[[Store, Sequence[RunSpec]], AbstractContextManager[None]]
 
 
 def compare(
-    strategies: Sequence[str] | str | None = None,
+    strategies: Sequence[str | type[Strategy] | Strategy] | str | type[Strategy] | None = None,
     *,
     target_acc: float | str | Sequence[float | str] | None = None,
     suite: str | Path | None = None,
@@ -53,7 +55,7 @@ def compare(
     accounting: Accounting = "strict",
     baseline: str | None = None,
     out: str | Path = "results",
-    plugins: Sequence[str | Path] | str | Path = (),
+    plugins: Sequence[object] | str | Path = (),
     data_dir: str | Path | None = None,
     backend: Backend = "loky",
     device: Device = "auto",
@@ -71,7 +73,8 @@ def compare(
         strategies: names, with parameters as in ``"logo[n_init=4]"``; several values give several
             rows, as in ``"logo[n_init=1,4]"``, and ``"random[trainer=evidential]"`` changes how
             clients train. ``"all"`` stands for every strategy that suits the tasks; by default
-            the suite's own, or random, fal-margin, logo and fedral.
+            the suite's own, or random, fal-margin, logo and fedral. A class or an object does as
+            well, also one of a notebook.
         target_acc: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``,
             what the baseline reaches with 25, 50 and 75 % of the budget cap; by default the
             suite's own, or 0.5.
@@ -82,7 +85,8 @@ def compare(
         accounting: the labels that rank: ``"strict"`` (all that were read) or ``"paper"``.
         baseline: the strategy that savings refer to; random by default.
         out: the results folder.
-        plugins: a Python file or folder with further strategies, or several of them.
+        plugins: a Python file or folder with further plugins, or several of them; classes and
+            decorated functions do as well.
         data_dir: the folder of downloaded data sets and of relative paths to your own; by default
             what ``FALBENCH_DATA`` names, else a folder in the user's cache.
         backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
@@ -103,14 +107,15 @@ def compare(
         FalbenchError: a name is unknown or a value cannot be used; nothing has run then.
     """
     check_backend(backend)
-    names = as_names("strategies", strategies)
+    texts, classes = named(strategies)
+    names = as_names("strategies", texts)
     suite = str(suite) if isinstance(suite, Path) else suite
     for text, value in (("suite", suite), ("task", task), ("baseline", baseline)):
         check_text(text, value)
     seeds, jobs = as_whole("seeds", seeds, 1), as_whole("jobs", jobs, 1)
     memory_limit = as_whole("memory_limit", memory_limit, LEAST_MIB)
     check_seconds("call_timeout", call_timeout)
-    root, paths = as_path("out", out), as_paths("plugins", plugins)
+    root, sources = as_path("out", out), (*given(as_several("plugins", plugins)), *classes)
     data = None if data_dir is None else as_path("data_dir", data_dir)
     with signals_noticed(), use_data_folder(data):
         plan = Plan.make(
@@ -118,7 +123,7 @@ def compare(
             suite=suite,
             task=task,
             seeds=seeds,
-            plugins=paths,
+            plugins=sources,
             device=device_for(backend, device),
         )
         for note in plan.notes:

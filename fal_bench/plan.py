@@ -10,7 +10,8 @@ from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.inputs.arguments import as_whole, check_text
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU, resolve_device
-from fal_bench.plugins.files import plugin_paths
+from fal_bench.plugins.files import plugin_sources
+from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry, blamed_on, use_registry
 from fal_bench.report.command import compare_command
 from fal_bench.sweep.spec import RunSpec, plan_runs, with_known_model
@@ -47,7 +48,7 @@ class Plan:
     seeds: tuple[int, ...]
     runs: tuple[RunSpec, ...]
     command: str
-    plugins: tuple[Path, ...] = ()
+    plugins: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
     device: str = CPU
     targets: tuple[Target, ...] = DEFAULT_TARGETS
@@ -60,7 +61,7 @@ class Plan:
         suite: str | None = None,
         task: str | None = None,
         seeds: int | None = None,
-        plugins: Sequence[Path] = (),
+        plugins: Sequence[Source] = (),
         device: str = "auto",
     ) -> Plan:
         """Resolve names to runs.
@@ -74,7 +75,7 @@ class Plan:
             task: run one task only: of ``suite``, or of any suite that ships with the package,
                 whose seeds, targets and strategies are then the default ones.
             seeds: number of seeds; the suite's own number if None.
-            plugins: plugin files and folders.
+            plugins: plugin files and folders, and plugins given in Python.
             device: ``"auto"`` (a GPU if PyTorch can use one), ``"cpu"`` or ``"cuda"``.
 
         Raises:
@@ -85,7 +86,7 @@ class Plan:
         check_text("task", task)
         loaded = find_suite(task) if task and not suite else load_suite(suite or DEFAULT_SUITE)
         tasks = (loaded.task(task),) if task else loaded.tasks
-        plugins = plugin_paths(plugins)
+        plugins = plugin_sources(plugins)
         registry = Registry.discover(plugins, try_first=True)
         tasks = tuple(with_known_model(task, registry) for task in tasks)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
@@ -99,7 +100,7 @@ class Plan:
             suite=(suite or DEFAULT_SUITE) if suite or not task else None,
             task=task,
             device=found,
-            plugins=plugins,
+            plugins=[one for one in plugins if isinstance(one, Path)],
             strategies=sorted({run.label for run in runs}),
             seeds=len(chosen),
         )

@@ -46,10 +46,10 @@ def list_things(
 
 
 def _plugins(kind: Listed, verbose: bool, plugin: PluginOption) -> list[tuple[str, str]]:
-    from fal_bench.plugins.files import plugin_paths
+    from fal_bench.plugins.files import plugin_sources
     from fal_bench.plugins.registry import Registry, use_registry
 
-    registry = Registry.discover(plugin_paths(plugin or ()), try_first=True)
+    registry = Registry.discover(plugin_sources(plugin or ()), try_first=True)
     table = getattr(registry, kind)
     with use_registry(registry):
         rows = [(name, table.describe(name) if verbose else "") for name in table.names()]

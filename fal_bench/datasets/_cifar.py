@@ -12,10 +12,8 @@ import numpy as np
 
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import download_folder
-from fal_bench.data.images.download import PublishedFile, fetch
-from fal_bench.data.images.prepared import Label, prepare
-from fal_bench.data.images.published import published_source
-from fal_bench.data.images.source import Source
+from fal_bench.data.prepared import CacheKey, Source, prepare
+from fal_bench.data.published import PublishedFile, fetch, published_source
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
@@ -23,8 +21,8 @@ if TYPE_CHECKING:
 
 def cifar(name: Literal["cifar10", "cifar100"], train: int | None, test: int | None) -> Dataset:
     """Load one of the two data sets; see ``load_cifar10``."""
-    label = Label(name, {"train": train, "test": test})
-    return prepare(label, partial(_read, name, train, test)).dataset(name)
+    key = CacheKey(name, {"train": train, "test": test})
+    return prepare(key, partial(_read, name, train, test)).dataset(name)
 
 
 def _read(name: str, train: int | None, test: int | None, scratch: Path) -> Source:
@@ -34,7 +32,7 @@ def _read(name: str, train: int | None, test: int | None, scratch: Path) -> Sour
     folder = download_folder()
     try:
         parts = _parts(kind, folder)
-    except RuntimeError:  # torchvision's word for batches that are missing or damaged
+    except RuntimeError:  # torchvision found batches missing or damaged
         wanted = PublishedFile(name, kind.filename, (kind.url,), kind.tgz_md5)
         with tarfile.open(fetch(wanted, folder)) as archive:
             archive.extractall(scratch, filter="data")
@@ -44,8 +42,8 @@ def _read(name: str, train: int | None, test: int | None, scratch: Path) -> Sour
 
 
 def _parts(kind: type[CIFAR10], root: Path) -> list[CIFAR10]:
-    """Read the unpacked batches of both parts, checksums included."""
+    """Read the unpacked batches of both parts and check their checksums."""
     with warnings.catch_warnings():
-        # NumPy 2.4.0 to 2.4.4 complain of pickles as old as these.
+        # NumPy 2.4.0 to 2.4.4 warn of pickles as old as these.
         warnings.filterwarnings("ignore", r"dtype\(\): align")
         return [kind(root, train=train) for train in (True, False)]

@@ -9,26 +9,27 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from fal_bench.arrays import FloatArray
 from fal_bench.data.base import Normalisation
+from fal_bench.data.images import with_progress
 from fal_bench.learning.network import Network
 
 IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""How images are normalised that ImageNet's networks are trained on."""
+"""How the images that ImageNet's networks are trained on are normalised."""
 
 BATCH_SIZE = 64
 
 
 def embed_images(
     network: Network, features: Tensor, how: Normalisation | None, size: int
-) -> NDArray[np.float32]:
+) -> FloatArray:
     """Return the embeddings of images, computed on all cores.
 
-    Every batch is computed on one thread, so that bits do not depend on the number of cores. On a
-    terminal it shows how far it is.
+    Every batch is computed on one thread, so that bits do not depend on the number of cores. A
+    terminal shows a progress bar.
 
     Args:
         network: takes images of three channels, normalised as ImageNet's.
@@ -39,33 +40,22 @@ def embed_images(
     Returns:
         Shape (n, d).
     """
-    from rich.console import Console
-    from rich.progress import track
-
     network.eval().to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def embed(batch: Tensor) -> NDArray[np.float32]:
+    def embed(batch: Tensor) -> FloatArray:
         images = for_imagenet(batch, how, size).contiguous(memory_format=torch.channels_last)
-        embeddings: NDArray[np.float32] = network.body(images).numpy()
+        embeddings: FloatArray = network.body(images).numpy()
         return embeddings
 
-    console = Console(stderr=True)
     batches = torch.split(features, BATCH_SIZE)
     with _single_threads(), ThreadPoolExecutor(os.cpu_count(), initializer=_pin) as pool:
-        done = track(
-            pool.map(embed, batches),
-            f"Embedding {len(features)} images",
-            total=len(batches),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        return np.concatenate(list(done))
+        text = f"Embedding {len(features)} images"
+        return np.concatenate(list(with_progress(pool.map(embed, batches), text, len(batches))))
 
 
 def for_imagenet(features: Tensor, how: Normalisation | None, size: int) -> Tensor:
-    """Return images as ImageNet's networks want them; shape (n, 3, size, size)."""
+    """Return images as ImageNet's networks expect them; shape (n, 3, size, size)."""
     pixels = features if how is None else features * _shaped(how.deviation) + _shaped(how.mean)
     pixels = pixels.expand(-1, 3, -1, -1)
     if pixels.shape[2:] != (size, size):
@@ -73,9 +63,7 @@ def for_imagenet(features: Tensor, how: Normalisation | None, size: int) -> Tens
     return (pixels - _shaped(IMAGENET.mean)) / _shaped(IMAGENET.deviation)
 
 
-def standardised(
-    train: NDArray[np.float32], test: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def standardised(train: FloatArray, test: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Give each number of the embeddings mean 0 and deviation 1 over the training samples.
 
     A number that is constant there is only centred.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 import zlib
 from functools import partial
@@ -12,17 +11,17 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.data.images.own_path import own_path, where_looked
-from fal_bench.data.images.prepared import Label, Prepared, prepare
-from fal_bench.data.images.source import Part, Source
-from fal_bench.data.images.subset import chosen_rows
+from fal_bench.arrays import IntArray
+from fal_bench.data.folders import own_path, where_looked
+from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, file_checksum, prepare
+from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import DataError, InvalidSpecError
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 """Names of the arrays in a file, which are those of MedMNIST; others are ignored."""
 
 MOST_CHANNELS = 4
-"""Of images of bytes; more are a sign of channels that come first."""
+"""In images of bytes; with more, channels probably come first."""
 
 
 def prepare_npz(name: str, path: Path, train: int | None, test: int | None) -> Prepared:
@@ -47,7 +46,7 @@ def prepare_npz(name: str, path: Path, train: int | None, test: int | None) -> P
         ) from None
     place = {"path": str(full), "train": train, "test": test}
     state = [facts.st_size, facts.st_mtime_ns]
-    return prepare(Label(name, place, state), partial(_read, name, full, (train, test)))
+    return prepare(CacheKey(name, place, state), partial(_read, name, full, (train, test)))
 
 
 def _read(
@@ -77,7 +76,7 @@ def _read(
         _refuse(path, f"has class {min(unknown)} in test_labels but not in train_labels")
     if train.images.shape[1:] != test.images.shape[1:] or train.images.dtype != test.images.dtype:
         _refuse(path, "has training and test images of different shapes or types")
-    return Source(train, test, len(classes), _file_digest(path))
+    return Source(train, test, len(classes), file_checksum(path))
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -97,7 +96,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         ) from None
 
 
-def _labels(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+def _labels(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> IntArray:
     labels = arrays[name]
     if labels.ndim == 2 and labels.shape[1] > 1:
         _refuse(path, f"has {labels.shape[1]} labels a sample in {name}; give one")
@@ -138,12 +137,7 @@ def _images(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[A
     return np.ascontiguousarray(features.transpose(0, 3, 1, 2))
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _listed(classes: NDArray[np.int64]) -> str:
+def _listed(classes: IntArray) -> str:
     shown = ", ".join(map(str, classes[:10]))
     return shown + (", ..." if len(classes) > 10 else "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.images.published import published_whereabouts
+from fal_bench.data.published import published_whereabouts
 from fal_bench.datasets._cifar import cifar
 from fal_bench.plugins.functions import dataset
 

@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.folders import download_folder, is_to_be_made
-from fal_bench.data.images.download import PublishedFile, fetch
-from fal_bench.data.images.prepared import Label, prepare
-from fal_bench.data.images.published import published_source, published_whereabouts
-from fal_bench.data.images.source import Source
+from fal_bench.data.folders import data_folder_is_new, download_folder
+from fal_bench.data.prepared import CacheKey, Source, prepare
+from fal_bench.data.published import PublishedFile, fetch, published_source, published_whereabouts
 from fal_bench.errors import DataError
 from fal_bench.plugins.functions import dataset
 
@@ -55,17 +53,17 @@ def load_fashion_mnist(train: int | None = None, test: int | None = None) -> Dat
         test: test images, likewise; None for all 10,000.
 
     Raises:
-        DataError: the files are nowhere and cannot be downloaded, or one is damaged.
+        DataError: the files are not on this machine and cannot be downloaded, or one is damaged.
         InvalidSpecError: there are not as many images.
     """
-    label = Label(_NAME, {"train": train, "test": test})
-    return prepare(label, partial(_read, train, test)).dataset(_NAME)
+    key = CacheKey(_NAME, {"train": train, "test": test})
+    return prepare(key, partial(_read, train, test)).dataset(_NAME)
 
 
 def _folder_with_files() -> Path | None:
     data = download_folder()
     places = [data, data / _TORCHVISION]
-    if not is_to_be_made():
+    if not data_folder_is_new():
         places.append(DEBIAN)
     for folder in places:
         if all((folder / f"{name}.gz").is_file() for name in FILES):

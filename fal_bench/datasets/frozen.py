@@ -1,4 +1,4 @@
-"""Frozen features as a data set: its samples are embeddings, of which a head is federated.
+"""Frozen features: the embeddings of another data set's images, on which a head is federated.
 
 Training a linear classifier or a small perceptron (``mlp``) on them costs a fraction of training
 the whole network, which makes many seeds affordable. Every strategy and engine works on them as on
@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.images.prepared import Label, prepare
-from fal_bench.data.images.source import Part, Source
 from fal_bench.data.loading import dataset_digest, load_dataset
+from fal_bench.data.prepared import CacheKey, Part, Source, prepare
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.functions import dataset
@@ -72,8 +71,8 @@ def load_frozen(
     _check(images, size, seed)
     options = {"dataset": images, "backbone": backbone, "weights": weights, "size": size}
     state = [dataset_digest(images), version("torch")]
-    label = Label(_NAME, {**options, "seed": seed}, state)
-    return prepare(label, partial(_read, images, weights, size, seed)).dataset(_NAME)
+    key = CacheKey(_NAME, {**options, "seed": seed}, state)
+    return prepare(key, partial(_read, images, weights, size, seed)).dataset(_NAME)
 
 
 def _check(images: str, size: int, seed: int) -> None:
@@ -115,7 +114,7 @@ def _read(
 
 
 def _check_images(images: str, dataset: Dataset) -> None:
-    """Check that samples are images whose pixels can be told."""
+    """Check that samples are images whose pixels can be recovered."""
     import torch
 
     channels, height, width = dataset.input_shape

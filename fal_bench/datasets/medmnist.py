@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from fal_bench.data.base import Dataset
-from fal_bench.data.folders import download_folder, is_to_be_made
-from fal_bench.data.images.download import PublishedFile, fetch
-from fal_bench.data.images.prepared import Prepared
+from fal_bench.data.folders import data_folder_is_new, download_folder
+from fal_bench.data.prepared import Prepared
+from fal_bench.data.published import PublishedFile, fetch
 from fal_bench.datasets._npz import prepare_npz
 from fal_bench.errors import DataError
 from fal_bench.plugins.functions import dataset
@@ -68,7 +68,7 @@ def load_medmnist(
         test: test images, likewise.
 
     Raises:
-        DataError: the file is nowhere and cannot be downloaded, or it is damaged.
+        DataError: the file is not on this machine and cannot be downloaded, or it is damaged.
         InvalidSpecError: there are not as many images.
     """
     return _prepare(name, size, train, test).dataset(name)
@@ -80,8 +80,8 @@ def _prepare(name: SetName, size: Side, train: int | None, test: int | None) -> 
 
 def _folders() -> list[Path]:
     data = download_folder()
-    elsewhere = [] if is_to_be_made() else [Path.home() / ".medmnist"]
-    return [data / "medmnist", data, *elsewhere]
+    folders = [data / "medmnist", data]
+    return folders if data_folder_is_new() else [*folders, Path.home() / ".medmnist"]
 
 
 def _file(name: str, size: int) -> Path:

@@ -1,4 +1,4 @@
-"""Arrays in a NumPy ``.npz`` file: anyone's own images or embeddings."""
+"""Arrays in a NumPy ``.npz`` file: the user's own images or embeddings."""
 
 from __future__ import annotations
 

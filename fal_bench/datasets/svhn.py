@@ -9,10 +9,8 @@ import numpy as np
 
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import download_folder
-from fal_bench.data.images.download import PublishedFile, fetch
-from fal_bench.data.images.prepared import Label, prepare
-from fal_bench.data.images.published import published_source, published_whereabouts
-from fal_bench.data.images.source import Source
+from fal_bench.data.prepared import CacheKey, Source, prepare
+from fal_bench.data.published import PublishedFile, fetch, published_source, published_whereabouts
 from fal_bench.plugins.functions import dataset
 
 _NAME = "svhn"
@@ -32,8 +30,8 @@ def load_svhn(train: int | None = None, test: int | None = None) -> Dataset:
         DataError: the files are neither in the data folder nor can they be downloaded.
         InvalidSpecError: there are not as many images.
     """
-    label = Label(_NAME, {"train": train, "test": test})
-    return prepare(label, partial(_read, train, test)).dataset(_NAME)
+    key = CacheKey(_NAME, {"train": train, "test": test})
+    return prepare(key, partial(_read, train, test)).dataset(_NAME)
 
 
 def _read(train: int | None, test: int | None, scratch: Path) -> Source:  # noqa: ARG001

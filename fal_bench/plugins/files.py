@@ -15,10 +15,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.plugins.own_code import OwnModule, Root, digest_of, own_modules
+
+if TYPE_CHECKING:
+    from fal_bench.plugins.given import Given
 
 VARIABLE = "FALBENCH_PLUGINS"
 
@@ -29,15 +32,16 @@ _SEEN: Final[dict[tuple[str, Path], str]] = {}
 """Digests of the own modules, by name and file, when this process first had to do with them."""
 
 
-def plugin_paths(given: Sequence[str | Path] = ()) -> tuple[Path, ...]:
+def plugin_sources(given: Sequence[str | Path | Given] = ()) -> tuple[Path | Given, ...]:
     """Return the plugin files and folders of ``FALBENCH_PLUGINS`` and those given, each once.
 
     Args:
-        given: files or folders; they come after those of the environment variable, whose entries
-            are separated as those of ``PATH`` are.
+        given: files or folders, or plugins given in Python; they come after those of the
+            environment variable, whose entries are separated as those of ``PATH`` are.
     """
     listed = [text for text in os.environ.get(VARIABLE, "").split(os.pathsep) if text]
-    return tuple({path.resolve(): path for path in map(Path, [*listed, *given])}.values())
+    sources = [Path(one) if isinstance(one, str) else one for one in [*listed, *given]]
+    return tuple({one.resolve(): one for one in sources}.values())
 
 
 def python_files(path: Path) -> list[Path]:
@@ -89,6 +93,14 @@ def note(modules: Iterable[OwnModule]) -> None:
     """Keep in mind what own modules were like when they were imported."""
     for module in modules:
         _SEEN.setdefault((module.name, module.file), module.digest)
+
+
+def edited(modules: Iterable[OwnModule]) -> str | None:
+    """Return the name of a module whose file changed since it was first noted, if there is one."""
+    for module in modules:
+        if _SEEN.get((module.name, module.file), module.digest) != module.digest:
+            return module.name
+    return None
 
 
 def forget_edited() -> None:

@@ -34,6 +34,7 @@ from fal_bench.plugins.own_code import Root, own_modules, source_hash
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
+    from fal_bench.plugins.given import Given
     from fal_bench.plugins.metric import Metric
     from fal_bench.plugins.strategy import Strategy
     from fal_bench.plugins.trainer import Trainer
@@ -143,12 +144,14 @@ class _Origin:
         load: imports it.
         module: for installed plugins the module that ``load`` imports.
         built_in: whether it is falbench's own.
+        fingerprint: what identifies its behaviour, if that is known already.
     """
 
     source: str
     load: Callable[[], Any]
     module: str = ""
     built_in: bool = False
+    fingerprint: str = ""
 
 
 @dataclass
@@ -186,14 +189,19 @@ class PluginTable(Generic[Loaded]):
             load = partial(self._installed, entry)
             self._claim(entry.name, _Origin(entry.value, load, entry.module))
 
-    def add(self, plugin: Loaded, source: Path | str) -> None:
-        """Add a plugin that a file defines.
+    def add(self, plugin: Loaded, source: Path | str, fingerprint: str = "") -> None:
+        """Add a plugin that a file defines, or that was given in Python.
+
+        Args:
+            plugin: the plugin.
+            source: where it comes from.
+            fingerprint: what identifies its behaviour; found from its source if empty.
 
         Raises:
             InvalidSpecError: the name is taken.
         """
-        name = name_of(plugin)
-        self._claim(name, _Origin(str(source), partial(_same, plugin)))
+        load = partial(_same, plugin)
+        self._claim(name_of(plugin), _Origin(str(source), load, fingerprint=fingerprint))
 
     def sources_in(self, path: Path) -> list[str]:
         """Return the names of plugins from a file, or from the files of a folder."""
@@ -250,6 +258,8 @@ class PluginTable(Generic[Loaded]):
         """
         plugin: Any = self.load(name)
         origin = self._origins[name]
+        if origin.fingerprint:
+            return origin.fingerprint
         if origin.built_in and not isinstance(plugin, type):
             return ""
         if origin.built_in and plugin.version is not None:
@@ -361,21 +371,22 @@ class Registry:
 
     Attributes:
         unavailable: plugin files that could not be loaded.
-        files: plugin files that were.
+        files: plugin files that were, and plugins given in Python.
     """
 
     unavailable: list[Unavailable] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
+    files: list[Path | Given] = field(default_factory=list)
     _tables: dict[Kind, Any] = field(default_factory=dict)
 
     @classmethod
-    def discover(cls, plugins: Sequence[Path] = (), *, try_first: bool = False) -> Registry:
+    def discover(cls, plugins: Sequence[Path | Given] = (), *, try_first: bool = False) -> Registry:
         """Collect the built-in and installed plugins and those in the given files and folders.
 
         What was edited since this process imported it is imported again.
 
         Args:
-            plugins: Python files, or folders whose ``*.py`` files are read, but for tests.
+            plugins: Python files, or folders whose ``*.py`` files are read, but for tests; and
+                plugins given in Python.
             try_first: import files in another process first, which they may end or hang.
 
         Raises:
@@ -383,7 +394,8 @@ class Registry:
         """
         forget_edited()
         registry = cls()
-        files = [file for path in plugins for file in python_files(path)]
+        paths = [one for one in plugins if isinstance(one, Path)]
+        files = [file for path in paths for file in python_files(path)]
         faults: dict[Path, str] = {}
         if files and try_first:
             from fal_bench.plugins.trial import faults_at_import
@@ -394,6 +406,11 @@ class Registry:
                 registry.unavailable.append(Unavailable(file.stem, str(file), faults[file]))
             else:
                 registry._add_file(file)
+        for one in plugins:
+            if not isinstance(one, Path):
+                plugin = one.load()
+                registry._table_of(plugin).add(plugin, "given in Python", one.fingerprint)
+                registry.files.append(one)
         return registry
 
     @property
@@ -424,6 +441,10 @@ class Registry:
     def tables(self) -> tuple[PluginTable[Any], ...]:
         """Return the plugins of all kinds, kind by kind."""
         return self.strategies, self.trainers, self.datasets, self.models, self.metrics
+
+    def _table_of(self, plugin: Any) -> PluginTable[Any]:
+        kind = kind_of(plugin)
+        return next(table for table in self.tables() if table.kind == kind)
 
     def _table(self, kind: Kind, make: Callable[[Kind, list[Unavailable]], Table]) -> Table:
         """Return the plugins of a kind; they are collected when they are first asked for."""
@@ -473,8 +494,8 @@ class Registry:
             self.unavailable.append(Unavailable(file.stem, str(file), reason, empty=True))
             return
         self.files.append(file)
-        for kind, plugin in found:
-            next(table for table in self.tables() if table.kind == kind).add(plugin, file)
+        for plugin in found:
+            self._table_of(plugin).add(plugin, file)
 
 
 _active: ContextVar[Registry | None] = ContextVar("registry", default=None)
@@ -527,16 +548,15 @@ def _places(package: str) -> dict[str, str]:
     }
 
 
-def _plugins_in(file: Path) -> Iterator[tuple[Kind, Any]]:
+def _plugins_in(file: Path) -> Iterator[Any]:
     """Import a file under a name of its own and yield the plugins it defines.
 
     A file is imported once per content, so that its plugins stay the same objects.
     """
     module = import_file(file)
     for member in list(vars(module).values()):
-        kind = kind_of(member)
-        if kind is not None and code_of(member).__module__ == module.__name__:
-            yield kind, member
+        if kind_of(member) is not None and code_of(member).__module__ == module.__name__:
+            yield member
 
 
 def _place(error: BaseException, file: Path) -> str:

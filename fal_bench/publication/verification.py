@@ -12,7 +12,8 @@ import pandas as pd
 from fal_bench.comparison import progress_monitor, run_missing
 from fal_bench.data.folders import use_data_folder
 from fal_bench.plan import Plan
-from fal_bench.plugins.files import plugin_paths
+from fal_bench.plugins.files import plugin_sources
+from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.charges import charges_difference, imbalance, read_published_charges
 from fal_bench.publication.closeness import allowed_deviations, judge_closeness
@@ -59,7 +60,7 @@ class Sample:
     runs: tuple[PublishedRun, ...]
     curves: pd.DataFrame
     charges: pd.DataFrame | None
-    plugins: tuple[Path, ...]
+    plugins: tuple[Source, ...]
     environment: str
 
     @property
@@ -231,7 +232,7 @@ def draw_sample(
     Raises:
         FalbenchError: it cannot.
     """
-    registry = Registry.discover(plugin_paths(plugins), try_first=True)
+    registry = Registry.discover(plugin_sources(plugins), try_first=True)
     known = runs_here(record, registry)
     chosen = draw_runs(known, len(known) if runs is None else runs, np.random.default_rng(seed))
     sample = Sample(tuple(chosen), curves, charges, tuple(registry.files), environment_note(record))

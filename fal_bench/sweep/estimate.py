@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from fal_bench.plugins.given import Source
 from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.pilot import fly
 from fal_bench.sweep.spec import RunSpec
@@ -40,7 +40,7 @@ def estimate(
     missing: Sequence[RunSpec],
     jobs: int,
     *,
-    plugins: Sequence[Path] = (),
+    plugins: Sequence[Source] = (),
     inline: bool = False,
 ) -> Estimate:
     """Estimate the wall time of running ``missing`` with ``jobs`` workers.

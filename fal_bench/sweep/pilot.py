@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from fal_bench.data.folders import Folders, current_folders, use_folders
 from fal_bench.errors import StoreError
+from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry, use_registry
 from fal_bench.plugins.strategy import ClientView, Strategy
 from fal_bench.sweep.groups import updates
@@ -56,7 +56,7 @@ def fly(
     device: str,
     jobs: int,
     *,
-    plugins: Sequence[Path] = (),
+    plugins: Sequence[Source] = (),
     inline: bool = False,
 ) -> Pilot:
     """Time the start of workers, and a little of each task in all of them at the same time.
@@ -91,7 +91,7 @@ def fly(
 
 
 def _trial(
-    tasks: Sequence[Task], device: str, parent: int, folders: Folders, plugins: Sequence[Path]
+    tasks: Sequence[Task], device: str, parent: int, folders: Folders, plugins: Sequence[Source]
 ) -> tuple[dict[str, float], float]:
     """Return the seconds of a run of each task, and those that were spent on finding out."""
     import fal_bench.federation.loop  # noqa: F401  # counts as part of the start

@@ -27,6 +27,7 @@ from fal_bench.errors import DataError, FalbenchError, PluginError, told
 from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.isolation.leftover import leave_despite_threads
 from fal_bench.learning.device import CPU, full_precision, resolve_device
+from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry, use_registry
 from fal_bench.sweep.folder import CorruptRunError, RunFolder
 from fal_bench.sweep.memory import resident_mib
@@ -48,7 +49,7 @@ class Job:
     Attributes:
         root: the results folder.
         specs: the runs.
-        plugins: plugin files and folders.
+        plugins: plugin files and folders, and plugins given in Python.
         attempt: name of the supervisor's round, kept in the status of every run it starts.
         parent: process id of the supervisor; a worker whose supervisor is gone stops. None on a
             cluster, which looks after its workers itself.
@@ -61,7 +62,7 @@ class Job:
 
     root: Path
     specs: tuple[RunSpec, ...]
-    plugins: tuple[Path, ...]
+    plugins: tuple[Source, ...]
     attempt: str
     parent: int | None
     time_limit: float | None = None

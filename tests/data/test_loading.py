@@ -172,7 +172,7 @@ def test_two_of_one_name_are_refused(register):
 
 def test_listing_and_partitioning_do_not_import_torch():
     code = (
-        "import sys, fal_bench.data.partition, fal_bench.data.long_tail, fal_bench.data.shares; "
+        "import sys, fal_bench.data.partition, fal_bench.data.subset, fal_bench.data.shares; "
         "from fal_bench.plugins.registry import current_registry; "
         "current_registry().datasets.names(); "
         "sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"

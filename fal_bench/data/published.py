@@ -1,18 +1,27 @@
-"""Published files: looked for in the data folder, else downloaded there."""
+"""Published data sets: their files, in the data folder or downloaded to it, and what is read."""
 
 from __future__ import annotations
 
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
+from numpy.typing import NDArray
 
-from fal_bench.data.folders import DATA_VARIABLE, current_folders, is_to_be_made
+from fal_bench.data.folders import (
+    DATA_VARIABLE,
+    current_folders,
+    data_folder_is_new,
+    download_folder,
+)
+from fal_bench.data.prepared import Part, Source, prepared_names
+from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import DataError
 
 SECONDS_WITHOUT_DATA = 30.0
@@ -25,7 +34,7 @@ class PublishedFile:
     Attributes:
         dataset: name of the data set, for messages.
         filename: the file's name.
-        urls: where it can be had, in order of preference.
+        urls: where it can be downloaded, in order of preference.
         md5: its checksum, as published.
     """
 
@@ -36,7 +45,7 @@ class PublishedFile:
 
 
 def fetch(wanted: PublishedFile, folder: Path) -> Path:
-    """Return the path of a file in a folder; it is downloaded, with a progress bar, if need be.
+    """Return the path of a file in a folder; download it, with a progress bar, if it is not there.
 
     A download appears under its name only when it is complete and its checksum is right. A file
     that is there but has another checksum is replaced.
@@ -46,7 +55,7 @@ def fetch(wanted: PublishedFile, folder: Path) -> Path:
         folder: where it lies or goes.
 
     Raises:
-        DataError: it is not there and cannot be had; the message names folder and file.
+        DataError: it is not there and cannot be downloaded; the message names folder and file.
     """
     from torchvision.datasets.utils import check_integrity
 
@@ -60,7 +69,7 @@ def fetch(wanted: PublishedFile, folder: Path) -> Path:
     except OSError as error:
         raise DataError(
             f"Data set {wanted.dataset!r}: cannot use the data folder {str(folder)!r} "
-            f"({error.strerror or error}); mend that, or name another by data_dir or "
+            f"({error.strerror or error}); make it usable, or name another by data_dir or "
             f"{DATA_VARIABLE}."
         ) from error
     return path
@@ -68,8 +77,8 @@ def fetch(wanted: PublishedFile, folder: Path) -> Path:
 
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Make a folder; if that makes the data folder, say so, and undo it if the download fails."""
-    folders, new = current_folders(), is_to_be_made()
+    """Make a folder; if the data folder is new, say so and remove it if the download fails."""
+    folders, new = current_folders(), data_folder_is_new()
     if new:
         print(
             f"Note: the data folder {str(folders.data)!r}, which {folders.named} names, does not "
@@ -84,7 +93,7 @@ def _made(folder: Path) -> Iterator[None]:
         if new:
             for lock in folder.glob(".*.lock"):
                 lock.unlink()
-            with suppress(OSError):  # somebody else has put something there
+            with suppress(OSError):  # another process has put something there
                 for made in (folder, *folder.parents):
                     if made.is_relative_to(folders.data):
                         made.rmdir()
@@ -100,11 +109,11 @@ def _download(wanted: PublishedFile, path: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         try:
-            with _impatient():
+            with _time_limit():
                 download_url(url, scratch, wanted.filename, wanted.md5)
             (scratch / wanted.filename).replace(path)
             return
-        except RuntimeError:  # torchvision's word for a wrong checksum
+        except RuntimeError:  # what torchvision raises for a wrong checksum
             failures.append(f"what came from {url} is truncated or another file")
         except OSError as error:
             failures.append(f"{url}: {getattr(error, 'reason', None) or error}")
@@ -119,11 +128,53 @@ def _download(wanted: PublishedFile, path: Path) -> None:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
-    """Give up on servers that say nothing, while the context is open."""
+def _time_limit() -> Iterator[None]:
+    """Give up on servers that send nothing, while the context is open."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SECONDS_WITHOUT_DATA)
     try:
         yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+def published_source(
+    name: str,
+    images: Sequence[NDArray[Any]],
+    labels: Sequence[NDArray[Any]],
+    counts: Sequence[int | None],
+) -> Source:
+    """Return a published data set from its arrays, whose order must say nothing of the class.
+
+    Args:
+        name: its name.
+        images: training and test images; shape (n, H, W, C).
+        labels: their classes, the largest of which occurs in training.
+        counts: how many samples of each part are wanted; None for all.
+
+    Raises:
+        InvalidSpecError: there are not as many.
+    """
+    train, test = (
+        Part.of(pixels, classes, chosen_rows(name, part, classes, count))
+        for part, pixels, classes, count in zip(
+            ("train", "test"), images, labels, counts, strict=True
+        )
+    )
+    return Source(train, test, int(labels[0].max()) + 1)
+
+
+def published_whereabouts(name: str, *places: str) -> str:
+    """Say whether a published data set is on this machine.
+
+    Args:
+        name: its name.
+        places: files or folders in the data folder; any one of them is enough.
+    """
+    if name in prepared_names():
+        return "ready"
+    folder = download_folder()
+    for place in places:
+        if (folder / Path(place)).exists():
+            return f"in {folder / place}"
+    return f"not here; the first use downloads it to {folder}"

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from fal_bench.data.images import integrity, prepared
-from fal_bench.data.images.prepared import Label, prepare, prepared_names
-from fal_bench.data.images.source import Part, Source
+from fal_bench.data import prepared
+from fal_bench.data.prepared import CacheKey, Part, Source, prepare, prepared_names
 from fal_bench.errors import DataError
 
 
@@ -40,12 +39,12 @@ class Reader:
         return self._result
 
 
-LABEL = Label("toy", {"train": None})
+KEY = CacheKey("toy", {"train": None})
 
 
 def test_it_is_read_once_and_is_the_same_afterwards():
     reader = Reader(source(digest="abc", train_files=["a.jpg", "b.jpg"]))
-    first, second = prepare(LABEL, reader), prepare(LABEL, reader)
+    first, second = prepare(KEY, reader), prepare(KEY, reader)
     assert reader.calls == 1
     assert first == second
     assert (first.n_classes, first.digest) == (3, "abc")
@@ -59,44 +58,48 @@ def test_it_is_read_once_and_is_the_same_afterwards():
     assert prepared_names() == {"toy"}
 
 
-def test_who_writes_changes_only_his_own_view():
-    dataset = prepare(LABEL, Reader()).dataset("toy")
+def test_rows_say_where_samples_come_from_and_features_are_kept_as_they_are():
+    features = np.random.default_rng(0).normal(size=(12, 5, 1, 1)).astype(np.float32)
+    chosen = Part.of(features, np.arange(12) % 3, np.array([5, 1, 9]))
+    ready = prepare(KEY, Reader(Source(chosen, chosen, 3)))
+    assert ready.normalisation is None
+    assert np.load(ready.path / "train_rows.npy").tolist() == [5, 1, 9]
+    dataset = ready.dataset("toy")
+    assert dataset.train_labels.tolist() == [2, 1, 0]
+    np.testing.assert_array_equal(dataset.train_features, features[[5, 1, 9]])
+
+
+def test_a_process_that_writes_changes_only_its_own_view():
+    dataset = prepare(KEY, Reader()).dataset("toy")
     before = dataset.train_features.clone()
     dataset.train_features.zero_()
-    again = prepare(LABEL, Reader()).dataset("toy")
+    again = prepare(KEY, Reader()).dataset("toy")
     assert torch.equal(again.train_features, before)
 
 
-def test_features_that_are_no_pixels_are_left_alone():
-    features = np.random.default_rng(0).normal(size=(6, 5, 1, 1)).astype(np.float32)
-    both = Part.of(features, np.arange(6) % 2)
-    ready = prepare(LABEL, Reader(Source(both, both, 2)))
-    assert ready.normalisation is None
-    np.testing.assert_array_equal(ready.dataset("toy").train_features, features)
-
-
-def test_rows_say_where_samples_come_from():
-    images, labels = part(12, 0).images, np.arange(12) % 3
-    chosen = Part.of(images, labels, np.array([5, 1, 9]))
-    ready = prepare(LABEL, Reader(Source(chosen, part(6, 1), 3)))
-    assert np.load(ready.path / "train_rows.npy").tolist() == [5, 1, 9]
-    assert ready.dataset("toy").train_labels.tolist() == [2, 1, 0]
-
-
-def test_a_failed_reader_leaves_nothing_behind(folders):
-    with pytest.raises(DataError, match="gone"):
-        prepare(LABEL, Reader(error=DataError("gone")))
-    assert not [path for path in folders.cache.iterdir() if path.is_dir()]
-    assert prepared_names() == set()
-    assert prepare(LABEL, Reader()).n_classes == 3
-
-
-def test_what_a_killed_process_left_is_replaced(folders):
-    litter = folders.cache / f".{LABEL.place_name}"
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (DataError("gone"), "gone"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space .*FALBENCH_CACHE"),
+    ],
+)
+def test_a_failed_reader_leaves_nothing_behind(folders, error, message):
+    litter = folders.cache / f".{KEY.place_name}"  # of a process that was killed
     litter.mkdir(parents=True)
     (litter / "facts.json").write_text("{}")
-    assert prepare(LABEL, Reader()).n_classes == 3
-    assert not litter.exists()
+    with pytest.raises(DataError, match=message):
+        prepare(KEY, Reader(error=error))
+    assert not [path for path in folders.cache.iterdir() if path.is_dir()]
+    assert prepared_names() == set()
+    assert prepare(KEY, Reader()).n_classes == 3
+
+
+def test_a_cache_that_cannot_be_written_is_named(folders):
+    assert prepared_names() == set()
+    folders.cache.write_text("a file")
+    with pytest.raises(DataError, match=r"(?s)'toy'.*cache'.*FALBENCH_CACHE"):
+        prepare(KEY, Reader())
 
 
 FILES = [f"{part}_{what}.npy" for part in ("train", "test") for what in ("features", "labels")]
@@ -111,26 +114,17 @@ def overwrite(path, kept=None):
         os.utime(path, ns=(kept.st_atime_ns, kept.st_mtime_ns))
 
 
-def test_bytes_overwritten_in_place_are_noticed_even_under_the_old_date():
-    path = prepare(LABEL, Reader()).path / "train_features.npy"
-    content = path.read_bytes()
-    overwrite(path, kept=path.stat())
-    reader = Reader()
-    assert (prepare(LABEL, reader).path / "train_features.npy").read_bytes() == content
-    assert reader.calls == 1
-
-
 def test_a_copy_is_read_for_its_checksums_only_when_it_has_changed(monkeypatch):
-    ready = prepare(LABEL, Reader())
+    ready = prepare(KEY, Reader())
     read = []
-    checksum = integrity._checksum
-    monkeypatch.setattr(integrity, "_checksum", lambda path: read.append(path) or checksum(path))
-    assert prepare(LABEL, Reader()) == ready
+    checksum = prepared.file_checksum
+    monkeypatch.setattr(prepared, "file_checksum", lambda path: read.append(path) or checksum(path))
+    assert prepare(KEY, Reader()) == ready
     assert not read
     touched = ready.path / "train_features.npy"
     os.utime(touched)
     for _ in range(2):
-        assert prepare(LABEL, Reader(error=AssertionError)) == ready
+        assert prepare(KEY, Reader(error=AssertionError)) == ready
     assert read == [touched]
 
 
@@ -142,53 +136,42 @@ def test_a_copy_is_read_for_its_checksums_only_when_it_has_changed(monkeypatch):
         ("test_features.npy", lambda path: path.unlink()),
         ("facts.json", lambda path: path.write_text('{"n_classes": 3}')),
         ("checksums.json", lambda path: path.write_text("[]")),
+        ("train_features.npy", lambda path: overwrite(path, kept=path.stat())),
         *((name, lambda path: overwrite(path)) for name in FILES),
     ],
 )
-def test_a_damaged_one_is_prepared_anew(name, damage):
-    ready = prepare(LABEL, Reader())
+def test_a_damaged_one_is_prepared_again(name, damage):
+    ready = prepare(KEY, Reader())
+    content = (ready.path / name).read_bytes()
     damage(ready.path / name)
     reader = Reader()
-    assert torch.isfinite(prepare(LABEL, reader).dataset("toy").train_features).all()
+    assert (prepare(KEY, reader).path / name).read_bytes() == content
     assert reader.calls == 1
 
 
 def test_a_new_state_replaces_the_old_one_of_its_place(folders):
-    one, other = Label("toy", {"path": "a"}, 1), Label("toy", {"path": "b"}, 1)
+    one, other = CacheKey("toy", {"path": "a"}, 1), CacheKey("toy", {"path": "b"}, 1)
     old, bystander = prepare(one, Reader()), prepare(other, Reader())
-    new = prepare(Label("toy", {"path": "a"}, 2), Reader())
+    new = prepare(CacheKey("toy", {"path": "a"}, 2), Reader())
     assert new.path.exists()
     assert bystander.path.exists()
     assert not old.path.exists()
 
 
-def test_another_format_is_prepared_anew(monkeypatch):
-    prepare(LABEL, Reader())
+def test_another_format_is_prepared_again(monkeypatch):
+    prepare(KEY, Reader())
     monkeypatch.setattr(prepared, "FORMAT", prepared.FORMAT + 1)
     reader = Reader()
-    prepare(LABEL, reader)
+    prepare(KEY, reader)
     assert reader.calls == 1
-
-
-def test_a_cache_that_cannot_be_written_is_named(folders):
-    folders.cache.write_text("a file")
-    with pytest.raises(DataError, match=r"(?s)'toy'.*cache'.*FALBENCH_CACHE"):
-        prepare(LABEL, Reader())
-
-
-def test_a_full_disk_is_named(folders):
-    full = OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(DataError, match=r"No space left on device\); make room there"):
-        prepare(LABEL, Reader(error=full))
-    assert not [path for path in folders.cache.iterdir() if path.is_dir()]
 
 
 PREPARE_SLOWLY = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from fal_bench.data.images.prepared import Label, prepare
-from fal_bench.data.images.source import Part, Source
+from fal_bench.data.prepared import CacheKey, prepare
+from fal_bench.data.prepared import Part, Source
 
 log = Path(sys.argv[1])
 
@@ -201,7 +184,7 @@ def read(scratch):
 
 print("ready", flush=True)
 sys.stdin.readline()
-print(prepare(Label("toy", {}), read).n_classes)
+print(prepare(CacheKey("toy", {}), read).n_classes)
 """
 
 
