@@ -238,6 +238,8 @@ class Subject(Generic[Made]):
         """
         try:
             return within_limit(self.limit, self.make)
+        except (Broken, Failure):
+            raise
         except BaseException as error:
             let_interrupts_pass(error)
             what = f"The {self.kind.word} cannot be made: {described(error, self.code)}"

@@ -44,7 +44,8 @@ def named(target: str) -> tuple[list[Found], list[Unavailable]]:
         if not found:
             raise PluginError(f"There is no plugin in {target!r}; name a file that defines one.")
         return found, registry.unavailable
-    if path.suffix == ".py" or len(path.parts) > 1:
+    name = Path(target.partition("[")[0])
+    if name.suffix == ".py" or len(name.parts) > 1:
         raise PluginError(f"There is no plugin file or folder {target!r}; check the path.")
     registry, selector = Registry.discover(), Selector.parse(target)
     known: list[str] = []

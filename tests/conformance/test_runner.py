@@ -2,6 +2,7 @@
 
 import random
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +18,10 @@ from fal_bench.conformance.runner import (
     run_checks,
 )
 from fal_bench.conformance.worlds import WORLDS
+from fal_bench.datasets.digits import load_digits
 from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.metrics.classification import accuracy
+from fal_bench.models.mlp import mlp
 from fal_bench.plugins.trainer import Trainer
 from fal_bench.strategies.fedral import FedRAL
 from fal_bench.strategies.random import Random
@@ -95,9 +99,22 @@ def test_an_object_is_checked_with_its_own_parameters():
 def test_the_kind_of_a_plugin_is_found_out():
     names = [
         [one.check for one in check(plugin, only="params").outcomes]
-        for plugin in (Sized, Sized({"size": 3}), Kcfu, Kcfu(), "kcfu", "kcfu[divergence=sum]")
+        for plugin in (
+            Sized,
+            Sized({"size": 3}),
+            Kcfu,
+            Kcfu(),
+            "kcfu",
+            "kcfu[divergence=sum]",
+            mlp,
+            partial(mlp, hidden=()),
+            "cnn4[width=3]",
+            load_digits,
+            "digits[test_fraction=0.5]",
+        )
     ]
-    assert names == 6 * [["params"]]
+    assert names == 11 * [["params"]]
+    assert check(accuracy, only="value").plugin == "accuracy"
     assert check("margin-fixed-batch[size=2]", only="positions").plugin == "margin-fixed-batch"
     with pytest.raises(ConformanceError, match="positions"):
         check(Sized({"size": 5}))
@@ -155,6 +172,7 @@ def test_only_some_checks():
         (check_strategy, CrossEntropy, "CrossEntropy is not a strategy"),
         (check_trainer, Sized({"size": 3}), "Sized is not a trainer"),
         (check, object, "object is not a plugin"),
+        (check, len, "len is not a plugin"),
         (check, 7, "int is not a plugin"),
     ],
 )

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from fal_bench import dataset
 from fal_bench.data.base import Dataset
-from fal_bench.plugins.functions import dataset
 
 CLASSES = 4
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fal_bench.plugins.metric import metric
+from fal_bench import metric
 
 
 def accuracy(labels, probs):
