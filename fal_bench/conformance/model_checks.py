@@ -30,7 +30,7 @@ SHAPES: Final = ((1, 8, 8), (1, 16, 16), (3, 32, 32))
 
 ROWS: Final = 8
 TOLERANCE: Final = 1e-4
-RECIPE: Final = LocalTraining(epochs=2, batch_size=8, stop_at_accuracy=None)
+RECIPE: Final = LocalTraining(epochs=1, batch_size=8, stop_at_accuracy=None)
 
 
 class ModelSubject(FunctionSubject[Model]):
