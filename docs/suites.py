@@ -1,6 +1,6 @@
 """Write the tables of docs/suites from the suites themselves: ``python docs/suites.py``.
 
-Every page keeps its own words; what stands between the marks is written anew.
+The text of each page stays; only what stands between the marks is written.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from fal_bench.data.loading import load_dataset
 from fal_bench.data.subset import long_tail
 from fal_bench.federation.setting import Setting
 from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.functions import checked
+from fal_bench.plugins.registry import current_registry
 from fal_bench.task import Task
 from fal_bench.task.suite import Suite, load_suite, suite_names
 
@@ -77,7 +79,7 @@ def _filled(path: Path, table: str) -> str:
     head, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):
-        raise SystemExit(f"{path} lacks the marks that its table stands between.")
+        raise SystemExit(f"{path} lacks the marks around its table.")
     return f"{head}{begin}{table}{end}{tail}"
 
 
@@ -113,7 +115,9 @@ def _facts(task: Task) -> dict[str, str]:
         "query": _labels(task.query_size, step, pool),
         "budget cap": f"{cap:,} = {100 * cap / pool:.3g} % of the pool",
         "points of the label grid": str(len(task.label_grid)),
-        "model before a cycle": "drawn anew" if task.reset == "scratch" else "goes on",
+        "model before a cycle": "gets new weights"
+        if task.reset == "scratch"
+        else "keeps its weights",
         "rounds a cycle x local epochs": f"{task.rounds} x {task.local_epochs}",
         "batch size": str(task.batch_size),
         "optimiser": _optimiser(task),
@@ -169,12 +173,11 @@ def _partition(task: Task) -> str:
 
 
 def _model(task: Task) -> str:
-    model = task.model
-    if model.kind == "resnet18":
-        return f"`resnet18`, stem {model.stem}, weights {model.weights}"
-    if model.kind == "mlp":
-        return f"`mlp`, hidden {list(model.hidden)}"
-    return f"`{model.kind}`"
+    name = task.model.kind
+    params = checked(current_registry().models.load(name), task.model.params)
+    values = params.model_dump(mode="json").items()
+    shown = (f"{key} {value}" for key, value in values if value != 0)
+    return ", ".join([f"`{name}`", *shown])
 
 
 def _labels(each: int, total: int, pool: int) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fal_bench.arrays import FloatArray, IntArray, RealArray
-from fal_bench.environments.classifier import Classifier
+from fal_bench.environments.heads import Classifier
 from fal_bench.errors import InvalidSpecError
 
 
@@ -19,7 +19,7 @@ from fal_bench.errors import InvalidSpecError
 class Finetune:
     """Trains a copy of a model on all labels, always from the same initial weights; a ``Fit``.
 
-    The batch order comes from a stream that starts anew with every fit, so equal labels in equal
+    The batch order comes from a stream that is the same for every fit, so equal labels in equal
     order give an equal classifier. The model must not draw random numbers itself (dropout).
 
     Attributes:

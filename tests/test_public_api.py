@@ -13,6 +13,7 @@ def test_the_public_names_are_pinned():
     assert sorted(fal_bench.__all__) == [
         "ClientView",
         "Comparison",
+        "Dataset",
         "DistilledModel",
         "EpochPredictions",
         "FalbenchError",
@@ -28,6 +29,9 @@ def test_the_public_names_are_pinned():
         "check_strategy",
         "check_trainer",
         "compare",
+        "dataset",
+        "metric",
+        "model",
     ]
     for name in fal_bench.__all__:
         assert getattr(fal_bench, name) is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fal_bench import check_strategy
-from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.registry import STRATEGY, Registry
 
 PAGE = (Path(__file__).parent.parent / "docs" / "writing-a-strategy.md").read_text()
 # Fences come in pairs, so every second piece is inside of one.
@@ -73,6 +73,4 @@ def test_its_commands_work_in_the_order_of_the_page(folder, falbench):
 
 def test_its_entry_point_is_the_one_that_is_searched():
     [block] = [text for language, text in BLOCKS if language == "toml"]
-    from fal_bench.plugins.registry import STRATEGIES
-
-    assert list(tomllib.loads(block)["project"]["entry-points"]) == [STRATEGIES]
+    assert list(tomllib.loads(block)["project"]["entry-points"]) == [STRATEGY.package]

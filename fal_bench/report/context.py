@@ -143,6 +143,8 @@ class ReportContext:
         references: yardsticks among the strategies, which are shown apart and never ranked.
         externals: strategies measured elsewhere, which are not among ``strategies``.
         computed: the days on which the first and the last run were finished, in UTC.
+        metric: the metric that the target is of.
+        higher_is_better: whether the metric improves as it rises.
     """
 
     suite: str
@@ -162,6 +164,8 @@ class ReportContext:
     references: frozenset[str] = frozenset()
     externals: tuple[External, ...] = ()
     computed: tuple[date, date] | None = None
+    metric: str = "accuracy"
+    higher_is_better: bool = True
 
     @property
     def shown(self) -> tuple[str, ...]:

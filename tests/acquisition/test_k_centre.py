@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from fal_bench.acquisition.k_centre import k_centre_greedy
+from fal_bench.acquisition.diversity import k_centre_greedy
 from fal_bench.acquisition.points import OuterProducts, Vectors
 
 NOTHING = Vectors(np.empty((0, 1)))
@@ -31,7 +31,7 @@ def test_identical_points_are_picked_once_each_in_order():
 @settings(deadline=None)
 @given(st.integers(0, 99), st.integers(1, 12), st.integers(0, 4), st.data())
 def test_against_brute_force(seed, n, m, data):
-    """All distances anew at every step, on points that are multiplied out."""
+    """All distances at every step, on points that are multiplied out."""
     count = data.draw(st.integers(1, n))
     rng = np.random.default_rng(seed)
     a, z = rng.normal(size=(n + m, 3)), rng.normal(size=(n + m, 4))
