@@ -271,7 +271,7 @@ class Subject(Generic[Made]):
 
         try:
             return within_limit(self.limit, run)
-        except Failure:
+        except (Failure, Broken):
             raise
         except HangError as error:
             raise self.hung(error, what, where) from None
