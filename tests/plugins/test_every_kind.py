@@ -1,4 +1,4 @@
-"""One file a plugin, of each kind, and no second place: found, run in workers, and in the key."""
+"""One file a plugin of each kind is enough: it is found, runs in workers, and is in the key."""
 
 import json
 
