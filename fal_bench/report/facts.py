@@ -27,7 +27,7 @@ from fal_bench.report.savings import ALPHA
 from fal_bench.stats import FEWEST_FOR_INTERVAL, can_reject
 
 _ENOUGH_SEEDS = 10
-"""A bootstrap of fewer seeds draws the same few over and again."""
+"""A bootstrap of fewer seeds draws the same few again and again."""
 _WIDE_SEEDS = 5
 """With fewer seeds a t interval is half as wide again as the spread of the runs warrants."""
 _MANY = 0.1
@@ -361,14 +361,14 @@ class Facts:
         verdict: who needed the fewest labels and how sure that is, the most important one first.
         reading: how to read the table; boards of several targets share them.
         findings: what one must know of this table beside its numbers.
-        dashes: why numbers are absent that only the page shows.
+        page_only: why numbers are absent that only the page shows.
         provenance: in what the places differ where runs were computed.
     """
 
     verdict: tuple[Fact, ...] = ()
     reading: tuple[Fact, ...] = ()
     findings: tuple[Fact, ...] = ()
-    dashes: tuple[Fact, ...] = ()
+    page_only: tuple[Fact, ...] = ()
     provenance: tuple[Fact, ...] = ()
 
     def data(self) -> dict[str, list[dict[str, Any]]]:
@@ -408,13 +408,13 @@ def board_facts(
             *_origins(rows, context),
             *_missing(context),
         ),
-        dashes=_ends_early(here, context),
+        page_only=_ends_early(here, context),
         provenance=_environments(context.environments),
     )
 
 
 def notes(
-    boards: Sequence[Facts], *, dashes: bool = False
+    boards: Sequence[Facts], *, page: bool = False
 ) -> tuple[list[tuple[Fact, ...]], tuple[Fact, ...]]:
     """Return the facts below each board, and those that several boards share.
 
@@ -422,9 +422,9 @@ def notes(
 
     Args:
         boards: the facts of each board.
-        dashes: whether the columns are shown that only the page has.
+        page: whether the columns are shown that only the page has.
     """
-    found = [(*one.findings, *one.dashes) if dashes else one.findings for one in boards]
+    found = [(*one.findings, *one.page_only) if page else one.findings for one in boards]
     if len(boards) == 1:
         return [(*boards[0].reading, *found[0])], ()
     common = [fact for fact in found[0] if all(fact in others for others in found)]

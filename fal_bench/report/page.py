@@ -50,7 +50,7 @@ def render_page(comparison: Comparison) -> str:
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
     main = comparison.boards[middle]
-    below, shared = notes([board.facts for board in comparison.boards], dashes=True)
+    below, shared = notes([board.facts for board in comparison.boards], page=True)
     boards = [
         _board(place, board, sentences(own, board.context))
         for place, (board, own) in enumerate(zip(comparison.boards, below, strict=True))

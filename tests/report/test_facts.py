@@ -260,12 +260,12 @@ def test_tasks_are_named_where_a_fact_holds_on_some_of_them():
 
 def test_ordinary_curves_need_no_remark():
     found = facts_of({"random": BASE, "mine": scaled(0.8)})
-    assert (found.findings, found.dashes, found.provenance) == ((), (), ())
+    assert (found.findings, found.page_only, found.provenance) == ((), (), ())
 
 
-def test_a_strategy_that_ends_before_the_cap_has_its_dashes_explained():
+def test_a_strategy_that_ends_before_the_cap_is_pointed_out():
     thrifty = curve("thrifty", (0.4, 0.6, 0.6), labels=(10, 20, 30))
-    assert facts_of({"random": (22,)}, thrifty).dashes == (f.EndsEarly(("thrifty",)),)
+    assert facts_of({"random": (22,)}, thrifty).page_only == (f.EndsEarly(("thrifty",)),)
 
 
 def test_missing_runs_are_grouped_by_reason():
