@@ -15,7 +15,8 @@ from fal_bench.report.answer import Board, Comparison
 from fal_bench.report.budgets import read_runs
 from fal_bench.report.columns import Column, columns_shown
 from fal_bench.report.context import External
-from fal_bench.report.facts import Winner, has_intervals, notes
+from fal_bench.report.facts import Winner, notes
+from fal_bench.report.findings import has_intervals
 from fal_bench.report.panels import all_panels
 from fal_bench.report.panels.base import PageData
 from fal_bench.report.rows import GROUPS, Row, group, is_best, is_ranked

@@ -141,7 +141,7 @@ def test_no_comparison_without_a_usable_baseline(crossings, also, why):
     for facts in (strict,) if why == "undecided" else (found, strict):
         assert facts.verdict[0].untested == f.NotComparable(why)
         assert f.NotComparable(why) in facts.findings
-        assert f.PairedTest("random") not in facts.reading
+        assert f.PairedTest("random", 0.05) not in facts.reading
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ PARTLY += [*runs("random", 22, task="a"), *runs("copy", 22, task="a")]
 @pytest.mark.parametrize(
     ("crossings", "options", "fact", "there"),
     [
-        ({"random": ENOUGH[:2]}, {}, f.NoIntervals(2, 1), True),
+        ({"random": ENOUGH[:2]}, {}, f.NoIntervals(2, 1, needed=3), True),
         (
             {"random": ENOUGH[:4], "x": ENOUGH[:4]}, {},
             f.Intervals(4, 1, ranks=True, wide=True, ranks_narrow=True), True,
