@@ -79,7 +79,7 @@ def test_trainers_and_grids_are_rows_of_their_own(suite, tmp_path):
 
 
 def test_all_stands_for_every_strategy_that_suits_the_tasks(tmp_path):
-    from fal_bench.plan import Plan
+    from fal_bench.sweep.plan import Plan
     from fal_bench.plugins.registry import Registry
 
     plan = Plan.make("all", suite="quick", seeds=1)

@@ -31,9 +31,9 @@ from fal_bench.cli.output import show_and_write, show_tracebacks, told_if_stoppe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fal_bench.plan import Plan
+    from fal_bench.sweep.plan import Plan
     from fal_bench.sweep.spec import RunSpec
-    from fal_bench.sweep.store import Corrupt, Store
+    from fal_bench.results.store import Corrupt, Store
 
 
 SHOWN_LABELS = 4
@@ -101,7 +101,7 @@ def compare(
     from fal_bench.external.folder import ExternalFolder
     from fal_bench.report.targets import Question
     from fal_bench.sweep.cluster import check_backend, device_for
-    from fal_bench.sweep.store import Store
+    from fal_bench.results.store import Store
     from fal_bench.sweep.supervisor import Supervisor
 
     plugins = tuple(plugin or ())

@@ -46,7 +46,7 @@ def import_curves(
     from fal_bench.inputs.arguments import check_text
     from fal_bench.report.context import task_facts
     from fal_bench.report.external import preview
-    from fal_bench.sweep.store import Store
+    from fal_bench.results.store import Store
     from fal_bench.task.suite import load_suite, suite_names
 
     check_text("suite", suite)

@@ -31,7 +31,7 @@ def merge(
     """
     from fal_bench.external.folder import ExternalFolder
     from fal_bench.sweep.merge import merge_stores
-    from fal_bench.sweep.store import Store
+    from fal_bench.results.store import Store
 
     chosen: Literal["first", "last"] | None = None if keep is None else keep.value
     merged = merge_stores([Store(folder) for folder in folders], Store(out), chosen)

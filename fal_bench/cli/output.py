@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fal_bench.report.answer import Comparison, TextFormat
     from fal_bench.sweep.spec import RunSpec
-    from fal_bench.sweep.store import Store
+    from fal_bench.results.store import Store
 
 
 INTERRUPTED = 130

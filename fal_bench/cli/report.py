@@ -52,7 +52,7 @@ def report(
     from fal_bench.report.answer import answer
     from fal_bench.report.stored import Filter, stored_evidence
     from fal_bench.report.targets import Question
-    from fal_bench.sweep.store import Store
+    from fal_bench.results.store import Store
 
     chosen = Filter(suite, task, tuple(strategy or ()), seeds, external)
     evidence, problems = (

@@ -34,8 +34,8 @@ def status(
     from rich.table import Table
     from rich.text import Text
 
-    from fal_bench.plan import Plan
-    from fal_bench.sweep.store import Corrupt, Store
+    from fal_bench.sweep.plan import Plan
+    from fal_bench.results.store import Corrupt, Store
 
     plan = Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugin or ())
     store = Store(out)

@@ -13,7 +13,7 @@ from fal_bench.report.command import compare_command
 from fal_bench.report.selection import Selection
 from fal_bench.report.stored import Filter, select_runs
 from fal_bench.sweep.inventory import StoredRun
-from fal_bench.sweep.store import Store
+from fal_bench.results.store import Store
 from fal_bench.task.suite import find_task
 
 _VERSION = re.compile(r"version (\d+)")

@@ -27,9 +27,9 @@ from fal_bench.report.export import write_csv
 from fal_bench.report.selection import Selection
 from fal_bench.report.stored import Filter
 from fal_bench.report.targets import Question
-from fal_bench.sweep.files import write_atomically
-from fal_bench.sweep.sessions import read_sessions
-from fal_bench.sweep.store import Store
+from fal_bench.results.files import write_atomically
+from fal_bench.results.sessions import read_sessions
+from fal_bench.results.store import Store
 
 
 def publish(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fal_bench.sweep.store import Store
+from fal_bench.results.store import Store
 
 _PATIENCE = 5.0
 """Seconds that killed workers may take to write their last."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from fal_bench.comparison import progress_monitor, run_missing
 from fal_bench.data.folders import use_data_folder
-from fal_bench.plan import Plan
+from fal_bench.sweep.plan import Plan
 from fal_bench.plugins.files import plugin_paths
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.charges import charges_difference, imbalance, read_published_charges
@@ -37,7 +37,7 @@ from fal_bench.publication.runs import PublishedRun
 from fal_bench.publication.sample import draw_runs
 from fal_bench.publication.scratch import scratch_store
 from fal_bench.sweep.collect import FinishedRun, read_charges, read_curves
-from fal_bench.sweep.store import Store
+from fal_bench.results.store import Store
 from fal_bench.sweep.supervisor import Supervisor
 
 SAMPLE = 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fal_bench.report.context import Environment
+from fal_bench.results.model import Environment
 
 
 def differing_facts(environments: Sequence[Environment]) -> list[str]:

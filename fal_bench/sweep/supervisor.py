@@ -28,7 +28,7 @@ from fal_bench.sweep.guard import MemoryGuard
 from fal_bench.sweep.memory import check_limit, default_limit
 from fal_bench.sweep.post_mortem import cause_of_death
 from fal_bench.sweep.spec import RunSpec
-from fal_bench.sweep.store import Store
+from fal_bench.results.store import Store
 from fal_bench.sweep.worker import Job, run_job
 
 Backend = Literal["loky", "sequential", "ray", "dask"]

@@ -28,10 +28,10 @@ from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.isolation.leftover import leave_despite_threads
 from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.plugins.registry import Registry
-from fal_bench.sweep.folder import CorruptRunError, RunFolder
+from fal_bench.results.folder import CorruptRunError, RunFolder
 from fal_bench.sweep.memory import resident_mib
 from fal_bench.sweep.spec import RunSpec, fingerprint_of
-from fal_bench.sweep.store import Corrupt, Store
+from fal_bench.results.store import Corrupt, Store
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
@@ -180,16 +180,21 @@ def _dataset(spec: RunSpec) -> Dataset:
 
 def _open_folder(job: Job, store: Store, spec: RunSpec) -> None:
     """Describe the run; one whose files do not fit together is set aside and starts anew."""
+    from fal_bench.metrics import shipped_metrics
     from fal_bench.sweep.environment import environment
 
     folder = store.folder(spec)
     folder.clear_marker()  # a cluster may run a job again whose worker died
-    folder.create(spec, environment(spec.device), job.attempt)
+    facts = {
+        **spec.facts,
+        "metrics": {one.name: one.higher_is_better for one in shipped_metrics()},
+    }
+    folder.create(facts, environment(spec.device), job.attempt)
     try:
         folder.resume()
     except CorruptRunError as error:
-        store.set_aside(Corrupt(spec, folder.path, str(error)))
-        folder.create(spec, environment(spec.device), job.attempt)
+        store.set_aside(Corrupt(folder.path, str(error)))
+        folder.create(facts, environment(spec.device), job.attempt)
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from fal_bench.publication.evidence import published_evidence
 from fal_bench.report.answer import answer
 from fal_bench.report.stored import Filter, stored_evidence
 from fal_bench.report.targets import Question
-from fal_bench.sweep.store import Store
+from fal_bench.results.store import Store
 
 
 @pytest.mark.parametrize(

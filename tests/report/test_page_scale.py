@@ -10,7 +10,7 @@ from fal_bench.report.answer import answer
 from fal_bench.report.page import render_page
 from fal_bench.report.stored import Filter, stored_evidence
 from fal_bench.report.targets import Question
-from fal_bench.sweep.store import Store
+from fal_bench.results.store import Store
 
 TASKS = [
     TINY.model_copy(

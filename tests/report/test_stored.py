@@ -11,7 +11,7 @@ from fal_bench.errors import StoreError, UnknownNameError
 from fal_bench.report.answer import answer
 from fal_bench.report.stored import Filter, stored_evidence
 from fal_bench.report.targets import Question
-from fal_bench.sweep.store import Store
+from fal_bench.results.store import Store
 from fal_bench.task.suite import load_suite
 from fal_bench.task.target import DEFAULT_TARGETS
 

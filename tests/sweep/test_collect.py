@@ -6,8 +6,8 @@ import pytest
 from stored import TINY, spec, store_run
 
 from fal_bench.sweep.collect import finished_runs, read_charges, read_curves, read_environments
-from fal_bench.sweep.folder import CorruptRunError
-from fal_bench.sweep.store import Store
+from fal_bench.results.folder import CorruptRunError
+from fal_bench.results.store import Store
 
 
 def test_unfinished_runs_are_not_gathered(tmp_path):

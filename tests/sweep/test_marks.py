@@ -6,8 +6,8 @@ import pytest
 
 from fal_bench.sweep import clock as clock_module
 from fal_bench.sweep import marks as marks_module
-from fal_bench.sweep.clock import ENGINE_SECONDS
-from fal_bench.sweep.marks import Marks
+from fal_bench.results.clock import ENGINE_SECONDS
+from fal_bench.results.marks import Marks
 
 
 class Time:

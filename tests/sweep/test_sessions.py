@@ -8,8 +8,8 @@ import pytest
 
 from fal_bench.comparison import Plan, compare
 from fal_bench.errors import StoreError
-from fal_bench.sweep.sessions import FILE, read_sessions, recorded_session
-from fal_bench.sweep.store import Store
+from fal_bench.results.sessions import FILE, read_sessions, recorded_session
+from fal_bench.results.store import Store
 
 
 def _compare(out: Path, seeds: int) -> None:

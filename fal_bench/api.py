@@ -20,15 +20,15 @@ from fal_bench.inputs.arguments import (
 )
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.learning.device import CPU, Device
-from fal_bench.plan import Plan
+from fal_bench.sweep.plan import Plan
 from fal_bench.report.answer import Comparison
 from fal_bench.report.context import Accounting, MissingRun, TaskFacts, task_facts
 from fal_bench.report.targets import Question
 from fal_bench.sweep.cluster import check_backend, device_for
 from fal_bench.sweep.memory import LEAST_MIB
-from fal_bench.sweep.sessions import recorded_session
+from fal_bench.results.sessions import recorded_session
 from fal_bench.sweep.spec import RunSpec
-from fal_bench.sweep.store import Corrupt, Store
+from fal_bench.results.store import Corrupt, Store
 from fal_bench.sweep.supervisor import Backend, Supervisor
 from fal_bench.task import Task
 
