@@ -23,7 +23,7 @@ from fal_bench.environments.options import EpisodeOptions
 from fal_bench.environments.rewards import Progress, declines, reward
 from fal_bench.environments.ridge_head import RidgeFit
 from fal_bench.errors import InvalidSpecError
-from fal_bench.learning.metrics import weighted_precision
+from fal_bench.metrics.classification import weighted_precision
 
 Observation = NDArray[np.float32]
 

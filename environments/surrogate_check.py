@@ -29,7 +29,7 @@ from fal_bench.environments.finetune import Finetune, Network
 from fal_bench.environments.labels import REWARD, CountingLabels
 from fal_bench.environments.ridge_head import RidgeFit
 from fal_bench.environments.softmax_head import SoftmaxFit
-from fal_bench.learning.metrics import weighted_precision
+from fal_bench.metrics.classification import weighted_precision
 
 HIDDEN = 128
 

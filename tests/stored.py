@@ -22,16 +22,20 @@ def row(task, cycle, accuracy, seconds=1.0):
         cycle=cycle,
         labels=labels,
         labels_strict=labels + read,
-        accuracy=accuracy,
-        precision=accuracy,
-        loss=1.0,
         bytes_up=1000,
         bytes_down=2000,
         train_seconds=seconds,
         select_seconds=0.25,
         labels_by_client=f"{labels // 2} {labels // 2}",
         labels_strict_by_client=f"{labels // 2} {labels // 2 + read}",
+        metrics={"accuracy": accuracy, "precision": accuracy, "loss": 1.0},
     )
+
+
+def flat(row):
+    """A row as a table of curves has it."""
+    values = {name: getattr(row, name) for name in Row.columns()} | dict(row.metrics)
+    return {name: values[name] for name in Row.columns(row.metrics)}
 
 
 def charges(task, cycles):

@@ -146,7 +146,7 @@ def test_a_reduced_copy_of_every_task_runs_to_its_end(task, small_data, run):
     reduced = Task.model_validate({**task.model_dump(), **changes})
     rows = run(reduced, Random, load_dataset(reduced.dataset)).rows
     assert [row.labels for row in rows] == [n * clients for n in (1, 2, 3)]
-    assert all(np.isfinite(row.loss) for row in rows)
+    assert all(np.isfinite(row.metrics["loss"]) for row in rows)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from fal_bench.federation.state import RunState
+
+METRICS_FOLLOW = 3
+"""Number of columns before the metrics: cycle, labels and strict labels."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +21,6 @@ class Row:
         cycle: number of the cycle, from 0.
         labels: paper labels over all clients.
         labels_strict: strict labels over all clients.
-        accuracy: test accuracy of the global model.
-        precision: class precisions weighted by the true class frequencies.
-        loss: test cross-entropy, in nats.
         bytes_up: bytes from all clients to the server, for the selection that led to this model
             and for its training.
         bytes_down: bytes from the server to all clients, likewise.
@@ -28,25 +28,29 @@ class Row:
         select_seconds: seconds of the selection that led to this model.
         labels_by_client: paper labels of each client, separated by spaces.
         labels_strict_by_client: strict labels of each client, separated by spaces.
+        metrics: the global model's metrics by name; NaN where one has no value.
     """
 
     cycle: int
     labels: int
     labels_strict: int
-    accuracy: float
-    precision: float
-    loss: float
     bytes_up: int
     bytes_down: int
     train_seconds: float
     select_seconds: float
     labels_by_client: str
     labels_strict_by_client: str
+    metrics: Mapping[str, float]
 
     @classmethod
-    def columns(cls) -> list[str]:
-        """Return the names of the columns, in order."""
-        return [field.name for field in fields(cls)]
+    def columns(cls, metrics: Iterable[str] = ()) -> list[str]:
+        """Return the names of a curve's columns, in order: labels, metrics, costs.
+
+        Args:
+            metrics: names of the metrics that the curve has.
+        """
+        always = [field.name for field in fields(cls) if field.name != "metrics"]
+        return [*always[:METRICS_FOLLOW], *sorted(metrics), *always[METRICS_FOLLOW:]]
 
 
 class Journal(Protocol):

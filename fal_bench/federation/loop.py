@@ -6,13 +6,14 @@ sent the trained weights. Who trains them, and together with whose, is not its b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fal_bench.errors import DivergedError
 from fal_bench.federation.declared import declared_needs
@@ -24,10 +25,12 @@ from fal_bench.federation.models import CycleModels
 from fal_bench.federation.query import Query
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import RunState
+from fal_bench.learning.evaluation import evaluate
 from fal_bench.learning.inference import predict
-from fal_bench.learning.metrics import Metrics
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Lane, Trained, TrainRequest
+from fal_bench.metrics import shipped_metrics
+from fal_bench.plugins.metric import Metric
 from fal_bench.plugins.needs import EpochPredictions, LocalTraining
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
@@ -42,6 +45,7 @@ def simulate(
     make_strategy: Callable[[], Strategy],
     journal: Journal,
     trainer: Trainer = CROSS_ENTROPY,
+    metrics: Sequence[Metric] | None = None,
 ) -> Run:
     """Run one learning curve from where its journal stands to its end.
 
@@ -51,10 +55,12 @@ def simulate(
             cycle outside the declared memory, and a resumed run equals an uninterrupted one.
         journal: receives rows and checkpoints.
         trainer: what clients minimise.
+        metrics: what is measured each cycle; those that ship with falbench if None.
 
     Yields:
         Training requests; the answer is sent back in.
     """
+    recorded = shipped_metrics() if metrics is None else tuple(metrics)
     ledger = setting.open_ledger()
     state = journal.resume()
     if state is None:
@@ -68,7 +74,7 @@ def simulate(
         watched = any(isinstance(need, EpochPredictions) for need in needs)
         mark = partial(journal.plugin_call, state.cycle, trainer.name)
         own_trainer = guarded(trainer, mark)
-        training = FederatedTraining(setting, ledger, state, own_trainer, watched)
+        training = FederatedTraining(setting, ledger, state, own_trainer, recorded, watched)
         yield from training.run()
         journal.append(training.row())
         if _is_over(setting, ledger, state):
@@ -88,6 +94,7 @@ class FederatedTraining:
         ledger: the run's ledger.
         state: the state at the start of the cycle.
         trainer: what clients minimise; a plugin's is guarded, and whoever trains guards it anew.
+        metrics: what is measured.
         keep_epochs: whether the weights after every local epoch of the last round are kept.
     """
 
@@ -95,6 +102,7 @@ class FederatedTraining:
     ledger: Ledger
     state: RunState
     trainer: Trainer
+    metrics: tuple[Metric, ...]
     keep_epochs: bool
 
     def run(self) -> Run:
@@ -104,7 +112,7 @@ class FederatedTraining:
         data = [self._labelled(client) for client in range(task.clients)]
         unlabelled = [self._unlabelled(client) for client in range(task.clients)]
         counts = np.array([len(labels) for _, labels in data])
-        self.metrics: list[Metrics] = []
+        measured: list[dict[str, float]] = []
         self.seconds = 0.0
         for number in range(task.rounds):
             lanes = tuple(
@@ -127,8 +135,12 @@ class FederatedTraining:
             self._answer = answer
             model = Model(model.architecture, average(answer.weights, counts))
             if number >= task.rounds - task.evaluation_rounds:
-                self.metrics.append(self._evaluate(model))
+                measured.append(self._evaluate(model, data))
         self.model = model
+        self.measured = {
+            one.name: float(np.mean([values[one.name] for values in measured]))
+            for one in self.metrics
+        }
 
     def outcome(self) -> CycleModels:
         """Return the models that the query sees."""
@@ -136,16 +148,13 @@ class FederatedTraining:
 
     def row(self) -> Row:
         """Return the cycle's row of the curve."""
-        metrics = Metrics.mean(self.metrics)
         transfer = self.setting.task.rounds * self.setting.task.clients * self.model.nbytes
         paper, strict = self.ledger.paper(), self.ledger.strict()
         return Row(
             cycle=self.state.cycle,
             labels=int(paper.sum()),
             labels_strict=int(strict.sum()),
-            accuracy=metrics.accuracy,
-            precision=metrics.precision,
-            loss=metrics.loss,
+            metrics=self.measured,
             bytes_up=transfer + self.state.bytes_up,
             bytes_down=transfer + self.state.bytes_down,
             train_seconds=self.seconds,
@@ -196,19 +205,36 @@ class FederatedTraining:
             return None
         return self.setting.dataset.train_features[self.ledger.unlabelled(client)]
 
-    def _evaluate(self, model: Model) -> Metrics:
+    def _evaluate(
+        self, model: Model, data: Sequence[tuple[torch.Tensor, torch.Tensor]]
+    ) -> dict[str, float]:
+        """Measure the global model on the test set and on the labels it was trained with."""
         dataset = self.setting.dataset
-        logits = predict(model, dataset.test_features).logits
+        labels = {"test": dataset.test_labels, "train": torch.cat([own for _, own in data])}
+        measured: dict[str, float] = {}
+        for samples, truth in labels.items():
+            wanted = [one for one in self.metrics if one.samples == samples]
+            features = dataset.test_features
+            if samples == "train":
+                if not wanted:
+                    continue
+                features = torch.cat([own for own, _ in data])
+            measured |= evaluate(wanted, self._logits(model, features), truth.numpy())
+        return measured
+
+    def _logits(self, model: Model, features: torch.Tensor) -> NDArray[np.float32]:
+        """Return a model's outputs as the trainer reads them."""
+        logits = predict(model, features).logits
         if not np.isfinite(logits).all():
             raise DivergedError(
                 f"Training with {self.trainer.name!r} diverged in cycle {self.state.cycle}: the "
-                "global model's outputs are not finite; lower the task's learning rate, or mend "
+                "global model's outputs are not finite; lower the task's learning rate, or correct "
                 "the trainer's loss."
             )
         if self.trainer != CROSS_ENTROPY:
             # Logarithms of probabilities are logits that the softmax leaves as they are.
             logits = np.log(np.maximum(self.trainer.probs(logits), np.finfo(np.float32).tiny))
-        return Metrics.of(logits, dataset.test_labels.numpy())
+        return logits
 
 
 def _kept(state: RunState, strategy: Strategy) -> list[dict[str, Any]]:

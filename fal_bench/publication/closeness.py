@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from fal_bench.publication.curves import MEASURED, RunOutcome
+from fal_bench.publication.curves import RunOutcome
 from fal_bench.publication.runs import PublishedRun
 from fal_bench.stats import read_at_grid
 from fal_bench.task import Task
@@ -31,6 +31,9 @@ _GIVEN = ("labels", "labels_strict", "labels_by_client", "labels_strict_by_clien
 """Columns of the first cycle that no strategy and no rounding can change."""
 
 _SPENT = ("labels", "labels_strict")
+
+_MEASURED = ("accuracy", "precision", "loss")
+"""Metrics that the first cycle is compared by; how often that is wrong was measured with them."""
 
 
 def allowed_deviations(runs: int) -> float:
@@ -111,7 +114,9 @@ def _start_differs(on_task: pd.DataFrame, there: pd.DataFrame, here: pd.DataFram
         if first[name] != anew[name]:
             return f"cycle 0: {_told(name, first[name], anew[name])}"
     starts = on_task[on_task["cycle"] == 0].groupby("strategy")
-    for name in MEASURED:
+    for name in _MEASURED:
+        if name not in there or name not in here:
+            continue
         bound = BEFORE_CHOICES * float(np.sqrt(starts[name].var(ddof=1).mean()))
         if not abs(first[name] - anew[name]) <= bound:
             told = _told(name, first[name], anew[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +17,20 @@ from fal_bench.publication.runs import PublishedRun
 from fal_bench.sweep.collect import IDENTITY
 from fal_bench.sweep.merge import TIMINGS
 
-MEASURED = ("accuracy", "precision", "loss")
-"""Columns that a tolerance applies to."""
-
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("seed", "cycle", "labels", "labels_strict", "bytes_up", "bytes_down"), int),
-    **dict.fromkeys((*MEASURED, *TIMINGS), float),
+    **dict.fromkeys(TIMINGS, float),
     "reference": {"True": True, "False": False}.__getitem__,
 }
 """Of columns that hold no text."""
 
-_COMPARED = [*(name for name in Row.columns() if name not in TIMINGS), "task_hash", "reference"]
+_KEYS = [*IDENTITY, *Row.columns(), "task_hash", "reference"]
+"""Columns that every table of curves has; all others are metrics."""
+
+
+def metrics_in(curves: pd.DataFrame) -> list[str]:
+    """Return the names of the metrics that curves hold."""
+    return [name for name in curves.columns if name not in _KEYS]
 
 
 @dataclass(frozen=True)
@@ -56,22 +60,26 @@ def read_published_curves(path: Path) -> pd.DataFrame:
     Raises:
         PublicationError: it is no table of curves.
     """
-    wanted = [*IDENTITY, *Row.columns(), "task_hash", "reference"]
     try:
         # As text: a strategy may be called "NA", and not every reader of numbers keeps all bits.
         curves = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except (OSError, ValueError) as error:
         raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
-    if list(curves.columns) != wanted:
+    if not {*_KEYS, "accuracy"} <= {*curves.columns}:
         raise PublicationError(f"{str(path)!r} does not have the columns of curves; restore it.")
-    for name in wanted:
+    for name in curves.columns:
+        read = _READERS.get(name, str if name in _KEYS else _metric)
         try:
-            curves[name] = [_READERS.get(name, str)(text) for text in curves[name]]
+            curves[name] = [read(text) for text in curves[name]]
         except (ValueError, KeyError) as error:
             raise PublicationError(
                 f"Cannot read column {name!r} of {str(path)!r} ({error}); restore it."
             ) from None
     return curves
+
+
+def _metric(text: str) -> float:
+    return float(text) if text else math.nan
 
 
 def curve_of(run: PublishedRun, curves: pd.DataFrame) -> pd.DataFrame:
@@ -84,7 +92,7 @@ def curve_of(run: PublishedRun, curves: pd.DataFrame) -> pd.DataFrame:
 def compare_curves(
     run: PublishedRun, published: pd.DataFrame, computed: pd.DataFrame, tolerance: float
 ) -> RunOutcome:
-    """Compare the rows of one run: everything but timings.
+    """Compare the rows of one run: everything but timings that both curves have.
 
     Args:
         run: the run.
@@ -98,9 +106,15 @@ def compare_curves(
         published["accuracy"].to_numpy(float)[:rows] - computed["accuracy"].to_numpy(float)[:rows]
     )
     largest = float(gaps.max(initial=0.0))
+    metrics = {*metrics_in(published)} & {*metrics_in(computed)}
+    compared = [name for name in published.columns if name in {*_KEYS, *metrics} - {*TIMINGS}]
     for row in range(rows):
         there, here = published.iloc[row], computed.iloc[row]
-        wrong = [name for name in _COMPARED if not _agree(name, there[name], here[name], tolerance)]
+        wrong = [
+            name
+            for name in compared
+            if not _agree(there[name], here[name], tolerance if name in metrics else 0.0)
+        ]
         if wrong:
             note = f"cycle {there['cycle']}: {_told(wrong[0], there[wrong[0]], here[wrong[0]])}"
             if wrong[0] != "accuracy":
@@ -112,9 +126,9 @@ def compare_curves(
     return RunOutcome(run, "same", len(published), accuracy_gap=largest)
 
 
-def _agree(name: str, there: object, here: object, tolerance: float) -> bool:
-    if name in MEASURED and isinstance(there, float) and isinstance(here, float):
-        return abs(there - here) <= tolerance
+def _agree(there: object, here: object, tolerance: float) -> bool:
+    if isinstance(there, float) and isinstance(here, float):
+        return abs(there - here) <= tolerance or (math.isnan(there) and math.isnan(here))
     return bool(there == here)
 
 

@@ -121,7 +121,7 @@ class Progress:
                 Text(run.label),
                 str(run.seed),
                 f"{row.labels}/{run.task.budget_cap}",
-                f"{row.accuracy:.1%}",
+                f"{row.metrics['accuracy']:.1%}",
             )
         return Group(header, table)
 
@@ -146,7 +146,9 @@ class Progress:
     def _state(self, run: RunSpec) -> str:
         if self._ended[run.key] == "failed":
             return f"failed: {self._store.folder(run).status()['reason']}"
-        return f"{self._rows[run.key].accuracy:.1%} at {self._rows[run.key].labels} labels"
+        return (
+            f"{self._rows[run.key].metrics['accuracy']:.1%} at {self._rows[run.key].labels} labels"
+        )
 
     def _work_done(self) -> float:
         """Return finished runs, and running ones by the labels they have been trained on."""

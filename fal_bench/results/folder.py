@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -155,7 +155,7 @@ class RunFolder(Marks):
         complete = [line for line in lines if line.endswith("\n")]
         reader = csv.DictReader(complete)
         try:
-            if complete and reader.fieldnames != Row.columns():
+            if complete and not {*Row.columns()} <= {*(reader.fieldnames or ())}:
                 raise ValueError(f"columns {reader.fieldnames}")
             return [_row(record) for record in reader]
         except (ValueError, TypeError, KeyError) as error:
@@ -212,8 +212,13 @@ class RunFolder(Marks):
 
     def append(self, row: Row) -> None:
         """Add one row to ``curve.csv``."""
+        with self._curve.open(encoding="utf-8") as file:
+            known = file.readline().strip().split(",")
+        if not {*row.metrics} <= {*known}:
+            self._write_rows([*self.rows(), row])
+            return
         with self._curve.open("a", encoding="utf-8", newline="") as file:
-            _writer(file).writerow(asdict(row))
+            csv.DictWriter(file, known, lineterminator="\n").writerow(_record(row))
 
     def checkpoint(self, state: RunState) -> None:
         """Replace ``checkpoint.npz``."""
@@ -257,9 +262,10 @@ class RunFolder(Marks):
 
     def _write_rows(self, rows: Sequence[Row]) -> None:
         text = io.StringIO(newline="")
-        writer = _writer(text)
+        metrics = {name for row in rows for name in row.metrics}
+        writer = csv.DictWriter(text, Row.columns(metrics), restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        writer.writerows(map(_record, rows))
         content = text.getvalue().encode()
         write_atomically(self._curve, lambda file: file.write(content))
 
@@ -268,17 +274,22 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _writer(file: Any) -> csv.DictWriter[str]:
-    return csv.DictWriter(file, Row.columns(), lineterminator="\n")
-
-
 _INTEGERS = ("cycle", "labels", "labels_strict", "bytes_up", "bytes_down")
 _TEXTS = ("labels_by_client", "labels_strict_by_client")
+
+
+def _record(row: Row) -> dict[str, Any]:
+    """Return a row as it is written; a metric without a value is an empty field."""
+    values = {name: getattr(row, name) for name in Row.columns()}
+    return values | {
+        name: "" if math.isnan(value) else value for name, value in row.metrics.items()
+    }
 
 
 def _row(record: dict[str, str]) -> Row:
     values: dict[str, Any] = {}
     for name in Row.columns():
-        text = record[name]
+        text = record.pop(name)
         values[name] = text if name in _TEXTS else (int if name in _INTEGERS else float)(text)
-    return Row(**values)
+    metrics = {name: float(text) if text else math.nan for name, text in record.items()}
+    return Row(**values, metrics=metrics)

@@ -37,7 +37,7 @@ LOOKS_A_SECOND = 5
 """At the workers' memory, which can grow by some GiB a second; at the time, one look is enough."""
 
 UNEXPLAINED_DEATHS = 2
-"""Deaths outside plugin code (the system's out-of-memory killer, say) before it is computed alone."""
+"""Deaths outside plugin code (out of memory, say) after which a run is computed alone."""
 
 
 @dataclass

@@ -94,7 +94,7 @@ class OnlineLearning:
 
     def _newest_precision(self) -> float | None:
         """Return the newest P that is known; None before anything was bought to measure it on."""
-        from fal_bench.learning.metrics import weighted_precision
+        from fal_bench.metrics.classification import weighted_precision
 
         if self._has_reward_set:
             ids = Simulation(self._client, self._params).reward_ids()

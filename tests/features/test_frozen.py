@@ -96,7 +96,7 @@ def test_a_head_is_federated(tiny, run, hidden):
     changes = {"model": Mlp(hidden=hidden), "clients": 2, "budget_cap": 16}
     rows = run(tiny.model_copy(update=changes), FalMargin, dataset).rows
     assert [row.labels for row in rows] == [8, 12, 16, 20]
-    assert rows[-1].accuracy > 0.9
+    assert rows[-1].metrics["accuracy"] > 0.9
     weights = 512 * 2 + 2 if not hidden else 512 * 8 + 8 + 8 * 2 + 2
     assert rows[0].bytes_up == 2 * 2 * 4 * weights  # clients, rounds, bytes a number
 

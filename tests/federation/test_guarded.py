@@ -73,4 +73,6 @@ def test_a_run_marks_its_trainer_in_evaluation_and_inside_a_selection(tiny, blob
     assert set(journal.calls) == {"foreign", "strategy", "strategy/foreign"}
     plain = run(tiny, FalMargin, blobs, journal=Marking())
     assert set(plain.calls) == {"strategy"}
-    assert [row.accuracy for row in plain.rows] == [row.accuracy for row in journal.rows]
+    assert [row.metrics["accuracy"] for row in plain.rows] == [
+        row.metrics["accuracy"] for row in journal.rows
+    ]

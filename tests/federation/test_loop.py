@@ -57,8 +57,8 @@ def test_a_fixed_size_strategy_is_trained_at_every_grid_point_and_once_beyond(ti
 def test_the_federation_learns(tiny, blobs, run):
     task = change(tiny, rounds=10, local_epochs=5, batch_size=4)
     rows = run(task, Random, blobs).rows
-    assert rows[-1].accuracy > 0.9
-    assert rows[-1].loss < rows[0].loss
+    assert rows[-1].metrics["accuracy"] > 0.9
+    assert rows[-1].metrics["loss"] < rows[0].metrics["loss"]
 
 
 def test_strategies_of_one_seed_are_paired_bit_for_bit(tiny, blobs, run):
@@ -101,8 +101,10 @@ def test_reset_decides_whether_a_cycle_starts_from_the_last_model(tiny, blobs, r
     frozen = change(tiny, optimiser={"lr": 1e-12})  # so that a model stays what it started as
     scratch = run(frozen, First, blobs).rows
     kept = run(change(frozen, reset="continue"), First, blobs).rows
-    assert len({row.loss for row in scratch}) == 4
-    assert max(row.loss for row in kept) == pytest.approx(min(row.loss for row in kept))
+    assert len({row.metrics["loss"] for row in scratch}) == 4
+    assert max(row.metrics["loss"] for row in kept) == pytest.approx(
+        min(row.metrics["loss"] for row in kept)
+    )
 
 
 def test_bytes_are_models_times_clients_times_rounds_and_messages(tiny, blobs, run):
@@ -119,7 +121,9 @@ def test_bytes_are_models_times_clients_times_rounds_and_messages(tiny, blobs, r
     assert {row.bytes_up for row in quiet} == {model_bytes * 3 * 2}
     assert [row.bytes_up - model_bytes * 6 for row in talking] == [0, 24, 24, 24]
     assert [row.bytes_down - model_bytes * 6 for row in talking] == [0, 72, 72, 72]
-    assert [row.accuracy for row in talking] == [row.accuracy for row in quiet]
+    assert [row.metrics["accuracy"] for row in talking] == [
+        row.metrics["accuracy"] for row in quiet
+    ]
 
 
 @pytest.mark.parametrize("message", [{"a": 1}, None, [[1], [2, 3]], np.array([None])])
@@ -143,16 +147,16 @@ def test_the_figures_are_the_mean_of_the_last_rounds(tiny, blobs, run, monkeypat
     seen = []
     real = FederatedTraining._evaluate
 
-    def spy(self, model):
-        seen.append(real(self, model))
+    def spy(self, model, data):
+        seen.append(real(self, model, data))
         return seen[-1]
 
     monkeypatch.setattr(FederatedTraining, "_evaluate", spy)
     rows = run(task, First, blobs).rows
     assert len(seen) == 2 * len(rows)
-    assert seen[0].loss != seen[1].loss
-    assert rows[0].loss == pytest.approx((seen[0].loss + seen[1].loss) / 2)
-    assert rows[0].accuracy == pytest.approx((seen[0].accuracy + seen[1].accuracy) / 2)
+    assert seen[0]["loss"] != seen[1]["loss"]
+    for name, value in rows[0].metrics.items():
+        assert value == pytest.approx((seen[0][name] + seen[1][name]) / 2)
 
 
 class TestAdaptive:
@@ -491,11 +495,11 @@ class TestTrainers:
     def test_the_federation_learns_with_another_loss(self, tiny, blobs, run, trainer):
         task = change(tiny, rounds=30, local_epochs=5, batch_size=4)
         rows = run(task, Random, blobs, trainer=trainer).rows
-        assert rows[-1].accuracy > 0.85
+        assert rows[-1].metrics["accuracy"] > 0.85
         plain = run(task, Random, blobs).rows
         # Selection, streams and labels are those of cross-entropy: rows of two trainers are paired.
         assert [row.labels_by_client for row in rows] == [row.labels_by_client for row in plain]
-        assert rows[0].loss != plain[0].loss
+        assert rows[0].metrics["loss"] != plain[0].metrics["loss"]
 
     def test_a_training_that_diverges_fails_the_run(self, tiny, blobs, run):
         class Wild(CrossEntropy):

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import log_loss, precision_score
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.learning.inference import BATCH_SIZE, predict
-from fal_bench.learning.metrics import Metrics, weighted_precision
 from fal_bench.learning.model import Architecture
 from fal_bench.task import Cnn, Mlp
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
@@ -32,27 +30,6 @@ def test_no_samples_give_empty_predictions():
     outputs = predict(model, torch.empty(0, 1, 4, 4))
     assert CROSS_ENTROPY.probs(outputs.logits).shape == (0, 3)
     assert outputs.embeddings.shape == (0, 9)
-
-
-def test_metrics_agree_with_scikit_learn():
-    rng = np.random.default_rng(0)
-    logits = rng.normal(size=(200, 6)).astype(np.float32)
-    logits[:, 4] = -9  # a class that is never predicted
-    labels = rng.integers(6, size=200)
-    metrics = Metrics.of(logits, labels)
-    predicted = logits.argmax(1)
-    probs = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum(1, keepdims=True)
-    assert metrics.accuracy == pytest.approx((predicted == labels).mean())
-    assert metrics.loss == pytest.approx(log_loss(labels, probs, labels=range(6)))
-    assert metrics.precision == pytest.approx(
-        precision_score(labels, predicted, average="weighted", zero_division=0)
-    )
-
-
-def test_weighted_precision_by_hand():
-    predicted, labels = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])
-    # Class 0: 1 of 2 claims, support 1; class 1: 1 of 2, support 2; class 2: never claimed.
-    assert weighted_precision(predicted, labels, 3) == pytest.approx((0.5 + 2 * 0.5) / 4)
 
 
 def test_too_small_images_are_refused():

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from stored import TINY, row, spec
+from stored import TINY, flat, row, spec
 
 from fal_bench.publication.closeness import accuracy_spread, allowed_deviations, judge_closeness
 from fal_bench.publication.runs import PublishedRun
@@ -17,7 +17,7 @@ STEPS = (-0.01, 0.01, -0.03, 0.01)
 def curve(seed, accuracy, strategy="random"):
     rows = [
         {
-            **vars(row(TINY, cycle, float(value))), "task": TINY.name, "strategy": strategy,
+            **flat(row(TINY, cycle, float(value))), "task": TINY.name, "strategy": strategy,
             "seed": seed, "task_hash": TINY.hash, "reference": False,
         }
         for cycle, value in enumerate(accuracy)

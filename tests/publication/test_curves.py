@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stored import TINY, row, spec, store_run
+from stored import TINY, flat, row, spec, store_run
 
 from fal_bench.errors import PublicationError
 from fal_bench.publication.curves import compare_curves, curve_of, read_published_curves
@@ -46,13 +46,13 @@ def test_a_table_reads_back_to_the_same_bits(tmp_path_factory, measured):
     root = tmp_path_factory.mktemp("curves")
     rows = [
         {
-            **vars(row(TINY, cycle, accuracy)), "precision": precision, "loss": loss,
+            **flat(row(TINY, cycle, accuracy)), "precision": precision, "loss": loss,
             "task": "NA", "strategy": "nan", "seed": 3, "task_hash": "1e5", "reference": False,
         }
         for cycle, (accuracy, precision, loss) in enumerate(measured)
     ]  # fmt: skip
     written = pd.DataFrame(rows)[
-        ["task", "strategy", "seed", *vars(row(TINY, 0, 0.5)), "task_hash", "reference"]
+        ["task", "strategy", "seed", *flat(row(TINY, 0, 0.5)), "task_hash", "reference"]
     ]
     write_csv(written, root / "curves.csv")
     again = read_published_curves(root / "curves.csv")

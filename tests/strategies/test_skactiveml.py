@@ -41,7 +41,7 @@ def test_it_runs_from_end_to_end(query, tiny, blobs, run):
     rows = run(tiny, lambda: named(query), blobs).rows
     assert [row.labels for row in rows] == [12, 18, 24, 30]
     twin = run(tiny, lambda: named(query), blobs).rows
-    assert [row.loss for row in rows] == [row.loss for row in twin]
+    assert [row.metrics["loss"] for row in rows] == [row.metrics["loss"] for row in twin]
 
 
 @installed

@@ -13,7 +13,8 @@ from fal_bench.results.store import SCHEMA, Corrupt, Store
 from fal_bench.task import Task
 
 SPEC = RunSpec(Task(name="t"), Selector("random"), "version 1", 0)
-ROW = Row(0, 10, 10, 0.1, 0.2, 1 / 3, 5, 6, 0.25, 1e-9, "5 5", "5 5")
+METRICS = {"accuracy": 0.1, "precision": 0.2, "loss": 1 / 3}
+ROW = Row(0, 10, 10, 5, 6, 0.25, 1e-9, "5 5", "5 5", METRICS)
 
 
 def state(cycle):
@@ -37,7 +38,10 @@ def folder(store):
 
 
 def rows(count):
-    return [replace(ROW, cycle=cycle, accuracy=cycle / 7) for cycle in range(count)]
+    return [
+        replace(ROW, cycle=cycle, metrics={**METRICS, "accuracy": cycle / 7})
+        for cycle in range(count)
+    ]
 
 
 def test_the_key_is_the_identity_and_nothing_else():

@@ -82,7 +82,7 @@ def test_keep_chooses_by_the_order_of_the_folders(folders, tmp_path, keep, first
     merged = merge(out, *folders, keep=keep)
     assert merged.conflicts == 1
     runs = {run.key: run for run in stored_runs(Store(out))[0]}
-    assert str(runs[spec(seed=1).key].folder.rows()[0].accuracy) == first_accuracy
+    assert str(runs[spec(seed=1).key].folder.rows()[0].metrics["accuracy"]) == first_accuracy
 
 
 def test_runs_that_are_there_already_come_first(folders, tmp_path):
@@ -92,9 +92,9 @@ def test_runs_that_are_there_already_come_first(folders, tmp_path):
         merge(out, *folders)
     assert merge(out, *folders, keep="first").conflicts == 1
     folder = Store(out).folder(spec(seed=1))
-    assert folder.rows()[0].accuracy == 0.3
+    assert folder.rows()[0].metrics["accuracy"] == 0.3
     merge(out, *folders, keep="last")
-    assert folder.rows()[0].accuracy == 0.1
+    assert folder.rows()[0].metrics["accuracy"] == 0.1
     assert folder.phase() == "done"
 
 

@@ -1,0 +1,120 @@
+"""The metric contract: one decorated function of true labels and predicted probabilities.
+
+The smallest metric is a function of two arrays::
+
+    @metric
+    def balanced_accuracy(labels, probs):
+        \"\"\"Mean recall of the classes that occur.\"\"\"
+        right = probs.argmax(axis=1) == labels
+        return np.mean([right[labels == label].mean() for label in np.unique(labels)])
+
+Its name is the function's, and so is its column in ``curves.csv``. Every run records all metrics
+that are known when it is computed. A metric is no part of a run's key: runs without it stay valid,
+and reports say "not recorded".
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fal_bench.errors import PluginError, told
+
+INPUTS = ("labels", "probs", "log_probs")
+"""What a metric may ask for, by the names of its parameters."""
+
+Samples = Literal["test", "train"]
+"""Which samples a metric is measured on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A metric, as ``metric`` makes it of a function.
+
+    Attributes:
+        name: what it is called on the command line, and its column in the curves.
+        function: the function.
+        higher_is_better: whether a target is reached from below.
+        samples: ``"test"`` for the test set; ``"train"`` for the labelled samples that the global
+            model was trained with.
+        inputs: the names of the function's parameters, a part of ``INPUTS``.
+    """
+
+    name: str
+    function: Callable[..., float]
+    higher_is_better: bool
+    samples: Samples
+    inputs: tuple[str, ...]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> float:
+        """Call the function itself."""
+        return self.function(*args, **kwargs)
+
+    def measure(self, given: Mapping[str, NDArray[Any]]) -> float:
+        """Return the metric on labelled samples.
+
+        Args:
+            given: the arrays named in ``INPUTS``.
+
+        Returns:
+            A number; NaN where the metric has no value, as for a class that does not occur.
+
+        Raises:
+            PluginError: the function raised, or returned something else than a number.
+        """
+        try:
+            value = float(self.function(**{name: given[name] for name in self.inputs}))
+        except Exception as error:
+            raise PluginError(f"Metric {self.name!r} cannot be computed: {told(error)}.") from error
+        if np.isinf(value):
+            raise PluginError(
+                f"Metric {self.name!r} is infinite; return NaN where it has no value."
+            )
+        return value
+
+
+@overload
+def metric(function: Callable[..., float], /) -> Metric: ...
+@overload
+def metric(
+    *, higher_is_better: bool = True, samples: Samples = "test"
+) -> Callable[[Callable[..., float]], Metric]: ...
+def metric(
+    function: Callable[..., float] | None = None,
+    /,
+    *,
+    higher_is_better: bool = True,
+    samples: Samples = "test",
+) -> Metric | Callable[[Callable[..., float]], Metric]:
+    """Make a metric of a function.
+
+    The function asks for its inputs by name: ``labels`` (true classes, int64, shape (n,)),
+    ``probs`` (predicted probabilities, float64, shape (n, n_classes)) and ``log_probs`` (their
+    logarithms). The arrays are shared: do not write to them.
+
+    Args:
+        function: the function; it returns a number, or NaN where there is none.
+        higher_is_better: False for losses and errors.
+        samples: ``"train"`` measures on the labels that the global model was trained with.
+
+    Raises:
+        PluginError: a parameter of the function is no input.
+    """
+
+    def make(function: Callable[..., float]) -> Metric:
+        names = tuple(inspect.signature(function).parameters)
+        unknown = [name for name in names if name not in INPUTS]
+        if unknown or not names:
+            asked = f"asks for {unknown[0]!r}" if unknown else "asks for nothing"
+            raise PluginError(
+                f"Metric {function.__name__!r} {asked}; its parameters must be among "
+                f"{', '.join(INPUTS)}."
+            )
+        return Metric(function.__name__, function, higher_is_better, samples, names)
+
+    return make if function is None else make(function)

@@ -1,0 +1,130 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    precision_score,
+    roc_auc_score,
+)
+
+from fal_bench.errors import PluginError
+from fal_bench.learning.evaluation import evaluate
+from fal_bench.metrics import shipped_metrics
+from fal_bench.plugins.metric import Metric, metric
+
+EVERY = {one.name: one for one in shipped_metrics()}
+ON_TEST = [one for one in EVERY.values() if one.samples == "test"]
+
+
+def drawn(seed=0, n=300, classes=6):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=n)
+    logits = rng.normal(size=(n, classes)).astype(np.float32)
+    logits[np.arange(n), labels] += 1
+    return logits, labels
+
+
+def softmax(logits):
+    powers = np.exp(logits.astype(float))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_what_every_run_records():
+    assert list(EVERY) == [
+        "accuracy",
+        "auroc",
+        "balanced_accuracy",
+        "calibration_error",
+        "loss",
+        "macro_f1",
+        "precision",
+        "train_accuracy",
+    ]
+    assert EVERY["train_accuracy"].samples == "train"
+    assert {one.name for one in EVERY.values() if not one.higher_is_better} == {
+        "loss",
+        "calibration_error",
+    }
+
+
+def test_they_agree_with_scikit_learn():
+    logits, labels = drawn()
+    logits[:, 4] = -9  # never predicted
+    logits[:50] = logits[0]  # ties
+    found, probs, predicted = evaluate(ON_TEST, logits, labels), softmax(logits), logits.argmax(1)
+    expected = {
+        "accuracy": (predicted == labels).mean(),
+        "auroc": roc_auc_score(labels, probs, multi_class="ovr"),
+        "balanced_accuracy": balanced_accuracy_score(labels, predicted),
+        "loss": log_loss(labels, probs),
+        "macro_f1": f1_score(labels, predicted, average="macro"),
+        "precision": precision_score(labels, predicted, average="weighted", zero_division=0),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_weighted_precision_by_hand():
+    logits = np.eye(3, dtype=np.float32)[[0, 0, 1, 1]]
+    found = evaluate([EVERY["precision"]], logits, np.array([0, 1, 1, 2]))
+    # Class 0: 1 of 2 claims, support 1; class 1: 1 of 2, support 2; class 2: never claimed.
+    assert found["precision"] == pytest.approx((0.5 + 2 * 0.5) / 4)
+
+
+def test_calibration_error_by_hand():
+    probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
+    found = EVERY["calibration_error"].measure({"labels": np.array([0, 1, 0, 1]), "probs": probs})
+    # One bin holds 0.9 twice (half of them right), another 0.6 twice (both right).
+    assert found == pytest.approx((2 * abs(0.5 - 0.9) + 2 * abs(1 - 0.6)) / 4)
+
+
+def test_a_single_class_has_no_area_under_the_curve():
+    logits, _ = drawn(n=10)
+    assert math.isnan(evaluate(ON_TEST, logits, np.zeros(10, dtype=np.int64))["auroc"])
+
+
+@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(2, 8))
+def test_their_values_are_shares_whatever_the_order_of_samples(seed, n, classes):
+    logits, labels = drawn(seed, n, classes)
+    order = np.random.default_rng(seed).permutation(n)
+    found = evaluate(ON_TEST, logits, labels)
+    assert evaluate(ON_TEST, logits[order], labels[order]) == pytest.approx(found, nan_ok=True)
+    for name, value in found.items():
+        assert math.isnan(value) or 0 <= value <= (math.inf if name == "loss" else 1)
+
+
+class TestYourOwn:
+    def test_a_decorated_function_is_a_metric(self):
+        @metric(higher_is_better=False)
+        def brier(labels, probs):
+            return ((probs - np.eye(probs.shape[1])[labels]) ** 2).sum(axis=1).mean()
+
+        logits, labels = drawn()
+        assert isinstance(brier, Metric)
+        assert 0 < evaluate([brier], logits, labels)["brier"] < 2
+
+    def test_one_that_asks_for_something_else_is_refused(self):
+        with pytest.raises(PluginError, match="'clients'"):
+            metric(lambda labels, clients: 0.0)
+
+    @pytest.mark.parametrize("value", [None, "high", math.inf, [1.0, 2.0]])
+    def test_what_is_no_number_is_an_error_that_names_it(self, value):
+        @metric
+        def odd(labels):
+            return value
+
+        with pytest.raises(PluginError, match="'odd'"):
+            evaluate([odd], *drawn())
+
+    def test_the_arrays_cannot_be_written_to(self):
+        @metric
+        def greedy(labels, probs):
+            probs[:] = 0
+            return 1.0
+
+        with pytest.raises(PluginError, match="'greedy'"):
+            evaluate([greedy], *drawn())
