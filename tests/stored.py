@@ -3,8 +3,8 @@
 from fal_bench.federation.journal import Row
 from fal_bench.inputs.selector import Selector
 from fal_bench.results.folder import RunFolder
-from fal_bench.sweep.spec import RunSpec
 from fal_bench.results.store import Store
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
 
 ENVIRONMENT = {"torch": "2.9", "processor": "Toy 1"}

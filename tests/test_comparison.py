@@ -79,8 +79,8 @@ def test_trainers_and_grids_are_rows_of_their_own(suite, tmp_path):
 
 
 def test_all_stands_for_every_strategy_that_suits_the_tasks(tmp_path):
-    from fal_bench.sweep.plan import Plan
     from fal_bench.plugins.registry import Registry
+    from fal_bench.sweep.plan import Plan
 
     plan = Plan.make("all", suite="quick", seeds=1)
     left_out = [note.partition(" is left out")[0] for note in plan.notes]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError
-from fal_bench.report.context import MissingRun, ReportContext, TaskFacts, task_facts
+from fal_bench.report.context import MissingRun, ReportContext, task_facts
 from fal_bench.report.external import external_curves
 from fal_bench.report.targets import Question
 from fal_bench.results.identity import task_labels, trainer_selector
@@ -18,9 +17,9 @@ from fal_bench.results.model import Results
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console, ConsoleOptions, RenderResult
 
     from fal_bench.report.budgets import GridRun, RunKey
-    from rich.console import Console, ConsoleOptions, RenderResult
 
 TextFormat = Literal["csv", "json", "md"]
 
@@ -76,13 +75,13 @@ class Comparison:
     boards: tuple[Board, ...]
     curves: pd.DataFrame
     charges: pd.DataFrame
-    external: pd.DataFrame | None = None
-    results: Results | None = None
+    external: pd.DataFrame | None
+    results: Results
 
     @property
     def missing(self) -> tuple[MissingRun, ...]:
         """The runs without a finished curve, and why."""
-        return min((board.context.missing for board in self.boards), key=len)
+        return self.results.missing
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -192,9 +191,7 @@ def _board(runs: Mapping[RunKey, GridRun], context: ReportContext) -> Board:
     )
 
 
-def _context(
-    question: Question, results: Results
-) -> tuple[ReportContext, pd.DataFrame | None]:
+def _context(question: Question, results: Results) -> tuple[ReportContext, pd.DataFrame | None]:
     """Return what is known besides the curves, and the imported curves of the tasks compared."""
     tasks = tuple(
         task_facts(task.model_copy(update={"name": name}), int(pool))
@@ -214,7 +211,7 @@ def _context(
         strategies=results.strategies,
         seeds=results.seeds,
         tasks=tasks,
-        missing=_missing(here, tasks, results),
+        missing=results.missing,
         command=f"{results.provenance.command} {question.options()}",
         version=__version__,
         environments=results.environments,
@@ -226,24 +223,6 @@ def _context(
         computed=results.computed,
     )
     return context, external if externals else None
-
-
-def _missing(
-    here: pd.DataFrame, tasks: Sequence[TaskFacts], results: Results
-) -> tuple[MissingRun, ...]:
-    """Return the runs of the comparison without a finished curve, and why."""
-    names = ["task", "strategy", "seed"]
-    runs = {tuple(run[name] for name in names): run for run in here.to_dict("records")}
-    missing = []
-    for key in itertools.product(
-        [facts.name for facts in tasks], results.strategies, results.seeds
-    ):
-        run = runs.get(key)
-        if run is None:
-            missing.append(MissingRun(*key, "not among the stored runs"))
-        elif run["state"] != "done":
-            missing.append(MissingRun(*key, run["reason"], run["details"]))
-    return tuple(missing)
 
 
 def _of_metric(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from fal_bench.results.model import Environment
+from fal_bench.results.model import Environment, MissingRun
 from fal_bench.task import Task
 from fal_bench.task.target import ACCURACY
 
@@ -55,25 +55,6 @@ def task_facts(task: Task, pool: int) -> TaskFacts:
         hash=task.hash,
         cycle_limit=task.cycle_limit,
     )
-
-
-@dataclass(frozen=True)
-class MissingRun:
-    """A run without a finished curve, and why.
-
-    Attributes:
-        task: the task's name.
-        strategy: the strategy's label.
-        seed: the seed.
-        reason: why, in a sentence.
-        traceback: of the error that it failed with, if there is one; shown in no report.
-    """
-
-    task: str
-    strategy: str
-    seed: int
-    reason: str
-    traceback: str = ""
 
 
 @dataclass(frozen=True)

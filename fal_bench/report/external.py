@@ -37,7 +37,9 @@ def external_curves(
     origins = {one.name: one for one in results.provenance.imports}
     runs = _placed(results.imported, tasks)
     runs = runs.assign(strategy=strategy_labels(runs))
-    curves = results.curves.merge(runs[["key", *SHOWN, "task_hash", "reference", "origin"]], on="key")
+    curves = results.curves.merge(
+        runs[["key", *SHOWN, "task_hash", "reference", "origin"]], on="key"
+    )
     externals, frames = [], []
     for label, mine in curves.groupby("strategy", sort=True):
         origin = origins[mine["origin"].iloc[0]]
@@ -46,11 +48,12 @@ def external_curves(
         part = mine[shown].assign(source=external.file)
         frames.append(part if external.strict_known else part.assign(labels_strict=float("nan")))
         externals.append(external)
-    frame = pd.concat(frames) if frames else curves.assign(source="")
-    shown = frame.drop(columns=["key", "origin"]).dropna(axis=1, how="all")
-    columns = [*SHOWN, *(name for name in curves if name in shown and name not in SHOWN), "source"]
-    strict = frame["labels_strict"].astype(float)
-    frame = shown.assign(labels_strict=strict)[list(dict.fromkeys([*columns, "labels_strict"]))]
+    if not externals:
+        return (), pd.DataFrame()
+    whole = pd.concat(frames)
+    names = [name for name in curves if name not in SHOWN and name not in ("key", "origin")]
+    kept = [name for name in names if name == "labels_strict" or whole[name].notna().any()]
+    frame = whole[[*SHOWN, *kept, "source"]].astype({"labels_strict": float})
     return tuple(externals), frame.sort_values([*SHOWN, "cycle"], ignore_index=True)
 
 
@@ -96,7 +99,9 @@ def _placed(runs: pd.DataFrame, tasks: Sequence[TaskFacts]) -> pd.DataFrame:
     # A task's name places curves only where no others are proven to be of that task.
     found = [
         hashes.get(digest) or (task if task in names - proven[origin] else None)
-        for origin, digest, task in zip(runs["origin"], runs["task_hash"], runs["task"], strict=True)
+        for origin, digest, task in zip(
+            runs["origin"], runs["task_hash"], runs["task"], strict=True
+        )
     ]
     placed = runs.assign(task=pd.Series(found, index=runs.index, dtype=object))
     return placed[placed["task"].notna()]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from fal_bench.errors import InvalidSpecError
+from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.inputs.arguments import check_choice, check_text
+from fal_bench.metrics import shipped_metrics
 from fal_bench.report.context import Accounting, ReportContext, TaskFacts
 from fal_bench.results.identity import label_of
 from fal_bench.task.target import ACCURACY, Target, parse_targets
@@ -80,6 +81,17 @@ class Question:
                 f"({', '.join(results.strategies)}); add it to them."
             )
         return cls(chosen or results.targets, cast("Accounting", accounting), label)
+
+    def check_metrics(self, results: Results) -> None:
+        """Check that the metrics are recorded, or will be.
+
+        Raises:
+            UnknownNameError: one is neither.
+        """
+        known = {*results.metrics, *(one.name for one in shipped_metrics())}
+        for one in self.targets:
+            if one.metric not in known:
+                raise UnknownNameError("metric", one.metric, known)
 
     def options(self) -> str:
         """Return the command-line options that ask this question."""

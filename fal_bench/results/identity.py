@@ -131,12 +131,17 @@ def strategy_labels(runs: pd.DataFrame) -> list[str]:
     Strategies of one name and parameters whose code, device or numerics differ are told apart by a
     short hash; imported ones are marked, and told apart by the import.
     """
-    plain = [_plain(run) for run in runs.to_dict("records")]
+    plain = plain_labels(runs)
     several = _several(zip(plain, runs["origin"] != "", strict=True), runs["variant"])
     return [
         _marked(label, origin, variant if (label, origin != "") in several else "")
         for label, origin, variant in zip(plain, runs["origin"], runs["variant"], strict=True)
     ]
+
+
+def plain_labels(runs: pd.DataFrame) -> list[str]:
+    """Return what each run's strategy is called where nothing else has that name."""
+    return [_plain(run) for run in runs.to_dict("records")]
 
 
 def task_labels(tasks: pd.DataFrame) -> list[str]:
@@ -172,7 +177,7 @@ def chosen_runs(runs: pd.DataFrame, texts: Sequence[str]) -> pd.Series:
             if not any(found):
                 raise UnknownNameError("strategy", str(selector), set(known))
             named = [one or other for one, other in zip(named, found, strict=True)]
-        wanted[here] |= named
+        wanted |= pd.Series(named, index=runs.index[here]).reindex(runs.index, fill_value=False)
     return wanted
 
 

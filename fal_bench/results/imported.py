@@ -262,9 +262,14 @@ def read_file(path: Path) -> Results:
     with path.open("rb") as file:
         kept = file.read(len(_MARK)) == _MARK.encode()
     one = _read_kept(path) if kept else _read_new(path, None)
-    runs, curves = import_frames([one])
+    return as_results([one])
+
+
+def as_results(imports: Sequence[Import]) -> Results:
+    """Return imports as results: all their runs are external."""
+    runs, curves = import_frames(imports)
     empty = pd.DataFrame(columns=CHARGES), pd.DataFrame(columns=TASKS)
-    return Results(runs, curves, *empty, Provenance(imports=(one.origin,)))
+    return Results(runs, curves, *empty, Provenance(imports=tuple(one.origin for one in imports)))
 
 
 def import_frames(imports: Sequence[Import]) -> tuple[pd.DataFrame, pd.DataFrame]:

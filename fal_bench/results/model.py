@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -60,6 +61,25 @@ class Environment:
 
     runs: int
     facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class MissingRun:
+    """A run of a comparison without a finished curve, and why.
+
+    Attributes:
+        task: the task, as tables call it.
+        strategy: the strategy, likewise.
+        seed: the seed.
+        reason: why, in a sentence.
+        traceback: of the error that it failed with, if there is one; shown in no report.
+    """
+
+    task: str
+    strategy: str
+    seed: int
+    reason: str
+    traceback: str = ""
 
 
 @dataclass(frozen=True)
@@ -156,9 +176,8 @@ class Results:
             kept = kept[_any(_chosen_task(kept, text) for text in texts)]
         here = runs["origin"] == ""
         compared = set(zip(kept["hash"], kept["data"], strict=True))
-        runs = runs[
-            [pair in compared for pair in zip(runs["task_hash"], runs["data"], strict=True)] | ~here
-        ]
+        pairs = zip(runs["task_hash"], runs["data"], strict=True)
+        runs = runs[pd.Series([pair in compared for pair in pairs], index=runs.index) | ~here]
         if strategies:
             texts = [strategies] if isinstance(strategies, str) else list(strategies)
             runs = runs[chosen_runs(runs, texts)]
@@ -207,9 +226,7 @@ class Results:
             replace(
                 self.provenance,
                 suites={**other.provenance.suites, **self.provenance.suites},
-                imports=tuple(
-                    dict.fromkeys((*self.provenance.imports, *other.provenance.imports))
-                ),
+                imports=tuple(dict.fromkeys((*self.provenance.imports, *other.provenance.imports))),
                 higher_is_better={
                     **other.provenance.higher_is_better,
                     **self.provenance.higher_is_better,
@@ -302,6 +319,19 @@ class Results:
         return tuple(sorted({int(seed) for seed in self.here["seed"]}))
 
     @property
+    def missing(self) -> tuple[MissingRun, ...]:
+        """The runs of every task, strategy and seed here that have no finished curve."""
+        runs = {tuple(run[name] for name in SHOWN): run for run in self.here.to_dict("records")}
+        missing = []
+        for key in itertools.product(task_labels(self.tasks), self.strategies, self.seeds):
+            run = runs.get(key)
+            if run is None:
+                missing.append(MissingRun(*key, "not among the stored runs"))
+            elif run["state"] != "done":
+                missing.append(MissingRun(*key, run["reason"], run["details"]))
+        return tuple(missing)
+
+    @property
     def metrics(self) -> list[str]:
         """The metrics that some run recorded, in the order of the columns."""
         return [
@@ -383,6 +413,7 @@ def of_suite(results: Results, suite: Suite) -> Results:
             task_row(task, suite.name, data, pool)
             for data, pool in zip(stored["data"], stored["pool"], strict=True)
         ] or [task_row(task, suite.name)]
+    rows.sort(key=lambda row: (row["name"], row["data"]))
     tasks = pd.DataFrame(rows, columns=TASKS)
     provenance = replace(results.provenance, suites={suite.name: suite})
     whole = Results(results.runs, results.curves, results.charges, tasks, provenance)
@@ -446,7 +477,9 @@ def _named(results: Results) -> Results:
     runs = results.runs
     named = [
         task if origin else names.get(digest, task)
-        for task, digest, origin in zip(runs["task"], runs["task_hash"], runs["origin"], strict=True)
+        for task, digest, origin in zip(
+            runs["task"], runs["task_hash"], runs["origin"], strict=True
+        )
     ]
     return replace(results, runs=runs.assign(task=named))
 

@@ -365,8 +365,7 @@ def results_of(record: Record, folder: Path) -> Results:
     data = [one.data or "" for one in record.tasks]
     pools = [one.pool for one in record.tasks]
     rows = [
-        task_row(task, record.suite, *more)
-        for task, *more in zip(tasks, data, pools, strict=True)
+        task_row(task, record.suite, *more) for task, *more in zip(tasks, data, pools, strict=True)
     ]
     suite = Suite(record.suite, "", len(record.seeds), tuple(tasks), record.asked)
     return Results(

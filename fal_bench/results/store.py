@@ -122,7 +122,7 @@ class Store:
             ) from None
 
     def _move_over(self) -> None:
-        """Give a folder of schema 1 the names of today; killed in between, it goes on from there."""
+        """Give a folder of schema 1 the names of today; after a kill it goes on from there."""
         old, sessions = self.root / _RUNS_BEFORE, self.root / _SESSIONS_BEFORE
         with self.lock():
             for path in sorted(old.iterdir()):

@@ -278,7 +278,9 @@ def _named_tasks(
     for (digest, data), task in tasks.items():
         suite = whole or _covering_suite({digest})
         named = next((one for one in suite.tasks if one.hash == digest), task) if suite else task
-        rows.append(task_row(named, suite.name if suite else "", data, pools.get((digest, data), 0)))
+        rows.append(
+            task_row(named, suite.name if suite else "", data, pools.get((digest, data), 0))
+        )
         if suite:
             suites[suite.name] = suite
     return sorted(rows, key=lambda row: (row["name"], row["data"])), suites

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fal_bench.results.store import Store
 from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.pilot import fly
 from fal_bench.sweep.spec import RunSpec
-from fal_bench.results.store import Store
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 import shlex
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fal_bench.errors import InvalidSpecError, PluginError
@@ -15,9 +16,11 @@ from fal_bench.plugins.files import plugin_paths
 from fal_bench.plugins.registry import Registry
 from fal_bench.plugins.table import blamed_on
 from fal_bench.results.model import Results
+from fal_bench.results.sessions import recorded_session
+from fal_bench.results.store import Corrupt, Store
 from fal_bench.results.stored import read_planned
 from fal_bench.sweep.spec import RunSpec, plan_runs
-from fal_bench.results.store import Corrupt, Store
+from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, Suite, find_suite, load_suite
 
@@ -25,6 +28,18 @@ ALL = "all"
 """The selector that stands for every strategy that suits the tasks."""
 
 DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
+
+
+Monitor = Callable[[Store, Sequence[RunSpec]], AbstractContextManager[None]]
+"""Shows the progress of runs while its context is open."""
+
+
+def no_monitor(
+    store: Store,  # noqa: ARG001
+    runs: Sequence[RunSpec],  # noqa: ARG001
+) -> AbstractContextManager[None]:
+    """Show nothing."""
+    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -157,6 +172,19 @@ class Plan:
             with blamed_on(selector):
                 strategy = registry.make(Selector.parse(selector))
                 strategy.check_shares(task, settings[task.hash].smallest_shares)
+
+
+def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor = no_monitor) -> None:
+    """Run the missing runs of a plan under the store's lock; broken ones are set aside first."""
+    store = supervisor.store
+    with store.lock():
+        # Looked at under the lock: another session may have finished some in the meantime.
+        missing, corrupt = plan.missing(store)
+        for broken in corrupt:
+            store.set_aside(broken)
+        record = recorded_session(store, missing, jobs=supervisor.jobs, backend=supervisor.backend)
+        with record, monitor(store, plan.runs):
+            supervisor.run(missing)
 
 
 def compare_command(

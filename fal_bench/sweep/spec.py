@@ -26,6 +26,7 @@ from fal_bench.task import Task
 if TYPE_CHECKING:
     from fal_bench.plugins.trainer import Trainer
 
+
 @dataclass(frozen=True)
 class RunSpec:
     """One (task, strategy with parameters, seed): all that decides a learning curve.

@@ -29,9 +29,9 @@ from fal_bench.isolation.leftover import leave_despite_threads
 from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.plugins.registry import Registry
 from fal_bench.results.folder import CorruptRunError, RunFolder
+from fal_bench.results.store import Corrupt, Store
 from fal_bench.sweep.memory import resident_mib
 from fal_bench.sweep.spec import RunSpec, fingerprint_of
-from fal_bench.results.store import Corrupt, Store
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset

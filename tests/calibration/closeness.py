@@ -22,8 +22,8 @@ from fal_bench.publication.curves import compare_curves, curve_of, read_publishe
 from fal_bench.publication.folder import CURVES
 from fal_bench.publication.record import read_record
 from fal_bench.publication.runs import PublishedRun, published_runs
-from fal_bench.sweep.collect import FinishedRun, read_curves
 from fal_bench.results.store import Store
+from fal_bench.sweep.collect import FinishedRun, read_curves
 
 
 def main() -> None:

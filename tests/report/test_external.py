@@ -20,8 +20,8 @@ from fal_bench.report.page import render_page
 from fal_bench.report.stored import Filter, stored_evidence
 from fal_bench.report.targets import Question
 from fal_bench.report.verdict import key_facts, verdict_sentences
-from fal_bench.sweep.collect import finished_runs, read_curves
 from fal_bench.results.store import Store
+from fal_bench.sweep.collect import finished_runs, read_curves
 
 OTHER = TINY.model_copy(
     update={"name": "other", "clients": 4, "query_size": 2, "initial_labels": 2}

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from stored import TINY, spec, store_run
 
-from fal_bench.sweep.collect import finished_runs, read_charges, read_curves, read_environments
 from fal_bench.results.folder import CorruptRunError
 from fal_bench.results.store import Store
+from fal_bench.sweep.collect import finished_runs, read_charges, read_curves, read_environments
 
 
 def test_unfinished_runs_are_not_gathered(tmp_path):

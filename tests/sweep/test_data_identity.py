@@ -8,9 +8,9 @@ from PIL import Image
 
 import fal_bench
 from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE, use_data_folder
-from fal_bench.sweep.plan import Plan
-from fal_bench.sweep.inventory import stored_runs
 from fal_bench.results.store import Store
+from fal_bench.sweep.inventory import stored_runs
+from fal_bench.sweep.plan import Plan
 from fal_bench.sweep.worker import Job, run_job
 
 SUITE = """

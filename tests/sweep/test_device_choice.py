@@ -8,9 +8,9 @@ import torch
 import fal_bench
 from fal_bench.comparison import default_jobs
 from fal_bench.errors import FalbenchError
-from fal_bench.sweep.plan import Plan
-from fal_bench.sweep.cluster import device_for
 from fal_bench.results.store import Store
+from fal_bench.sweep.cluster import device_for
+from fal_bench.sweep.plan import Plan
 from fal_bench.sweep.supervisor import Supervisor
 
 HAS_GPU = torch.cuda.is_available()

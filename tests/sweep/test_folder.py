@@ -8,8 +8,8 @@ from fal_bench.federation.journal import Row
 from fal_bench.federation.state import RunState
 from fal_bench.inputs.selector import Selector
 from fal_bench.results.folder import CorruptRunError
-from fal_bench.sweep.spec import RunSpec, plan_runs
 from fal_bench.results.store import SCHEMA, Corrupt, Store
+from fal_bench.sweep.spec import RunSpec, plan_runs
 from fal_bench.task import Task
 
 SPEC = RunSpec(Task(name="t"), Selector("random"), "version 1", 0)

@@ -6,9 +6,9 @@ import pytest
 from stored import spec, store_run
 
 from fal_bench.errors import StoreError
+from fal_bench.results.store import Store
 from fal_bench.sweep.inventory import stored_runs
 from fal_bench.sweep.merge import merge_stores
-from fal_bench.results.store import Store
 
 
 def merge(out, *sources, keep=None):

@@ -14,8 +14,8 @@ import fal_bench
 from fal_bench.data.loading import load_dataset
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
-from fal_bench.sweep.spec import plan_runs
 from fal_bench.results.store import Store
+from fal_bench.sweep.spec import plan_runs
 from fal_bench.sweep.worker import Job
 from fal_bench.task.suite import load_suite
 

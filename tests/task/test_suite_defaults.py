@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import fal_bench
-from fal_bench.sweep.plan import Plan
 from fal_bench.report.targets import Question
+from fal_bench.sweep.plan import Plan
 from fal_bench.task.suite import load_suite
 from fal_bench.task.target import DEFAULT_TARGETS, parse_targets
 
