@@ -194,7 +194,7 @@ def _gathered(
     rows: Sequence[Mapping[str, Any]],
     tasks: Sequence[Mapping[str, Any]],
     suites: Mapping[str, Suite],
-    folder: ImportFolder | None,
+    imported: ImportFolder | None,
     problems: Sequence[str] = (),
 ) -> Results:
     """Read the curves and charges of finished runs, and put everything together."""
@@ -215,7 +215,7 @@ def _gathered(
         runs.append(run)
     given = Row.columns()
     metrics = {name for row in curves for name in row} - {"key", *given}
-    imports = [] if folder is None else folder.imports()
+    imports = [] if imported is None else imported.imports()
     more_runs, more_curves = import_frames(imports)
     frames = [pd.DataFrame(curves, columns=["key", *Row.columns(metrics)]), more_curves]
     return Results(
