@@ -14,9 +14,8 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.registry import ClassTable, Registry
 from fal_bench.plugins.strategy import Strategy
-from fal_bench.plugins.table import PluginTable
 from fal_bench.plugins.trainer import Trainer
 
 HEAD = """# Strategies
@@ -81,7 +80,7 @@ def _section(strategy: type[Strategy]) -> str:
     return f"## {strategy.name}\n\n{_words(strategy)}\n{_parameters(strategy.Params)}"
 
 
-def _trainer(table: PluginTable[Trainer], name: str) -> str:
+def _trainer(table: ClassTable[Trainer], name: str) -> str:
     trainer = table.load(name)
     return f"### {name}\n\n{_words(trainer)}\n{_parameters(trainer.Params)}"
 

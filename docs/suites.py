@@ -13,7 +13,7 @@ import torch
 
 from fal_bench.data.base import Dataset
 from fal_bench.data.loading import load_dataset
-from fal_bench.data.long_tail import long_tail
+from fal_bench.data.subset import long_tail
 from fal_bench.federation.setting import Setting
 from fal_bench.inputs.selector import Selector
 from fal_bench.task import Task

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fal_bench.acquisition.scores import entropy, top_two_margin
+from fal_bench.arrays import IntArray, RealArray
 from fal_bench.environments.options import EpisodeOptions
 from fal_bench.errors import InvalidSpecError
-
-IntArray = NDArray[np.int64]
 
 
 def size_grid(largest: int, count: int = 8) -> tuple[int, ...]:
@@ -70,7 +68,7 @@ class BatchActions:
         return action % self.windows / max(self.windows - 1, 1)
 
 
-def rank_samples(probs: NDArray[np.floating[Any]], rank: Literal["margin", "entropy"]) -> IntArray:
+def rank_samples(probs: RealArray, rank: Literal["margin", "entropy"]) -> IntArray:
     """Return positions from the most to the least uncertain; ties go to the earlier position.
 
     Args:

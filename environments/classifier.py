@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from fal_bench.arrays import IntArray, RealArray
 
-Classifier = Callable[[NDArray[Any]], NDArray[np.floating[Any]]]
+Classifier = Callable[[NDArray[Any]], RealArray]
 """Maps features (n, ...) to probabilities (n, n_classes)."""
 
 Fit = Callable[[NDArray[Any], IntArray, int], Classifier]
@@ -27,16 +27,16 @@ class LinearHead:
         bias: shape (n_classes,).
     """
 
-    weights: NDArray[np.floating[Any]]
-    bias: NDArray[np.floating[Any]]
+    weights: RealArray
+    bias: RealArray
 
-    def __call__(self, features: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    def __call__(self, features: NDArray[Any]) -> RealArray:
         """Return probabilities (n, n_classes) of features (n, d)."""
         return softmax(features @ self.weights + self.bias)
 
 
-def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def softmax(logits: RealArray) -> RealArray:
     """Return row-wise softmax probabilities of logits (n, n_classes)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: NDArray[np.floating[Any]] = powers / powers.sum(axis=1, keepdims=True)
+    result: RealArray = powers / powers.sum(axis=1, keepdims=True)
     return result

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fal_bench.data.digits import load_digits
 from fal_bench.data.shares import split_shares
+from fal_bench.datasets.digits import load_digits
 from fal_bench.environments.episode_data import EpisodeData, Samples, hold_out
 from fal_bench.environments.labels import CountingLabels
 from fal_bench.task import Shares

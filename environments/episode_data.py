@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray
 from fal_bench.errors import InvalidSpecError
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
+from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.environments.batches import BatchActions, rank_samples, take_window
 from fal_bench.environments.classifier import Classifier, Fit
 from fal_bench.environments.episode_data import EpisodeData
@@ -25,7 +25,7 @@ from fal_bench.environments.ridge_head import RidgeFit
 from fal_bench.errors import InvalidSpecError
 from fal_bench.metrics.classification import weighted_precision
 
-Observation = NDArray[np.float32]
+Observation = FloatArray
 
 
 class FedRALBatchEnv(gymnasium.Env[Observation, np.int64]):
@@ -125,7 +125,7 @@ class FedRALBatchEnv(gymnasium.Env[Observation, np.int64]):
             )
         return budget
 
-    def _choose(self, action: int) -> NDArray[np.int64]:
+    def _choose(self, action: int) -> IntArray:
         """Return the positions in the unlabelled pool that an action stands for."""
         left = self.budget - len(self._labelled)
         size = min(self.actions.size(action), len(self._unlabelled), left)
@@ -135,7 +135,7 @@ class FedRALBatchEnv(gymnasium.Env[Observation, np.int64]):
         order = rank_samples(probs, self.options.rank)
         return take_window(order, size, self.actions.window(action))
 
-    def _learn(self, batch: NDArray[np.int64]) -> Progress:
+    def _learn(self, batch: IntArray) -> Progress:
         """Buy the labels of a batch, refit from scratch on all labels, and measure precision."""
         chosen = self._unlabelled[batch]
         bought = self.labels(self.data.pool.ids[chosen], self.options.purpose)

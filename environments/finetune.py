@@ -6,12 +6,12 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fal_bench.environments.classifier import Classifier, IntArray
+from fal_bench.arrays import FloatArray, IntArray, RealArray
+from fal_bench.environments.classifier import Classifier
 from fal_bench.errors import InvalidSpecError
 
 
@@ -71,7 +71,7 @@ class Network:
     model: nn.Module
 
     @torch.no_grad()
-    def __call__(self, features: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    def __call__(self, features: NDArray[Any]) -> RealArray:
         """Return probabilities (n, n_classes) of inputs (n, ...)."""
-        probs: NDArray[np.float32] = self.model(torch.from_numpy(features)).softmax(dim=1).numpy()
+        probs: FloatArray = self.model(torch.from_numpy(features)).softmax(dim=1).numpy()
         return probs

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray
 from fal_bench.errors import LabelAccessError
-
-IntArray = NDArray[np.int64]
 
 WARM_START = "warm-start"
 AGENT_TRAINING = "agent-training"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from fal_bench.acquisition.scores import top_two_margin
+from fal_bench.arrays import FloatArray, RealArray
 
 
-def margin_quantiles(probs: NDArray[np.floating[Any]], count: int) -> NDArray[np.float32]:
+def margin_quantiles(probs: RealArray, count: int) -> FloatArray:
     """Return evenly spaced quantiles of the top-two margins, from the least to the largest.
 
     Args:

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.environments.classifier import Classifier, IntArray, LinearHead, softmax
+from fal_bench.arrays import DoubleArray, IntArray
+from fal_bench.environments.classifier import Classifier, LinearHead, softmax
 from fal_bench.errors import InvalidSpecError
-
-FloatArray = NDArray[np.float64]
 
 _SHARPNESS = (0.1, 200.0)
 _BISECTIONS = 16
@@ -59,7 +58,7 @@ class RidgeFit:
         )
 
 
-def _ridge(x: FloatArray, y: FloatArray, penalty: float) -> tuple[FloatArray, FloatArray]:
+def _ridge(x: DoubleArray, y: DoubleArray, penalty: float) -> tuple[DoubleArray, DoubleArray]:
     """Solve a centred ridge regression.
 
     Leave-one-out predictions follow from the leverages h: y - (y - prediction) / (1 - h), with
@@ -86,7 +85,7 @@ def _ridge(x: FloatArray, y: FloatArray, penalty: float) -> tuple[FloatArray, Fl
     return weights, left_out
 
 
-def _calibrate(scores: FloatArray, labels: IntArray) -> float:
+def _calibrate(scores: DoubleArray, labels: IntArray) -> float:
     """Return the inverse temperature that minimises the log loss of softmax(scores * it).
 
     The loss is convex in it; its derivative is bisected on a logarithmic scale between bounds, of

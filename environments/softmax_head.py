@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.environments.classifier import Classifier, IntArray, LinearHead, softmax
+from fal_bench.arrays import IntArray, RealArray
+from fal_bench.environments.classifier import Classifier, LinearHead, softmax
 from fal_bench.errors import InvalidSpecError
 
 
@@ -32,8 +33,8 @@ class SoftmaxFit:
         momentum: heavy-ball momentum.
     """
 
-    weights: NDArray[np.floating[Any]]
-    bias: NDArray[np.floating[Any]]
+    weights: RealArray
+    bias: RealArray
     steps: int = 50
     rate: float = 4.0
     momentum: float = 0.9

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import nn
 
+from fal_bench.arrays import DoubleArray, IntArray
 from fal_bench.data.base import Dataset
-from fal_bench.data.digits import load_digit_pairs, load_digits
-from fal_bench.environments.classifier import Classifier, Fit, IntArray
+from fal_bench.datasets.digit_pairs import load_digit_pairs
+from fal_bench.datasets.digits import load_digits
+from fal_bench.environments.classifier import Classifier, Fit
 from fal_bench.environments.episode_data import EpisodeData, Samples, hold_out
 from fal_bench.environments.fedral_batch import FedRALBatchEnv
 from fal_bench.environments.finetune import Finetune, Network
@@ -170,7 +172,7 @@ def _precision(env: FedRALBatchEnv, fit: Fit, features: NDArray[Any], labels: In
     return weighted_precision(predicted, truth, env.data.n_classes)
 
 
-def _agreement(gains: NDArray[np.float64]) -> Agreement:
+def _agreement(gains: DoubleArray) -> Agreement:
     """Correlate rows of gains: ridge, softmax, the real model, the real model refitted."""
     ranks = np.asarray(spearmanr(gains, axis=1).statistic)
     return Agreement(

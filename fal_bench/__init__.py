@@ -22,7 +22,10 @@ if TYPE_CHECKING:
         verify,
     )
     from fal_bench.conformance.runner import check_strategy, check_trainer
+    from fal_bench.data.base import Dataset
     from fal_bench.errors import FalbenchError
+    from fal_bench.plugins.functions import dataset, model
+    from fal_bench.plugins.metric import metric
     from fal_bench.plugins.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
     from fal_bench.plugins.strategy import ClientView, FederationView, Params, Strategy, Train
     from fal_bench.plugins.trainer import Trainer
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ClientView": "fal_bench.plugins.strategy",
     "Comparison": "fal_bench.api",
+    "Dataset": "fal_bench.data.base",
     "DistilledModel": "fal_bench.plugins.needs",
     "EpochPredictions": "fal_bench.plugins.needs",
     "FalbenchError": "fal_bench.errors",
@@ -47,9 +51,12 @@ _HOMES = {
     "check_strategy": "fal_bench.conformance.runner",
     "check_trainer": "fal_bench.conformance.runner",
     "compare": "fal_bench.api",
+    "dataset": "fal_bench.plugins.functions",
     "import_curves": "fal_bench.api",
     "load": "fal_bench.api",
     "merge": "fal_bench.api",
+    "metric": "fal_bench.plugins.metric",
+    "model": "fal_bench.plugins.functions",
     "publish": "fal_bench.api",
     "report": "fal_bench.api",
     "verify": "fal_bench.api",
@@ -58,6 +65,7 @@ _HOMES = {
 __all__ = [
     "ClientView",
     "Comparison",
+    "Dataset",
     "DistilledModel",
     "EpochPredictions",
     "FalbenchError",
@@ -75,9 +83,12 @@ __all__ = [
     "check_strategy",
     "check_trainer",
     "compare",
+    "dataset",
     "import_curves",
     "load",
     "merge",
+    "metric",
+    "model",
     "publish",
     "report",
     "verify",

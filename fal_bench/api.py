@@ -15,13 +15,15 @@ from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.arguments import (
     as_names,
     as_path,
-    as_paths,
+    as_several,
     as_whole,
     check_seconds,
     check_text,
 )
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.learning.device import CPU, Device
+from fal_bench.plugins.given import given, named
+from fal_bench.plugins.registry import Registry
 from fal_bench.report.answer import Comparison, answer
 from fal_bench.report.context import Accounting
 from fal_bench.report.targets import Asked, Question
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from fal_bench.publication.verification import Verification
     from fal_bench.results.merging import Keep, Merged
     from fal_bench.results.published import Record
+
+    Strategies = Sequence[str | type[Strategy] | Strategy] | str | type[Strategy] | None
 
 __all__ = [
     "Comparison",
@@ -88,7 +92,7 @@ class Prepared:
 
 
 def compare(
-    strategies: Sequence[str] | str | None = None,
+    strategies: Strategies = None,
     *,
     target_acc: Asked = None,
     target: Asked = None,
@@ -99,7 +103,7 @@ def compare(
     accounting: Accounting = "strict",
     baseline: str | None = None,
     out: str | Path = "results",
-    plugins: Sequence[str | Path] | str | Path = (),
+    plugins: Sequence[object] | str | Path = (),
     data_dir: str | Path | None = None,
     backend: Backend = "loky",
     device: Device = "auto",
@@ -118,7 +122,8 @@ def compare(
         strategies: names, with parameters as in ``"logo[n_init=4]"``; several values give several
             rows, as in ``"logo[n_init=1,4]"``, and ``"random[trainer=evidential]"`` changes how
             clients train. ``"all"`` stands for every strategy that suits the tasks; by default
-            the suite's own, or random, fal-margin, logo and fedral.
+            the suite's own, or random, fal-margin, logo and fedral. A class or an object does as
+            well, also one of a notebook.
         target_acc: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``,
             what the baseline reaches with 25, 50 and 75 % of the budget cap; by default the
             suite's own targets, or 0.5.
@@ -131,7 +136,8 @@ def compare(
         accounting: the labels that rank: ``"strict"`` (all that were read) or ``"paper"``.
         baseline: the strategy that savings refer to; random by default.
         out: the results folder.
-        plugins: a Python file or folder with further strategies, or several of them.
+        plugins: a Python file or folder with further plugins, or several of them; classes and
+            decorated functions do as well.
         data_dir: the folder of downloaded data sets and of relative paths to your own; by default
             what ``FALBENCH_DATA`` names, else a folder in the user's cache.
         backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
@@ -190,7 +196,7 @@ def compare(
 
 
 def prepare(
-    strategies: Sequence[str] | str | None = None,
+    strategies: Strategies = None,
     *,
     target_acc: Asked = None,
     target: Asked = None,
@@ -201,7 +207,7 @@ def prepare(
     accounting: str = "strict",
     baseline: str | None = None,
     out: str | Path = "results",
-    plugins: Sequence[str | Path] | str | Path = (),
+    plugins: Sequence[object] | str | Path = (),
     backend: Backend = "loky",
     device: Device = "auto",
     external: bool = True,
@@ -215,13 +221,15 @@ def prepare(
         FalbenchError: a name is unknown or a value cannot be used.
     """
     check_backend(backend)
+    texts, classes = named(strategies)
+    names = as_names("strategies", texts)
     jobs, root = as_whole("jobs", jobs, 1), as_path("out", out)
     plan = Plan.make(
-        as_names("strategies", strategies),
+        names,
         suite=suite,
         task=task,
         seeds=seeds,
-        plugins=as_paths("plugins", plugins),
+        plugins=(*given(as_several("plugins", plugins)), *classes),
         device=device_for(backend, device),
     )
     for note in plan.notes:
@@ -229,7 +237,7 @@ def prepare(
     store = Store(root)
     results = plan.results(store, external=external)
     question = Question.make(target_acc, target, accounting, baseline, results)
-    question.check_metrics(results)
+    question.check_metrics({*results.metrics, *Registry.discover(plan.plugins).metrics.names()})
     missing, corrupt = plan.missing(store)
     plan.check(missing)
     return Prepared(
@@ -381,7 +389,7 @@ def verify(
     runs: int | None = 4,
     seed: int = 0,
     jobs: int = 1,
-    plugins: Sequence[str | Path] | str | Path = (),
+    plugins: Sequence[object] | str | Path = (),
     data_dir: str | Path | None = None,
     tolerance: float | None = None,
     call_timeout: float = 600.0,
@@ -398,7 +406,7 @@ def verify(
         runs: how many runs to compute; all of them if None.
         seed: seed of their choice.
         jobs: worker processes.
-        plugins: Python files or folders with further strategies.
+        plugins: further plugins, as for ``compare``.
         data_dir: the folder of data sets, as for ``compare``.
         tolerance: largest allowed difference in metrics; 0 asks for the same bits, which are
             promised on the same processor type and versions alone. None asks for them there, and
@@ -419,7 +427,7 @@ def verify(
         runs=as_whole("runs", runs, 1),
         seed=seed,
         jobs=jobs,
-        plugins=as_paths("plugins", plugins),
+        plugins=as_several("plugins", plugins),
         data_dir=None if data_dir is None else as_path("data_dir", data_dir),
         tolerance=tolerance,
         call_timeout=call_timeout,
@@ -443,7 +451,7 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, keep: Keep | None =
     """
     from fal_bench.results.merging import merge_stores
 
-    sources = [Store(folder) for folder in as_paths("folders", folders)]
+    sources = [Store(as_path("each of folders", folder)) for folder in folders]
     return merge_stores(sources, Store(as_path("out", out)), keep)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.acquisition.points import FloatArray, normalised
+from fal_bench.acquisition.points import normalised
+from fal_bench.arrays import RealArray
 from fal_bench.plugins.strategy import ClientView
 
 
@@ -30,7 +31,7 @@ class Site:
         model = client.global_model
         embeddings = [client.embeddings(model), client.embeddings(model, client.labelled)]
         self.client = client
-        self.points: FloatArray = normalised(np.concatenate(embeddings))
+        self.points: RealArray = normalised(np.concatenate(embeddings))
         self.unlabelled = len(client.unlabelled)
         self.chosen: list[int] = []
         self._budget = budget

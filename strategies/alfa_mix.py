@@ -9,9 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from fal_bench.acquisition.clustering import k_means, nearest_to_centres
-from fal_bench.acquisition.points import BLOCK, FloatArray, normalised
+from fal_bench.acquisition.points import BLOCK, normalised
 from fal_bench.acquisition.prototypes import class_means
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.arrays import IntArray, RealArray
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 
 class AlfaMixParams(Params):
@@ -66,7 +67,7 @@ class AlfaMix(Strategy):
         filling = client.rng.choice(rest, budget - len(chosen), replace=False)
         return np.concatenate([chosen, filling]).astype(np.int64)
 
-    def _flips(self, client: ClientView) -> FloatArray:
+    def _flips(self, client: ClientView) -> RealArray:
         """Return the epsilon from which on each sample's prediction flips, shape (n,)."""
         model = client.global_model
         labelled = client.embeddings(model, client.labelled)
@@ -78,7 +79,7 @@ class AlfaMix(Strategy):
             client.embeddings(model), client.logits(model), client.probs(model), weight, anchors
         )
 
-    def _candidates(self, flips: FloatArray, size: int, budget: int) -> IntArray:
+    def _candidates(self, flips: RealArray, size: int, budget: int) -> IntArray:
         """Return the positions of the samples that flip."""
         cap = self.params.epsilon
         while True:
@@ -87,7 +88,7 @@ class AlfaMix(Strategy):
                 return candidates
             cap += self.params.epsilon
 
-    def _spread(self, features: FloatArray, budget: int, rng: np.random.Generator) -> IntArray:
+    def _spread(self, features: RealArray, budget: int, rng: np.random.Generator) -> IntArray:
         if len(features) == 0:
             return np.empty(0, dtype=np.int64)
         clustering = k_means(features, budget, rng, n_init=self.params.n_init)
@@ -95,12 +96,12 @@ class AlfaMix(Strategy):
 
 
 def flipping_points(
-    embeddings: FloatArray,
-    logits: FloatArray,
-    probs: FloatArray,
-    weight: FloatArray,
-    anchors: FloatArray,
-) -> FloatArray:
+    embeddings: RealArray,
+    logits: RealArray,
+    probs: RealArray,
+    weight: RealArray,
+    anchors: RealArray,
+) -> RealArray:
     """Return the epsilon beyond which mixing with some anchor changes each prediction.
 
     Along a straight line of embeddings logits are linear, so a class that has been overtaken stays
@@ -131,7 +132,7 @@ def flipping_points(
     return flips
 
 
-def _steepest_ascent(probs: FloatArray, weight: FloatArray) -> FloatArray:
+def _steepest_ascent(probs: RealArray, weight: RealArray) -> RealArray:
     """Return the unit gradients of the loss (predicted class as label) with respect to z."""
     errors = np.array(probs, dtype=np.float64)
     rows, predicted = np.arange(len(errors)), errors.argmax(axis=1)
@@ -140,16 +141,16 @@ def _steepest_ascent(probs: FloatArray, weight: FloatArray) -> FloatArray:
     return normalised(errors @ weight)
 
 
-def _overtaken_after(logits: FloatArray, slopes: FloatArray) -> FloatArray:
+def _overtaken_after(logits: RealArray, slopes: RealArray) -> RealArray:
     """Return the step at which another class overtakes the predicted one, shape (n,)."""
     rows, predicted = np.arange(len(logits)), logits.argmax(axis=1)
     leads = logits[rows, predicted][:, None] - logits
     gains = slopes - slopes[rows, predicted][:, None]
-    nearest: FloatArray = _ratio(leads, gains).min(axis=1)
+    nearest: RealArray = _ratio(leads, gains).min(axis=1)
     return nearest
 
 
-def _ratio(ahead: FloatArray, speed: FloatArray) -> FloatArray:
+def _ratio(ahead: RealArray, speed: RealArray) -> RealArray:
     """Return how long it takes to make up for what one is ahead; infinite without speed."""
     with np.errstate(over="ignore"):  # as good as never
         return np.divide(ahead, speed, out=np.full_like(ahead, np.inf), where=speed > 0)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fal_bench.acquisition.gradients import last_layer_gradients
 from fal_bench.acquisition.seeding import First, k_means_plus_plus
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.arrays import IntArray
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model

@@ -8,9 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from fal_bench.acquisition.scores import largest
+from fal_bench.arrays import IntArray
 from fal_bench.errors import InvalidSpecError
 from fal_bench.plugins.needs import EpochPredictions, Need
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 from fal_bench.task import Task
 
 FEW = 3

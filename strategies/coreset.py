@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fal_bench.acquisition.k_centre import k_centre_greedy
 from fal_bench.acquisition.points import Vectors
-from fal_bench.plugins.strategy import ClientView, IntArray, Strategy
+from fal_bench.arrays import IntArray
+from fal_bench.plugins.strategy import ClientView, Strategy
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model

@@ -8,9 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.arrays import IntArray
 from fal_bench.plugins.local_only import LocalOnlyParams
 from fal_bench.plugins.needs import Need
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 
 class EnsRankEntropyParams(LocalOnlyParams):

@@ -10,19 +10,13 @@ from pydantic import Field
 
 from fal_bench.acquisition.gradients import last_layer_gradients
 from fal_bench.acquisition.k_centre import k_centre_greedy
-from fal_bench.acquisition.points import FloatArray, OuterProducts, normalised
+from fal_bench.acquisition.points import OuterProducts, normalised
 from fal_bench.acquisition.prototypes import class_means
 from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.arrays import IntArray, RealArray
 from fal_bench.plugins.local_only import LocalOnlyParams
 from fal_bench.plugins.needs import Need
-from fal_bench.plugins.strategy import (
-    ClientView,
-    FederationView,
-    IntArray,
-    Params,
-    Selection,
-    Strategy,
-)
+from fal_bench.plugins.strategy import ClientView, FederationView, Params, Selection, Strategy
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model
@@ -115,7 +109,7 @@ class FairFAL(Strategy):
         return client.global_model if fair > self.params.threshold else client.local_model
 
 
-def mean_prediction(client: ClientView, model: Model) -> tuple[FloatArray, IntArray]:
+def mean_prediction(client: ClientView, model: Model) -> tuple[RealArray, IntArray]:
     """Return a model's mean prediction on the labelled samples, all classes weighted alike.
 
     Returns:
@@ -132,7 +126,7 @@ def global_balance(client: ClientView) -> float:
     return float(present.min() / present.max()) if present.max() > 0 else 1.0
 
 
-def relative_difference(left: FloatArray, right: FloatArray) -> float:
+def relative_difference(left: RealArray, right: RealArray) -> float:
     """Return the mean of |left - right| / (left + right), 0 where both are 0."""
     sums = left + right
     shares = np.divide(np.abs(left - right), sums, out=np.zeros_like(sums), where=sums > 0)

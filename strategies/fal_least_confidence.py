@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from fal_bench.acquisition.scores import confidence, smallest
-from fal_bench.plugins.strategy import ClientView, IntArray, Strategy
+from fal_bench.arrays import IntArray
+from fal_bench.plugins.strategy import ClientView, Strategy
 
 
 class FalLeastConfidence(Strategy):

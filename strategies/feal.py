@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from fal_bench.acquisition.points import BLOCK, Vectors, normalised, squared_distances
 from fal_bench.acquisition.scores import largest
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
-
-FloatArray = NDArray[np.floating[Any]]
+from fal_bench.arrays import BoolArray, DoubleArray, IntArray, RealArray
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 
 class FEALParams(Params):
@@ -76,22 +74,22 @@ class FEAL(Strategy):
         )
 
 
-def evidence(logits: FloatArray) -> NDArray[np.float64]:
+def evidence(logits: RealArray) -> DoubleArray:
     """Return Dirichlet parameters, relu(logit) + 1, shape (n, n_classes)."""
     return np.maximum(logits, 0).astype(np.float64) + 1
 
 
-def calibrated_uncertainty(client: FloatArray, federation: FloatArray) -> FloatArray:
+def calibrated_uncertainty(client: RealArray, federation: RealArray) -> RealArray:
     """Return FEAL's score of each sample from Dirichlet parameters, both (n, n_classes)."""
     epistemic = differential_entropy(federation)
     lowest, range_ = epistemic.min(), np.ptp(epistemic)
     told_apart = range_ > 1e-12 * max(1.0, abs(lowest))  # else rounding would be blown up
     scaled = (epistemic - lowest) / range_ if told_apart else np.ones(len(epistemic))
-    score: FloatArray = scaled * (expected_entropy(federation) + expected_entropy(client))
+    score: RealArray = scaled * (expected_entropy(federation) + expected_entropy(client))
     return score
 
 
-def expected_entropy(alpha: FloatArray) -> FloatArray:
+def expected_entropy(alpha: RealArray) -> RealArray:
     """Return the mean entropy of class probabilities drawn from Dirichlet distributions, in nats.
 
     Args:
@@ -100,11 +98,11 @@ def expected_entropy(alpha: FloatArray) -> FloatArray:
     from scipy.special import digamma
 
     total = alpha.sum(axis=1, keepdims=True)
-    mean: FloatArray = (alpha / total * (digamma(total + 1) - digamma(alpha + 1))).sum(axis=1)
+    mean: RealArray = (alpha / total * (digamma(total + 1) - digamma(alpha + 1))).sum(axis=1)
     return mean
 
 
-def differential_entropy(alpha: FloatArray) -> FloatArray:
+def differential_entropy(alpha: RealArray) -> RealArray:
     """Return the differential entropy of Dirichlet distributions, in nats, never above 0 here.
 
     Args:
@@ -114,7 +112,7 @@ def differential_entropy(alpha: FloatArray) -> FloatArray:
 
     total = alpha.sum(axis=1)
     log_norm = gammaln(alpha).sum(axis=1) - gammaln(total)
-    entropy: FloatArray = (
+    entropy: RealArray = (
         log_norm
         + (total - alpha.shape[1]) * digamma(total)
         - ((alpha - 1) * digamma(alpha)).sum(axis=1)
@@ -123,7 +121,7 @@ def differential_entropy(alpha: FloatArray) -> FloatArray:
 
 
 def relaxed(
-    order: IntArray, embeddings: FloatArray, count: int, neighbours: int, similarity: float
+    order: IntArray, embeddings: RealArray, count: int, neighbours: int, similarity: float
 ) -> IntArray:
     """Return ``count`` samples in ranked order, passing over those next to earlier ones.
 
@@ -157,9 +155,7 @@ def relaxed(
     return np.array((chosen + skipped)[:count], dtype=np.int64)
 
 
-def _crowded(
-    distances: FloatArray, near: NDArray[np.bool_], taken: NDArray[np.bool_], neighbours: int
-) -> bool:
+def _crowded(distances: RealArray, near: BoolArray, taken: BoolArray, neighbours: int) -> bool:
     """Return whether a taken sample is among the nearest ``neighbours``, if there are as many."""
     held = np.flatnonzero(near & taken)
     if not len(held) or np.count_nonzero(near) < neighbours:

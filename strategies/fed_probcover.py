@@ -10,15 +10,9 @@ from pydantic import Field
 
 from fal_bench.acquisition.clustering import k_means
 from fal_bench.acquisition.covering import Cover, distance_to_other_labels
-from fal_bench.acquisition.points import FloatArray, Vectors, nearest_squared, squared_distances
-from fal_bench.plugins.strategy import (
-    ClientView,
-    FederationView,
-    IntArray,
-    Params,
-    Selection,
-    Strategy,
-)
+from fal_bench.acquisition.points import Vectors, nearest_squared, squared_distances
+from fal_bench.arrays import IntArray, RealArray
+from fal_bench.plugins.strategy import ClientView, FederationView, Params, Selection, Strategy
 from fal_bench.strategies._site import Site
 from fal_bench.strategies.typiclust import LARGE_POOL
 
@@ -136,7 +130,7 @@ class CoveredSite(Site):
         distances = distance_to_other_labels(self.points, clusters.labels, drawn)
         return np.array([count, *(distances[:, None] > RADII).sum(axis=0)])
 
-    def announce(self, radius: float) -> FloatArray:
+    def announce(self, radius: float) -> RealArray:
         """Return the centroid of the ball around each labelled sample, shape (m, d)."""
         self._cover = Cover(self.points, radius)
         labelled = self.points[self.unlabelled :]
@@ -145,7 +139,7 @@ class CoveredSite(Site):
         centroids = np.array([ball.mean(axis=0) for ball in balls], dtype=np.float32)
         return centroids.reshape(-1, self.points.shape[1])
 
-    def cover(self, centres: FloatArray) -> None:
+    def cover(self, centres: RealArray) -> None:
         """Cover the balls around ``centres``, shape (k, d)."""
         self._cover.add(centres)
 
@@ -153,13 +147,13 @@ class CoveredSite(Site):
         """Start covering again from nothing."""
         self._cover.clear()
 
-    def propose(self) -> FloatArray:
+    def propose(self) -> RealArray:
         """Return the centroid of the best ball, shape (1, d), or none without budget."""
         best = self._cover.best_ball() if self.for_sale.any() else None
         rows = np.empty((0, self.points.shape[1])) if best is None else best[None]
         return rows.astype(np.float32)
 
-    def answer(self, centres: FloatArray) -> FloatArray:
+    def answer(self, centres: RealArray) -> RealArray:
         """Return how many uncovered samples each ball holds, and how far the closest for sale is.
 
         Single precision, shape (k, 2); the distance is infinite if none can be bought.
@@ -168,7 +162,7 @@ class CoveredSite(Site):
         distances = np.sqrt(nearest_squared(Vectors(centres), offered))
         return np.stack([self._cover.gains(centres), distances], axis=1).astype(np.float32)
 
-    def buy(self, centre: FloatArray) -> None:
+    def buy(self, centre: RealArray) -> None:
         """Buy the sample closest to ``centre``; ties go to the earlier one.
 
         The two samples of a ball are equally close to its centroid but for the centroid's rounding.

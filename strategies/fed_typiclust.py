@@ -10,16 +10,9 @@ from pydantic import Field
 
 from fal_bench.acquisition.clustering import k_means
 from fal_bench.acquisition.lloyd import cluster_sums, nearest_centres, next_centres
-from fal_bench.acquisition.points import FloatArray
+from fal_bench.arrays import IntArray, RealArray
 from fal_bench.data.apportionment import largest_remainder
-from fal_bench.plugins.strategy import (
-    ClientView,
-    FederationView,
-    IntArray,
-    Params,
-    Selection,
-    Strategy,
-)
+from fal_bench.plugins.strategy import ClientView, FederationView, Params, Selection, Strategy
 from fal_bench.strategies._site import Site
 from fal_bench.strategies.typiclust import LARGE_POOL
 
@@ -87,7 +80,7 @@ class FedTypiClust(Strategy):
         return federation.each(lambda client, _: np.array(sites[client.index].chosen))
 
     def _serve(
-        self, federation: FederationView, sites: dict[int, ClusteredSite], centres: FloatArray
+        self, federation: FederationView, sites: dict[int, ClusteredSite], centres: RealArray
     ) -> None:
         """Let clients buy, cluster by cluster, until all budgets are spent."""
         counts = federation.gather(lambda client: sites[client.index].assign(centres))
@@ -106,7 +99,7 @@ class FedTypiClust(Strategy):
             for client, cluster in federation.broadcast(np.array(served, dtype=np.int32)).tolist():
                 sites[client].buy(cluster)
 
-    def _next(self, distances: FloatArray, sizes: IntArray, labelled: IntArray) -> IntArray:
+    def _next(self, distances: RealArray, sizes: IntArray, labelled: IntArray) -> IntArray:
         """Return the clusters that are served next: the fewest labels, the largest first."""
         last = (
             labelled.max() + 1
@@ -120,10 +113,10 @@ class FedTypiClust(Strategy):
 
 def federated_k_means(
     federation: FederationView,
-    points: Mapping[int, FloatArray],
-    centres: FloatArray,
+    points: Mapping[int, RealArray],
+    centres: RealArray,
     iterations: int,
-) -> FloatArray:
+) -> RealArray:
     """Run Lloyd's algorithm on points that stay with their clients.
 
     Args:
@@ -138,7 +131,7 @@ def federated_k_means(
     for _ in range(iterations):
         known = centres
 
-        def sums(client: ClientView, known: FloatArray = known) -> FloatArray:
+        def sums(client: ClientView, known: RealArray = known) -> RealArray:
             return cluster_sums(points[client.index], known)
 
         total = np.array(federation.gather(sums), dtype=np.float64).sum(axis=0)
@@ -149,7 +142,7 @@ def federated_k_means(
 class ClusteredSite(Site):
     """A site whose samples belong to clusters of the whole federation."""
 
-    def start(self, shares: IntArray) -> FloatArray:
+    def start(self, shares: IntArray) -> RealArray:
         """Return the centres of this client's own k-means, at most its share of them."""
         share = int(shares[self.client.index])
         if share == 0:
@@ -157,7 +150,7 @@ class ClusteredSite(Site):
         found = k_means(self.points, share, self.client.rng, mini_batch_above=LARGE_POOL)
         return found.centres.astype(np.float32)
 
-    def assign(self, centres: FloatArray) -> IntArray:
+    def assign(self, centres: RealArray) -> IntArray:
         """Assign samples to clusters; return how many of all and of the labelled each has."""
         labels, distances = nearest_centres(self.points, centres)
         self._clusters, labelled = np.split(labels, [self.unlabelled])
@@ -166,7 +159,7 @@ class ClusteredSite(Site):
         counts = [np.bincount(part, minlength=self._count) for part in (labels, labelled)]
         return np.stack(counts, axis=1)
 
-    def closest(self) -> FloatArray:
+    def closest(self) -> RealArray:
         """Return each cluster's distance to the closest sample that can be bought, shape (k,)."""
         closest = np.full(self._count, np.inf, dtype=np.float32)
         offered = self.for_sale

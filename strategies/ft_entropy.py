@@ -6,8 +6,9 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, ClassVar
 
 from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.arrays import IntArray
 from fal_bench.plugins.local_only import LocalOnlyParams
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy, Train
+from fal_bench.plugins.strategy import ClientView, Params, Strategy, Train
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model

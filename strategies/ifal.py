@@ -11,11 +11,10 @@ from pydantic import Field
 from fal_bench.acquisition.clustering import k_means, nearest_to_centres
 from fal_bench.acquisition.points import BLOCK, normalised
 from fal_bench.acquisition.scores import largest
+from fal_bench.arrays import IntArray, RealArray
 from fal_bench.plugins.distillation import Distillation
 from fal_bench.plugins.needs import DistilledModel, LocalTraining, Need
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
-
-FloatArray = NDArray[np.floating[Any]]
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 SLACK = 1e-5
 """Added to the denominators of the ratio of distances, as in the released code."""
@@ -98,7 +97,7 @@ class IFAL(Strategy):
                     return chosen.astype(np.int64)
         return largest(models * data, budget)
 
-    def _inconsistencies(self, client: ClientView) -> tuple[FloatArray, FloatArray]:
+    def _inconsistencies(self, client: ClientView) -> tuple[RealArray, RealArray]:
         """Return U1 and U2 of every unlabelled sample, both shape (n,)."""
         outputs = client.probs(client.previous_model)
         by_federation = client.probs(client.global_model).argmax(axis=1)
@@ -114,7 +113,7 @@ class IFAL(Strategy):
 
     def _data_driven(
         self, client: ClientView, model: Any, *predicted: NDArray[np.intp]
-    ) -> list[FloatArray]:
+    ) -> list[RealArray]:
         """Return the data-driven probabilities under a model, for each set of predictions."""
         return neighbour_votes(
             normalised(client.embeddings(model, client.labelled)),
@@ -131,12 +130,12 @@ def neighbours_in(wanted: int, pool: int) -> int:
 
 
 def neighbour_votes(
-    labelled: FloatArray,
-    pool: FloatArray,
+    labelled: RealArray,
+    pool: RealArray,
     classes: list[IntArray],
     n_classes: int,
     neighbours: int,
-) -> list[FloatArray]:
+) -> list[RealArray]:
     """Return class probabilities of the pool's samples from the votes of those they are near to.
 
     Every point votes for its nearest points of the pool other than itself; of equally near ones
@@ -169,24 +168,24 @@ def neighbour_votes(
     return [own / own.sum(axis=1, keepdims=True) for own in votes]
 
 
-def sorted_distance(left: FloatArray, right: FloatArray) -> FloatArray:
+def sorted_distance(left: RealArray, right: RealArray) -> RealArray:
     """Return row by row the Wasserstein distance of two vectors taken as samples of numbers.
 
     For samples of one size it is the mean absolute difference of the sorted values. The order of
     the classes does not matter to it.
     """
     difference = np.sort(left, axis=1) - np.sort(right, axis=1)
-    distance: FloatArray = np.abs(difference).mean(axis=1)
+    distance: RealArray = np.abs(difference).mean(axis=1)
     return distance
 
 
-def total_variation(left: FloatArray, right: FloatArray) -> FloatArray:
+def total_variation(left: RealArray, right: RealArray) -> RealArray:
     """Return row by row the total variation of two distributions over classes."""
-    distance: FloatArray = np.abs(left - right).sum(axis=1) / 2
+    distance: RealArray = np.abs(left - right).sum(axis=1) / 2
     return distance
 
 
-def otsu_threshold(values: FloatArray) -> float:
+def otsu_threshold(values: RealArray) -> float:
     """Return the value that splits numbers best into those up to it and those above it.
 
     Otsu, "A Threshold Selection Method from Gray-Level Histograms", 1979, without a histogram:
@@ -207,7 +206,7 @@ def otsu_threshold(values: FloatArray) -> float:
     return float(ordered[between.argmax()])
 
 
-def _nearest(cosines: FloatArray, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _nearest(cosines: RealArray, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return (row, column) of each row's ``count`` largest; ties go to the earlier column."""
     n = cosines.shape[1]
     if not count:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fal_bench.acquisition.scores import largest
-from fal_bench.plugins.strategy import ClientView, IntArray, Strategy
-
-FloatArray = NDArray[np.floating[Any]]
+from fal_bench.arrays import DoubleArray, IntArray, RealArray
+from fal_bench.plugins.strategy import ClientView, Strategy
 
 
 class KSAS(Strategy):
@@ -49,8 +47,8 @@ class KSAS(Strategy):
 
 
 def specialised_divergence(
-    client_logits: FloatArray, global_logits: FloatArray, counts: IntArray
-) -> NDArray[np.float64]:
+    client_logits: RealArray, global_logits: RealArray, counts: IntArray
+) -> DoubleArray:
     """Return half the symmetric KL divergence of two models' class-weighted softmax outputs.
 
     Args:
@@ -67,11 +65,11 @@ def specialised_divergence(
     theirs = _log_softmax(global_logits[:, present] + prior)
     # KL(p||q) + KL(q||p) = sum (p - q) (log p - log q), of which no term is negative.
     terms = (np.exp(ours) - np.exp(theirs)) * (ours - theirs)
-    divergence: NDArray[np.float64] = terms.sum(axis=1) / 2
+    divergence: DoubleArray = terms.sum(axis=1) / 2
     return divergence
 
 
-def _log_softmax(logits: FloatArray) -> NDArray[np.float64]:
+def _log_softmax(logits: RealArray) -> DoubleArray:
     shifted = logits - logits.max(axis=1, keepdims=True)
-    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    result: DoubleArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result

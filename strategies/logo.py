@@ -6,13 +6,13 @@ import math
 from typing import Annotated, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from fal_bench.acquisition.clustering import k_means
 from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.arrays import FloatArray, IntArray, RealArray
 from fal_bench.plugins.needs import LocalModel, LocalTraining, Need
-from fal_bench.plugins.strategy import ClientView, FloatArray, IntArray, Params, Strategy
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 
 class LoGoParams(Params):
@@ -80,9 +80,7 @@ def predicted_class_gradients(embeddings: FloatArray, probs: FloatArray) -> Floa
     return gradients
 
 
-def most_uncertain_per_cluster(
-    clusters: IntArray, uncertainty: NDArray[np.floating], count: int
-) -> IntArray:
+def most_uncertain_per_cluster(clusters: IntArray, uncertainty: RealArray, count: int) -> IntArray:
     """Return ``count`` positions: each cluster's most uncertain, then the next most uncertain.
 
     The first pass takes one sample of each cluster. If clusters are fewer than ``count``, further

@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from fal_bench.acquisition.scores import smallest, top_two_margin
+from fal_bench.arrays import IntArray
 from fal_bench.errors import InvalidSpecError
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 from fal_bench.strategies.fedral.params import FedRALParams
 from fal_bench.strategies.fedral.simulation import Simulation, check_reward_set
 from fal_bench.task import Task

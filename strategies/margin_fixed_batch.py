@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from fal_bench.acquisition.scores import smallest, top_two_margin
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.arrays import IntArray
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 
 class MarginFixedBatchParams(Params):

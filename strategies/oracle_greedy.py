@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from fal_bench.plugins.strategy import ClientView, FloatArray, IntArray, Params, Strategy
-
-WideArray = NDArray[np.float64]
+from fal_bench.arrays import DoubleArray, FloatArray, IntArray
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 
 class OracleGreedyParams(Params):
@@ -69,8 +67,8 @@ class Samples:
         probs: the global model's probabilities, shape (n, n_classes).
     """
 
-    embeddings: WideArray
-    targets: WideArray
+    embeddings: DoubleArray
+    targets: DoubleArray
     probs: FloatArray
 
     @classmethod
@@ -84,10 +82,10 @@ class Samples:
             client.probs(model, ids),
         )
 
-    def errors(self, weights: WideArray, share: float) -> WideArray:
+    def errors(self, weights: DoubleArray, share: float) -> DoubleArray:
         """Return what the targets differ by from a head and the global model together."""
         outputs = (1 - share) * (self.embeddings @ weights) + share * self.probs
-        errors: WideArray = self.targets - outputs
+        errors: DoubleArray = self.targets - outputs
         return errors
 
 
@@ -138,12 +136,12 @@ class GrowingHead:
                 self.add(best)
         return chosen
 
-    def gains(self) -> WideArray:
+    def gains(self) -> DoubleArray:
         """Return by how much each candidate would lower the squared error, shape (n,)."""
         scale = 1 + self._leverage
         along = np.einsum("ij,ij->i", self._pulled, self._errors) / scale
         norms = np.einsum("ij,ij->i", self._errors, self._errors)
-        gains: WideArray = 2 * along - norms * self._spread / scale**2
+        gains: DoubleArray = 2 * along - norms * self._spread / scale**2
         return gains
 
     def add(self, position: int) -> None:

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from fal_bench.plugins.strategy import ClientView, IntArray, Strategy
+from fal_bench.arrays import IntArray
+from fal_bench.plugins.strategy import ClientView, Strategy
 
 
 class Random(Strategy):

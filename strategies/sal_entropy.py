@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.arrays import IntArray
 from fal_bench.plugins.local_only import LocalOnlyParams
 from fal_bench.plugins.needs import Need
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 
 class SalEntropy(Strategy):

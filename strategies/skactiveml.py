@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.errors import InvalidSpecError
 from fal_bench.plugins.needs import LocalModel, Need
-from fal_bench.plugins.strategy import ClientView, FloatArray, IntArray, Params, Strategy
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from fal_bench.acquisition.clustering import k_means
 from fal_bench.acquisition.density import mean_neighbour_distance
-from fal_bench.acquisition.points import FloatArray, normalised
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.acquisition.points import normalised
+from fal_bench.arrays import IntArray, RealArray
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 LARGE_POOL: Final = 20_000
 """Above this many samples mini-batch k-means takes over."""
@@ -70,7 +71,7 @@ class TypiClust(Strategy):
 
 
 def typical_samples(
-    features: FloatArray,
+    features: RealArray,
     clusters: IntArray,
     unlabelled: int,
     budget: int,
@@ -104,7 +105,7 @@ def typical_samples(
     return chosen
 
 
-def most_typical(features: FloatArray, params: TypiClustParams) -> int:
+def most_typical(features: RealArray, params: TypiClustParams) -> int:
     """Return the position of the sample in the densest place; ties go to the earlier one."""
     half = len(features) // 2 if params.as_released else len(features)
     neighbours = min(params.neighbours, half)

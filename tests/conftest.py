@@ -16,6 +16,8 @@ from fal_bench.federation.setting import Setting
 from fal_bench.learning.engine import train
 from fal_bench.task import Task
 
+pytest_plugins = ["data_folders"]
+
 
 @pytest.fixture(autouse=True)
 def one_thread():

@@ -11,10 +11,10 @@ import torchvision.models
 
 from fal_bench.data import loading
 from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE
-from fal_bench.data.images import fashion_mnist
 from fal_bench.data.loading import load_dataset
+from fal_bench.datasets import fashion_mnist
 from fal_bench.inputs.selector import Selector
-from fal_bench.learning import pretrained
+from fal_bench.models import resnet18
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.record import read_record
 from fal_bench.strategies.random import Random
@@ -126,7 +126,7 @@ def small_data(tmp_path, monkeypatch):
 def imagenet(monkeypatch):
     """Weights of the right shapes in the place of ImageNet's."""
     state = torchvision.models.resnet18().state_dict()
-    monkeypatch.setattr(pretrained, "_imagenet_resnet18", lambda: state)
+    monkeypatch.setattr(resnet18, "_published", lambda: state)
 
 
 @pytest.mark.usefixtures("imagenet")

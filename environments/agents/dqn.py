@@ -18,6 +18,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.utils import polyak_update
 from torch.nn import functional
 
+from fal_bench.arrays import FloatArray
 from fal_bench.environments.agents.exploration import LinearEpsilon
 from fal_bench.environments.agents.replay import PrioritizedReplayBuffer, PrioritizedSamples
 from fal_bench.environments.agents.streams import child_stream, torch_stream
@@ -111,7 +112,7 @@ class FedRALDQN(DQN):
         """Draw an action uniformly from the agent's own stream."""
         return int(self.exploration_rng.integers(self._n_actions))
 
-    def act(self, observation: NDArray[np.float32], *, greedy: bool = False) -> int:
+    def act(self, observation: FloatArray, *, greedy: bool = False) -> int:
         """Return an action for one observation: greedy, or epsilon-greedy while training."""
         action, _ = self.predict(observation, deterministic=greedy)
         return int(action)

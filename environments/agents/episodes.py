@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import gymnasium
 import numpy as np
-from numpy.typing import NDArray
 
+from fal_bench.arrays import FloatArray
 from fal_bench.environments.agents.dqn import FedRALDQN
 from fal_bench.errors import InvalidSpecError
 
-Observation = NDArray[np.float32]
+Observation = FloatArray
 Environment = gymnasium.Env[Observation, Any]
 
 

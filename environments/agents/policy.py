@@ -17,6 +17,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 from torch.nn import functional
 
+from fal_bench.arrays import FloatArray
 from fal_bench.environments.agents.dqn import FedRALDQN
 from fal_bench.errors import InvalidSpecError
 
@@ -60,14 +61,14 @@ class GreedyPolicy:
 
     @classmethod
     def from_arrays(
-        cls, layers: list[list[NDArray[np.float32]]], metadata: dict[str, Any] | None = None
+        cls, layers: list[list[FloatArray]], metadata: dict[str, Any] | None = None
     ) -> GreedyPolicy:
         """Build a policy from one [weights, biases] a layer; undoes ``to_arrays``."""
         tensors = [(torch.from_numpy(weight), torch.from_numpy(bias)) for weight, bias in layers]
         weights, biases = zip(*tensors, strict=True)
         return cls(weights, biases, dict(metadata or {}))
 
-    def to_arrays(self) -> list[list[NDArray[np.float32]]]:
+    def to_arrays(self) -> list[list[FloatArray]]:
         """Return one [weights, biases] a layer."""
         return [
             [weight.numpy(), bias.numpy()]
@@ -84,17 +85,15 @@ class GreedyPolicy:
         """Number of actions."""
         return int(self.weights[-1].shape[0])
 
-    def values(self, observation: NDArray[np.float32]) -> NDArray[np.float32]:
+    def values(self, observation: FloatArray) -> FloatArray:
         """Return the Q-value of every action, shape (n_actions,)."""
         hidden = torch.as_tensor(observation, dtype=torch.float32)[None]
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             hidden = functional.relu(functional.linear(hidden, weight, bias))
-        values: NDArray[np.float32] = functional.linear(
-            hidden, self.weights[-1], self.biases[-1]
-        ).numpy()[0]
+        values: FloatArray = functional.linear(hidden, self.weights[-1], self.biases[-1]).numpy()[0]
         return values
 
-    def act(self, observation: NDArray[np.float32]) -> int:
+    def act(self, observation: FloatArray) -> int:
         """Return the action of the largest value; the first of several."""
         return int(self.values(observation).argmax())
 

@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from fal_bench import ClientView, Params, Strategy
-from fal_bench.acquisition.scores import FloatArray, entropy, largest
-from fal_bench.plugins.strategy import IntArray
+from fal_bench.acquisition.scores import entropy, largest
+from fal_bench.arrays import IntArray, RealArray
 
 
 class DensityEntropyParams(Params):
@@ -43,7 +43,7 @@ class DensityEntropy(Strategy):
         return largest(entropy(client.probs(model)) * density**self.params.beta, budget)
 
 
-def mean_similarity(embeddings: FloatArray) -> FloatArray:
+def mean_similarity(embeddings: RealArray) -> RealArray:
     """Return the mean cosine similarity of each sample to all of them, moved to [0, 1].
 
     Args:
@@ -55,5 +55,5 @@ def mean_similarity(embeddings: FloatArray) -> FloatArray:
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     directions = np.divide(embeddings, lengths, out=np.zeros_like(embeddings), where=lengths > 0)
     # The mean of the products is the product with the mean: no n x n matrix is needed.
-    cosines: FloatArray = directions @ directions.mean(axis=0)
+    cosines: RealArray = directions @ directions.mean(axis=0)
     return np.clip((1 + cosines) / 2, 0, 1)

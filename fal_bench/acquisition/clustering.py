@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fal_bench.acquisition.points import FloatArray, IntArray
+from fal_bench.arrays import IntArray, RealArray
 
 BATCH_SIZE = 5000
 """Samples a step of mini-batch k-means."""
@@ -23,11 +23,11 @@ class Clustering:
     """
 
     labels: IntArray
-    centres: FloatArray
+    centres: RealArray
 
 
 def k_means(
-    points: FloatArray,
+    points: RealArray,
     count: int,
     rng: np.random.Generator,
     n_init: int = 1,
@@ -62,12 +62,12 @@ def k_means(
     return Clustering(labels, estimator.cluster_centers_)
 
 
-def distinct(points: FloatArray) -> int:
+def distinct(points: RealArray) -> int:
     """Return the number of different rows."""
     return len({row.tobytes() for row in points + 0.0})  # + 0.0 turns -0.0 into 0.0
 
 
-def nearest_to_centres(points: FloatArray, clustering: Clustering) -> IntArray:
+def nearest_to_centres(points: RealArray, clustering: Clustering) -> IntArray:
     """Return, cluster by cluster, the position of the point nearest to the centre.
 
     Empty clusters are left out; ties go to the earlier position.

@@ -7,14 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.acquisition.points import (
-    FloatArray,
-    IntArray,
-    Vectors,
-    blocks,
-    nearest_squared,
-    squared_distances,
-)
+from fal_bench.acquisition.points import Vectors, blocks, nearest_squared, squared_distances
+from fal_bench.arrays import IntArray, RealArray
 
 
 class Cover:
@@ -30,20 +24,20 @@ class Cover:
         covered: shape (n,).
     """
 
-    def __init__(self, points: FloatArray, radius: float) -> None:
+    def __init__(self, points: RealArray, radius: float) -> None:
         self._points = Vectors(points)
         self._squared_radius = radius**2
         self.covered: NDArray[Any] = np.zeros(len(self._points), dtype=bool)
         self._counts: IntArray | None = None
 
-    def within(self, centres: FloatArray) -> NDArray[Any]:
+    def within(self, centres: RealArray) -> NDArray[Any]:
         """Return which points lie within the radius of any of the centres (k, d), shape (n,)."""
         inside: NDArray[Any] = (
             nearest_squared(self._points, Vectors(centres)) <= self._squared_radius
         )
         return inside
 
-    def add(self, centres: FloatArray) -> None:
+    def add(self, centres: RealArray) -> None:
         """Cover the balls around ``centres``, shape (k, d)."""
         new = np.flatnonzero(self.within(centres) & ~self.covered)
         self.covered[new] = True
@@ -55,7 +49,7 @@ class Cover:
         self.covered[:] = False
         self._counts = None
 
-    def gains(self, centres: FloatArray) -> IntArray:
+    def gains(self, centres: RealArray) -> IntArray:
         """Return how many uncovered points the balls around ``centres`` (k, d) hold, shape (k,)."""
         counts = np.empty(len(centres), dtype=np.int64)
         uncovered = self._points.take(np.flatnonzero(~self.covered))
@@ -63,7 +57,7 @@ class Cover:
             counts[part] = (squared <= self._squared_radius).sum(axis=1)
         return counts
 
-    def best_ball(self) -> FloatArray | None:
+    def best_ball(self) -> RealArray | None:
         """Return the mean of the uncovered points in the ball that holds most of them, shape (d,).
 
         Balls are centred at points, ties go to the earlier one. None if all points are covered.
@@ -76,7 +70,7 @@ class Cover:
             near = squared_distances(self._points, ball)[:, 0] <= self._squared_radius
             inside = np.flatnonzero(near & ~self.covered)
             if len(inside):
-                mean: FloatArray = self._points.coordinates[inside].mean(axis=0)
+                mean: RealArray = self._points.coordinates[inside].mean(axis=0)
                 return mean
             self._counts[best] = 0  # points at the very rim are in or out by rounding
         return None
@@ -89,9 +83,7 @@ class Cover:
         return counts
 
 
-def distance_to_other_labels(
-    points: FloatArray, labels: IntArray, positions: IntArray
-) -> FloatArray:
+def distance_to_other_labels(points: RealArray, labels: IntArray, positions: IntArray) -> RealArray:
     """Return the distance of the points at ``positions`` to the nearest one with another label.
 
     A ball around a point is pure if its radius is smaller. Infinite if there is no other label.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fal_bench.acquisition.points import FloatArray
+from fal_bench.arrays import RealArray
 
 
-def mean_neighbour_distance(
-    points: FloatArray, neighbours: int, squared: bool = False
-) -> FloatArray:
+def mean_neighbour_distance(points: RealArray, neighbours: int, squared: bool = False) -> RealArray:
     """Return the mean Euclidean distance of each point to its nearest other points.
 
     Small where points are dense: its inverse is the typicality of Hacohen et al., ICML 2022.
@@ -30,5 +28,5 @@ def mean_neighbour_distance(
     coordinates = np.asarray(points, dtype=np.float64)
     search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(coordinates)
     distances, _ = search.kneighbors()
-    means: FloatArray = (distances**2 if squared else distances).mean(axis=1)
+    means: RealArray = (distances**2 if squared else distances).mean(axis=1)
     return means

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fal_bench.acquisition.points import FloatArray, IntArray, OuterProducts
+from fal_bench.acquisition.points import OuterProducts
+from fal_bench.arrays import IntArray, RealArray
 
 
 def last_layer_gradients(
-    embeddings: FloatArray, probs: FloatArray, labels: IntArray | None = None
+    embeddings: RealArray, probs: RealArray, labels: IntArray | None = None
 ) -> OuterProducts:
     """Return the cross-entropy loss's gradients with respect to the head's weights.
 

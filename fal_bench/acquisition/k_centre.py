@@ -6,7 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from fal_bench.acquisition.points import IntArray, Points, nearest_squared, squared_distances
+from fal_bench.acquisition.points import Points, nearest_squared, squared_distances
+from fal_bench.arrays import IntArray
 
 P = TypeVar("P", bound=Points)
 

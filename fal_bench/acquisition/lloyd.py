@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from fal_bench.acquisition.points import FloatArray, IntArray, Vectors, blocks
+from fal_bench.acquisition.points import Vectors, blocks
+from fal_bench.arrays import IntArray, RealArray
 
 
-def nearest_centres(points: FloatArray, centres: FloatArray) -> tuple[IntArray, FloatArray]:
+def nearest_centres(points: RealArray, centres: RealArray) -> tuple[IntArray, RealArray]:
     """Return the nearest centre of each point and its distance.
 
     Args:
@@ -25,7 +26,7 @@ def nearest_centres(points: FloatArray, centres: FloatArray) -> tuple[IntArray, 
     return labels, distances
 
 
-def cluster_sums(points: FloatArray, centres: FloatArray) -> FloatArray:
+def cluster_sums(points: RealArray, centres: RealArray) -> RealArray:
     """Return what one site contributes to the next centres.
 
     Args:
@@ -43,7 +44,7 @@ def cluster_sums(points: FloatArray, centres: FloatArray) -> FloatArray:
     return sums.astype(np.float32)
 
 
-def next_centres(sums: FloatArray, centres: FloatArray) -> FloatArray:
+def next_centres(sums: RealArray, centres: RealArray) -> RealArray:
     """Return the centres after one step of Lloyd's algorithm; empty clusters stay where they are.
 
     Args:
@@ -51,5 +52,5 @@ def next_centres(sums: FloatArray, centres: FloatArray) -> FloatArray:
         centres: shape (k, d).
     """
     counts = sums[:, -1:]
-    moved: FloatArray = np.divide(sums[:, :-1], counts, out=np.array(centres), where=counts > 0)
+    moved: RealArray = np.divide(sums[:, :-1], counts, out=np.array(centres), where=counts > 0)
     return moved

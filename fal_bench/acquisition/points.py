@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.int64]
+from fal_bench.arrays import IntArray, RealArray
 
 BLOCK = 2**21
 """Entries of one block of distances (16 MB): memory is linear in the number of points."""
@@ -28,13 +26,13 @@ class Points(Protocol):
         """Number of points."""
 
     @property
-    def squared_norms(self) -> FloatArray:
+    def squared_norms(self) -> RealArray:
         """Squared Euclidean norms, shape (n,)."""
 
     def take(self, positions: IntArray | slice) -> Self:
         """Return the points at ``positions``."""
 
-    def inner_products(self, others: Self) -> FloatArray:
+    def inner_products(self, others: Self) -> RealArray:
         """Return all inner products with ``others``, shape (n, len(others))."""
 
 
@@ -45,9 +43,9 @@ class Vectors:
         coordinates: shape (n, d); kept in double precision.
     """
 
-    def __init__(self, coordinates: FloatArray) -> None:
+    def __init__(self, coordinates: RealArray) -> None:
         self.coordinates = np.asarray(coordinates, dtype=np.float64)
-        self.squared_norms: FloatArray = _squared_norms(self.coordinates)
+        self.squared_norms: RealArray = _squared_norms(self.coordinates)
 
     def __len__(self) -> int:
         return len(self.coordinates)
@@ -56,9 +54,9 @@ class Vectors:
         """Return the points at ``positions``."""
         return Vectors(self.coordinates[positions])
 
-    def inner_products(self, others: Vectors) -> FloatArray:
+    def inner_products(self, others: Vectors) -> RealArray:
         """Return all inner products with ``others``, shape (n, len(others))."""
-        products: FloatArray = self.coordinates @ others.coordinates.T
+        products: RealArray = self.coordinates @ others.coordinates.T
         return products
 
 
@@ -73,9 +71,9 @@ class OuterProducts:
         right: z of each point, shape (n, d).
     """
 
-    def __init__(self, left: FloatArray, right: FloatArray) -> None:
+    def __init__(self, left: RealArray, right: RealArray) -> None:
         self.left, self.right = Vectors(left), Vectors(right)
-        self.squared_norms: FloatArray = self.left.squared_norms * self.right.squared_norms
+        self.squared_norms: RealArray = self.left.squared_norms * self.right.squared_norms
 
     def __len__(self) -> int:
         return len(self.left)
@@ -84,7 +82,7 @@ class OuterProducts:
         """Return the points at ``positions``."""
         return OuterProducts(self.left.coordinates[positions], self.right.coordinates[positions])
 
-    def inner_products(self, others: OuterProducts) -> FloatArray:
+    def inner_products(self, others: OuterProducts) -> RealArray:
         """Return all inner products with ``others``, shape (n, len(others))."""
         products = self.left.inner_products(others.left)
         products *= self.right.inner_products(others.right)
@@ -94,15 +92,15 @@ class OuterProducts:
 P = TypeVar("P", bound=Points)
 
 
-def normalised(coordinates: FloatArray) -> FloatArray:
+def normalised(coordinates: RealArray) -> RealArray:
     """Return the rows scaled to unit length, in double precision; rows of zeros stay zero."""
     rows = np.asarray(coordinates, dtype=np.float64)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: FloatArray = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    scaled: RealArray = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return scaled
 
 
-def squared_distances(points: P, others: P) -> FloatArray:
+def squared_distances(points: P, others: P) -> RealArray:
     """Return all squared Euclidean distances, shape (len(points), len(others)).
 
     Quadratic in memory if ``others`` is as large as ``points``: see ``blocks``.
@@ -115,7 +113,7 @@ def squared_distances(points: P, others: P) -> FloatArray:
     return squared
 
 
-def blocks(points: P, others: P) -> Iterator[tuple[slice, FloatArray]]:
+def blocks(points: P, others: P) -> Iterator[tuple[slice, RealArray]]:
     """Yield (rows, their squared distances to all of ``others``), in blocks of bounded size."""
     rows = max(1, BLOCK // max(1, len(others)))
     for start in range(0, len(points), rows):
@@ -123,7 +121,7 @@ def blocks(points: P, others: P) -> Iterator[tuple[slice, FloatArray]]:
         yield part, squared_distances(points.take(part), others)
 
 
-def nearest_squared(points: P, others: P) -> FloatArray:
+def nearest_squared(points: P, others: P) -> RealArray:
     """Return each point's squared distance to the nearest of ``others``, shape (n,).
 
     Infinite if there are no others.
@@ -134,6 +132,6 @@ def nearest_squared(points: P, others: P) -> FloatArray:
     return nearest
 
 
-def _squared_norms(coordinates: FloatArray) -> FloatArray:
-    norms: FloatArray = np.einsum("ij,ij->i", coordinates, coordinates)
+def _squared_norms(coordinates: RealArray) -> RealArray:
+    norms: RealArray = np.einsum("ij,ij->i", coordinates, coordinates)
     return norms

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fal_bench.acquisition.points import FloatArray, IntArray
+from fal_bench.arrays import IntArray, RealArray
 
 
-def class_means(points: FloatArray, labels: IntArray) -> tuple[IntArray, FloatArray]:
+def class_means(points: RealArray, labels: IntArray) -> tuple[IntArray, RealArray]:
     """Return the classes that occur, sorted, and the mean of each one's points.
 
     Args:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.int64]
+from fal_bench.arrays import IntArray, RealArray
 
 
-def top_two_margin(probs: FloatArray) -> FloatArray:
+def top_two_margin(probs: RealArray) -> RealArray:
     """Return the difference of the two largest probabilities of each sample.
 
     Scheffer et al., "Active Hidden Markov Models for Information Extraction", 2001.
@@ -23,11 +19,11 @@ def top_two_margin(probs: FloatArray) -> FloatArray:
         Shape (n,); small where the model hesitates between two classes.
     """
     two = np.partition(probs, probs.shape[1] - 2, axis=1)[:, -2:]
-    margin: FloatArray = two[:, 1] - two[:, 0]
+    margin: RealArray = two[:, 1] - two[:, 0]
     return margin
 
 
-def confidence(probs: FloatArray) -> FloatArray:
+def confidence(probs: RealArray) -> RealArray:
     """Return the probability of each sample's predicted class.
 
     Args:
@@ -36,11 +32,11 @@ def confidence(probs: FloatArray) -> FloatArray:
     Returns:
         Shape (n,); small where the model is not sure of its prediction.
     """
-    top: FloatArray = probs.max(axis=1)
+    top: RealArray = probs.max(axis=1)
     return top
 
 
-def entropy(probs: FloatArray) -> FloatArray:
+def entropy(probs: RealArray) -> RealArray:
     """Return the Shannon entropy of each sample's prediction, in nats.
 
     Args:
@@ -50,11 +46,11 @@ def entropy(probs: FloatArray) -> FloatArray:
         Shape (n,); large where the model is uncertain.
     """
     logs = np.log(probs, out=np.zeros_like(probs), where=probs > 0)
-    result: FloatArray = -(probs * logs).sum(axis=1)
+    result: RealArray = -(probs * logs).sum(axis=1)
     return result
 
 
-def smallest(scores: FloatArray, count: int) -> IntArray:
+def smallest(scores: RealArray, count: int) -> IntArray:
     """Return the positions of the ``count`` smallest scores, smallest first.
 
     Ties go to the earlier position, so the result is unique. At most ``len(scores)`` positions
@@ -68,6 +64,6 @@ def smallest(scores: FloatArray, count: int) -> IntArray:
     return np.argsort(scores, kind="stable")[:count].astype(np.int64)
 
 
-def largest(scores: FloatArray, count: int) -> IntArray:
+def largest(scores: RealArray, count: int) -> IntArray:
     """Return the positions of the ``count`` largest scores, largest first; see ``smallest``."""
     return smallest(-np.asarray(scores), count)

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from fal_bench.acquisition.points import FloatArray, IntArray, Points, squared_distances
+from fal_bench.acquisition.points import Points, squared_distances
+from fal_bench.arrays import IntArray, RealArray
 
 First = Literal["random", "largest-norm"]
 
@@ -42,7 +43,7 @@ def k_means_plus_plus(
     return np.array(drawn[:count], dtype=np.int64)
 
 
-def _draw(weights: FloatArray, drawn: list[int], rng: np.random.Generator) -> int:
+def _draw(weights: RealArray, drawn: list[int], rng: np.random.Generator) -> int:
     total = weights.sum()
     if total > 0:
         return int(rng.choice(len(weights), p=weights / total))

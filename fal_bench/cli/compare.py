@@ -139,7 +139,8 @@ def _show_missing(ready: Prepared, *, inline: bool) -> None:
         return
     for (task, label), count in Counter((run.task.name, run.label) for run in missing).items():
         typer.echo(f"{task}  {label}: {count} of {len(ready.plan.seeds)} seeds missing")
-    found = estimate(ready.store, ready.plan.runs, missing, jobs, inline=inline)
+    plan = ready.plan
+    found = estimate(ready.store, plan.runs, missing, jobs, plugins=plan.plugins, inline=inline)
     where = "in this process" if inline else f"on {jobs} worker{'s' if jobs > 1 else ''}"
     typer.echo(
         f"{len(missing)} of {total} runs are missing; they take "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,18 +10,20 @@ import typer
 from fal_bench.cli.options import DataDirOption, PluginOption
 
 
-class Kind(StrEnum):
+class Listed(StrEnum):
     """What can be listed."""
 
     strategies = "strategies"
     trainers = "trainers"
+    datasets = "datasets"
+    models = "models"
+    metrics = "metrics"
     tasks = "tasks"
     suites = "suites"
-    datasets = "datasets"
 
 
 def list_things(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    kind: Annotated[Listed, typer.Argument(help="What to list.")],
     verbose: Annotated[
         bool,
         typer.Option(
@@ -32,27 +33,26 @@ def list_things(
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
-    """List strategies, trainers, tasks, suites or data sets."""
-    tellers: dict[Kind, Callable[[], list[tuple[str, str]]]] = {
-        Kind.strategies: lambda: _plugins(kind, verbose, plugin),
-        Kind.trainers: lambda: _plugins(kind, verbose, plugin),
-        Kind.tasks: _tasks,
-        Kind.suites: lambda: _suites(verbose),
-        Kind.datasets: lambda: _datasets(verbose),
-    }
-    rows = tellers[kind]()
+    """List strategies, trainers, data sets, models, metrics, tasks or suites."""
+    if kind is Listed.tasks:
+        rows = _tasks()
+    elif kind is Listed.suites:
+        rows = _suites(verbose)
+    else:
+        rows = _plugins(kind, verbose, plugin)
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
         typer.echo(f"{name:<{width}}  {text}".rstrip())
 
 
-def _plugins(kind: Kind, verbose: bool, plugin: PluginOption) -> list[tuple[str, str]]:
-    from fal_bench.plugins.files import plugin_paths
-    from fal_bench.plugins.registry import Registry
+def _plugins(kind: Listed, verbose: bool, plugin: PluginOption) -> list[tuple[str, str]]:
+    from fal_bench.plugins.files import plugin_sources
+    from fal_bench.plugins.registry import Registry, use_registry
 
-    registry = Registry.discover(plugin_paths(plugin or ()), try_first=True)
-    table = registry.trainers if kind is Kind.trainers else registry.strategies
-    rows = [(name, table.describe(name) if verbose else "") for name in table.names()]
+    registry = Registry.discover(plugin_sources(plugin or ()), try_first=True)
+    table = getattr(registry, kind)
+    with use_registry(registry):
+        rows = [(name, table.describe(name) if verbose else "") for name in table.names()]
     return rows + [
         (broken.name, f"unavailable ({broken.source}): {broken.reason}")
         for broken in registry.unavailable
@@ -74,9 +74,3 @@ def _suites(verbose: bool) -> list[tuple[str, str]]:
 
     suites = map(load_suite, suite_names())
     return [(one.name, one.describe() if verbose else one.description) for one in suites]
-
-
-def _datasets(verbose: bool) -> list[tuple[str, str]]:
-    from fal_bench.data.loading import dataset_names, describe_dataset
-
-    return [(name, describe_dataset(name) if verbose else "") for name in dataset_names()]

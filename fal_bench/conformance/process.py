@@ -29,7 +29,7 @@ from fal_bench.sweep.memory import default_limit, resident_mib
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
-    from fal_bench.plugins.table import Unavailable
+    from fal_bench.plugins.registry import Unavailable
 
 
 GRACE: Final = 10.0

@@ -115,7 +115,7 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
             method = getattr(type(value), name)
             if not name.startswith("_") and callable(method):
                 for run in getattr(method, "__closure__", None) or ():
-                    yield f".{name} (closure)", run.run_contents
+                    yield f".{name} (closure)", run.cell_contents
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fal_bench.errors import PluginError
-from fal_bench.plugins.table import Unavailable
+from fal_bench.plugins.registry import Unavailable
 
 if TYPE_CHECKING:
     from fal_bench.plugins.registry import Registry

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from fal_bench.arrays import FloatArray
 from fal_bench.conformance.advice import ON_HANG, advice_on, line_of, told
 from fal_bench.conformance.base import Broken, Check, Failure, Raised
 from fal_bench.conformance.batches import Shown, mixtures, ordinary
@@ -17,7 +18,7 @@ from fal_bench.conformance.deadline import HangError, Pulse, within
 from fal_bench.conformance.surroundings import changed, random_streams, seed_streams, settings
 from fal_bench.errors import InvalidSpecError
 from fal_bench.isolation.interrupts import let_interrupts_pass
-from fal_bench.plugins.trainer import FloatArray, LocalBatch, Trainer
+from fal_bench.plugins.trainer import LocalBatch, Trainer
 
 Result = TypeVar("Result")
 

@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray
 from fal_bench.federation.setting import Setting
 from fal_bench.task import Task
-
-IntArray = NDArray[np.int64]
 
 
 def with_other_labels(setting: Setting, kept: set[int], seed: int) -> Setting:

@@ -1,19 +1,18 @@
-"""Whole numbers from fractions, without losing or inventing a sample."""
+"""Divide whole numbers by weights, so that the parts add up exactly."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
+from fal_bench.arrays import IntArray
 
 
 def largest_remainder(weights: npt.ArrayLike, total: int) -> IntArray:
     """Divide a total in proportion to weights by Hamilton's largest-remainder method.
 
-    Every part gets the whole part of its exact quota; what is left goes, one each, to the parts
-    with the largest remainders. Equal remainders are served in order.
+    Every part gets its exact quota, rounded down. What is left goes, one each, to the parts with
+    the largest remainders; among equal remainders the first part comes first.
 
     Args:
         weights: non-negative weights, at least one of them positive; shape (parts,).
@@ -25,13 +24,13 @@ def largest_remainder(weights: npt.ArrayLike, total: int) -> IntArray:
     shares = np.asarray(weights, dtype=np.float64)
     quotas = total * (shares / shares.sum())
     sizes: IntArray = np.floor(quotas).astype(np.int64)
-    # Rounding keeps ties ties: 0.1 * 5 and 0.7 * 5 must have the same remainder.
+    # Rounding keeps equal remainders equal: those of 0.1 * 5 and 0.7 * 5, for example.
     remainders = np.round(quotas - sizes, 9)
-    served = np.argsort(-remainders, kind="stable")[: total - int(sizes.sum())]
-    sizes[served] += 1
+    raised = np.argsort(-remainders, kind="stable")[: total - int(sizes.sum())]
+    sizes[raised] += 1
     return sizes
 
 
 def equal_sizes(total: int, parts: int) -> IntArray:
-    """Divide a total in parts that differ by at most one, the larger ones first."""
+    """Divide a total into parts that differ by at most one; the larger ones come first."""
     return largest_remainder(np.ones(parts), total)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fal_bench.errors import InvalidSpecError
 
-if TYPE_CHECKING:  # PyTorch is imported by whoever builds the tensors, so that planning needs none
+if TYPE_CHECKING:  # planning a comparison needs no PyTorch
     import torch
 
 
@@ -29,10 +29,9 @@ class Normalisation:
 class Dataset:
     """Images in memory, normalised, with a fixed training and test part.
 
-    A data set is loaded once a process and shared by all that run in it: its tensors are
-    read-only by agreement, so copy before you write. A sample's id is its row in
-    ``train_features``. Pools are shown sorted by id, so training samples should lie in an order
-    that says nothing of their class.
+    A data set is loaded once a process and shared by all runs in it: treat its tensors as
+    read-only and copy before you write. A sample's id is its row in ``train_features``. Pools are
+    shown sorted by id, so the order of the training samples should say nothing about their class.
 
     Attributes:
         name: what the data set is called.
@@ -100,7 +99,7 @@ class Dataset:
             self._reject(f"has {part}_features of type {features.dtype}; use torch.float32")
         if labels.dtype != torch.int64:
             self._reject(f"has {part}_labels of type {labels.dtype}; use torch.int64")
-        # Extremes keep NaN and take no memory, which large mapped files would not be worth.
+        # NaN shows in the extremes, which take no memory, unlike a mask as large as a mapped file.
         if not all(bool(extreme.isfinite()) for extreme in torch.aminmax(features)):
             self._reject(f"has NaN or infinite values in {part}_features; remove them")
         channels = features.shape[1]
@@ -119,7 +118,7 @@ class Dataset:
 
 @lru_cache(maxsize=8)
 def on_device(dataset: Dataset, device: str) -> Dataset:
-    """Return a data set whose images are on a device, brought there once; labels stay."""
+    """Return a data set with its images on a device, copied there once; labels stay."""
     if device == dataset.train_features.device.type:
         return dataset
     train, test = dataset.train_features.to(device), dataset.test_features.to(device)

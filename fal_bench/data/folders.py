@@ -1,7 +1,7 @@
-"""Where data lie on this machine; no part of what a data set is.
+"""Where data lie on this machine, which is no part of what a data set is.
 
-The *data folder* holds data sets as they are published, the *cache folder* holds them prepared:
-decoded, normalised, ready to be mapped into memory. Whoever starts workers hands both on.
+The *data folder* holds data sets as they are published. The *cache folder* holds them prepared:
+decoded, normalised, ready to be mapped into memory. A process that starts workers passes both on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Folders:
     Attributes:
         data: data sets as they are published; downloads go there.
         cache: prepared data sets; may be deleted whenever nothing runs.
-        named: what names the data folder, for messages; empty for the default one.
+        named: the option or variable that names the data folder, for messages; empty for the
+            default folder.
     """
 
     data: Path
@@ -65,7 +66,7 @@ def use_folders(folders: Folders | None) -> Iterator[None]:
 def use_data_folder(path: Path | None) -> Iterator[None]:
     """Use another data folder while the context is open; None changes nothing.
 
-    Whether it is there is looked at when something is wanted of it.
+    Whether it exists is checked when data are read from it.
     """
     if path is None:
         yield
@@ -78,7 +79,7 @@ def data_folder() -> Path:
     """Return the data folder, to read the user's own data from it.
 
     Raises:
-        DataError: somebody names a folder that is not there.
+        DataError: the user names a folder that does not exist.
     """
     folders = current_folders()
     if folders.named and not folders.data.is_dir():
@@ -91,19 +92,19 @@ def data_folder() -> Path:
 
 
 def download_folder() -> Path:
-    """Return the data folder, to look for published data in it or to download them.
+    """Return the data folder, to look for published data in it or to download them to it.
 
     Raises:
-        DataError: somebody names a folder that is not there and whose parent is not there either,
-            which is hardly meant to be made.
+        DataError: the user names a folder that does not exist and whose parent does not exist
+            either: probably a typing error, so it is not made.
     """
-    return current_folders().data if is_to_be_made() else data_folder()
+    return current_folders().data if data_folder_is_new() else data_folder()
 
 
-def is_to_be_made() -> bool:
-    """Whether somebody names a data folder that a download may make.
+def data_folder_is_new() -> bool:
+    """Whether the user names a data folder that does not exist yet and that a download may make.
 
-    Data are then not taken from anywhere else: that folder was asked for.
+    Data are then taken from no other place, since the user asked for that folder.
     """
     folders = current_folders()
     return bool(folders.named) and not folders.data.exists() and folders.data.parent.is_dir()
@@ -112,6 +113,30 @@ def is_to_be_made() -> bool:
 def absolute(path: Path) -> Path:
     """Return a path that means the same from any working directory; ``~`` is understood."""
     return Path(os.path.abspath(path.expanduser()))
+
+
+def own_path(path: Path) -> Path:
+    """Return where the user's own data lie.
+
+    A relative path is one in the data folder, so that a task which names it means the same data on
+    every machine and from any working directory.
+
+    Raises:
+        DataError: it is one in a data folder that the user names and that does not exist.
+    """
+    full = path.expanduser()
+    return full if full.is_absolute() else data_folder() / full
+
+
+def where_looked(path: Path) -> str:
+    """Say where a path was looked for, for messages."""
+    full = own_path(path)
+    if path.expanduser().is_absolute():
+        return repr(str(full))
+    return (
+        f"{str(full)!r} (a relative path is one in the data folder; name that by data_dir, or "
+        "write an absolute path)"
+    )
 
 
 def _environment() -> Folders:

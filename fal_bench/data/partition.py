@@ -1,18 +1,21 @@
 """Partitions: which client holds which training sample.
 
-For all kinds every sample lands at exactly one client and client sizes differ by at most one, so
-that a difference between kinds is one of content, never of size.
+In every kind of partition each sample lands at exactly one client and client sizes differ by at
+most one, so that kinds differ in content, never in size.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from fal_bench.data.apportionment import IntArray, equal_sizes
-from fal_bench.data.dirichlet import dirichlet_partition
-from fal_bench.data.shards import shards_partition
+from fal_bench.arrays import DoubleArray, IntArray
+from fal_bench.data.apportionment import equal_sizes, largest_remainder
 from fal_bench.errors import InvalidSpecError
 from fal_bench.task import Dirichlet, Iid, Partition, Shards
+
+# Clients already hold as few classes as equal sizes allow; below, Sinkhorn's algorithm stalls.
+SMALLEST_ALPHA = 1e-3
+_SINKHORN_STEPS = 1000
 
 
 def partition(
@@ -44,12 +47,152 @@ def partition(
         case Iid():
             parts = _iid(len(labels), clients, rng)
         case Dirichlet(alpha=alpha):
-            parts = dirichlet_partition(labels, alpha, clients, rng)
+            parts = _dirichlet(labels, alpha, clients, rng)
         case Shards(classes_per_client=classes_per_client):
-            parts = shards_partition(labels, classes_per_client, clients, rng)
+            parts = _shards(labels, classes_per_client, clients, rng)
     return [np.sort(part) for part in parts]
 
 
 def _iid(samples: int, clients: int, rng: np.random.Generator) -> list[IntArray]:
-    """Cut a random permutation in equal pieces."""
+    """Cut a random permutation into equal pieces."""
     return np.split(rng.permutation(samples), np.cumsum(equal_sizes(samples, clients))[:-1])
+
+
+def _shards(
+    labels: IntArray, classes_per_client: int, clients: int, rng: np.random.Generator
+) -> list[IntArray]:
+    """Sort samples by class, cut them into shards and deal the same number to every client.
+
+    If classes have equal sizes and their number divides ``clients * classes_per_client``, every
+    shard has one class, and a client holds at most ``classes_per_client`` classes (fewer if it is
+    dealt two shards of one class). Otherwise a shard may cross a class border and bring a client
+    some samples of a further class.
+
+    Source: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized
+    Data", AISTATS 2017, section 3.
+    """
+    samples, shards = len(labels), clients * classes_per_client
+    n_classes = len(np.unique(labels))
+    if classes_per_client > n_classes:
+        raise InvalidSpecError(
+            f"The shards partition asks for {classes_per_client} classes per client, but the "
+            f"training data have {n_classes}; lower classes_per_client."
+        )
+    if shards < n_classes:
+        raise InvalidSpecError(
+            f"The shards partition has {shards} shards for {n_classes} classes; raise "
+            f"classes_per_client to at least {-(-n_classes // clients)}."
+        )
+    if shards > samples:
+        raise InvalidSpecError(
+            f"{samples} training samples cannot be cut in {shards} shards; "
+            f"lower clients or classes_per_client."
+        )
+    shuffled = rng.permutation(samples)
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    # Bounds i * samples / shards, rounded down, fall on every class border that is a multiple of
+    # samples / shards, and they spread the shards with one sample more evenly.
+    bounds = np.arange(shards + 1) * samples // shards
+    pieces = np.split(by_class, bounds[1:-1])
+    # Dealt in turn, larger shards first, no client gets more than one large shard extra.
+    drawn = rng.permutation(shards)
+    dealt = drawn[np.argsort(-np.diff(bounds)[drawn], kind="stable")]
+    return [
+        np.concatenate([pieces[shard] for shard in dealt[client::clients]])
+        for client in range(clients)
+    ]
+
+
+def _dirichlet(
+    labels: IntArray, alpha: float, clients: int, rng: np.random.Generator
+) -> list[IntArray]:
+    """Spread samples so that class proportions per client are Dirichlet and sizes are equal.
+
+    Class proportions of each client follow a Dirichlet law (Hsu et al., "Measuring the Effects of
+    Non-Identical Data Distribution for Federated Visual Classification", 2019). The matrix is then
+    rescaled to equal client sizes and the true class counts by Sinkhorn's algorithm (Sinkhorn &
+    Knopp, 1967; it finds the nearest such matrix in Kullback-Leibler divergence), rounded to whole
+    samples, and repaired until rows and columns add up exactly.
+
+    Everything up to the rounding is in logarithms: at alpha 0.001 most Dirichlet draws lie below
+    the smallest positive float, and a matrix of zeros could not be rescaled.
+    """
+    if alpha < SMALLEST_ALPHA:
+        raise InvalidSpecError(
+            f"The Dirichlet partition cannot use alpha {alpha:g}; use at least {SMALLEST_ALPHA:g}."
+        )
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    log_weights = log_dirichlet(alpha, clients, len(counts), rng)
+    quotas = exact_quotas(log_weights, equal_sizes(len(labels), clients), counts)
+    dealt: list[list[IntArray]] = [[] for _ in range(clients)]
+    for column, quota in enumerate(quotas.T):
+        members = rng.permutation(np.flatnonzero(classes == column))
+        for part, piece in zip(dealt, np.split(members, np.cumsum(quota)[:-1]), strict=True):
+            part.append(piece)
+    return [np.concatenate(part) for part in dealt]
+
+
+def log_dirichlet(alpha: float, rows: int, columns: int, rng: np.random.Generator) -> DoubleArray:
+    """Draw logarithms of symmetric Dirichlet rows, without underflow however small alpha is.
+
+    A Gamma(alpha) variable is Gamma(alpha + 1) times U^(1 / alpha) (Marsaglia & Tsang, 2000), and
+    -log U is exponential.
+
+    Returns:
+        Log proportions, finite; shape (rows, columns).
+    """
+    log_gamma = np.log(rng.standard_gamma(alpha + 1, (rows, columns)))
+    log_gamma -= rng.standard_exponential((rows, columns)) / alpha
+    normalised: DoubleArray = log_gamma - np.logaddexp.reduce(log_gamma, axis=1, keepdims=True)
+    return normalised
+
+
+def exact_quotas(log_weights: DoubleArray, sizes: IntArray, counts: IntArray) -> IntArray:
+    """Return whole numbers near the weights whose rows and columns add up as asked.
+
+    Args:
+        log_weights: log of the wanted proportions, finite; shape (clients, classes).
+        sizes: samples of each client, positive; shape (clients,).
+        counts: samples of each class, positive, with the same total; shape (classes,).
+
+    Returns:
+        How many samples of each class each client gets; shape (clients, classes).
+    """
+    plan = _sinkhorn(log_weights, sizes, counts)
+    columns = [largest_remainder(np.exp(plan[:, k]), int(n)) for k, n in enumerate(counts)]
+    return _repair(np.stack(columns, axis=1), plan, sizes)
+
+
+def _sinkhorn(log_weights: DoubleArray, sizes: IntArray, counts: IntArray) -> DoubleArray:
+    """Rescale rows and columns in turn; the columns of the result are exact, the rows nearly."""
+    plan = log_weights
+    log_sizes, log_counts = np.log(sizes)[:, None], np.log(counts)[None, :]
+    for _ in range(_SINKHORN_STEPS):
+        plan = plan + log_sizes - np.logaddexp.reduce(plan, axis=1, keepdims=True)
+        plan = plan + log_counts - np.logaddexp.reduce(plan, axis=0, keepdims=True)
+        if np.abs(np.exp(plan).sum(axis=1) - sizes).max() < 0.5:
+            break
+    return plan
+
+
+def _repair(quotas: IntArray, plan: DoubleArray, sizes: IntArray) -> IntArray:
+    """Move surplus to clients that lack samples, class by class, until all sizes are exact.
+
+    Each move takes the class that the receiver is likeliest and the giver least likely to hold.
+    It uses up a surplus, a deficit or a giver's class; givers never receive, so it ends.
+    """
+    quotas = quotas.copy()
+    surplus = quotas.sum(axis=1) - sizes
+    for giver in np.flatnonzero(surplus > 0):
+        while surplus[giver] > 0:
+            takers = np.flatnonzero(surplus < 0)
+            held = np.flatnonzero(quotas[giver])
+            gain = plan[np.ix_(takers, held)] - plan[giver, held]
+            row, column = np.unravel_index(np.argmax(gain), gain.shape)
+            taker, kind = takers[row], held[column]
+            moved = min(surplus[giver], -surplus[taker], quotas[giver, kind])
+            quotas[giver, kind] -= moved
+            quotas[taker, kind] += moved
+            surplus[giver] -= moved
+            surplus[taker] += moved
+    return quotas

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fal_bench.data.apportionment import IntArray, largest_remainder
+from fal_bench.arrays import IntArray
+from fal_bench.data.apportionment import largest_remainder
 from fal_bench.task import Shares
 
 

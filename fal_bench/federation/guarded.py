@@ -9,9 +9,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
+from fal_bench.arrays import FloatArray
 from fal_bench.errors import PluginError, told
 from fal_bench.isolation.interrupts import let_interrupts_pass
-from fal_bench.plugins.trainer import FloatArray, LocalBatch, MixedBatch, Trainer
+from fal_bench.plugins.trainer import LocalBatch, MixedBatch, Trainer
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray
 from fal_bench.data.shares import ClientShares
 from fal_bench.errors import LabelAccessError
-
-IntArray = NDArray[np.int64]
 
 INITIAL: Final = "initial"
 POOL: Final = "pool"

@@ -29,9 +29,9 @@ from fal_bench.learning.evaluation import evaluate
 from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Lane, Trained, TrainRequest
-from fal_bench.metrics import shipped_metrics
 from fal_bench.plugins.metric import Metric
 from fal_bench.plugins.needs import EpochPredictions, LocalTraining
+from fal_bench.plugins.registry import current_registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
@@ -55,12 +55,12 @@ def simulate(
             cycle outside the declared memory, and a resumed run equals an uninterrupted one.
         journal: receives rows and checkpoints.
         trainer: what clients minimise.
-        metrics: what is measured each cycle; those that ship with falbench if None.
+        metrics: what is measured each cycle; all that there are if None.
 
     Yields:
         Training requests; the answer is sent back in.
     """
-    recorded = shipped_metrics() if metrics is None else tuple(metrics)
+    recorded = current_registry().metrics.all() if metrics is None else tuple(metrics)
     ledger = setting.open_ledger()
     state = journal.resume()
     if state is None:

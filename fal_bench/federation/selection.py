@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray
 from fal_bench.errors import CoordinationError, PluginError, PositionError, told
 from fal_bench.federation.journal import Journal
 from fal_bench.isolation.interrupts import let_interrupts_pass
@@ -19,7 +20,6 @@ from fal_bench.learning.model import Model
 from fal_bench.learning.request import Trained, TrainRequest
 from fal_bench.plugins.strategy import FederationView, Strategy, Train
 
-IntArray = NDArray[np.int64]
 Result = TypeVar("Result")
 
 

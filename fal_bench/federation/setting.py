@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray
 from fal_bench.data.base import Dataset, on_device
-from fal_bench.data.long_tail import long_tail
 from fal_bench.data.partition import partition
 from fal_bench.data.shares import ClientShares, split_shares
+from fal_bench.data.subset import long_tail
 from fal_bench.errors import InvalidSpecError
 from fal_bench.federation.ledger import Ledger
 from fal_bench.learning.device import CPU
 from fal_bench.learning.model import Architecture
 from fal_bench.streams import Streams
 from fal_bench.task import Task
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

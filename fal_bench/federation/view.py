@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.data.shares import ClientShares
 from fal_bench.errors import (
     CoordinationError,
@@ -18,12 +19,11 @@ from fal_bench.errors import (
 )
 from fal_bench.federation.ledger import STRATEGY_PURPOSES, Ledger
 from fal_bench.federation.models import ClientModels
-from fal_bench.learning.inference import FloatArray, Outputs, frozen, predict
+from fal_bench.learning.inference import Outputs, frozen, predict
 from fal_bench.learning.model import Model
 from fal_bench.plugins.strategy import ClientView, Selection
 from fal_bench.plugins.trainer import Trainer
 
-IntArray = NDArray[np.int64]
 Input = TypeVar("Input")
 
 

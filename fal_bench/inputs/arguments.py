@@ -68,17 +68,21 @@ def as_path(name: str, value: object) -> Path:
     return Path(value)
 
 
-def as_paths(name: str, value: object) -> tuple[Path, ...]:
-    """Return an argument that is one path, or several.
+def as_several(name: str, value: object) -> tuple[object, ...]:
+    """Return an argument that is one path or plugin, or several; texts become paths.
 
     Raises:
-        InvalidSpecError: it is neither.
+        InvalidSpecError: a path is empty, or nothing but a number or the like is given.
     """
     if isinstance(value, str | os.PathLike):
         return (as_path(name, value),)
+    if isinstance(value, type) or callable(value):
+        return (value,)
     if not isinstance(value, Iterable):
         raise InvalidSpecError(f"{name} must be a path or a list of paths, not {value!r}.")
-    return tuple(as_path(f"each of {name}", one) for one in value)
+    each = f"each of {name}"
+    plain = (str, os.PathLike)
+    return tuple(as_path(each, one) if isinstance(one, plain) else one for one in value)
 
 
 def as_names(name: str, value: object) -> tuple[str, ...] | None:
@@ -93,6 +97,5 @@ def as_names(name: str, value: object) -> tuple[str, ...] | None:
     names = tuple(several)
     for one in names:
         if not isinstance(one, str):
-            hint = "; give its file in plugins, and its name here" if isinstance(one, type) else ""
-            raise InvalidSpecError(f"{name} must be names, not {one!r}{hint}.")
+            raise InvalidSpecError(f"{name} must be names, not {one!r}.")
     return names

@@ -19,7 +19,7 @@ def explain(kind: str, name: str, params: type[Params], error: ValidationError) 
     """Return one sentence that says which parameter is wrong.
 
     Args:
-        kind: ``"Strategy"`` or ``"Trainer"``.
+        kind: what kind of plugin it is, as at the start of a sentence.
         name: the plugin's name.
         params: its parameters.
         error: what pydantic found.
@@ -33,6 +33,8 @@ def explain(kind: str, name: str, params: type[Params], error: ValidationError) 
         near = difflib.get_close_matches(where, params.model_fields, n=1)
         hint = f"did you mean {near[0]!r}? It" if near else "it"
         return f"{kind} {name!r} has no parameter {where!r}; {hint} takes: {accepted}."
+    if first["type"] == "missing":
+        return f"{kind} {name!r} needs a value for its parameter {where!r}; it takes: {accepted}."
     what = what.removesuffix(f", not {first['input']!r}")
     return (
         f"{kind} {name!r}: parameter {where!r} cannot be {first['input']!r}: {what}; "

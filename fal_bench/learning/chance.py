@@ -10,13 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.arrays import BoolArray, FloatArray, IntArray
 from fal_bench.learning.device import on_device
 from fal_bench.task import Augmentation
-
-IntArray = NDArray[np.int64]
 
 CROP_SHARE = 8
 """Crops move an image by up to an eighth of its height and width: 4 pixels of 32."""
@@ -31,7 +29,7 @@ class Distortions:
         shifts: rows and columns by which it is moved, shape (steps, rows, 2).
     """
 
-    flips: NDArray[np.bool_]
+    flips: BoolArray
     shifts: IntArray
 
     @classmethod
@@ -61,7 +59,7 @@ class Distortions:
         return cls(flips, shifts)
 
 
-def distort(images: Tensor, flips: NDArray[np.bool_], shifts: IntArray) -> Tensor:
+def distort(images: Tensor, flips: BoolArray, shifts: IntArray) -> Tensor:
     """Flip and move images; what comes in at an edge is zero.
 
     Args:
@@ -81,7 +79,7 @@ def distort(images: Tensor, flips: NDArray[np.bool_], shifts: IntArray) -> Tenso
     return moved * on_device(inside, images.device).unsqueeze(1)
 
 
-def drop_mask(share: float, rows: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def drop_mask(share: float, rows: int, width: int, rng: np.random.Generator) -> FloatArray:
     """Draw which activations a step keeps: 0, or 1 / (1 - share), shape (rows, width)."""
     kept = rng.random((rows, width), dtype=np.float32) >= share
     return kept.astype(np.float32) / np.float32(1 - share)

@@ -15,15 +15,10 @@ from fal_bench.plugins.needs import LocalTraining
 
 Engine = Literal["stacked", "sequential"]
 
-STACKED_PIXELS: dict[str, int | None] = {"mlp": None, "cnn": 16 * 16, "cnn4": 0, "resnet18": 0}
-"""Which engine a model uses: stacked up to so many pixels an image (None: always), sequential
-above. Measured (docs/performance.md), and static: a choice by timing would let results depend on
-the clock."""
-
 
 def engine_of(architecture: Architecture) -> Engine:
-    """Return the engine that trains an architecture."""
-    limit = STACKED_PIXELS[architecture.spec.kind]
+    """Return the engine that trains an architecture: what its model's traits say."""
+    limit = architecture.traits.stacked_pixels
     _, height, width = architecture.input_shape
     return "stacked" if limit is None or height * width <= limit else "sequential"
 

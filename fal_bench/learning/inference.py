@@ -6,16 +6,13 @@ import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fal_bench.arrays import FloatArray
 from fal_bench.learning.device import CPU
 from fal_bench.learning.model import Architecture, Model
-from fal_bench.learning.network import Network
-
-FloatArray = NDArray[np.float32]
+from fal_bench.learning.network import Network, is_ours, layout_of
 
 BATCH_SIZE = 64
 """On a processor; larger batches fall out of its cache and are slower."""
@@ -45,7 +42,7 @@ def predict(model: Model, features: Tensor) -> Outputs:
     size = BATCH_SIZE if device.type == CPU else GPU_BATCH_SIZE
     embeddings = torch.cat(
         [
-            network.embed(batch.to(device).contiguous(memory_format=torch.channels_last))
+            network.body(batch.to(device).contiguous(memory_format=layout_of(network)))
             for batch in torch.split(features, size)
         ]
         or [torch.empty(0, network.head.in_features)]
@@ -79,9 +76,12 @@ def _folded(architecture: Architecture) -> tuple[Network, tuple[tuple[str, str, 
 
     At prediction a batch normalisation is a fixed affine map of each channel, which the
     convolution before it can do as well. The second value names each such convolution, its
-    normalisation, and the latter's epsilon.
+    normalisation, and the latter's epsilon. Networks of plugins stay as they are: what lies between
+    their layers is not known.
     """
     network = copy.deepcopy(architecture.network).eval()
+    if not is_ours(network):
+        return network, ()
     pairs = []
     before = ""
     for name, module in list(network.named_modules()):
@@ -93,7 +93,7 @@ def _folded(architecture: Architecture) -> tuple[Network, tuple[tuple[str, str, 
             parent, _, own = name.rpartition(".")
             setattr(network.get_submodule(parent), own, nn.Identity())
         before = name
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=layout_of(network))
     return network, tuple(pairs)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from fal_bench.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Mixtures:
 
     first: IntArray
     partner: IntArray
-    weight: NDArray[np.float32]
+    weight: FloatArray
 
     @classmethod
     def draw(

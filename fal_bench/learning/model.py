@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fal_bench.learning.device import CPU
-from fal_bench.learning.network import Network, fresh_weights, network
-from fal_bench.learning.pretrained import resnet18_start
-from fal_bench.task import ModelSpec, Resnet18
+from fal_bench.learning.network import Network, build, fresh_weights, is_ours
+from fal_bench.plugins.functions import ModelTraits, arguments, traits_of
+from fal_bench.plugins.registry import current_registry
+from fal_bench.task import ModelSpec
 
 Weights = dict[str, Tensor]
 """Parameters and buffers by name; never changed in place once handed out."""
@@ -26,17 +29,41 @@ class Architecture:
         input_shape: (C, H, W) of one sample.
         n_classes: number of outputs.
         device: where it is computed (``fal_bench.learning.device``).
+        function: what builds it; the model of that name in the registry in use if None.
     """
 
     spec: ModelSpec
     input_shape: tuple[int, int, int]
     n_classes: int
     device: str = CPU
+    function: Any = None
+
+    def __post_init__(self) -> None:
+        if self.function is None:
+            function = current_registry().models.load(self.spec.kind)
+            object.__setattr__(self, "function", function)
+
+    @property
+    def traits(self) -> ModelTraits:
+        """How it is trained."""
+        traits = traits_of(self.function)
+        assert isinstance(traits, ModelTraits)
+        return traits
 
     @property
     def network(self) -> Network:
-        """This process's one network of this architecture, as scratch space."""
-        return network(self.spec, self.input_shape, self.n_classes, self.device)
+        """This process's one network of this architecture, as scratch space.
+
+        Raises:
+            InvalidSpecError: the input is too small for the model, or has other channels.
+            PluginError: a plugin's model cannot be built.
+        """
+        return _network(self)
+
+    def build(self, seed: int = 0) -> Network:
+        """Build a network on the processor; see ``fal_bench.learning.network.build``."""
+        params = arguments(self.function, self.spec.params)
+        return build(self.spec.kind, self.function, self.input_shape, self.n_classes, params, seed)
 
     def fresh(self, generator: torch.Generator) -> Model:
         """Return a freshly initialised model drawn from ``generator``.
@@ -44,14 +71,23 @@ class Architecture:
         Raises:
             DataError: it starts from pre-trained weights that are not there.
         """
-        weights = fresh_weights(self.network, generator)
-        if isinstance(self.spec, Resnet18):
-            weights |= resnet18_start(self.spec, self.input_shape[0])
-        return self.with_weights(weights)
+        network = self.network
+        if is_ours(network):
+            weights = fresh_weights(network, generator)
+            if network.start is not None:
+                weights |= network.start()
+            return self.with_weights(weights)
+        seed = int(torch.randint(2**62, (), generator=generator))
+        return self.with_weights(dict(self.build(seed).state_dict()))
 
     def with_weights(self, weights: Weights) -> Model:
         """Return a model with weights from anywhere, on this architecture's device."""
         return Model(self, {name: tensor.to(self.device) for name, tensor in weights.items()})
+
+
+@lru_cache(maxsize=16)
+def _network(architecture: Architecture) -> Network:
+    return architecture.build().to(architecture.device)
 
 
 @dataclass(frozen=True, eq=False)

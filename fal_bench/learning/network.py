@@ -1,80 +1,126 @@
-"""The classifiers: an ``embed`` body and a linear ``head``, built from a task's model spec."""
+"""Networks: a body that makes embeddings and a linear head, built by a model's function."""
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from fal_bench.errors import InvalidSpecError
+from fal_bench.errors import FalbenchError, PluginError, told
 from fal_bench.learning.chance import Dropout
-from fal_bench.learning.resnet import EMBEDDING_SIZE, resnet18_body
-from fal_bench.task import Cnn, Mlp, ModelSpec, Resnet18
+
+PROBE_SAMPLES = 2
 
 
 class Network(nn.Module):
     """A classifier whose embedding is the input of its last linear layer.
+
+    falbench's own models are of this class: their weights are drawn by ``fresh_weights``, their
+    dropout gets its masks handed in, and the engines know their layers. Networks of plugins are
+    any module with a body and a head.
 
     Args:
         body: maps a batch (n, C, H, W) to embeddings (n, d).
         embedding_size: d.
         n_classes: number of outputs.
         dropout: share of the embedding that is dropped before the head, in training.
+        start: returns weights that training starts from in place of drawn ones.
     """
 
     def __init__(
-        self, body: nn.Module, embedding_size: int, n_classes: int, dropout: float = 0.0
+        self,
+        body: nn.Module,
+        embedding_size: int,
+        n_classes: int,
+        dropout: float = 0.0,
+        start: Callable[[], Mapping[str, Tensor]] | None = None,
     ) -> None:
         super().__init__()
         self.body = body
         self.dropout = Dropout(dropout, embedding_size) if dropout else None
         self.head = nn.Linear(embedding_size, n_classes)
-
-    def embed(self, features: Tensor) -> Tensor:
-        """Return the embeddings, shape (n, d)."""
-        embedding: Tensor = self.body(features)
-        return embedding
+        self.start = start
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the logits, shape (n, n_classes)."""
-        embeddings = self.embed(features)
+        embeddings = self.body(features)
         if self.dropout is not None:
             embeddings = self.dropout(embeddings)
         logits: Tensor = self.head(embeddings)
         return logits
 
 
-@lru_cache(maxsize=16)
-def network(
-    spec: ModelSpec, input_shape: tuple[int, int, int], n_classes: int, device: str = "cpu"
-) -> Network:
-    """Return this process's one network of a shape; its weights are scratch space.
+def is_ours(network: nn.Module) -> bool:
+    """Whether a network is of falbench's own class, and no plugin's module."""
+    return isinstance(network, Network)
 
-    It is built on the meta device, because PyTorch's own initialisation would draw from the
-    global random stream.
+
+def layout_of(network: nn.Module) -> torch.memory_format:
+    """Return the layout of the images that a network is given.
+
+    Convolutions are faster in channels-last layout, which ``Tensor.view`` cannot flatten, as a
+    plugin's network may do.
+    """
+    return torch.channels_last if is_ours(network) else torch.contiguous_format
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Let PyTorch's global random stream begin at a seed while the context is open.
+
+    What it was is restored afterwards. For layers of plugins, which draw from nothing else.
 
     Args:
-        spec: the task's model.
+        seed: the seed.
+        device: a further device whose stream is meant.
+    """
+    place = torch.device(device)
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if place.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        yield
+
+
+def build(
+    name: str,
+    function: Callable[..., Any],
+    input_shape: tuple[int, int, int],
+    n_classes: int,
+    params: Mapping[str, Any],
+    seed: int = 0,
+) -> Network:
+    """Build a network on the processor and check it.
+
+    Args:
+        name: the model's name, for messages.
+        function: the model.
         input_shape: (C, H, W) of one sample.
         n_classes: number of outputs.
-        device: where its weights are.
+        params: its parameters.
+        seed: where the stream begins that layers of plugins draw their weights from.
 
     Raises:
-        InvalidSpecError: the input is too small for the model, or has other channels.
+        InvalidSpecError: a built-in model cannot take such inputs.
+        PluginError: a plugin's function fails, or returns no module with a body and a linear head.
     """
-    with torch.device("meta"):
-        if isinstance(spec, Mlp):
-            built = _mlp(spec, input_shape, n_classes)
-        elif isinstance(spec, Cnn):
-            built = _cnn(spec.channels, input_shape, n_classes, spec.dropout, normalise=False)
-        elif isinstance(spec, Resnet18):
-            built = Network(resnet18_body(spec, input_shape), EMBEDDING_SIZE, n_classes)
-        else:
-            blocks = (spec.width,) * 4
-            built = _cnn(blocks, input_shape, n_classes, spec.dropout, normalise=True)
-    return built.to_empty(device=device)
+    with seeded(seed):
+        try:
+            built = function(input_shape, n_classes, **params)
+            if not is_ours(built):
+                _check(name, built, input_shape, n_classes)
+        except FalbenchError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"Model {name!r} cannot be used on samples of shape {input_shape} with "
+                f"{n_classes} classes: {told(error)}."
+            ) from error
+    return cast("Network", built)
 
 
 def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Tensor]:
@@ -111,35 +157,44 @@ def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Ten
     return weights
 
 
-def _mlp(spec: Mlp, input_shape: tuple[int, int, int], n_classes: int) -> Network:
-    layers: list[nn.Module] = [nn.Flatten()]
-    width = math.prod(input_shape)
-    for hidden in spec.hidden:
-        layers += [nn.Linear(width, hidden), nn.ReLU()]
-        width = hidden
-    return Network(nn.Sequential(*layers), width, n_classes, spec.dropout)
+def _check(name: str, built: Any, input_shape: tuple[int, int, int], n_classes: int) -> None:
+    """Check a plugin's network: its parts, and what it makes of made-up samples.
 
-
-def _cnn(
-    blocks: tuple[int, ...],
-    input_shape: tuple[int, int, int],
-    n_classes: int,
-    dropout: float,
-    normalise: bool,
-) -> Network:
-    layers: list[nn.Module] = []
-    channels, height, width = input_shape
-    for block in blocks:
-        layers.append(nn.Conv2d(channels, block, 3, padding=1))
-        if normalise:
-            layers.append(nn.BatchNorm2d(block))
-        layers += [nn.ReLU(), nn.MaxPool2d(2)]
-        channels, height, width = block, height // 2, width // 2
-    if height == 0 or width == 0:
-        kind, cure = ("cnn4", "use the cnn") if normalise else ("cnn", "use fewer channels")
-        raise InvalidSpecError(
-            f"The {kind} has {len(blocks)} pooling blocks, too many for images of "
-            f"{input_shape[1]}x{input_shape[2]}; {cure}."
+    Raises:
+        PluginError: it is not what a model must return.
+    """
+    needed = "it must return an nn.Module with a body and a head"
+    if not isinstance(built, nn.Module):
+        raise PluginError(f"Model {name!r} returned {_kind(built)}; {needed}.")
+    body, head = getattr(built, "body", None), getattr(built, "head", None)
+    for part, module in (("body", body), ("head", head)):
+        if not isinstance(module, nn.Module):
+            raise PluginError(
+                f"Model {name!r} returned {_kind(built)} without a module {part!r}; {needed}."
+            )
+    if not isinstance(head, nn.Linear) or head.out_features != n_classes:
+        got = f"nn.Linear of {head.out_features} outputs" if isinstance(head, nn.Linear) else head
+        raise PluginError(
+            f"Model {name!r} has the head {got}; it must be an nn.Linear of {n_classes} outputs, "
+            "one a class."
         )
-    layers.append(nn.Flatten())
-    return Network(nn.Sequential(*layers), channels * height * width, n_classes, dropout)
+    training, samples = built.training, torch.zeros(PROBE_SAMPLES, *input_shape)
+    with torch.no_grad():
+        built.eval()
+        embeddings, logits = cast("nn.Module", body)(samples), built(samples)
+        built.train(training)
+    shape = (PROBE_SAMPLES, head.in_features)
+    if tuple(embeddings.shape) != shape:
+        raise PluginError(
+            f"Model {name!r}: its body makes {tuple(embeddings.shape)} of {PROBE_SAMPLES} samples, "
+            f"and its head takes {shape}; flatten at the end of the body."
+        )
+    if not torch.allclose(logits, head(embeddings), atol=1e-5, rtol=1e-4, equal_nan=True):
+        raise PluginError(
+            f"Model {name!r}: in eval mode its outputs must be head(body(samples)); move what lies "
+            "between or behind them into the body."
+        )
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"

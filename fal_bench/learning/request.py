@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.arrays import IntArray
 from fal_bench.errors import PluginError
 from fal_bench.learning.model import Architecture, Weights
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.plugins.trainer import LocalBatch, MixedBatch, Trainer
 from fal_bench.task import Augmentation
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
-
-IntArray = NDArray[np.int64]
 
 LR_DROP = 0.1
 """What is left of the learning rate after ``LocalTraining.lr_drop_step`` updates."""

@@ -1,13 +1,13 @@
 """The sequential engine: one lane after the other, data resident in tensors, no data loader.
 
-For networks whose layers are large enough to keep the processor busy; convolutions run in
-channels-last layout, which is faster there.
+For networks whose layers are large enough to keep the processor busy, and for those of plugins.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from fal_bench.learning.chance import Distortions, distort, drop_mask
 from fal_bench.learning.device import on_device
 from fal_bench.learning.mixture import Mixtures
 from fal_bench.learning.model import Weights
-from fal_bench.learning.network import Network
+from fal_bench.learning.network import Network, is_ours, layout_of, seeded
 from fal_bench.learning.request import (
     LR_DROP,
     Lane,
@@ -53,7 +53,7 @@ def train_sequentially(
         keep_epochs: whether to keep the weights after every epoch.
     """
     network.train()
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=layout_of(network))
     trained = []
     for lane in lanes:
         if len(lane.labels):
@@ -74,7 +74,9 @@ class _Run:
         self._lane = lane
         self._training = training
         self._trainer = trainer_of(training)
-        self._optimiser = _Sgd(list(network.parameters()), training)
+        self._layout = layout_of(network)
+        trained: list[Tensor] = [one for one in network.parameters() if one.requires_grad]
+        self._optimiser = _Sgd(trained, training)
         device = network.head.weight.device
         self._device = device
         self._features, self._labels = lane.features.to(device), lane.labels.to(device)
@@ -90,6 +92,16 @@ class _Run:
 
     def run(self, keep_epochs: bool) -> TrainedLane:
         """Train to the end."""
+        with self._chance():
+            return self._trained(keep_epochs)
+
+    def _chance(self) -> AbstractContextManager[None]:
+        """Let layers of plugins, such as their dropout, draw from the lane's stream."""
+        if is_ours(self._network):
+            return nullcontext()
+        return seeded(int(self._lane.rng.integers(2**63)), self._device)
+
+    def _trained(self, keep_epochs: bool) -> TrainedLane:
         stopping = Stopping(self._training, len(self._lane.labels))
         epochs: list[Weights] = []
         done = False
@@ -121,7 +133,7 @@ class _Run:
                 flips, shifts = distortions.flips[step, :count], distortions.shifts[step, :count]
                 images = distort(images, flips, shifts)
             self._draw_mask(len(positions))
-            logits = self._network(_channels_last(images))
+            logits = self._network(images.contiguous(memory_format=self._layout))
             self._draw_mask(0)
             loss, total = self._loss(logits, labels, chosen)
             if mixtures is not None:
@@ -164,7 +176,7 @@ class _Run:
 
     def _draw_mask(self, count: int) -> None:
         """Hand the network's dropout its mask for ``count`` samples; 0 takes it away."""
-        dropout = self._network.dropout if isinstance(self._network, Network) else None
+        dropout = self._network.dropout if is_ours(self._network) else None
         if dropout is None:
             return
         dropout.mask = None
@@ -180,15 +192,12 @@ class _Run:
         weight = on_device(mixtures.weight[step], self._device).to(self._unlabelled.dtype)
         samples = self._unlabelled[first]
         share = weight.view(-1, 1, 1, 1)
-        mixed = _channels_last(share * samples + (1 - share) * samples[partner])
+        mixed = share * samples + (1 - share) * samples[partner]
+        mixed = mixed.contiguous(memory_format=self._layout)
         with torch.no_grad():
             start_logits = self._start(mixed)
         told = MixedBatch(weight, partner, self._class_counts, self._round, start_logits)
         return mixture_losses(self._trainer, self._network(mixed), told).mean()
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
 
 
 class _Sgd:

@@ -1,31 +1,47 @@
-"""Plugin files: where they are, and the classes they define."""
+"""Plugin files: where they are, how they are imported, and what becomes of edited ones.
+
+Python imports a module once. A process may go on while its plugins are edited, as a notebook or a
+worker does; it must then import them again, or runs would be computed by old code under the key of
+the new one.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Final
 
-from fal_bench.errors import InvalidSpecError
-from fal_bench.plugins.edits import PREFIX, note
-from fal_bench.plugins.own_code import Root, own_modules
+from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.plugins.own_code import OwnModule, Root, digest_of, own_modules
+
+if TYPE_CHECKING:
+    from fal_bench.plugins.given import Given
 
 VARIABLE = "FALBENCH_PLUGINS"
 
+PREFIX: Final = "falbench_plugin_"
+"""What names of modules begin with that are plugin files."""
 
-def plugin_paths(given: Sequence[str | Path] = ()) -> tuple[Path, ...]:
+_SEEN: Final[dict[tuple[str, Path], str]] = {}
+"""Digests of the own modules, by name and file, when this process first had to do with them."""
+
+
+def plugin_sources(given: Sequence[str | Path | Given] = ()) -> tuple[Path | Given, ...]:
     """Return the plugin files and folders of ``FALBENCH_PLUGINS`` and those given, each once.
 
     Args:
-        given: files or folders; they come after those of the environment variable, whose entries
-            are separated as those of ``PATH`` are.
+        given: files or folders, or plugins given in Python; they come after those of the
+            environment variable, whose entries are separated as those of ``PATH`` are.
     """
     listed = [text for text in os.environ.get(VARIABLE, "").split(os.pathsep) if text]
-    return tuple({path.resolve(): path for path in map(Path, [*listed, *given])}.values())
+    sources = [Path(one) if isinstance(one, str) else one for one in [*listed, *given]]
+    return tuple({one.resolve(): one for one in sources}.values())
 
 
 def python_files(path: Path) -> list[Path]:
@@ -41,22 +57,6 @@ def python_files(path: Path) -> list[Path]:
     raise InvalidSpecError(
         f"There is no plugin file or folder {str(path)!r}; check the path and {VARIABLE}."
     )
-
-
-def classes_in(file: Path, bases: tuple[type, ...]) -> Iterator[type]:
-    """Import a file under a name of its own and yield the named plugins it defines.
-
-    A file is imported once per content, so that its classes stay the same objects.
-
-    Args:
-        file: the file.
-        bases: plugin base classes.
-    """
-    module = import_file(file)
-    for member in vars(module).values():
-        defined_here = isinstance(member, type) and member.__module__ == module.__name__
-        if defined_here and issubclass(member, bases) and "name" in vars(member):
-            yield member
 
 
 def is_imported(file: Path) -> bool:
@@ -89,6 +89,59 @@ def import_file(file: Path) -> ModuleType:
     return module
 
 
+def note(modules: Iterable[OwnModule]) -> None:
+    """Keep in mind what own modules were like when they were imported."""
+    for module in modules:
+        _SEEN.setdefault((module.name, module.file), module.digest)
+
+
+def edited(modules: Iterable[OwnModule]) -> str | None:
+    """Return the name of a module whose file changed since it was first noted, if there is one."""
+    for module in modules:
+        if _SEEN.get((module.name, module.file), module.digest) != module.digest:
+            return module.name
+    return None
+
+
+def forget_edited() -> None:
+    """If an own module was edited, have plugins and their modules imported again.
+
+    All of them, because an unedited one may hold objects of an edited one.
+    """
+    importlib.invalidate_caches()
+    if all(_digest(file) == digest for (_, file), digest in _SEEN.items()):
+        return
+    for name, _ in _SEEN:
+        _forget(name)
+    for name in [name for name in sys.modules if name.startswith(PREFIX)]:
+        _forget(name)
+    _SEEN.clear()
+
+
+def check_imported(plugin: str, modules: Iterable[OwnModule]) -> None:
+    """Check that what this process imported under a name is what a plugin would import.
+
+    Args:
+        plugin: its name.
+        modules: its own modules.
+
+    Raises:
+        PluginError: it is another file of the same name.
+    """
+    digests: dict[str, set[str]] = {}
+    files: dict[str, Path] = {}
+    for module in modules:
+        digests.setdefault(module.name, set()).add(module.digest)
+        files[module.name] = module.file
+    for name, expected in digests.items():
+        imported = getattr(sys.modules.get(name), "__file__", None)
+        if imported is not None and _digest(Path(imported)) not in expected:
+            raise PluginError(
+                f"Plugin {plugin!r} has a module {name!r} ({files[name]}), but {imported} of the "
+                "same name is imported already; rename one of the two, or restart Python."
+            )
+
+
 def _module_name(file: Path) -> str:
     content = str(file.resolve()).encode() + b"\0" + file.read_bytes()
     return f"{PREFIX}{file.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
@@ -96,3 +149,18 @@ def _module_name(file: Path) -> str:
 
 def _is_test(file: Path) -> bool:
     return file.name.startswith("test_") or file.name == "conftest.py"
+
+
+def _digest(file: Path) -> str | None:
+    try:
+        return digest_of(file.read_bytes())
+    except OSError:
+        return None
+
+
+def _forget(name: str) -> None:
+    module = sys.modules.pop(name, None)
+    parent, _, tail = name.rpartition(".")
+    package = sys.modules.get(parent)
+    if module is not None and getattr(package, tail, None) is module:
+        delattr(package, tail)  # where "from package import module" looks first

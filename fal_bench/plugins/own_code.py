@@ -34,11 +34,13 @@ class Root:
         package: the package that its relative imports start from; empty if it is in none.
         modules: for an installed plugin the modules that loading it imports. Their packages are
             own code wherever they are installed.
+        content: the source, where it is not that of the file.
     """
 
     file: Path
     package: str = ""
     modules: tuple[str, ...] = ()
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, order=True)
@@ -112,9 +114,10 @@ class _Walk:
         self._pending: list[str] = []
 
     def modules(self) -> list[OwnModule]:
-        start = self._root.file
-        self._pending += self._root.modules
-        self._pending += _imported(start.read_bytes(), self._root.package)
+        root = self._root
+        content = root.file.read_bytes() if root.content is None else root.content
+        self._pending += root.modules
+        self._pending += _imported(content, root.package)
         while self._pending:
             self._visit(self._pending.pop())
         return sorted(self._found.values())

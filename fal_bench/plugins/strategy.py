@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.params import Params as Params
 from fal_bench.inputs.params import explain
@@ -28,9 +29,6 @@ from fal_bench.plugins.needs import LocalTraining, Need
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model
     from fal_bench.task import Task
-
-FloatArray = NDArray[np.float32]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

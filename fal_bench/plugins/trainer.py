@@ -19,16 +19,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from fal_bench.arrays import FloatArray
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.params import Params, explain
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -477,6 +477,7 @@ def _metrics(results: Results) -> dict[str, bool]:
 
 
 def _tasks(results: Results) -> tuple[PublishedTask, ...]:
+    models = dict(zip(results.runs["task_hash"], results.runs["model"], strict=True))
     return tuple(
         PublishedTask(
             name=row["name"],
@@ -484,6 +485,7 @@ def _tasks(results: Results) -> tuple[PublishedTask, ...]:
             canonical=row["spec"].canonical,
             pool=int(row["pool"]),
             data=row["data"] or None,
+            model=models[row["hash"]] or None,
         )
         for row in results.tasks.to_dict("records")
     )

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from fal_bench.data.folders import use_data_folder
-from fal_bench.data.loading import dataset_names
 from fal_bench.errors import PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import DeviceError, resolve_device
 from fal_bench.learning.numerics import NUMERICS_VERSION
-from fal_bench.plugins.files import plugin_paths
+from fal_bench.plugins.files import plugin_sources
+from fal_bench.plugins.given import Source, given
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.closeness import (
     PublishedRun,
@@ -82,7 +82,7 @@ class Sample:
     runs: tuple[PublishedRun, ...]
     curves: pd.DataFrame
     charges: pd.DataFrame | None
-    plugins: tuple[Path, ...]
+    plugins: tuple[Source, ...]
     environment: str
 
     @property
@@ -257,7 +257,7 @@ def draw_sample(
     Raises:
         FalbenchError: it cannot.
     """
-    registry = Registry.discover(plugin_paths(plugins), try_first=True)
+    registry = Registry.discover(plugin_sources(given(plugins)), try_first=True)
     known = runs_here(record, results, registry)
     chosen = draw_runs(known, len(known) if runs is None else runs, np.random.default_rng(seed))
     sample = Sample(
@@ -407,7 +407,9 @@ def _refuse_absent(
         _refuse("strategy", (row.strategy for row in rows), registry.names(), installed)
         known = registry.trainers.names()
         _refuse("trainer", (row.trainer for row in rows), known, installed)
-    _refuse("data set", (task.dataset for task in tasks), dataset_names(), "install its package")
+        known = registry.datasets.names()
+        _refuse("data set", (task.dataset for task in tasks), known, installed)
+        _refuse("model", (task.model.kind for task in tasks), registry.models.names(), installed)
 
 
 def _refuse(kind: str, selectors: Iterable[str], known: Sequence[str], advice: str) -> None:
@@ -429,6 +431,7 @@ def _same_here(run: Mapping[str, Any], planned: RunSpec | None, record: Record) 
         ("strategy", run["strategy"], run["fingerprint"], planned.fingerprint),
         ("trainer", run["trainer"], run["trainer_fingerprint"], planned.trainer_fingerprint),
         ("data set", planned.task.dataset, run["data"], planned.data),
+        ("model", planned.task.model.kind, run["model"], planned.model),
     ):
         if there != here:
             raise PublicationError(

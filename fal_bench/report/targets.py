@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.inputs.arguments import check_choice, check_text
-from fal_bench.metrics import shipped_metrics
 from fal_bench.report.context import Accounting, ReportContext, TaskFacts
 from fal_bench.results.identity import label_of
 from fal_bench.task.target import ACCURACY, Target, parse_targets
@@ -82,13 +81,15 @@ class Question:
             )
         return cls(chosen or results.targets, cast("Accounting", accounting), label)
 
-    def check_metrics(self, results: Results) -> None:
+    def check_metrics(self, known: Collection[str]) -> None:
         """Check that the metrics are recorded, or will be.
+
+        Args:
+            known: all that are.
 
         Raises:
             UnknownNameError: one is neither.
         """
-        known = {*results.metrics, *(one.name for one in shipped_metrics())}
         for one in self.targets:
             if one.metric not in known:
                 raise UnknownNameError("metric", one.metric, known)

@@ -27,6 +27,8 @@ ALL = Selector("all")
 SHOWN = ["task", "strategy", "seed"]
 """What a run is called in a table: these columns hold names as they are shown."""
 
+_OWN = ("data", "model")
+
 _BESIDE = {"task", "seed", "data"}
 """Parts of a description that are no part of a strategy's variant."""
 
@@ -53,7 +55,8 @@ def describe(
         fingerprint: what identifies the strategy's behaviour.
         trainer: the trainer, likewise.
         trainer_fingerprint: what identifies the trainer's behaviour.
-        rest: seed, device, numerics, and data: the digest of the user's own, left out if empty.
+        rest: seed, device, numerics, and what identifies the user's own data and model, left out
+            if empty.
     """
     return {
         "task": task,
@@ -67,7 +70,7 @@ def describe(
             "params": trainer.params,
             "fingerprint": trainer_fingerprint,
         },
-        **{name: value for name, value in rest.items() if name != "data" or value},
+        **{name: value for name, value in rest.items() if name not in _OWN or value},
     }
 
 
@@ -110,7 +113,7 @@ def identity_columns(description: Mapping[str, Any], *, trainer_named: bool) -> 
         "origin": "",
         "device": str(description["device"]),
         "numerics": int(description["numerics"]),
-        "data": str(description.get("data", "")),
+        **{name: str(description.get(name, "")) for name in _OWN},
         "variant": hashlib.sha256(repr(variant).encode()).hexdigest()[:8],
     }
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from fal_bench.errors import StoreError
-from fal_bench.metrics import shipped_metrics
+from fal_bench.plugins.registry import current_registry
 from fal_bench.results.identity import (
     SHOWN,
     chosen_runs,
@@ -25,7 +25,7 @@ from fal_bench.task.suite import Suite, unknown_task
 from fal_bench.task.target import DEFAULT_TARGETS, Target
 
 RUNS = [
-    "key", "task", "task_hash", "data", "strategy", "parameters", "fingerprint", "trainer",
+    "key", "task", "task_hash", "data", "model", "strategy", "parameters", "fingerprint", "trainer",
     "trainer_parameters", "trainer_fingerprint", "trainer_named", "variant", "seed", "origin",
     "reference", "device", "numerics", "state", "reason", "details", "environment", "finished",
     "ledger", "path",
@@ -129,13 +129,13 @@ class Results:
     """Results as tidy frames. Identity stands in columns; nothing holds a name made for a table.
 
     Attributes:
-        runs: one row a run: ``key``; its identity (``task``, ``task_hash``, ``data``: digest of
-            the user's own data, ``strategy``, ``parameters`` and ``trainer_parameters`` as JSON,
-            ``fingerprint`` and ``trainer_fingerprint``: version or source hash, ``trainer``,
-            ``seed``, ``device``, ``numerics``); ``origin``: empty if measured here, else the
-            import's name; ``reference``: a yardstick that is never ranked; ``state``: new,
-            partial, done, failed or corrupt, with the ``reason``; ``environment``: what it was
-            computed with; ``finished``: when (UTC).
+        runs: one row a run: ``key``; its identity (``task``, ``task_hash``, ``strategy``,
+            ``parameters`` and ``trainer_parameters`` as JSON, ``fingerprint`` and
+            ``trainer_fingerprint``: version or source hash, ``trainer``, ``seed``, ``device``,
+            ``numerics``, ``data`` and ``model``: what identifies the user's own); ``origin``:
+            empty if measured here, else the import's name; ``reference``: a yardstick that is
+            never ranked; ``state``: new, partial, done, failed or corrupt, with the ``reason``;
+            ``environment``: what it was computed with; ``finished``: when (UTC).
         curves: one row a finished run and cycle: ``key``, ``cycle``, labels, bytes, seconds, and
             every metric that some run recorded; NaN where a run did not.
         charges: labels read: one row a finished run, cycle, purpose and client; no client where it
@@ -342,8 +342,10 @@ class Results:
 
     def higher_is_better(self, metric: str) -> bool:
         """Whether a metric is better when higher, as was recorded, or as this falbench has it."""
-        shipped = {one.name: one.higher_is_better for one in shipped_metrics()}
-        return self.provenance.higher_is_better.get(metric, shipped.get(metric, True))
+        if metric in self.provenance.higher_is_better:
+            return self.provenance.higher_is_better[metric]
+        known = {one.name: one.higher_is_better for one in current_registry().metrics.all()}
+        return known.get(metric, True)
 
     @property
     def environments(self) -> tuple[Environment, ...]:

@@ -103,6 +103,7 @@ class PublishedTask(Section):
         canonical: its canonical JSON: every field that is not at its default.
         pool: samples in the query pool over all clients, initial labels included.
         data: digest of the data, where they are somebody's own.
+        model: what identifies the model's code, where it is not built in.
     """
 
     name: str
@@ -110,6 +111,7 @@ class PublishedTask(Section):
     canonical: dict[str, Any]
     pool: int
     data: str | None = None
+    model: str | None = None
 
 
 class PublishedStrategy(Section):
@@ -418,6 +420,7 @@ def _runs(record: Record, tasks: Sequence[Task]) -> list[dict[str, Any]]:
             device=record.device,
             numerics=record.numerics,
             data=given.data or "",
+            model=given.model or "",
         )
         runs.append(
             {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fal_bench.plugins.given import Source
 from fal_bench.results.store import Store
 from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.pilot import fly
@@ -39,6 +40,7 @@ def estimate(
     missing: Sequence[RunSpec],
     jobs: int,
     *,
+    plugins: Sequence[Source] = (),
     inline: bool = False,
 ) -> Estimate:
     """Estimate the wall time of running ``missing`` with ``jobs`` workers.
@@ -52,6 +54,7 @@ def estimate(
         known: all runs of the comparison; the finished ones are the evidence.
         missing: the runs to run.
         jobs: number of workers.
+        plugins: the plugin files that the tasks' data sets and models may be in.
         inline: in this process, without workers.
     """
     if not missing:
@@ -63,7 +66,7 @@ def estimate(
         for spec in missing
         if _by_strategy(spec) not in spent.whole and _by_trainer(spec) not in spent.training
     }
-    pilot = fly(list(timed.values()), missing[0].device, jobs, inline=inline)
+    pilot = fly(list(timed.values()), missing[0].device, jobs, plugins=plugins, inline=inline)
     loads = [0.0] * jobs
     for group in plan_groups(missing, jobs):  # handed out in this order, as workers get free
         loads.sort()

@@ -1,8 +1,6 @@
 """Timing a little of what a run does, in workers as a run has them, and as many of them at once.
 
-Only falbench's own code runs here: the usual loss,
-and a strategy that selects nothing in particular.
-Nothing is written.
+The loss is the usual one, and the strategy selects nothing in particular. Nothing is written.
 """
 
 from __future__ import annotations
@@ -20,6 +18,8 @@ from numpy.typing import NDArray
 
 from fal_bench.data.folders import Folders, current_folders, use_folders
 from fal_bench.errors import StoreError
+from fal_bench.plugins.given import Source
+from fal_bench.plugins.registry import Registry, use_registry
 from fal_bench.plugins.strategy import ClientView, Strategy
 from fal_bench.sweep.groups import updates
 from fal_bench.sweep.worker import one_thread, settle
@@ -51,13 +51,21 @@ class Pilot:
     runs: dict[str, float]
 
 
-def fly(tasks: Sequence[Task], device: str, jobs: int, *, inline: bool = False) -> Pilot:
+def fly(
+    tasks: Sequence[Task],
+    device: str,
+    jobs: int,
+    *,
+    plugins: Sequence[Source] = (),
+    inline: bool = False,
+) -> Pilot:
     """Time the start of workers, and a little of each task in all of them at the same time.
 
     Args:
         tasks: the tasks.
         device: class of the device.
         jobs: number of workers.
+        plugins: the plugin files that the tasks' data sets and models may be in.
         inline: stay in this process, as the sequential backend does.
 
     Raises:
@@ -66,7 +74,7 @@ def fly(tasks: Sequence[Task], device: str, jobs: int, *, inline: bool = False) 
     import joblib
 
     parent = os.getpid()
-    trial = joblib.delayed(_trial)(tuple(tasks), device, parent, current_folders())
+    trial = joblib.delayed(_trial)(tuple(tasks), device, parent, current_folders(), tuple(plugins))
     started = time.perf_counter()
     with joblib.parallel_config("sequential" if inline else "loky", inner_max_num_threads=None):
         # As the supervisor does: a pool of one would run in this process.
@@ -83,7 +91,7 @@ def fly(tasks: Sequence[Task], device: str, jobs: int, *, inline: bool = False) 
 
 
 def _trial(
-    tasks: Sequence[Task], device: str, parent: int, folders: Folders
+    tasks: Sequence[Task], device: str, parent: int, folders: Folders, plugins: Sequence[Source]
 ) -> tuple[dict[str, float], float]:
     """Return the seconds of a run of each task, and those that were spent on finding out."""
     import fal_bench.federation.loop  # noqa: F401  # counts as part of the start
@@ -93,7 +101,8 @@ def _trial(
         settle(parent)
     runs: dict[str, float] = {}
     spent = 0.0
-    with one_thread(), use_folders(folders):
+    registry = Registry.discover(plugins)
+    with one_thread(), use_folders(folders), use_registry(registry):
         for task in tasks:
             settings = _settings(task, device)
             started = time.perf_counter()

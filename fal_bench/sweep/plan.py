@@ -12,14 +12,14 @@ from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.inputs.arguments import as_whole, check_text
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU, resolve_device
-from fal_bench.plugins.files import plugin_paths
-from fal_bench.plugins.registry import Registry
-from fal_bench.plugins.table import blamed_on
+from fal_bench.plugins.files import plugin_sources
+from fal_bench.plugins.given import Source
+from fal_bench.plugins.registry import Registry, blamed_on, use_registry
 from fal_bench.results.model import Results
 from fal_bench.results.sessions import recorded_session
 from fal_bench.results.store import Corrupt, Store
 from fal_bench.results.stored import read_planned
-from fal_bench.sweep.spec import RunSpec, plan_runs
+from fal_bench.sweep.spec import RunSpec, plan_runs, with_known_model
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, Suite, find_suite, load_suite
@@ -61,7 +61,7 @@ class Plan:
     runs: tuple[RunSpec, ...]
     task: str = ""
     command: str = ""
-    plugins: tuple[Path, ...] = ()
+    plugins: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
     device: str = CPU
 
@@ -73,7 +73,7 @@ class Plan:
         suite: str | Path | None = None,
         task: str | None = None,
         seeds: int | None = None,
-        plugins: Sequence[Path] = (),
+        plugins: Sequence[Source] = (),
         device: str = "auto",
     ) -> Plan:
         """Resolve names to runs.
@@ -87,7 +87,7 @@ class Plan:
             task: run one task only: of ``suite``, or of any suite that ships with the package,
                 whose seeds, targets and strategies are then the default ones.
             seeds: number of seeds; the suite's own number if None.
-            plugins: plugin files and folders.
+            plugins: plugin files and folders, and plugins given in Python.
             device: ``"auto"`` (a GPU if PyTorch can use one), ``"cpu"`` or ``"cuda"``.
 
         Raises:
@@ -99,8 +99,9 @@ class Plan:
         check_text("task", task)
         loaded = find_suite(task) if task and not suite else load_suite(suite or DEFAULT_SUITE)
         tasks = (loaded.task(task),) if task else loaded.tasks
-        plugins = plugin_paths(plugins)
+        plugins = plugin_sources(plugins)
         registry = Registry.discover(plugins, try_first=True)
+        tasks = tuple(with_known_model(task, registry) for task in tasks)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
         asked = loaded.strategies or None if strategies is None else strategies
         selectors, left_out = _selectors(asked, tasks, registry)
@@ -112,7 +113,7 @@ class Plan:
             suite=(suite or DEFAULT_SUITE) if suite or not task else None,
             task=task,
             device=found,
-            plugins=plugins,
+            plugins=[one for one in plugins if isinstance(one, Path)],
             strategies=sorted({run.label for run in runs}),
             seeds=len(chosen),
         )
@@ -164,11 +165,12 @@ class Plan:
 
         registry = Registry.discover(self.plugins)
         settings: dict[str, Setting] = {}
-        for task, selector in {(run.task, str(run.strategy)): None for run in runs}:
-            if task.hash not in settings:
+        with use_registry(registry):
+            for task in {run.task.hash: run.task for run in runs}.values():
                 settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
                 # Refuses images it cannot take, and fetches the weights it starts from.
                 settings[task.hash].architecture.fresh(torch.Generator())
+        for task, selector in {(run.task, str(run.strategy)): None for run in runs}:
             with blamed_on(selector):
                 strategy = registry.make(Selector.parse(selector))
                 strategy.check_shares(task, settings[task.hash].smallest_shares)

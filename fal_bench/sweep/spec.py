@@ -12,8 +12,8 @@ from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
-from fal_bench.plugins.registry import Registry
-from fal_bench.plugins.table import PluginTable, blamed_on
+from fal_bench.plugins.functions import canonical
+from fal_bench.plugins.registry import ClassTable, Registry, blamed_on, use_registry
 from fal_bench.results.identity import (
     DEFAULT_TRAINER,
     TRAINER,
@@ -21,7 +21,7 @@ from fal_bench.results.identity import (
     description_key,
     run_label,
 )
-from fal_bench.task import Task
+from fal_bench.task import ModelSpec, Task
 
 if TYPE_CHECKING:
     from fal_bench.plugins.trainer import Trainer
@@ -41,7 +41,8 @@ class RunSpec:
         trainer_fingerprint: what identifies the trainer's behaviour.
         own_trainer: the trainer that the strategy is published with; only for the label.
         reference: whether the strategy is a yardstick and never ranked.
-        data: digest of the data, where the task's selector does not identify them.
+        data: what identifies the data, where the task's selector does not.
+        model: what identifies the model's code; empty for built-in models.
     """
 
     task: Task
@@ -54,6 +55,7 @@ class RunSpec:
     own_trainer: Selector = DEFAULT_TRAINER
     reference: bool = False
     data: str = ""
+    model: str = ""
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -68,6 +70,7 @@ class RunSpec:
             device=self.device,
             numerics=NUMERICS_VERSION,
             data=self.data,
+            model=self.model,
         )
 
     @cached_property
@@ -101,6 +104,19 @@ class RunSpec:
         return f"{self.task.name}, {self.label}, seed {self.seed}"
 
 
+def with_known_model(task: Task, registry: Registry) -> Task:
+    """Return a task whose model's parameters are checked, without those at their defaults.
+
+    Raises:
+        UnknownNameError: there is no such model.
+        PluginError: it cannot be imported.
+        InvalidSpecError: a parameter is unknown or has a value it cannot take.
+    """
+    kind = task.model.kind
+    params = canonical(registry.models.load(kind), task.model.params)
+    return task.model_copy(update={"model": ModelSpec(kind=kind, **params)})
+
+
 def fingerprint_of(selector: Selector, registry: Registry) -> str:
     """Return what identifies a strategy's behaviour besides its name and parameters."""
     strategy = registry.make(selector)
@@ -122,20 +138,29 @@ def plan_runs(
         tasks: the tasks.
         strategies: selectors; the parameter ``trainer`` chooses the trainer.
         seeds: the seeds.
-        registry: finds strategies and trainers.
+        registry: finds the plugins.
         device: class of the device to compute them on.
 
     Raises:
-        FalbenchError: a strategy is unknown, cannot be loaded, or gets a parameter it cannot take;
-            or the user's own data cannot be read.
+        FalbenchError: a plugin is unknown, cannot be loaded, or gets a parameter it cannot take; or
+            the user's own data cannot be read.
     """
     resolved: dict[str, RunSpec] = {}
     for selector in strategies:
         spec = _resolve(tasks, selector, registry)
         resolved[spec.label] = spec
-    data = {name: dataset_digest(name) for name in {task.dataset for task in tasks}}
+    with use_registry(registry):
+        data = {name: dataset_digest(name) for name in {task.dataset for task in tasks}}
+    models = {name: registry.models.fingerprint(name) for name in {one.model.kind for one in tasks}}
     return [
-        replace(spec, task=task, seed=seed, device=device, data=data[task.dataset])
+        replace(
+            spec,
+            task=task,
+            seed=seed,
+            device=device,
+            data=data[task.dataset],
+            model=models[task.model.kind],
+        )
         for seed in seeds
         for task in tasks
         for spec in resolved.values()
@@ -178,7 +203,7 @@ def _resolve(tasks: Sequence[Task], selector: Selector, registry: Registry) -> R
     )
 
 
-def _canonical(selector: Selector, trainers: PluginTable[Trainer]) -> Selector:
+def _canonical(selector: Selector, trainers: ClassTable[Trainer]) -> Selector:
     """Return a trainer's selector with the parameters that differ from their defaults."""
     trainer = trainers.make(selector)
     return Selector(selector.name, trainer.params.model_dump(mode="json", exclude_defaults=True))

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from fal_bench.data.folders import current_folders
 from fal_bench.errors import StoreError
+from fal_bench.plugins.given import Source
 from fal_bench.results.store import Store
 from fal_bench.sweep.cluster import cluster_pool, worker_deaths
 from fal_bench.sweep.groups import plan_groups
@@ -50,7 +50,7 @@ class Supervisor:
         backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process (for
             debuggers: a plugin that kills its process then ends the run), ``"ray"`` or ``"dask"``
             for a cluster (``fal_bench.sweep.cluster``).
-        plugins: plugin files and folders.
+        plugins: plugin files and folders, and plugins given in Python.
         call_timeout: seconds a plugin call may take before its worker is killed.
         memory_limit: MiB a worker may take before it is killed; by default a share of what is
             free (``fal_bench.sweep.memory.default_limit``). On a cluster there is no limit unless
@@ -60,7 +60,7 @@ class Supervisor:
     store: Store
     jobs: int = 1
     backend: Backend = "loky"
-    plugins: tuple[Path, ...] = ()
+    plugins: tuple[Source, ...] = ()
     call_timeout: float = 600.0
     memory_limit: int | None = None
     _deaths: dict[str, int] = field(default_factory=dict)

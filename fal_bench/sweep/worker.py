@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -27,7 +27,8 @@ from fal_bench.errors import DataError, FalbenchError, PluginError, told
 from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.isolation.leftover import leave_despite_threads
 from fal_bench.learning.device import CPU, full_precision, resolve_device
-from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.given import Source
+from fal_bench.plugins.registry import Registry, use_registry
 from fal_bench.results.folder import CorruptRunError, RunFolder
 from fal_bench.results.store import Corrupt, Store
 from fal_bench.sweep.memory import resident_mib
@@ -36,6 +37,7 @@ from fal_bench.sweep.spec import RunSpec, fingerprint_of
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
     from fal_bench.federation.setting import Setting
+    from fal_bench.plugins.metric import Metric
     from fal_bench.plugins.trainer import Trainer
 
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -48,7 +50,7 @@ class Job:
     Attributes:
         root: the results folder.
         specs: the runs.
-        plugins: plugin files and folders.
+        plugins: plugin files and folders, and plugins given in Python.
         attempt: name of the supervisor's round, kept in the status of every run it starts.
         parent: process id of the supervisor; a worker whose supervisor is gone stops. None on a
             cluster, which looks after its workers itself.
@@ -61,7 +63,7 @@ class Job:
 
     root: Path
     specs: tuple[RunSpec, ...]
-    plugins: tuple[Path, ...]
+    plugins: tuple[Source, ...]
     attempt: str
     parent: int | None
     time_limit: float | None = None
@@ -102,16 +104,22 @@ def run_job(job: Job) -> None:
 
 
 def _run_group(job: Job, store: Store) -> None:
+    registry = Registry.discover(job.plugins)
+    with use_registry(registry):
+        _run_with(registry, job, store)
+
+
+def _run_with(registry: Registry, job: Job, store: Store) -> None:
     from fal_bench.federation.loop import simulate
     from fal_bench.sweep.scheduler import run_together
 
-    registry = Registry.discover(job.plugins)
+    metrics = registry.metrics.all()
     folders = {spec.key: store.folder(spec) for spec in job.specs}
     drawn: dict[tuple[str, int], Setting] = {}
     loaded: dict[str, Dataset] = {}
     runs = {}
     for spec in job.specs:
-        _open_folder(job, store, spec)
+        _open_folder(job, store, spec, metrics)
         try:
             setting = _setting(spec, drawn, loaded)
         except Exception as error:
@@ -125,7 +133,7 @@ def _run_group(job: Job, store: Store) -> None:
             folders[spec.key].fail(told(error), traceback.format_exc())
             continue
         make_strategy = partial(registry.make, spec.strategy)
-        runs[spec.key] = simulate(setting, make_strategy, folders[spec.key], trainer)
+        runs[spec.key] = simulate(setting, make_strategy, folders[spec.key], trainer, metrics)
     run_together(
         runs,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),
@@ -143,9 +151,10 @@ def _trainer(spec: RunSpec, registry: Registry, folder: RunFolder) -> Trainer:
         own = fingerprint_of(spec.strategy, registry)
     with folder.plugin_call(0, spec.trainer.name):
         trainer = registry.trainers.fingerprint(spec.trainer.name)
-        if (own, trainer) != (spec.fingerprint, spec.trainer_fingerprint):
+        model = registry.models.fingerprint(spec.task.model.kind)
+        if (own, trainer, model) != (spec.fingerprint, spec.trainer_fingerprint, spec.model):
             raise PluginError(
-                "The plugin, or a module that it imports, is not the one that the run was planned "
+                "A plugin, or a module that it imports, is not the one that the run was planned "
                 "with; run it again."
             )
         return registry.trainers.make(spec.trainer)
@@ -178,16 +187,15 @@ def _dataset(spec: RunSpec) -> Dataset:
     return load_dataset(spec.task.dataset)
 
 
-def _open_folder(job: Job, store: Store, spec: RunSpec) -> None:
+def _open_folder(job: Job, store: Store, spec: RunSpec, metrics: Sequence[Metric]) -> None:
     """Describe the run; one whose files do not fit together is set aside and starts anew."""
-    from fal_bench.metrics import shipped_metrics
     from fal_bench.sweep.environment import environment
 
     folder = store.folder(spec)
     folder.clear_marker()  # a cluster may run a job again whose worker died
     facts = {
         **spec.facts,
-        "metrics": {one.name: one.higher_is_better for one in shipped_metrics()},
+        "metrics": {one.name: one.higher_is_better for one in metrics},
     }
     folder.create(facts, environment(spec.device), job.attempt)
     try:

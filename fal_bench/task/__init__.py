@@ -2,14 +2,10 @@
 
 from fal_bench.task.spec import (
     Augmentation,
-    Cnn,
-    Cnn4,
     Dirichlet,
     Iid,
-    Mlp,
     ModelSpec,
     Partition,
-    Resnet18,
     Sgd,
     Shards,
     Shares,
@@ -18,14 +14,10 @@ from fal_bench.task.spec import (
 
 __all__ = [
     "Augmentation",
-    "Cnn",
-    "Cnn4",
     "Dirichlet",
     "Iid",
-    "Mlp",
     "ModelSpec",
     "Partition",
-    "Resnet18",
     "Sgd",
     "Shards",
     "Shares",

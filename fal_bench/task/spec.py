@@ -12,11 +12,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.functions import canonical
+from fal_bench.plugins.registry import MODEL, built_in
 
 Augmentation = Literal["none", "flip", "flip-crop"]
 """What happens to training images."""
@@ -59,66 +62,52 @@ class Shards(Spec):
 Partition = Annotated[Iid | Dirichlet | Shards, Field(discriminator="kind")]
 
 
-class Mlp(Spec):
-    """A multi-layer perceptron with ReLU on the flattened input.
+class ModelSpec(BaseModel):
+    """The classifier: a model's name, and the parameters that differ from their defaults.
+
+    Parameters of a built-in model are checked here, those of other models when a comparison is
+    planned: a stored task is read whether its model is installed or not.
 
     Attributes:
-        hidden: width of each hidden layer; the last one is the embedding. Without any, a linear
-            classifier, whose embedding is the flattened input.
-        dropout: share of the embedding that is dropped before the head in training.
+        kind: the model's name; further keys are its parameters.
     """
 
-    kind: Literal["mlp"] = "mlp"
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128,)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
+    kind: str
 
-class Cnn(Spec):
-    """Blocks of 3x3 convolution, ReLU and 2x2 max-pooling, then a linear head.
+    if TYPE_CHECKING:
 
-    Attributes:
-        channels: output channels of each block; the flattened last one is the embedding.
-        dropout: share of the embedding that is dropped before the head in training.
-    """
+        def __init__(self, *, kind: str, **params: Any) -> None: ...
 
-    kind: Literal["cnn"] = "cnn"
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(16, 32), min_length=1)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    @model_validator(mode="before")
+    @classmethod
+    def _canonical(cls, table: Any) -> Any:
+        if not isinstance(table, Mapping) or not isinstance(table.get("kind"), str):
+            return table
+        kind, given = table["kind"], {key: table[key] for key in table if key != "kind"}
+        model = built_in(MODEL, kind)
+        try:
+            # Lists stand for tuples, so that equal models compare equal.
+            return {
+                "kind": kind,
+                **(json.loads(json.dumps(given)) if model is None else canonical(model, given)),
+            }
+        except (InvalidSpecError, TypeError) as error:
+            raise ValueError(str(error).removesuffix(".")) from None
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters that differ from their defaults, as JSON values."""
+        return dict(self.__pydantic_extra__ or {})
 
-class Cnn4(Spec):
-    """The four-layer CNN of LoGo (Kim et al., CVPR 2023), for images of 16x16 or more.
+    @cached_property
+    def text(self) -> str:
+        """The model as canonical JSON."""
+        return _json(_non_defaults(self))
 
-    Four blocks of 3x3 convolution, batch normalisation, ReLU and 2x2 max-pooling, then a linear
-    head; 112,586 parameters on one-channel images of 28x28 with 10 classes.
-
-    Attributes:
-        width: channels of every block; the flattened last one is the embedding.
-        dropout: share of the embedding that is dropped before the head in training.
-    """
-
-    kind: Literal["cnn4"] = "cnn4"
-    width: int = Field(default=64, ge=1)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-
-
-class Resnet18(Spec):
-    """ResNet-18 (He et al., CVPR 2016), as torchvision builds it; its embedding has 512 numbers.
-
-    Attributes:
-        stem: ``"imagenet"`` is the published one (7x7 convolution of stride 2, max-pooling), for
-            images over 32x32; ``"cifar"`` a 3x3 convolution of stride 1, for images over 8x8.
-        weights: what training starts from: ``"none"`` draws everything, ``"imagenet"`` takes
-            torchvision's IMAGENET1K_V1 and draws the head, and the first convolution of the CIFAR
-            stem.
-    """
-
-    kind: Literal["resnet18"] = "resnet18"
-    stem: Literal["cifar", "imagenet"] = "cifar"
-    weights: Literal["none", "imagenet"] = "none"
-
-
-ModelSpec = Annotated[Mlp | Cnn | Cnn4 | Resnet18, Field(discriminator="kind")]
+    def __hash__(self) -> int:
+        return hash(self.text)
 
 
 class Sgd(Spec):
@@ -197,7 +186,7 @@ class Task(Spec):
     partition: Partition = Iid()
     long_tail: float = Field(default=1.0, ge=1)
     clients: int = Field(default=5, ge=1)
-    model: ModelSpec = Mlp()
+    model: ModelSpec = ModelSpec(kind="mlp")
     rounds: int = Field(default=20, ge=1)
     local_epochs: int = Field(default=5, ge=1)
     batch_size: int = Field(default=10, ge=1)
@@ -287,8 +276,7 @@ class Task(Spec):
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON, in hexadecimal."""
-        text = json.dumps(self.canonical, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(_json(self.canonical).encode()).hexdigest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Task:
         """Return a copy with other values; its identity is found anew."""
@@ -296,6 +284,10 @@ class Task(Spec):
         for name in ("canonical", "hash"):
             copy.__dict__.pop(name, None)  # pydantic copies what cached_property keeps there
         return copy
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _non_defaults(spec: BaseModel) -> dict[str, Any]:
@@ -309,4 +301,4 @@ def _non_defaults(spec: BaseModel) -> dict[str, Any]:
             dumped[name] = _non_defaults(value)
         else:
             dumped[name] = list(value) if isinstance(value, tuple) else value
-    return dumped
+    return {**dumped, **(spec.__pydantic_extra__ or {})}

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
+from fal_bench.arrays import FloatArray
 from fal_bench.inputs.params import Params
-from fal_bench.plugins.trainer import FloatArray, LocalBatch, Trainer
+from fal_bench.plugins.trainer import LocalBatch, Trainer
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fal_bench.arrays import FloatArray
 from fal_bench.plugins.strategy import ClientView
 from fal_bench.strategies.fedral.params import FedRALParams
 from fal_bench.strategies.fedral.simulation import Simulation
 
-Observation = NDArray[np.float32]
+Observation = FloatArray
 
 
 class ClientAgent:

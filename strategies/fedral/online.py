@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fal_bench.plugins.strategy import ClientView, IntArray
+from fal_bench.arrays import IntArray
+from fal_bench.plugins.strategy import ClientView
 from fal_bench.strategies.fedral.agent import ClientAgent, Observation
 from fal_bench.strategies.fedral.params import FedRALParams
 from fal_bench.strategies.fedral.simulation import Simulation

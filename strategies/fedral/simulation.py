@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray
 from fal_bench.errors import InvalidSpecError
-from fal_bench.plugins.strategy import ClientView, IntArray
+from fal_bench.plugins.strategy import ClientView
 from fal_bench.strategies.fedral.params import FedRALParams
 
 if TYPE_CHECKING:

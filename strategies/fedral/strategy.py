@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from fal_bench.arrays import IntArray
 from fal_bench.errors import InvalidSpecError
-from fal_bench.plugins.strategy import ClientView, IntArray, Params, Strategy
+from fal_bench.plugins.strategy import ClientView, Params, Strategy
 from fal_bench.strategies.fedral.agent import ClientAgent, Observation
 from fal_bench.strategies.fedral.online import OnlineLearning
 from fal_bench.strategies.fedral.params import FedRALParams

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fal_bench.plugins.strategy import ClientView, FloatArray, IntArray
+from fal_bench.arrays import FloatArray, IntArray
+from fal_bench.plugins.strategy import ClientView
 
 NOBODY = -1
 """Fills up a sub-pool that has fewer samples than the others."""

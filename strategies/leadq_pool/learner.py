@@ -13,6 +13,7 @@ from stable_baselines3.common.utils import polyak_update
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.environments.agents.persistence import (
     load_module,
     load_optimiser,
@@ -23,7 +24,6 @@ from fal_bench.environments.agents.persistence import (
 )
 from fal_bench.environments.agents.replay import PrioritizedReplayBuffer
 from fal_bench.environments.agents.streams import child_stream, torch_stream
-from fal_bench.plugins.strategy import FloatArray, IntArray
 from fal_bench.strategies.leadq_pool.networks import MonotonicMixer, SumMixer, q_network
 from fal_bench.strategies.leadq_pool.params import LeaDQParams
 
@@ -142,7 +142,7 @@ class JointLearner:
         best = values.masked_fill(~_there(subpools), -torch.inf).argmax(dim=2)
         return rewards + self._params.gamma * self._mixed(self.targets, joint, best)
 
-    def policy(self) -> NDArray[np.float32]:
+    def policy(self) -> FloatArray:
         """Return the Q-network's weights as one vector."""
         vector = nn.utils.parameters_to_vector(self.networks["q"].parameters())
         return vector.detach().numpy()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3.common.torch_layers import create_mlp
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fal_bench.plugins.strategy import FloatArray
+from fal_bench.arrays import FloatArray
 
 
 def q_network(arrivals: int, n_classes: int, hidden: int) -> nn.Sequential:
@@ -19,7 +17,7 @@ def q_network(arrivals: int, n_classes: int, hidden: int) -> nn.Sequential:
 
 
 @torch.no_grad()
-def q_values(parameters: FloatArray, observations: FloatArray, hidden: int) -> NDArray[np.float32]:
+def q_values(parameters: FloatArray, observations: FloatArray, hidden: int) -> FloatArray:
     """Return the values of sub-pools under a Q-network that was sent as one vector.
 
     Args:
@@ -36,7 +34,7 @@ def q_values(parameters: FloatArray, observations: FloatArray, hidden: int) -> N
     network.to_empty(device="cpu")
     # A copy, because torch refuses to wrap a message that is read-only.
     nn.utils.vector_to_parameters(torch.from_numpy(parameters.copy()), network.parameters())
-    values: NDArray[np.float32] = network(torch.from_numpy(observations).flatten(1)).numpy()
+    values: FloatArray = network(torch.from_numpy(observations).flatten(1)).numpy()
     return values
 
 

@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.errors import InvalidSpecError
-from fal_bench.plugins.strategy import (
-    ClientView,
-    FederationView,
-    FloatArray,
-    IntArray,
-    Params,
-    Selection,
-    Strategy,
-)
+from fal_bench.plugins.strategy import ClientView, FederationView, Params, Selection, Strategy
 from fal_bench.strategies.leadq_pool.arrivals import Arrivals, default_reward_labels
 from fal_bench.strategies.leadq_pool.params import LeaDQParams
 from fal_bench.task import Task
@@ -128,7 +121,7 @@ class Server:
         for client, own in enumerate(observations):
             self._subpools[: len(own), client] = own
 
-    def learn(self) -> NDArray[np.float32]:
+    def learn(self) -> FloatArray:
         """Learn from the last cycle's queries; return the Q-network's weights.
 
         They are empty as long as least confidence has to choose.

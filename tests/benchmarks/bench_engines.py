@@ -8,14 +8,20 @@ import usual_loop
 from workload import Workload, interleaved
 
 from fal_bench.learning.inference import predict
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.task import ModelSpec
 
 
 @pytest.mark.parametrize(
     ("name", "spec", "stacked", "wanted", "wanted_stacked"),
     [
-        ("MLP 64-64-10, digits", Mlp(hidden=(64,)), 16, "at least 25", ""),
-        ("CNN 16-32, digits", Cnn(channels=(16, 32)), 4, "at least 6", "at least 7"),
+        ("MLP 64-64-10, digits", ModelSpec(kind="mlp", hidden=(64,)), 16, "at least 25", ""),
+        (
+            "CNN 16-32, digits",
+            ModelSpec(kind="cnn", channels=(16, 32)),
+            4,
+            "at least 6",
+            "at least 7",
+        ),
     ],
 )
 def test_small_models(benchmark, report, name, spec, stacked, wanted, wanted_stacked):
@@ -38,7 +44,7 @@ def test_small_models(benchmark, report, name, spec, stacked, wanted, wanted_sta
 
 
 def test_cnn4(benchmark, report):
-    work = Workload.noise(Cnn4(), 28, epochs=1, rounds=1, samples=50)
+    work = Workload.noise(ModelSpec(kind="cnn4"), 28, epochs=1, rounds=1, samples=50)
     ours = work.ours()
     usual, kind, one = interleaved(work.usual(), work.usual(per_sample=False), ours)
     report("CNN4 28x28: transforms per sample / ours", usual / one, "at least 1.45")
@@ -48,7 +54,7 @@ def test_cnn4(benchmark, report):
 
 @pytest.mark.parametrize("samples", [512])
 def test_inference(benchmark, report, samples):
-    work = Workload.noise(Cnn4(), 28)
+    work = Workload.noise(ModelSpec(kind="cnn4"), 28)
     data = usual_loop.Images(work.images[:samples], work.labels[:samples])
     features = usual_loop.as_tensors(data).tensors[0]
     network, model = work.network(), work.model()
@@ -72,7 +78,11 @@ def test_inference(benchmark, report, samples):
     benchmark.pedantic(ours, rounds=3)
 
 
-@pytest.mark.parametrize("spec", [Mlp(hidden=(64,)), Cnn(channels=(16, 32))], ids=["mlp", "cnn"])
+@pytest.mark.parametrize(
+    "spec",
+    [ModelSpec(kind="mlp", hidden=(64,)), ModelSpec(kind="cnn", channels=(16, 32))],
+    ids=["mlp", "cnn"],
+)
 def test_cost_grows_linearly(benchmark, report, spec):
     few = Workload.noise(spec, 8, clients=10, samples=500, epochs=1, rounds=1)
     many = Workload.noise(spec, 8, clients=100, samples=50, epochs=1, rounds=1)
@@ -85,7 +95,9 @@ def test_cost_grows_linearly(benchmark, report, spec):
 
 @pytest.mark.parametrize("clients", [10, 100, 1000])
 def test_growth_with_clients(benchmark, report, clients):
-    work = Workload.noise(Mlp(hidden=(64,)), 8, clients=clients, samples=5, epochs=5, rounds=1)
+    work = Workload.noise(
+        ModelSpec(kind="mlp", hidden=(64,)), 8, clients=clients, samples=5, epochs=5, rounds=1
+    )
     ours = work.ours()
     [seconds] = interleaved(ours)
     report(
@@ -97,16 +109,16 @@ def test_growth_with_clients(benchmark, report, clients):
 def test_share_of_peak(benchmark, report):
     """Arithmetic of the training as a share of a large matrix product's, both on one thread."""
     left = torch.randn(1024, 1024)
-    four_layers = Workload.noise(Cnn4(), 28, epochs=1, rounds=1, samples=50)
+    four_layers = Workload.noise(ModelSpec(kind="cnn4"), 28, epochs=1, rounds=1, samples=50)
     peak_seconds, mlp, cnn, cnn4 = interleaved(
         lambda: [left @ left for _ in range(5)],
-        Workload.noise(Mlp(hidden=(128,)), 12, rounds=1).ours(4),
-        Workload.digits(Cnn(channels=(16, 32)), rounds=1).ours(4),
+        Workload.noise(ModelSpec(kind="mlp", hidden=(128,)), 12, rounds=1).ours(4),
+        Workload.digits(ModelSpec(kind="cnn", channels=(16, 32)), rounds=1).ours(4),
         four_layers.ours(),
         repeats=5,
     )
     peak = 5 * 2 * 1024**3 / peak_seconds
-    updates = 4 * Workload.digits(Mlp(), rounds=1).updates
+    updates = 4 * Workload.digits(ModelSpec(kind="mlp"), rounds=1).updates
     mlp_flops = 10 * 2 * (2 * 144 * 128 + 3 * 128 * 10)
     cnn_flops = 10 * 2 * (2 * 64 * 16 * 9 + 3 * 16 * 32 * 16 * 9 + 3 * 128 * 10)
     blocks = 64 * 64 * 9 * (14 * 14 + 7 * 7 + 3 * 3)

@@ -8,12 +8,12 @@ from workload import interleaved
 
 from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Architecture
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.task import ModelSpec
 
 MODELS = {
-    "MLP 64-64-10": Architecture(Mlp(hidden=(64,)), (1, 8, 8), 10),
-    "CNN 16-32, 8x8": Architecture(Cnn(channels=(16, 32)), (1, 8, 8), 10),
-    "CNN4, 28x28": Architecture(Cnn4(), (1, 28, 28), 10),
+    "MLP 64-64-10": Architecture(ModelSpec(kind="mlp", hidden=(64,)), (1, 8, 8), 10),
+    "CNN 16-32, 8x8": Architecture(ModelSpec(kind="cnn", channels=(16, 32)), (1, 8, 8), 10),
+    "CNN4, 28x28": Architecture(ModelSpec(kind="cnn4"), (1, 28, 28), 10),
 }
 POOLS = [1_000, 10_000, 50_000]
 

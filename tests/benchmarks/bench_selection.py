@@ -33,7 +33,7 @@ from fal_bench.federation.view import LiveClientView, LiveFederationView
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.model import Architecture
 from fal_bench.plugins.registry import Registry
-from fal_bench.task import Mlp, Task
+from fal_bench.task import ModelSpec, Task
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
 POOLS = (1_000, 10_000, 50_000)
@@ -56,7 +56,7 @@ class World:
         self.ledger = Ledger(rng.integers(10, size=len(ids)), [self.shares])
         self.ledger.buy(0, rng.choice(ids, LABELLED, replace=False), "initial", 0)
         self.features = torch.from_numpy(rng.random((len(ids), 1, 8, 8), dtype=np.float32))
-        architecture = Architecture(Mlp(hidden=(128,)), (1, 8, 8), 10)
+        architecture = Architecture(ModelSpec(kind="mlp", hidden=(128,)), (1, 8, 8), 10)
         streams = [torch.Generator().manual_seed(seed) for seed in range(4)]
         self.models = [architecture.fresh(stream) for stream in streams]
 

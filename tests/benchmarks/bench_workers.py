@@ -7,7 +7,7 @@ import time
 import joblib
 from workload import Workload
 
-from fal_bench.task import Cnn, Mlp
+from fal_bench.task import ModelSpec
 
 
 def train_some(kind: str, rounds: int) -> None:
@@ -15,7 +15,11 @@ def train_some(kind: str, rounds: int) -> None:
     import torch
 
     torch.set_num_threads(1)
-    spec = Mlp(hidden=(128,)) if kind == "mlp" else Cnn(channels=(16, 32))
+    spec = (
+        ModelSpec(kind="mlp", hidden=(128,))
+        if kind == "mlp"
+        else ModelSpec(kind="cnn", channels=(16, 32))
+    )
     Workload.digits(spec, rounds=rounds).ours(4)()
 
 

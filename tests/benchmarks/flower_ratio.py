@@ -28,10 +28,13 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 from workload import Workload, digits_of_client, federations_on_digits
 
-from fal_bench.task import Cnn, Mlp
+from fal_bench.task import ModelSpec
 
 STACKED = 4
-SPECS = {"cnn": Cnn(channels=(16, 32)), "mlp": Mlp(hidden=(64,))}
+SPECS = {
+    "cnn": ModelSpec(kind="cnn", channels=(16, 32)),
+    "mlp": ModelSpec(kind="mlp", hidden=(64,)),
+}
 
 
 def workload(kind: str, rounds: int) -> Workload:

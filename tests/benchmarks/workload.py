@@ -19,7 +19,7 @@ from fal_bench.learning.engine import train
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane, TrainRequest
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.task import Mlp
+from fal_bench.task import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def federations_on_digits(spec, rounds: int, federations: int) -> Callable[[], N
 @lru_cache(maxsize=64)
 def digits_of_client(client: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return one client's digits, prepared once per process."""
-    return Workload.digits(Mlp(hidden=(64,))).client_tensors(client)
+    return Workload.digits(ModelSpec(kind="mlp", hidden=(64,))).client_tensors(client)
 
 
 def interleaved(*functions: Callable[[], object], repeats: int = 3) -> list[float]:

@@ -99,8 +99,8 @@ def test_a_reference_may_see_true_labels_if_it_says_so(monkeypatch):
 
         def select(self, client, budget):
             for run in client._buy.__closure__:
-                if hasattr(run.run_contents, "charges"):
-                    labels = run.run_contents._Ledger__labels
+                if hasattr(run.cell_contents, "charges"):
+                    labels = run.cell_contents._Ledger__labels
             return labels[client.unlabelled].argsort(kind="stable")[:budget]
 
     assert run_checks(Oracle).failed == ("hidden-labels",)

@@ -1,4 +1,3 @@
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,32 +8,31 @@ from fal_bench.data.folders import (
     Folders,
     current_folders,
     data_folder,
+    data_folder_is_new,
     download_folder,
-    is_to_be_made,
+    own_path,
     use_data_folder,
     use_folders,
 )
-from fal_bench.data.images.own_path import own_path
 from fal_bench.errors import DataError
 
 
-def test_the_variables_name_them(tmp_path):
-    assert current_folders() == Folders(tmp_path / "data", tmp_path / "cache")
-
-
 @pytest.mark.parametrize("value", [None, ""])
-def test_by_default_they_are_in_the_users_cache(monkeypatch, tmp_path, value):
+def test_variables_name_them_and_by_default_they_are_in_the_users_cache(
+    monkeypatch, tmp_path, value
+):
+    assert current_folders() == Folders(tmp_path / "data", tmp_path / "cache")
     for variable in (DATA_VARIABLE, CACHE_VARIABLE):
         monkeypatch.delenv(variable) if value is None else monkeypatch.setenv(variable, value)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     home = tmp_path / "xdg" / "falbench"
     assert current_folders() == Folders(home / "data", home / "prepared")
+    assert data_folder() == home / "data"  # it need not exist
+    assert not data_folder_is_new()
 
 
 def test_a_relative_or_home_path_means_the_same_everywhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    for name in ("here", "home/there"):
-        (tmp_path / name).mkdir(parents=True)
     with use_data_folder(Path("here")):
         assert current_folders().data == tmp_path / "here"
         monkeypatch.chdir("/")
@@ -45,7 +43,6 @@ def test_a_relative_or_home_path_means_the_same_everywhere(monkeypatch, tmp_path
 
 def test_a_choice_holds_while_it_is_open(tmp_path):
     before = current_folders()
-    (tmp_path / "a").mkdir()
     with use_data_folder(tmp_path / "a"):
         chosen = Folders(tmp_path / "a", before.cache)
         assert current_folders() == chosen
@@ -57,34 +54,24 @@ def test_a_choice_holds_while_it_is_open(tmp_path):
     assert current_folders() == before
 
 
-@pytest.mark.parametrize(("name", "message"), [("no", "does not exist"), ("file", "is no folder")])
-def test_a_folder_that_is_named_must_be_there(tmp_path, name, message):
+@pytest.mark.parametrize("name", ["no", "file"])
+def test_a_folder_that_is_named_must_exist_and_the_message_says_who_names_it(
+    monkeypatch, tmp_path, name
+):
     (tmp_path / "file").write_text("")
     with use_data_folder(tmp_path / name):
-        for wanted in (data_folder, partial(own_path, Path("mine.npz"))):
-            with pytest.raises(
-                DataError, match=f"/{name}', which --data-dir or data_dir names, {message}; check"
-            ):
-                wanted()
+        for read in (data_folder, lambda: own_path(Path("mine.npz"))):
+            with pytest.raises(DataError, match=f"/{name}', which --data-dir or data_dir"):
+                read()
         assert own_path(tmp_path / "mine.npz") == tmp_path / "mine.npz"
-
-
-def test_the_variable_is_named_and_the_default_folder_need_not_be_there(monkeypatch, tmp_path):
-    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "typo"))
-    with pytest.raises(DataError, match=f"/typo', which {DATA_VARIABLE} names, does not exist"):
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / name))
+    with pytest.raises(DataError, match=f"/{name}', which {DATA_VARIABLE}"):
         data_folder()
-    monkeypatch.delenv(DATA_VARIABLE)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert data_folder() == tmp_path / "xdg" / "falbench" / "data"
-    assert not is_to_be_made()
 
 
 def test_a_download_may_make_a_folder_but_not_its_parent(tmp_path):
     with use_data_folder(tmp_path / "new"):
-        assert is_to_be_made()
+        assert data_folder_is_new()
         assert download_folder() == tmp_path / "new"
-    with (
-        use_data_folder(tmp_path / "no" / "such"),
-        pytest.raises(DataError, match="/no/such', which --data-dir or data_dir names, does not"),
-    ):
+    with use_data_folder(tmp_path / "no" / "such"), pytest.raises(DataError, match="/no/such"):
         download_folder()

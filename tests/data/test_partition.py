@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fal_bench.data.dirichlet import exact_quotas, log_dirichlet
-from fal_bench.data.partition import partition
+from fal_bench.data.partition import exact_quotas, log_dirichlet, partition
 from fal_bench.errors import InvalidSpecError
 from fal_bench.task import Dirichlet, Iid, Shards
 
@@ -17,12 +16,10 @@ def balanced(n_classes, per_class, seed=0):
     return rng(seed).permutation(np.repeat(np.arange(n_classes), per_class))
 
 
-def heterogeneity(labels, parts):
-    """Mean total variation distance between a client's class proportions and the overall ones."""
-    n = labels.max() + 1
-    overall = np.bincount(labels, minlength=n) / len(labels)
-    own = np.array([np.bincount(labels[p], minlength=n) / len(p) for p in parts])
-    return np.abs(own - overall).sum(axis=1).mean() / 2
+def proportions(labels, parts):
+    """Class proportions of each client."""
+    n_classes = labels.max() + 1
+    return np.array([np.bincount(labels[p], minlength=n_classes) / len(p) for p in parts])
 
 
 @st.composite
@@ -56,15 +53,8 @@ def test_every_sample_is_at_one_client_and_sizes_are_equal(problem, seed):
     for part in parts:
         assert part.dtype == np.int64
         assert (np.diff(part) > 0).all()
-
-
-@given(problems(), st.integers(0, 2**32))
-@settings(max_examples=50, deadline=None)
-def test_the_same_stream_gives_the_same_partition(problem, seed):
-    labels, spec, clients = problem
-    first = partition(labels, spec, clients, rng(seed))
     again = partition(labels, spec, clients, rng(seed))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
 
 
 @pytest.mark.parametrize("spec", [Iid(), Dirichlet(alpha=1), Shards(classes_per_client=2)])
@@ -84,29 +74,26 @@ def test_dirichlet_is_exact_for_a_hundred_classes_and_clients(alpha):
 
 def test_dirichlet_heterogeneity_grows_as_alpha_falls():
     labels = balanced(10, 100)
-    mean = {
-        alpha: np.mean(
-            [
-                heterogeneity(labels, partition(labels, Dirichlet(alpha=alpha), 10, rng(seed)))
-                for seed in range(10)
-            ]
-        )
-        for alpha in (1e-3, 0.1, 1, 100)
-    }
-    assert mean[1e-3] > mean[0.1] + 0.1
-    assert mean[0.1] > mean[1] + 0.1
-    assert mean[1] > mean[100] + 0.1
-    assert mean[100] < 0.1
-    assert mean[1e-3] > 0.8  # one class per client would be 0.9
+
+    def heterogeneity(alpha, seed):
+        """Mean total variation distance between a client's proportions and the overall ones."""
+        own = proportions(labels, partition(labels, Dirichlet(alpha=alpha), 10, rng(seed)))
+        return np.abs(own - 0.1).sum(axis=1).mean() / 2
+
+    one, two, three, four = (
+        np.mean([heterogeneity(alpha, seed) for seed in range(10)]) for alpha in (1e-3, 0.1, 1, 100)
+    )
+    assert one > two + 0.1 > three + 0.2 > four + 0.3
+    assert four < 0.1
+    assert one > 0.8  # one class per client would be 0.9
 
 
 def test_dirichlet_proportions_have_the_variance_of_the_law():
     # With many classes and clients the rescaling changes little. A component of a symmetric
     # Dirichlet law on C classes has variance (1/C)(1 - 1/C) / (C alpha + 1): 0.00566 here.
     labels = balanced(10, 2000)
-    parts = partition(labels, Dirichlet(alpha=1.5), 100, rng())
-    proportions = np.array([np.bincount(labels[p], minlength=10) / len(p) for p in parts])
-    assert proportions.var() == pytest.approx(0.09 / 16, rel=0.15)
+    own = proportions(labels, partition(labels, Dirichlet(alpha=1.5), 100, rng()))
+    assert own.var() == pytest.approx(0.09 / 16, rel=0.15)
 
 
 def test_log_dirichlet_rows_are_proportions_and_never_underflow():
@@ -119,25 +106,20 @@ def test_log_dirichlet_rows_are_proportions_and_never_underflow():
     assert moderate.var(axis=0) == pytest.approx(0.25 * 0.75 / 9, rel=0.1)
 
 
-def test_quotas_follow_a_plan_that_is_already_feasible():
-    plan = np.array([[6.0, 2.0, 2.0], [1.0, 5.0, 4.0]])
-    quotas = exact_quotas(np.log(plan), np.array([10, 10]), np.array([7, 7, 6]))
-    assert quotas.tolist() == plan.astype(int).tolist()
-
-
-def test_repair_moves_the_class_that_the_plan_minds_least():
-    # Every column rounds in favour of the first client, which then has one too many; the second
-    # client wants class 0 (.4 to .6) rather than class 2 (.2 to .8).
-    plan = np.array([[0.6, 0.6, 0.8], [0.4, 0.4, 0.2]])
-    quotas = exact_quotas(np.log(plan), np.array([2, 1]), np.array([1, 1, 1]))
-    assert quotas.tolist() == [[0, 1, 1], [1, 0, 0]]
-
-
-def test_two_clients_that_want_one_class_share_it_and_fill_up_with_the_other():
-    # Both want class 0 only; Sinkhorn's fixed point is the even split.
-    log_weights = np.array([[0.0, -900.0], [0.0, -900.0]])
-    quotas = exact_quotas(log_weights, np.array([5, 5]), np.array([6, 4]))
-    assert quotas.tolist() == [[3, 2], [3, 2]]
+@pytest.mark.parametrize(
+    ("log_weights", "sizes", "counts", "expected"),
+    [
+        # A plan that adds up already is kept.
+        (np.log([[6, 2, 2], [1, 5, 4]]), [10, 10], [7, 7, 6], [[6, 2, 2], [1, 5, 4]]),
+        # Every column rounds in favour of the first client, which then has one too many; the
+        # second client wants class 0 (.4 to .6) rather than class 2 (.2 to .8).
+        (np.log([[0.6, 0.6, 0.8], [0.4, 0.4, 0.2]]), [2, 1], [1, 1, 1], [[0, 1, 1], [1, 0, 0]]),
+        # Both want class 0 only; Sinkhorn's fixed point is the even split.
+        (np.array([[0.0, -900.0], [0.0, -900.0]]), [5, 5], [6, 4], [[3, 2], [3, 2]]),
+    ],
+)
+def test_hand_computed_quotas(log_weights, sizes, counts, expected):
+    assert exact_quotas(log_weights, np.array(sizes), np.array(counts)).tolist() == expected
 
 
 @given(
@@ -171,8 +153,8 @@ def test_shards_keep_the_class_limit_when_shards_divide_among_classes(
     assert all(len(np.unique(labels[part])) <= per_client for part in parts)
 
 
-def test_shards_of_uneven_classes_straddle_borders_only():
-    # Ten shards of 10 over classes of 33, 33 and 34: two of them straddle a border.
+def test_shards_of_uneven_classes_cross_borders_only():
+    # Ten shards of 10 over classes of 33, 33 and 34: two of them cross a border.
     labels = np.repeat([0, 1, 2], [33, 33, 34])
     parts = partition(labels, Shards(classes_per_client=1), 10, rng())
     assert sorted(len(np.unique(labels[part])) for part in parts) == [1] * 8 + [2] * 2
@@ -181,12 +163,12 @@ def test_shards_of_uneven_classes_straddle_borders_only():
 @pytest.mark.parametrize(
     ("spec", "clients", "message"),
     [
-        (Iid(), 21, "20 training samples cannot be spread over 21 clients; lower clients"),
-        (Iid(), 0, "at least 1 client, not 0"),
-        (Dirichlet.model_construct(alpha=1e-4), 2, "cannot use alpha 0.0001; use at least 0.001"),
-        (Shards(classes_per_client=3), 2, "3 classes per client, but the training data have 2"),
-        (Shards(classes_per_client=1), 1, "has 1 shards for 2 classes; raise classes_per_client"),
-        (Shards(classes_per_client=2), 11, "cannot be cut in 22 shards; lower clients"),
+        (Iid(), 21, "20 .*21 clients"),
+        (Iid(), 0, "not 0"),
+        (Dirichlet.model_construct(alpha=1e-4), 2, r"alpha 0\.0001"),
+        (Shards(classes_per_client=3), 2, "lower classes_per_client"),
+        (Shards(classes_per_client=1), 1, "raise classes_per_client to at least 2"),
+        (Shards(classes_per_client=2), 11, "22 shards"),
     ],
 )
 def test_impossible_partitions_are_refused(spec, clients, message):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import fal_bench.environments.digits
-from fal_bench.data.digits import load_digits
+from fal_bench.datasets.digits import load_digits
 from fal_bench.environments.digits import digits_episode
 from fal_bench.errors import LabelAccessError
 

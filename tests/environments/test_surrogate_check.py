@@ -1,4 +1,4 @@
-from fal_bench.data.digits import load_digits
+from fal_bench.datasets.digits import load_digits
 from fal_bench.environments.surrogate_check import measure
 
 

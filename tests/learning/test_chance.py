@@ -21,15 +21,15 @@ from fal_bench.learning.stacked.engine import step_of, train_stacked
 from fal_bench.learning.stacked.mlp import MlpStep
 from fal_bench.plugins.needs import LocalModel, LocalTraining
 from fal_bench.strategies.random import Random
-from fal_bench.task import Cnn, Cnn4, Mlp, Task
+from fal_bench.task import ModelSpec, Task
 
 MODELS = {
-    "mlp": Architecture(Mlp(hidden=(16,), dropout=0.5), (1, 8, 8), 5),
-    "odd-mlp": Architecture(Mlp(hidden=(11,), dropout=0.3), (1, 3, 5), 5),
-    "cnn": Architecture(Cnn(channels=(4, 6), dropout=0.5), (1, 8, 8), 5),
-    "odd-cnn": Architecture(Cnn(channels=(3, 5), dropout=0.5), (1, 6, 14), 5),
-    "cnn4": Architecture(Cnn4(width=6, dropout=0.2), (1, 16, 16), 5),
-    "plain-cnn": Architecture(Cnn(channels=(4, 6)), (1, 16, 8), 5),
+    "mlp": Architecture(ModelSpec(kind="mlp", hidden=(16,), dropout=0.5), (1, 8, 8), 5),
+    "odd-mlp": Architecture(ModelSpec(kind="mlp", hidden=(11,), dropout=0.3), (1, 3, 5), 5),
+    "cnn": Architecture(ModelSpec(kind="cnn", channels=(4, 6), dropout=0.5), (1, 8, 8), 5),
+    "odd-cnn": Architecture(ModelSpec(kind="cnn", channels=(3, 5), dropout=0.5), (1, 6, 14), 5),
+    "cnn4": Architecture(ModelSpec(kind="cnn4", width=6, dropout=0.2), (1, 16, 16), 5),
+    "plain-cnn": Architecture(ModelSpec(kind="cnn", channels=(4, 6)), (1, 16, 8), 5),
 }
 RECIPE = LocalTraining(2, 4, 0.05, 0.9, 1e-3, None)
 
@@ -114,7 +114,7 @@ def test_a_lane_has_the_same_bits_in_any_company(architecture, recipe, company):
 
 def test_they_change_training_and_leave_predictions_alone():
     plain = MODELS["plain-cnn"]
-    dropped = replace(plain, spec=Cnn(channels=(4, 6), dropout=0.5))
+    dropped = replace(plain, spec=ModelSpec(kind="cnn", channels=(4, 6), dropout=0.5))
     recipes = [
         RECIPE,
         replace(RECIPE, augmentation="flip"),
@@ -137,7 +137,10 @@ def test_they_change_training_and_leave_predictions_alone():
 
 def test_only_the_steps_that_can_are_used():
     flipping = replace(RECIPE, augmentation="flip")
-    plain = {"mlp": Architecture(Mlp(hidden=(16,)), (1, 8, 8), 5), "cnn": MODELS["plain-cnn"]}
+    plain = {
+        "mlp": Architecture(ModelSpec(kind="mlp", hidden=(16,)), (1, 8, 8), 5),
+        "cnn": MODELS["plain-cnn"],
+    }
     assert type(step_of(plain["cnn"].network, RECIPE)) is CnnStep
     assert type(step_of(plain["cnn"].network, flipping)) is AutogradStep
     assert type(step_of(plain["mlp"].network, flipping)) is MlpStep

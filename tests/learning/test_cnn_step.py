@@ -20,7 +20,7 @@ from fal_bench.learning.stacked.matrices import MatrixState
 from fal_bench.learning.stacked.pooling import RectifiedPool
 from fal_bench.learning.stacked.windows import LayerWindows, SampleWindows
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.task import Cnn
+from fal_bench.task import ModelSpec
 
 RECIPE = LocalTraining(3, 10, 0.05, 0.9, 1e-3, None)
 SIZES = [(8, 8), (5, 7), (2, 3), (6, 2)]
@@ -101,7 +101,7 @@ def test_pooling_is_pytorchs_also_where_pixels_are_equal(size):
 
 
 def test_weights_come_back_as_they_went_in():
-    architecture = Architecture(Cnn(channels=(3, 4, 6)), (2, 9, 17), 5)
+    architecture = Architecture(ModelSpec(kind="cnn", channels=(3, 4, 6)), (2, 9, 17), 5)
     state = MatrixState(architecture.network, RECIPE, 3)
     weights = architecture.fresh(torch.Generator().manual_seed(0)).weights
     state.load(1, weights)
@@ -118,7 +118,7 @@ def test_real_digits_whose_blank_regions_tie():
     data = load_digits()
     features = torch.tensor(data.images / 16, dtype=torch.float32).unsqueeze(1)
     labels = torch.tensor(data.target)
-    architecture = Architecture(Cnn(channels=(16, 32)), (1, 8, 8), 10)
+    architecture = Architecture(ModelSpec(kind="cnn", channels=(16, 32)), (1, 8, 8), 10)
 
     def lanes():
         return [

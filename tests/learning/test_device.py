@@ -25,7 +25,7 @@ from fal_bench.learning.stacked.engine import step_of, train_stacked
 from fal_bench.learning.stacked.vmap import VmapStep
 from fal_bench.plugins.distillation import Distillation
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.task import ModelSpec
 from fal_bench.trainers.evidential import Evidential
 from fal_bench.trainers.kcfu import Kcfu
 
@@ -34,9 +34,9 @@ needs_gpu = pytest.mark.skipif(not HAS_GPU, reason="PyTorch finds no CUDA device
 without_gpu = pytest.mark.skipif(HAS_GPU, reason="PyTorch finds a CUDA device")
 
 SPECS = {
-    "mlp": (Mlp(hidden=(6,)), (1, 4, 4)),
-    "cnn": (Cnn(channels=(4, 6)), (1, 8, 8)),
-    "cnn4": (Cnn4(width=4), (1, 16, 16)),
+    "mlp": (ModelSpec(kind="mlp", hidden=(6,)), (1, 4, 4)),
+    "cnn": (ModelSpec(kind="cnn", channels=(4, 6)), (1, 8, 8)),
+    "cnn4": (ModelSpec(kind="cnn4", width=4), (1, 16, 16)),
 }
 RECIPES = {
     "plain": LocalTraining(2, 4, 0.1, 0.0, 1e-3, None),

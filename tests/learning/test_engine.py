@@ -9,11 +9,11 @@ from fal_bench.learning.engine import engine_of, train
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Lane, TrainRequest
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.task import Cnn, Cnn4, Mlp, Resnet18
+from fal_bench.task import ModelSpec
 
-MLP = Architecture(Mlp(hidden=(6,)), (1, 4, 4), 3)
-CNN = Architecture(Cnn(channels=(3,)), (1, 4, 4), 3)
-CNN4 = Architecture(Cnn4(width=3), (1, 16, 16), 3)
+MLP = Architecture(ModelSpec(kind="mlp", hidden=(6,)), (1, 4, 4), 3)
+CNN = Architecture(ModelSpec(kind="cnn", channels=(3,)), (1, 4, 4), 3)
+CNN4 = Architecture(ModelSpec(kind="cnn4", width=3), (1, 16, 16), 3)
 SHORT = LocalTraining(2, 4, 0.1, 0.0, 0.0, None)
 LONG = LocalTraining(3, 4, 0.1, 0.9, 0.0, 0.99)
 
@@ -91,13 +91,13 @@ def test_time_is_split_by_updates(monkeypatch):
 @pytest.mark.parametrize(
     ("spec", "shape", "expected"),
     [
-        (Mlp(), (3, 64, 64), "stacked"),
-        (Cnn(), (1, 8, 16), "stacked"),
-        (Cnn(), (3, 16, 16), "stacked"),
-        (Cnn(), (1, 28, 28), "sequential"),
-        (Cnn4(), (1, 16, 16), "sequential"),
-        (Mlp(hidden=()), (512, 1, 1), "stacked"),
-        (Resnet18(), (1, 9, 9), "sequential"),
+        (ModelSpec(kind="mlp"), (3, 64, 64), "stacked"),
+        (ModelSpec(kind="cnn"), (1, 8, 16), "stacked"),
+        (ModelSpec(kind="cnn"), (3, 16, 16), "stacked"),
+        (ModelSpec(kind="cnn"), (1, 28, 28), "sequential"),
+        (ModelSpec(kind="cnn4"), (1, 16, 16), "sequential"),
+        (ModelSpec(kind="mlp", hidden=()), (512, 1, 1), "stacked"),
+        (ModelSpec(kind="resnet18"), (1, 9, 9), "sequential"),
     ],
 )
 def test_the_engine_follows_from_the_architecture(spec, shape, expected):

@@ -10,14 +10,21 @@ from torch import nn
 
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.stacked.even_network import EvenNetwork, is_odd
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.task import ModelSpec
 
 sizes = st.integers(1, 9)
-mlps = st.builds(Mlp, hidden=st.lists(sizes, max_size=3).map(tuple))
-cnns = st.builds(Cnn, channels=st.lists(sizes, min_size=1, max_size=2).map(tuple))
+mlps = st.builds(ModelSpec, kind=st.just("mlp"), hidden=st.lists(sizes, max_size=3).map(tuple))
+cnns = st.builds(
+    ModelSpec, kind=st.just("cnn"), channels=st.lists(sizes, min_size=1, max_size=2).map(tuple)
+)
 architectures = st.builds(
     Architecture,
-    st.one_of(mlps, cnns, st.just(Cnn4(width=3)), st.just(Cnn4(width=4, dropout=0.5))),
+    st.one_of(
+        mlps,
+        cnns,
+        st.just(ModelSpec(kind="cnn4", width=3)),
+        st.just(ModelSpec(kind="cnn4", width=4, dropout=0.5)),
+    ),
     st.tuples(sizes, st.just(17), st.just(19)),
     st.integers(2, 7),
 )
@@ -68,7 +75,14 @@ def test_weights_come_back_as_they_went(architecture):
     assert all(torch.equal(tensor, weights[name]) for name, tensor in back.items())
 
 
-@pytest.mark.parametrize("spec", [Mlp(hidden=(16,)), Cnn(channels=(4, 6)), Cnn4(width=6)])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ModelSpec(kind="mlp", hidden=(16,)),
+        ModelSpec(kind="cnn", channels=(4, 6)),
+        ModelSpec(kind="cnn4", width=6),
+    ],
+)
 def test_an_even_network_stays_itself(spec):
     network = Architecture(spec, (1, 16, 16), 10).network
     even = EvenNetwork(network)
@@ -79,7 +93,7 @@ def test_an_even_network_stays_itself(spec):
 
 
 def test_the_global_random_stream_stands_still():
-    network = Architecture(Cnn(channels=(3, 5)), (1, 8, 8), 3).network
+    network = Architecture(ModelSpec(kind="cnn", channels=(3, 5)), (1, 8, 8), 3).network
     before = torch.get_rng_state()
     EvenNetwork(network)
     assert torch.equal(torch.get_rng_state(), before)

@@ -17,18 +17,18 @@ from torch.nn.functional import cross_entropy
 from fal_bench.data.base import Dataset
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.federation.fedavg import average
-from fal_bench.learning import pretrained
 from fal_bench.learning.device import full_precision
 from fal_bench.learning.engine import engine_of, train
 from fal_bench.learning.inference import _folded, predict
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane, TrainRequest, batches
+from fal_bench.models import resnet18
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.strategies.fal_margin import FalMargin
-from fal_bench.task import Resnet18
+from fal_bench.task import ModelSpec
 
-CIFAR = Architecture(Resnet18(), (3, 9, 12), 5)
-IMAGENET = Architecture(Resnet18(stem="imagenet"), (3, 33, 40), 5)
+CIFAR = Architecture(ModelSpec(kind="resnet18"), (3, 9, 12), 5)
+IMAGENET = Architecture(ModelSpec(kind="resnet18", stem="imagenet"), (3, 33, 40), 5)
 
 
 @pytest.fixture(params=[CIFAR, IMAGENET], ids=["cifar", "imagenet"])
@@ -60,10 +60,10 @@ def test_it_is_torchvisions():
     theirs.train()
     ours = model.module().train()
     features = images(IMAGENET, 4)
-    torch.testing.assert_close(ours.embed(features), theirs(features))
+    torch.testing.assert_close(ours.body(features), theirs(features))
     theirs.eval()
     ours.eval()
-    torch.testing.assert_close(ours.embed(features), theirs(features))
+    torch.testing.assert_close(ours.body(features), theirs(features))
 
 
 def test_the_cifar_stem_keeps_small_images_large():
@@ -73,7 +73,7 @@ def test_the_cifar_stem_keeps_small_images_large():
     model = CIFAR.fresh(generator())
     theirs.load_state_dict(body_of(model.weights))
     features = images(CIFAR, 4)
-    torch.testing.assert_close(model.module().train().embed(features), theirs.train()(features))
+    torch.testing.assert_close(model.module().train().body(features), theirs.train()(features))
 
 
 def test_initial_weights_are_drawn_from_the_stream_alone(architecture):
@@ -145,7 +145,7 @@ def test_predictions_are_the_networks_after_training(architecture):
     outputs = predict(model, images(architecture, 5))
     network = model.module().eval()
     with torch.no_grad():
-        embeddings = network.embed(images(architecture, 5))
+        embeddings = network.body(images(architecture, 5))
         np.testing.assert_allclose(outputs.embeddings, embeddings, atol=2e-5, rtol=1e-4)
         np.testing.assert_allclose(outputs.logits, network.head(embeddings), atol=2e-5, rtol=1e-4)
 
@@ -174,7 +174,7 @@ def test_a_federation_trains_it(tiny, run):
     labels = torch.arange(40) % 4
     features = torch.randn(40, 1, 9, 9, generator=generator()) + labels.view(-1, 1, 1, 1)
     dataset = Dataset("shades", features, labels, features[:20], labels[:20], 4)
-    changes = {"model": Resnet18(), "clients": 2, "rounds": 1, "budget_cap": 12}
+    changes = {"model": ModelSpec(kind="resnet18"), "clients": 2, "rounds": 1, "budget_cap": 12}
     rows = run(tiny.model_copy(update=changes), FalMargin, dataset).rows
     assert [row.labels for row in rows] == [8, 12, 16]
 
@@ -182,10 +182,26 @@ def test_a_federation_trains_it(tiny, run):
 @pytest.mark.parametrize(
     ("spec", "shape", "message"),
     [
-        (Resnet18(), (3, 8, 40), "cifar stem needs images of at least 9x9, not 8x40; use the cnn"),
-        (Resnet18(stem="imagenet"), (3, 40, 32), "at least 33x33, not 40x32; use stem = 'cifar'"),
-        (Resnet18(stem="imagenet"), (1, 8, 8), "at least 33x33, not 8x8; use the cnn"),
-        (Resnet18(weights="imagenet"), (4, 9, 9), "images of 1 or 3 channels, not 4"),
+        (
+            ModelSpec(kind="resnet18"),
+            (3, 8, 40),
+            "cifar stem needs images of at least 9x9, not 8x40; use the cnn",
+        ),
+        (
+            ModelSpec(kind="resnet18", stem="imagenet"),
+            (3, 40, 32),
+            "at least 33x33, not 40x32; use stem = 'cifar'",
+        ),
+        (
+            ModelSpec(kind="resnet18", stem="imagenet"),
+            (1, 8, 8),
+            "at least 33x33, not 8x8; use the cnn",
+        ),
+        (
+            ModelSpec(kind="resnet18", weights="imagenet"),
+            (4, 9, 9),
+            "images of 1 or 3 channels, not 4",
+        ),
     ],
 )
 def test_images_that_do_not_fit_are_refused(spec, shape, message):
@@ -207,7 +223,7 @@ def published(monkeypatch, tmp_path):
         entry = types.SimpleNamespace(url=f"{site}/{name}")
         fake = types.SimpleNamespace(IMAGENET1K_V1=entry)
         monkeypatch.setattr(torchvision.models, "ResNet18_Weights", fake)
-        pretrained._imagenet_resnet18.cache_clear()
+        resnet18._published.cache_clear()
 
     at("http://127.0.0.1:1")
     yield types.SimpleNamespace(
@@ -216,7 +232,7 @@ def published(monkeypatch, tmp_path):
         path=tmp_path / "torch" / "hub" / "checkpoints" / name,
         at=at,
     )
-    pretrained._imagenet_resnet18.cache_clear()
+    resnet18._published.cache_clear()
 
 
 @pytest.fixture
@@ -227,7 +243,7 @@ def in_place(published):
 
 
 def started(stem, channels, side=40):
-    spec = Resnet18(stem=stem, weights="imagenet")
+    spec = ModelSpec(kind="resnet18", stem=stem, weights="imagenet")
     return Architecture(spec, (channels, side, side), 5)
 
 

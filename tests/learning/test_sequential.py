@@ -9,13 +9,18 @@ from fal_bench.learning.engine import train
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Lane, TrainRequest, batches
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.task import Cnn, Mlp
+from fal_bench.task import ModelSpec
 
 SHAPE = (1, 8, 8)
 
 
 @pytest.fixture(
-    params=[Mlp(hidden=()), Mlp(hidden=(16,)), Mlp(hidden=(12, 7)), Cnn(channels=(4, 6))]
+    params=[
+        ModelSpec(kind="mlp", hidden=()),
+        ModelSpec(kind="mlp", hidden=(16,)),
+        ModelSpec(kind="mlp", hidden=(12, 7)),
+        ModelSpec(kind="cnn", channels=(4, 6)),
+    ]
 )
 def architecture(request):
     return Architecture(request.param, SHAPE, 5)
@@ -117,7 +122,7 @@ def test_training_stops_at_the_accuracy(architecture):
 
 
 def test_the_learning_rate_drops_at_its_step():
-    architecture = Architecture(Mlp(hidden=(4,)), SHAPE, 5)
+    architecture = Architecture(ModelSpec(kind="mlp", hidden=(4,)), SHAPE, 5)
 
     def moved(drop, steps):
         recipe = LocalTraining(

@@ -21,18 +21,18 @@ from fal_bench.learning.stacked.engine import step_of
 from fal_bench.learning.stacked.mlp import MlpStep
 from fal_bench.learning.stacked.vmap import VmapStep
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.task import ModelSpec
 
 MODELS = {
-    "mlp": Architecture(Mlp(hidden=(16,)), (1, 8, 8), 5),
-    "deep-mlp": Architecture(Mlp(hidden=(11, 7)), (1, 3, 5), 5),
-    "linear": Architecture(Mlp(hidden=()), (24, 1, 1), 5),
-    "odd-linear": Architecture(Mlp(hidden=()), (3, 3, 3), 5),
-    "cnn": Architecture(Cnn(channels=(4, 6)), (1, 8, 8), 5),
-    "digits-cnn": Architecture(Cnn(channels=(16, 32)), (1, 8, 8), 10),
-    "deep-cnn": Architecture(Cnn(channels=(4, 3, 2)), (2, 9, 14), 4),
-    "colour-cnn": Architecture(Cnn(channels=(5,)), (3, 6, 6), 5),
-    "cnn4": Architecture(Cnn4(width=6), (1, 16, 16), 5),
+    "mlp": Architecture(ModelSpec(kind="mlp", hidden=(16,)), (1, 8, 8), 5),
+    "deep-mlp": Architecture(ModelSpec(kind="mlp", hidden=(11, 7)), (1, 3, 5), 5),
+    "linear": Architecture(ModelSpec(kind="mlp", hidden=()), (24, 1, 1), 5),
+    "odd-linear": Architecture(ModelSpec(kind="mlp", hidden=()), (3, 3, 3), 5),
+    "cnn": Architecture(ModelSpec(kind="cnn", channels=(4, 6)), (1, 8, 8), 5),
+    "digits-cnn": Architecture(ModelSpec(kind="cnn", channels=(16, 32)), (1, 8, 8), 10),
+    "deep-cnn": Architecture(ModelSpec(kind="cnn", channels=(4, 3, 2)), (2, 9, 14), 4),
+    "colour-cnn": Architecture(ModelSpec(kind="cnn", channels=(5,)), (3, 6, 6), 5),
+    "cnn4": Architecture(ModelSpec(kind="cnn4", width=6), (1, 16, 16), 5),
 }
 
 PLAIN = LocalTraining(

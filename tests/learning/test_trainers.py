@@ -20,18 +20,18 @@ from fal_bench.learning.stopping import Stopping
 from fal_bench.plugins.distillation import Distillation
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.plugins.trainer import Trainer
-from fal_bench.task import Cnn, Cnn4, Mlp
+from fal_bench.task import ModelSpec
 from fal_bench.trainers.cross_entropy import CrossEntropy
 from fal_bench.trainers.evidential import Evidential
 from fal_bench.trainers.kcfu import Kcfu
 
 MODELS = {
-    "mlp": Architecture(Mlp(hidden=(16,)), (1, 8, 8), 5),
-    "odd-mlp": Architecture(Mlp(hidden=(11,)), (1, 3, 5), 5),
-    "linear": Architecture(Mlp(hidden=()), (9, 1, 1), 5),
-    "cnn": Architecture(Cnn(channels=(4, 6)), (1, 8, 8), 5),
-    "odd-cnn": Architecture(Cnn(channels=(3, 5)), (1, 6, 14), 5),
-    "cnn4": Architecture(Cnn4(width=6), (1, 16, 16), 5),
+    "mlp": Architecture(ModelSpec(kind="mlp", hidden=(16,)), (1, 8, 8), 5),
+    "odd-mlp": Architecture(ModelSpec(kind="mlp", hidden=(11,)), (1, 3, 5), 5),
+    "linear": Architecture(ModelSpec(kind="mlp", hidden=()), (9, 1, 1), 5),
+    "cnn": Architecture(ModelSpec(kind="cnn", channels=(4, 6)), (1, 8, 8), 5),
+    "odd-cnn": Architecture(ModelSpec(kind="cnn", channels=(3, 5)), (1, 6, 14), 5),
+    "cnn4": Architecture(ModelSpec(kind="cnn4", width=6), (1, 16, 16), 5),
 }
 TRAINERS = {"kcfu": Kcfu(), "evidential": Evidential(), "distillation": Distillation()}
 RECIPE = LocalTraining(2, 4, 0.05, 0.9, 1e-3, None)

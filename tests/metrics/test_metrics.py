@@ -14,10 +14,10 @@ from sklearn.metrics import (
 
 from fal_bench.errors import PluginError
 from fal_bench.learning.evaluation import evaluate
-from fal_bench.metrics import shipped_metrics
 from fal_bench.plugins.metric import Metric, metric
+from fal_bench.plugins.registry import current_registry
 
-EVERY = {one.name: one for one in shipped_metrics()}
+EVERY = {one.name: one for one in current_registry().metrics.all()}
 ON_TEST = [one for one in EVERY.values() if one.samples == "test"]
 
 

@@ -344,7 +344,7 @@ def test_any_name_fits(name, width):
     console = Console(width=width)
     table = leaderboard_table(board, CONTEXT, width=width)
     assert all(
-        sum(segment.run_length for segment in line) <= width
+        sum(segment.cell_length for segment in line) <= width
         for line in console.render_lines(table, console.options)
     )
 

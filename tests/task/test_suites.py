@@ -89,7 +89,7 @@ def test_a_file_may_name_targets_and_strategies(tmp_path):
             "reset' is wrong: it must be 'scratch' or 'continue', not 'no'",
         ),
         ("[tasks.a]\nmodel = 3", "'tasks.a.model' is wrong: it must be a table, not 3"),
-        ("[tasks.a]\nmodel = {kind = 'mlp', hiden = 3}", "model.hiden' is wrong: .*'hidden'"),
+        ("[tasks.a]\nmodel = {kind = 'mlp', hiden = 3}", "model' is wrong: .*'hiden'.*'hidden'"),
         ("[tasks.a]\npartition = {kind = 'dirichlet'}", "partition.alpha' is wrong: it is needed"),
         ("[tasks.a]\nshares = {pool = 0.5}", "shares' is wrong: the shares must add up to 1"),
         ("[tasks.a]\nbudget_cap = 55", "use 50 plus a multiple of 50|raise it to"),

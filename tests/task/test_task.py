@@ -1,7 +1,9 @@
 import pytest
 from pydantic import ValidationError
 
-from fal_bench.task import Cnn, Dirichlet, Iid, Mlp, Resnet18, Sgd, Shards, Shares, Task
+from fal_bench.plugins.functions import parameters_of
+from fal_bench.plugins.registry import MODEL, built_in
+from fal_bench.task import Dirichlet, Iid, ModelSpec, Sgd, Shards, Shares, Task
 
 
 def test_the_identity_leaves_out_name_and_defaults():
@@ -14,8 +16,8 @@ def test_variants_keep_their_kind_in_the_identity():
     assert Task(partition=Shards(classes_per_client=2)).canonical == {
         "partition": {"kind": "shards", "classes_per_client": 2}
     }
-    assert Task(model=Cnn()).canonical == {"model": {"kind": "cnn"}}
-    assert Task(model=Cnn()).hash != Task(model=Mlp()).hash
+    assert Task(model=ModelSpec(kind="cnn")).canonical == {"model": {"kind": "cnn"}}
+    assert Task(model=ModelSpec(kind="cnn")).hash != Task(model=ModelSpec(kind="mlp")).hash
 
 
 def test_released_defaults_never_change():
@@ -26,7 +28,7 @@ def test_released_defaults_never_change():
         "partition": {"kind": "iid"},
         "long_tail": 1.0,
         "clients": 5,
-        "model": {"kind": "mlp", "hidden": (128,), "dropout": 0.0},
+        "model": {"kind": "mlp"},
         "rounds": 20,
         "local_epochs": 5,
         "batch_size": 10,
@@ -47,17 +49,43 @@ def test_released_defaults_never_change():
         "evaluation_rounds": 1,
         "augmentation": "none",
     }
-    assert Cnn().channels == (16, 32)
-    assert Resnet18().model_dump() == {"kind": "resnet18", "stem": "cifar", "weights": "none"}
+
+
+@pytest.mark.parametrize(
+    ("name", "defaults"),
+    [
+        ("mlp", {"hidden": (128,), "dropout": 0.0}),
+        ("cnn", {"channels": (16, 32), "dropout": 0.0}),
+        ("cnn4", {"width": 64, "dropout": 0.0}),
+        ("resnet18", {"stem": "cifar", "weights": "none"}),
+    ],
+)
+def test_released_defaults_of_models_never_change(name, defaults):
+    assert parameters_of(built_in(MODEL, name))().model_dump() == defaults
+
+
+def test_equal_models_are_equal_however_they_are_written():
+    written = ModelSpec(kind="cnn", channels=(16, 32), dropout=0)
+    assert written == ModelSpec(kind="cnn")
+    assert hash(written) == hash(ModelSpec(kind="cnn"))
+    assert written.params == {}
+    assert ModelSpec(kind="cnn4", width=3) != ModelSpec(kind="cnn4", width=4)
 
 
 def test_a_model_without_hidden_layers_is_a_task_of_its_own():
-    assert Task(model=Mlp(hidden=())).canonical == {"model": {"kind": "mlp", "hidden": []}}
-    assert Task(model={"kind": "mlp", "hidden": []}).model == Mlp(hidden=())
+    assert Task(model=ModelSpec(kind="mlp", hidden=())).canonical == {
+        "model": {"kind": "mlp", "hidden": []}
+    }
+    assert Task(model={"kind": "mlp", "hidden": []}).model == ModelSpec(kind="mlp", hidden=())
 
 
 def test_json_round_trips():
-    task = Task(partition=Dirichlet(alpha=0.1), model=Cnn(channels=(4,)), shares=Shares(), name="x")
+    task = Task(
+        partition=Dirichlet(alpha=0.1),
+        model=ModelSpec(kind="cnn", channels=(4,)),
+        shares=Shares(),
+        name="x",
+    )
     assert Task.model_validate_json(task.model_dump_json()) == task
     assert Task.model_validate_json(task.model_dump_json()).hash == task.hash
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.arrays import BoolArray, FloatArray, IntArray
 from fal_bench.learning.chance import distort
 from fal_bench.learning.device import on_device
 from fal_bench.learning.request import Lane
@@ -20,7 +20,6 @@ from fal_bench.plugins.trainer import LocalBatch
 if TYPE_CHECKING:
     from fal_bench.learning.stacked.mixing import MixedRows
 
-IntArray = NDArray[np.int64]
 
 PADDING = 0
 """The pool's row of zeros that stands for 'no sample'."""
@@ -84,8 +83,8 @@ class Batch:
     round: IntArray
     mixed: MixedRows | None = None
     frozen: bool = False
-    distortion: tuple[NDArray[np.bool_], IntArray] | None = None
-    mask: NDArray[np.float32] | None = None
+    distortion: tuple[BoolArray, IntArray] | None = None
+    mask: FloatArray | None = None
 
     @cached_property
     def index(self) -> Tensor:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fal_bench.arrays import BoolArray, FloatArray, IntArray
 from fal_bench.learning.chance import Distortions, Dropout, drop_mask
 from fal_bench.learning.request import Lane, augmentation_of
 from fal_bench.plugins.needs import LocalTraining
-
-IntArray = NDArray[np.int64]
 
 
 class SlotChances:
@@ -38,7 +36,7 @@ class SlotChances:
         self._rows = shape[2]
         self._distorts = self._kind != "none"
         drawn = shape if self._distorts else (0, 0, 0)
-        self._flips: NDArray[np.bool_] = np.zeros(drawn, dtype=np.bool_)
+        self._flips: BoolArray = np.zeros(drawn, dtype=np.bool_)
         self._shifts: IntArray = np.zeros((*drawn, 2), dtype=np.int64)
 
     def draw_epoch(self, slot: int, lane: Lane, steps: int) -> None:
@@ -51,14 +49,14 @@ class SlotChances:
         self._flips[slot, :steps, :fitting] = drawn.flips[:, :fitting]
         self._shifts[slot, :steps, :fitting] = drawn.shifts[:, :fitting]
 
-    def distortion(self, step: IntArray) -> tuple[NDArray[np.bool_], IntArray] | None:
+    def distortion(self, step: IntArray) -> tuple[BoolArray, IntArray] | None:
         """Return flips and shifts at each slot's own step; None without augmentation."""
         if not self._distorts:
             return None
         slots = np.arange(len(step))
         return self._flips[slots, step], self._shifts[slots, step]
 
-    def mask(self, lanes: Sequence[Lane | None], counts: IntArray) -> NDArray[np.float32] | None:
+    def mask(self, lanes: Sequence[Lane | None], counts: IntArray) -> FloatArray | None:
         """Draw what dropout keeps in one step, shape (slots, rows, width); None without it.
 
         Args:

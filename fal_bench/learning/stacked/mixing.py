@@ -6,16 +6,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.learning.device import on_device
 from fal_bench.learning.mixture import Mixtures
 from fal_bench.learning.request import Lane, mixed_rows
 from fal_bench.learning.stacked.batch import PADDING, Samples, shares_of
 from fal_bench.plugins.needs import LocalTraining
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class MixedRows:
     samples: Samples
     rows: IntArray
     partner: IntArray
-    weight: NDArray[np.float32]
+    weight: FloatArray
     counts: IntArray
     frozen: bool = False
     kept: None = None
@@ -92,7 +90,7 @@ class MixedSlots:
         self._concentration = concentration
         self._rows: IntArray = np.full(shape, PADDING)
         self._partner: IntArray = np.broadcast_to(np.arange(shape[2]), shape).copy()
-        self._weight: NDArray[np.float32] = np.ones(shape, dtype=np.float32)
+        self._weight: FloatArray = np.ones(shape, dtype=np.float32)
         self._counts: IntArray = np.zeros(shape[0], dtype=np.int64)
 
     def draw_epoch(self, slot: int, number: int, lane: Lane, steps: int) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
+
+from fal_bench.arrays import RealArray
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Outcome:
     losses: Tensor | None = None
 
     @property
-    def total_losses(self) -> NDArray[np.floating]:
+    def total_losses(self) -> RealArray:
         """Sum of each slot's losses, shape (slots,)."""
         assert self.losses is not None
-        total: NDArray[np.floating] = self.losses.sum(1).numpy(force=True)
+        total: RealArray = self.losses.sum(1).numpy(force=True)
         return total

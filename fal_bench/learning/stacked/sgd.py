@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from fal_bench.arrays import IntArray
 from fal_bench.learning.device import on_device
 from fal_bench.learning.request import LR_DROP
 from fal_bench.learning.stacked.state import StackedState
@@ -14,7 +14,7 @@ from fal_bench.plugins.needs import LocalTraining
 
 
 def learning_rates(
-    training: LocalTraining, updates: NDArray[np.int64], device: torch.device
+    training: LocalTraining, updates: IntArray, device: torch.device
 ) -> float | Tensor:
     """Return the learning rate: one number, or one per slot if the recipe drops it.
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray, RealArray
 from fal_bench.learning.chance import Dropout
 from fal_bench.learning.model import Weights
 from fal_bench.learning.request import (
@@ -24,8 +24,6 @@ from fal_bench.learning.stacked.chances import SlotChances
 from fal_bench.learning.stacked.mixing import MixedSlots
 from fal_bench.learning.stopping import Stopping
 from fal_bench.plugins.needs import LocalTraining
-
-IntArray = NDArray[np.int64]
 
 
 @dataclass
@@ -141,7 +139,7 @@ class Slots:
         )
 
     def advance(
-        self, correct: IntArray | None, losses: NDArray[np.floating] | None
+        self, correct: IntArray | None, losses: RealArray | None
     ) -> list[tuple[int, Occupant]]:
         """Count one step; return the slots whose epoch has ended. Those that are done are empty.
 

@@ -15,9 +15,9 @@ class Closure(Strategy):
 
     def select(self, client, budget):
         [ledger] = [
-            run.run_contents
+            run.cell_contents
             for run in client._buy.__closure__
-            if hasattr(run.run_contents, "charges")
+            if hasattr(run.cell_contents, "charges")
         ]
         return smallest(ledger._Ledger__labels[client.unlabelled], budget)
 

@@ -1,0 +1,137 @@
+"""Frozen features: the embeddings of another data set's images, on which a head is federated.
+
+Training a linear classifier or a small perceptron (``mlp``) on them costs a fraction of training
+the whole network, which makes many seeds affordable. Every strategy and engine works on them as on
+any other data.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fal_bench.data.base import Dataset
+from fal_bench.data.loading import dataset_digest, load_dataset
+from fal_bench.data.prepared import CacheKey, Part, Source, prepare
+from fal_bench.errors import InvalidSpecError
+from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.functions import dataset
+from fal_bench.task import ModelSpec
+
+_NAME = "frozen"
+
+Backbone = Literal["resnet18"]
+Weights = Literal["imagenet", "none"]
+
+
+def _digest(
+    dataset: str,
+    backbone: Backbone = "resnet18",  # noqa: ARG001
+    weights: Weights = "imagenet",  # noqa: ARG001
+    size: int = 224,  # noqa: ARG001
+    seed: int = 0,  # noqa: ARG001
+) -> str:
+    """Return the digest of the images' data set."""
+    return dataset_digest(dataset)
+
+
+@dataset(digest=_digest, whereabouts=lambda: "computed once from another data set")
+def load_frozen(
+    dataset: str,
+    backbone: Backbone = "resnet18",
+    weights: Weights = "imagenet",
+    size: int = 224,
+    seed: int = 0,
+) -> Dataset:
+    """Load the embeddings of another data set's images under a network that is never trained.
+
+    Samples have shape (512, 1, 1). Each number has mean 0 and standard deviation 1 over the
+    training samples. They are computed once, on all cores of this machine.
+
+    Args:
+        dataset: the images, as a selector: ``frozen[dataset=cifar10]`` or
+            ``frozen[dataset=fashion-mnist[train=10000,test=2000]]``.
+        backbone: the network.
+        weights: ``"imagenet"`` for torchvision's IMAGENET1K_V1; ``"none"`` for random weights,
+            whose features are poor but need no download.
+        size: side of the square that images are stretched to: ImageNet's is 224, smaller ones are
+            faster and worse; at least 33.
+        seed: the stream of random weights.
+
+    Raises:
+        DataError: the images or the weights are not there.
+        InvalidSpecError: the data set is none of grey or colour images, or a value is out of range.
+    """
+    images = str(Selector.parse(dataset))
+    _check(images, size, seed)
+    options = {"dataset": images, "backbone": backbone, "weights": weights, "size": size}
+    state = [dataset_digest(images), version("torch")]
+    key = CacheKey(_NAME, {**options, "seed": seed}, state)
+    return prepare(key, partial(_read, images, weights, size, seed)).dataset(_NAME)
+
+
+def _check(images: str, size: int, seed: int) -> None:
+    if seed < 0:
+        raise InvalidSpecError(f"Data set {_NAME!r} needs a seed of at least 0, not {seed}.")
+    if size < 33:
+        raise InvalidSpecError(f"Data set {_NAME!r} needs a size of at least 33, not {size}.")
+    if Selector.parse(images).name == _NAME:
+        raise InvalidSpecError(f"Data set {_NAME!r} is made of images, not of {images!r}.")
+
+
+def _read(
+    images: str,
+    weights: Weights,
+    size: int,
+    seed: int,
+    scratch: Path,  # noqa: ARG001
+) -> Source:
+    import torch
+
+    from fal_bench.datasets._embedding import embed_images, standardised
+    from fal_bench.learning.model import Architecture
+
+    dataset = load_dataset(images)
+    _check_images(images, dataset)
+    spec = ModelSpec(kind="resnet18", stem="imagenet", weights=weights)
+    architecture = Architecture(spec, (3, size, size), dataset.n_classes)
+    network = architecture.fresh(torch.Generator().manual_seed(seed)).module()
+    embeddings = [
+        embed_images(network, part, dataset.normalisation, size)
+        for part in (dataset.train_features, dataset.test_features)
+    ]
+    train, test = standardised(*embeddings)
+    return Source(
+        _part(train, dataset.train_labels.numpy()),
+        _part(test, dataset.test_labels.numpy()),
+        dataset.n_classes,
+    )
+
+
+def _check_images(images: str, dataset: Dataset) -> None:
+    """Check that samples are images whose pixels can be recovered."""
+    import torch
+
+    channels, height, width = dataset.input_shape
+    if channels not in (1, 3) or (height, width) == (1, 1):
+        raise InvalidSpecError(
+            f"Data set {images!r} has samples of shape {dataset.input_shape}; frozen features are "
+            "made of images with 1 or 3 channels."
+        )
+    if dataset.normalisation is None:
+        parts = (dataset.train_features, dataset.test_features)
+        extremes = [value.item() for part in parts for value in torch.aminmax(part)]
+        if min(extremes) < 0 or max(extremes) > 1:
+            raise InvalidSpecError(
+                f"Data set {images!r} does not say how its features came from pixels; frozen "
+                "features need a normalisation, or pixels in [0, 1]."
+            )
+
+
+def _part(embeddings: NDArray[np.float32], labels: NDArray[np.int64]) -> Part:
+    return Part.of(embeddings[:, :, None, None], labels)
