@@ -317,7 +317,7 @@ def labels_read() -> str:
     board = ranked("quick", 0.5)
     names = ("random", "fal-margin", "fal-least-confidence", "fal-entropy", "leadq-pool",
              "margin-best-fixed-batch", "fedral")  # fmt: skip
-    curves = published_evidence(PUBLISHED / "quick", Filter()).curves
+    curves = api.report(PUBLISHED / "quick").curves
     curves["beyond"] = curves["labels_strict"] - curves["labels"]
     runs = curves.groupby(["strategy", "task", "seed"], as_index=False)["beyond"].max()
     assert set(runs[runs["beyond"] > 0]["strategy"]) <= set(names)

@@ -1,6 +1,6 @@
 """Write the tables of docs/suites from the suites themselves: ``python docs/suites.py``.
 
-Every page keeps its own words; what stands between the marks is written anew.
+The text of each page stays; only what stands between the marks is written.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _filled(path: Path, table: str) -> str:
     head, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):
-        raise SystemExit(f"{path} lacks the marks that its table stands between.")
+        raise SystemExit(f"{path} lacks the marks around its table.")
     return f"{head}{begin}{table}{end}{tail}"
 
 
@@ -113,7 +113,9 @@ def _facts(task: Task) -> dict[str, str]:
         "query": _labels(task.query_size, step, pool),
         "budget cap": f"{cap:,} = {100 * cap / pool:.3g} % of the pool",
         "points of the label grid": str(len(task.label_grid)),
-        "model before a cycle": "drawn anew" if task.reset == "scratch" else "goes on",
+        "model before a cycle": "gets new weights"
+        if task.reset == "scratch"
+        else "keeps its weights",
         "rounds a cycle x local epochs": f"{task.rounds} x {task.local_epochs}",
         "batch size": str(task.batch_size),
         "optimiser": _optimiser(task),

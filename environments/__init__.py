@@ -5,13 +5,16 @@ Importing this package registers ``falbench/FedRALBatch-v0``.
 
 import gymnasium
 
-from fal_bench.environments.classifier import Classifier, Fit
-from fal_bench.environments.episode_data import EpisodeData, Samples, hold_out
+from fal_bench.environments.episode_data import (
+    CountingLabels,
+    EpisodeData,
+    LabelReader,
+    Samples,
+    hold_out,
+)
 from fal_bench.environments.fedral_batch import FedRALBatchEnv
-from fal_bench.environments.labels import CountingLabels, LabelReader
+from fal_bench.environments.heads import Classifier, Fit, RidgeFit, SoftmaxFit
 from fal_bench.environments.options import EpisodeOptions
-from fal_bench.environments.ridge_head import RidgeFit
-from fal_bench.environments.softmax_head import SoftmaxFit
 
 __all__ = [
     "Classifier",

@@ -1,15 +1,17 @@
-"""What an episode runs on: a pool to label, samples that show the state, and a reward set."""
+"""What an episode runs on: samples without labels, and a count of the labels that are read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.arrays import IntArray
-from fal_bench.errors import InvalidSpecError
+from fal_bench.data.shares import split_shares
+from fal_bench.errors import InvalidSpecError, LabelAccessError
+from fal_bench.task import Shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,3 +93,90 @@ def hold_out(samples: Samples, count: int, rng: np.random.Generator) -> tuple[Sa
     rest, held = shuffled[count:], shuffled[:count]
     by_id = [part[np.argsort(samples.ids[part])] for part in (rest, held)]
     return samples.at(by_id[0]), samples.at(by_id[1])
+
+
+WARM_START = "warm-start"
+AGENT_TRAINING = "agent-training"
+REWARD = "reward"
+
+
+class LabelReader(Protocol):
+    """Reads labels and charges whoever has to pay for them; ``ClientView.buy`` is one."""
+
+    def __call__(self, ids: IntArray, purpose: str, /) -> IntArray:
+        """Return the labels of ``ids``, in their order.
+
+        Args:
+            ids: sample ids, shape (n,).
+            purpose: what the labels are for: ``warm-start``, ``agent-training`` or ``reward``.
+
+        Raises:
+            LabelAccessError: a label must not be read.
+        """
+
+
+class CountingLabels:
+    """Labels held in memory, with a count of those that were read.
+
+    Args:
+        ids: the samples whose labels may be read, shape (n,).
+        labels: their labels, shape (n,).
+    """
+
+    def __init__(self, ids: IntArray, labels: IntArray) -> None:
+        self._labels = {int(i): int(label) for i, label in zip(ids, labels, strict=True)}
+        self._read: dict[str, set[int]] = {}
+
+    def __call__(self, ids: IntArray, purpose: str, /) -> IntArray:
+        """Return the labels of ``ids`` and count them under ``purpose``.
+
+        Raises:
+            LabelAccessError: an id is none of those whose labels may be read.
+        """
+        wanted = np.asarray(ids).tolist()
+        for sample in wanted:
+            if sample not in self._labels:
+                raise LabelAccessError(
+                    f"The label of sample {sample} must not be read: it is neither in the pool "
+                    "nor in the reward set."
+                )
+        self._read.setdefault(purpose, set()).update(wanted)
+        return np.array([self._labels[sample] for sample in wanted], dtype=np.int64)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Distinct labels read so far, by purpose."""
+        return {purpose: len(samples) for purpose, samples in self._read.items()}
+
+    @property
+    def strict(self) -> int:
+        """Distinct labels read so far for any purpose."""
+        return len(set().union(*self._read.values()))
+
+
+REWARD_SHARE = 0.1
+"""Share of the client's data that is held out of the agent share to measure precision."""
+
+
+def digits_episode(seed: int = 0) -> tuple[EpisodeData, CountingLabels]:
+    """Split the training digits 10/10/60/20 and return what agent-training episodes run on.
+
+    The pool is the agent share less the reward set; features are the 64 pixels. Labels of the
+    state share cannot be read, and the test digits take no part.
+
+    Args:
+        seed: seed of the split.
+    """
+    from fal_bench.datasets.digits import load_digits
+
+    dataset = load_digits()
+    rng = np.random.default_rng(seed)
+    ids = np.arange(dataset.n_train)
+    shares = split_shares(ids, Shares(state=0.1, warm_start=0.1, agent=0.6, pool=0.2), rng)
+    pixels = dataset.train_features.numpy().reshape(dataset.n_train, -1)
+    labels = dataset.train_labels.numpy()
+    agent = Samples(shares.agent, pixels[shares.agent])
+    pool, reward = hold_out(agent, round(REWARD_SHARE * dataset.n_train), rng)
+    state = Samples(shares.state, pixels[shares.state])
+    data = EpisodeData(pool, state, reward, dataset.n_classes)
+    return data, CountingLabels(agent.ids, labels[agent.ids])

@@ -14,14 +14,18 @@ import numpy as np
 from gymnasium import spaces
 
 from fal_bench.arrays import FloatArray, IntArray
-from fal_bench.environments.batches import BatchActions, rank_samples, take_window
-from fal_bench.environments.classifier import Classifier, Fit
-from fal_bench.environments.episode_data import EpisodeData
-from fal_bench.environments.labels import REWARD, LabelReader
-from fal_bench.environments.observation import margin_quantiles
+from fal_bench.environments.episode_data import REWARD, EpisodeData, LabelReader
+from fal_bench.environments.heads import Classifier, Fit, RidgeFit
 from fal_bench.environments.options import EpisodeOptions
-from fal_bench.environments.rewards import Progress, declines, reward
-from fal_bench.environments.ridge_head import RidgeFit
+from fal_bench.environments.steps import (
+    BatchActions,
+    Progress,
+    declines,
+    margin_quantiles,
+    rank_samples,
+    reward,
+    take_window,
+)
 from fal_bench.errors import InvalidSpecError
 from fal_bench.metrics.classification import weighted_precision
 
@@ -63,7 +67,7 @@ class FedRALBatchEnv(gymnasium.Env[Observation, np.int64]):
         if (data is None) != (labels is None):
             raise InvalidSpecError("Give the environment both data and labels, or neither.")
         if data is None or labels is None:
-            from fal_bench.environments.digits import digits_episode
+            from fal_bench.environments.episode_data import digits_episode
 
             data, labels = digits_episode()
         self.options = (options or EpisodeOptions()).changed(**changes)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fal_bench.arrays import FloatArray, IntArray, RealArray
-from fal_bench.environments.classifier import Classifier
+from fal_bench.environments.heads import Classifier
 from fal_bench.errors import InvalidSpecError
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fal_bench.environments.labels import AGENT_TRAINING, WARM_START
+from fal_bench.environments.episode_data import AGENT_TRAINING, WARM_START
 from fal_bench.errors import InvalidSpecError
 
 

@@ -24,13 +24,16 @@ from fal_bench.arrays import DoubleArray, IntArray
 from fal_bench.data.base import Dataset
 from fal_bench.datasets.digit_pairs import load_digit_pairs
 from fal_bench.datasets.digits import load_digits
-from fal_bench.environments.classifier import Classifier, Fit
-from fal_bench.environments.episode_data import EpisodeData, Samples, hold_out
+from fal_bench.environments.episode_data import (
+    REWARD,
+    CountingLabels,
+    EpisodeData,
+    Samples,
+    hold_out,
+)
 from fal_bench.environments.fedral_batch import FedRALBatchEnv
 from fal_bench.environments.finetune import Finetune, Network
-from fal_bench.environments.labels import REWARD, CountingLabels
-from fal_bench.environments.ridge_head import RidgeFit
-from fal_bench.environments.softmax_head import SoftmaxFit
+from fal_bench.environments.heads import Classifier, Fit, RidgeFit, SoftmaxFit
 from fal_bench.metrics.classification import weighted_precision
 
 HIDDEN = 128

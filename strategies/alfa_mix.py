@@ -8,9 +8,8 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from fal_bench.acquisition.clustering import k_means, nearest_to_centres
+from fal_bench.acquisition.clustering import class_means, k_means, nearest_to_centres
 from fal_bench.acquisition.points import BLOCK, normalised
-from fal_bench.acquisition.prototypes import class_means
 from fal_bench.arrays import IntArray, RealArray
 from fal_bench.plugins.strategy import ClientView, Params, Strategy
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from fal_bench.acquisition.gradients import last_layer_gradients
-from fal_bench.acquisition.seeding import First, k_means_plus_plus
+from fal_bench.acquisition.diversity import First, k_means_plus_plus
+from fal_bench.acquisition.points import last_layer_gradients
 from fal_bench.arrays import IntArray
 from fal_bench.plugins.strategy import ClientView, Params, Strategy
 

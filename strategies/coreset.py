@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from fal_bench.acquisition.k_centre import k_centre_greedy
+from fal_bench.acquisition.diversity import k_centre_greedy
 from fal_bench.acquisition.points import Vectors
 from fal_bench.arrays import IntArray
 from fal_bench.plugins.strategy import ClientView, Strategy

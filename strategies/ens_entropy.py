@@ -6,12 +6,11 @@ from typing import ClassVar
 
 from fal_bench.acquisition.scores import entropy, largest
 from fal_bench.arrays import IntArray
-from fal_bench.plugins.local_only import LocalOnlyParams
-from fal_bench.plugins.needs import Need
-from fal_bench.plugins.strategy import ClientView, Params, Strategy
+from fal_bench.plugins.strategy import ClientView
+from fal_bench.strategies._local_only import LocalOnly
 
 
-class EnsEntropy(Strategy):
+class EnsEntropy(LocalOnly):
     """Largest entropy of the mean prediction of the global and the local-only model.
 
     Deng, Yang & Suzuki, "Federated Active Learning Framework for Efficient Annotation Strategy in
@@ -29,12 +28,6 @@ class EnsEntropy(Strategy):
     deterministic: ClassVar[bool] = True
     family: ClassVar[str] = "uncertainty"
     paper: ClassVar[str] = "Deng et al., Pattern Recognition 2024"
-    Params: ClassVar[type[Params]] = LocalOnlyParams
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """A local-only model, trained as the parameters say."""
-        return frozenset({self.params.local_model})
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` largest entropies of the mean prediction."""

@@ -9,9 +9,8 @@ from pydantic import Field
 
 from fal_bench.acquisition.scores import entropy, largest
 from fal_bench.arrays import IntArray
-from fal_bench.plugins.local_only import LocalOnlyParams
-from fal_bench.plugins.needs import Need
-from fal_bench.plugins.strategy import ClientView, Params, Strategy
+from fal_bench.plugins.strategy import ClientView, Params
+from fal_bench.strategies._local_only import LocalOnly, LocalOnlyParams
 
 
 class EnsRankEntropyParams(LocalOnlyParams):
@@ -27,7 +26,7 @@ class EnsRankEntropyParams(LocalOnlyParams):
     truncated: bool = False
 
 
-class EnsRankEntropy(Strategy):
+class EnsRankEntropy(LocalOnly):
     """Reciprocal-rank fusion of the entropy rankings of the global and the local-only model.
 
     The rank ensemble that LoGo (Kim et al., CVPR 2023) compares itself with; the fusion is that of
@@ -44,11 +43,6 @@ class EnsRankEntropy(Strategy):
     family: ClassVar[str] = "uncertainty"
     paper: ClassVar[str] = "LoGo, Kim et al., CVPR 2023"
     Params: ClassVar[type[Params]] = EnsRankEntropyParams
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """A local-only model, trained as the parameters say."""
-        return frozenset({self.params.local_model})
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` best ranked of both rankings."""

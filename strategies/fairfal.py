@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 import numpy as np
 from pydantic import Field
 
-from fal_bench.acquisition.gradients import last_layer_gradients
-from fal_bench.acquisition.k_centre import k_centre_greedy
-from fal_bench.acquisition.points import OuterProducts, normalised
-from fal_bench.acquisition.prototypes import class_means
+from fal_bench.acquisition.clustering import class_means
+from fal_bench.acquisition.diversity import k_centre_greedy
+from fal_bench.acquisition.points import OuterProducts, last_layer_gradients, normalised
 from fal_bench.acquisition.scores import entropy, largest
 from fal_bench.arrays import IntArray, RealArray
-from fal_bench.plugins.local_only import LocalOnlyParams
-from fal_bench.plugins.needs import Need
-from fal_bench.plugins.strategy import ClientView, FederationView, Params, Selection, Strategy
+from fal_bench.plugins.strategy import ClientView, FederationView, Params, Selection
+from fal_bench.strategies._local_only import LocalOnly, LocalOnlyParams
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model
@@ -37,7 +35,7 @@ class FairFALParams(LocalOnlyParams):
     oversampling: Annotated[int, Field(ge=1)] = 4
 
 
-class FairFAL(Strategy):
+class FairFAL(LocalOnly):
     """Equal quotas a pseudo-class; in each the uncertain, spread out over gradient embeddings.
 
     Zong & Huang, "Federated Active Learning Under Extreme Non-IID and Global Class Imbalance",
@@ -70,11 +68,6 @@ class FairFAL(Strategy):
     family: ClassVar[str] = "hybrid"
     paper: ClassVar[str] = "FairFAL, Zong & Huang, CVPR 2026"
     Params: ClassVar[type[Params]] = FairFALParams
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """A local-only model, trained as the parameters say."""
-        return frozenset({self.params.local_model})
 
     def select_all(self, federation: FederationView) -> Sequence[Selection]:
         """Agree on the balance in the first query; then each client selects."""

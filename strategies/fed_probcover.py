@@ -13,7 +13,7 @@ from fal_bench.acquisition.covering import Cover, distance_to_other_labels
 from fal_bench.acquisition.points import Vectors, nearest_squared, squared_distances
 from fal_bench.arrays import IntArray, RealArray
 from fal_bench.plugins.strategy import ClientView, FederationView, Params, Selection, Strategy
-from fal_bench.strategies._site import Site
+from fal_bench.strategies._client_state import ClientState
 from fal_bench.strategies.typiclust import LARGE_POOL
 
 RADII: Final = np.arange(1, 201) / 100
@@ -72,52 +72,52 @@ class FedProbCover(Strategy):
 
     def select_all(self, federation: FederationView) -> Sequence[Selection]:
         """Agree on a radius and on what is covered; then cover ball by ball."""
-        sites: dict[int, CoveredSite] = {}
+        states: dict[int, CoveredClient] = {}
 
         def join(client: ClientView) -> IntArray:
-            sites[client.index] = CoveredSite(client, federation.budgets[client.index])
-            return np.array([len(sites[client.index].points)])
+            states[client.index] = CoveredClient(client, federation.budgets[client.index])
+            return np.array([len(states[client.index].points)])
 
         samples = int(np.sum(federation.gather(join)))
         if samples and any(federation.budgets):
-            radius = self._radius(federation, sites)
-            centroids = federation.gather(lambda client: sites[client.index].announce(radius))
+            radius = self._radius(federation, states)
+            centroids = federation.gather(lambda client: states[client.index].announce(radius))
             known = federation.broadcast(np.concatenate(centroids))
-            for site in sites.values():
-                site.cover(known)
+            for state in states.values():
+                state.cover(known)
             for _ in range(sum(federation.budgets)):
-                self._buy_one(federation, sites)
-        return federation.each(lambda client, _: np.array(sites[client.index].chosen))
+                self._buy_one(federation, states)
+        return federation.each(lambda client, _: np.array(states[client.index].chosen))
 
-    def _radius(self, federation: FederationView, sites: dict[int, CoveredSite]) -> float:
+    def _radius(self, federation: FederationView, states: dict[int, CoveredClient]) -> float:
         """Return delta: the parameter, or the largest radius whose balls are pure enough."""
         if self.params.delta is not None:
             return float(self.params.delta)
-        counts = np.sum(federation.gather(lambda client: sites[client.index].pure_balls()), axis=0)
+        counts = np.sum(federation.gather(lambda client: states[client.index].pure_balls()), axis=0)
         pure = np.flatnonzero(counts[1:] >= self.params.purity * counts[0])
         chosen = RADII[pure.max(initial=0)]
         return float(federation.broadcast(np.array([chosen]))[0])
 
-    def _buy_one(self, federation: FederationView, sites: dict[int, CoveredSite]) -> None:
+    def _buy_one(self, federation: FederationView, states: dict[int, CoveredClient]) -> None:
         """Take the centroid that covers most, and buy the sample closest to it."""
-        proposals = np.concatenate(federation.gather(lambda c: sites[c.index].propose()))
+        proposals = np.concatenate(federation.gather(lambda c: states[c.index].propose()))
         if len(proposals) == 0:
             federation.broadcast(np.zeros(1, dtype=np.uint8))  # start again
-            for site in sites.values():
-                site.uncover()
-            proposals = np.concatenate(federation.gather(lambda c: sites[c.index].propose()))
+            for state in states.values():
+                state.uncover()
+            proposals = np.concatenate(federation.gather(lambda c: states[c.index].propose()))
         centres = federation.broadcast(proposals)
-        answers = np.array(federation.gather(lambda c: sites[c.index].answer(centres)))
+        answers = np.array(federation.gather(lambda c: states[c.index].answer(centres)))
         winner = int(answers[:, :, 0].sum(axis=0).argmax())
         buyer = int(answers[:, winner, 1].argmin())
         federation.broadcast(np.array([winner, buyer], dtype=np.int32))
-        for site in sites.values():
-            site.cover(centres[winner : winner + 1])
-        sites[buyer].buy(centres[winner])
+        for state in states.values():
+            state.cover(centres[winner : winner + 1])
+        states[buyer].buy(centres[winner])
 
 
-class CoveredSite(Site):
-    """A site whose samples are covered by balls."""
+class CoveredClient(ClientState):
+    """A client whose samples are covered by balls."""
 
     def pure_balls(self) -> IntArray:
         """Return the number of balls looked at, and how many are pure at each of ``RADII``."""

@@ -8,12 +8,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from fal_bench.acquisition.clustering import k_means
-from fal_bench.acquisition.lloyd import cluster_sums, nearest_centres, next_centres
+from fal_bench.acquisition.clustering import cluster_sums, k_means, nearest_centres, next_centres
 from fal_bench.arrays import IntArray, RealArray
 from fal_bench.data.apportionment import largest_remainder
 from fal_bench.plugins.strategy import ClientView, FederationView, Params, Selection, Strategy
-from fal_bench.strategies._site import Site
+from fal_bench.strategies._client_state import ClientState
 from fal_bench.strategies.typiclust import LARGE_POOL
 
 
@@ -60,34 +59,34 @@ class FedTypiClust(Strategy):
 
     def select_all(self, federation: FederationView) -> Sequence[Selection]:
         """Cluster together, then serve the clusters with the fewest labels."""
-        sites: dict[int, ClusteredSite] = {}
+        states: dict[int, ClusteredClient] = {}
 
         def join(client: ClientView) -> IntArray:
-            sites[client.index] = ClusteredSite(client, federation.budgets[client.index])
+            states[client.index] = ClusteredClient(client, federation.budgets[client.index])
             return np.array([len(client.unlabelled), len(client.labelled)])
 
         sizes = np.array(federation.gather(join))
         count = min(int(sizes[:, 1].sum()) + sum(federation.budgets), self.params.max_clusters)
         shares = federation.broadcast(largest_remainder(sizes.sum(axis=1), count))
-        starts = federation.gather(lambda client: sites[client.index].start(shares))
+        starts = federation.gather(lambda client: states[client.index].start(shares))
         centres = federated_k_means(
             federation,
-            {index: site.points for index, site in sites.items()},
+            {index: state.points for index, state in states.items()},
             federation.broadcast(np.concatenate(starts)),
             self.params.iterations,
         )
-        self._serve(federation, sites, centres)
-        return federation.each(lambda client, _: np.array(sites[client.index].chosen))
+        self._serve(federation, states, centres)
+        return federation.each(lambda client, _: np.array(states[client.index].chosen))
 
     def _serve(
-        self, federation: FederationView, sites: dict[int, ClusteredSite], centres: RealArray
+        self, federation: FederationView, states: dict[int, ClusteredClient], centres: RealArray
     ) -> None:
         """Let clients buy, cluster by cluster, until all budgets are spent."""
-        counts = federation.gather(lambda client: sites[client.index].assign(centres))
+        counts = federation.gather(lambda client: states[client.index].assign(centres))
         sizes, labelled = np.sum(counts, axis=0).T
         budgets = np.array(federation.budgets)
         while budgets.any():
-            distances = np.array(federation.gather(lambda client: sites[client.index].closest()))
+            distances = np.array(federation.gather(lambda client: states[client.index].closest()))
             served = []
             for cluster in self._next(distances, sizes, labelled):
                 offers = np.where(budgets > 0, distances[:, cluster], np.inf)
@@ -97,7 +96,7 @@ class FedTypiClust(Strategy):
                     budgets[client] -= 1
                     labelled[cluster] += 1
             for client, cluster in federation.broadcast(np.array(served, dtype=np.int32)).tolist():
-                sites[client].buy(cluster)
+                states[client].buy(cluster)
 
     def _next(self, distances: RealArray, sizes: IntArray, labelled: IntArray) -> IntArray:
         """Return the clusters that are served next: the fewest labels, the largest first."""
@@ -139,8 +138,8 @@ def federated_k_means(
     return centres
 
 
-class ClusteredSite(Site):
-    """A site whose samples belong to clusters of the whole federation."""
+class ClusteredClient(ClientState):
+    """A client whose samples belong to clusters of the whole federation."""
 
     def start(self, shares: IntArray) -> RealArray:
         """Return the centres of this client's own k-means, at most its share of them."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fal_bench.acquisition.scores import entropy, largest
 from fal_bench.arrays import IntArray
-from fal_bench.plugins.local_only import LocalOnlyParams
 from fal_bench.plugins.strategy import ClientView, Params, Strategy, Train
+from fal_bench.strategies._local_only import LocalOnlyParams
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model

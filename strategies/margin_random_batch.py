@@ -39,7 +39,7 @@ class MarginRandomBatch(Strategy):
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Draw a size, and pick as many of the smallest margins."""
-        from fal_bench.environments.batches import default_sizes, size_grid
+        from fal_bench.environments.steps import default_sizes, size_grid
 
         if self.params.largest_batch is not None:
             sizes = size_grid(self.params.largest_batch)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from fal_bench.plugins.local_only import LocalOnlyParams
-from fal_bench.plugins.needs import Need
 from fal_bench.plugins.strategy import ClientView, Params
+from fal_bench.strategies._local_only import LocalOnly, LocalOnlyParams
 from fal_bench.strategies.badge import Badge, BadgeParams
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ class SalBadgeParams(BadgeParams, LocalOnlyParams):
     """Parameters of ``sal-badge``: those of ``badge`` and of the local-only model."""
 
 
-class SalBadge(Badge):
+class SalBadge(LocalOnly, Badge):
     """k-means++ sampling on hallucinated last-layer gradients of the local-only model.
 
     BADGE (Ash et al., ICLR 2020) as ``badge``, with a model trained on the client's own labels
@@ -33,11 +32,6 @@ class SalBadge(Badge):
     family: ClassVar[str] = "hybrid"
     paper: ClassVar[str] = "BADGE, Ash et al., ICLR 2020"
     Params: ClassVar[type[Params]] = SalBadgeParams
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """A local-only model, trained as the parameters say."""
-        return frozenset({self.params.local_model})
 
     def _model(self, client: ClientView) -> Model:
         return client.local_model

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from fal_bench.plugins.local_only import LocalOnlyParams
-from fal_bench.plugins.needs import Need
-from fal_bench.plugins.strategy import ClientView, Params
+from fal_bench.plugins.strategy import ClientView
+from fal_bench.strategies._local_only import LocalOnly
 from fal_bench.strategies.coreset import CoreSet
 
 if TYPE_CHECKING:
     from fal_bench.learning.model import Model
 
 
-class SalCoreSet(CoreSet):
+class SalCoreSet(LocalOnly, CoreSet):
     """k-centre greedy on the local-only model's embeddings.
 
     Core-set (Sener & Savarese, ICLR 2018) as ``coreset``, with a model trained on the client's own
@@ -29,12 +28,6 @@ class SalCoreSet(CoreSet):
     deterministic: ClassVar[bool] = True
     family: ClassVar[str] = "diversity"
     paper: ClassVar[str] = "Core-set, Sener & Savarese, ICLR 2018"
-    Params: ClassVar[type[Params]] = LocalOnlyParams
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """A local-only model, trained as the parameters say."""
-        return frozenset({self.params.local_model})
 
     def _model(self, client: ClientView) -> Model:
         return client.local_model

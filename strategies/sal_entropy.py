@@ -6,12 +6,11 @@ from typing import ClassVar
 
 from fal_bench.acquisition.scores import entropy, largest
 from fal_bench.arrays import IntArray
-from fal_bench.plugins.local_only import LocalOnlyParams
-from fal_bench.plugins.needs import Need
-from fal_bench.plugins.strategy import ClientView, Params, Strategy
+from fal_bench.plugins.strategy import ClientView
+from fal_bench.strategies._local_only import LocalOnly
 
 
-class SalEntropy(Strategy):
+class SalEntropy(LocalOnly):
     """Largest predictive entropy under each client's local-only model.
 
     The separate arm (S-AL) of F-AL (Ahn et al., IEEE Access 12, 2024) with the entropy score in
@@ -27,12 +26,6 @@ class SalEntropy(Strategy):
     deterministic: ClassVar[bool] = True
     family: ClassVar[str] = "uncertainty"
     paper: ClassVar[str] = "F-AL (S-AL arm), Ahn et al., IEEE Access 2024"
-    Params: ClassVar[type[Params]] = LocalOnlyParams
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """A local-only model, trained as the parameters say."""
-        return frozenset({self.params.local_model})
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` largest entropies."""

@@ -6,12 +6,11 @@ from typing import ClassVar
 
 from fal_bench.acquisition.scores import smallest, top_two_margin
 from fal_bench.arrays import IntArray
-from fal_bench.plugins.local_only import LocalOnlyParams
-from fal_bench.plugins.needs import Need
-from fal_bench.plugins.strategy import ClientView, Params, Strategy
+from fal_bench.plugins.strategy import ClientView
+from fal_bench.strategies._local_only import LocalOnly
 
 
-class SalMargin(Strategy):
+class SalMargin(LocalOnly):
     """Smallest top-two margin under each client's local-only model.
 
     The separate arm (S-AL) of F-AL (Ahn et al., IEEE Access 12, 2024), its control: a client
@@ -27,12 +26,6 @@ class SalMargin(Strategy):
     family: ClassVar[str] = "uncertainty"
     paper: ClassVar[str] = "F-AL (S-AL arm), Ahn et al., IEEE Access 2024"
     deterministic: ClassVar[bool] = True
-    Params: ClassVar[type[Params]] = LocalOnlyParams
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """A local-only model, trained as the parameters say."""
-        return frozenset({self.params.local_model})
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the ``budget`` smallest margins."""

@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from fal_bench.acquisition.clustering import k_means
-from fal_bench.acquisition.density import mean_neighbour_distance
-from fal_bench.acquisition.points import normalised
+from fal_bench.acquisition.points import mean_neighbour_distance
 from fal_bench.arrays import IntArray, RealArray
 from fal_bench.plugins.strategy import ClientView, Params, Strategy
+from fal_bench.strategies._client_state import unit_embeddings
 
 LARGE_POOL: Final = 20_000
 """Above this many samples mini-batch k-means takes over."""
@@ -62,9 +62,7 @@ class TypiClust(Strategy):
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Cluster, then pick typical samples of the clusters with the fewest labels."""
-        model = client.global_model
-        embeddings = [client.embeddings(model), client.embeddings(model, client.labelled)]
-        features = normalised(np.concatenate(embeddings))
+        features = unit_embeddings(client)
         count = min(len(client.labelled) + budget, self.params.max_clusters)
         clusters = k_means(features, count, client.rng, mini_batch_above=LARGE_POOL).labels
         return typical_samples(features, clusters, len(client.unlabelled), budget, self.params)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import fal_bench
-from fal_bench.report.verdict import verdict_sentences
+from fal_bench.report.facts import TrainersDiffer
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def test_trainers_and_grids_are_rows_of_their_own(suite, tmp_path):
     assert first["loss"].nunique() == 3
     # Selections come from the same streams, whatever the trainer.
     assert result.curves.groupby("cycle")["labels_by_client"].nunique().eq(1).all()
-    assert "differ in how clients train" in " ".join(
-        verdict_sentences(result.leaderboard, result.context)
-    )
-    assert "differ in how clients" in " ".join(str(result).split())
+    differ = TrainersDiffer(("cross-entropy", "evidential", "kcfu"))
+    (facts,) = [board.facts for board in result.boards]
+    assert differ in facts.verdict
+    assert differ in facts.findings
 
 
 def test_all_stands_for_every_strategy_that_suits_the_tasks(tmp_path):

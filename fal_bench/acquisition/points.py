@@ -1,4 +1,4 @@
-"""Points among which squared distances can be taken, in factorised form where they are large."""
+"""Points, and distances and inner products between many of them, in blocks of bounded memory."""
 
 from __future__ import annotations
 
@@ -135,3 +135,47 @@ def nearest_squared(points: P, others: P) -> RealArray:
 def _squared_norms(coordinates: RealArray) -> RealArray:
     norms: RealArray = np.einsum("ij,ij->i", coordinates, coordinates)
     return norms
+
+
+def mean_neighbour_distance(points: RealArray, neighbours: int, squared: bool = False) -> RealArray:
+    """Return the mean Euclidean distance of each point to its nearest other points.
+
+    Small where points are dense: its inverse is the typicality of Hacohen et al., ICML 2022.
+
+    Args:
+        points: shape (n, d).
+        neighbours: number of other points; all of them if there are fewer.
+        squared: average the squared distances.
+
+    Returns:
+        Shape (n,); zero if there are no others or ``neighbours`` is 0.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    count = min(neighbours, len(points) - 1)
+    if count < 1:
+        return np.zeros(len(points))
+    coordinates = np.asarray(points, dtype=np.float64)
+    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(coordinates)
+    distances, _ = search.kneighbors()
+    means: RealArray = (distances**2 if squared else distances).mean(axis=1)
+    return means
+
+
+def last_layer_gradients(
+    embeddings: RealArray, probs: RealArray, labels: IntArray | None = None
+) -> OuterProducts:
+    """Return the cross-entropy loss's gradients with respect to the head's weights.
+
+    For the label y the gradient is (p - onehot(y)) (x) z, of length n_classes * d (Ash et al.,
+    ICLR 2020, where it is called the gradient embedding).
+
+    Args:
+        embeddings: inputs z of the head, shape (n, d).
+        probs: softmax outputs p, shape (n, n_classes).
+        labels: shape (n,); the predicted classes if None ("hallucinated" gradients).
+    """
+    errors = np.array(probs, dtype=np.float64)
+    predicted = errors.argmax(axis=1) if labels is None else labels
+    errors[np.arange(len(errors)), predicted] -= 1
+    return OuterProducts(errors, embeddings)

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from fal_bench.learning.chance import Distortions, distort, drop_mask
+from fal_bench.learning.chance import Distortions, Mixtures, distort, drop_mask
 from fal_bench.learning.device import on_device
-from fal_bench.learning.mixture import Mixtures
 from fal_bench.learning.model import Weights
 from fal_bench.learning.network import Network, is_ours, layout_of, seeded
 from fal_bench.learning.request import (

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from fal_bench.report.budgets import GridRun, RunKey
+    from fal_bench.report.facts import Facts
 
 TextFormat = Literal["csv", "json", "md"]
 
@@ -31,33 +32,41 @@ class Board:
     Attributes:
         leaderboard: one row a strategy, best first.
         context: the question and its provenance.
-        remarks: what the curves say about the table, in sentences.
-        dashes: what the curves say about columns that only the page has, in sentences.
+        facts: what one must know beside the numbers.
     """
 
     leaderboard: pd.DataFrame
     context: ReportContext
-    remarks: tuple[str, ...] = ()
-    dashes: tuple[str, ...] = ()
+    facts: Facts
+
+    @classmethod
+    def of(cls, runs: Mapping[RunKey, GridRun], context: ReportContext) -> Board:
+        """Rank runs by their budgets to the context's target.
+
+        Args:
+            runs: the finished runs (``read_runs``).
+            context: the question.
+        """
+        from fal_bench.report.budgets import budgets_at
+        from fal_bench.report.facts import board_facts
+        from fal_bench.report.leaderboard import rank_budgets
+
+        leaderboard = rank_budgets(budgets_at(runs, context), context)
+        return cls(leaderboard, context, board_facts(leaderboard, context, runs))
 
     @property
-    def reading(self) -> list[str]:
-        """How to read the table, in sentences that boards of several targets share."""
-        from fal_bench.report.notes import reading_notes
+    def verdict(self) -> list[str]:
+        """Who needed the fewest labels and how sure that is, in sentences."""
+        from fal_bench.report.sentences import sentences
 
-        return reading_notes(self.leaderboard, self.context)
-
-    @property
-    def findings(self) -> list[str]:
-        """What one must know of this table beside its numbers, in sentences."""
-        from fal_bench.report.notes import findings
-
-        return findings(self.leaderboard, self.context, self.remarks)
+        return sentences(self.facts.verdict, self.context)
 
     @property
     def notes(self) -> list[str]:
-        """All sentences below the table: how to read it, then what one must know of it."""
-        return [*self.reading, *self.findings]
+        """What belongs below the table, in sentences: how to read it, then what was found."""
+        from fal_bench.report.sentences import sentences
+
+        return sentences([*self.facts.reading, *self.facts.findings], self.context)
 
 
 @dataclass(frozen=True)
@@ -136,18 +145,17 @@ class Comparison:
         """Show tables and notes, laid out for the console's width; shared notes come last."""
         from rich.text import Text
 
-        from fal_bench.report.notes import parted
+        from fal_bench.report.facts import notes
+        from fal_bench.report.sentences import sentences
         from fal_bench.report.table import leaderboard_table
 
-        notes, shared = parted(
-            [board.reading for board in self.boards], [board.findings for board in self.boards]
-        )
-        for board, own in zip(self.boards, notes, strict=True):
+        below, shared = notes([board.facts for board in self.boards])
+        for board, own in zip(self.boards, below, strict=True):
             yield leaderboard_table(board.leaderboard, board.context, width=options.max_width)
-            yield from map(Text, own)
+            yield from map(Text, sentences(own, board.context))
             if len(self.boards) > 1:
                 yield Text("")
-        yield from map(Text, shared)
+        yield from map(Text, sentences(shared, self.context))
 
     def _repr_html_(self) -> str:
         shown: str = self.leaderboard.to_html(index=False, float_format="{:.3g}".format)
@@ -174,21 +182,8 @@ def answer(question: Question, results: Results) -> Comparison:
         asked = _of_metric(target.metric, context, results, curves, external)
         runs = read_runs(curves, asked, external)
         for one in contexts_for(target, runs, asked):
-            boards.setdefault((one.metric, one.target, one.task_targets), _board(runs, one))
+            boards.setdefault((one.metric, one.target, one.task_targets), Board.of(runs, one))
     return Comparison(tuple(boards.values()), curves, charges, external, results)
-
-
-def _board(runs: Mapping[RunKey, GridRun], context: ReportContext) -> Board:
-    from fal_bench.report.budgets import budgets_at
-    from fal_bench.report.leaderboard import rank_budgets
-    from fal_bench.report.remarks import curve_remarks, dash_remarks
-
-    return Board(
-        rank_budgets(budgets_at(runs, context), context),
-        context,
-        tuple(curve_remarks(runs, context)),
-        tuple(dash_remarks(runs, context)),
-    )
 
 
 def _context(question: Question, results: Results) -> tuple[ReportContext, pd.DataFrame | None]:

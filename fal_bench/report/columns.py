@@ -1,169 +1,222 @@
-"""The columns of the leaderboard that people see: the same ones in the terminal and on the page."""
+"""The columns of the leaderboard, each declared once: a new one is an entry of ``COLUMNS``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from fal_bench.report import wording
-from fal_bench.report.context import ReportContext
-from fal_bench.report.wording import Row
+from fal_bench.report.context import Accounting, ReportContext
+from fal_bench.report.own_runs import OwnRuns
+from fal_bench.report.rows import Row, pair_counts
 
-Group = Literal["ranked", "reference", "external", "incomplete"]
-GROUPS: tuple[Group, ...] = ("ranked", "reference", "external", "incomplete")
+VERDICTS = (
+    "better", "baseline", "no evidence", "n too small", "not comparable", "external", "worse",
+)  # fmt: skip
+"""The verdicts of ranked strategies, the best one first."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column that people see.
+    """A column of the leaderboard: how it is found, and how people see it.
+
+    A column without ``given`` and ``value`` needs several strategies, or runs of strategies that
+    lack some: ``leaderboard`` and ``savings`` fill it in.
 
     Attributes:
-        key: the column of the leaderboard (and of its CSV file) whose number is shown.
-        short: heading where room is scarce.
-        heading: heading where there is room.
+        key: its name in ``leaderboard.csv``.
+        given: its value of any strategy, from the question and the strategy's label.
+        value: its value of a complete strategy, from the strategy's own runs.
+        dtype: its type in the table, where some values are absent and pandas would make floats.
+        board: its place in the leaderboard that people see, from left to right; 0 if it is not.
+        more: its place in the second table, of what is good to know but ranks nothing; likewise.
+        heading: heading where there is room; "{baseline}", "{accounting}" and "{metric}" are
+            filled in.
+        short: heading where room is scarce, likewise.
         text: words the cell of a row; empty if there is nothing to show.
-        numeric: whether the column holds numbers, aligned to the right.
+        brief_text: does so where room is scarce, if that differs.
+        kind: what it holds: numbers, the strategy's name, or a verdict.
+        order: the number by which rows are sorted; that of its own key unless given.
         more_is_better: whether its largest number is the best one.
         brief: whether it is shown on a phone from the start.
+        spare: under which accounting a narrow terminal leaves it out; "any" goes first.
     """
 
     key: str
-    short: str
-    heading: str
-    text: Callable[[Row], str]
-    numeric: bool = True
+    given: Callable[[ReportContext, str], Any] | None = None
+    value: Callable[[OwnRuns], Any] | None = None
+    dtype: Literal["", "Int64", "boolean"] = ""
+    board: int = 0
+    more: int = 0
+    heading: str = ""
+    short: str = ""
+    text: Callable[[Row], str] = lambda _: ""
+    brief_text: Callable[[Row], str] | None = None
+    kind: Literal["number", "name", "verdict"] = "number"
+    order: Callable[[Row], float] | None = None
     more_is_better: bool = False
     brief: bool = False
+    spare: Accounting | Literal["", "any"] = ""
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it holds numbers, aligned to the right."""
+        return self.kind == "number"
+
+    @property
+    def blank(self) -> Any:
+        """What it holds where there is no value."""
+        return pd.NA if self.dtype else math.nan
+
+    def number(self, row: Row) -> float | None:
+        """Return the number by which a row is sorted, in full; None if there is none."""
+        if self.order is not None:
+            return self.order(row)
+        value = row[self.key] if self.numeric and self.text(row) else None
+        return None if value is None or pd.isna(value) else value
 
 
-def board_columns(context: ReportContext) -> list[Column]:
-    """Return the columns in the order of reading: place, result, comparison."""
-    baseline = wording.one_line(context.baseline)
+def _budget(key: str) -> Callable[[Row], str]:
+    return lambda row: wording.budget(row[key], row["reached"], row["runs"])
+
+
+def _metric(row: Row) -> str:
+    return str(row.get("metric", "accuracy"))
+
+
+def _external_file(context: ReportContext, strategy: str) -> Any:
+    external = context.external(strategy)
+    return external.file if external else math.nan
+
+
+def _verdict_order(row: Row) -> float:
+    known = row["verdict"] in VERDICTS
+    return VERDICTS.index(row["verdict"]) if known else len(VERDICTS)
+
+
+COLUMNS = (
+    Column(
+        "rank", dtype="Int64", board=1, heading="Rank", short="#", brief=True,
+        text=wording.rank_with_interval, brief_text=wording.plain_rank,
+    ),
+    Column(
+        "strategy", given=lambda _, strategy: strategy, kind="name", brief=True,
+        board=2, more=1, heading="Strategy", short="strategy", text=lambda row: row["strategy"],
+    ),
+    Column("target_acc", given=lambda context, _: context.target),
+    Column("accounting", given=lambda context, _: context.accounting),
+    Column("tasks"),
+    Column("runs"),
+    Column(
+        "reached", board=3, heading="Runs reached", short="reached", more_is_better=True,
+        text=lambda row: f"{row['reached']}/{row['runs']}",
+    ),
+    Column(
+        "labels", value=lambda own: own.budget.mean, board=4, brief=True,
+        heading="Labels to target ({accounting})", short="{accounting} labels",
+        text=wording.budget_with_interval,
+    ),
+    Column("labels_low", value=lambda own: own.budget.low),
+    Column("labels_high", value=lambda own: own.budget.high),
+    Column(
+        "labels_step", value=lambda own: own.step, board=5, spare="any",
+        heading="Step value", short="step", text=_budget("labels_step"),
+    ),
+    Column(
+        "labels_paper", value=lambda own: own.labels("paper"), board=7, spare="paper",
+        heading="Paper labels", short="paper", text=_budget("labels_paper"),
+    ),
+    Column(
+        "labels_strict", value=lambda own: own.labels("strict"), board=6, spare="strict",
+        heading="Strict labels", short="strict", text=_budget("labels_strict"),
+    ),
+    Column(
+        "budget_pct", value=lambda own: own.pool_share, more=5,
+        heading="Share of the pool", short="pool",
+        text=lambda row: wording.share(row["budget_pct"] / 100),
+    ),
+    Column(
+        "saving_vs_random", board=8, more_is_better=True,
+        heading="Saving against {baseline}", short="saving", text=wording.saving_with_interval,
+    ),
+    Column("saving_low"),
+    Column("saving_high"),
+    Column(
+        "p_holm", more=8, heading="p (Holm)", short="p",
+        text=lambda row: wording.p_value(row["p_holm"]).removeprefix("= "),
+    ),
+    Column(
+        "verdict", kind="verdict", board=9, heading="Verdict", short="verdict", brief=True,
+        text=lambda row: row["verdict"], order=_verdict_order,
+    ),
+    Column(
+        "accuracy_final", value=lambda own: own.mean(lambda run: run.accuracy_at_cap), more=7,
+        heading="{Metric} at the cap", short="final", more_is_better=True,
+        text=lambda row: wording.measured(row["accuracy_final"], _metric(row)),
+    ),
+    Column("rank_low", dtype="Int64"),
+    Column("rank_high", dtype="Int64"),
+    Column(
+        "reached_low", value=lambda own: own.reached[0], more=2, more_is_better=True,
+        heading="Share that reaches (95 %)", short="share", text=wording.share_interval,
+    ),
+    Column("reached_high", value=lambda own: own.reached[1]),
+    Column(
+        "median", more=3, heading="Median labels", short="median", text=wording.median,
+        value=lambda own: float(np.mean([one.labels for one in own.medians] or [math.nan])),
+    ),
+    Column(
+        "median_reached", dtype="boolean",
+        value=lambda own: all(one.reached for one in own.medians) if own.medians else pd.NA,
+    ),
+    Column(
+        "ert", value=lambda own: own.restarts.mean, more=4,
+        heading="Labels with restarts (ERT)", short="ERT", text=wording.restarts,
+    ),
+    Column("ert_low", value=lambda own: own.restarts.low),
+    Column("ert_high", value=lambda own: own.restarts.high),
+    Column(
+        "aulc", value=lambda own: own.mean(lambda run: run.area), more=6, more_is_better=True,
+        heading="Mean {metric} (AULC)", short="AULC",
+        text=lambda row: wording.measured(row["aulc"], _metric(row)),
+    ),
+    Column(
+        "pairs_strategy_censored", dtype="Int64", more=9, short="censored",
+        heading="Pairs where only baseline / only strategy / neither reached",
+        text=lambda row: " / ".join(map(str, pair_counts(row) or ())),
+    ),
+    Column("pairs_baseline_censored", dtype="Int64"),
+    Column("pairs_both_censored", dtype="Int64"),
+    Column("target_name", given=lambda context, _: context.target_name or math.nan),
+    Column("trainer", given=lambda context, name: dict(context.trainers).get(name, math.nan)),
+    Column("source", given=_external_file),
+)  # fmt: skip
+"""All columns, in the order of ``leaderboard.csv``."""
+
+KEYS = tuple(column.key for column in COLUMNS)
+
+
+def columns_shown(table: Literal["board", "more"], context: ReportContext) -> list[Column]:
+    """Return the columns of a table that people see, from left to right, with whole headings.
+
+    Args:
+        table: the leaderboard, or the second table.
+        context: the question.
+    """
+    metric = wording.metric(context)
+    words = {
+        "baseline": wording.one_line(context.baseline),
+        "accounting": context.accounting,
+        "metric": metric,
+        "Metric": metric[0].upper() + metric[1:],
+    }
     return [
-        Column("rank", "#", "Rank", _rank, brief=True),
-        _strategy_column(),
-        Column("reached", "reached", "Runs reached", reached, more_is_better=True),
-        Column(
-            "labels",
-            f"{context.accounting} labels",
-            f"Labels to target ({context.accounting})",
-            wording.budget_with_interval,
-            brief=True,
-        ),
-        Column("labels_step", "step", "Step value", lambda row: _budget(row, "labels_step")),
-        Column(
-            "labels_strict", "strict", "Strict labels", lambda row: _budget(row, "labels_strict")
-        ),
-        Column("labels_paper", "paper", "Paper labels", lambda row: _budget(row, "labels_paper")),
-        Column(
-            "saving_vs_random",
-            "saving",
-            f"Saving against {baseline}",
-            wording.saving_with_interval,
-            more_is_better=True,
-        ),
-        Column(
-            "verdict", "verdict", "Verdict", lambda row: row["verdict"], numeric=False, brief=True
-        ),
+        replace(column, heading=column.heading.format(**words), short=column.short.format(**words))
+        for column in sorted(COLUMNS, key=lambda column: int(getattr(column, table)))
+        if getattr(column, table)
     ]
-
-
-def _strategy_column() -> Column:
-    return Column(
-        "strategy", "strategy", "Strategy", lambda row: row["strategy"], numeric=False, brief=True
-    )
-
-
-def secondary_columns() -> list[Column]:
-    """Return the columns of the second table: what is good to know, but ranks nothing."""
-    return [
-        _strategy_column(),
-        Column(
-            "reached_low",
-            "share",
-            "Share that reaches (95 %)",
-            wording.share_interval,
-            more_is_better=True,
-        ),
-        Column("median", "median", "Median labels", wording.median),
-        Column("ert", "ERT", "Labels with restarts (ERT)", wording.restarts),
-        Column("budget_pct", "pool", "Share of the pool", lambda row: _percent(row["budget_pct"])),
-        Column(
-            "aulc",
-            "AULC",
-            "Mean accuracy (AULC)",
-            lambda row: _percent(100 * row["aulc"]),
-            more_is_better=True,
-        ),
-        Column(
-            "accuracy_final",
-            "final",
-            "Accuracy at the cap",
-            lambda row: _percent(100 * row["accuracy_final"]),
-            more_is_better=True,
-        ),
-        Column("p_holm", "p", "p (Holm)", lambda row: _p_value(row["p_holm"])),
-        Column(
-            "pairs_strategy_censored",
-            "censored",
-            "Pairs where only baseline / only strategy / neither reached",
-            _censored,
-        ),
-    ]
-
-
-def reached(row: Row) -> str:
-    """Word how many of the finished runs reached the target: "9/10"."""
-    return f"{row['reached']}/{row['runs']}"
-
-
-def is_ranked(row: Row) -> bool:
-    """Tell whether a row is ranked: it has all its runs, of these tasks, and is no reference."""
-    return group(row) == "ranked"
-
-
-def group(row: Row) -> Group:
-    """Return where a row stands: ranked, or after those that are, in the order of ``GROUPS``."""
-    verdict: str = row["verdict"]
-    if verdict == "reference":
-        return "reference"
-    if verdict == "incomplete":
-        return "incomplete"
-    return "external" if verdict == "external" and pd.isna(row["rank"]) else "ranked"
-
-
-def is_best(row: Row) -> bool:
-    """Tell whether a row is a winner: first, and not only for want of anyone who reached."""
-    return is_ranked(row) and row["rank"] == 1 and row["reached"] > 0
-
-
-def plain_rank(row: Row) -> str:
-    """Word the rank without its interval; empty for a strategy that is not ranked."""
-    return str(row["rank"]) if is_ranked(row) else ""
-
-
-def _rank(row: Row) -> str:
-    return wording.rank_with_interval(row) if is_ranked(row) else ""
-
-
-def _percent(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.1f} %"
-
-
-def _p_value(value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
-
-
-def _censored(row: Row) -> str:
-    names = ("pairs_strategy_censored", "pairs_baseline_censored", "pairs_both_censored")
-    return "" if pd.isna(row[names[0]]) else " / ".join(str(row[name]) for name in names)
-
-
-def _budget(row: Row, key: str) -> str:
-    return wording.budget(row[key], row["reached"], row["runs"])

@@ -8,17 +8,17 @@ import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pandas as pd
 
 from fal_bench.errors import StoreError
 from fal_bench.report import wording
-from fal_bench.report.columns import board_columns
-from fal_bench.report.wording import Row
-
-if TYPE_CHECKING:
-    from fal_bench.report.answer import Board
+from fal_bench.report.answer import Board
+from fal_bench.report.columns import columns_shown
+from fal_bench.report.facts import notes
+from fal_bench.report.rows import Row
+from fal_bench.report.sentences import sentences
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -28,7 +28,7 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 
 def to_json(boards: Sequence[Board]) -> str:
-    """Return boards as JSON: for each target the question, and one object a strategy.
+    """Return boards as JSON: for each target the question, its facts, and one object a strategy.
 
     JSON has no word for "not a number" nor for infinity; both are null.
     """
@@ -37,6 +37,7 @@ def to_json(boards: Sequence[Board]) -> str:
             "question": {
                 "suite": board.context.suite,
                 "target_acc": board.context.target,
+                "metric": board.context.metric,
                 "target_name": board.context.target_name or None,
                 "task_targets": dict(board.context.task_targets),
                 "accounting": board.context.accounting,
@@ -57,6 +58,7 @@ def to_json(boards: Sequence[Board]) -> str:
                 "command": board.context.command,
                 "falbench": board.context.version,
             },
+            "facts": board.facts.data(),
             "rows": [
                 {name: _plain(value) for name, value in row.items()}
                 for row in board.leaderboard.to_dict("records")
@@ -69,13 +71,13 @@ def to_json(boards: Sequence[Board]) -> str:
 
 def to_markdown(boards: Sequence[Board]) -> str:
     """Return boards as Markdown tables with the columns of the terminal, and their notes."""
-    from fal_bench.report.notes import parted
-
-    notes, shared = parted(
-        [board.reading for board in boards], [board.findings for board in boards]
-    )
-    parts = [_markdown(board, own) for board, own in zip(boards, notes, strict=True)]
-    return "\n\n".join([*parts, *(["For all targets:", _bullets(shared)] if shared else [])])
+    below, shared = notes([board.facts for board in boards])
+    parts = [
+        _markdown(board, sentences(own, board.context))
+        for board, own in zip(boards, below, strict=True)
+    ]
+    common = _bullets(sentences(shared, boards[0].context))
+    return "\n\n".join([*parts, *(["For all targets:", common] if shared else [])])
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -111,8 +113,8 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _markdown(board: Board, notes: Sequence[str]) -> str:
-    columns = board_columns(board.context)
+def _markdown(board: Board, below: Sequence[str]) -> str:
+    columns = columns_shown("board", board.context)
     lines = [
         [column.short for column in columns],
         ["--:" if column.numeric else ":--" for column in columns],
@@ -121,7 +123,7 @@ def _markdown(board: Board, notes: Sequence[str]) -> str:
         lines.append([_cell(column.text(row)) for column in columns])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     title = f"**{_cell(wording.question(board.context))}**, {_cell(wording.setting(board.context))}"
-    return "\n\n".join([title, table, *([_bullets(notes)] if notes else [])])
+    return "\n\n".join([title, table, *([_bullets(below)] if below else [])])
 
 
 def _bullets(notes: Sequence[str]) -> str:

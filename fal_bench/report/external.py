@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fal_bench.report import wording
-from fal_bench.report.context import Accounting, External, TaskFacts
-from fal_bench.report.wording import Row
+from fal_bench.report.context import External, TaskFacts
 from fal_bench.results.identity import SHOWN, strategy_labels
 from fal_bench.results.model import ImportOrigin, Results
 
@@ -179,41 +178,3 @@ def _unfinished(curves: pd.DataFrame, tasks: Sequence[TaskFacts]) -> str:
                 f"labels, and the protocol of that task from {facts.grid[0]} to {end}"
             )
     return ""
-
-
-def origin_sentences(
-    externals: Sequence[External], rows: Mapping[str, Row], accounting: Accounting
-) -> list[str]:
-    """Say where external strategies come from, and why they are ranked or not.
-
-    Args:
-        externals: the strategies; those of which the same can be said share a sentence.
-        rows: their rows of the leaderboard, by label.
-        accounting: which labels rank.
-    """
-    said: dict[str, list[str]] = {}
-    for external in externals:
-        origin = _origin(external, rows[external.strategy]["runs"], accounting)
-        said.setdefault(origin, []).append(external.strategy)
-    return [f"{wording.listed(names)}: {origin}" for origin, names in said.items()]
-
-
-def _origin(external: External, known: int, accounting: Accounting) -> str:
-    text = (
-        f"measured elsewhere, from {wording.one_line(external.file)}, imported as "
-        f"{external.name} on {external.imported}; "
-    )
-    unranked = external.unranked(accounting)
-    if not unranked:
-        return (
-            f"{text}ranked, since the file gives the hashes of the tasks compared, but not "
-            "tested: runs from elsewhere are not paired with these by construction."
-        )
-    text += f"not ranked, since {unranked}."
-    unknown = len(external.runs) - known
-    if unknown:
-        text += (
-            f" {unknown} of {wording.counted(len(external.runs), 'run')} "
-            f"{'does' if unknown == 1 else 'do'} not show where the target is reached."
-        )
-    return text

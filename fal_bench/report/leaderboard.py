@@ -10,59 +10,14 @@ import numpy as np
 import pandas as pd
 
 from fal_bench.report.budgets import RunBudget, RunKey, read_budgets
+from fal_bench.report.columns import COLUMNS, KEYS
 from fal_bench.report.context import External, ReportContext
+from fal_bench.report.own_runs import OwnRuns, own_stream
 from fal_bench.report.savings import compare_with_baseline
-from fal_bench.report.summary import Runs, map_runs, own_stream, summarise_runs
 from fal_bench.stats import rank, rank_intervals
 
-COLUMNS = (
-    "rank",
-    "strategy",
-    "target_acc",
-    "accounting",
-    "tasks",
-    "runs",
-    "reached",
-    "labels",
-    "labels_low",
-    "labels_high",
-    "labels_step",
-    "labels_paper",
-    "labels_strict",
-    "budget_pct",
-    "saving_vs_random",
-    "saving_low",
-    "saving_high",
-    "p_holm",
-    "verdict",
-    "accuracy_final",
-    "rank_low",
-    "rank_high",
-    "reached_low",
-    "reached_high",
-    "median",
-    "median_reached",
-    "ert",
-    "ert_low",
-    "ert_high",
-    "aulc",
-    "pairs_strategy_censored",
-    "pairs_baseline_censored",
-    "pairs_both_censored",
-    "target_name",
-    "trainer",
-    "source",
-)
-_WHOLE = (
-    "rank",
-    "rank_low",
-    "rank_high",
-    "pairs_strategy_censored",
-    "pairs_baseline_censored",
-    "pairs_both_censored",
-)
 _AFTER_RANKED = {"external": 1, "incomplete": 2}
-_TYPES = {**dict.fromkeys(_WHOLE, "Int64"), "median_reached": "boolean"}
+_TYPES = {column.key: column.dtype for column in COLUMNS if column.dtype}
 
 
 def build_leaderboard(curves: pd.DataFrame, context: ReportContext) -> pd.DataFrame:
@@ -84,12 +39,12 @@ def build_leaderboard(curves: pd.DataFrame, context: ReportContext) -> pd.DataFr
         context: the tasks, the strategies and the question asked.
 
     Returns:
-        One row a strategy with the columns ``COLUMNS``. Budgets are restricted means in labels,
-        ``labels`` under the ranking accounting; ``saving_vs_random`` is a fraction and refers to
-        ``context.baseline``, whatever its name; ``target_name`` is set where every task has a
-        target of its own, and ``target_acc`` is their mean then; ``source`` is the file of an
+        One row a strategy with the columns ``columns.COLUMNS``. Budgets are restricted means in
+        labels, ``labels`` under the ranking accounting; ``saving_vs_random`` is a fraction and
+        refers to ``context.baseline``, whatever its name; ``target_name`` is set where every task
+        has a target of its own, and ``target_acc`` is their mean then; ``source`` is the file of an
         external strategy. NaN stands where there is no number or interval; ``ert`` is infinite
-        where nobody reached the target.
+        where no run reached the target.
 
     Raises:
         ValueError: the context has no task or no seed, or a curve is malformed.
@@ -103,17 +58,17 @@ def rank_budgets(budgets: Mapping[RunKey, RunBudget], context: ReportContext) ->
         raise ValueError("a leaderboard needs at least one task and one seed.")
     rows, complete = [], {}
     for strategy in sorted(set(context.shown)):
-        row, runs = _counts(strategy, budgets, context)
+        row, own = _counts(strategy, budgets, context)
         rows.append(row)
-        if runs is not None:
-            complete[strategy] = runs
-            row.update(summarise_runs(runs, context))
+        if own is not None:
+            complete[strategy] = own
+            row.update({one.key: one.value(own) for one in COLUMNS if one.value is not None})
     compare_with_baseline(rows, complete, context)
     unranked = {one.strategy for one in context.externals if one.unranked(context.accounting)}
     ranked = set(complete) - context.references - unranked
-    _rank([row for row in rows if row["strategy"] in ranked], complete, context)
+    _rank([row for row in rows if row["strategy"] in ranked], complete)
     rows.sort(key=_place)
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(_TYPES)
+    return pd.DataFrame(rows, columns=list(KEYS)).astype(_TYPES)
 
 
 def _place(row: Mapping[str, Any]) -> tuple[float, int, str]:
@@ -124,7 +79,7 @@ def _place(row: Mapping[str, Any]) -> tuple[float, int, str]:
 
 def _counts(
     strategy: str, budgets: Mapping[RunKey, RunBudget], context: ReportContext
-) -> tuple[dict[str, Any], Runs | None]:
+) -> tuple[dict[str, Any], OwnRuns | None]:
     """Start the row of a strategy; also return its runs if none is missing."""
     external = context.external(strategy)
     tasks = sorted({facts.name for facts in context.tasks})
@@ -137,21 +92,17 @@ def _counts(
     complete_tasks = sum(
         0 < len(task) == len(seeds) for task, seeds in zip(runs, expected, strict=True)
     )
-    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
-    row.update(dict.fromkeys(_TYPES, pd.NA))
+    row: dict[str, Any] = {
+        column.key: column.given(context, strategy) if column.given else column.blank
+        for column in COLUMNS
+    }
     row.update(
-        strategy=strategy,
-        target_acc=context.target,
-        accounting=context.accounting,
         tasks=complete_tasks,
         runs=len(finished),
         reached=sum(run.interpolated["paper"].reached for run in finished),
         verdict="external" if external else "incomplete",
-        target_name=context.target_name or math.nan,
-        trainer=dict(context.trainers).get(strategy, math.nan),
-        source=external.file if external else math.nan,
     )
-    return row, runs if complete_tasks == len(runs) else None
+    return row, OwnRuns(runs, context) if complete_tasks == len(runs) else None
 
 
 def _seeds(task: str, external: External | None, context: ReportContext) -> set[int]:
@@ -161,7 +112,7 @@ def _seeds(task: str, external: External | None, context: ReportContext) -> set[
     return {seed for name, seed in external.runs if name == task}
 
 
-def _rank(rows: list[dict[str, Any]], complete: Mapping[str, Runs], context: ReportContext) -> None:
+def _rank(rows: list[dict[str, Any]], complete: Mapping[str, OwnRuns]) -> None:
     """Give complete strategies their rank, and its interval over tasks and seeds."""
     if not rows:
         return
@@ -172,12 +123,11 @@ def _rank(rows: list[dict[str, Any]], complete: Mapping[str, Runs], context: Rep
     )
     for row, place in zip(rows, places, strict=True):
         row["rank"] = int(place)
-    runs = [complete[row["strategy"]] for row in rows]
-    budgets = [map_runs(mine, lambda run: run.interpolated[context.accounting]) for mine in runs]
+    own = [complete[row["strategy"]] for row in rows]
     intervals = rank_intervals(
-        np.array([[[run.labels for run in task] for task in mine] for mine in budgets]),
-        np.array([[[run.reached for run in task] for task in mine] for mine in budgets]),
-        np.array([map_runs(mine, lambda run: run.accuracy_at_cap) for mine in runs]),
+        np.array([[[run.labels for run in task] for task in mine.ranking] for mine in own]),
+        np.array([[[run.reached for run in task] for task in mine.ranking] for mine in own]),
+        np.array([mine.read(lambda run: run.accuracy_at_cap) for mine in own]),
         own_stream(),
     )
     if intervals is None or len(rows) < 2:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fal_bench.report.context import Accounting, ReportContext
-from fal_bench.report.summary import Runs, interpolated, own_stream
+from fal_bench.report.context import ReportContext
+from fal_bench.report.own_runs import OwnRuns, own_stream
 from fal_bench.stats import can_reject, holm, log_ratios, paired_saving, sign_flip_test
 
 ALPHA = 0.05
@@ -14,7 +14,7 @@ ALPHA = 0.05
 
 
 def compare_with_baseline(
-    rows: Sequence[dict[str, Any]], complete: Mapping[str, Runs], context: ReportContext
+    rows: Sequence[dict[str, Any]], complete: Mapping[str, OwnRuns], context: ReportContext
 ) -> None:
     """Fill in savings, p-values and verdicts of the complete strategies.
 
@@ -23,19 +23,19 @@ def compare_with_baseline(
     Args:
         rows: rows of the leaderboard, changed in place.
         complete: the runs of every complete strategy.
-        context: the question, for baseline and accounting.
+        context: the question, for baseline and references.
     """
     tested, p_values = [], []
     baseline = complete.get(context.baseline)
     for row in rows:
-        runs = complete.get(row["strategy"])
-        if runs is None or row["verdict"] == "external":
+        own = complete.get(row["strategy"])
+        if own is None or row["verdict"] == "external":
             continue
         if row["strategy"] == context.baseline:
             row.update(saving_vs_random=0.0, verdict="baseline")
             continue
         row["verdict"] = "not comparable"
-        p_value = None if baseline is None else _saving(row, runs, baseline, context.accounting)
+        p_value = None if baseline is None else _saving(row, own, baseline)
         if row["strategy"] in context.references:
             row["verdict"] = "reference"  # no test: it is no competitor
         elif p_value is not None:
@@ -46,11 +46,9 @@ def compare_with_baseline(
         row["verdict"] = _verdict(row, comparisons=len(tested))
 
 
-def _saving(
-    row: dict[str, Any], runs: Runs, baseline: Runs, accounting: Accounting
-) -> float | None:
+def _saving(row: dict[str, Any], own: OwnRuns, baseline: OwnRuns) -> float | None:
     """Fill in the saving; return the unadjusted p-value, or None if there is no comparing."""
-    pair = interpolated(runs, accounting), interpolated(baseline, accounting)
+    pair = own.ranking, baseline.ranking
     saving = paired_saving(*pair)
     row.update(
         pairs_strategy_censored=saving.strategy_censored,

@@ -14,16 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from fal_bench.report import wording
-from fal_bench.report.columns import (
-    GROUPS,
-    Column,
-    board_columns,
-    group,
-    is_best,
-    plain_rank,
-)
+from fal_bench.report.columns import Column, columns_shown
 from fal_bench.report.context import ReportContext
-from fal_bench.report.wording import Row
+from fal_bench.report.rows import GROUPS, Row, group, is_best
 
 _VERDICT_STYLES = {"better": "green", "worse": "red"}
 _UNBOUNDED = 10_000
@@ -38,10 +31,10 @@ def leaderboard_table(
 ) -> Table:
     """Lay the leaderboard out for a terminal.
 
-    Where it does not fit, the step value goes first, then the column of the accounting that
-    ranks the board, whose numbers stand in the column of budgets anyway, then the intervals of
-    the ranks. Both accountings and the comparison with the baseline always stay. After that names
-    wrap, and numbers at the very last.
+    Where it does not fit, spare columns go first (``Column.spare``: the step value, then the
+    accounting that ranks the board, whose numbers stand in the column of budgets anyway), then the
+    intervals of the ranks. Both accountings and the comparison with the baseline always stay.
+    After that names wrap, and numbers at the very last.
 
     Args:
         leaderboard: the table of ``build_leaderboard``.
@@ -53,17 +46,14 @@ def leaderboard_table(
     """
     width = Console().width if width is None else width
     rows = cast("list[Row]", leaderboard.to_dict("records"))
-    columns = board_columns(context)
+    columns = columns_shown("board", context)
     table = _lay_out(rows, columns)
-    for key in ("labels_step", f"labels_{context.accounting}"):
+    for spare in ("any", context.accounting):
         if _natural_width(table) > width:
-            columns = [column for column in columns if column.key != key]
+            columns = [column for column in columns if column.spare != spare]
             table = _lay_out(rows, columns)
     if _natural_width(table) > width:
-        columns = [
-            replace(column, text=plain_rank) if column.key == "rank" else column
-            for column in columns
-        ]
+        columns = [replace(column, text=column.brief_text or column.text) for column in columns]
         table = _lay_out(rows, columns)
     if _natural_width(table) > width:
         table = _lay_out_narrow(rows, columns, width)
@@ -78,18 +68,18 @@ def _natural_width(table: Table) -> int:
 
 
 def _lay_out_narrow(rows: list[Row], columns: list[Column], width: int) -> Table:
-    widths = {"verdict": _NARROW_VERDICT}
+    widths: dict[str, int] = {"verdict": _NARROW_VERDICT}
     excess = _natural_width(_lay_out(rows, columns, widths)) - width
     if excess > 0:
         longest = max(cell_len(wording.one_line(row["strategy"])) for row in rows)
-        widths["strategy"] = max(_NARROWEST_NAME, longest - excess)
+        widths["name"] = max(_NARROWEST_NAME, longest - excess)
     return _lay_out(rows, columns, widths)
 
 
 def _lay_out(
     rows: list[Row], columns: list[Column], widths: Mapping[str, int] | None = None
 ) -> Table:
-    """Lay out these columns; ``widths`` are upper limits by column."""
+    """Lay out these columns; ``widths`` are upper limits by kind of column."""
     table = Table(
         title_justify="left",
         box=box.HORIZONTALS,
@@ -102,9 +92,9 @@ def _lay_out(
             column.short,
             justify="right" if column.numeric else "left",
             overflow="fold",
-            max_width=(widths or {}).get(column.key),
+            max_width=(widths or {}).get(column.kind),
         )
-    limit = (widths or {}).get("strategy")
+    limit = (widths or {}).get("name")
     for name in GROUPS:
         members = [row for row in rows if group(row) == name]
         if members and table.rows:
@@ -126,9 +116,9 @@ def _cells(row: Row, columns: list[Column], limit: int | None) -> list[Text]:
     cells = []
     for column in columns:
         text = wording.one_line(column.text(row)) or "-"
-        if column.key == "strategy" and limit is not None and cell_len(text) > limit:
+        if column.kind == "name" and limit is not None and cell_len(text) > limit:
             text = _wrapped(text, limit)
-        style = _VERDICT_STYLES.get(text, "") if column.key == "verdict" else ""
+        style = _VERDICT_STYLES.get(text, "") if column.kind == "verdict" else ""
         cells.append(Text(text, style=style))
     return cells
 

@@ -79,8 +79,7 @@ class ClientAgent:
 def _build(params: FedRALParams, n_actions: int, rng: np.random.Generator) -> Any:
     from gymnasium import spaces
 
-    from fal_bench.environments.agents.dqn import FedRALDQN, SpacesOnly
-    from fal_bench.environments.agents.exploration import LinearEpsilon
+    from fal_bench.environments.agents.dqn import FedRALDQN, LinearEpsilon, SpacesOnly
 
     training_episodes = params.length("epochs") * params.length("episodes")
     return FedRALDQN(

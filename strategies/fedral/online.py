@@ -65,7 +65,7 @@ class OnlineLearning:
         """Store the transition of the step that led from the last precision to this one."""
         from fal_bench.environments import EpisodeOptions
         from fal_bench.environments.agents.episodes import store_transition
-        from fal_bench.environments.rewards import Progress, reward
+        from fal_bench.environments.steps import Progress, reward
 
         # With a reward set this cycle's precision closes the last step, and what follows it is
         # seen now; without one the newest precision is the last cycle's and closes the step

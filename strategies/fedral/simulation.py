@@ -22,7 +22,7 @@ FINETUNE_EPOCHS = 20
 
 def size_grid_for(params: FedRALParams, pool: int) -> tuple[int, ...]:
     """Return the size grid of a client whose query pool held ``pool`` samples at first."""
-    from fal_bench.environments.batches import default_sizes, size_grid
+    from fal_bench.environments.steps import default_sizes, size_grid
 
     if params.largest_batch is not None:
         return size_grid(params.largest_batch)

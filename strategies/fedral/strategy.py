@@ -23,7 +23,7 @@ from fal_bench.strategies.fedral.simulation import (
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
-    from fal_bench.environments.batches import BatchActions
+    from fal_bench.environments.steps import BatchActions
 
 MIN_WARM_START = 4
 """Fewest samples of a warm-start episode: one seed label, one step, and something to choose."""
@@ -144,14 +144,14 @@ class FedRAL(Strategy):
 
     def _all_actions(self, sizes: tuple[int, ...]) -> BatchActions:
         from fal_bench.environments import EpisodeOptions
-        from fal_bench.environments.batches import BatchActions
+        from fal_bench.environments.steps import BatchActions
 
         options = EpisodeOptions.of({"action": self.params.action, "sizes": sizes})
         return BatchActions.of(options, sizes[-1])
 
     def _observe(self, client: ClientView) -> Observation:
         """Return the margin quantiles under the current global model."""
-        from fal_bench.environments.observation import margin_quantiles
+        from fal_bench.environments.steps import margin_quantiles
 
         ids = client.share("state") if self.params.state_source == "state" else None
         return margin_quantiles(client.probs(client.global_model, ids), self.params.quantiles)
@@ -160,7 +160,7 @@ class FedRAL(Strategy):
         self, client: ClientView, actions: BatchActions, action: int, budget: int
     ) -> IntArray:
         """Fill the chosen batch, cut to what the client may buy."""
-        from fal_bench.environments.batches import rank_samples, take_window
+        from fal_bench.environments.steps import rank_samples, take_window
 
         size = min(actions.size(action), budget)
         if self.params.rank == "random":

@@ -4,9 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from fal_bench.acquisition.density import mean_neighbour_distance
-from fal_bench.acquisition.gradients import last_layer_gradients
-from fal_bench.acquisition.prototypes import class_means
+from fal_bench.acquisition.clustering import class_means
+from fal_bench.acquisition.points import last_layer_gradients, mean_neighbour_distance
 
 
 @settings(deadline=None)

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from fal_bench.acquisition.k_centre import k_centre_greedy
+from fal_bench.acquisition.diversity import k_centre_greedy
 from fal_bench.acquisition.points import OuterProducts, Vectors
 
 NOTHING = Vectors(np.empty((0, 1)))

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
-from fal_bench.acquisition.lloyd import cluster_sums, nearest_centres, next_centres
+from fal_bench.acquisition.clustering import cluster_sums, nearest_centres, next_centres
 
 
 @settings(deadline=None)

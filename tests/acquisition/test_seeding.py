@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fal_bench.acquisition.diversity import k_means_plus_plus
 from fal_bench.acquisition.points import OuterProducts, Vectors
-from fal_bench.acquisition.seeding import k_means_plus_plus
 
 
 def seeds(points, count, draws, **options):

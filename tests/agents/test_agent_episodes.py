@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from fal_bench.environments.agents.dqn import LinearEpsilon
 from fal_bench.environments.agents.episodes import TrainingPlan, greedy_episode, train, warm_start
-from fal_bench.environments.agents.exploration import LinearEpsilon
 from fal_bench.errors import InvalidSpecError
 
 

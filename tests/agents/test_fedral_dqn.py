@@ -6,9 +6,8 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import configure
 
-from fal_bench.environments.agents.dqn import FedRALDQN, SpacesOnly
+from fal_bench.environments.agents.dqn import FedRALDQN, LinearEpsilon, SpacesOnly
 from fal_bench.environments.agents.episodes import store_transition
-from fal_bench.environments.agents.exploration import LinearEpsilon
 from fal_bench.environments.agents.replay import EPSILON
 from fal_bench.errors import InvalidSpecError
 

@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fal_bench.environments.batches import (
+from fal_bench.environments.options import EpisodeOptions
+from fal_bench.environments.steps import (
     BatchActions,
     default_sizes,
     rank_samples,
     size_grid,
     take_window,
 )
-from fal_bench.environments.options import EpisodeOptions
 from fal_bench.errors import InvalidSpecError
 
 

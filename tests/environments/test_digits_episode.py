@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-import fal_bench.environments.digits
+import fal_bench.datasets.digits
 from fal_bench.datasets.digits import load_digits
-from fal_bench.environments.digits import digits_episode
+from fal_bench.environments.episode_data import digits_episode
 from fal_bench.errors import LabelAccessError
 
 
@@ -40,7 +40,7 @@ def test_episodes_do_not_touch_test_data(monkeypatch) -> None:
         Untouchable(),
         Untouchable(),
     )
-    monkeypatch.setattr(fal_bench.environments.digits, "load_digits", lambda: guarded)
+    monkeypatch.setattr(fal_bench.datasets.digits, "load_digits", lambda: guarded)
     env = gymnasium.make("falbench/FedRALBatch-v0")
     for seed in range(3):
         env.reset(seed=seed)

@@ -9,7 +9,7 @@ from toy_episodes import FORBIDDEN, N_CLASSES, POOL, REWARD, Diary, features
 
 import fal_bench.environments
 from fal_bench.environments import EpisodeData, EpisodeOptions, FedRALBatchEnv, Samples
-from fal_bench.environments.observation import margin_quantiles
+from fal_bench.environments.steps import margin_quantiles
 from fal_bench.errors import InvalidSpecError
 
 VARIANTS = [

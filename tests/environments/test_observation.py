@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fal_bench.environments.observation import margin_quantiles
+from fal_bench.environments.steps import margin_quantiles
 
 
 def with_margins(margins):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fal_bench.environments.options import EpisodeOptions
-from fal_bench.environments.rewards import Progress, declines, reward
+from fal_bench.environments.steps import Progress, declines, reward
 
 BEFORE, AFTER = Progress(0.5, 0.1), Progress(0.6, 0.2)
 

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from fal_bench.environments.classifier import softmax
-from fal_bench.environments.ridge_head import RidgeFit, _calibrate, _ridge
+from fal_bench.environments.heads import RidgeFit, _calibrate, _ridge, softmax
 from fal_bench.errors import InvalidSpecError
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fal_bench.environments import SoftmaxFit
-from fal_bench.environments.classifier import softmax
+from fal_bench.environments.heads import softmax
 from fal_bench.errors import InvalidSpecError
 
 WEIGHTS, BIAS = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0.1, -0.1])

@@ -1,10 +1,8 @@
-"""Augmentation and dropout: what they do, and that both engines do the same, in any company."""
+"""Augmentation and dropout: what they do."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from torchvision.transforms.v2.functional import affine, hflip
 
@@ -13,50 +11,12 @@ from fal_bench.learning.chance import Distortions, Dropout, distort, drop_mask
 from fal_bench.learning.engine import train
 from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Architecture, Model
-from fal_bench.learning.request import Lane, TrainRequest
-from fal_bench.learning.sequential import train_sequentially
-from fal_bench.learning.stacked.autograd import AutogradStep
-from fal_bench.learning.stacked.cnn import CnnStep
-from fal_bench.learning.stacked.engine import step_of, train_stacked
-from fal_bench.learning.stacked.mlp import MlpStep
+from fal_bench.learning.request import TrainRequest
 from fal_bench.plugins.needs import LocalModel, LocalTraining
 from fal_bench.strategies.random import Random
 from fal_bench.task import ModelSpec, Task
 
-MODELS = {
-    "mlp": Architecture(ModelSpec(kind="mlp", hidden=(16,), dropout=0.5), (1, 8, 8), 5),
-    "odd-mlp": Architecture(ModelSpec(kind="mlp", hidden=(11,), dropout=0.3), (1, 3, 5), 5),
-    "cnn": Architecture(ModelSpec(kind="cnn", channels=(4, 6), dropout=0.5), (1, 8, 8), 5),
-    "odd-cnn": Architecture(ModelSpec(kind="cnn", channels=(3, 5), dropout=0.5), (1, 6, 14), 5),
-    "cnn4": Architecture(ModelSpec(kind="cnn4", width=6, dropout=0.2), (1, 16, 16), 5),
-    "plain-cnn": Architecture(ModelSpec(kind="cnn", channels=(4, 6)), (1, 16, 8), 5),
-}
 RECIPE = LocalTraining(2, 4, 0.05, 0.9, 1e-3, None)
-
-
-@pytest.fixture(params=MODELS)
-def architecture(request):
-    return MODELS[request.param]
-
-
-@pytest.fixture(params=["none", "flip", "flip-crop"])
-def recipe(request):
-    return replace(RECIPE, augmentation=request.param)
-
-
-def lane(architecture, count, seed, dtype=torch.float32):
-    generator = torch.Generator().manual_seed(seed)
-    start = architecture.fresh(generator).weights
-    return Lane(
-        {name: t.to(dtype) if t.is_floating_point() else t for name, t in start.items()},
-        torch.randn(count, *architecture.input_shape, generator=generator, dtype=dtype),
-        torch.randint(architecture.n_classes, (count,), generator=generator),
-        np.random.default_rng(seed),
-    )
-
-
-def lanes(architecture, sizes, **options):
-    return [lane(architecture, count, seed, **options) for seed, count in enumerate(sizes)]
 
 
 def test_images_are_mirrored_and_moved():
@@ -88,32 +48,8 @@ def test_dropout_keeps_the_mean():
     assert abs((mask == 0).mean() - 0.25) < 0.02
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 2e-5), (torch.float64, 1e-7)])
-def test_both_engines_agree(architecture, recipe, dtype, bound):
-    sizes = [20, 14, 0, 6, 31, 12, 10, 2]
-    if architecture is MODELS["cnn4"]:  # normalisation amplifies rounding
-        bound *= 100
-    network = copy.deepcopy(architecture.network).to(dtype)
-    stacked = train_stacked(network, recipe, lanes(architecture, sizes, dtype=dtype), 5)
-    plain = train_sequentially(network, recipe, lanes(architecture, sizes, dtype=dtype), 5)
-    for ours, theirs in zip(stacked, plain, strict=True):
-        for name, tensor in ours.weights.items():
-            torch.testing.assert_close(tensor, theirs.weights[name], rtol=bound, atol=bound)
-
-
-@pytest.mark.parametrize("company", [2, 9, 33])
-def test_a_lane_has_the_same_bits_in_any_company(architecture, recipe, company):
-    sizes = [(7 * number) % 23 + 2 for number in range(company)]
-    together = train_stacked(architecture.network, recipe, lanes(architecture, sizes), 5)
-    for number in {0, company // 2, company - 1}:
-        job = lane(architecture, sizes[number], number)
-        [alone] = train_stacked(architecture.network, recipe, [job], 5)
-        for name, tensor in alone.weights.items():
-            assert torch.equal(tensor, together[number].weights[name]), name
-
-
-def test_they_change_training_and_leave_predictions_alone():
-    plain = MODELS["plain-cnn"]
+def test_they_change_training_and_leave_predictions_alone(lane):
+    plain = Architecture(ModelSpec(kind="cnn", channels=(4, 6)), (1, 16, 8), 5)
     dropped = replace(plain, spec=ModelSpec(kind="cnn", channels=(4, 6), dropout=0.5))
     recipes = [
         RECIPE,
@@ -133,18 +69,6 @@ def test_they_change_training_and_leave_predictions_alone():
     assert any(isinstance(one, Dropout) for one in module.modules())
     with torch.no_grad():
         np.testing.assert_allclose(module(images), same[0], atol=1e-6)
-
-
-def test_only_the_steps_that_can_are_used():
-    flipping = replace(RECIPE, augmentation="flip")
-    plain = {
-        "mlp": Architecture(ModelSpec(kind="mlp", hidden=(16,)), (1, 8, 8), 5),
-        "cnn": MODELS["plain-cnn"],
-    }
-    assert type(step_of(plain["cnn"].network, RECIPE)) is CnnStep
-    assert type(step_of(plain["cnn"].network, flipping)) is AutogradStep
-    assert type(step_of(plain["mlp"].network, flipping)) is MlpStep
-    assert type(step_of(MODELS["mlp"].network, RECIPE)) is AutogradStep
 
 
 def test_a_tasks_augmentation_reaches_rounds_and_local_models(tiny, blobs, run, monkeypatch):

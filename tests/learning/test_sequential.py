@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Architecture
-from fal_bench.learning.request import Lane, TrainRequest, batches
+from fal_bench.learning.request import TrainRequest, batches
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import ModelSpec
 
@@ -24,17 +24,6 @@ SHAPE = (1, 8, 8)
 )
 def architecture(request):
     return Architecture(request.param, SHAPE, 5)
-
-
-def samples(count, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    features = torch.randn(count, *SHAPE, generator=generator)
-    return features, torch.randint(5, (count,), generator=generator)
-
-
-def lane(architecture, count, seed=0):
-    model = architecture.fresh(torch.Generator().manual_seed(seed))
-    return Lane(model.weights, *samples(count, seed), np.random.default_rng(seed))
 
 
 def reference(architecture, start, features, labels, rng, recipe):
@@ -62,7 +51,7 @@ def reference(architecture, start, features, labels, rng, recipe):
         LocalTraining(epochs=3, batch_size=4, lr=0.05, momentum=0.9, weight_decay=1e-2),
     ],
 )
-def test_it_is_sgd(architecture, recipe):
+def test_it_is_sgd(architecture, recipe, lane):
     recipe = LocalTraining(**{**vars(recipe), "stop_at_accuracy": None})
     job = lane(architecture, 13)
     [answer] = train([TrainRequest(architecture, recipe, (job,))])
@@ -73,7 +62,7 @@ def test_it_is_sgd(architecture, recipe):
         torch.testing.assert_close(answer.weights[0][name], tensor, rtol=1e-5, atol=1e-6)
 
 
-def test_a_lane_has_the_same_bits_alone_and_in_company(architecture):
+def test_a_lane_has_the_same_bits_alone_and_in_company(architecture, lane):
     recipe = LocalTraining(epochs=2, batch_size=4)
     together = train(
         [
@@ -88,7 +77,7 @@ def test_a_lane_has_the_same_bits_alone_and_in_company(architecture):
         assert torch.equal(together[0].weights[1][name], tensor)
 
 
-def test_the_start_is_left_as_it_was(architecture):
+def test_the_start_is_left_as_it_was(architecture, lane):
     job = lane(architecture, 9)
     before = {name: tensor.clone() for name, tensor in job.start.items()}
     [answer] = train([TrainRequest(architecture, LocalTraining(epochs=1), (job,))])
@@ -97,14 +86,14 @@ def test_the_start_is_left_as_it_was(architecture):
         assert not torch.equal(answer.weights[0][name], tensor)
 
 
-def test_no_samples_no_change(architecture):
+def test_no_samples_no_change(architecture, lane):
     job = lane(architecture, 0)
     [answer] = train([TrainRequest(architecture, LocalTraining(), (job,))])
     for name, tensor in job.start.items():
         assert torch.equal(answer.weights[0][name], tensor)
 
 
-def test_training_stops_at_the_accuracy(architecture):
+def test_training_stops_at_the_accuracy(architecture, lane):
     def epochs_run(stop):
         recipe = LocalTraining(epochs=40, lr=0.05, batch_size=3, stop_at_accuracy=stop)
         job = lane(architecture, 6)
@@ -121,7 +110,7 @@ def test_training_stops_at_the_accuracy(architecture):
     assert epochs_run(0.0) == 1
 
 
-def test_the_learning_rate_drops_at_its_step():
+def test_the_learning_rate_drops_at_its_step(lane):
     architecture = Architecture(ModelSpec(kind="mlp", hidden=(4,)), SHAPE, 5)
 
     def moved(drop, steps):
@@ -144,7 +133,7 @@ def test_the_learning_rate_drops_at_its_step():
     torch.testing.assert_close(moved(1, 2) - moved(None, 1), second / 10)
 
 
-def test_fresh_weights_stay_in_their_bounds_and_off_the_global_stream(architecture):
+def test_fresh_weights_stay_in_their_bounds_and_off_the_global_stream(architecture, lane):
     before = torch.random.get_rng_state()
     weights = architecture.fresh(torch.Generator().manual_seed(1)).weights
     assert torch.equal(before, torch.random.get_rng_state())

@@ -16,12 +16,12 @@ from fal_bench.report.answer import answer
 from fal_bench.report.budgets import budgets_at, read_runs
 from fal_bench.report.context import ReportContext, task_facts
 from fal_bench.report.external import COLUMNS, curves_from_elsewhere, preview
+from fal_bench.report.facts import ExternalOrigin, ExternalUnranked
 from fal_bench.report.page import render_page
 from fal_bench.report.stored import Filter, stored_evidence
 from fal_bench.report.targets import Question
-from fal_bench.report.verdict import key_facts, verdict_sentences
-from fal_bench.results.store import Store
 from fal_bench.sweep.collect import finished_runs, read_curves
+from fal_bench.sweep.store import Store
 
 OTHER = TINY.model_copy(
     update={"name": "other", "clients": 4, "query_size": 2, "initial_labels": 2}
@@ -70,13 +70,14 @@ def board(result):
     return result.leaderboard.set_index("strategy", drop=False)
 
 
-def notes(result):
-    return result.boards[0].findings
-
-
 def about(result, strategy="theirs (external)"):
-    (sentence,) = [note for note in notes(result) if note.startswith(f"{strategy}: measured")]
-    return sentence
+    """What is said of the origin of an external strategy."""
+    (fact,) = [
+        fact
+        for fact in result.boards[0].facts.findings
+        if isinstance(fact, ExternalOrigin) and strategy in fact.strategies
+    ]
+    return fact
 
 
 def test_a_run_of_the_same_tasks_and_seeds_is_ranked_but_not_tested(root):
@@ -94,17 +95,13 @@ def test_a_run_of_the_same_tasks_and_seeds_is_ranked_but_not_tested(root):
     # Nothing of the others changes but their rank.
     ranks = ["rank", "rank_low", "rank_high"]
     pd.testing.assert_series_equal(table.loc["random"].drop(ranks), alone.loc["random"].drop(ranks))
-    assert about(result).endswith(
-        "from curves.csv, imported as curves on "
-        + result.context.externals[0].imported
-        + "; ranked, since the file gives the hashes of the tasks compared, but not tested: "
-        "runs from elsewhere are not paired with these by construction."
+    imported = result.context.externals[0].imported
+    assert about(result) == ExternalOrigin(
+        ("theirs (external)",), "curves.csv", "curves", imported, unranked="", runs=6, unknown=0
     )
-    first, *_ = verdict_sentences(result.leaderboard, result.context)
-    assert first.startswith("theirs (external) needed the fewest labels (23 labels on average; ")
-    assert first.endswith("but was measured elsewhere and is not tested against random.")
-    facts = dict(key_facts(result.leaderboard, result.context))
-    assert facts["How sure"] == "measured elsewhere, not tested against random"
+    winner = result.boards[0].facts.verdict[0].standing
+    assert (winner.strategy, winner.verdict) == ("theirs (external)", "external")
+    assert (winner.saving, winner.p) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +134,8 @@ def test_what_does_not_compare_is_shown_after_the_ranked_rows_with_the_reason(ro
     theirs = table.loc["theirs (external)"]
     assert theirs["verdict"] == "external"
     assert theirs["labels_paper"] == pytest.approx(20)
-    assert about(result).endswith(f"not ranked, since {why}")
-    sentences = verdict_sentences(result.leaderboard, result.context)
-    assert any("not ranked: theirs (external); the notes below" in text for text in sentences)
+    assert about(result).unranked == why.removesuffix(".")
+    assert ExternalUnranked(("theirs (external)",)) in result.boards[0].facts.verdict
 
 
 def test_seeds_of_other_code_mean_nothing_but_count_as_runs(root):
@@ -159,8 +155,8 @@ def test_unknown_strict_labels_are_never_assumed(root):
         assert math.isnan(theirs["labels_strict"])
         assert theirs["labels_paper"] == pytest.approx(20)
         assert math.isnan(theirs["labels"]) == (rank is pd.NA)
-    assert "not ranked, since its file does not say how many labels were read" in about(strict)
-    assert "; ranked, since" in about(paper)
+    assert "labels_strict" in about(strict).unranked
+    assert about(paper).unranked == ""
     page = render_page(strict)
     assert "theirs (external)" in page
 
@@ -173,7 +169,7 @@ def test_a_curve_that_does_not_show_the_crossing_gives_no_number(root):
     theirs = board(result).loc["theirs (external)"]
     assert (theirs["runs"], theirs["reached"]) == (1, 1)
     assert math.isnan(theirs["labels_paper"])
-    assert about(result).endswith(" 2 of 3 runs do not show where the target is reached.")
+    assert (about(result).runs, about(result).unknown) == (3, 2)
 
 
 def test_a_crossing_at_the_last_point_is_not_confirmed(root):
@@ -192,7 +188,7 @@ def test_a_strategy_with_runs_on_some_tasks_only_has_no_mean(root):
     theirs = board(result).loc["theirs (external)"]
     assert (theirs["tasks"], theirs["runs"]) == (1, 6)
     assert math.isnan(theirs["labels_paper"])
-    assert f"it has no runs on task-{OTHER.hash[:8]}" in about(result)
+    assert f"it has no runs on task-{OTHER.hash[:8]}" in about(result).unranked
     assert board(ask(root, task=HERE)).loc["theirs (external)", "rank"] == 1
     assert "theirs (external)" not in board(ask(root, task=f"task-{OTHER.hash[:8]}")).index
 
@@ -239,12 +235,10 @@ def test_files_and_forms_say_where_rows_come_from(root, tmp_path):
     (question,) = [board["question"] for board in json.loads(result.text("json"))]
     assert [one["file"] for one in question["external"]] == ["curves.csv", "other.csv"]
     assert question["external"][0]["not_ranked"] is None
-    assert "\\<b\\>theirs (external): measured elsewhere" in result.text("md")
+    assert "\\<b\\>theirs (external): " in result.text("md")
     shown = str(result)
-    assert (
-        "<i>other (external): measured elsewhere, from other.csv, imported as other on"
-        in " ".join(shown.split())
-    )
+    assert "<i>other (external): " in shown
+    assert "imported from other.csv" in " ".join(shown.split())
 
 
 def test_the_page_draws_them_and_names_their_files(root):

@@ -7,80 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from boards import context, curve, runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from fal_bench.errors import StoreError
-from fal_bench.report.context import MissingRun, ReportContext, TaskFacts
+from fal_bench.report.columns import KEYS as COLUMNS
+from fal_bench.report.context import MissingRun
 from fal_bench.report.export import write_csv
-from fal_bench.report.leaderboard import COLUMNS, build_leaderboard
-
-GRID = (10, 20, 30, 40)
-POINTS = (*GRID, 50)
-NEVER = (0.1, 0.2, 0.3, 0.4, 0.4)
-
-
-def crossing_at(labels):
-    """Accuracies on the grid that rise linearly and meet the target 0.5 at ``labels``."""
-    return tuple(0.5 + (point - labels) / 100 for point in POINTS)
-
-
-def curve(strategy, accuracies, *, task="a", seed=0, extra=0, labels=POINTS):
-    """Rows of one run; ``extra`` strict labels are read beyond the pool."""
-    return [
-        {
-            "task": task,
-            "strategy": strategy,
-            "seed": seed,
-            "cycle": cycle,
-            "labels": count,
-            "labels_strict": count + extra,
-            "accuracy": accuracy,
-            "precision": 0.5,
-            "loss": 1.0,
-            "bytes_up": 0,
-            "bytes_down": 0,
-            "train_seconds": 0.0,
-            "select_seconds": 0.0,
-        }
-        for cycle, (count, accuracy) in enumerate(zip(labels, accuracies, strict=False))
-    ]
-
-
-def runs(strategy, *crossings, task="a", extra=0):
-    """One run a seed, each crossing the target at the given labels (None: never)."""
-    return [
-        row
-        for seed, labels in enumerate(crossings)
-        for row in curve(
-            strategy,
-            NEVER if labels is None else crossing_at(labels),
-            task=task,
-            seed=seed,
-            extra=extra,
-        )
-    ]
-
-
-def context(*strategies, seeds=1, tasks=("a",), missing=(), pools=None, **changes):
-    facts = tuple(
-        TaskFacts(name, GRID, query_labels=10, pool=(pools or {}).get(name, 200), description="")
-        for name in tasks
-    )
-    question = {
-        "suite": "toy",
-        "target": 0.5,
-        "accounting": "paper",
-        "baseline": "random",
-        "strategies": strategies,
-        "seeds": tuple(range(seeds)),
-        "tasks": facts,
-        "missing": tuple(missing),
-        "command": "falbench compare",
-        "version": "0",
-    }
-    return ReportContext(**{**question, **changes})
+from fal_bench.report.leaderboard import build_leaderboard
 
 
 def board(rows, asked):

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_leaderboard import context, runs
-from test_page import ASKED, CHARGES, ROWS, comparison, render
+from boards import ASKED, CHARGES, ROWS, comparison, context, render, runs
 
 from fal_bench.report.context import MissingRun
 from fal_bench.report.page import render_page
@@ -199,7 +198,7 @@ def test_numbers_sort_as_numbers_and_gaps_come_last(show):
     rows += runs("c", 15, extra=90)  # 105 strict labels; as text that were less than 15
     missing = [MissingRun("a", "absent", 0, "")]
     asked = context("a", "b", "c", "absent", missing=missing, accounting="strict")
-    browser = show(render_page(comparison(pd.DataFrame(rows), asked)))
+    browser = show(render_page(comparison(rows, asked)))
     names = (
         "return [...document.querySelectorAll('.results tbody th')].map(e => e.textContent.trim())"
     )
@@ -246,7 +245,7 @@ def many(number=32):
         extra = 900 if place == number - 1 else 0
         rows += runs(name, 15 + place / 2, 15.5 + place / 2, extra=extra)
     asked = context("random", *names, seeds=2, accounting="strict")
-    return render_page(comparison(pd.DataFrame(rows), asked))
+    return render_page(comparison(rows, asked))
 
 
 def test_many_strategies_are_shown_few_at_a_time_and_the_axis_follows(show):
@@ -402,7 +401,7 @@ def test_the_command_is_copied_and_the_keyboard_can_skip_to_the_board(show):
 def test_axe_finds_nothing(show, width, scheme):
     axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
     later = replace(ASKED, target=0.55)
-    page = render_page(comparison(pd.DataFrame(ROWS), ASKED, later, charges=CHARGES))
+    page = render_page(comparison(ROWS, ASKED, later, charges=CHARGES))
     browser = show(page, width, scheme)
     browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     browser.execute_script((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))

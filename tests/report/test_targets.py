@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from test_leaderboard import GRID, context, curve, runs
+from boards import GRID, context, curve, runs
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.report import wording

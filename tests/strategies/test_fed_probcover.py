@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from toy_pool import ToyModel, ToyPool, federated
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.strategies.fed_probcover import RADII, CoveredSite, FedProbCover
+from fal_bench.strategies.fed_probcover import RADII, CoveredClient, FedProbCover
 
 
 def on_a_circle(degrees, labelled=0, index=0, n_classes=2):
@@ -54,8 +54,8 @@ def test_when_everything_is_covered_covering_starts_again():
 
 def test_pure_balls_by_hand():
     # Two k-means clusters, 0..2 and 40..41 degrees. Nearest of the other: 40, 39, 38 and 38, 39.
-    site = CoveredSite(on_a_circle([0, 1, 2, 40, 41]), 1)
-    counts = site.pure_balls()
+    state = CoveredClient(on_a_circle([0, 1, 2, 40, 41]), 1)
+    counts = state.pure_balls()
     chords = 2 * np.sin(np.radians([40, 39, 38, 38, 39]) / 2)
     assert counts[0] == 5
     assert counts[1:].tolist() == [(chords > radius).sum() for radius in RADII]
@@ -65,8 +65,8 @@ def test_delta_is_the_largest_radius_with_pure_balls_over_all_clients():
     def radius(purity):
         clients = [on_a_circle([0, 1, 2, 40, 41]), on_a_circle([0, 20], index=1)]
         federation = federated(*clients, budgets=(1, 1))
-        sites = {client.index: CoveredSite(client, 1) for client in clients}
-        return FedProbCover({"purity": purity})._radius(federation, sites)
+        states = {client.index: CoveredClient(client, 1) for client in clients}
+        return FedProbCover({"purity": purity})._radius(federation, states)
 
     # Chords of 20, 38, 39 (twice each) and 40 degrees: 0.347, 0.651, 0.668 and 0.684.
     assert radius(1.0) == pytest.approx(0.34)
@@ -76,7 +76,7 @@ def test_delta_is_the_largest_radius_with_pure_balls_over_all_clients():
 
 def test_one_cluster_alone_is_pure_whatever_the_radius():
     client = on_a_circle([5, 5, 5])
-    assert CoveredSite(client, 1).pure_balls().tolist() == [3] * (1 + len(RADII))
+    assert CoveredClient(client, 1).pure_balls().tolist() == [3] * (1 + len(RADII))
 
 
 def test_delta_as_a_parameter():

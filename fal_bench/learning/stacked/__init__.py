@@ -5,6 +5,5 @@ slot and moves all slots together. A lane that is done is copied out, and the ne
 slot, so that ragged sizes cost nothing and a finished lane cannot move.
 
 A lane has the same bits in any company, on one CPU thread: its batches are padded to a size that
-follows from the lane and the recipe alone, and a block whose arithmetic depends on its width
-(odd sizes) always has the same width, empty slots included.
+follows from the lane and the recipe alone, and all sizes are even (``kernels/even.py``).
 """

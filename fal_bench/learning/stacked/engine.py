@@ -9,17 +9,15 @@ from torch import Tensor, nn
 
 from fal_bench.learning.chance import dropout_of
 from fal_bench.learning.device import CPU
+from fal_bench.learning.kernels.autograd import AutogradStep
+from fal_bench.learning.kernels.batch import Batch, Outcome
+from fal_bench.learning.kernels.chain import chain_of
+from fal_bench.learning.kernels.cnn import CnnStep
+from fal_bench.learning.kernels.even import EvenNetwork
+from fal_bench.learning.kernels.mlp import MlpStep
+from fal_bench.learning.kernels.sgd import StackedState, learning_rates
 from fal_bench.learning.request import Lane, TrainedLane, padded_rows
-from fal_bench.learning.stacked.autograd import AutogradStep
-from fal_bench.learning.stacked.batch import Batch
-from fal_bench.learning.stacked.cnn import CnnStep
-from fal_bench.learning.stacked.even_network import EvenNetwork
-from fal_bench.learning.stacked.mlp import MlpStep
-from fal_bench.learning.stacked.outcome import Outcome
-from fal_bench.learning.stacked.sgd import learning_rates
 from fal_bench.learning.stacked.slots import Slots
-from fal_bench.learning.stacked.state import StackedState
-from fal_bench.learning.stacked.vmap import VmapStep
 from fal_bench.plugins.needs import LocalTraining
 
 MEMORY_BUDGET = 256 * 2**20
@@ -27,7 +25,7 @@ MEMORY_BUDGET = 256 * 2**20
 
 WIDEST = 32
 WIDEST_CONVOLUTION = 20
-"""Most slots of a block whose width is free; wider ones fall out of a processor's cache."""
+"""Most slots of a block; wider ones fall out of a processor's cache."""
 
 
 class Step(Protocol):
@@ -35,11 +33,9 @@ class Step(Protocol):
 
     Attributes:
         state: the layout in which it keeps the weights.
-        fixed_width: the number of slots if bits may depend on it; None if they do not.
     """
 
     state: type[StackedState]
-    fixed_width: int | None
 
     def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
         """Take the step; return what the network said before it."""
@@ -67,32 +63,33 @@ def train_stacked(
     trained = [TrainedLane(lane.start) for lane in lanes]
     for numbers in _alike(lanes, training):
         block = [lanes[number] for number in numbers]
-        width = step.fixed_width or _equal_width(len(block), _widest(network))
+        width = _equal_width(len(block), _widest(network))
         slots = Slots(block, training, width, n_classes, device, dropout_of(network))
-        for place, lane in _run(even, training, step, slots, keep_epochs):
+        for place, lane in _train_block(even, training, step, slots, keep_epochs):
             trained[numbers[place]] = lane
     return tuple(trained)
 
 
 def step_of(network: nn.Module, training: LocalTraining) -> Step:
-    """Return the fastest step that knows all layers of a network."""
-    return (
-        MlpStep.of(network, training)
-        or CnnStep.of(network, training)
-        or AutogradStep.of(network, training)
-        or VmapStep(network, training)
-    )
+    """Return the fastest step for a network and a recipe.
+
+    Raises:
+        TypeError: a layer of the network cannot be stacked.
+    """
+    chain = chain_of(network)
+    fast = MlpStep.of(chain, training) or CnnStep.of(chain, training)
+    return fast or AutogradStep(chain, training)
 
 
-def _run(
+def _train_block(
     even: EvenNetwork, training: LocalTraining, step: Step, slots: Slots, keep_epochs: bool
 ) -> Iterator[tuple[int, TrainedLane]]:
     """Train the lanes of one block; yield each lane's place and weights when it is done."""
     state = step.state(even.network, training, len(slots.occupants))
     device = next(even.network.parameters()).device
-    for slot, newcomer in slots.fill():
-        state.load(slot, even.widen(newcomer.lane.start))
-    while slots.busy:
+    for slot, occupant in enumerate(slots.occupants):
+        state.load(slot, even.widen(occupant.lane.start))
+    while slots.live:
         batch = slots.batch()
         outcome = step(state, batch, learning_rates(training, slots.updates, device))
         correct = None if training.stop_at_accuracy is None else batch.correct(outcome.logits)
@@ -106,10 +103,10 @@ def _run(
                 trained = even.narrow(state.read(slot))
                 yield occupant.number, TrainedLane(trained, tuple(occupant.epochs))
         if done:
-            for slot, newcomer in slots.fill():
+            for slot, newcomer in slots.refill():
                 state.load(slot, even.widen(newcomer.lane.start))
             live = slots.live
-            if step.fixed_width is None and live and len(live) < len(slots.occupants):
+            if 0 < len(live) < len(slots.occupants):
                 slots.keep(live)
                 state.keep(live)
 

@@ -11,6 +11,7 @@ import torch
 
 from fal_bench.arrays import IntArray, RealArray
 from fal_bench.learning.chance import Dropout
+from fal_bench.learning.kernels.batch import PADDING, Batch, Samples
 from fal_bench.learning.model import Weights
 from fal_bench.learning.request import (
     Lane,
@@ -19,9 +20,7 @@ from fal_bench.learning.request import (
     padded_rows,
     trainer_of,
 )
-from fal_bench.learning.stacked.batch import PADDING, Batch, Samples
-from fal_bench.learning.stacked.chances import SlotChances
-from fal_bench.learning.stacked.mixing import MixedSlots
+from fal_bench.learning.stacked.chances import MixedSlots, SlotChances
 from fal_bench.learning.stopping import Stopping
 from fal_bench.plugins.needs import LocalTraining
 
@@ -51,13 +50,13 @@ class Slots:
     Args:
         lanes: lanes with at least one sample each, with equal ``padded_rows``.
         training: their recipe.
-        width: number of slots.
+        width: number of slots, at most that of the lanes.
         n_classes: number of classes.
         device: where the batches are.
         dropout: the network's dropout, if it has one.
 
     Attributes:
-        occupants: the lane in each slot, or None.
+        occupants: the lane in each slot; one that is done stays until ``refill`` or ``keep``.
         updates: updates of each slot's lane so far, shape (width,).
     """
 
@@ -80,7 +79,6 @@ class Slots:
         )
         steps = -(-max(sizes) // training.batch_size)
         rows = padded_rows(max(sizes), training.batch_size)
-        self.occupants: list[Occupant | None] = [None] * width
         self.updates: IntArray = np.zeros(width, dtype=np.int64)
         self._rows: IntArray = np.zeros((width, steps, rows), dtype=np.int64)
         self._counts: IntArray = np.zeros((width, steps), dtype=np.int64)
@@ -97,36 +95,25 @@ class Slots:
         if concentration is not None:
             shape = (width, steps, rows)
             self._mixed = MixedSlots(self._samples, training, concentration, shape)
+        self.occupants = [self._next(slot) for slot in range(width)]
 
     @property
     def live(self) -> list[int]:
-        """The occupied slots."""
-        return [slot for slot, occupant in enumerate(self.occupants) if occupant is not None]
+        """The slots whose lanes are not done."""
+        return [slot for slot, occupant in enumerate(self.occupants) if not occupant.done]
 
-    @property
-    def busy(self) -> bool:
-        """Whether any slot is occupied."""
-        return any(self.occupants)
-
-    def fill(self) -> Iterator[tuple[int, Occupant]]:
-        """Put waiting lanes into empty slots; yield each slot and its new lane."""
+    def refill(self) -> Iterator[tuple[int, Occupant]]:
+        """Put waiting lanes where others are done; yield each slot and its new lane."""
         for slot, occupant in enumerate(self.occupants):
-            if occupant is None and self._queue:
-                newcomer = self._queue.popleft()
-                self.occupants[slot] = newcomer
-                self.updates[slot] = 0
-                self._round[slot] = newcomer.lane.round
-                self._class_counts[slot] = class_counts(
-                    newcomer.lane.labels, self._class_counts.shape[1]
-                )
-                self._draw_epoch(slot, newcomer)
-                yield slot, newcomer
+            if occupant.done and self._queue:
+                self.occupants[slot] = self._next(slot)
+                yield slot, self.occupants[slot]
 
     def batch(self) -> Batch:
-        """Return the next batch of every slot."""
+        """Return the next batch of every slot; all of them are live."""
         slots = np.arange(len(self.occupants))
         counts = self._counts[slots, self._step]
-        lanes = [None if occupant is None else occupant.lane for occupant in self.occupants]
+        lanes = [occupant.lane for occupant in self.occupants]
         return Batch(
             self._samples,
             self._rows[slots, self._step],
@@ -141,7 +128,7 @@ class Slots:
     def advance(
         self, correct: IntArray | None, losses: RealArray | None
     ) -> list[tuple[int, Occupant]]:
-        """Count one step; return the slots whose epoch has ended. Those that are done are empty.
+        """Count one step; return the slots whose epoch has ended.
 
         Args:
             correct: correct predictions in each slot's batch, if the recipe stops by accuracy.
@@ -149,23 +136,18 @@ class Slots:
         """
         self._step += 1
         self.updates += 1
-        ended = []
         if correct is not None or losses is not None:
-            for slot in self.live:
-                self._occupant(slot).stopping.count(
+            for slot, occupant in enumerate(self.occupants):
+                occupant.stopping.count(
                     0 if correct is None else int(correct[slot]),
                     0.0 if losses is None else float(losses[slot]),
                 )
+        ended = []
         for slot in (self._step >= self._steps).nonzero()[0].tolist():
             occupant = self.occupants[slot]
-            if occupant is None:
-                self._step[slot] = 0
-                continue
             occupant.done = occupant.stopping.end_epoch()
             ended.append((slot, occupant))
-            if occupant.done:
-                self._clear(slot)
-            else:
+            if not occupant.done:
                 self._draw_epoch(slot, occupant)
         return ended
 
@@ -181,9 +163,14 @@ class Slots:
         if self._mixed is not None:
             self._mixed.keep(slots)
 
-    def _occupant(self, slot: int) -> Occupant:
-        occupant = self.occupants[slot]
-        assert occupant is not None
+    def _next(self, slot: int) -> Occupant:
+        """Return the lane that is next in the queue, ready in its slot."""
+        occupant = self._queue.popleft()
+        self.updates[slot] = 0
+        self._round[slot] = occupant.lane.round
+        labels = occupant.lane.labels
+        self._class_counts[slot] = class_counts(labels, self._class_counts.shape[1])
+        self._draw_epoch(slot, occupant)
         return occupant
 
     def _draw_epoch(self, slot: int, occupant: Occupant) -> None:
@@ -201,12 +188,3 @@ class Slots:
         if self._mixed is not None:
             self._mixed.draw_epoch(slot, occupant.number, occupant.lane, steps)
         self._chances.draw_epoch(slot, occupant.lane, steps)
-
-    def _clear(self, slot: int) -> None:
-        self.occupants[slot] = None
-        self._rows[slot] = PADDING
-        self._counts[slot] = 0
-        self._step[slot] = self._steps[slot] = 0
-        self._class_counts[slot] = 1
-        if self._mixed is not None:
-            self._mixed.clear(slot)

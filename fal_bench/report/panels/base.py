@@ -1,20 +1,71 @@
-"""What every figure of the page is made of."""
+"""What a panel of the page is, what it is drawn from, and what it consists of."""
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
+import pandas as pd
+
+from fal_bench.report.budgets import GridRun, RunBudget, RunKey, budgets_at
+from fal_bench.report.context import ReportContext
 from fal_bench.report.styles import LineStyle
 
-NEUTRAL = "#858585"
-"""A grey that is seen on both backgrounds of the page."""
+Budgets = Mapping[RunKey, RunBudget]
 
-_SQUEEZED = 2.5
-"""An axis becomes logarithmic where so many times its usual length are needed."""
+
+@dataclass(frozen=True)
+class PageData:
+    """What panels are drawn from.
+
+    Attributes:
+        contexts: the question for every target.
+        context: the question that the page leads with; panels with room for one target show it.
+        runs: the finished runs on their label grids, external ones included.
+        curves: one row a run and cycle, of what was measured here.
+        charges: labels read, one row a run, purpose and cycle; empty where there is no ledger.
+        ranked: the ranked strategies, best first.
+        styles: the line of every strategy that has a row, in the order of names.
+        leading: the strategies that figures show at first; a few of many.
+    """
+
+    contexts: tuple[ReportContext, ...]
+    context: ReportContext
+    runs: Mapping[RunKey, GridRun]
+    curves: pd.DataFrame
+    charges: pd.DataFrame
+    ranked: tuple[str, ...]
+    styles: Mapping[str, LineStyle]
+    leading: tuple[str, ...]
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The ranked strategies that were measured here: runs of others pair with none."""
+        return tuple(name for name in self.ranked if self.context.external(name) is None)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """The budgets to the target of ``context``."""
+        return budgets_at(self.runs, self.context)
+
+    @cached_property
+    def answers(self) -> list[tuple[ReportContext, Budgets]]:
+        """Every question with the budgets to its target."""
+        return [(one, budgets_at(self.runs, one)) for one in self.contexts]
+
+    @property
+    def task_names(self) -> list[str]:
+        """The names of the tasks, in order."""
+        return sorted({facts.name for facts in self.context.tasks})
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, in order."""
+        return sorted(set(self.context.seeds))
 
 
 @dataclass(frozen=True)
@@ -45,140 +96,132 @@ class Figure:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: its words, and its number in full if it is one."""
+    """A cell of a table: its words, its number in full if it is one, and a strategy's line."""
 
     text: str
     number: float | None = None
+    style: LineStyle | None = None
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The heading of a column.
+
+    Attributes:
+        text: its words.
+        kind: class of its cells in the page's style sheet.
+        more_is_better: whether the largest number is the best one.
+    """
+
+    text: str
+    kind: str = "number"
+    more_is_better: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """The numbers behind a figure.
+    """A table; its first column names the rows.
 
     Attributes:
         caption: what the table shows.
-        headings: headings of the columns; the first column names the rows.
+        headings: headings of the columns.
         rows: one list of cells a row, the first one its name.
+        kind: class of the table in the page's style sheet.
     """
 
     caption: str
-    headings: tuple[str, ...]
+    headings: tuple[Heading | str, ...]
     rows: list[list[Cell]]
+    kind: str = ""
+
+    @property
+    def columns(self) -> list[Heading]:
+        """The headings; words alone head a column of numbers, but for the first one."""
+        return [
+            Heading(one, "number" if place else "") if isinstance(one, str) else one
+            for place, one in enumerate(self.headings)
+        ]
 
 
 @dataclass(frozen=True)
-class Panel:
-    """A section of the page.
+class Drawing:
+    """What a panel shows, from top to bottom.
+
+    Attributes:
+        text: how to read it, or why there is nothing to see.
+        figures: its figures, side by side if they are several.
+        tables: tables that are seen at once.
+        numbers: the numbers behind the figures, folded away.
+        parts: sections of their own.
+        heading: the heading of a part.
+    """
+
+    text: str = ""
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    numbers: Table | None = None
+    parts: tuple[Drawing, ...] = ()
+    heading: str = ""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a panel takes; without it, it says what it lacks.
+
+    Attributes:
+        strategies: so many ranked strategies.
+        own: whether only those count that were measured here.
+        charges: whether it takes the ledger.
+    """
+
+    strategies: int = 1
+    own: bool = False
+    charges: bool = False
+
+    def lacking(self, data: PageData) -> str:
+        """Say what is not there; empty if nothing is amiss."""
+        if self.charges and data.charges.empty:
+            return (
+                "These results have no ledger (some published results come without one), so labels "
+                "cannot be shown by purpose. What was read beyond the query pool is still in the "
+                "strict labels of every table."
+            )
+        if len(data.own if self.own else data.ranked) >= self.strategies:
+            return ""
+        if self.strategies == 1:
+            return "No strategy has all of its runs."
+        return f"It takes {self.strategies} strategies with all of their runs."
+
+
+class Panel(ABC):
+    """A section of the page. Every class in a module of ``report.panels`` is found by its file.
 
     Attributes:
         key: its id on the page.
         title: its heading.
-        text: how to read it.
-        figures: its figures; none if there is nothing to draw, which ``text`` then explains.
-        table: the numbers behind them.
+        order: its place on the page, from top to bottom.
+        needs: what it takes.
+        lines: whether its figures have a line a strategy, which readers show and hide.
+        one_target: whether it shows one target only, of several.
     """
 
-    key: str
-    title: str
-    text: str
-    figures: tuple[Figure, ...]
-    table: Table | None
+    key: ClassVar[str]
+    title: ClassVar[str]
+    order: ClassVar[int]
+    needs: ClassVar[Needs] = Needs()
+    lines: ClassVar[bool] = False
+    one_target: ClassVar[bool] = False
+
+    @abstractmethod
+    def draw(self, data: PageData) -> Drawing:
+        """Draw it; what it needs is there."""
+
+    def show(self, data: PageData) -> Drawing:
+        """Draw it, or say what it lacks."""
+        lacking = self.needs.lacking(data)
+        return Drawing(lacking) if lacking else self.draw(data)
 
 
 def number(value: float, text: str) -> Cell:
     """Return a cell with a number, to the digits that a drawing can show; "-" without one."""
     return Cell("-") if math.isnan(value) else Cell(text, float(f"{value:.6g}"))
-
-
-def plotted(values: Iterable[float]) -> list[float | None]:
-    """Return numbers with as many digits as a drawing can show; None where there is none."""
-    return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values]
-
-
-def drawn_name(name: str) -> str:
-    """Escape a name for plotly, which reads a subset of HTML in names and labels."""
-    return html.escape(name, quote=False)
-
-
-def line_trace(
-    name: str, style: LineStyle, x: Sequence[float], y: Sequence[float], **more: Any
-) -> dict[str, Any]:
-    """Return the line of a strategy; keys of its line add to it."""
-    line = {"color": style.colour, "width": style.width, "dash": style.plotly_dash}
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": plotted(x),
-        "y": plotted(y),
-        "name": drawn_name(name),
-        "legendgroup": style.group,
-        **more,
-        "line": {**line, **more.get("line", {})},
-    }
-
-
-def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
-    """Return a layout with titled axes; other keys override it, those of axes add to it."""
-    x_axis = {"title": {"text": x}, "zeroline": False, "automargin": True, **more.pop("xaxis", {})}
-    y_axis = {"title": {"text": y}, "zeroline": False, "automargin": True, **more.pop("yaxis", {})}
-    return {
-        "autosize": True,
-        "margin": {"l": 56, "r": 14, "t": 30, "b": 52},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "showlegend": False,
-        "hoverlabel": {"namelength": -1},
-        "font": {"family": "system-ui, sans-serif", "size": 13},
-        "xaxis": x_axis,
-        "yaxis": y_axis,
-        **more,
-    }
-
-
-def label_axis(usual: float, start: float, log_start: float) -> dict[str, Any]:
-    """Describe an axis of labels that fits the strategies shown, whichever these are.
-
-    The page draws it up to the furthest of them, by the ``reach`` of their lines: logarithmic if
-    one of them would squeeze all others.
-
-    Args:
-        usual: the largest value without labels read beyond the query pool.
-        start: where a linear axis begins.
-        log_start: where a logarithmic one does.
-    """
-    return {"usual": usual, "start": start, "log_start": log_start, "squeezed": _SQUEEZED}
-
-
-def marked_line(
-    axis: str, value: float, dash: str, text: str = "", place: str = "end"
-) -> dict[str, Any]:
-    """Return a straight line across the whole figure, with its name on it.
-
-    Args:
-        axis: the axis that has the value, "x" or "y".
-        value: where it is.
-        dash: plotly's name of the dash.
-        text: its name.
-        place: where on the line the name stands: "start", "middle" or "end".
-    """
-    sides = {"start": "left", "middle": "center", "end": "right"}
-    label = {"text": text, "textposition": place, "textangle": 0, "padding": 3}
-    if axis == "y":
-        label |= {"xanchor": sides[place], "yanchor": "bottom"}
-    along = "y" if axis == "x" else "x"
-    return {
-        "type": "line",
-        f"{axis}0": value,
-        f"{axis}1": value,
-        f"{along}ref": "paper",
-        f"{along}0": 0,
-        f"{along}1": 1,
-        "layer": "below",
-        "line": {"dash": dash, "width": 1.5, "color": NEUTRAL},
-        **({"label": label} if text else {}),
-    }
-
-
-def bar_height(bars: int) -> int:
-    """Return a height in pixels that leaves every bar of a chart its room."""
-    return 110 + 30 * bars

@@ -1,23 +1,48 @@
-"""Which runs are finished."""
+"""Which runs are finished, and why others are not."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from typing import ClassVar
 
-from fal_bench.report.budgets import RunKey
-from fal_bench.report.context import ReportContext
-from fal_bench.report.panels.base import Cell, Table
+from fal_bench.report.panels.base import Cell, Drawing, Heading, Needs, PageData, Panel, Table
 
 
-def coverage_table(finished: Collection[RunKey], context: ReportContext) -> Table:
-    """Return how many runs of every strategy are finished on every task."""
-    seeds = len(set(context.seeds))
-    tasks = sorted({facts.name for facts in context.tasks})
+class Coverage(Panel):
+    """How many runs of every strategy are finished on every task, and the missing ones."""
+
+    key = "coverage"
+    title = "Coverage"
+    order = 70
+    needs: ClassVar = Needs(strategies=0)
+
+    def draw(self, data: PageData) -> Drawing:
+        """Draw tables alone."""
+        return Drawing(
+            "Only strategies with every run finished are ranked.",
+            tables=(_finished(data),),
+            parts=(_missing(data),),
+        )
+
+
+def _finished(data: PageData) -> Table:
+    tasks, seeds = data.task_names, len(data.seeds)
     rows = []
-    for strategy in sorted(set(context.strategies)):
-        counts = [
-            sum((name, label) == (task, strategy) for name, label, _ in finished) for task in tasks
-        ]
-        runs = [Cell(f"{count}/{seeds}", count) for count in counts]
-        rows.append([Cell(strategy), *runs])
+    for strategy in sorted(set(data.context.strategies)):
+        counts = [sum(key[:2] == (task, strategy) for key in data.runs) for task in tasks]
+        rows.append([Cell(strategy), *(Cell(f"{count}/{seeds}", count) for count in counts)])
     return Table("Finished runs by strategy and task", ("Strategy", *tasks), rows)
+
+
+def _missing(data: PageData) -> Drawing:
+    missing = sorted(data.context.missing, key=lambda run: (run.task, run.strategy, run.seed))
+    if not missing:
+        return Drawing("None: every run is finished.", heading="Missing runs")
+    table = Table(
+        "Runs without a finished learning curve",
+        ("Strategy", Heading("Task", ""), "Seed", Heading("Reason", "reason")),
+        [
+            [Cell(run.strategy), Cell(run.task), Cell(str(run.seed), run.seed), Cell(run.reason)]
+            for run in missing
+        ],
+    )
+    return Drawing(tables=(table,), heading="Missing runs")

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fal_bench.arrays import DoubleArray
 from fal_bench.report import wording
-from fal_bench.report.budgets import GridRun, RunKey
-from fal_bench.report.context import Accounting, ReportContext, TaskFacts
+from fal_bench.report.budgets import GridRun
+from fal_bench.report.context import Accounting, TaskFacts
 from fal_bench.report.panels.base import (
     Cell,
+    Drawing,
     Figure,
+    Heading,
+    Needs,
+    PageData,
+    Panel,
     Table,
+    number,
+)
+from fal_bench.report.panels.plotting import (
+    axis_format,
     label_axis,
     layout,
     line_trace,
     marked_line,
-    number,
     plotted,
 )
 from fal_bench.report.styles import LineStyle
@@ -28,6 +37,99 @@ from fal_bench.report.styles import LineStyle
 _BAND_OPACITY = 0.13
 # Names of targets that are closer than this would be printed over each other.
 _APART = 0.08
+
+
+Runs = Mapping[str, Sequence[GridRun]]
+"""The finished runs of a task by strategy."""
+
+
+class Curves(Panel):
+    """The learning curves of every task, and the results on it."""
+
+    key = "curves"
+    title = "Learning curves"
+    order = 10
+    needs = Needs(strategies=0)
+    lines = True
+
+    def draw(self, data: PageData) -> Drawing:
+        """Draw a part a task."""
+        tasks = sorted(data.context.tasks, key=lambda facts: facts.name)
+        parts = tuple(_part(place, facts, data) for place, facts in enumerate(tasks))
+        first = len(data.leading) < len(data.styles)
+        strict = data.context.accounting == "strict"
+        text = (
+            f"Line: mean {wording.metric(data.context)} of the global model over the seeds. Band: "
+            f"lowest to highest seed{', for the strategies shown at first' * first}. Dashed grey "
+            "line: the target; a tick on it marks where a run crossed it. Dotted: the budget cap"
+            f"{', which limits paper labels' * strict}; a point one query beyond it only confirms."
+        )
+        return Drawing(text, parts=parts)
+
+
+def _part(place: int, facts: TaskFacts, data: PageData) -> Drawing:
+    runs: dict[str, list[GridRun]] = {}
+    for (task, strategy, _), run in data.runs.items():
+        if task == facts.name:
+            runs.setdefault(strategy, []).append(run)
+    text = facts.description
+    if not runs:
+        text += f"{' ' if text else ''}No run of this task is finished."
+    return Drawing(
+        text,
+        (_figure(place, facts, runs, data),) if runs else (),
+        tables=(_results(facts, data),),
+        numbers=_numbers(facts, runs, data) if runs else None,
+        heading=facts.name,
+    )
+
+
+def _results(facts: TaskFacts, data: PageData) -> Table:
+    """Return what every strategy came to on a task."""
+    context = data.context
+    target = wording.value(context.target_on(facts.name), context.metric)
+    return Table(
+        f"Results on {facts.name}, target {target}",
+        (
+            "Strategy",
+            Heading("Runs reached", more_is_better=True),
+            f"Mean labels ({context.accounting})",
+            Heading(
+                f"{wording.metric(context).capitalize()} at the cap",
+                more_is_better=context.higher_is_better,
+            ),
+        ),
+        [_result(facts.name, name, style, data) for name, style in sorted(data.styles.items())],
+        kind="results",
+    )
+
+
+def _result(task: str, name: str, style: LineStyle, data: PageData) -> list[Cell]:
+    accounting, external = data.context.accounting, data.context.external(name)
+    runs = [run for key, run in data.budgets.items() if key[:2] == (task, name)]
+    known = [run.interpolated[accounting] for run in runs if accounting in run.interpolated]
+    reached = sum(run.interpolated["paper"].reached for run in runs)
+    expected = len(data.seeds)
+    if external is not None:
+        expected = sum(where == task for where, _ in external.runs)
+    lacking = f" ({expected - len(runs)} missing)" if len(runs) < expected else ""
+    labels = _mean([run.labels for run in known])
+    final = _mean([run.accuracy_at_cap for run in runs])
+    return [
+        Cell(name, style=style),
+        Cell(f"{reached}/{len(runs)}{lacking}", reached),
+        _cell(labels, wording.budget(labels, reached, len(runs))),
+        _cell(final, wording.measured(final, data.context.metric)),
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def _cell(value: float, text: str) -> Cell:
+    """Return a cell with its number in full."""
+    return Cell(text, value) if text else Cell("-")
 
 
 @dataclass(frozen=True)
@@ -42,10 +144,10 @@ class MeanCurve:
         runs: number of runs.
     """
 
-    labels: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    labels: DoubleArray
+    mean: DoubleArray
+    low: DoubleArray
+    high: DoubleArray
     runs: int
 
 
@@ -73,37 +175,10 @@ def mean_curve(runs: Sequence[GridRun], accounting: Accounting) -> MeanCurve:
     )
 
 
-def task_runs(runs: Mapping[RunKey, GridRun], task: str) -> dict[str, list[GridRun]]:
-    """Return the finished runs of a task by strategy."""
-    found: dict[str, list[GridRun]] = {}
-    for (name, strategy, _), run in runs.items():
-        if name == task:
-            found.setdefault(strategy, []).append(run)
-    return found
-
-
-def curves_figure(
-    place: int,
-    facts: TaskFacts,
-    runs: Mapping[str, Sequence[GridRun]],
-    styles: Mapping[str, LineStyle],
-    contexts: Sequence[ReportContext],
-) -> Figure:
-    """Draw the learning curves of one task.
-
-    Args:
-        place: number of the figure.
-        facts: the task.
-        runs: its finished runs by strategy.
-        styles: the line of every strategy.
-        contexts: the question for every target.
-
-    Returns:
-        A band, a line and a row of crossing ticks a strategy, a dashed line a target, and a dotted
-        one at the cap.
-    """
-    accounting = contexts[0].accounting
-    data: list[dict[str, Any]] = []
+def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
+    """Draw a band, a line and a row of crossing ticks a strategy, the targets, and the cap."""
+    accounting, styles = data.context.accounting, data.styles
+    traces: list[dict[str, Any]] = []
     # External curves may lack the labels that make the axis; the table holds their accuracies.
     drawn = {
         name: mine for name, mine in runs.items() if all(accounting in run.axes for run in mine)
@@ -112,32 +187,32 @@ def curves_figure(
         mine = drawn[name]
         curve = mean_curve(mine, accounting)
         if curve.runs > 1:
-            data.append(_band(curve, styles[name]))
+            traces.append(_band(curve, styles[name]))
         marker = {"symbol": styles[name].marker, "size": 7}
-        data.append(
+        traces.append(
             line_trace(
                 name, styles[name], curve.labels.tolist(), curve.mean.tolist(),
                 mode="lines+markers", marker=marker, meta={"reach": _reach(mine, accounting)},
-                hovertemplate="%{y:.1%} with %{x:,.0f} labels",
+                hovertemplate=f"%{{y:{axis_format(data.context, 1)}}} with %{{x:,.0f}} labels",
             )
         )  # fmt: skip
-        data.append(_ticks(facts, mine, styles[name], contexts))
+        traces.append(_ticks(facts, mine, styles[name], data))
     first, last = facts.grid[0], facts.cap + facts.query_labels
     margin = 0.04 * (last - first)
-    targets = sorted(context.target_on(facts.name) for context in contexts)
+    targets = sorted(context.target_on(facts.name) for context in data.contexts)
     cap = marked_line("x", facts.cap, "dot", f"cap {facts.cap}")
     return Figure(
         f"curves-{place}",
         f"Learning curves of {facts.name}",
-        data,
+        traces,
         layout(
             f"Labels ({accounting})",
-            "Test accuracy",
+            f"Test {wording.metric(data.context)}",
             hovermode="closest",
             meta=label_axis(last + margin, first - margin, 0.85 * first),
             xaxis={"tickformat": ",d"},
-            yaxis={"tickformat": ".0%"},
-            shapes=[*_target_lines(targets, _half_way(drawn)), cap],
+            yaxis={"tickformat": axis_format(data.context)},
+            shapes=[*_target_lines(targets, drawn, data), cap],
         ),
     )
 
@@ -147,22 +222,22 @@ def _reach(runs: Sequence[GridRun], accounting: Accounting) -> float:
     return max(float(run.axes[accounting][-1]) for run in runs)
 
 
-def curves_table(
-    facts: TaskFacts,
-    runs: Mapping[str, Sequence[GridRun]],
-    styles: Mapping[str, LineStyle],
-) -> Table:
-    """Return the mean accuracies at the label grid, one row a grid point."""
-    names = [name for name in sorted(styles) if name in runs]
+def _numbers(facts: TaskFacts, runs: Runs, data: PageData) -> Table:
+    """Return the mean values at the label grid, one row a grid point."""
+    names = [name for name in sorted(data.styles) if name in runs]
     points = [*facts.grid, facts.cap + facts.query_labels]
-    values = {name: np.array([run.accuracy for run in runs[name]]) for name in names}
-    means = {name: values[name].mean(axis=0) for name in names}
+    means = {name: np.array([run.accuracy for run in runs[name]]).mean(axis=0) for name in names}
+    metric = data.context.metric
     return Table(
-        f"Mean test accuracy on {facts.name} by paper labels; the last row only confirms",
+        f"Mean test {wording.metric(data.context)} on {facts.name} by paper labels; "
+        "the last row only confirms",
         ("Paper labels", *names),
         [
             [Cell(str(point), point)]
-            + [number(means[name][index], f"{100 * means[name][index]:.1f} %") for name in names]
+            + [
+                number(float(means[name][index]), wording.measured(means[name][index], metric))
+                for name in names
+            ]
             for index, point in enumerate(points)
         ],
     )
@@ -186,15 +261,12 @@ def _band(curve: MeanCurve, style: LineStyle) -> dict[str, Any]:
 
 
 def _ticks(
-    facts: TaskFacts,
-    runs: Sequence[GridRun],
-    style: LineStyle,
-    contexts: Sequence[ReportContext],
+    facts: TaskFacts, runs: Sequence[GridRun], style: LineStyle, data: PageData
 ) -> dict[str, Any]:
     """One upright tick on the target's line for every run that reached it."""
     crossings = [
         (budget.labels, context.target_on(facts.name))
-        for context in contexts
+        for context in data.contexts
         for run in runs
         for budget in [run.budget(context.target_on(facts.name)).interpolated[context.accounting]]
         if budget.reached
@@ -216,25 +288,22 @@ def _ticks(
     }
 
 
-def _half_way(runs: Mapping[str, Sequence[GridRun]]) -> float:
-    """Return the accuracy half-way between the beginning and the end of all curves."""
-    values = np.array([run.accuracy for mine in runs.values() for run in mine])
-    return float(np.nanmin(values) + np.nanmax(values)) / 2 if values.size else 0.0
-
-
-def _target_lines(targets: Sequence[float], half_way: float) -> list[dict[str, Any]]:
+def _target_lines(targets: Sequence[float], runs: Runs, data: PageData) -> list[dict[str, Any]]:
     """Draw targets in rising order, their names where the curves are not.
 
-    Curves rise: names of low targets stand on the right, of high ones on the left. Where two are
-    close, the names stand side by side.
+    Where curves rise, names of low targets stand on the right, of high ones on the left. Where two
+    are close, the names stand side by side.
     """
+    values = np.array([run.accuracy for mine in runs.values() for run in mine])
+    half_way = float(np.nanmin(values) + np.nanmax(values)) / 2 if values.size else 0.0
+    sides = ("end", "start") if data.context.higher_is_better else ("start", "end")
     lines: list[dict[str, Any]] = []
     before, last = "", 0.0
     for target in targets:
-        place = "end" if target < half_way else "start"
+        place = sides[target >= half_way]
         if place == before and target - last < _APART:
             place = "middle"
-        text = f"target {wording.percent(target)}"
+        text = f"target {wording.value(target, data.context.metric)}"
         lines.append(marked_line("y", target, "dash", text, place))
         before, last = place, target
     return lines

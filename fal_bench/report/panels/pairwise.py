@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fal_bench.report import wording
-from fal_bench.report.budgets import RunBudget, RunKey
-from fal_bench.report.context import ReportContext
-from fal_bench.report.panels.base import Cell, Figure, Panel, Table, drawn_name, layout, plotted
+from fal_bench.report.facts import has_intervals, intervals
+from fal_bench.report.panels.base import Cell, Drawing, Figure, Needs, PageData, Panel, Table
+from fal_bench.report.panels.plotting import drawn_name, layout, plotted
+from fal_bench.report.sentences import sentences
 from fal_bench.stats import Budget, paired_saving
 
 # Blue saves and vermilion costs, the pair of Okabe and Ito that colour-blind readers tell apart
@@ -42,101 +44,87 @@ class _Saving:
         return _Saving(*(1 - 1 / (1 - bound) for bound in (self.value, self.high, self.low)))
 
     def text(self) -> str:
-        if math.isnan(self.value):
-            return "n/c"
-        whole = round(100 * self.value)
-        return f"{whole:+d} %" if whole else "0 %"
+        return wording.signed(self.value) or "n/c"
 
-    def with_interval(self) -> str:
-        if math.isnan(self.low):
-            return self.text()
-        return f"{self.text()} [{round(100 * self.low)}, {round(100 * self.high)}]"
+    def cell(self) -> Cell:
+        number = None if math.isnan(self.value) else self.value
+        return Cell(wording.bracketed(self.text(), self.low, self.high), number)
 
 
-def pairwise_panel(
-    context: ReportContext, budgets: Mapping[RunKey, RunBudget], ranked: Sequence[str]
-) -> Panel:
-    """Draw the paired savings between all complete strategies.
+Savings = Mapping[tuple[str, str], _Saving]
 
-    Args:
-        context: the question.
-        budgets: the budgets to its target.
-        ranked: the complete strategies, best first.
-    """
+
+class Pairwise(Panel):
+    """The paired savings between all strategies that are ranked and were measured here."""
+
+    key = "pairwise"
     title = "Pairwise savings"
-    if len(ranked) < 2:
-        text = "There are not two complete strategies to compare."
-        return Panel("pairwise", title, text, (), None)
-    savings = _all_savings(context, budgets, ranked)
-    text = (
-        "Share of labels that the strategy of a row saves against that of a column, over runs of "
-        "the same task and seed; a plus (blue) is a saving, a minus (orange) a loss, n/c (grey, "
-        "crossed) not comparable. "
-    )
-    if wording.has_intervals(context):
+    order = 40
+    needs = Needs(strategies=2, own=True)
+    one_target = True
+
+    def draw(self, data: PageData) -> Drawing:
+        """Draw a field a pair."""
+        names, savings = data.own, _all_savings(data)
+        known = has_intervals(data.context)
+        text = (
+            "Share of labels that the strategy of a row saves against that of a column, over runs "
+            "of the same task and seed; a plus (blue) is a saving, a minus (orange) a loss, n/c "
+            "(grey, crossed) not comparable. "
+        )
         text += (
             "The 95 % intervals in the table are not corrected for the number of pairs: "
-            f"the verdicts above, against {context.baseline} alone, are."
+            f"the verdicts above, against {data.context.baseline} alone, are."
+            if known
+            else sentences([intervals(data.context)], data.context)[0]
         )
-    else:
-        text += wording.no_intervals(context)
-    field = _NUMBER if len(ranked) <= _MOST_NUMBERS else _FIELD
-    figure = Figure(
+        table = Table(
+            f"Saving of the row's strategy against the column's{', with 95 % intervals' * known}",
+            ("Strategy", *names),
+            [
+                [Cell(row)]
+                + [Cell("") if row == column else savings[row, column].cell() for column in names]
+                for row in names
+            ],
+        )
+        return Drawing(text, (_figure(names, savings),), numbers=table)
+
+
+def _figure(names: Sequence[str], savings: Savings) -> Figure:
+    field = _NUMBER if len(names) <= _MOST_NUMBERS else _FIELD
+    return Figure(
         "pairwise-plot",
         "Saving of the row's strategy against the column's",
-        [_heatmap(ranked, savings), *_crosses(ranked, savings)],
+        [_heatmap(names, savings), *_crosses(names, savings)],
         layout(
             "",
             "",
-            xaxis={"side": "top", "tickangle": _angle(len(ranked)), **_axis(ranked)},
-            yaxis={**_axis(ranked), "range": [len(ranked) - 0.5, -0.5]},
+            xaxis={"side": "top", "tickangle": _angle(len(names)), **_axis(names)},
+            yaxis={**_axis(names), "range": [len(names) - 0.5, -0.5]},
             margin={"l": 20, "r": 14, "t": 20, "b": 14},
             hovermode="closest",
         ),
-        height=200 + max(field * len(ranked), 120),
-        width=_NAMES + field * len(ranked),
+        height=200 + max(field * len(names), 120),
+        width=_NAMES + field * len(names),
     )
-    table = Table(
-        "Saving of the row's strategy against the column's"
-        + (", with 95 % intervals" if wording.has_intervals(context) else ""),
-        ("Strategy", *ranked),
-        [
-            [Cell(row)]
-            + [
-                Cell("")
-                if row == column
-                else Cell(
-                    savings[row, column].with_interval(),
-                    None if math.isnan(savings[row, column].value) else savings[row, column].value,
-                )
-                for column in ranked
-            ]
-            for row in ranked
-        ],
-    )
-    return Panel("pairwise", title, text, (figure,), table)
 
 
-def _all_savings(
-    context: ReportContext, budgets: Mapping[RunKey, RunBudget], ranked: Sequence[str]
-) -> dict[tuple[str, str], _Saving]:
-    tasks = sorted(facts.name for facts in context.tasks)
-    seeds = sorted(set(context.seeds))
+def _all_savings(data: PageData) -> Savings:
+    accounting = data.context.accounting
     runs: dict[str, list[list[Budget]]] = {
         name: [
-            [budgets[task, name, seed].interpolated[context.accounting] for seed in seeds]
-            for task in tasks
+            [data.budgets[task, name, seed].interpolated[accounting] for seed in data.seeds]
+            for task in data.task_names
         ]
-        for name in ranked
+        for name in data.own
     }
     savings = {}
-    for place, one in enumerate(ranked):
-        for other in ranked[place + 1 :]:
-            found = paired_saving(runs[one], runs[other])
-            saving = _Saving(found.saving, found.low, found.high)
-            if not found.comparable:
-                saving = _Saving(math.nan, math.nan, math.nan)
-            savings[one, other], savings[other, one] = saving, saving.turned()
+    for one, other in itertools.combinations(data.own, 2):
+        found = paired_saving(runs[one], runs[other])
+        saving = _Saving(found.saving, found.low, found.high)
+        if not found.comparable:
+            saving = _Saving(math.nan, math.nan, math.nan)
+        savings[one, other], savings[other, one] = saving, saving.turned()
     return savings
 
 
@@ -154,9 +142,7 @@ def _axis(ranked: Sequence[str]) -> dict[str, Any]:
     return {"showgrid": False, "dtick": 1, "range": [-0.5, len(ranked) - 0.5], **order}
 
 
-def _crosses(
-    ranked: Sequence[str], savings: Mapping[tuple[str, str], _Saving]
-) -> list[dict[str, Any]]:
+def _crosses(ranked: Sequence[str], savings: Savings) -> list[dict[str, Any]]:
     """Return grey, crossed fields for the pairs that cannot be compared, unlike the diagonal."""
     pairs = [
         (drawn_name(row), drawn_name(column))
@@ -176,7 +162,7 @@ def _crosses(
     ]
 
 
-def _heatmap(ranked: Sequence[str], savings: Mapping[tuple[str, str], _Saving]) -> dict[str, Any]:
+def _heatmap(ranked: Sequence[str], savings: Savings) -> dict[str, Any]:
     values = [
         [math.nan if row == column else savings[row, column].value for column in ranked]
         for row in ranked

@@ -2,92 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from fal_bench.report import wording
-from fal_bench.report.budgets import GridRun, RunKey
-from fal_bench.report.context import ReportContext
-from fal_bench.report.panels.base import (
-    Cell,
-    Figure,
-    Panel,
-    Table,
-    layout,
-    line_trace,
-    marked_line,
-)
-from fal_bench.report.styles import LineStyle
-from fal_bench.stats import Budget, rank, restricted_mean
+from fal_bench.report.budgets import GridRun
+from fal_bench.report.panels.base import Cell, Drawing, Figure, Needs, PageData, Panel, Table
+from fal_bench.report.panels.plotting import axis_format, layout, line_trace, marked_line
+from fal_bench.stats import rank, restricted_mean
 
 _TARGETS = 20
 
 
-def rank_by_target_panel(
-    runs: Mapping[RunKey, GridRun],
-    contexts: Sequence[ReportContext],
-    strategies: Sequence[str],
-    styles: Mapping[str, LineStyle],
-) -> Panel:
-    """Draw the rank of every complete strategy at targets from easy to hard.
+class RankByTarget(Panel):
+    """The rank of every ranked strategy at targets from easy to hard."""
 
-    Args:
-        runs: the finished runs.
-        contexts: the question for every target that was asked.
-        strategies: the complete strategies.
-        styles: the line of every strategy.
-    """
-    names = sorted(strategies)
+    key = "ranks"
     title = "Rank against target"
-    targets = _targets(runs, contexts[0], names)
-    if len(names) < 2 or not targets:
-        return Panel("ranks", title, "There are not two complete strategies to rank.", (), None)
-    places = [_places(runs, contexts[0], names, target) for target in targets]
-    asked = [one.target for one in contexts if len(one.task_targets) <= 1]
-    figure = Figure(
+    order = 30
+    needs = Needs(strategies=2)
+    lines = True
+
+    def draw(self, data: PageData) -> Drawing:
+        """Draw a line a strategy, rank 1 on top."""
+        names = sorted(data.ranked)
+        targets = _targets(data)
+        if not targets:
+            return Drawing("No target between the first and the best curve tells them apart.")
+        places = [_places(data, names, target) for target in targets]
+        asked = [one.target for one in data.contexts if len(one.task_targets) <= 1]
+        text = (
+            "Would another target have given another winner? Every strategy's rank, by mean budget "
+            "over all tasks and seeds, at targets that at least one run reached. Rank 1 is on top; "
+            "where lines cross, the order depends on the target."
+        )
+        table = Table(
+            "Rank by target",
+            ("Target", *names),
+            [
+                [
+                    Cell(wording.value(target, data.context.metric), target),
+                    *(Cell(str(one), one) for one in place),
+                ]
+                for target, place in zip(targets, places, strict=True)
+            ],
+        )
+        return Drawing(
+            text + (" Dashed: what was asked." if asked else ""),
+            (_figure(data, names, targets, places, asked),),
+            numbers=table,
+        )
+
+
+def _figure(
+    data: PageData,
+    names: Sequence[str],
+    targets: Sequence[float],
+    places: Sequence[Sequence[int]],
+    asked: Sequence[float],
+) -> Figure:
+    form = axis_format(data.context)
+    return Figure(
         "ranks-plot",
-        "Rank of every strategy, by target accuracy",
+        f"Rank of every strategy, by target {wording.metric(data.context)}",
         [
             line_trace(
                 name,
-                styles[name],
+                data.styles[name],
                 targets,
                 [place[column] for place in places],
                 mode="lines+markers",
-                marker={"symbol": styles[name].marker, "size": 6},
-                hovertemplate="rank %{y} at %{x:.0%}",
+                marker={"symbol": data.styles[name].marker, "size": 6},
+                hovertemplate=f"rank %{{y}} at %{{x:{form}}}",
             )
             for column, name in enumerate(names)
         ],
         layout(
-            "Target accuracy, the same on all tasks",
+            f"Target {wording.metric(data.context)}, the same on all tasks",
             "Rank",
-            xaxis={"tickformat": ".0%"},
-            yaxis={
-                "range": [len(names) + 0.5, 0.5],
-                "tickvals": _ticks(len(names)),
-            },
+            xaxis={"tickformat": form},
+            yaxis={"range": [len(names) + 0.5, 0.5], "tickvals": _ticks(len(names))},
             hovermode="closest",
             shapes=[marked_line("x", target, "dash") for target in asked],
         ),
     )
-    text = (
-        "Would another target have given another winner? Every strategy's rank, by mean budget "
-        "over all tasks and seeds, at targets that at least one run reached. Rank 1 is on top; "
-        "where lines cross, the order depends on the target."
-    )
-    if asked:
-        text += " Dashed: what was asked."
-    table = Table(
-        "Rank by target accuracy",
-        ("Target", *names),
-        [
-            [Cell(wording.percent(target), target), *(Cell(str(one), one) for one in place)]
-            for target, place in zip(targets, places, strict=True)
-        ],
-    )
-    return Panel("ranks", title, text, (figure,), table)
 
 
 def _ticks(places: int) -> list[int]:
@@ -96,26 +95,26 @@ def _ticks(places: int) -> list[int]:
     return sorted({1, *range(step, places + 1, step)})
 
 
-def _targets(
-    runs: Mapping[RunKey, GridRun], context: ReportContext, names: Sequence[str]
-) -> list[float]:
-    """Return targets from the lowest mean at the initial labels to the best one at the cap."""
+def _targets(data: PageData) -> list[float]:
+    """Return targets from the worst mean at the initial labels to the best one at the cap."""
     starts, ends = [], []
-    for name in names:
-        for facts in context.tasks:
+    for name in sorted(data.ranked):
+        for facts in data.context.tasks:
             mine = [
-                runs[facts.name, name, seed].accuracy[: len(facts.grid)]
-                for seed in sorted(set(context.seeds))
+                data.runs[facts.name, name, seed].accuracy[: len(facts.grid)] for seed in data.seeds
             ]
             mean = np.mean(mine, axis=0)
             starts.append(float(mean[0]))
             ends.append(float(mean[-1]))
     known = [end for end in ends if not np.isnan(end)]
-    if not known or max(known) <= min(starts):
+    low, high = (min, max) if data.context.higher_is_better else (max, min)
+    if not known or high([low(starts), high(known)]) == low(starts):
         return []
-    found = np.unique(np.round(np.linspace(min(starts), max(known), _TARGETS + 2)[1:-1], 3))
+    found = np.unique(np.round(np.linspace(low(starts), high(known), _TARGETS + 2)[1:-1], 3))
     reachable = [
-        target for target in found.tolist() if any(_reached(run, target) for run in runs.values())
+        target
+        for target in found.tolist()
+        if any(_reached(run, target) for run in data.runs.values())
     ]
     return [float(target) for target in reachable if target > 0]
 
@@ -124,17 +123,14 @@ def _reached(run: GridRun, target: float) -> bool:
     return run.budget(target).interpolated["paper"].reached
 
 
-def _places(
-    runs: Mapping[RunKey, GridRun], context: ReportContext, names: Sequence[str], target: float
-) -> list[int]:
-    tasks = sorted(facts.name for facts in context.tasks)
-    seeds = sorted(set(context.seeds))
+def _places(data: PageData, names: Sequence[str], target: float) -> list[int]:
     labels, reached, accuracy = [], [], []
     for name in names:
-        found = [[runs[task, name, seed].budget(target) for seed in seeds] for task in tasks]
-        budgets: list[list[Budget]] = [
-            [run.interpolated[context.accounting] for run in task] for task in found
+        found = [
+            [data.runs[task, name, seed].budget(target) for seed in data.seeds]
+            for task in data.task_names
         ]
+        budgets = [[run.interpolated[data.context.accounting] for run in task] for task in found]
         labels.append(restricted_mean(budgets).mean)
         reached.append(any(budget.reached for task in budgets for budget in task))
         accuracy.append(float(np.mean([[run.accuracy_at_cap for run in task] for task in found])))

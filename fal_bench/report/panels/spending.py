@@ -7,19 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from fal_bench.report.budgets import RunBudget, RunKey
-from fal_bench.report.context import ReportContext
 from fal_bench.report.panels.base import (
     Cell,
+    Drawing,
     Figure,
+    Needs,
+    PageData,
     Panel,
     Table,
-    bar_height,
-    drawn_name,
-    layout,
     number,
-    plotted,
 )
+from fal_bench.report.panels.plotting import bar_height, drawn_name, layout, plotted
 from fal_bench.report.styles import COLOURS, LineStyle
 
 _RUN = ["task", "strategy", "seed"]
@@ -35,122 +33,108 @@ _COSTS = {
 }
 
 
-def ledger_panel(
-    charges: pd.DataFrame,
-    budgets: Mapping[RunKey, RunBudget],
-    ranked: Sequence[str],
-) -> Panel:
-    """Draw the labels that were read up to the target, stacked by purpose.
+class Ledger(Panel):
+    """The labels that were read up to the target, stacked by purpose."""
 
-    Args:
-        charges: labels read, one row a run, purpose and cycle.
-        budgets: the budgets to the target.
-        ranked: the complete strategies, best first.
-    """
+    key = "ledger"
     title = "Labels read, by purpose"
-    until = _until(budgets, ranked)
-    spent = charges.merge(until, on=_RUN)
-    if spent.empty:
-        text = "No strategy is complete."
-        if charges.empty:
-            text = (
-                "These results came without their ledger, as published ones do: labels are not "
-                "told apart by purpose. What was read beyond the query pool is still in the strict "
-                "labels of every table."
-            )
-        return Panel("ledger", title, text, (), None)
-    # Labels of a query are first trained with in the next cycle; the initial ones at once.
-    spent = spent[(spent["purpose"] == "initial") | (spent["cycle"] < spent["until"])]
-    means = _mean_of_tasks(
-        spent.groupby([*_RUN, "purpose"])["labels"].sum().unstack(fill_value=0), until
-    )
-    purposes = sorted(means.columns, key=lambda name: (_order(name), name))
-    text = (
-        "Labels that somebody had to provide until the target was confirmed (or, in runs that did "
-        "not reach it, up to the cap), mean over all runs. Initial and pool labels are what papers "
-        "report; the others, if any, are what a strategy reads for itself. They add up to what the "
-        "model that confirmed the target had been given: the step value of strict labels, or less "
-        "where a strategy's queries do not end on the grid."
-    )
-    figure = Figure(
-        "ledger-plot",
-        "Labels read until the target, by purpose",
-        [_purpose_bars(means, purpose, place, ranked) for place, purpose in enumerate(purposes)],
-        layout(
-            "Labels", "", barmode="stack", showlegend=True, hovermode="closest",
-            yaxis={"autorange": "reversed"},
-            legend={
-                "orientation": "h", "traceorder": "normal", "y": 1.02, "yanchor": "bottom", "x": 0,
-            },
-        ),
-        height=bar_height(len(ranked)) + 40,
-    )  # fmt: skip
-    rows = []
-    for name in ranked:
-        values = [float(means[purpose][name]) for purpose in purposes]
-        cells = [number(value, f"{value:.1f}") for value in [*values, sum(values)]]
-        rows.append([Cell(name), *cells])
-    table = Table("Mean labels a run, by purpose", ("Strategy", *purposes, "all"), rows)
-    return Panel("ledger", title, text, (figure,), table)
+    order = 50
+    needs = Needs(own=True, charges=True)
+    one_target = True
+
+    def draw(self, data: PageData) -> Drawing:
+        """Draw a bar a strategy."""
+        names, until = data.own, _until(data)
+        spent = data.charges.merge(until, on=_RUN)
+        # Labels of a query are first trained with in the next cycle; the initial ones at once.
+        spent = spent[(spent["purpose"] == "initial") | (spent["cycle"] < spent["until"])]
+        means = _mean_of_tasks(
+            spent.groupby([*_RUN, "purpose"])["labels"].sum().unstack(fill_value=0), until
+        )
+        purposes = sorted(means.columns, key=lambda name: (_order(name), name))
+        text = (
+            "Labels that somebody had to provide until the target was confirmed (or, in runs that "
+            "did not reach it, up to the cap), mean over all runs. Initial and pool labels are "
+            "what papers report; the others, if any, are what a strategy reads for itself. They "
+            "add up to what the model that confirmed the target had been given: the step value of "
+            "strict labels, or less where a strategy's queries do not end on the grid."
+        )
+        figure = Figure(
+            "ledger-plot",
+            "Labels read until the target, by purpose",
+            [_purpose_bars(means, purpose, place, names) for place, purpose in enumerate(purposes)],
+            layout(
+                "Labels", "", barmode="stack", showlegend=True, hovermode="closest",
+                yaxis={"autorange": "reversed"},
+                legend={
+                    "orientation": "h", "traceorder": "normal", "y": 1.02, "yanchor": "bottom",
+                    "x": 0,
+                },
+            ),
+            height=bar_height(len(names)) + 40,
+        )  # fmt: skip
+        rows = []
+        for name in names:
+            values = [float(means[purpose][name]) for purpose in purposes]
+            cells = [number(value, f"{value:.1f}") for value in [*values, sum(values)]]
+            rows.append([Cell(name), *cells])
+        table = Table("Mean labels a run, by purpose", ("Strategy", *purposes, "all"), rows)
+        return Drawing(text, (figure,), numbers=table)
 
 
-def cost_panel(
-    curves: pd.DataFrame,
-    context: ReportContext,
-    budgets: Mapping[RunKey, RunBudget],
-    ranked: Sequence[str],
-    styles: Mapping[str, LineStyle],
-) -> Panel:
-    """Draw what a run costs until it reaches the target.
+class Costs(Panel):
+    """What a run costs until it reaches the target."""
 
-    Args:
-        curves: one row a run and cycle.
-        context: the question.
-        budgets: the budgets to its target.
-        ranked: the complete strategies, best first.
-        styles: the colour of every strategy.
-    """
+    key = "costs"
     title = "Costs"
-    until = _until(budgets, ranked)
-    rows = curves.merge(until, on=_RUN)
+    order = 60
+    needs = Needs(own=True)
+    one_target = True
+
+    def draw(self, data: PageData) -> Drawing:
+        """Draw a figure a cost."""
+        means = _mean_costs(data)
+        text = (
+            "What a run costs until the target is confirmed (or, without reaching it, up to the "
+            "cap), mean over all runs. Seconds depend on the machine; see the provenance below."
+        )
+        figures = tuple(
+            _cost_bars(place, heading, means[key], data.own, data.styles)
+            for place, (heading, (key, _)) in enumerate(_COSTS.items())
+        )
+        table = Table(
+            "Mean costs of a run until the target",
+            ("Strategy", *(heading[0].upper() + heading[1:] for heading in _COSTS)),
+            [
+                [Cell(name)]
+                + [
+                    number(float(means[key][name]), form.format(means[key][name]))
+                    for key, form in _COSTS.values()
+                ]
+                for name in data.own
+            ],
+        )
+        return Drawing(text, figures, numbers=table)
+
+
+def _mean_costs(data: PageData) -> pd.DataFrame:
+    until = _until(data)
+    rows = data.curves.merge(until, on=_RUN)
     rows = rows[rows["cycle"] <= rows["until"]]
-    if rows.empty:
-        return Panel("costs", title, "No strategy is complete.", (), None)
-    rounds = {facts.name: facts.rounds for facts in context.tasks}
+    rounds = {facts.name: facts.rounds for facts in data.context.tasks}
     rows = rows.assign(
         rounds=rows["task"].map(rounds),
         megabytes=(rows["bytes_up"] + rows["bytes_down"]) / 1e6,
     )
     sums = rows.groupby(_RUN)[["rounds", "megabytes", "select_seconds", "train_seconds"]].sum()
     sums["labels_strict"] = rows.groupby(_RUN)["labels_strict"].max()
-    means = _mean_of_tasks(sums, until)
-    text = (
-        "What a run costs until the target is confirmed (or, without reaching it, up to the cap), "
-        "mean over all runs. Seconds depend on the machine; see the provenance below."
-    )
-    figures = tuple(
-        _cost_bars(place, heading, means[key], ranked, styles)
-        for place, (heading, (key, _)) in enumerate(_COSTS.items())
-    )
-    table = Table(
-        "Mean costs of a run until the target",
-        ("Strategy", *(heading[0].upper() + heading[1:] for heading in _COSTS)),
-        [
-            [Cell(name)]
-            + [
-                number(float(means[key][name]), form.format(means[key][name]))
-                for key, form in _COSTS.values()
-            ]
-            for name in ranked
-        ],
-    )
-    return Panel("costs", title, text, figures, table)
+    return _mean_of_tasks(sums, until)
 
 
-def _until(budgets: Mapping[RunKey, RunBudget], ranked: Sequence[str]) -> pd.DataFrame:
-    """Return the cycle up to which every run of a complete strategy is counted."""
-    wanted = set(ranked)
-    rows = [(*key, run.cycle) for key, run in budgets.items() if key[1] in wanted]
+def _until(data: PageData) -> pd.DataFrame:
+    """Return the cycle up to which every run of a ranked strategy is counted."""
+    wanted = set(data.own)
+    rows = [(*key, run.cycle) for key, run in data.budgets.items() if key[1] in wanted]
     return pd.DataFrame(rows, columns=[*_RUN, "until"])
 
 

@@ -1,0 +1,45 @@
+"""The layers of a network, in the order in which they run."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from fal_bench.learning.chance import Dropout
+
+Chain = list[tuple[str, nn.Module]]
+"""Names and layers, first to last."""
+
+
+def chain_of(network: nn.Module) -> Chain:
+    """Return the names and layers of a network that can be stacked.
+
+    Args:
+        network: runs its layers one after the other, in the order of their definition, as
+            ``fal_bench.learning.network.Network`` does with a sequential body.
+
+    Raises:
+        TypeError: a layer, or one of its options, is none that the steps are written for.
+    """
+    chain = []
+    for name, module in network.named_modules():
+        if not any(True for _ in module.children()):
+            if not _is_usual(module):
+                raise TypeError(f"Layer {name!r} cannot be stacked: {module!r}.")
+            chain.append((name, module))
+        elif module is not network and type(module) is not nn.Sequential:
+            raise TypeError(f"Block {name!r} cannot be stacked: {type(module).__name__}.")
+    return chain
+
+
+def _is_usual(layer: nn.Module) -> bool:
+    """Whether a layer is of a known kind and has the options of the shipped networks."""
+    if isinstance(layer, nn.Conv2d):
+        shape = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups)
+        plain = shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1) and layer.padding_mode == "zeros"
+        return plain and layer.bias is not None
+    if isinstance(layer, nn.Linear):
+        return layer.bias is not None
+    if isinstance(layer, nn.MaxPool2d):
+        options = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
+        return options == (2, 2, 0, 1, False)
+    return type(layer) in (nn.ReLU, nn.Flatten, Dropout)

@@ -1,0 +1,134 @@
+"""The runs of one strategy that has all of them, and the numbers that need no other strategy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from fal_bench.report.budgets import RunBudget
+from fal_bench.report.context import Accounting, ReportContext
+from fal_bench.stats import (
+    Budget,
+    Estimate,
+    expected_restart_labels,
+    mean_of_task_means,
+    median_budget,
+    restricted_mean,
+    wilson_interval,
+)
+
+Runs = Sequence[Sequence[RunBudget]]
+"""Runs of one strategy: a list over tasks of a list over seeds, in one order for everyone."""
+
+_T = TypeVar("_T")
+_UNKNOWN = Estimate(math.nan)
+
+
+def own_stream() -> np.random.Generator:
+    """Return a new stream for one statistic of one strategy.
+
+    It is the same for all of them, so that adding a strategy cannot shift another one's number.
+    """
+    return np.random.Generator(np.random.Philox(key=0))
+
+
+@dataclass(frozen=True)
+class OwnRuns:
+    """A complete strategy's runs; columns of the leaderboard read their values off it.
+
+    Numbers are NaN where they need labels that an external strategy does not give.
+
+    Attributes:
+        runs: its runs, tasks in the order of their names.
+        context: the question, for accounting and tasks.
+    """
+
+    runs: Runs
+    context: ReportContext
+
+    def read(self, number: Callable[[RunBudget], _T]) -> list[list[_T]]:
+        """Read something off every run: a list over tasks of a list over seeds."""
+        return [[number(run) for run in task] for task in self.runs]
+
+    def mean(self, number: Callable[[RunBudget], float]) -> float:
+        """Average a number over the runs of each task, then over tasks."""
+        return float(np.mean([np.mean(task) for task in self.read(number)]))
+
+    def knows(self, accounting: Accounting) -> bool:
+        """Tell whether all runs have labels under an accounting."""
+        return all(accounting in run.interpolated for task in self.runs for run in task)
+
+    def budgets(self, accounting: Accounting) -> list[list[Budget]]:
+        """Return the interpolated budgets under an accounting."""
+        return self.read(lambda run: run.interpolated[accounting])
+
+    @property
+    def ranking(self) -> list[list[Budget]]:
+        """The interpolated budgets under the accounting that ranks."""
+        return self.budgets(self.context.accounting)
+
+    @property
+    def ranks(self) -> bool:
+        """Whether the labels are known that rank."""
+        return self.knows(self.context.accounting)
+
+    def labels(self, accounting: Accounting) -> float:
+        """The restricted mean budget under an accounting."""
+        return (
+            restricted_mean(self.budgets(accounting)).mean if self.knows(accounting) else math.nan
+        )
+
+    @cached_property
+    def budget(self) -> Estimate:
+        """The restricted mean budget that ranks, with its interval."""
+        if not self.ranks:
+            return _UNKNOWN
+        found = restricted_mean(self.ranking)
+        if not math.isfinite(found.low):
+            return found
+        # No budget is below the initial labels, so no interval says so.
+        initial = float(np.mean([facts.grid[0] for facts in self.context.tasks]))
+        return Estimate(found.mean, max(found.low, initial), found.high)
+
+    @property
+    def step(self) -> float:
+        """The restricted mean of the step values that rank."""
+        accounting = self.context.accounting
+        return (
+            restricted_mean(self.read(lambda run: run.step[accounting])).mean
+            if self.ranks
+            else math.nan
+        )
+
+    @property
+    def pool_share(self) -> float:
+        """Paper labels as a percentage of the query pool."""
+        pools = [facts.pool for facts in sorted(self.context.tasks, key=lambda facts: facts.name)]
+        shares = [
+            [100 * run.labels / pool for run in task]
+            for task, pool in zip(self.budgets("paper"), pools, strict=True)
+        ]
+        return mean_of_task_means(shares).mean
+
+    @cached_property
+    def medians(self) -> list[Budget]:
+        """The median budget of every task; none if labels that rank are not known."""
+        return [median_budget(task) for task in self.ranking] if self.ranks else []
+
+    @cached_property
+    def restarts(self) -> Estimate:
+        """The expected labels with restarts."""
+        return expected_restart_labels(self.ranking, own_stream()) if self.ranks else _UNKNOWN
+
+    @cached_property
+    def reached(self) -> tuple[float, float]:
+        """The interval of the share of runs that reach the target."""
+        if not self.ranks:
+            return math.nan, math.nan
+        flat = [run.reached for task in self.ranking for run in task]
+        return wilson_interval(sum(flat), len(flat))
