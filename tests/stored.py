@@ -8,6 +8,7 @@ from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
 
 ENVIRONMENT = {"torch": "2.9", "processor": "Toy 1"}
+METRICS = {"accuracy": True, "precision": True, "loss": False}
 TINY = Task(name="tiny", clients=2, initial_labels=5, query_size=5, budget_cap=40)
 
 
@@ -59,7 +60,7 @@ def store_run(
     store = Store(root)
     store.prepare()
     folder: RunFolder = store.folder(run)
-    folder.create(run, {**ENVIRONMENT, **(environment or {})}, "run")
+    folder.create({**run.facts, "metrics": METRICS}, {**ENVIRONMENT, **(environment or {})}, "run")
     folder.note_pool(200)
     folder.resume()
     values = accuracies or [start + 0.1 * cycle for cycle in range(run.task.fixed_cycles)]

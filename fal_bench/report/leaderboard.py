@@ -66,7 +66,7 @@ def rank_budgets(budgets: Mapping[RunKey, RunBudget], context: ReportContext) ->
     compare_with_baseline(rows, complete, context)
     unranked = {one.strategy for one in context.externals if one.unranked(context.accounting)}
     ranked = set(complete) - context.references - unranked
-    _rank([row for row in rows if row["strategy"] in ranked], complete)
+    _rank([row for row in rows if row["strategy"] in ranked], complete, context)
     rows.sort(key=_place)
     return pd.DataFrame(rows, columns=list(KEYS)).astype(_TYPES)
 
@@ -112,14 +112,17 @@ def _seeds(task: str, external: External | None, context: ReportContext) -> set[
     return {seed for name, seed in external.runs if name == task}
 
 
-def _rank(rows: list[dict[str, Any]], complete: Mapping[str, OwnRuns]) -> None:
+def _rank(
+    rows: list[dict[str, Any]], complete: Mapping[str, OwnRuns], context: ReportContext
+) -> None:
     """Give complete strategies their rank, and its interval over tasks and seeds."""
     if not rows:
         return
+    sign = 1 if context.higher_is_better else -1
     places = rank(
         [row["labels"] for row in rows],
         [row["reached"] > 0 for row in rows],
-        [row["accuracy_final"] for row in rows],
+        [sign * row["accuracy_final"] for row in rows],
     )
     for row, place in zip(rows, places, strict=True):
         row["rank"] = int(place)
@@ -127,7 +130,7 @@ def _rank(rows: list[dict[str, Any]], complete: Mapping[str, OwnRuns]) -> None:
     intervals = rank_intervals(
         np.array([[[run.labels for run in task] for task in mine.ranking] for mine in own]),
         np.array([[[run.reached for run in task] for task in mine.ranking] for mine in own]),
-        np.array([mine.read(lambda run: run.accuracy_at_cap) for mine in own]),
+        sign * np.array([mine.read(lambda run: run.accuracy_at_cap) for mine in own]),
         own_stream(),
     )
     if intervals is None or len(rows) < 2:
