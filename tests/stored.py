@@ -1,5 +1,7 @@
 """Finished runs written by hand: a results folder without running anything."""
 
+import json
+
 from fal_bench.federation.journal import Row
 from fal_bench.inputs.selector import Selector
 from fal_bench.results.folder import RunFolder
@@ -69,3 +71,19 @@ def store_run(
     if finished:
         folder.finish(charges(run.task, len(values)), [])
     return folder
+
+
+def as_schema_1(root):
+    """Give a results folder the layout that falbench wrote before runs were called so."""
+    for folder in (root / "runs").iterdir():
+        facts = json.loads((folder / "run.json").read_text())
+        strategy, trainer = facts["description"]["strategy"], facts["description"]["trainer"]
+        named = {"trainer": trainer["name"]} if facts.pop("trainer_named") else {}
+        del facts["metrics"]
+        facts["label"] = str(Selector(strategy["name"], {**strategy["params"], **named}))
+        (folder / "run.json").unlink()
+        (folder / "cell.json").write_text(json.dumps(facts))
+    (root / "runs").rename(root / "cells")
+    if (root / "sessions.jsonl").exists():
+        (root / "sessions.jsonl").rename(root / "runs.jsonl")
+    (root / "store.json").write_text('{"schema": 1}')

@@ -16,8 +16,8 @@ from fal_bench.publication.evidence import published_evidence
 from fal_bench.publication.folder import CURVES, LEADERBOARD, file_states
 from fal_bench.publication.installation import runs_here
 from fal_bench.publication.ranking import leaderboard_difference
-from fal_bench.publication.record import read_record
 from fal_bench.report.stored import Filter
+from fal_bench.results.published import read_record
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = sorted((ROOT / "results" / "published").iterdir())

@@ -241,32 +241,35 @@ class Results:
         They are equal if their curves agree in all but the timings and metrics that only one of
         them has, and if the same labels were charged.
         """
-        shared = set(self._done["key"]) & set(other._done["key"])
-        mine, theirs = self._content(shared), other._content(shared)
-        names = [name for name in mine[0] if name in theirs[0]]
-        differing = []
-        for key in sorted(shared):
-            here, there = mine[1].get(key, []), theirs[1].get(key, [])
-            same = len(here) == len(there) and all(
-                one[name] == two[name] or one[name] != one[name] or two[name] != two[name]
-                for one, two in zip(here, there, strict=True)
-                for name in names
-            )
-            if not same or mine[2][key] != theirs[2][key]:
-                differing.append(key)
-        return differing
+        shared = sorted(set(self._done["key"]) & set(other._done["key"]))
+        names = ({*self.curves} & {*other.curves}) - {"key", *TIMINGS}
+        mine, theirs = self._rows(names), other._rows(names)
+        return [
+            key
+            for key in shared
+            if not _same_rows(mine.get(key, []), theirs.get(key, []))
+            or not self._same_charges(other, key)
+        ]
 
-    def _content(
-        self, keys: set[str]
-    ) -> tuple[list[str], dict[str, list[dict[str, Any]]], dict[str, Any]]:
-        """Return what two equal runs share: columns, rows by key, and charges by key."""
-        curves = self.curves[self.curves["key"].isin(keys)]
-        names = [name for name in curves.columns if name not in ("key", *TIMINGS)]
-        rows: dict[str, list[dict[str, Any]]] = {}
-        for row in curves.sort_values(["key", "cycle"]).to_dict("records"):
-            rows.setdefault(row["key"], []).append(row)
-        ledgers = dict(zip(self.runs["key"], self.runs["ledger"], strict=True))
-        return names, rows, ledgers
+    def _rows(self, names: Collection[str]) -> dict[str, list[tuple[Any, ...]]]:
+        """Return the rows of every curve, with certain columns, by key."""
+        rows: dict[str, list[tuple[Any, ...]]] = {}
+        ordered = self.curves.sort_values(["key", "cycle"])
+        values = zip(*(ordered[name] for name in sorted(names)), strict=True)
+        for key, row in zip(ordered["key"], values, strict=True):
+            rows.setdefault(key, []).append(row)
+        return rows
+
+    def _same_charges(self, other: Results, key: str) -> bool:
+        """Whether the same labels were charged; without a ledger, whether as many were."""
+        ledgers = [one.runs.set_index("key").at[key, "ledger"] for one in (self, other)]
+        if all(ledgers):
+            return bool(ledgers[0] == ledgers[1])
+        counts = [
+            one.charges[one.charges["key"] == key].groupby(["cycle", "purpose"])["labels"].sum()
+            for one in (self, other)
+        ]
+        return counts[0].to_dict() == counts[1].to_dict()
 
     @property
     def here(self) -> pd.DataFrame:
@@ -484,6 +487,15 @@ def _named(results: Results) -> Results:
         )
     ]
     return replace(results, runs=runs.assign(task=named))
+
+
+def _same_rows(mine: Sequence[tuple[Any, ...]], theirs: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether curves agree in all values that both have; NaN is none."""
+    return len(mine) == len(theirs) and all(
+        one == two or pd.isna(one) or pd.isna(two)
+        for here, there in zip(mine, theirs, strict=True)
+        for one, two in zip(here, there, strict=True)
+    )
 
 
 def _any(masks: Any) -> pd.Series:

@@ -355,10 +355,12 @@ def results_of(record: Record, folder: Path) -> Results:
     tasks = published_tasks(record)
     runs = _runs(record, tasks)
     keys = {(run["task"], run["label"], run["seed"]): run["key"] for run in runs}
-    curves = _keyed(_read_curves(folder / CURVES_FILE), keys)
+    table = read_published_curves(folder / CURVES_FILE)
+    curves = _keyed(table, keys, CURVES_FILE)
+    _check_runs(table, runs)
     charges = pd.DataFrame(columns=CHARGES)
     if has_charges(record):
-        found = _keyed(_read_charges(folder / CHARGES_FILE), keys)
+        found = _keyed(read_published_charges(folder / CHARGES_FILE), keys, CHARGES_FILE)
         charges = found.assign(client=pd.NA)[CHARGES]
     there = set(curves["key"])
     for run in runs:
@@ -445,13 +447,36 @@ def run_keys(record: Record) -> dict[tuple[str, str, int], str]:
     return {(run["task"], run["label"], run["seed"]): run["key"] for run in runs}
 
 
-def _keyed(frame: pd.DataFrame, keys: Mapping[tuple[str, str, int], str]) -> pd.DataFrame:
-    """Return rows with their run's key in place of its names; rows of other runs are left out."""
-    found = [keys.get(one) for one in zip(*(frame[name] for name in SHOWN), strict=True)]
+def _keyed(
+    frame: pd.DataFrame, keys: Mapping[tuple[str, str, int], str], file: str
+) -> pd.DataFrame:
+    """Return rows with their run's key in place of its names."""
+    names = list(zip(*(frame[name] for name in SHOWN), strict=True))
+    for task, strategy, seed in names:
+        if (task, strategy, seed) not in keys:
+            raise PublicationError(
+                f"{file} holds a run of {task}, {strategy}, seed {seed}, which {FILE} does not "
+                "name; restore the files."
+            )
+    found = [keys[name] for name in names]
     beside = [*SHOWN, "task_hash", "reference"]
     rest = frame.drop(columns=[name for name in beside if name in frame])
     rest.insert(0, "key", found)
-    return rest[rest["key"].notna()].reset_index(drop=True)
+    return rest
+
+
+def _check_runs(curves: pd.DataFrame, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the curves say of their runs what the record says."""
+    names = [*SHOWN, "task_hash", "reference"]
+    known = {
+        (run["task"], run["label"], run["seed"], run["task_hash"], run["reference"]) for run in runs
+    }
+    for row in curves[names].drop_duplicates().itertuples(index=False, name=None):
+        if row not in known:
+            raise PublicationError(
+                f"{CURVES_FILE} has another task_hash or reference than {FILE} for {row[0]}, "
+                f"{row[1]}, seed {row[2]}; restore the files."
+            )
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
@@ -462,7 +487,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 """Of columns of curves that are neither text nor metrics."""
 
 
-def _read_curves(path: Path) -> pd.DataFrame:
+def read_published_curves(path: Path) -> pd.DataFrame:
     """Read ``curves.csv`` to the last bit."""
     curves = _read_table(path)
     if not {*_CURVE_KEYS} <= {*curves.columns} or not {*curves.columns} - NOT_METRICS:
@@ -478,7 +503,7 @@ def _read_curves(path: Path) -> pd.DataFrame:
     return curves
 
 
-def _read_charges(path: Path) -> pd.DataFrame:
+def read_published_charges(path: Path) -> pd.DataFrame:
     """Read ``charges.csv``."""
     charges = _read_table(path)
     if list(charges.columns) != _CHARGE_COLUMNS:

@@ -22,7 +22,7 @@ from fal_bench.results.identity import (
 )
 from fal_bench.results.imported import ImportFolder, import_frames
 from fal_bench.results.model import CHARGES, RUNS, TASKS, Provenance, Results, of_suite, task_row
-from fal_bench.results.store import PUBLISHED, Corrupt, Keyed, Store
+from fal_bench.results.store import Corrupt, Keyed, Store
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, Suite, load_suite, suite_names
 
@@ -56,6 +56,7 @@ def read_store(store: Store, *, suite: str | None = None) -> Results:
     rows, problems = _described(folders)
     if not rows and not problems:
         raise NoRunsError(_no_runs(store.root))
+    rows.sort(key=lambda row: (_label(row), row["variant"], row["seed"]))
     tasks = {(row["task_hash"], row["data"]): row["spec"] for row in rows}
     found, suites = _named_tasks(tasks, _pools(rows))
     results = _gathered(rows, found, suites, ImportFolder(store.root), problems)
@@ -179,9 +180,13 @@ def _trainer_named(facts: Mapping[str, Any]) -> bool:
     """Whether the trainer belongs to the strategy's name; runs of schema 1 store the name."""
     if "trainer_named" in facts:
         return bool(facts["trainer_named"])
-    columns = identity_columns(facts["description"], trainer_named=False)
-    plain = run_label(strategy_selector(columns), trainer_selector(columns), trainer_named=False)
-    return bool(facts["label"] != plain)
+    plain = identity_columns(facts["description"], trainer_named=False)
+    return bool(facts["label"] != _label(plain))
+
+
+def _label(run: Mapping[str, Any]) -> str:
+    named = bool(run["trainer_named"])
+    return run_label(strategy_selector(run), trainer_selector(run), trainer_named=named)
 
 
 def _reason(phase: str, status: Mapping[str, Any]) -> str:
@@ -260,8 +265,6 @@ def _no_runs(root: Path) -> str:
     what = ""
     if not root.exists():
         what = ", which does not exist"
-    elif (root / PUBLISHED).exists():
-        what, advice = ", only published results", "name the folder that they were published from"
     elif imported:
         what = f", only imported curves ({imported})"
     elif (root.parent / "store.json").exists():

@@ -20,8 +20,8 @@ import pandas as pd
 from fal_bench.publication.closeness import allowed_deviations, judge_closeness
 from fal_bench.publication.curves import compare_curves, curve_of, read_published_curves
 from fal_bench.publication.folder import CURVES
-from fal_bench.publication.record import read_record
 from fal_bench.publication.runs import PublishedRun, published_runs
+from fal_bench.results.published import read_record
 from fal_bench.results.store import Store
 from fal_bench.sweep.collect import FinishedRun, read_curves
 

@@ -83,7 +83,7 @@ def _options() -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace):
-    from fal_bench.comparison import compare
+    from fal_bench.api import compare
     from fal_bench.report.budgets import read_runs
 
     result = compare(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import fal_bench
-from fal_bench.comparison import default_jobs
+from fal_bench.api import default_jobs
 from fal_bench.errors import FalbenchError
 from fal_bench.results.store import Store
 from fal_bench.sweep.cluster import device_for

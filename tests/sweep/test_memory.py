@@ -151,7 +151,7 @@ def test_a_foreign_process_is_never_killed(suite, tmp_path):
     store = Store(tmp_path / "results")
     store.prepare()
     folder = store.folder(run)
-    folder.create(run, {}, "run")  # by this very process, which is no child of itself
+    folder.create(run.facts, {}, "run")  # by this very process, which is no child of itself
     guard = MemoryGuard(store, [run], "run", limit=1)
     guard.find_workers()
     guard.look()
