@@ -56,20 +56,23 @@ def charges(task, cycles):
 
 
 def store_run(
-    root, run, *, start=0.1, seconds=1.0, environment=None, finished=True, accuracies=None
-):
+    root, run, *, start=0.1, seconds=1.0, environment=None, finished=True, accuracies=None,
+    rows=None, higher_is_better=None,
+):  # fmt: skip
     """Write one run; its accuracy rises by a tenth a cycle from ``start``."""
     store = Store(root)
     store.prepare()
     folder: RunFolder = store.folder(run)
-    folder.create({**run.facts, "metrics": METRICS}, {**ENVIRONMENT, **(environment or {})}, "run")
+    metrics = {**METRICS, **(higher_is_better or {})}
+    folder.create({**run.facts, "metrics": metrics}, {**ENVIRONMENT, **(environment or {})}, "run")
     folder.note_pool(200)
     folder.resume()
     values = accuracies or [start + 0.1 * cycle for cycle in range(run.task.fixed_cycles)]
-    for cycle, accuracy in enumerate(values):
-        folder.append(row(run.task, cycle, accuracy, seconds))
+    rows = rows or [row(run.task, cycle, value, seconds) for cycle, value in enumerate(values)]
+    for one in rows:
+        folder.append(one)
     if finished:
-        folder.finish(charges(run.task, len(values)), [])
+        folder.finish(charges(run.task, len(rows)), [])
     return folder
 
 

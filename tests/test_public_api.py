@@ -48,7 +48,7 @@ def test_the_contract_can_be_imported_without_torch():
 
 
 def test_a_finished_comparison_is_read_without_torch():
-    modules = loaded_by("import fal_bench.api, fal_bench.sweep.collect")
+    modules = loaded_by("import fal_bench.api, fal_bench.results.stored")
     assert not {"torch", "sklearn"} & modules
 
 

@@ -78,19 +78,14 @@ class Comparison:
         curves: one row a run and cycle.
         charges: labels read, one row a run, purpose and cycle.
         external: curves measured elsewhere, one row a run and cycle; None if there are none.
-        results: what was compared, as frames.
+        missing: the runs without a finished curve, and why.
     """
 
     boards: tuple[Board, ...]
     curves: pd.DataFrame
     charges: pd.DataFrame
-    external: pd.DataFrame | None
-    results: Results
-
-    @property
-    def missing(self) -> tuple[MissingRun, ...]:
-        """The runs without a finished curve, and why."""
-        return self.results.missing
+    external: pd.DataFrame | None = None
+    missing: tuple[MissingRun, ...] = ()
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -183,7 +178,7 @@ def answer(question: Question, results: Results) -> Comparison:
         runs = read_runs(curves, asked, external)
         for one in contexts_for(target, runs, asked):
             boards.setdefault((one.metric, one.target, one.task_targets), Board.of(runs, one))
-    return Comparison(tuple(boards.values()), curves, charges, external, results)
+    return Comparison(tuple(boards.values()), curves, charges, external, results.missing)
 
 
 def _context(question: Question, results: Results) -> tuple[ReportContext, pd.DataFrame | None]:

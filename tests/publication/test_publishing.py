@@ -37,13 +37,8 @@ def to(tmp_path):
 
 def test_the_folder_holds_what_report_writes_and_where_it_comes_from(root, to):
     notes = []
-    record = publish(
-        root,
-        to,
-        target_acc="0.3,auto",
-        baseline="logo[n_init=4]",
-        notify=lambda *said: notes.append(said),
-    )
+    question = {"target_acc": "0.3,auto", "baseline": "logo[n_init=4]"}
+    record = publish(root, to, **question, notify=lambda *said: notes.append(said))
     assert notes == []
     assert sorted(path.name for path in to.iterdir()) == FILES
     assert read_record(to) == record
