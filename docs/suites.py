@@ -16,6 +16,8 @@ from fal_bench.data.loading import load_dataset
 from fal_bench.data.subset import long_tail
 from fal_bench.federation.setting import Setting
 from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.functions import checked
+from fal_bench.plugins.registry import current_registry
 from fal_bench.task import Task
 from fal_bench.task.suite import Suite, load_suite, suite_names
 
@@ -171,12 +173,11 @@ def _partition(task: Task) -> str:
 
 
 def _model(task: Task) -> str:
-    model = task.model
-    if model.kind == "resnet18":
-        return f"`resnet18`, stem {model.stem}, weights {model.weights}"
-    if model.kind == "mlp":
-        return f"`mlp`, hidden {list(model.hidden)}"
-    return f"`{model.kind}`"
+    name = task.model.kind
+    params = checked(current_registry().models.load(name), task.model.params)
+    values = params.model_dump(mode="json").items()
+    shown = (f"{key} {value}" for key, value in values if value != 0)
+    return ", ".join([f"`{name}`", *shown])
 
 
 def _labels(each: int, total: int, pool: int) -> str:

@@ -101,7 +101,7 @@ REWARD = "reward"
 
 
 class LabelReader(Protocol):
-    """Reads labels and charges whoever has to pay for them; ``ClientView.buy`` is one."""
+    """Reads labels and charges them to the client; ``ClientView.buy`` is one."""
 
     def __call__(self, ids: IntArray, purpose: str, /) -> IntArray:
         """Return the labels of ``ids``, in their order.

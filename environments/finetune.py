@@ -19,7 +19,7 @@ from fal_bench.errors import InvalidSpecError
 class Finetune:
     """Trains a copy of a model on all labels, always from the same initial weights; a ``Fit``.
 
-    The batch order comes from a stream that starts anew with every fit, so equal labels in equal
+    The batch order comes from a stream that is the same for every fit, so equal labels in equal
     order give an equal classifier. The model must not draw random numbers itself (dropout).
 
     Attributes:

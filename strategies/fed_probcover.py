@@ -50,7 +50,7 @@ class FedProbCover(Strategy):
 
     The paper's encoder is self-supervised and frozen; here the embedding is the global model's,
     scaled to unit length, and changes every cycle. What is labelled already is therefore announced
-    anew in each query, by the centroids of the balls around labelled samples. When no client with
+    again in each query, by the centroids of the balls around labelled samples. When no client with
     budget has uncovered samples left, covering starts again from nothing.
 
     delta follows ProbCover's rule, without labels: the largest radius at which 95 % of the balls

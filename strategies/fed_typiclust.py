@@ -40,7 +40,7 @@ class FedTypiClust(Strategy):
     has a sample closest to its centre and budget left, until all budgets are spent.
 
     The paper's encoder is self-supervised and frozen; here the embedding is the global model's,
-    scaled to unit length, and clusters are made anew every cycle. The paper's start of k-means is
+    scaled to unit length, and clusters are made again every cycle. The paper's start of k-means is
     not known to us; here each client sends the centres of a k-means of its own, as many as its
     share of the samples. Sums travel in single precision; secure aggregation is not simulated.
 

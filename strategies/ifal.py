@@ -104,10 +104,10 @@ class IFAL(Strategy):
         by_client = outputs.argmax(axis=1)
         [federation] = self._data_driven(client, client.global_model, by_federation)
         [distilled] = self._data_driven(client, client.distilled_model, by_federation)
-        told, own = self._data_driven(client, client.previous_model, by_federation, by_client)
+        local, own = self._data_driven(client, client.previous_model, by_federation, by_client)
         published = self.params.distance == "published"
         distance = sorted_distance if published else total_variation
-        ll, gl = distance(told, distilled), distance(federation, distilled)
+        ll, gl = distance(local, distilled), distance(federation, distilled)
         ratio = np.maximum(gl / (ll + SLACK), ll / (gl + SLACK))
         return ratio * (ll + gl), distance(own, outputs)
 

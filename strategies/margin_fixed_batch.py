@@ -15,7 +15,7 @@ class MarginFixedBatchParams(Params):
     """Parameters of ``margin-fixed-batch``.
 
     Attributes:
-        size: labels to buy a cycle, as far as the client's purse holds them.
+        size: labels to buy a cycle, as far as the client's remaining budget allows.
     """
 
     size: Annotated[int, Field(ge=1)] = 5

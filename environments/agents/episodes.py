@@ -82,7 +82,7 @@ class TrainingPlan:
 def warm_start(agent: FedRALDQN, environment: Environment, episodes: int) -> list[Episode]:
     """Store episodes of uniformly random actions; no updates, not counted as training episodes."""
     return [
-        _run(agent, environment, lambda _: agent.random_action(), store=True)
+        _play(agent, environment, lambda _: agent.random_action(), store=True)
         for _ in range(episodes)
     ]
 
@@ -96,7 +96,7 @@ def train(agent: FedRALDQN, environment: Environment, plan: TrainingPlan) -> lis
     history = []
     for _ in range(plan.epochs):
         for _ in range(plan.episodes):
-            history.append(_run(agent, environment, agent.act, store=True))
+            history.append(_play(agent, environment, agent.act, store=True))
             agent.finish_episode()
             if plan.updates_per == "episode":
                 agent.train(plan.updates, plan.batch_size)
@@ -107,7 +107,7 @@ def train(agent: FedRALDQN, environment: Environment, plan: TrainingPlan) -> lis
 
 def greedy_episode(agent: FedRALDQN, environment: Environment) -> Episode:
     """Run one episode of greedy actions; nothing is stored or learned."""
-    return _run(agent, environment, lambda seen: agent.act(seen, greedy=True), store=False)
+    return _play(agent, environment, lambda seen: agent.act(seen, greedy=True), store=False)
 
 
 def store_transition(
@@ -136,7 +136,7 @@ def store_transition(
     )
 
 
-def _run(
+def _play(
     agent: FedRALDQN,
     environment: Environment,
     choose: Callable[[Observation], int],

@@ -1,21 +1,26 @@
-"""``falbench new``: files to start from."""
+"""``falbench new``: a new plugin's file and its test, from templates."""
 
 from __future__ import annotations
 
+import importlib.util
+import keyword
+import re
 import shlex
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from string import Template
+from typing import Annotated, Final
 
 import typer
 
 from fal_bench.errors import InvalidSpecError
 
-if TYPE_CHECKING:
-    from fal_bench.scaffold.plugin import NewPlugin
-
 new = typer.Typer(no_args_is_help=True)
 
+NameArgument = Annotated[str, typer.Argument(help="Its name, such as my-idea.", show_default=False)]
 FolderOption = Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")]
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 @new.callback()
@@ -25,7 +30,7 @@ def _new() -> None:
 
 @new.command("strategy")
 def new_strategy(
-    name: Annotated[str, typer.Argument(help="Its name, such as my-idea.", show_default=False)],
+    name: NameArgument,
     adaptive: Annotated[
         bool, typer.Option("--adaptive", help="It may buy fewer labels than its budget.")
     ] = False,
@@ -34,37 +39,108 @@ def new_strategy(
     ] = False,
     out: FolderOption = Path(),
 ) -> None:
-    """Write a strategy and its test, ready to be checked and compared.
-
-    Nothing is overwritten.
-    """
-    from fal_bench.scaffold.strategy import Kind, NewStrategy
-
+    """Write a strategy (which samples are annotated) and its test; nothing is overwritten."""
     if adaptive and coordinated:
         raise InvalidSpecError("A template is either --adaptive or --coordinated; choose one.")
-    kind: Kind = "adaptive" if adaptive else "coordinated" if coordinated else "plain"
-    _write(NewStrategy(name, out, kind), f"-s {name} -s random")
+    template = "strategy" + "_adaptive" * adaptive + "_coordinated" * coordinated
+    _write("strategies", name, out, template, f"-s {name} -s random")
 
 
 @new.command("trainer")
-def new_trainer(
-    name: Annotated[str, typer.Argument(help="Its name, such as my-loss.", show_default=False)],
-    out: FolderOption = Path(),
-) -> None:
-    """Write a trainer (what clients minimise) and its test, ready to be checked and compared.
+def new_trainer(name: NameArgument, out: FolderOption = Path()) -> None:
+    """Write a trainer (what clients minimise) and its test; nothing is overwritten."""
+    _write("trainers", name, out, "trainer", f'-s "random[trainer={name}]" -s random')
 
-    Nothing is overwritten.
+
+@new.command("dataset")
+def new_dataset(name: NameArgument, out: FolderOption = Path()) -> None:
+    """Write a data set, its test, and a small suite that uses it; nothing is overwritten."""
+    _write("datasets", name, out, "dataset", "-s random -s fal-margin", dataset=name, model="mlp")
+
+
+@new.command("model")
+def new_model(name: NameArgument, out: FolderOption = Path()) -> None:
+    """Write a model, its test, and a small suite that uses it; nothing is overwritten."""
+    _write("models", name, out, "model", "-s random -s fal-margin", dataset="digits", model=name)
+
+
+@new.command("metric")
+def new_metric(name: NameArgument, out: FolderOption = Path()) -> None:
+    """Write a metric and its test; nothing is overwritten."""
+    _write("metrics", name, out, "metric", "-s random -s fal-margin")
+
+
+def _write(kind: str, name: str, folder: Path, template: str, rows: str, **suite: str) -> None:
+    """Write a plugin, its test, and a suite if its tasks are named; say what to do next.
+
+    Args:
+        kind: what kind of plugin it is, as ``Registry`` calls it.
+        name: its name on the command line: words in lower case, joined by hyphens.
+        folder: where its files go.
+        template: which template it starts from.
+        rows: what to compare.
+        suite: data set and model of the suite.
+
+    Raises:
+        InvalidSpecError: the name cannot be used, is taken, or a file is in the way.
     """
-    from fal_bench.scaffold.trainer import NewTrainer
+    word = _check_name(kind, name)
+    module = name.replace("-", "_")
+    test = f"test_{template.partition('_')[0]}"
+    contents = {folder / f"{module}.py": template, folder / f"test_{module}.py": test}
+    if suite:
+        contents[folder / f"{module}.toml"] = "suite"
+    for path in contents:
+        if path.exists():
+            raise InvalidSpecError(
+                f"{str(path)!r} exists and is not overwritten; choose another name or --out."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {"name": name, "module": module, "class_name": _class_name(name), **suite}
+    for path, source in contents.items():
+        text = files("fal_bench.cli").joinpath(f"templates/{source}.txt").read_text("utf-8")
+        with path.open("x", encoding="utf-8") as file:
+            file.write(Template(text).substitute(names))
+    written = [str(path) for path in contents]
+    typer.echo(f"Wrote {', '.join(written[:-1])} and {written[-1]}. Next:")
+    quoted = [shlex.quote(path) for path in written]
+    if word in ("strategy", "trainer"):
+        typer.echo(f"  falbench check {quoted[0]}")
+    tried_on = quoted[-1] if suite else "smoke"
+    typer.echo(f"  falbench compare --plugin {quoted[0]} {rows} --suite {tried_on}")
 
-    _write(NewTrainer(name, out), f'-s "random[trainer={name}]" -s random')
+
+def _check_name(kind: str, name: str) -> str:
+    """Check that a plugin can have a name; return what one of its kind is called.
+
+    Raises:
+        InvalidSpecError: the name cannot be used, or is taken.
+    """
+    import fal_bench
+    from fal_bench.plugins.registry import Registry
+
+    table = getattr(Registry.discover(), kind)
+    word: str = table.kind.word
+    module = name.replace("-", "_")
+    if not _NAME.fullmatch(name):
+        raise InvalidSpecError(
+            f"{name!r} cannot be a {word}'s name; use words in lower case, joined by hyphens, such "
+            "as 'my-idea'."
+        )
+    taken = table.sources.get(name) or table.sources.get(module)
+    if taken is not None:
+        raise InvalidSpecError(
+            f"There is a {word} {name!r} already ({taken}); choose another name."
+        )
+    used = {module, _class_name(name)} & {*dir(fal_bench)}
+    if used or keyword.iskeyword(module) or importlib.util.find_spec(module) is not None:
+        raise InvalidSpecError(
+            f"A file {module}.py with a class {_class_name(name)} or a function {module} would "
+            "hide, or be hidden by, another module or name of Python or falbench; choose another "
+            "name."
+        )
+    return word
 
 
-def _write(made: NewPlugin, rows: str) -> None:
-    """Write a plugin, and say what to do next."""
-    made.write()
-    plugin, test = made.paths
-    file = shlex.quote(str(plugin))
-    typer.echo(f"Wrote {plugin} and {test}. Next:")
-    typer.echo(f"  falbench check {file}")
-    typer.echo(f"  falbench compare --plugin {file} {rows} --suite smoke")
+def _class_name(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("-"))

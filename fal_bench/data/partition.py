@@ -13,8 +13,6 @@ from fal_bench.data.apportionment import equal_sizes, largest_remainder
 from fal_bench.errors import InvalidSpecError
 from fal_bench.task import Dirichlet, Iid, Partition, Shards
 
-# Clients already hold as few classes as equal sizes allow; below, Sinkhorn's algorithm stalls.
-SMALLEST_ALPHA = 1e-3
 _SINKHORN_STEPS = 1000
 
 
@@ -26,7 +24,7 @@ def partition(
     Args:
         labels: the class of each sample; shape (samples,).
         spec: the kind of partition and its parameters.
-        clients: how many clients there are.
+        clients: how many clients there are, at least 1.
         rng: the stream that the partition is drawn from.
 
     Returns:
@@ -36,8 +34,6 @@ def partition(
     Raises:
         InvalidSpecError: there are too few samples or classes for this partition.
     """
-    if clients < 1:
-        raise InvalidSpecError(f"A partition needs at least 1 client, not {clients}.")
     if clients > len(labels):
         raise InvalidSpecError(
             f"{len(labels)} training samples cannot be spread over {clients} clients; "
@@ -114,13 +110,11 @@ def _dirichlet(
     Knopp, 1967; it finds the nearest such matrix in Kullback-Leibler divergence), rounded to whole
     samples, and repaired until rows and columns add up exactly.
 
-    Everything up to the rounding is in logarithms: at alpha 0.001 most Dirichlet draws lie below
-    the smallest positive float, and a matrix of zeros could not be rescaled.
+    Everything up to the rounding is in logarithms: at alpha 0.001, the smallest that a task may
+    have, most Dirichlet draws lie below the smallest positive float, and a matrix of zeros could
+    not be rescaled. There clients already hold as few classes as equal sizes allow; below,
+    Sinkhorn's algorithm stalls.
     """
-    if alpha < SMALLEST_ALPHA:
-        raise InvalidSpecError(
-            f"The Dirichlet partition cannot use alpha {alpha:g}; use at least {SMALLEST_ALPHA:g}."
-        )
     _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     log_weights = log_dirichlet(alpha, clients, len(counts), rng)
     quotas = exact_quotas(log_weights, equal_sizes(len(labels), clients), counts)

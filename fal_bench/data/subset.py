@@ -72,12 +72,7 @@ def long_tail(labels: IntArray, ratio: float, rng: np.random.Generator) -> IntAr
 
     Returns:
         Sorted positions in ``labels`` of the samples to keep.
-
-    Raises:
-        InvalidSpecError: ``ratio`` is below 1.
     """
-    if not ratio >= 1:
-        raise InvalidSpecError(f"long_tail must be at least 1, not {ratio:g}; 1 keeps all samples.")
     _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if ratio == 1 or len(counts) < 2:
         return np.arange(len(labels))

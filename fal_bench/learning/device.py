@@ -83,7 +83,7 @@ def full_precision() -> Iterator[None]:
 
 
 def wait_for(device: str) -> None:
-    """Wait until a GPU has done what it was told, so that a clock can be read."""
+    """Wait until a GPU has done its work, so that a clock can be read."""
     if device == CUDA:
         import torch
 

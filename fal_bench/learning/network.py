@@ -173,10 +173,10 @@ def _check(name: str, built: Any, input_shape: tuple[int, int, int], n_classes: 
                 f"Model {name!r} returned {_kind(built)} without a module {part!r}; {needed}."
             )
     if not isinstance(head, nn.Linear) or head.out_features != n_classes:
-        got = f"nn.Linear of {head.out_features} outputs" if isinstance(head, nn.Linear) else head
+        outputs = f" of {head.out_features} outputs" if isinstance(head, nn.Linear) else ""
         raise PluginError(
-            f"Model {name!r} has the head {got}; it must be an nn.Linear of {n_classes} outputs, "
-            "one a class."
+            f"Model {name!r} has {_kind(head)}{outputs} as its head; it must be an nn.Linear of "
+            f"{n_classes} outputs, one a class."
         )
     training, samples = built.training, torch.zeros(PROBE_SAMPLES, *input_shape)
     with torch.no_grad():

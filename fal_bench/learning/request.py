@@ -103,14 +103,14 @@ def trainer_of(training: LocalTraining) -> Trainer:
     return training.trainer or CROSS_ENTROPY
 
 
-def sample_losses(trainer: Trainer, logits: Tensor, told: LocalBatch) -> Tensor:
+def sample_losses(trainer: Trainer, logits: Tensor, batch: LocalBatch) -> Tensor:
     """Return a trainer's loss of every sample.
 
     Raises:
         PluginError: it is not one loss a sample, or has no gradient where one is needed.
     """
-    losses = trainer.losses(logits, told)
-    _check_losses(trainer, "losses", losses, tuple(told.labels.shape), "batch.labels")
+    losses = trainer.losses(logits, batch)
+    _check_losses(trainer, "losses", losses, tuple(batch.labels.shape), "batch.labels")
     if logits.requires_grad and not losses.requires_grad:
         raise PluginError(
             f"Trainer {trainer.name!r}: losses must be computed from the logits by differentiable "
@@ -119,14 +119,14 @@ def sample_losses(trainer: Trainer, logits: Tensor, told: LocalBatch) -> Tensor:
     return losses
 
 
-def mixture_losses(trainer: Trainer, logits: Tensor, told: MixedBatch) -> Tensor:
+def mixture_losses(trainer: Trainer, logits: Tensor, batch: MixedBatch) -> Tensor:
     """Return a trainer's loss of every mixture; it may be a constant.
 
     Raises:
         PluginError: it is not one loss a mixture.
     """
-    losses = trainer.mixed_losses(logits, told)
-    _check_losses(trainer, "mixed_losses", losses, tuple(told.weight.shape), "batch.weight")
+    losses = trainer.mixed_losses(logits, batch)
+    _check_losses(trainer, "mixed_losses", losses, tuple(batch.weight.shape), "batch.weight")
     return losses
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from fal_bench.errors import PluginError, told
 from fal_bench.learning.chance import Distortions, Mixtures, distort, drop_mask
 from fal_bench.learning.device import on_device
 from fal_bench.learning.model import Weights
@@ -132,7 +133,7 @@ class _Run:
                 flips, shifts = distortions.flips[step, :count], distortions.shifts[step, :count]
                 images = distort(images, flips, shifts)
             self._draw_mask(len(positions))
-            logits = self._network(images.contiguous(memory_format=self._layout))
+            logits = self._forward(images)
             self._draw_mask(0)
             loss, total = self._loss(logits, labels, chosen)
             if mixtures is not None:
@@ -143,15 +144,32 @@ class _Run:
                 correct = int((logits.argmax(1) == labels).sum())
             stopping.count(correct, total)
 
+    def _forward(self, images: Tensor) -> Tensor:
+        """Return the logits.
+
+        Raises:
+            PluginError: a plugin's network raised.
+        """
+        try:
+            logits: Tensor = self._network(images.contiguous(memory_format=self._layout))
+        except Exception as error:
+            if is_ours(self._network):
+                raise
+            raise PluginError(
+                f"The model cannot be trained on a batch of shape {tuple(images.shape)}: "
+                f"{told(error)}."
+            ) from error
+        return logits
+
     def _loss(self, logits: Tensor, labels: Tensor, chosen: Tensor) -> tuple[Tensor, float]:
         """Return the mean loss of a batch, and the sum if the recipe stops by it (else 0)."""
         if is_plain(self._training):
             return cross_entropy(logits, labels), 0.0
         teacher = self._teacher_logits
-        told = LocalBatch(
+        batch = LocalBatch(
             labels, self._class_counts, self._round, None if teacher is None else teacher[chosen]
         )
-        losses = sample_losses(self._trainer, logits, told)
+        losses = sample_losses(self._trainer, logits, batch)
         total = float(losses.detach().sum()) if self._training.patience is not None else 0.0
         return losses.mean(), total
 
@@ -192,11 +210,10 @@ class _Run:
         samples = self._unlabelled[first]
         share = weight.view(-1, 1, 1, 1)
         mixed = share * samples + (1 - share) * samples[partner]
-        mixed = mixed.contiguous(memory_format=self._layout)
         with torch.no_grad():
-            start_logits = self._start(mixed)
-        told = MixedBatch(weight, partner, self._class_counts, self._round, start_logits)
-        return mixture_losses(self._trainer, self._network(mixed), told).mean()
+            start_logits = self._start(mixed.contiguous(memory_format=self._layout))
+        batch = MixedBatch(weight, partner, self._class_counts, self._round, start_logits)
+        return mixture_losses(self._trainer, self._forward(mixed), batch).mean()
 
 
 class _Sgd:

@@ -97,7 +97,7 @@ def named(strategies: object) -> tuple[Any, list[Source]]:
         params = {} if plugin is one else one.params.model_dump(mode="json", exclude_defaults=True)
         names.append(str(Selector(plugin.name, params)))
         sources += given((plugin,))
-    return names, sources
+    return names, list(dict.fromkeys(sources))
 
 
 def given(plugins: Sequence[object]) -> tuple[Source, ...]:

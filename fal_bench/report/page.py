@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import math
 from typing import Any, cast
@@ -39,8 +40,6 @@ def render_page(comparison: Comparison) -> str:
     Returns:
         The HTML text, about 2 MB, nearly all of it plotly's own script, compressed.
     """
-    from plotly.offline import get_plotlyjs
-
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fal_bench.report"),
         autoescape=True,
@@ -56,7 +55,7 @@ def render_page(comparison: Comparison) -> str:
         _board(place, board, sentences(own, board.context))
         for place, (board, own) in enumerate(zip(comparison.boards, below, strict=True))
     ]
-    data = _data(comparison, main)
+    data = page_data(comparison, main)
     # The first panel with lines has the switches that choose them, for all others, too.
     chooser = next((panel for panel in all_panels() if panel.lines), None)
     panels = [
@@ -76,16 +75,23 @@ def render_page(comparison: Comparison) -> str:
         shared_notes=sentences(shared, context),
         provenance=sentences(main.facts.provenance, context),
         computed=wording.span(context.computed),
+        metric=wording.metric(context),
+        measured=wording.measured,
         data=data,
         panels=panels,
         tasks=sorted(context.tasks, key=lambda facts: facts.name),
         externals=[_origin(external, main) for external in context.externals],
-        plotly=_packed(get_plotlyjs()),
+        plotly=packed_plotly(),
     )
 
 
-def _data(comparison: Comparison, main: Board) -> PageData:
-    """Put together what panels are drawn from."""
+def page_data(comparison: Comparison, main: Board) -> PageData:
+    """Put together what panels are drawn from.
+
+    Args:
+        comparison: the boards and the curves behind them.
+        main: the board that the page leads with.
+    """
     context = main.context
     styles = line_styles(context.shown, context.baseline)
     rows = cast("list[Row]", main.leaderboard.to_dict("records"))
@@ -96,7 +102,9 @@ def _data(comparison: Comparison, main: Board) -> PageData:
         if len(styles) <= _MANY or name in ranked[:_BEST] or name == context.baseline
     )
     return PageData(
-        contexts=tuple(board.context for board in comparison.boards),
+        contexts=tuple(
+            board.context for board in comparison.boards if board.context.metric == context.metric
+        ),
         context=context,
         runs=read_runs(comparison.curves, context, comparison.external),
         curves=comparison.curves,
@@ -181,7 +189,10 @@ def _cell(row: Row, column: Column) -> dict[str, Any]:
     }
 
 
-def _packed(source: str) -> str:
-    """Compress a script and write it as text that may stand inside of a script element."""
+@functools.cache
+def packed_plotly() -> str:
+    """Return plotly's script, compressed, as text that may stand inside of a script element."""
+    from plotly.offline import get_plotlyjs
+
     # Without a time stamp equal scripts give equal text.
-    return base64.b64encode(gzip.compress(source.encode(), mtime=0)).decode()
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()

@@ -26,7 +26,7 @@ class FedRALParams(Params):
         mode: ``"pretrain"`` trains an agent in simulation before the first query and then chooses
             one batch a cycle greedily; ``"per_round"`` trains it again in every cycle, with an
             empty replay buffer; ``"online"`` simulates nothing and learns from one step a cycle;
-            ``"transfer"`` uses a policy trained elsewhere.
+            ``"transfer"`` uses a policy that was trained before.
         preset: lengths of the training where they are not given: ``"quick"`` or ``"paper"``.
         policy: file of the policy, for ``"transfer"``.
         warm_episodes: warm-start episodes of random batches.

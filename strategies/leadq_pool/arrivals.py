@@ -9,7 +9,7 @@ import numpy as np
 from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.plugins.strategy import ClientView
 
-NOBODY = -1
+NO_SAMPLE = -1
 """Fills up a sub-pool that has fewer samples than the others."""
 
 
@@ -44,7 +44,7 @@ class Arrivals:
             drawn = self._client.rng.choice(pool, size, replace=False)
             self._memory["reward"] = np.sort(drawn)
         # Sub-pools of an earlier cycle must not be taken for those of this one.
-        self._memory["subpools"] = np.full((0, self._size), NOBODY)
+        self._memory["subpools"] = np.full((0, self._size), NO_SAMPLE)
         ids: IntArray = self._memory["reward"]
         labels = self._client.buy(ids, "reward")
         probs = self._client.probs(self._client.global_model, ids)
@@ -64,7 +64,7 @@ class Arrivals:
         missing = max(budget - len(free), 0)
         order = np.concatenate([free, np.flatnonzero(kept_out)[:missing]])
         parts = np.array_split(order[: budget * self._size], budget)
-        subpools = np.full((budget, self._size), NOBODY)
+        subpools = np.full((budget, self._size), NO_SAMPLE)
         for row, part in zip(subpools, parts, strict=True):
             row[: len(part)] = part
         self._memory["subpools"] = subpools
@@ -73,11 +73,11 @@ class Arrivals:
     def observe(self) -> FloatArray:
         """Return the softmax outputs of the sub-pools, shape (budget, size, n_classes).
 
-        Rows of nobody are zero.
+        Rows without a sample are zero.
         """
         subpools = self._memory["subpools"]
         probs = self._client.probs(self._client.global_model)
-        return np.where((subpools == NOBODY)[..., None], np.float32(0), probs[subpools])
+        return np.where((subpools == NO_SAMPLE)[..., None], np.float32(0), probs[subpools])
 
     def choose(self, values: FloatArray | None, epsilon: float) -> IntArray:
         """Choose one sample of each sub-pool.
@@ -90,7 +90,7 @@ class Arrivals:
             Positions in ``client.unlabelled``.
         """
         subpools = self._memory["subpools"]
-        there = subpools != NOBODY
+        there = subpools != NO_SAMPLE
         if values is None:
             confidence = np.where(there, self.observe().max(axis=2), np.inf)
             actions = confidence.argmin(axis=1)

@@ -83,7 +83,7 @@ class LeaDQPool(Strategy):
         return self._at(client).measure(wanted)
 
     def _choose(self, client: ClientView, policy: NDArray[Any]) -> IntArray:
-        from fal_bench.strategies.leadq_pool.networks import q_values
+        from fal_bench.strategies.leadq_pool.learner import q_values
 
         arrivals = self._at(client)
         if not len(policy):

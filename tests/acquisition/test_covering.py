@@ -25,7 +25,7 @@ def test_by_hand():
 @pytest.mark.parametrize("block", [7, 10_000])
 @settings(deadline=None)
 @given(st.integers(0, 99), st.integers(1, 25), st.floats(0.1, 3))
-def test_counts_that_are_updated_are_those_counted_anew(block, seed, n, radius):
+def test_counts_that_are_updated_are_those_of_a_full_count(block, seed, n, radius):
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(n, 2))
     with pytest.MonkeyPatch.context() as patch:

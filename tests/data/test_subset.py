@@ -86,9 +86,3 @@ def test_kept_ids_are_sorted_distinct_and_cover_every_class(labels, ratio, seed)
 def test_samples_of_a_long_tail_are_chosen_by_the_stream():
     labels = np.repeat([0, 1], 50)
     assert not np.array_equal(long_tail(labels, 5, rng(0)), long_tail(labels, 5, rng(1)))
-
-
-@pytest.mark.parametrize("ratio", [0.5, 0.0, float("nan")])
-def test_a_ratio_below_one_is_refused(ratio):
-    with pytest.raises(InvalidSpecError, match="long_tail"):
-        long_tail(np.array([0, 1]), ratio, rng())

@@ -8,11 +8,12 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
 from fal_bench import datasets
-from fal_bench.data.loading import dataset_digest
+from fal_bench.data.loading import dataset_digest, load_dataset
 from fal_bench.errors import DataError
-from fal_bench.plugins.registry import current_registry
+from fal_bench.plugins.registry import Registry, current_registry, use_registry
 from fal_bench.task import ModelSpec, Task
 
 PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
@@ -37,9 +38,8 @@ def test_the_page_shows_every_data_set_with_its_parameters(name):
     name = name.replace("_", "-")
     rows = re.findall(r"^\| (`.*?`(?:, `.*?`)*) \| .* \| (`.*?`) \|$", PAGE, re.MULTILINE)
     [shown] = [parameters for names, parameters in rows if f"`{name}`" in names]
-    described = re.search(r"Parameters: (.*?)\. Data:", current_registry().datasets.describe(name))[
-        1
-    ]
+    described = current_registry().datasets.describe(name)
+    [described] = re.findall(r"Parameters: (.*?)\. Data:", described)
     assert re.findall(r"`(\w+)`", shown) == re.findall(r"(?:^|, )(\w+)", described)
 
 
@@ -51,3 +51,13 @@ def test_everything_the_page_shows_is_accepted():
             dataset_digest(Task(dataset=selector).dataset)
     assert 'model = { kind = "mlp", hidden = [] }' in PAGE
     assert Task(model={"kind": "mlp", "hidden": []}).model == ModelSpec(kind="mlp", hidden=())
+
+
+def test_the_pages_example_is_a_plugin(tmp_path):
+    [code] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "rings.py").write_text(code)
+    with use_registry(Registry.discover([tmp_path / "rings.py"])):
+        rings = load_dataset("rings[noise=0]")
+    assert (rings.n_train, rings.n_test) == (2000, 500)
+    radius = rings.train_features.flatten(1).norm(dim=1)
+    assert torch.allclose(radius, 1.0 + rings.train_labels)

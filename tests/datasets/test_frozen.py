@@ -161,7 +161,7 @@ def test_embeddings_are_the_networks_on_any_number_of_cores(monkeypatch, cores):
     evaluated = network().eval()
     with torch.inference_mode():
         images = theirs(pixels())
-        expected = torch.cat([evaluated.embed(batch) for batch in images.split(2)])
+        expected = torch.cat([evaluated.body(batch) for batch in images.split(2)])
     assert ours.shape == (5, 512)
     np.testing.assert_allclose(ours, expected, atol=1e-5, rtol=1e-4)
     monkeypatch.setattr(embedding.os, "cpu_count", lambda: 2)

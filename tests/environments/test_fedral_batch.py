@@ -5,10 +5,9 @@ from gymnasium.utils.env_checker import check_env as check_gymnasium
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.env_checker import check_env as check_stable_baselines3
-from toy_episodes import FORBIDDEN, N_CLASSES, POOL, REWARD, Diary, features
 
 import fal_bench.environments
-from fal_bench.environments import EpisodeData, EpisodeOptions, FedRALBatchEnv, Samples
+from fal_bench.environments import EpisodeOptions, FedRALBatchEnv
 from fal_bench.environments.steps import margin_quantiles
 from fal_bench.errors import InvalidSpecError
 
@@ -75,15 +74,14 @@ def test_episodes_go_on_from_the_seeded_stream(make_env) -> None:
     changes=st.sampled_from(VARIANTS),
     budget=st.integers(4, 60),
 )
-def test_what_holds_in_every_episode(actions, changes, budget) -> None:
-    data = EpisodeData(*(Samples(ids, features(ids)) for ids in PARTS), N_CLASSES)
-    diary = Diary()
+def test_what_holds_in_every_episode(data, toy, actions, changes, budget) -> None:
+    diary = toy.Diary()
     options = {"target_precision": None, "sizes": (1, 4, 10), **changes, "budget": budget}
     env = FedRALBatchEnv(data, diary, **options)
     playable = [action % env.action_space.n for action in actions]
     (start, info), *steps = run(env, playable)
     labels = info["labels"]
-    assert labels == info["batch_size"] == N_CLASSES
+    assert labels == info["batch_size"] == toy.n_classes
     for observation, reward, _, _, info in steps:
         assert env.observation_space.contains(observation)
         assert np.isfinite(reward)
@@ -95,13 +93,10 @@ def test_what_holds_in_every_episode(actions, changes, budget) -> None:
     assert steps[-1][2] or steps[-1][3]
     bought = [sample for sample, why in diary.entries if why == "agent-training"]
     assert len(bought) == len(set(bought)) == labels
-    assert set(bought) <= set(POOL.tolist())
-    assert diary.ids("reward") == set(REWARD.tolist())
-    assert not (diary.ids("agent-training") | diary.ids("reward")) & set(FORBIDDEN.tolist())
+    assert set(bought) <= set(toy.pool.tolist())
+    assert diary.ids("reward") == set(toy.reward.tolist())
+    assert not (diary.ids("agent-training") | diary.ids("reward")) & set(toy.forbidden.tolist())
     assert start.dtype == np.float32
-
-
-PARTS = (POOL, FORBIDDEN[:20], REWARD)
 
 
 def test_delta_rewards_add_up_to_the_gain(make_env) -> None:
@@ -117,14 +112,14 @@ def test_delta_cost_takes_the_price_of_the_executed_batch(make_env) -> None:
     assert step[1] == pytest.approx(gain - 0.5 * 10 / 60)
 
 
-def test_the_classifier_starts_anew_at_every_reset(make_env) -> None:
+def test_the_classifier_is_new_at_every_reset(make_env) -> None:
     env = make_env()
     fresh = run(env, [0], seed=3)
     run(env, [2] * 4, seed=4)
     assert str(run(env, [0], seed=3)) == str(fresh)
 
 
-def test_the_classifier_is_fitted_on_bought_labels_only(data, diary) -> None:
+def test_the_classifier_is_fitted_on_bought_labels_only(data, diary, toy) -> None:
     fitted = []
 
     def fit(rows, labels, n_classes):
@@ -136,8 +131,8 @@ def test_the_classifier_is_fitted_on_bought_labels_only(data, diary) -> None:
     bought = [sample for sample, why in diary.entries if why == "agent-training"]
     assert [len(rows) for rows, _ in fitted] == [3, 7, 11]
     rows, labels = fitted[-1]
-    assert (rows == features(bought)).all()
-    assert labels.tolist() == [sample % N_CLASSES for sample in bought]
+    assert (rows == toy.features(bought)).all()
+    assert labels.tolist() == [sample % toy.n_classes for sample in bought]
 
 
 def margins_by_id(inputs):
@@ -157,21 +152,23 @@ def margins_by_id(inputs):
         ({"action": "size_x_quantile", "windows": 2}, 5, range(47, 57)),
     ],
 )
-def test_actions_take_the_ranks_they_stand_for(make_env, diary, changes, action, ranks) -> None:
+def test_actions_take_the_ranks_they_stand_for(
+    make_env, diary, changes, action, ranks, toy
+) -> None:
     env = make_env(fit=lambda *_: margins_by_id, **changes)
     env.reset(seed=0)
     seeds = [sample for sample, why in diary.entries if why == "agent-training"]
     env.step(action)
     bought = [sample for sample, why in diary.entries if why == "agent-training"][3:]
-    rest = np.setdiff1d(POOL, seeds)
-    by_margin = rest[np.argsort(features(rest)[:, 0], kind="stable")]
+    rest = np.setdiff1d(toy.pool, seeds)
+    by_margin = rest[np.argsort(toy.features(rest)[:, 0], kind="stable")]
     assert bought == by_margin[list(ranks)].tolist()
 
 
-def test_random_rank_ignores_the_classifier(make_env, diary) -> None:
+def test_random_rank_ignores_the_classifier(make_env, diary, toy) -> None:
     def refuse_pool(inputs):
         assert len(inputs) in (20, 30)  # state and reward samples, never the pool
-        return np.full((len(inputs), N_CLASSES), 1 / N_CLASSES)
+        return np.full((len(inputs), toy.n_classes), 1 / toy.n_classes)
 
     run(make_env(rank="random", fit=lambda *_: refuse_pool), [1, 1])
     assert len(diary.ids("agent-training")) == 11

@@ -2,43 +2,55 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from toy_episodes import N_CLASSES, POOL, REWARD, features, true_labels
 
 from fal_bench.environments.finetune import Finetune
 from fal_bench.errors import InvalidSpecError
 
 
 @pytest.fixture
-def model() -> nn.Module:
-    network = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, N_CLASSES))
+def model(toy) -> nn.Module:
+    network = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, toy.n_classes))
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3, generator=generator)
     return network
 
 
-def test_it_learns_from_the_same_start_every_time(model) -> None:
+@pytest.fixture
+def predicted(toy):
+    """A function that fits on the pool and predicts the reward samples."""
+
+    def after(fit):
+        classifier = fit(toy.features(toy.pool), toy.true_labels(toy.pool), toy.n_classes)
+        return classifier(toy.features(toy.reward))
+
+    return after
+
+
+def test_it_learns_from_the_same_start_every_time(model, toy, predicted) -> None:
     start = [parameter.clone() for parameter in model.parameters()]
     fit = Finetune(model)
-    first = fit(features(POOL), true_labels(POOL), N_CLASSES)(features(REWARD))
-    again = fit(features(POOL), true_labels(POOL), N_CLASSES)(features(REWARD))
+    first = fit(toy.features(toy.pool), toy.true_labels(toy.pool), toy.n_classes)(
+        toy.features(toy.reward)
+    )
+    again = fit(toy.features(toy.pool), toy.true_labels(toy.pool), toy.n_classes)(
+        toy.features(toy.reward)
+    )
     assert (first == again).all()
-    assert (first.argmax(axis=1) == true_labels(REWARD)).mean() > 0.75
+    assert (first.argmax(axis=1) == toy.true_labels(toy.reward)).mean() > 0.75
     assert np.allclose(first.sum(axis=1), 1, atol=1e-5)
     assert all(map(torch.equal, start, model.parameters()))
 
 
-def test_the_seed_decides_the_batch_order(model) -> None:
+def test_the_seed_decides_the_batch_order(model, predicted) -> None:
     fits = [Finetune(model, seed=seed) for seed in (0, 1)]
-    first, second = (
-        fit(features(POOL), true_labels(POOL), N_CLASSES)(features(REWARD)) for fit in fits
-    )
+    first, second = (predicted(fit) for fit in fits)
     assert (first != second).any()
 
 
-def test_the_global_stream_is_left_alone(model) -> None:
+def test_the_global_stream_is_left_alone(model, predicted) -> None:
     before = torch.get_rng_state()
-    Finetune(model, epochs=1)(features(POOL), true_labels(POOL), N_CLASSES)
+    predicted(Finetune(model, epochs=1))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -3,20 +3,27 @@
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-from toy_pool import ToyModel, ToyPool
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.plugins.needs import LocalModel, LocalTraining
 from fal_bench.strategies.badge import Badge
 from fal_bench.strategies.sal_badge import SalBadge
 
-RNG = np.random.default_rng(42)
-MODEL = ToyModel(RNG.normal(size=(12, 4)).round(2), RNG.normal(size=(3, 4)).round(2))
-OTHER = ToyModel.drawn(np.random.default_rng(1), 12)
-# Squared norms of the gradient embeddings of MODEL's first 8 samples, as shares of their sum: the
+# Squared norms of the gradient embeddings of the model's first 8 samples, as shares of their sum:
 # utilities of the first pick of scikit-activeml 1.0.1's Badge. (Its later picks are not k-means++:
 # it keeps the squared norm among the distances, as if the origin were a picked point.)
 NORM_SHARES = [0.045554, 0.000394, 0.091323, 0.288152, 0.090573, 0.297688, 0.11413, 0.072185]
+
+
+@pytest.fixture
+def model(toy_model):
+    rng = np.random.default_rng(42)
+    return toy_model(rng.normal(size=(12, 4)).round(2), rng.normal(size=(3, 4)).round(2))
+
+
+@pytest.fixture
+def other(toy_model):
+    return toy_model.drawn(np.random.default_rng(1), 12)
 
 
 def multiplied_out(model, samples=8):
@@ -32,35 +39,35 @@ def picks(strategy, client, budget, draws=3000):
     return np.array(selected)
 
 
-def test_the_test_multiplies_out_what_scikit_activeml_does():
-    norms = (multiplied_out(MODEL) ** 2).sum(axis=1)
+def test_the_test_multiplies_out_what_scikit_activeml_does(model):
+    norms = (multiplied_out(model) ** 2).sum(axis=1)
     np.testing.assert_allclose(norms / norms.sum(), NORM_SHARES, atol=1e-6)
 
 
-def test_the_first_is_drawn_at_random_and_the_second_by_squared_distance():
-    pairs = picks(Badge(), ToyPool([0, 1, 2, 2], MODEL), 2)
+def test_the_first_is_drawn_at_random_and_the_second_by_squared_distance(toy_pool, model):
+    pairs = picks(Badge(), toy_pool([0, 1, 2, 2], model), 2)
     assert np.abs(np.bincount(pairs[:, 0]) - 375).max() < 4 * np.sqrt(375)
-    squared = cdist(multiplied_out(MODEL), multiplied_out(MODEL), "sqeuclidean")
+    squared = cdist(multiplied_out(model), multiplied_out(model), "sqeuclidean")
     expected = (squared / squared.sum(axis=1, keepdims=True)).mean(axis=0) * 3000
     counts = np.bincount(pairs[:, 1], minlength=8)
     assert (np.abs(counts - expected) < 4.5 * np.sqrt(expected)).all()
 
 
-def test_the_released_code_starts_with_the_largest_norm():
-    pairs = picks(Badge({"first": "largest-norm"}), ToyPool([0, 1, 2, 2], MODEL), 2)
+def test_the_released_code_starts_with_the_largest_norm(toy_pool, model):
+    pairs = picks(Badge({"first": "largest-norm"}), toy_pool([0, 1, 2, 2], model), 2)
     assert set(pairs[:, 0]) == {np.argmax(NORM_SHARES)} == {5}
-    squared = cdist(multiplied_out(MODEL)[5:6], multiplied_out(MODEL), "sqeuclidean")[0]
+    squared = cdist(multiplied_out(model)[5:6], multiplied_out(model), "sqeuclidean")[0]
     expected = squared / squared.sum() * 3000
     counts = np.bincount(pairs[:, 1], minlength=8)
     assert (np.abs(counts - expected) <= 4.5 * np.sqrt(expected)).all()
 
 
-def test_sal_badge_does_the_same_under_the_local_model():
+def test_sal_badge_does_the_same_under_the_local_model(toy_pool, model, other):
     labels = [0, 1, 2, 2]
-    own = SalBadge().select(ToyPool(labels, OTHER, MODEL, seed=3), 5)
-    np.testing.assert_array_equal(own, Badge().select(ToyPool(labels, MODEL, OTHER, seed=3), 5))
-    other = Badge().select(ToyPool(labels, OTHER, MODEL, seed=3), 5)
-    assert own.tolist() != other.tolist()
+    own = SalBadge().select(toy_pool(labels, other, model, seed=3), 5)
+    np.testing.assert_array_equal(own, Badge().select(toy_pool(labels, model, other, seed=3), 5))
+    under_other = Badge().select(toy_pool(labels, other, model, seed=3), 5)
+    assert own.tolist() != under_other.tolist()
 
 
 def test_parameters():

@@ -41,7 +41,7 @@ def test_the_most_variable_are_queried_and_the_constant_frozen():
     assert set(client.memory["dormant"]) < {100, 103, 105}
 
 
-def test_nobody_wakes_while_more_than_three_queries_are_active():
+def test_no_client_wakes_while_more_than_three_queries_are_active():
     client = Client([0, 0, 0, 2, 1, 1, 1, 1])
     assert CHASeEV().select(client, 1).tolist() == [3]
     assert client.memory["dormant"].tolist() == [100, 101, 102]

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy, rankdata
-from toy_pool import pools
 
 from fal_bench.plugins.needs import LocalModel, LocalTraining
 from fal_bench.plugins.strategy import Train
@@ -42,7 +41,7 @@ def test_ens_entropy_mixes_probabilities_and_not_entropies(client):
 
 @settings(deadline=None)
 @given(st.integers(0, 999))
-def test_ens_entropy_against_scipy(seed):
+def test_ens_entropy_against_scipy(pools, seed):
     tables = np.random.default_rng(seed).dirichlet(np.ones(5), size=(2, 9)).astype(np.float32)
     client = pools(*tables)
     expected = np.argsort(-entropy(tables.mean(axis=0, dtype=np.float64), axis=1))[:4]
@@ -66,7 +65,7 @@ def test_truncated_rank_fusion_by_hand(client):
 
 @settings(deadline=None)
 @given(st.integers(0, 999), st.integers(1, 50))
-def test_rank_fusion_against_scipys_ranks(seed, offset):
+def test_rank_fusion_against_scipys_ranks(pools, seed, offset):
     tables = np.random.default_rng(seed).dirichlet(np.ones(4), size=(2, 12)).astype(np.float32)
     client = pools(*tables)
     ranks = [rankdata(-entropy(table, axis=1)) - 1 for table in tables]

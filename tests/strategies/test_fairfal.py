@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.stats import entropy
-from toy_pool import ToyModel, ToyPool, federated
 
 from fal_bench.strategies.fairfal import (
     FairFAL,
@@ -20,25 +19,31 @@ from fal_bench.strategies.fairfal import (
 EYE = np.eye(3)
 
 
-def given_probs(unlabelled, labelled, embeddings=None):
-    table = [*unlabelled, *labelled]
-    embeddings = np.ones((len(table), 3)) if embeddings is None else embeddings
-    return ToyModel(embeddings, EYE, probs=table)
+@pytest.fixture(scope="session")
+def given_probs(toy_model):
+    def make(unlabelled, labelled, embeddings=None):
+        table = [*unlabelled, *labelled]
+        embeddings = np.ones((len(table), 3)) if embeddings is None else embeddings
+        return toy_model(embeddings, EYE, probs=table)
+
+    return make
 
 
-def test_every_class_weighs_the_same_and_absent_ones_are_left_out_of_the_balance():
+def test_every_class_weighs_the_same_and_absent_ones_are_left_out_of_the_balance(
+    given_probs, toy_pool
+):
     # Class 0 twice: mean (.8 .1 .1); class 2 once: (.2 .2 .6). Mean of the two: (.5 .15 .35).
     model = given_probs([], [[0.9, 0, 0.1], [0.7, 0.2, 0.1], [0.2, 0.2, 0.6]])
-    client = ToyPool([0, 0, 2], model)
+    client = toy_pool([0, 0, 2], model)
     prediction, classes = mean_prediction(client, model)
     np.testing.assert_allclose(prediction, [0.5, 0.15, 0.35], atol=1e-7)
     assert classes.tolist() == [0, 2]
     assert global_balance(client) == pytest.approx(0.35 / 0.5)
 
 
-def test_the_balance_is_the_mean_over_clients_counted_and_kept():
+def test_the_balance_is_the_mean_over_clients_counted_and_kept(federated, given_probs, toy_pool):
     halves = [given_probs([[1, 0, 0]], [[p, 1 - p, 0], [p, 1 - p, 0]]) for p in (0.5, 0.8)]
-    clients = [ToyPool([0, 1], model, index=number) for number, model in enumerate(halves)]
+    clients = [toy_pool([0, 1], model, index=number) for number, model in enumerate(halves)]
     federation = federated(*clients, budgets=(1, 1))
     FairFAL().select_all(federation)
     assert federation.memory["balance"] == pytest.approx((1 + 0.25) / 2)
@@ -54,10 +59,10 @@ def test_relative_difference_by_hand():
     assert relative_difference(left, right) == pytest.approx((0.5 + 1 / 3 + 0) / 3)
 
 
-def test_pseudo_labels_by_hand():
+def test_pseudo_labels_by_hand(toy_model, toy_pool):
     # Directions: class 0 between (1, 0, 0) and (0, 1, 0) whatever the lengths, class 2 (0, 0, 1).
     points = [[5, 4, 0], [0, 1, 9], [1, 1, 1.3], [9, 0, 0], [0, 1, 0], [0, 0, 2]]
-    client = ToyPool([0, 0, 2], ToyModel(points, EYE))
+    client = toy_pool([0, 0, 2], toy_model(points, EYE))
     # (1, 1, 1.3): 2 / sqrt(2) = 1.41 against 1.3, so class 0.
     assert pseudo_labels(client).tolist() == [0, 2, 0]
 
@@ -135,36 +140,36 @@ def other_way(client, budget, gamma, threshold=0.75, oversampling=4):
 
 @settings(deadline=None)
 @given(st.integers(0, 9999), st.integers(1, 20), st.sampled_from([0.05, 0.3, 0.49, 0.51, 0.9]))
-def test_the_whole_against_another_way(seed, budget, gamma):
+def test_the_whole_against_another_way(federated, toy_model, toy_pool, seed, budget, gamma):
     rng = np.random.default_rng(seed)
     labels = np.array([0, 1, 2, *rng.integers(3, size=5)])
-    ours, own = ToyModel.drawn(rng, 28), ToyModel.drawn(rng, 28)
-    client = ToyPool(labels, ours, own)
+    ours, own = toy_model.drawn(rng, 28), toy_model.drawn(rng, 28)
+    client = toy_pool(labels, ours, own)
     federation = federated(client, budgets=(budget,), memory={"balance": gamma})
     [chosen] = FairFAL().select_all(federation)
     assert chosen.tolist() == other_way(client, budget, gamma)
 
 
-def test_either_model_may_tell_what_is_uncertain():
+def test_either_model_may_tell_what_is_uncertain(toy_model, toy_pool):
     """So that the test above sees both sides of the switch."""
     seen = set()
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        ours, own = ToyModel.drawn(rng, 28), ToyModel.drawn(rng, 28)
-        client = ToyPool([0, 1, 2, 0, 1, 2, 0, 1], ours, own)
+        ours, own = toy_model.drawn(rng, 28), toy_model.drawn(rng, 28)
+        client = toy_pool([0, 1, 2, 0, 1, 2, 0, 1], ours, own)
         seen.add(FairFAL()._uncertain_model(client, 0.05) is ours)
     assert seen == {True, False}
 
 
 @settings(deadline=None)
 @given(st.integers(1, 10), st.integers(0, 99), st.data())
-def test_always_the_exact_count_of_distinct_samples(n, seed, data):
+def test_always_the_exact_count_of_distinct_samples(federated, toy_model, toy_pool, n, seed, data):
     budget = data.draw(st.integers(1, n))
     rng = np.random.default_rng(seed)
     models = [
-        ToyModel(rng.integers(2, size=(n + 3, 2)), rng.integers(-1, 2, size=(4, 2)))
+        toy_model(rng.integers(2, size=(n + 3, 2)), rng.integers(-1, 2, size=(4, 2)))
         for _ in range(2)
     ]
-    client = ToyPool(rng.integers(4, size=3), *models, seed=seed)
+    client = toy_pool(rng.integers(4, size=3), *models, seed=seed)
     [chosen] = FairFAL().select_all(federated(client, budgets=(budget,)))
     assert len(set(chosen.tolist())) == budget == len(chosen)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.special import digamma
 from scipy.stats import dirichlet, entropy
 from sklearn.metrics.pairwise import cosine_similarity
-from toy_models import TableClient
 
 from fal_bench.strategies.feal import (
     FEAL,
@@ -71,19 +70,19 @@ def test_entropies_that_differ_by_rounding_alone_are_equal():
     np.testing.assert_allclose(found, 2 * by_digamma(federation))
 
 
-def test_the_epistemic_part_is_the_global_models():
+def test_the_epistemic_part_is_the_global_models(table_client):
     # The client's model is equally unsure of both samples, the global one of the first alone.
-    client = TableClient(
+    client = table_client(
         {"global": [[0.0, 0], [30, 0]], "previous": [[0.0, 0], [0, 0]]},
         embeddings={"previous": [[1, 0], [0, 1]]},
     )
     assert FEAL().select(client, 1).tolist() == [0]
-    turned = TableClient(
+    turned = table_client(
         {"global": [[0.0, 0], [0, 0]], "previous": [[30.0, 0], [0, 0]]},
         embeddings={"previous": [[1, 0], [0, 1]]},
     )
     assert FEAL().select(turned, 1).tolist() == [1]
-    crossed = TableClient(
+    crossed = table_client(
         {"global": [[0.0, 0], [30, 0]], "previous": [[30.0, 0], [0, 0]]},
         embeddings={"previous": [[1, 0], [0, 1]]},
     )
@@ -135,27 +134,27 @@ def test_relaxation_in_blocks_is_the_same(monkeypatch):
     assert relaxed(order, embeddings, 30, 3, 0.8).tolist() == whole.tolist()
 
 
-def test_the_selection_by_hand():
+def test_the_selection_by_hand(table_client):
     # Scores fall with evidence. Samples 0, 1 and 2 look alike and have two neighbours each; 3 has
     # none. 0 is taken, 1 and 2 are passed over, then 3; 1 follows if three labels are wanted.
     logits = [[0.0, 0], [1, 0], [2, 0], [30, 0]]
-    client = TableClient(
+    client = table_client(
         {"global": logits, "previous": logits},
         embeddings={"previous": [[1, 0], [1, 0.1], [1, 0.2], [0, 1]]},
     )
     assert FEAL({"neighbours": 2}).select(client, 2).tolist() == [0, 3]
     assert FEAL({"neighbours": 2}).select(client, 3).tolist() == [0, 3, 1]
-    # With the published five neighbours nobody here has enough of them to be passed over.
+    # With the published five neighbours no sample has enough of them to be passed over.
     assert FEAL().select(client, 3).tolist() == [0, 1, 2]
 
 
 @given(st.integers(1, 12), st.sampled_from([0.0, 1.0, 1e6]), st.booleans(), st.data())
-def test_always_the_exact_count(n, scale, constant, data):
+def test_always_the_exact_count(table_client, n, scale, constant, data):
     rng = np.random.default_rng(n)
     logits = {name: scale * rng.normal(size=(n, 3)) for name in ("global", "previous")}
     embeddings = np.zeros((n, 2)) if constant else rng.normal(size=(n, 2))
     budget = data.draw(st.integers(1, n))
-    client = TableClient(logits, embeddings={"previous": embeddings})
+    client = table_client(logits, embeddings={"previous": embeddings})
     chosen = FEAL().select(client, budget)
     assert len(set(chosen.tolist())) == budget == len(chosen)
 

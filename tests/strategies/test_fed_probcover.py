@@ -5,29 +5,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
-from toy_pool import ToyModel, ToyPool, federated
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.strategies.fed_probcover import RADII, CoveredClient, FedProbCover
 
 
-def on_a_circle(degrees, labelled=0, index=0, n_classes=2):
-    """A client with unit vectors at these angles, the last ones labelled."""
-    angles = np.radians(degrees)
-    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return ToyPool([0] * labelled, ToyModel(points, np.ones((n_classes, 2))), index=index)
+@pytest.fixture(scope="session")
+def on_a_circle(toy_model, toy_pool):
+    def make(degrees, labelled=0, index=0, n_classes=2):
+        """A client with unit vectors at these angles, the last ones labelled."""
+        angles = np.radians(degrees)
+        points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        return toy_pool([0] * labelled, toy_model(points, np.ones((n_classes, 2))), index=index)
+
+    return make
 
 
-def selected(*clients, budgets, **params):
-    federation = federated(*clients, budgets=budgets)
-    return [chosen.tolist() for chosen in FedProbCover(params).select_all(federation)]
+@pytest.fixture(scope="session")
+def selected(federated):
+    def make(*clients, budgets, **params):
+        federation = federated(*clients, budgets=budgets)
+        return [chosen.tolist() for chosen in FedProbCover(params).select_all(federation)]
+
+    return make
 
 
 DEGREE = np.pi / 180  # the chord of a small angle, nearly
 
 
-def test_the_ball_that_covers_most_in_all_clients_together_wins():
-    # Around 10: three at client 0, two at client 1. Around 50: four at client 0 and nobody else.
+def test_the_ball_that_covers_most_in_all_clients_together_wins(on_a_circle, selected):
+    # Around 10: three at client 0, two at client 1. Around 50: four at client 0 and none at others.
     # Client 0 proposes 50 (its best), client 1 proposes 10, where 2 + 3 beat 4 + 0. The centroid
     # of 10.5 and 11.5 is 11: client 0's 10.9 is closer than client 1's own samples.
     first = on_a_circle([9.5, 10.2, 10.9, 49, 50, 51, 50.5])
@@ -36,7 +43,7 @@ def test_the_ball_that_covers_most_in_all_clients_together_wins():
     assert selected(first, second, budgets=(1, 1), delta=2 * DEGREE)[0] == [2]
 
 
-def test_labelled_samples_cover_the_samples_of_other_clients_too():
+def test_labelled_samples_cover_the_samples_of_other_clients_too(on_a_circle, selected):
     # Around 10 are most samples, but client 1 has a label there: around 50 is bought.
     first = on_a_circle([9, 10, 11, 10.5, 49.5, 50.5])
     second = on_a_circle([80, 10.2], labelled=1, index=1)
@@ -45,14 +52,14 @@ def test_labelled_samples_cover_the_samples_of_other_clients_too():
     assert selected(first, alone, budgets=(1, 0), delta=3 * DEGREE)[0][0] in (0, 1, 2, 3)
 
 
-def test_when_everything_is_covered_covering_starts_again():
+def test_when_everything_is_covered_covering_starts_again(on_a_circle, selected):
     client = on_a_circle([9, 10, 11, 50])
     # The ball around 10 (its mean), then 50; all is covered, so the ball around 10 once more: 9 and
     # 11 are equally close.
     assert selected(client, budgets=(4,), delta=1.5 * DEGREE) == [[1, 3, 0, 2]]
 
 
-def test_pure_balls_by_hand():
+def test_pure_balls_by_hand(on_a_circle):
     # Two k-means clusters, 0..2 and 40..41 degrees. Nearest of the other: 40, 39, 38 and 38, 39.
     state = CoveredClient(on_a_circle([0, 1, 2, 40, 41]), 1)
     counts = state.pure_balls()
@@ -61,7 +68,7 @@ def test_pure_balls_by_hand():
     assert counts[1:].tolist() == [(chords > radius).sum() for radius in RADII]
 
 
-def test_delta_is_the_largest_radius_with_pure_balls_over_all_clients():
+def test_delta_is_the_largest_radius_with_pure_balls_over_all_clients(federated, on_a_circle):
     def radius(purity):
         clients = [on_a_circle([0, 1, 2, 40, 41]), on_a_circle([0, 20], index=1)]
         federation = federated(*clients, budgets=(1, 1))
@@ -74,12 +81,12 @@ def test_delta_is_the_largest_radius_with_pure_balls_over_all_clients():
     assert radius(1 / 7) == pytest.approx(0.68)
 
 
-def test_one_cluster_alone_is_pure_whatever_the_radius():
+def test_one_cluster_alone_is_pure_whatever_the_radius(on_a_circle):
     client = on_a_circle([5, 5, 5])
     assert CoveredClient(client, 1).pure_balls().tolist() == [3] * (1 + len(RADII))
 
 
-def test_delta_as_a_parameter():
+def test_delta_as_a_parameter(federated, on_a_circle):
     federation = federated(on_a_circle([1, 2]), budgets=(1,))
     assert FedProbCover({"delta": 0.3})._radius(federation, {}) == 0.3
     assert federation.bytes_up == 0
@@ -143,11 +150,11 @@ def other_way(clients, budgets, delta):
 
 @settings(deadline=None)
 @given(st.integers(0, 9999), st.floats(0.2, 1.5))
-def test_against_a_pooled_computation(seed, delta):
+def test_against_a_pooled_computation(selected, toy_model, toy_pool, seed, delta):
     rng = np.random.default_rng(seed)
     sizes, budgets = rng.integers(4, 15, size=3), rng.integers(0, 4, size=3).tolist()
     clients = [
-        ToyPool([0] * int(rng.integers(1, 3)), ToyModel.drawn(rng, size), index=k)
+        toy_pool([0] * int(rng.integers(1, 3)), toy_model.drawn(rng, size), index=k)
         for k, size in enumerate(sizes)
     ]
     budgets = [min(b, len(c.unlabelled)) for b, c in zip(budgets, clients, strict=True)]
@@ -157,7 +164,7 @@ def test_against_a_pooled_computation(seed, delta):
 @pytest.mark.parametrize("kind", ["drawn", "constant", "duplicates"])
 @settings(deadline=None)
 @given(seed=st.integers(0, 99), data=st.data())
-def test_every_budget_is_spent_exactly(kind, seed, data):
+def test_every_budget_is_spent_exactly(kind, seed, data, selected, toy_model, toy_pool):
     rng = np.random.default_rng(seed)
     clients, budgets = [], []
     for index in range(data.draw(st.integers(1, 3))):
@@ -165,13 +172,13 @@ def test_every_budget_is_spent_exactly(kind, seed, data):
         points = {"drawn": rng.normal(size=(n + 2, 2)), "constant": np.ones((n + 2, 2))}.get(
             kind, rng.integers(2, size=(n + 2, 2))
         )
-        clients.append(ToyPool([0, 1], ToyModel(points, np.eye(2)), seed=seed, index=index))
+        clients.append(toy_pool([0, 1], toy_model(points, np.eye(2)), seed=seed, index=index))
         budgets.append(data.draw(st.integers(0, n)))
     for chosen, budget in zip(selected(*clients, budgets=budgets), budgets, strict=True):
         assert len(set(chosen)) == budget == len(chosen)
 
 
-def test_messages_are_counted():
+def test_messages_are_counted(federated, on_a_circle):
     clients = [on_a_circle([0, 30, 60]), on_a_circle([20], labelled=1, index=1)]
     federation = federated(*clients, budgets=(1, 0))
     FedProbCover({"delta": 0.1}).select_all(federation)

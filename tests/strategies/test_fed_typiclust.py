@@ -5,27 +5,34 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
-from toy_pool import ToyModel, ToyPool, federated
 
 from fal_bench.strategies.fed_typiclust import FedTypiClust, federated_k_means
 
 
-def on_a_circle(degrees, labelled=0, index=0):
-    """A client with unit vectors at these angles, the last ones labelled."""
-    angles = np.radians(degrees)
-    model = ToyModel(np.stack([np.cos(angles), np.sin(angles)], axis=1), np.eye(2))
-    return ToyPool([0] * labelled, model, index=index)
+@pytest.fixture(scope="session")
+def on_a_circle(toy_model, toy_pool):
+    def make(degrees, labelled=0, index=0):
+        """A client with unit vectors at these angles, the last ones labelled."""
+        angles = np.radians(degrees)
+        model = toy_model(np.stack([np.cos(angles), np.sin(angles)], axis=1), np.eye(2))
+        return toy_pool([0] * labelled, model, index=index)
+
+    return make
 
 
-def selected(*clients, budgets, **params):
-    federation = federated(*clients, budgets=budgets)
-    return [chosen.tolist() for chosen in FedTypiClust(params).select_all(federation)]
+@pytest.fixture(scope="session")
+def selected(federated):
+    def make(*clients, budgets, **params):
+        federation = federated(*clients, budgets=budgets)
+        return [chosen.tolist() for chosen in FedTypiClust(params).select_all(federation)]
+
+    return make
 
 
-def test_federated_k_means_is_k_means_on_the_pooled_points():
+def test_federated_k_means_is_k_means_on_the_pooled_points(federated, toy_model, toy_pool):
     rng = np.random.default_rng(0)
     points = {number: rng.normal(size=(size, 3)) for number, size in enumerate((40, 25, 70))}
-    clients = [ToyPool([], ToyModel.drawn(rng, 3), index=number) for number in range(3)]
+    clients = [toy_pool([], toy_model.drawn(rng, 3), index=number) for number in range(3)]
     pooled = np.concatenate(list(points.values()))
     start = pooled[::30]
     expected = KMeans(len(start), init=start, n_init=1, max_iter=7, tol=0).fit(pooled)
@@ -37,9 +44,9 @@ def test_federated_k_means_is_k_means_on_the_pooled_points():
     assert federation.bytes_down == 7 * 3 * 5 * 3 * 4
 
 
-def test_a_label_at_one_client_covers_the_others_samples():
+def test_a_label_at_one_client_covers_the_others_samples(on_a_circle, selected):
     # Both clients have samples around 0 and 60 degrees, and the first has a label at -1. Only the
-    # second may buy: around 60, where nobody has a label, though it has more samples around 0. The
+    # second may buy: around 60, where there is no label, though it has more samples around 0. The
     # mean direction is about 60.6 degrees.
     first = on_a_circle([58, 64, 62, 0, 1, -1], labelled=1)
     second = on_a_circle([60.9, 58, 0.1, 1.2, -0.8], index=1)
@@ -47,7 +54,7 @@ def test_a_label_at_one_client_covers_the_others_samples():
     assert chosen == [[], [0]]
 
 
-def test_the_closest_sample_of_those_who_have_budget_left_is_bought():
+def test_the_closest_sample_of_those_who_have_budget_left_is_bought(on_a_circle, selected):
     # One cluster at 10 degrees on the mean: 10 at client 1 is closest, then 11 (client 1 again),
     # but its budget is spent, so 8 of client 0.
     first, second = on_a_circle([8, 12.5]), on_a_circle([10, 11, 8.5], index=1)
@@ -56,7 +63,7 @@ def test_the_closest_sample_of_those_who_have_budget_left_is_bought():
     assert selected(first, second, budgets=(2, 0), max_clusters=1) == [[0, 1], []]
 
 
-def test_the_largest_clusters_come_first_and_small_ones_last():
+def test_the_largest_clusters_come_first_and_small_ones_last(on_a_circle, selected):
     # Around 0: two samples, 45: four, 90: three, all unlabelled.
     client = on_a_circle([0, 1, 44, 45, 46, 45.2, 89, 90, 91.5])
     params = {"max_clusters": 3, "iterations": 20}
@@ -66,7 +73,7 @@ def test_the_largest_clusters_come_first_and_small_ones_last():
     assert [0 if p < 2 else 1 if p < 6 else 2 for p in chosen] == [1, 2, 1]
 
 
-def test_clusters_are_as_many_as_there_will_be_labels_shared_by_size():
+def test_clusters_are_as_many_as_there_will_be_labels_shared_by_size(federated, on_a_circle):
     clients = [on_a_circle(range(12), labelled=2), on_a_circle(range(4), labelled=1, index=1)]
     federation = federated(*clients, budgets=(3, 2))
     seen = []
@@ -77,7 +84,7 @@ def test_clusters_are_as_many_as_there_will_be_labels_shared_by_size():
     assert seen[1].shape == (8, 2)
 
 
-def test_a_client_without_budget_or_samples_takes_part_and_buys_nothing():
+def test_a_client_without_budget_or_samples_takes_part_and_buys_nothing(on_a_circle, selected):
     clients = [on_a_circle([0, 1, 90], labelled=1), on_a_circle([45], labelled=1, index=1)]
     assert selected(*clients, budgets=(1, 0))[1] == []
 
@@ -85,7 +92,7 @@ def test_a_client_without_budget_or_samples_takes_part_and_buys_nothing():
 @pytest.mark.parametrize("kind", ["drawn", "constant", "duplicates"])
 @settings(deadline=None)
 @given(seed=st.integers(0, 99), data=st.data())
-def test_every_budget_is_spent_exactly(kind, seed, data):
+def test_every_budget_is_spent_exactly(kind, seed, data, selected, toy_model, toy_pool):
     rng = np.random.default_rng(seed)
     clients, budgets = [], []
     for index in range(data.draw(st.integers(1, 3))):
@@ -93,16 +100,16 @@ def test_every_budget_is_spent_exactly(kind, seed, data):
         points = {"drawn": rng.normal(size=(n + 2, 2)), "constant": np.ones((n + 2, 2))}.get(
             kind, rng.integers(2, size=(n + 2, 2))
         )
-        clients.append(ToyPool([0, 1], ToyModel(points, np.eye(2)), seed=seed, index=index))
+        clients.append(toy_pool([0, 1], toy_model(points, np.eye(2)), seed=seed, index=index))
         budgets.append(data.draw(st.integers(0, n)))
     for chosen, budget in zip(selected(*clients, budgets=budgets), budgets, strict=True):
         assert len(set(chosen)) == budget == len(chosen)
 
 
-def test_it_repeats_bit_for_bit():
+def test_it_repeats_bit_for_bit(selected, toy_model, toy_pool):
     def once():
         rng = np.random.default_rng(5)
-        clients = [ToyPool([0], ToyModel.drawn(rng, 30), seed=k, index=k) for k in range(3)]
+        clients = [toy_pool([0], toy_model.drawn(rng, 30), seed=k, index=k) for k in range(3)]
         return selected(*clients, budgets=(4, 5, 6))
 
     assert once() == once()

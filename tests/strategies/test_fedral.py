@@ -104,7 +104,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(task, blobs, run, mode):
 
 
 @pytest.mark.parametrize("mode", ["pretrain", "per_round", "online"])
-def test_nobody_elses_random_stream_is_touched(task, blobs, run, mode):
+def test_the_global_random_streams_are_left_alone(task, blobs, run, mode):
     def states():
         return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), random.getstate()  # noqa: NPY002
 
@@ -124,13 +124,11 @@ def test_agents_learn_and_stay_at_their_client(task, blobs, run):
 
 
 @pytest.mark.parametrize("action", range(len(SIZES)))
-def test_a_policy_from_elsewhere_decides_how_many_and_the_margins_which(
-    task, blobs, run, tmp_path, action
-):
+def test_a_stored_policy_decides_how_many_and_the_margins_which(task, blobs, run, tmp_path, action):
     path = policy_for(action, tmp_path / "p.npz")
     journal = run(task, fedral(mode="transfer", policy=path), blobs)
     bought = np.diff([row.labels for row in journal.rows]) / 3
-    # Two labels a cycle come into a purse of at most six.
+    # Two labels a cycle come into a remaining budget of at most six.
     assert bought[0] == min(SIZES[action], 2)
     assert len(journal.rows) <= task.cycle_limit
     if SIZES[action] >= 2:

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.stats import wasserstein_distance
-from toy_models import TableClient
 
 from fal_bench.acquisition.points import normalised
 from fal_bench.plugins.needs import DistilledModel
@@ -93,20 +92,24 @@ def test_published_neighbourhoods_in_published_pools():
     assert [neighbours_in(250, n) for n in (180, 10, 1)] == [18, 1, 1]
 
 
-def client_of(seed=0, n=60, m=8, kinds=3, d=4):
-    rng = np.random.default_rng(seed)
-    models = ("global", "previous", "distilled")
-    return TableClient(
-        {name: 2 * rng.normal(size=(n, kinds)) for name in models},
-        labels=rng.integers(kinds, size=m),
-        embeddings={name: rng.normal(size=(n, d)) for name in models},
-        labelled_embeddings={name: rng.normal(size=(m, d)) for name in models},
-        seed=seed,
-    )
+@pytest.fixture(scope="session")
+def client_of(table_client):
+    def make(seed=0, n=60, m=8, kinds=3, d=4):
+        rng = np.random.default_rng(seed)
+        models = ("global", "previous", "distilled")
+        return table_client(
+            {name: 2 * rng.normal(size=(n, kinds)) for name in models},
+            labels=rng.integers(kinds, size=m),
+            embeddings={name: rng.normal(size=(n, d)) for name in models},
+            labelled_embeddings={name: rng.normal(size=(m, d)) for name in models},
+            seed=seed,
+        )
+
+    return make
 
 
 @pytest.mark.parametrize("distance", ["published", "class-aware"])
-def test_the_inconsistencies_by_an_independent_route(distance):
+def test_the_inconsistencies_by_an_independent_route(distance, client_of):
     client = client_of()  # 60 samples: a tenth is less than seven
     models, data = IFAL({"neighbours": 7, "distance": distance})._inconsistencies(client)
 
@@ -138,7 +141,7 @@ def test_the_inconsistencies_by_an_independent_route(distance):
 
 
 @pytest.fixture
-def scored(monkeypatch):
+def scored(monkeypatch, client_of):
     """Return a function that selects under given U1 and U2, with points on a circle."""
 
     def select(models, data, budget, angles=None, seed=0):
@@ -178,7 +181,7 @@ def test_duplicates_make_too_few_clusters_and_fall_back(scored):
 
 
 @given(st.integers(0, 99), st.integers(1, 10), st.booleans(), st.data())
-def test_always_the_exact_count(seed, n, constant, data):
+def test_always_the_exact_count(client_of, seed, n, constant, data):
     client = client_of(seed, n=n)
     if constant:
         for table in (client._embeddings, client._labelled_embeddings, client._logits):

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import rel_entr, softmax
-from toy_models import TableClient
 
 from fal_bench.strategies.ksas import KSAS, specialised_divergence
 
@@ -36,18 +35,18 @@ def test_against_scipy_on_the_classes_that_are_there(counts):
     np.testing.assert_allclose(specialised_divergence(ours, theirs, counts), expected, rtol=1e-6)
 
 
-def test_the_selection_weighs_with_the_labelled_counts():
+def test_the_selection_weighs_with_the_labelled_counts(table_client):
     logits = {"global": np.zeros((3, 3)), "previous": [[2, 0, 0], [0, 0, 3], [0, 1, 0]]}
     # With all classes known the third class's disagreement, of 3, is the largest.
-    assert KSAS().select(TableClient(logits, labels=[0, 1, 2]), 3).tolist() == [1, 0, 2]
+    assert KSAS().select(table_client(logits, labels=[0, 1, 2]), 3).tolist() == [1, 0, 2]
     # Where the third class has no label, sample 1 does not differ at all.
-    assert KSAS().select(TableClient(logits, labels=[0, 1]), 3).tolist() == [0, 2, 1]
+    assert KSAS().select(table_client(logits, labels=[0, 1]), 3).tolist() == [0, 2, 1]
 
 
-def test_a_client_of_one_class_takes_the_smallest_ids():
+def test_a_client_of_one_class_takes_the_smallest_ids(table_client):
     rng = np.random.default_rng(1)
     logits = {"global": rng.normal(size=(6, 4)), "previous": rng.normal(size=(6, 4))}
-    assert KSAS().select(TableClient(logits, labels=[2, 2]), 4).tolist() == [0, 1, 2, 3]
+    assert KSAS().select(table_client(logits, labels=[2, 2]), 4).tolist() == [0, 1, 2, 3]
 
 
 @given(
@@ -56,9 +55,9 @@ def test_a_client_of_one_class_takes_the_smallest_ids():
     st.floats(0, 1e4),
     st.data(),
 )
-def test_always_the_exact_count_and_never_nan(n, labels, scale, data):
+def test_always_the_exact_count_and_never_nan(table_client, n, labels, scale, data):
     rng = np.random.default_rng(n)
     logits = {name: scale * rng.normal(size=(n, 4)) for name in ("global", "previous")}
     budget = data.draw(st.integers(1, n))
-    chosen = KSAS().select(TableClient(logits, labels=labels), budget)
+    chosen = KSAS().select(table_client(logits, labels=labels), budget)
     assert len(set(chosen.tolist())) == budget == len(chosen)

@@ -7,8 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from fal_bench.strategies.leadq_pool.learner import JointLearner, Layout
-from fal_bench.strategies.leadq_pool.networks import MonotonicMixer, q_network, q_values
+from fal_bench.strategies.leadq_pool.learner import (
+    JointLearner,
+    Layout,
+    MonotonicMixer,
+    q_network,
+    q_values,
+)
 from fal_bench.strategies.leadq_pool.params import LeaDQParams
 
 

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
-from toy_models import TableClient
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.federation.journal import MemoryJournal
@@ -31,17 +30,21 @@ def untimed(rows):
     return [{k: v for k, v in vars(row).items() if k not in TIMES} for row in rows]
 
 
-def client_of(logits, reward=(), seed=0):
-    client = TableClient({"global": logits}, seed=seed)
-    client.memory["leadq"] = {"reward": np.array(reward, dtype=np.int64)}
-    return client
+@pytest.fixture(scope="session")
+def client_of(table_client):
+    def make(logits, reward=(), seed=0):
+        client = table_client({"global": logits}, seed=seed)
+        client.memory["leadq"] = {"reward": np.array(reward, dtype=np.int64)}
+        return client
+
+    return make
 
 
 class TestClient:
-    def test_loss_and_hits_on_the_reward_set(self):
+    def test_loss_and_hits_on_the_reward_set(self, table_client):
         logits = np.random.default_rng(0).normal(size=(9, 3))
         truth = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2])
-        client, bought = TableClient({"global": logits}), []
+        client, bought = table_client({"global": logits}), []
 
         def buy(ids, purpose):
             bought.append((ids.tolist(), purpose))
@@ -59,20 +62,20 @@ class TestClient:
         Arrivals(client, 4).measure(5)
         assert bought[1] == bought[0]  # the set stays
 
-    def test_one_sample_is_always_left_for_the_query(self):
-        client = TableClient({"global": np.zeros((3, 2))})
+    def test_one_sample_is_always_left_for_the_query(self, table_client):
+        client = table_client({"global": np.zeros((3, 2))})
         client.buy = lambda ids, purpose: np.zeros(len(ids), dtype=np.int64)
         assert Arrivals(client, 4).measure(50).shape == (2, 2)
 
-    def test_a_client_with_nothing_left_sends_empty_messages(self):
-        client = TableClient({"global": np.zeros((0, 3))})
+    def test_a_client_with_nothing_left_sends_empty_messages(self, table_client):
+        client = table_client({"global": np.zeros((0, 3))})
         client.buy = lambda ids, purpose: np.zeros(len(ids), dtype=np.int64)
         arrivals = Arrivals(client, 4)
         assert arrivals.measure(5).shape == (2, 0)
         assert arrivals.observe().shape == (0, 4, 3)
         assert arrivals.report().shape == (0,)
 
-    def test_observations_are_the_softmax_outputs_and_zero_for_nobody(self):
+    def test_observations_are_the_softmax_outputs_and_zero_for_empty_places(self, client_of):
         client = client_of(np.random.default_rng(1).normal(size=(5, 3)))
         arrivals = Arrivals(client, 4)
         subpools = arrivals.draw(2)  # five samples: three and two
@@ -84,7 +87,7 @@ class TestClient:
                 expected = np.zeros(3) if position < 0 else probs[position]
                 np.testing.assert_array_equal(outputs, expected)
 
-    def test_least_confidence_chooses_until_there_are_values(self):
+    def test_least_confidence_chooses_until_there_are_values(self, client_of):
         logits = [[2.0, 0], [0.1, 0], [1.0, 0], [3.0, 0], [0.5, 0], [0.2, 0]]
         arrivals = Arrivals(client_of(logits), 3)
         subpools = arrivals.draw(2)
@@ -94,7 +97,7 @@ class TestClient:
         assert arrivals.choose(values, 0.0).tolist() == [subpools[0, 1], subpools[1, 0]]
         assert arrivals.report().tolist() == [1, 0]
 
-    def test_epsilon_tries_every_sample(self):
+    def test_epsilon_tries_every_sample(self, client_of):
         counts = np.zeros(4)
         for seed in range(600):
             arrivals = Arrivals(client_of(np.zeros((4, 2)), seed=seed), 4)
@@ -105,7 +108,9 @@ class TestClient:
         np.testing.assert_allclose(counts, [375, 75, 75, 75], atol=5 * 12)
 
     @given(st.integers(1, 40), st.integers(2, 6), st.integers(0, 30), st.data())
-    def test_sub_pools_hold_distinct_samples_and_the_reward_set_last(self, n, size, held, data):
+    def test_sub_pools_hold_distinct_samples_and_the_reward_set_last(
+        self, client_of, n, size, held, data
+    ):
         budget = data.draw(st.integers(1, n))
         held = min(held, n - 1)
         reward = 100 + np.array(data.draw(st.permutations(range(n)))[:held], dtype=np.int64)
@@ -205,7 +210,7 @@ def test_only_the_trained_mixer_changes(tiny, blobs, run):
     assert mixers("sum") == []
 
 
-def test_nobody_elses_random_stream_is_touched(tiny, blobs, run):
+def test_the_global_random_streams_are_left_alone(tiny, blobs, run):
     def states():
         return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), random.getstate()  # noqa: NPY002
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_pool import ToyModel, ToyPool, federated
 
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
@@ -60,10 +59,16 @@ def tiny(rng, n):
 POOLS = [drawn, constant, zero, duplicates, huge, tiny]
 
 
-def client(points, n, labels, seed, index=0):
-    rng = np.random.default_rng(seed)
-    models = [ToyModel(points(rng, n + len(labels)), rng.normal(size=(5, 3))) for _ in range(2)]
-    return ToyPool(labels, *models, seed=seed, index=index)
+@pytest.fixture(scope="session")
+def client(toy_model, toy_pool):
+    def make(points, n, labels, seed, index=0):
+        rng = np.random.default_rng(seed)
+        models = [
+            toy_model(points(rng, n + len(labels)), rng.normal(size=(5, 3))) for _ in range(2)
+        ]
+        return toy_pool(labels, *models, seed=seed, index=index)
+
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +76,23 @@ def registry():
     return Registry.discover()
 
 
-def select(strategy, *clients, budgets):
-    """Run a strategy; a training that it asks for gives the client's local model."""
-    positions = []
-    for own, selection in zip(
-        clients, strategy.select_all(federated(*clients, budgets=budgets)), strict=True
-    ):
-        if isinstance(selection, Generator):
-            next(selection)
-            with pytest.raises(StopIteration) as stop:
-                selection.send(own.local_model)
-            selection = stop.value.value
-        positions.append(selection)
-    return positions
+@pytest.fixture(scope="session")
+def select(federated):
+    def make(strategy, *clients, budgets):
+        """Run a strategy; a training that it asks for gives the client's local model."""
+        positions = []
+        for own, selection in zip(
+            clients, strategy.select_all(federated(*clients, budgets=budgets)), strict=True
+        ):
+            if isinstance(selection, Generator):
+                next(selection)
+                with pytest.raises(StopIteration) as stop:
+                    selection.send(own.local_model)
+                selection = stop.value.value
+            positions.append(selection)
+        return positions
+
+    return make
 
 
 @pytest.mark.parametrize("text", STRATEGIES)
@@ -93,7 +102,7 @@ def select(strategy, *clients, budgets):
     n=st.integers(1, 12), labels=st.lists(st.integers(0, 4), min_size=1, max_size=6), data=st.data()
 )
 def test_exactly_the_budget_of_distinct_samples_and_the_same_again(
-    registry, text, points, n, labels, data
+    registry, text, points, n, labels, data, client, select
 ):
     strategy = registry.make(Selector.parse(text))
     budget = data.draw(st.integers(1, n))
@@ -107,7 +116,7 @@ def test_exactly_the_budget_of_distinct_samples_and_the_same_again(
 
 
 @pytest.mark.parametrize("text", STRATEGIES)
-def test_clients_with_one_class_each_and_different_budgets(registry, text):
+def test_clients_with_one_class_each_and_different_budgets(registry, text, client, select):
     clients = [
         client(drawn, n, [label] * 3, seed=label, index=label) for label, n in enumerate((9, 1, 6))
     ]

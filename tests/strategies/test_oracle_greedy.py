@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.linear_model import Ridge
-from toy_models import TableClient
 
 from fal_bench.strategies.oracle_greedy import GrowingHead, OracleGreedy, Samples
 
@@ -88,10 +87,10 @@ def test_without_the_global_model_it_is_ridge_regression_refitted_from_scratch()
     np.testing.assert_allclose(np.delete(head.gains(), 7), expected, rtol=1e-6, atol=1e-8)
 
 
-def test_the_selection_is_the_greedy_one():
+def test_the_selection_is_the_greedy_one(table_client):
     x, labels, _ = world(3, 5, 14, 4)
     logits = np.random.default_rng(8).normal(size=(19, 3))
-    client = TableClient(
+    client = table_client(
         {"global": logits[5:]},
         labels[:5],
         {"global": x[5:, :-1]},

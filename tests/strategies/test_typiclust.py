@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy_pool import ToyModel, ToyPool
 
 from fal_bench.strategies.typiclust import (
     TypiClust,
@@ -34,12 +33,12 @@ def picks(values, clusters, unlabelled, budget, **params):
 
 
 @pytest.mark.parametrize(("neighbours", "expected"), [(2, [14, 18]), (5, [16, 18])])
-def test_against_scikit_activeml(neighbours, expected):
+def test_against_scikit_activeml(neighbours, expected, toy_model, toy_pool):
     """scikit-activeml 1.0.1: TypiClust(k=neighbours, random_state=0), two queries."""
     order = [*range(3), *range(4, 24), 3]  # the labelled sample goes to the end
     angles = np.array(ANGLES)[order]
-    model = ToyModel(np.stack([np.cos(angles), np.sin(angles)], axis=1), np.eye(2))
-    chosen = TypiClust({"neighbours": neighbours}).select(ToyPool([0], model), 2)
+    model = toy_model(np.stack([np.cos(angles), np.sin(angles)], axis=1), np.eye(2))
+    chosen = TypiClust({"neighbours": neighbours}).select(toy_pool([0], model), 2)
     assert [order[position] for position in chosen] == expected
 
 
@@ -91,7 +90,7 @@ def test_a_cluster_of_exactly_the_smallest_size_is_small_to_the_released_code():
     assert picks(values, clusters, 11, 1, as_released=True)[0] >= 5
 
 
-def test_clusters_are_as_many_as_labels_up_to_the_limit(monkeypatch):
+def test_clusters_are_as_many_as_labels_up_to_the_limit(monkeypatch, toy_model, toy_pool):
     import fal_bench.strategies.typiclust as module
 
     counts = []
@@ -102,7 +101,7 @@ def test_clusters_are_as_many_as_labels_up_to_the_limit(monkeypatch):
         return real(points, count, *args, **options)
 
     monkeypatch.setattr(module, "k_means", noting)
-    client = ToyPool([0, 1, 2], ToyModel.drawn(np.random.default_rng(0), 33))
+    client = toy_pool([0, 1, 2], toy_model.drawn(np.random.default_rng(0), 33))
     TypiClust().select(client, 4)
     TypiClust({"max_clusters": 5}).select(client, 4)
     assert counts == [7, 5]

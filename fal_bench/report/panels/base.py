@@ -23,8 +23,8 @@ class PageData:
     """What panels are drawn from.
 
     Attributes:
-        contexts: the question for every target.
-        context: the question that the page leads with; panels with room for one target show it.
+        contexts: the question for every target of one metric.
+        context: the one that the page leads with; panels with room for one target show it.
         runs: the finished runs on their label grids, external ones included.
         curves: one row a run and cycle, of what was measured here.
         charges: labels read, one row a run, purpose and cycle; empty where there is no ledger.
