@@ -29,34 +29,28 @@ def status(
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
-    """Show which runs of a comparison are done, partial, failed, corrupted or new."""
+    """Show which runs of a comparison are done, partial, failed, corrupt or new."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from fal_bench.plan import Plan
-    from fal_bench.sweep.store import Corrupt, Store
+    from fal_bench.results.store import Store
+    from fal_bench.sweep.plan import Plan
 
     plan = Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugin or ())
-    store = Store(out)
-    table = Table("task", "strategy", "done", "partial", "failed", "corrupted", "new")
-    console = Console()
+    results = plan.results(Store(out), external=False)
+    states = ("done", "partial", "failed", "corrupt", "new")
+    table = Table("task", "strategy", *states)
     counts: dict[tuple[str, str], Counter[str]] = {}
     problems: list[str] = []
-    for run in plan.runs:
-        phase = store.phase(run)
-        row = counts.setdefault((run.task.name, run.label), Counter())
-        if isinstance(phase, Corrupt):
-            row["corrupted"] += 1
-            problems.append(f"{run}: corrupted: {phase.reason}")
-            continue
-        row[phase] += 1
-        if phase == "failed":
-            problems.append(f"{run}: {store.folder(run).status()['reason']}")
+    for run in results.here.to_dict("records"):
+        counts.setdefault((run["task"], run["strategy"]), Counter())[run["state"]] += 1
+        if run["state"] in ("failed", "corrupt"):
+            reason = f"corrupt: {run['reason']}" if run["state"] == "corrupt" else run["reason"]
+            problems.append(f"{run['task']}, {run['strategy']}, seed {run['seed']}: {reason}")
     for (task_name, label), row in counts.items():
-        phases = ("done", "partial", "failed", "corrupted", "new")
-        table.add_row(Text(task_name), Text(label), *(str(row[phase] or "") for phase in phases))
-    console.print(table)
+        table.add_row(Text(task_name), Text(label), *(str(row[one] or "") for one in states))
+    Console().print(table)
     for problem in problems:
         typer.echo(problem)
-    show_tracebacks(context, store, plan.runs)
+    show_tracebacks(context, results.missing)

@@ -19,6 +19,7 @@ from fal_bench.report.columns import columns_shown
 from fal_bench.report.facts import notes
 from fal_bench.report.rows import Row
 from fal_bench.report.sentences import sentences
+from fal_bench.task.target import ACCURACY
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -36,8 +37,10 @@ def to_json(boards: Sequence[Board]) -> str:
         {
             "question": {
                 "suite": board.context.suite,
-                "target_acc": board.context.target,
+                "target_acc": board.context.target if board.context.metric == ACCURACY else None,
                 "metric": board.context.metric,
+                "target": board.context.target,
+                "higher_is_better": board.context.higher_is_better,
                 "target_name": board.context.target_name or None,
                 "task_targets": dict(board.context.task_targets),
                 "accounting": board.context.accounting,

@@ -152,7 +152,7 @@ def test_a_spoiled_import_is_said_before_anything_runs(falbench, suite, tmp_path
     code, _, err = falbench("compare", "--suite", suite, "-s", "random")
     assert code == 2
     assert "Cannot read the external curves 'results/external/lab.csv'" in err
-    assert not (tmp_path / "results" / "cells").exists()
+    assert not (tmp_path / "results" / "runs").exists()
     assert falbench("compare", "--suite", suite, "--dry-run", "--no-external")[0] == 0
 
 

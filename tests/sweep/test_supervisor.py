@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import fal_bench
-from fal_bench.sweep.sessions import read_runs
+from fal_bench.results.sessions import read_runs
 
 TIMES = ["train_seconds", "select_seconds"]
 

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from fal_bench.errors import PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.numerics import NUMERICS_VERSION
-from fal_bench.publication.record import (
+from fal_bench.results.published import (
     FORMAT,
     PublishedEnvironment,
     PublishedStrategy,
     PublishedTask,
     Record,
     read_record,
+    run_keys,
 )
-from fal_bench.publication.runs import published_runs
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
 
@@ -136,9 +136,8 @@ def test_the_rebuilt_runs_have_the_keys_that_were_published(tmp_path_factory, co
     folder = tmp_path_factory.mktemp("published")
     (folder / "provenance.json").write_text(record_of(*comparison).text, encoding="utf-8")
     record = read_record(folder)
-    runs = published_runs(record)
-    assert {run.identity: run.spec.key for run in runs} == expected
-    assert record.n_runs == len(expected) == len(runs)
+    assert run_keys(record) == expected
+    assert record.n_runs == len(expected)
 
 
 TASK = Task(name="a")
@@ -155,7 +154,7 @@ def test_the_text_is_stable_and_ends_with_a_newline(text):
     content = json.loads(text)
     assert list(content)[:3] == ["format", "falbench", "command"]
     assert list(content)[-1] == "files"
-    assert "runs" not in content
+    assert "sessions" not in content
     assert Record.model_validate_json(text).text == text
 
 
@@ -176,7 +175,7 @@ def test_a_record_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, text,
     assert old in text
     (tmp_path / "provenance.json").write_text(text.replace(old, new))
     with pytest.raises(PublicationError, match=message) as error:
-        published_runs(read_record(tmp_path))
+        run_keys(read_record(tmp_path))
     assert "\n" not in str(error.value)
 
 
@@ -200,4 +199,4 @@ def test_a_missing_record_and_one_that_is_no_text_are_refused(tmp_path):
 )
 def test_a_name_that_stands_twice_is_refused(tasks_and_data, rows, seeds, twin):
     with pytest.raises(PublicationError, match=f"The {twin} stands twice"):
-        published_runs(record_of(tasks_and_data, rows, seeds))
+        run_keys(record_of(tasks_and_data, rows, seeds))

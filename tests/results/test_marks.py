@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from fal_bench.sweep import clock as clock_module
-from fal_bench.sweep import marks as marks_module
-from fal_bench.sweep.clock import ENGINE_SECONDS
-from fal_bench.sweep.marks import Marks
+from fal_bench.results import clock as clock_module
+from fal_bench.results import marks as marks_module
+from fal_bench.results.clock import ENGINE_SECONDS
+from fal_bench.results.marks import Marks
 
 
 class Time:

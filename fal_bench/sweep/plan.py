@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fal_bench.errors import InvalidSpecError, PluginError
@@ -13,12 +15,14 @@ from fal_bench.learning.device import CPU, resolve_device
 from fal_bench.plugins.files import plugin_sources
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry, blamed_on, use_registry
-from fal_bench.report.command import compare_command
+from fal_bench.results.model import Results
+from fal_bench.results.sessions import recorded_session
+from fal_bench.results.store import Corrupt, Store
+from fal_bench.results.stored import read_planned
 from fal_bench.sweep.spec import RunSpec, plan_runs, with_known_model
-from fal_bench.sweep.store import Corrupt, Store
+from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
-from fal_bench.task.suite import DEFAULT_SUITE, find_suite, load_suite
-from fal_bench.task.target import DEFAULT_TARGETS, Target
+from fal_bench.task.suite import DEFAULT_SUITE, Suite, find_suite, load_suite
 
 ALL = "all"
 """The selector that stands for every strategy that suits the tasks."""
@@ -26,39 +30,47 @@ ALL = "all"
 DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
 
 
+Monitor = Callable[[Store, Sequence[RunSpec]], AbstractContextManager[None]]
+"""Shows the progress of runs while its context is open."""
+
+
+def no_monitor(
+    store: Store,  # noqa: ARG001
+    runs: Sequence[RunSpec],  # noqa: ARG001
+) -> AbstractContextManager[None]:
+    """Show nothing."""
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a comparison needs, resolved and checked, before anything runs.
 
     Attributes:
-        suite: name of the suite or task.
-        tasks: the tasks.
-        seeds: the seeds.
+        suite: the suite that its tasks are of; None if it is not known.
+        task: name of the one task that was asked for; empty if none was.
         runs: all runs.
-        command: the command line that repeats the comparison.
+        command: the command line that repeats the comparison, without the question.
         plugins: the plugin files that can be loaded.
         notes: what the user should know: default strategies that are left out, plugin files that
             cannot be loaded.
         device: class of the device that the runs are computed on.
-        targets: the target accuracies, if the user names none: the suite's, or the usual one.
     """
 
-    suite: str
-    tasks: tuple[Task, ...]
-    seeds: tuple[int, ...]
+    suite: Suite | None
     runs: tuple[RunSpec, ...]
-    command: str
+    task: str = ""
+    command: str = ""
     plugins: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
     device: str = CPU
-    targets: tuple[Target, ...] = DEFAULT_TARGETS
 
     @classmethod
     def make(
         cls,
         strategies: Sequence[str] | str | None = None,
         *,
-        suite: str | None = None,
+        suite: str | Path | None = None,
         task: str | None = None,
         seeds: int | None = None,
         plugins: Sequence[Source] = (),
@@ -82,6 +94,7 @@ class Plan:
             FalbenchError: a name is unknown, a value cannot be used, or there is no such device.
         """
         seeds = as_whole("seeds", seeds, 1)
+        suite = str(suite) if isinstance(suite, Path) else suite
         check_text("suite", suite)
         check_text("task", task)
         loaded = find_suite(task) if task and not suite else load_suite(suite or DEFAULT_SUITE)
@@ -104,17 +117,8 @@ class Plan:
             strategies=sorted({run.label for run in runs}),
             seeds=len(chosen),
         )
-        name = task or loaded.name
         return cls(
-            name,
-            tasks,
-            chosen,
-            tuple(runs),
-            command,
-            tuple(registry.files),
-            tuple(notes),
-            found,
-            loaded.targets or DEFAULT_TARGETS,
+            loaded, tuple(runs), task or "", command, tuple(registry.files), tuple(notes), found
         )
 
     @property
@@ -122,11 +126,28 @@ class Plan:
         """The strategies' labels, in the order they were asked for."""
         return tuple(dict.fromkeys(run.label for run in self.runs))
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, sorted."""
+        return tuple(sorted({run.seed for run in self.runs}))
+
     def missing(self, store: Store) -> tuple[list[RunSpec], list[Corrupt]]:
         """Return the runs that have to run, and those among them whose files are broken."""
         phases = [(run, store.phase(run)) for run in self.runs]
         missing = [run for run, phase in phases if phase != "done"]
         return missing, [phase for _, phase in phases if isinstance(phase, Corrupt)]
+
+    def results(self, store: Store, *, external: bool = True) -> Results:
+        """Return what a results folder holds of the plan, and which runs are missing.
+
+        Args:
+            store: the results folder.
+            external: whether imported curves are shown, too.
+        """
+        results = read_planned(self.runs, store, self.suite, external=external)
+        command = self.command if external else f"{self.command} --no-external"
+        provenance = replace(results.provenance, command=command, asked=self.task)
+        return replace(results, provenance=provenance)
 
     def check(self, runs: Sequence[RunSpec]) -> None:
         """Check that the tasks of ``runs`` can be run on their data.
@@ -153,6 +174,49 @@ class Plan:
             with blamed_on(selector):
                 strategy = registry.make(Selector.parse(selector))
                 strategy.check_shares(task, settings[task.hash].smallest_shares)
+
+
+def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor = no_monitor) -> None:
+    """Run the missing runs of a plan under the store's lock; broken ones are set aside first."""
+    store = supervisor.store
+    with store.lock():
+        # Looked at under the lock: another session may have finished some in the meantime.
+        missing, corrupt = plan.missing(store)
+        for broken in corrupt:
+            store.set_aside(broken)
+        record = recorded_session(store, missing, jobs=supervisor.jobs, backend=supervisor.backend)
+        with record, monitor(store, plan.runs):
+            supervisor.run(missing)
+
+
+def compare_command(
+    *,
+    suite: str | None,
+    task: str | None,
+    device: str,
+    plugins: Sequence[Path] = (),
+    strategies: Sequence[str],
+    seeds: int,
+) -> str:
+    """Return the command line that runs a comparison's runs, without the question.
+
+    Args:
+        suite: a suite's name or TOML file, if it must be named.
+        task: the one task, if only one takes part.
+        device: class of the device.
+        plugins: plugin files and folders.
+        strategies: selectors.
+        seeds: number of seeds.
+    """
+    words = ["falbench", "compare"]
+    words += ["--suite", suite] if suite else []
+    words += ["--task", task] if task else []
+    words += [] if device == CPU else ["--device", device]
+    for path in plugins:
+        words += ["--plugin", str(path)]
+    for label in strategies:
+        words += ["-s", label]
+    return shlex.join([*words, "--seeds", str(seeds)])
 
 
 def _selectors(

@@ -7,7 +7,8 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -19,11 +20,14 @@ from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
 from fal_bench.federation.memory import from_json_array, join, split, to_json_array
 from fal_bench.federation.state import RunState
-from fal_bench.sweep.files import read_json, write_atomically, write_json
-from fal_bench.sweep.marks import Marks
-from fal_bench.sweep.spec import RunSpec, description_key
+from fal_bench.results.files import read_json, write_atomically, write_json
+from fal_bench.results.identity import description_key
+from fal_bench.results.marks import Marks
 
 Phase = Literal["new", "partial", "done", "failed"]
+
+_FACTS, _FACTS_BEFORE = "run.json", "cell.json"
+_CHARGE = ["client", "sample", "purpose", "cycle"]
 
 
 class CorruptRunError(StoreError):
@@ -33,10 +37,10 @@ class CorruptRunError(StoreError):
 class RunFolder(Marks):
     """The directory of one run, and the journal of its run.
 
-    Files: ``cell.json`` (description and environment), ``curve.csv`` (one row a cycle),
+    Files: ``run.json`` (description and environment), ``curve.csv`` (one row a cycle),
     ``checkpoint.npz`` (state before the next cycle; gone when done), ``status.json``,
     ``ledger.csv`` (every charge; written when done), ``memory.npz`` (what the strategy keeps, if
-    anything) and, while it runs, those of ``fal_bench.sweep.marks``.
+    anything) and, while it runs, those of ``fal_bench.results.marks``.
 
     Args:
         path: the directory; it need not exist yet.
@@ -49,23 +53,35 @@ class RunFolder(Marks):
         self._checkpoint = path / "checkpoint.npz"
         self._status = path / "status.json"
 
-    def create(self, spec: RunSpec, environment: dict[str, str], attempt: str) -> None:
-        """Make the directory, describe the run, and note which run is at work on it.
+    def create(self, facts: Mapping[str, Any], environment: dict[str, str], attempt: str) -> None:
+        """Make the directory, describe the run, and note which round is at work on it.
 
         Args:
-            spec: the run.
+            facts: what is known of the run: ``description`` (canonical), ``reference`` (whether
+                its strategy is a yardstick), ``trainer_named`` (whether the trainer belongs to
+                what the strategy is called) and ``metrics`` (whether higher is better, by name).
             environment: versions and processor.
             attempt: name of the supervisor's round; this process's id is noted beside it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        content = {
-            "description": spec.description,
-            "label": spec.label,
-            "reference": spec.reference,
-            "environment": environment,
-        }
-        write_json(self.path / "cell.json", content)
+        write_json(self.path / _FACTS, {**facts, "environment": environment})
         self._set_status("partial", run=attempt, pid=str(os.getpid()))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of the run: what ``create`` was given, and its ``pool``.
+
+        Raises:
+            OSError, ValueError: it cannot be read.
+        """
+        old = self.path / _FACTS_BEFORE
+        facts: dict[str, Any] = read_json(old if old.exists() else self.path / _FACTS)
+        return facts
+
+    def move_over(self) -> None:
+        """Give the files of a run of schema 1 the names of today."""
+        old = self.path / _FACTS_BEFORE
+        if old.exists():
+            old.rename(self.path / _FACTS)
 
     def in_progress(self) -> bool:
         """Whether the run is neither done nor failed."""
@@ -78,12 +94,11 @@ class RunFolder(Marks):
 
     def note_pool(self, pool: int) -> None:
         """Keep the size of the query pool beside the description, for reports."""
-        run = read_json(self.path / "cell.json")
-        write_json(self.path / "cell.json", {**run, "pool": pool})
+        write_json(self.path / _FACTS, {**self.facts(), "pool": pool})
 
     def pool(self) -> int:
         """Return the size of the query pool over all clients."""
-        return int(read_json(self.path / "cell.json")["pool"])
+        return int(self.facts()["pool"])
 
     def phase(self) -> Phase:
         """Return how far the run is.
@@ -95,7 +110,7 @@ class RunFolder(Marks):
             return "new"
         status = self.status()
         try:
-            run = read_json(self.path / "cell.json")
+            run = self.facts()
             if description_key(run["description"]) != self.path.name:
                 raise CorruptRunError("its description does not belong to its key")
             if status["phase"] == "done":
@@ -146,6 +161,33 @@ class RunFolder(Marks):
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptRunError(f"curve.csv cannot be read ({error})") from None
 
+    def charges(self) -> tuple[Counter[tuple[int, str, int]], str]:
+        """Return how many labels were read, by cycle, purpose and client, and the ledger's digest.
+
+        A label that was read for several purposes is counted once, for the first of them, so that
+        the counts add up to the strict labels. The digest does not depend on the ledger's order.
+
+        Raises:
+            CorruptRunError: the ledger cannot be read.
+        """
+        seen: set[tuple[str, str]] = set()
+        counts: Counter[tuple[int, str, int]] = Counter()
+        try:
+            text = self._ledger.read_text(encoding="utf-8")
+            heading, *lines = csv.reader(text.splitlines())
+            if heading != _CHARGE:
+                raise ValueError(f"columns {heading}")
+            for client, sample, purpose, cycle in lines:
+                if (client, sample) not in seen:
+                    seen.add((client, sample))
+                    counts[int(cycle), purpose, int(client)] += 1
+        except (OSError, ValueError) as error:
+            raise CorruptRunError(
+                f"Cannot read the ledger of run {self.path.name[:12]} ({error}); delete the run's "
+                "directory to run it again."
+            ) from None
+        return counts, hashlib.sha256("\n".join(sorted(text.splitlines())).encode()).hexdigest()
+
     # The journal of a running run.
 
     def resume(self) -> RunState | None:
@@ -193,7 +235,7 @@ class RunFolder(Marks):
             write_atomically(self.path / "memory.npz", lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["client", "sample", "purpose", "cycle"])
+        writer.writerow(_CHARGE)
         writer.writerows(charges)
         content = text.getvalue().encode()
         write_atomically(self._ledger, lambda file: file.write(content))

@@ -1,4 +1,4 @@
-"""The result store: one directory a run, shared by all commands."""
+"""The results folder: one directory a run, shared by all commands."""
 
 from __future__ import annotations
 
@@ -7,26 +7,45 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 
 from fal_bench.errors import StoreError
-from fal_bench.sweep.files import read_json, write_json
-from fal_bench.sweep.folder import CorruptRunError, Phase, RunFolder
-from fal_bench.sweep.spec import RunSpec
+from fal_bench.results.files import read_json, write_json
+from fal_bench.results.folder import CorruptRunError, Phase, RunFolder
 
 PUBLISHED = "provenance.json"
 """What a folder of published results has, and no results folder."""
 
-SCHEMA = 1
-"""Version of the layout of a results folder."""
+SCHEMA = 2
+"""Version of the layout of a results folder.
+
+2 says run where 1 said cell: ``runs/<key>/run.json`` was ``cells/<key>/cell.json``.
+"""
+
+SESSIONS = "sessions.jsonl"
+
+_RUNS, _RUNS_BEFORE, _SESSIONS_BEFORE = "runs", "cells", "runs.jsonl"
+
+
+class Keyed(Protocol):
+    """What is stored under a key: a planned run."""
+
+    @property
+    def key(self) -> str:
+        """The run's key."""
 
 
 @dataclass(frozen=True)
 class Corrupt:
-    """A run whose files do not fit together."""
+    """A run whose files do not fit together.
 
-    spec: RunSpec
+    Attributes:
+        path: its directory.
+        reason: in what way.
+    """
+
     path: Path
     reason: str
 
@@ -46,17 +65,29 @@ class Store:
         self._schema_file = root / "store.json"
         self._check_schema()
 
-    def folder(self, spec: RunSpec) -> RunFolder:
-        """Return the directory of a run."""
-        return RunFolder(self.root / "cells" / spec.key)
+    @property
+    def runs(self) -> Path:
+        """The folder that holds one directory a run; it need not exist yet."""
+        old = self.root / _RUNS_BEFORE
+        return old if old.is_dir() else self.root / _RUNS
 
-    def phase(self, spec: RunSpec) -> Phase | Corrupt:
+    @property
+    def sessions(self) -> Path:
+        """The file with one line a session; it need not exist yet."""
+        old = self.root / _SESSIONS_BEFORE
+        return old if old.exists() else self.root / SESSIONS
+
+    def folder(self, spec: Keyed) -> RunFolder:
+        """Return the directory of a run."""
+        return RunFolder(self.runs / spec.key)
+
+    def phase(self, spec: Keyed) -> Phase | Corrupt:
         """Return how far a run is, or in what way it is broken."""
         folder = self.folder(spec)
         try:
             return folder.phase()
         except CorruptRunError as error:
-            return Corrupt(spec, folder.path, str(error))
+            return Corrupt(folder.path, str(error))
 
     def set_aside(self, corrupt: Corrupt) -> Path:
         """Move a broken run out of the way and return where it is now."""
@@ -68,7 +99,7 @@ class Store:
         return corrupt.path.rename(target)
 
     def prepare(self) -> None:
-        """Make the folder and check that it can be written.
+        """Make the folder and check that it can be written; one of an older layout is moved over.
 
         Raises:
             StoreError: it cannot, or it holds published results.
@@ -79,8 +110,10 @@ class Store:
                 "another folder."
             )
         try:
-            for name in ("cells", "locks"):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
+            (self.root / "locks").mkdir(parents=True, exist_ok=True)
+            if (self.root / _RUNS_BEFORE).is_dir():
+                self._move_over()
+            (self.root / _RUNS).mkdir(exist_ok=True)
             write_json(self._schema_file, {"schema": SCHEMA})
         except OSError as error:
             raise StoreError(
@@ -88,10 +121,20 @@ class Store:
                 "choose another."
             ) from None
 
-    def run_lock(self, spec: RunSpec) -> FileLock:
+    def _move_over(self) -> None:
+        """Give a folder of schema 1 the names of today; after a kill it goes on from there."""
+        old, sessions = self.root / _RUNS_BEFORE, self.root / _SESSIONS_BEFORE
+        with self.lock():
+            for path in sorted(old.iterdir()):
+                RunFolder(path).move_over()
+            if sessions.exists():
+                sessions.rename(self.root / SESSIONS)
+            old.rename(self.root / _RUNS)
+
+    def run_lock(self, spec: Keyed) -> FileLock:
         """Return the lock that a worker holds on a run, not acquired yet.
 
-        It keeps apart a new run and the last breaths of a worker whose supervisor was killed.
+        It keeps a new worker from a run that a worker of a killed supervisor still writes to.
         """
         return FileLock(self.root / "locks" / f"{spec.key}.lock")
 

@@ -7,9 +7,9 @@ from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
 from fal_bench.federation.state import RunState
 from fal_bench.inputs.selector import Selector
-from fal_bench.sweep.folder import CorruptRunError
+from fal_bench.results.folder import CorruptRunError
+from fal_bench.results.store import SCHEMA, Corrupt, Store
 from fal_bench.sweep.spec import RunSpec, plan_runs
-from fal_bench.sweep.store import SCHEMA, Corrupt, Store
 from fal_bench.task import Task
 
 SPEC = RunSpec(Task(name="t"), Selector("random"), "version 1", 0)
@@ -31,7 +31,7 @@ def store(tmp_path):
 @pytest.fixture
 def folder(store):
     folder = store.folder(SPEC)
-    folder.create(SPEC, {"python": "3"}, "run")
+    folder.create(SPEC.facts, {"python": "3"}, "run")
     folder.note_pool(100)
     assert folder.resume() is None
     return folder
@@ -83,7 +83,7 @@ def test_a_life_from_new_to_done(store, folder):
     assert store.phase(SPEC) == "done"
     assert folder.rows() == rows(3)
     names = sorted(path.name for path in folder.path.iterdir())
-    assert names == ["cell.json", "curve.csv", "ledger.csv", "status.json"]
+    assert names == ["curve.csv", "ledger.csv", "run.json", "status.json"]
     assert (folder.path / "ledger.csv").read_text() == (
         "client,sample,purpose,cycle\n0,1,initial,0\n"
     )
@@ -130,9 +130,9 @@ def broken_status(folder):
 
 
 def broken_description(folder):
-    run = json.loads((folder.path / "cell.json").read_text())
+    run = json.loads((folder.path / "run.json").read_text())
     run["description"]["seed"] = 5
-    (folder.path / "cell.json").write_text(json.dumps(run))
+    (folder.path / "run.json").write_text(json.dumps(run))
 
 
 def edited_curve(folder):
@@ -154,7 +154,7 @@ def lost_curve(folder):
 
 
 def lost_description(folder):
-    (folder.path / "cell.json").unlink()
+    (folder.path / "run.json").unlink()
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ def test_damage_to_a_half_finished_run_is_seen_on_resuming(folder, damage):
 
 def test_two_runs_set_aside_do_not_collide(store, folder):
     for _ in range(2):
-        folder.create(SPEC, {}, "run")
-        store.set_aside(Corrupt(SPEC, folder.path, "x"))
+        folder.create(SPEC.facts, {}, "run")
+        store.set_aside(Corrupt(folder.path, "x"))
     assert len(list((store.root / "set-aside").iterdir())) == 2
 
 

@@ -1,4 +1,4 @@
-"""What sessions cost: one line for each, kept beside the runs they computed."""
+"""Sessions, the invocations that computed something: one line each, kept beside the runs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from fal_bench.errors import StoreError
-from fal_bench.sweep.spec import RunSpec
-from fal_bench.sweep.store import Store
-
-FILE = "runs.jsonl"
+from fal_bench.results.store import Keyed, Store
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ class Session:
 
 @contextmanager
 def recorded_session(
-    store: Store, specs: Sequence[RunSpec], *, jobs: int, backend: str
+    store: Store, specs: Sequence[Keyed], *, jobs: int, backend: str
 ) -> Iterator[None]:
     """Add a line for what happens while the context is open, also if it is interrupted.
 
@@ -47,7 +43,7 @@ def recorded_session(
         store: the results folder; its lock is held.
         specs: the runs that the session is for; none of them is finished yet.
         jobs: worker processes.
-        backend: where they session.
+        backend: where its workers run.
     """
     if not specs:
         yield
@@ -59,11 +55,11 @@ def recorded_session(
         finished = sum(store.phase(spec) == "done" for spec in specs)
         seconds = round(time.monotonic() - clock, 1)
         session = Session(started.isoformat(timespec="seconds"), seconds, finished, jobs, backend)
-        with (store.root / FILE).open("a", encoding="utf-8") as lines:
+        with store.sessions.open("a", encoding="utf-8") as lines:
             lines.write(f"\n{json.dumps(asdict(session))}\n")  # also after a line that was cut off
 
 
-def read_sessions(root: Path) -> list[Session]:
+def read_sessions(store: Store) -> list[Session]:
     """Return the sessions of a results folder, the first one first; none if nothing is recorded.
 
     A line that was cut off is left out, as are all sessions that were killed.
@@ -71,7 +67,7 @@ def read_sessions(root: Path) -> list[Session]:
     Raises:
         StoreError: a line is no record of a session.
     """
-    path = root / FILE
+    path = store.sessions
     if not path.exists():
         return []
     try:

@@ -1,18 +1,19 @@
 """Merging results folders."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
-from stored import spec, store_run
+from stored import TINY, as_schema_1, charges, spec, store_run
 
+from fal_bench import load
+from fal_bench import merge as merge_folders
 from fal_bench.errors import StoreError
-from fal_bench.sweep.inventory import stored_runs
-from fal_bench.sweep.merge import merge_stores
-from fal_bench.sweep.store import Store
+from fal_bench.results.store import Store
 
 
 def merge(out, *sources, keep=None):
-    return merge_stores([Store(source) for source in sources], Store(out), keep)
+    return merge_folders(sources, out, keep=keep)
 
 
 def tree(root):
@@ -35,25 +36,26 @@ def test_runs_of_all_folders_come_together(folders, tmp_path):
     merged = merge(out, *folders)
     assert (merged.copied, merged.equal, merged.conflicts, merged.unfinished) == (3, 1, 0, 0)
     assert merged.warnings == ()
-    runs, problems = stored_runs(Store(out))
-    assert sorted((run.label, run.seed, run.phase) for run in runs) == [
-        ("logo[n_init=2]", 0, "done"), ("random", 0, "done"), ("random", 1, "done"),
+    results = load(out)
+    runs = results.here[["strategy", "seed", "state"]].sort_values(["strategy", "seed"])
+    assert runs.to_numpy().tolist() == [
+        ["logo[n_init=2]", 0, "done"], ["random", 0, "done"], ["random", 1, "done"],
     ]  # fmt: skip
-    assert problems == []
+    assert results.provenance.problems == ()
     key = spec(seed=1).key
-    for name in ("cell.json", "curve.csv", "ledger.csv", "status.json"):
-        copy, source = (root / "cells" / key / name for root in (out, folders[0]))
+    for name in ("run.json", "curve.csv", "ledger.csv", "status.json"):
+        copy, source = (root / "runs" / key / name for root in (out, folders[0]))
         assert copy.read_bytes() == source.read_bytes()
-    assert not list((out / "cells").glob(".*"))
+    assert not list((out / "runs").glob(".*"))
 
 
 def test_merging_again_changes_nothing(folders, tmp_path):
     out = tmp_path / "out"
     merge(out, *folders)
-    before = tree(out / "cells")
+    before = tree(out / "runs")
     merged = merge(out, *folders)
     assert (merged.copied, merged.equal) == (0, 4)
-    assert tree(out / "cells") == before
+    assert tree(out / "runs") == before
 
 
 def test_conflicts_are_refused_before_anything_is_written(folders, tmp_path):
@@ -65,7 +67,7 @@ def test_conflicts_are_refused_before_anything_is_written(folders, tmp_path):
 
 
 def test_a_ledger_alone_can_conflict(folders, tmp_path):
-    run = folders[1] / "cells" / spec(seed=0).key
+    run = folders[1] / "runs" / spec(seed=0).key
     ledger, status = run / "ledger.csv", run / "status.json"
     before = hashlib.sha256(ledger.read_bytes()).hexdigest()
     ledger.write_text(ledger.read_text().replace("warm-start", "validation"))
@@ -81,8 +83,8 @@ def test_keep_chooses_by_the_order_of_the_folders(folders, tmp_path, keep, first
     out = tmp_path / "out"
     merged = merge(out, *folders, keep=keep)
     assert merged.conflicts == 1
-    runs = {run.key: run for run in stored_runs(Store(out))[0]}
-    assert str(runs[spec(seed=1).key].folder.rows()[0].metrics["accuracy"]) == first_accuracy
+    first = load(out).curves.set_index(["key", "cycle"]).loc[(spec(seed=1).key, 0)]
+    assert str(first["accuracy"]) == first_accuracy
 
 
 def test_runs_that_are_there_already_come_first(folders, tmp_path):
@@ -123,3 +125,47 @@ def test_mixed_environments_are_pointed_out(folders, tmp_path):
 def test_an_empty_folder_is_a_mistake(folders, tmp_path):
     with pytest.raises(StoreError, match=r"There are no runs in .*nothing-here"):
         merge(tmp_path / "out", folders[0], tmp_path / "nothing-here")
+
+
+def add_metric(folder, value):
+    """Give a finished run one more metric, as a falbench that knows it would have."""
+    rows = [replace(row, metrics={**row.metrics, "macro_f1": value}) for row in folder.rows()]
+    (folder.path / "curve.csv").unlink()
+    folder.resume()
+    for row in rows:
+        folder.append(row)
+    folder.finish(charges(TINY, len(rows)), [])
+
+
+def test_a_metric_that_one_side_lacks_is_no_conflict_but_another_value_is(folders, tmp_path):
+    add_metric(Store(folders[1]).folder(spec(seed=0)), 0.5)
+    assert merge(tmp_path / "out", *folders).equal == 1
+    add_metric(Store(folders[0]).folder(spec(seed=0)), 0.6)
+    with pytest.raises(StoreError, match="different results"):
+        merge(tmp_path / "other", *folders)
+
+
+def test_frames_merge_as_folders_do(folders):
+    one, two = map(load, folders)
+    assert one.conflicts(two) == []
+    whole = one.merge(two)
+    assert sorted(whole.runs["key"]) == sorted({*one.runs["key"], *two.runs["key"]})
+    assert len(whole.curves) == 3 * TINY.fixed_cycles
+    assert whole.tasks["hash"].tolist() == [TINY.hash]
+    store_run(folders[1], spec(seed=1), start=0.2)
+    two = load(folders[1])
+    assert one.conflicts(two) == [spec(seed=1).key]
+    with pytest.raises(StoreError, match="seed 1"):
+        one.merge(two)
+    for keep, first in (("first", 0.1), ("last", 0.2)):
+        curves = one.merge(two, keep).curves
+        chosen = curves[(curves["key"] == spec(seed=1).key) & (curves["cycle"] == 0)]
+        assert chosen["accuracy"].tolist() == [first]
+
+
+def test_a_folder_of_the_old_layout_is_a_source_too(folders, tmp_path):
+    as_schema_1(folders[0])
+    merge(tmp_path / "out", *folders)
+    assert len(load(tmp_path / "out").runs) == 3
+    assert not list((tmp_path / "out").rglob("cell.json"))
+    assert (folders[0] / "cells").is_dir()

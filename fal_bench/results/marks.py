@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fal_bench.sweep.clock import Clock
-from fal_bench.sweep.files import read_json, write_json
+from fal_bench.results.clock import Clock
+from fal_bench.results.files import read_json, write_json
 
 
 class Marks:

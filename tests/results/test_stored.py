@@ -1,25 +1,24 @@
 """Reports from stored runs alone."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from stored import TINY, spec, store_run
+from stored import TINY, as_schema_1, spec, store_run
 
+from fal_bench import load, report
 from fal_bench.cli.options import Format
 from fal_bench.cli.output import show_and_write
 from fal_bench.errors import StoreError, UnknownNameError
-from fal_bench.report.answer import answer
-from fal_bench.report.stored import Filter, stored_evidence
-from fal_bench.report.targets import Question
-from fal_bench.sweep.store import Store
+from fal_bench.inputs.selector import Selector
+from fal_bench.results import chosen_results as read
+from fal_bench.results.store import Store
 from fal_bench.task.suite import load_suite
 from fal_bench.task.target import DEFAULT_TARGETS
 
 OTHER = TINY.model_copy(update={"name": "other", "budget_cap": 50})
-
-
-def read(root, **chosen):
-    return stored_evidence(Store(root), Filter(**chosen))[0]
 
 
 @pytest.fixture
@@ -31,15 +30,16 @@ def root(tmp_path):
 
 
 def test_everything_stored_takes_part_without_suite_or_plugin(root):
-    evidence = read(root)
-    assert evidence.strategies == ("my-own[k=2]", "random")
-    assert evidence.seeds == (0, 1, 4)
-    assert evidence.suite == "all stored tasks"
-    (facts,) = evidence.tasks
+    results = read(root)
+    assert results.strategies == ("my-own[k=2]", "random")
+    assert results.seeds == (0, 1, 4)
+    assert results.title == "all stored tasks"
+    result = report(root, target_acc=0.3)
+    (facts,) = result.context.tasks
     assert facts.name == f"task-{TINY.hash[:8]}"
     assert (facts.grid, facts.pool, facts.rounds) == (TINY.label_grid, 200, TINY.rounds)
-    assert evidence.missing == ()
-    board = answer(Question((0.3,), "strict"), evidence).leaderboard
+    assert results.missing == ()
+    board = result.leaderboard
     # 0.3 is reached at 20 and 30 paper labels, and three more were read for a warm start.
     assert board.set_index("strategy")["labels"].to_dict() == pytest.approx(
         {"my-own[k=2]": 23, "random": 33}
@@ -63,7 +63,6 @@ def test_unfinished_and_absent_runs_are_missing_with_a_reason(root):
     [
         ((), "nowhere", "'nowhere', which does not exist; run falbench compare first, or name"),
         (("empty/x",), "empty", "'empty'; run falbench compare first, or name another folder."),
-        (("p/provenance.json",), "p", "only published results; name the folder that they were"),
         (("r/store.json", "r/runs/x"), "r/runs", "a part of the results folder 'r', name that."),
     ],
 )
@@ -80,7 +79,7 @@ def test_a_folder_without_runs_says_what_it_holds(tmp_path, monkeypatch, make, n
 
 def test_a_folder_that_cannot_be_written_still_gets_its_answer(root, capsys):
     (root / "leaderboard.csv").mkdir()
-    result = answer(Question((0.3,), "strict"), read(root))
+    result = report(root, target_acc=0.3)
     with pytest.raises(StoreError, match=r"Cannot write .*leaderboard\.csv"):
         show_and_write(result, root, Format.csv)
     assert capsys.readouterr().out == result.text("csv")
@@ -89,8 +88,8 @@ def test_a_folder_that_cannot_be_written_still_gets_its_answer(root, capsys):
 def test_filters(root):
     store_run(root, spec(task=OTHER))
     name = f"task-{OTHER.hash[:8]}"
-    evidence = read(root, task=name)
-    assert ([facts.name for facts in evidence.tasks], evidence.suite) == ([name], name)
+    results = read(root, task=name)
+    assert (list(results.tasks["name"]), results.title) == ([name], name)
     assert read(root, strategies=("my-own[ k=2 ]",)).strategies == ("my-own[k=2]",)
     assert read(root, strategies=("all",)).strategies == ("my-own[k=2]", "random")
     assert read(root, seeds=2).seeds == (0, 1)
@@ -103,18 +102,18 @@ def test_filters(root):
 def test_tasks_get_their_names_from_the_suite(tmp_path):
     quick = load_suite("quick")
     store_run(tmp_path, spec(task=quick.tasks[0]))
-    evidence = read(tmp_path)
-    assert [facts.name for facts in evidence.tasks] == [quick.tasks[0].name]
-    assert evidence.suite == "quick (1 of 2 tasks)"
+    results = read(tmp_path)
+    assert list(results.tasks["name"]) == [quick.tasks[0].name]
+    assert results.title == "quick (1 of 2 tasks)"
     whole = read(tmp_path, suite="quick")
-    assert (whole.suite, len(whole.tasks)) == ("quick", 2)
+    assert (whole.title, len(whole.tasks)) == ("quick", 2)
     assert [run.task for run in whole.missing] == [quick.tasks[1].name]
     with pytest.raises(StoreError, match="no finished run of suite 'smoke'"):
         read(tmp_path, suite="smoke")
     store_run(tmp_path, spec(task=TINY))
     mixed = read(tmp_path)
-    assert mixed.suite == "all stored tasks"
-    assert quick.tasks[0].name in [facts.name for facts in mixed.tasks]
+    assert mixed.title == "all stored tasks"
+    assert quick.tasks[0].name in list(mixed.tasks["name"])
 
 
 def test_a_task_brings_its_suites_targets_whatever_else_the_folder_holds(tmp_path):
@@ -133,7 +132,7 @@ def test_variants_of_one_strategy_stand_apart(root):
 
 
 def test_the_command_repeats_the_report(root):
-    text = read(root, strategies=("my-own[k=2]", "random"), seeds=2).command
+    text = read(root, strategies=("my-own[k=2]", "random"), seeds=2).provenance.command
     assert text == f"falbench report {root} -s 'my-own[k=2]' -s random --seeds 2"
 
 
@@ -142,35 +141,54 @@ def test_an_empty_folder_is_an_error_and_a_broken_run_a_warning(root, tmp_path):
         read(tmp_path / "nothing")
     broken = store_run(root, spec(seed=9))
     (broken.path / "status.json").write_text("{")
-    evidence, problems = stored_evidence(Store(root), Filter())
-    assert 9 not in evidence.seeds
-    assert len(problems) == 1
-    assert broken.path.name[:12] in problems[0]
+    results = read(root)
+    assert 9 not in results.seeds
+    (problem,) = results.provenance.problems
+    assert broken.path.name[:12] in problem
 
 
 def test_one_task_on_two_states_of_its_data_is_two_tasks(tmp_path):
-    from dataclasses import replace
-
     store_run(tmp_path, replace(spec(task=TINY), data="ab"))
     store_run(tmp_path, replace(spec(task=OTHER), data="cd"))
     assert read(tmp_path).strategies == ("random",)
     store_run(tmp_path, replace(spec("logo", task=TINY), data="ef"))
-    evidence = read(tmp_path)
-    assert evidence.strategies == ("logo", "random")
-    tiny = task_name(tmp_path, "@ab")
-    assert {facts.name for facts in evidence.tasks} > {f"{tiny} @ab", f"{tiny} @ef"}
+    results = read(tmp_path)
+    assert results.strategies == ("logo", "random")
+    tiny = f"task-{TINY.hash[:8]}"
+    assert set(results.here["task"]) > {f"{tiny} @ab", f"{tiny} @ef"}
     # A strategy is never compared with one that saw other data.
-    assert {(one.task, one.strategy) for one in evidence.missing} >= {
+    assert {(one.task, one.strategy) for one in results.missing} >= {
         (f"{tiny} @ab", "logo"),
         (f"{tiny} @ef", "random"),
     }
     one = read(tmp_path, task=f"{tiny} @ef")
-    assert ([facts.name for facts in one.tasks], one.strategies) == ([f"{tiny} @ef"], ("logo",))
+    assert (one.title, one.strategies, len(one.tasks)) == (f"{tiny} @ef", ("logo",), 1)
     assert len(read(tmp_path, task=tiny).tasks) == 2
-    with pytest.raises(UnknownNameError, match=f"did you mean '{tiny} @"):
+    with pytest.raises(UnknownNameError, match=f"{tiny} @"):
         read(tmp_path, task=f"{tiny} @xy")
 
 
-def task_name(root, ending):
-    [name] = [facts.name for facts in read(root).tasks if facts.name.endswith(ending)]
-    return name.partition(" @")[0]
+def test_a_folder_of_the_old_layout_is_read_as_it_is_and_moved_over_when_written_to(root):
+    feal = replace(spec("feal"), trainer=Selector("evidential"), own_trainer=Selector("evidential"))
+    store_run(root, feal)
+    now = report(root, target_acc=0.3)
+    as_schema_1(root)
+    before = sorted(path.name for path in root.iterdir())
+    then = report(root, target_acc=0.3)
+    assert "feal[trainer=evidential]" in list(then.leaderboard["strategy"])
+    pd.testing.assert_frame_equal(now.leaderboard, then.leaderboard)
+    pd.testing.assert_frame_equal(now.curves, then.curves)
+    assert sorted(path.name for path in root.iterdir()) == before
+    Store(root).prepare()
+    assert not [*root.rglob("cell*"), root / "runs.jsonl"][:-1]
+    assert json.loads((root / "store.json").read_text()) == {"schema": 2}
+    pd.testing.assert_frame_equal(now.curves, report(root, target_acc=0.3).curves)
+
+
+def test_moving_over_goes_on_after_a_kill(root):
+    as_schema_1(root)
+    some, *_ = (root / "cells").iterdir()
+    (some / "cell.json").rename(some / "run.json")
+    assert len(load(root).runs) == 6
+    Store(root).prepare()
+    assert (len(load(root).runs), (root / "cells").exists()) == (6, False)
