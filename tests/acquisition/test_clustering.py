@@ -1,10 +1,21 @@
+"""k-means against scikit-learn and by hand, and its steps over several clients."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
-from fal_bench.acquisition.clustering import Clustering, distinct, k_means, nearest_to_centres
+from fal_bench.acquisition.clustering import (
+    Clustering,
+    cluster_sums,
+    distinct,
+    k_means,
+    nearest_centres,
+    nearest_to_centres,
+    next_centres,
+)
 
 GROUPS = np.array([[0, 0], [0, 1], [50, 0], [50, 1], [51, 0], [0, 60]], dtype=np.float32)
 
@@ -63,3 +74,39 @@ def test_any_count_on_points_with_duplicates(n, count, seed):
     clustering = k_means(rng.integers(3, size=(n, 2)).astype(np.float32), count, rng)
     chosen = nearest_to_centres(clustering.centres[clustering.labels], clustering)
     assert len(chosen) == len(set(clustering.labels)) <= min(n, count)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 99), st.integers(1, 30), st.integers(1, 6))
+def test_the_nearest_centre_against_scipy(seed, n, k):
+    rng = np.random.default_rng(seed)
+    points, centres = rng.normal(size=(n, 3)), rng.normal(size=(k, 3))
+    labels, distances = nearest_centres(points, centres)
+    np.testing.assert_array_equal(labels, cdist(points, centres).argmin(axis=1))
+    np.testing.assert_allclose(distances, cdist(points, centres).min(axis=1))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 99), st.integers(0, 30), st.integers(0, 30), st.integers(1, 6))
+def test_the_sums_of_sites_are_the_sum_over_all_points(seed, first, second, k):
+    rng = np.random.default_rng(seed)
+    points, centres = rng.normal(size=(first + second, 3)), rng.normal(size=(k, 3))
+    sites = [cluster_sums(part, centres) for part in np.split(points, [first])]
+    pooled = cluster_sums(points, centres)
+    np.testing.assert_allclose(np.sum(sites, axis=0), pooled, atol=1e-4)
+    assert pooled[:, -1].sum() == first + second
+
+
+def test_one_step_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(50, 3))
+    start = points[:4]
+    expected = KMeans(4, init=start, n_init=1, max_iter=1, tol=0).fit(points)
+    moved = next_centres(cluster_sums(points, start), start)
+    np.testing.assert_allclose(moved, expected.cluster_centers_, atol=1e-5)
+
+
+def test_empty_clusters_stay_where_they_are():
+    centres = np.array([[0.0], [100.0]])
+    moved = next_centres(cluster_sums(np.array([[1.0], [3.0]]), centres), centres)
+    assert moved.tolist() == [[2], [100]]

@@ -5,48 +5,32 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from boards import context
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
 from fal_bench.report.columns import KEYS as COLUMNS
-from fal_bench.report.context import ReportContext, TaskFacts
+from fal_bench.report.context import TaskFacts
 from fal_bench.report.table import leaderboard_table
 
 TASKS = tuple(
     TaskFacts(name, tuple(range(100, 551, 50)), 50, pool=2000, description="")
     for name in ("iid", "dirichlet")
 )
-CONTEXT = ReportContext(
-    suite="quick",
-    target=0.5,
-    accounting="strict",
-    baseline="random",
-    strategies=("random", "fal-margin", "fedral[mode=online]", "never", "half"),
-    seeds=(0, 1, 2, 3, 4),
-    tasks=TASKS,
-    missing=(),
-    command="falbench compare",
-    version="0",
-)
+CONTEXT = replace(
+    context("random", "fal-margin", "fedral[mode=online]", "never", "half", seeds=5),
+    suite="quick", accounting="strict", tasks=TASKS,
+)  # fmt: skip
 
 
-def row(strategy, rank, **values):
+def row(strategy, rank, labels=None, low=math.nan, high=math.nan, *, paper=None, **values):
     blank = dict.fromkeys(COLUMNS, math.nan)
     counts = {"tasks": 2, "runs": 10, "reached": 10, "target_acc": 0.5, "accounting": "strict"}
+    if labels is not None:
+        counts |= {"labels": labels, "labels_low": low, "labels_high": high}
+        counts |= {"labels_strict": labels, "labels_paper": paper or labels}
     return {**blank, **counts, "strategy": strategy, "rank": rank, **values}
-
-
-def budgets(labels, low=math.nan, high=math.nan, *, step, paper=None):
-    paper = labels if paper is None else paper
-    return {
-        "labels": labels,
-        "labels_low": low,
-        "labels_high": high,
-        "labels_step": step,
-        "labels_strict": labels,
-        "labels_paper": paper,
-    }
 
 
 def saving(value, low=math.nan, high=math.nan):
@@ -55,32 +39,27 @@ def saving(value, low=math.nan, high=math.nan):
 
 ROWS = (
     row(
-        "fal-margin",
-        1,
-        **budgets(311.7, 290.2, 333.5, step=335.0),
+        "fal-margin", 1, 311.7, 290.2, 333.5, labels_step=335.0, verdict="better",
         **saving(0.118, 0.042, 0.193),
-        p_holm=0.01,
-        verdict="better",
     ),
     row(
-        "random",
-        2,
-        **budgets(354.1, 340.0, 368.4, step=380.0),
-        **saving(0.0),
-        verdict="baseline",
+        "random", 2, 354.1, 340.0, 368.4, labels_step=380.0, verdict="baseline", **saving(0.0),
     ),
     row(
-        "fedral[mode=online]",
-        3,
-        **budgets(431.9, 401.5, 462.2, step=455.0, paper=281.9),
-        **saving(-0.221, -0.3, -0.149),
-        p_holm=0.01,
-        verdict="worse",
-        reached=9,
+        "fedral[mode=online]", 3, 431.9, 401.5, 462.2, labels_step=455.0, paper=281.9, reached=9,
+        verdict="worse", **saving(-0.221, -0.3, -0.149),
     ),
-    row("never", 4, **budgets(550.0, step=550.0), reached=0, verdict="not comparable"),
+    row("never", 4, 550.0, labels_step=550.0, reached=0, verdict="not comparable"),
     row("half", pd.NA, tasks=1, runs=7, reached=6, verdict="incomplete"),
-)
+)  # fmt: skip
+SHOWN = """
+# | strategy | reached | strict labels | step | strict | paper | saving | verdict
+1 | fal-margin | 10/10 | 312 [290, 334] | 335 | 312 | 312 | +12 % [4, 19] | better
+2 | random | 10/10 | 354 [340, 368] | 380 | 354 | 354 | 0 % | baseline
+3 | fedral[mode=online] | 9/10 | >432 [402, 462] | >455 | >432 | >282 | -22 % [-30, -15] | worse
+4 | never | 0/10 | >550 | >550 | >550 | >550 | - | not comparable
+- | half | 6/7 | - | - | - | - | - | incomplete
+"""
 
 
 def frame(*rows):
@@ -88,10 +67,10 @@ def frame(*rows):
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(whole, "Int64"))
 
 
-def lines(board, width, context=CONTEXT, **options):
+def lines(board, width, asked=CONTEXT, **options):
     console = Console(width=width, record=True, file=open("/dev/null", "w"), **options)  # noqa: SIM115
     with console.file:
-        console.print(leaderboard_table(board, context, width=width))
+        console.print(leaderboard_table(board, asked, width=width))
         return console.export_text(styles=bool(options)).splitlines()
 
 
@@ -100,53 +79,12 @@ def runs(line):
     return [run.strip() for run in line.split("  ") if run.strip()]
 
 
-def test_wide_table_shows_every_number():
+def test_wide_table_shows_every_number_and_incomplete_strategies_after_a_rule():
     text = lines(frame(*ROWS), 120)
-    assert "50 % accuracy, suite quick, 5 seeds, strict" in text[0]
-    assert runs(text[1]) == [
-        "#",
-        "strategy",
-        "reached",
-        "strict labels",
-        "step",
-        "strict",
-        "paper",
-        "saving",
-        "verdict",
-    ]
-    assert [runs(line) for line in text[3:7]] == [
-        [
-            "1",
-            "fal-margin",
-            "10/10",
-            "312 [290, 334]",
-            "335",
-            "312",
-            "312",
-            "+12 % [4, 19]",
-            "better",
-        ],
-        ["2", "random", "10/10", "354 [340, 368]", "380", "354", "354", "0 %", "baseline"],
-        [
-            "3",
-            "fedral[mode=online]",
-            "9/10",
-            ">432 [402, 462]",
-            ">455",
-            ">432",
-            ">282",
-            "-22 % [-30, -15]",
-            "worse",
-        ],
-        ["4", "never", "0/10", ">550", ">550", ">550", ">550", "-", "not comparable"],
-    ]
-
-
-def test_incomplete_strategies_follow_a_rule():
-    text = lines(frame(*ROWS), 120)
+    assert "50 % accuracy, suite quick," in text[0]
     assert set(text[2].strip()) == set(text[7].strip()) == {"\u2500"}
-    assert runs(text[8]) == ["-", "half", "6/7", "-", "-", "-", "-", "-", "incomplete"]
-    assert len(text) == 9
+    shown = [runs(line) for line in (text[1], *text[3:7], *text[8:])]
+    assert shown == [line.split(" | ") for line in SHOWN.strip().splitlines()]
 
 
 def test_a_board_of_incomplete_strategies_has_no_rule_but_the_heading():
@@ -172,28 +110,14 @@ def test_narrow_table_keeps_both_accountings_and_whole_numbers():
     assert all(len(line.rstrip()) <= 80 for line in text)
     assert text[0].rstrip().endswith("50 % accuracy,")
     assert text[1].startswith("suite quick,")
-    assert runs(text[2]) == [
-        "#",
-        "strategy",
-        "reached",
-        "strict labels",
-        "paper",
-        "saving",
-        "verdict",
-    ]
+    assert runs(text[2])[3:] == ["strict labels", "paper", "saving", "verdict"]
     joined = "\n".join(text)
     for number in ("312 [290, 334]", ">432 [402, 462]", ">282", "-22 % [-30, -15]", ">550"):
         assert number in joined
-
-
-def test_under_paper_accounting_the_narrow_table_keeps_strict_labels():
-    text = lines(frame(*ROWS), 80, replace(CONTEXT, accounting="paper"))
-    assert runs(text[2])[3:5] == ["paper labels", "strict"]
-
-
-def test_step_goes_before_an_accounting():
-    text = lines(frame(*ROWS), 98)
-    assert runs(text[1])[3:6] == ["strict labels", "strict", "paper"]
+    paper = lines(frame(*ROWS), 80, replace(CONTEXT, accounting="paper"))
+    assert runs(paper[2])[3:5] == ["paper labels", "strict"]
+    # The step value goes before an accounting.
+    assert runs(lines(frame(*ROWS), 98)[1])[3:6] == ["strict labels", "strict", "paper"]
 
 
 @pytest.mark.parametrize("width", [20, 40, 60])
@@ -207,20 +131,18 @@ def digits(text):
     return sorted(character for line in text for character in line if character.isdigit())
 
 
-def test_names_that_wrap_do_so_before_their_brackets():
-    row = {**ROWS[0], "strategy": "typiclust[size=10]"}
-    text = lines(frame(row, *ROWS[1:]), 80)
-    [at] = [number for number, line in enumerate(text) if "typiclust" in line]
-    assert text[at].split()[1] == "typiclust"
-    assert text[at + 1].strip() == "[size=10]"
-
-
-def test_names_without_brackets_wrap_after_a_hyphen():
-    row = {**ROWS[0], "strategy": "fed-long-typiclust"}
-    text = lines(frame(row, *ROWS[1:]), 70)
-    [at] = [number for number, line in enumerate(text) if "fed-" in line]
-    assert text[at].split()[1] == "fed-long-"
-    assert text[at + 1].split()[0] == "typiclust"
+@pytest.mark.parametrize(
+    ("name", "width", "first", "second"),
+    [
+        ("typiclust[size=10]", 80, "typiclust", "[size=10]"),
+        ("fed-long-typiclust", 70, "fed-long-", "typiclust"),
+    ],
+)
+def test_names_wrap_before_their_brackets_or_after_a_hyphen(name, width, first, second):
+    text = lines(frame({**ROWS[0], "strategy": name}, *ROWS[1:]), width)
+    (at,) = (number for number, line in enumerate(text) if first in line)
+    assert text[at].split()[1] == first
+    assert text[at + 1].split()[0] == second
 
 
 def test_rank_intervals_show_where_there_is_room():
@@ -248,8 +170,8 @@ def test_only_a_winner_that_reached_is_bold():
     assert len(bold) == 1
     assert "fal-margin" in bold[0]
     assert "\x1b[2m" in board[8]
-    nobody = frame({**ROWS[3], "rank": 1})
-    board = lines(nobody, 120, color_system="standard", force_terminal=True)
+    unreached = frame({**ROWS[3], "rank": 1})
+    board = lines(unreached, 120, color_system="standard", force_terminal=True)
     assert not any("\x1b[1m" in line for line in board[3:])
 
 
