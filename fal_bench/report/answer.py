@@ -192,7 +192,7 @@ def _context(question: Question, results: Results) -> tuple[ReportContext, pd.Da
     here = results.here
     done = here[here["state"] == "done"]
     first = done.sort_values("strategy", kind="stable").drop_duplicates("strategy")
-    externals, external = external_curves(results, tasks)
+    externals, external = external_curves(results, tasks, results.seeds)
     context = ReportContext(
         suite=results.title,
         target=0.0,
