@@ -118,6 +118,7 @@ def _rank(
     """Give complete strategies their rank, and its interval over tasks and seeds."""
     if not rows:
         return
+    own = [complete[row["strategy"]] for row in rows]
     sign = 1 if context.higher_is_better else -1
     places = rank(
         [row["labels"] for row in rows],
@@ -126,7 +127,6 @@ def _rank(
     )
     for row, place in zip(rows, places, strict=True):
         row["rank"] = int(place)
-    own = [complete[row["strategy"]] for row in rows]
     intervals = rank_intervals(
         np.array([[[run.labels for run in task] for task in mine.ranking] for mine in own]),
         np.array([[[run.reached for run in task] for task in mine.ranking] for mine in own]),

@@ -1,4 +1,4 @@
-"""One file a plugin of each kind: it is found, runs in workers, and is in the key."""
+"""One file a plugin of each kind is enough: it is found, runs in workers, and is in the key."""
 
 import json
 
@@ -98,7 +98,8 @@ def test_all_are_listed_compared_in_workers_and_part_of_the_key(falbench, plugin
         code, _, err = falbench(
             "compare", "--plugin", plugins, "--suite", "own.toml", "-s", "idea[trainer=loss]", *more
         )
-        assert (code, "Note" in err) == (0, False), err
+        assert code == 0, err
+        assert "Note" not in err
         return keys(tmp_path)
 
     [(key, description)] = compare("--jobs", 2).items()
@@ -106,10 +107,11 @@ def test_all_are_listed_compared_in_workers_and_part_of_the_key(falbench, plugin
     assert curves.third.tolist() == pytest.approx((curves.accuracy / 3).tolist())
     found = (
         description["strategy"]["fingerprint"], description["trainer"]["fingerprint"],
-        description["data"], description["model"],
+        description["model"],
     )  # fmt: skip
     assert all(one.startswith("source ") for one in found)
-    assert len(set(found)) == 4
+    assert len({*found, description["data"]}) == 4
+    assert falbench("report", "results")[0] == 0  # without the plugins
     known = {key}
     for name in ("photos", "net"):
         with (plugins / f"{name}.py").open("a") as file:
@@ -120,8 +122,6 @@ def test_all_are_listed_compared_in_workers_and_part_of_the_key(falbench, plugin
     with (plugins / "third.py").open("a") as file:
         file.write("# edited\n")
     assert set(compare("--backend", "sequential")) == known
-    code, out, _ = falbench("report", "results")
-    assert code == 0, out
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,6 @@ def test_what_a_suite_gets_wrong_is_one_sentence(falbench, plugins, tmp_path, ol
     (tmp_path / "own.toml").write_text(SUITE.replace(old, new))
     code, _, err = falbench("compare", "--plugin", plugins, "--suite", "own.toml", "-s", "random")
     assert code == 2
-    assert message in err
-    assert len(err.splitlines()) == 1
+    [error] = [line for line in err.splitlines() if not line.startswith("Importing ")]
+    assert message in error
     assert not (tmp_path / "results").exists()
