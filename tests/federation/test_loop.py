@@ -138,7 +138,7 @@ def test_messages_without_countable_bytes_are_refused(tiny, blobs, run, way, mes
             else:
                 federation.broadcast(message)
 
-    with pytest.raises(PluginError, match=r"smuggling.*must be a NumPy array.*not a "):
+    with pytest.raises(PluginError, match=r"smuggling.*NumPy array"):
         run(tiny, Smuggling, blobs)
 
 
@@ -226,7 +226,7 @@ class TestInputs:
                 client.probs(client.local_model)
                 return super().select(client, budget)
 
-        with pytest.raises(PluginError, match=r"sneaky.*client 0, cycle 0.*LocalModel\(\)"):
+        with pytest.raises(PluginError, match=r"sneaky.*cycle 0.*LocalModel\(\)"):
             run(tiny, Sneaky, blobs)
 
     def test_distilled_models_follow_the_global_model(self, tiny, blobs, run):
@@ -279,7 +279,7 @@ class TestInputs:
             name = "wrong"
             needs = frozenset({DistilledModel(LocalTraining(epochs=1))})
 
-        with pytest.raises(PluginError, match=r"'wrong'.*must be a Distillation"):
+        with pytest.raises(PluginError, match=r"'wrong'.*Distillation"):
             run(tiny, Wrong, blobs)
 
     def test_epoch_predictions_end_at_the_previous_model(self, tiny, blobs, run):
@@ -460,7 +460,7 @@ def test_needs_must_be_a_set(tiny, blobs, run):
         name = "needy"
         needs = LocalModel()
 
-    with pytest.raises(PluginError, match=r"'needy': needs is a LocalModel and must be a set"):
+    with pytest.raises(PluginError, match=r"'needy'.*LocalModel.*set"):
         run(tiny, Needy, blobs)
 
 
@@ -508,10 +508,10 @@ class TestTrainers:
             def losses(self, logits, batch):
                 return super().losses(logits, batch) * float("nan")
 
-        with pytest.raises(DivergedError, match="'wild' diverged in cycle 0"):
+        with pytest.raises(DivergedError, match=r"'wild'.*cycle 0"):
             run(tiny, First, blobs, trainer=Wild())
         optimiser = {"kind": "sgd", "lr": 1e30}
-        with pytest.raises(DivergedError, match="lower the task's learning rate"):
+        with pytest.raises(DivergedError, match="learning rate"):
             run(change(tiny, optimiser=optimiser, rounds=5), First, blobs)
 
     def test_a_trainer_is_told_the_round_and_mixes_the_clients_own_pool(self, tiny, blobs):

@@ -231,7 +231,7 @@ def test_a_pool_can_be_bought_to_the_last_sample(tiny, blobs, run):
 
 def test_a_reward_set_that_takes_the_pool_is_refused(tiny):
     strategy = LeaDQPool({"reward_labels": 76})
-    with pytest.raises(InvalidSpecError, match="76 labels leaves nothing of a pool of 76"):
+    with pytest.raises(InvalidSpecError, match=r"76 labels.* 76"):
         strategy.check_shares(tiny, {"pool": 80})
     LeaDQPool({"reward_labels": 75}).check_shares(tiny, {"pool": 80})
     LeaDQPool().check_shares(tiny, {"pool": 6})

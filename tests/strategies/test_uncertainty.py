@@ -39,10 +39,7 @@ def test_sal_margin_trains_as_its_parameters_say():
     assert SalMargin({"epochs": 3, "lr": 0.1, "batch_size": 8}).needs == {LocalModel(own)}
     with pytest.raises(InvalidSpecError, match="'epochs' cannot be 0"):
         SalMargin({"epochs": 0})
-    with pytest.raises(
-        InvalidSpecError,
-        match=r"no parameter 'epoch'; did you mean 'epochs'\? It takes: epochs, lr, batch_size",
-    ):
+    with pytest.raises(InvalidSpecError, match=r"'epoch'.*'epochs'.*lr, batch_size"):
         SalMargin({"epoch": 3})
 
 

@@ -136,14 +136,13 @@ def test_runs_fail_alone_and_by_name_in_workers_and_in_this_process(compare):
 
 def test_a_constructor_that_hangs_in_a_worker_is_ended(compare):
     result = compare(["random", "dozing"], call_timeout=2)
-    assert reasons(result) == {
-        "dozing": "Strategy 'dozing' did not return from cycle 0 within 2 s; make it faster or "
-        "raise call_timeout."
-    }
+    [(label, reason)] = reasons(result).items()
+    assert label == "dozing"
+    assert "within 2 s" in reason
 
 
 def test_a_constructor_that_raises_it_is_named_before_anything_runs(compare):
-    with pytest.raises(PluginError, match=r"'unmade' cannot be set up: KeyboardInterrupt: made"):
+    with pytest.raises(PluginError, match=r"'unmade'.*KeyboardInterrupt: made"):
         compare(["unmade"])
 
 
@@ -153,7 +152,7 @@ def test_a_file_that_raises_it_is_left_out(falbench, suite, tmp_path):
         "compare", "--plugin", "bad.py", "--suite", suite, "-s", "random", "--dry-run"
     )
     assert code == 0
-    assert "bad.py could not be loaded: KeyboardInterrupt: import, at bad.py, line 1" in errors
+    assert "KeyboardInterrupt: import, at bad.py" in errors
 
 
 @pytest.mark.parametrize("backend", ["sequential", "loky"])
@@ -175,10 +174,11 @@ def test_a_signal_is_no_fault_of_a_plugin(suite, tmp_path, plugin, backend):
     assert "Traceback" not in run.stderr
     if backend == "sequential":
         assert run.returncode == 130
-        assert run.stderr.endswith("Stopped; the same command goes on where this one was.\n")
+        assert run.stderr.splitlines()[-1].startswith("Stopped;")
     else:
         assert run.returncode == 1
-        assert "Strategy 'stopping' did not return from cycle 0 within 3 s" in run.stderr
+        assert "'stopping' did not return" in run.stderr
+        assert "within 3 s" in run.stderr
         assert "random, seed 0: " in run.stderr
 
 
@@ -195,5 +195,6 @@ def test_ctrl_c_while_it_plans_is_one_sentence(falbench, suite, tmp_path):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     code, _, errors = falbench("compare", "--plugin", "slow.py", "--suite", suite, "-s", "slow")
     assert code == 130
-    assert errors == "Stopped; the same command goes on where this one was.\n"
+    assert errors.startswith("Stopped;")
+    assert len(errors.splitlines()) == 1
     assert not (tmp_path / "results").exists()

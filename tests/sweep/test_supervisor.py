@@ -1,6 +1,7 @@
 """Real worker processes: some of them die, hang or are killed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,22 +73,15 @@ def test_a_plugin_that_kills_hangs_or_raises_fails_alone(compare, bad_plugins):
         task="a",
         seeds=1,
     )
-    reasons = {}
+    facts = {
+        "leaving": r"'leaving'.*client 0, cycle 0.*SystemExit: 0",
+        "exiting": r"died.*'exiting'.*cycle 1",
+        "hanging": r"'hanging'.*cycle 0 within 5 s.*call_timeout",
+        "raising": r"'raising'.*client 0, cycle 0.*RuntimeError: no idea",
+    }
+    assert sorted(run.strategy for run in result.context.missing) == sorted(facts)
     for run in result.context.missing:
-        reasons.setdefault(run.strategy, set()).add(run.reason)
-    assert len(result.context.missing) == 4
-    assert reasons["leaving"] == {"Strategy 'leaving' failed (client 0, cycle 0): SystemExit: 0"}
-    assert reasons["exiting"] == {
-        "The worker process died while strategy 'exiting' was selecting (cycle 1); it exits the "
-        "process, crashes, or takes too much memory."
-    }
-    assert reasons["hanging"] == {
-        "Strategy 'hanging' did not return from cycle 0 within 5 s; make it faster or raise "
-        "call_timeout."
-    }
-    assert reasons["raising"] == {
-        "Strategy 'raising' failed (client 0, cycle 0): RuntimeError: no idea"
-    }
+        assert re.search(facts[run.strategy], run.reason), run.reason
     assert set(result.curves.strategy) == {"random"}
     assert len(result.curves) == 4
     alone = compare(["random"], "alone", jobs=2, task="a", seeds=1)
@@ -180,7 +174,7 @@ def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_pa
         os.kill(run.pid, ask)  # as batch systems do before they kill
     _, errors = run.communicate(timeout=120)
     assert run.returncode == 130
-    assert "Stopped; the same command goes on" in errors
+    assert "Stopped; the same command" in errors
     assert "Traceback" not in errors
     assert [run.finished for run in read_runs(out)] == [0]
     deadline = time.monotonic() + 20
