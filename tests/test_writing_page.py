@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from fal_bench import check_strategy
@@ -20,6 +21,11 @@ FILES = {
     for language, text in BLOCKS
     if language == "python"
 }
+SUITES = {
+    text.splitlines()[0].removeprefix("# "): text
+    for language, text in BLOCKS
+    if language == "toml" and text.startswith("# ")
+}
 COMMANDS = [line for language, text in BLOCKS if not language for line in text.splitlines()]
 
 
@@ -27,7 +33,7 @@ COMMANDS = [line for language, text in BLOCKS if not language for line in text.s
 def folder(tmp_path, monkeypatch):
     """A folder with the page's files, but for the one that a command of the page writes."""
     monkeypatch.chdir(tmp_path)
-    for name, text in FILES.items():
+    for name, text in {**FILES, **SUITES}.items():
         (tmp_path / name).write_text(text)
     return tmp_path
 
@@ -66,11 +72,14 @@ def test_its_commands_work_in_the_order_of_the_page(folder, falbench):
         code, out, err = falbench(*arguments)
         assert code == 0, f"{command}\n{out}\n{err}"
         written |= (folder / "my_idea.py").exists() and (folder / "test_my_idea.py").exists()
+        if arguments[0] == "compare":
+            curves = pd.read_csv(folder / "results" / "curves.csv")
+            smoothing = "random[trainer=label-smoothing]"
+            assert ("label-smoothing" in command) == (smoothing in set(curves.strategy))
+            assert ("two_likeliest.py" in command) == ("two_likeliest" in curves)
     assert written
-    board = (folder / "results" / "leaderboard.csv").read_text()
-    assert "random[trainer=label-smoothing]" in board
 
 
 def test_its_entry_point_is_the_one_that_is_searched():
-    [block] = [text for language, text in BLOCKS if language == "toml"]
+    [block] = [text for language, text in BLOCKS if language == "toml" and text[0] == "["]
     assert list(tomllib.loads(block)["project"]["entry-points"]) == [STRATEGY.package]

@@ -1,4 +1,4 @@
-"""``falbench check``: does a strategy or a trainer satisfy what every one must?"""
+"""``falbench check``: does a plugin satisfy what every one of its kind must?"""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="NAME_OR_FILE...",
-            help="Strategies and trainers by name, with parameters as in 'logo\\[n_init=4]', or "
-            "plugin files.",
+            help="Plugins by name, with parameters as in 'logo\\[n_init=4]', or plugin files.",
             show_default=False,
         ),
     ] = None,
@@ -33,15 +32,15 @@ def check(
 ) -> None:
     """Check that plugins keep the contract: what failed, on which input, and what to do.
 
-    Strategies run in the real harness on small made-up data, trainers on made-up batches and in
-    the real engines, in a process of their own. Ends with 0 if
-    everything that applies holds, else with 1.
+    Strategies run in the real harness on small made-up data, trainers and models in the real
+    engines, data sets are loaded and metrics measured, all in a process of their own. Ends with 0
+    if everything that applies holds, else with 1.
     """
     if list_checks:
         _list_checks()
         return
     if not plugins:
-        raise InvalidSpecError("Name a strategy, a trainer or a plugin file, or use --list.")
+        raise InvalidSpecError("Name a plugin or a plugin file, or use --list.")
     from fal_bench.conformance.process import Order
 
     if not _show(Order(tuple(plugins), tuple(only or ()), call_timeout)):
@@ -54,7 +53,7 @@ def _show(order: object) -> bool:
     from rich.text import Text
 
     from fal_bench.conformance.process import Announced, Order, Unusable, check_apart
-    from fal_bench.conformance.report import Begun, Outcome, show_end, show_outcome
+    from fal_bench.conformance.report import CheckInfo, Outcome, show_end, show_outcome
 
     assert isinstance(order, Order)
     console = Console(soft_wrap=True, highlight=False)
@@ -63,11 +62,11 @@ def _show(order: object) -> bool:
         for event in check_apart(order):
             if isinstance(event, Unusable):
                 passed = passed and not event.broken
-                console.print(Text(event.told, style="bold red" if event.broken else "yellow"))
+                console.print(Text(event.message, style="bold red" if event.broken else "yellow"))
                 console.print()
             elif isinstance(event, Announced):
                 console.print(Text(f"{event.label} [{event.source}]", style="bold"))
-            elif isinstance(event, Begun):
+            elif isinstance(event, CheckInfo):
                 status.update(f"{event.name}: {event.proves}")
             elif isinstance(event, Outcome):
                 show_outcome(console, event)
@@ -79,13 +78,10 @@ def _show(order: object) -> bool:
 
 
 def _list_checks() -> None:
-    from fal_bench.conformance.checks import CHECKS
-    from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
+    from fal_bench.conformance.runner import FAMILIES
 
-    strategies = [one.begun for one in CHECKS]
-    trainers = [one.begun for one in TRAINER_CHECKS]
-    width = max(len(one.name) for one in strategies + trainers)
-    for kind, checks in (("strategies", strategies), ("trainers", trainers)):
-        typer.echo(f"Checks of {kind}:")
-        for one in checks:
-            typer.echo(f"  {one.name:<{width}}  {one.proves}")
+    width = max(len(one.name) for family in FAMILIES for one in family.checks)
+    for family in FAMILIES:
+        typer.echo(f"Checks of {family.subject.kind.words}:")
+        for one in family.checks:
+            typer.echo(f"  {one.name:<{width}}  {one.info.proves}")

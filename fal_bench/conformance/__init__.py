@@ -1,5 +1,6 @@
-"""What every strategy must satisfy, and a report of whether it does.
+"""What every plugin must satisfy, and a report of whether it does.
 
-``falbench check`` runs the checks from the command line (``process``); tests of a plugin call
-``fal_bench.check_strategy`` (``runner``). One file a check is in ``checks``.
+``falbench check`` runs the checks in a process of its own (``process``); tests of a plugin call
+``fal_bench.check`` (``runner``). A check is a plain function in ``strategy_checks`` or
+``trainer_checks``.
 """

@@ -27,6 +27,11 @@ class Shown:
     logits: Tensor
     batch: LocalBatch | MixedBatch
 
+    @property
+    def method(self) -> str:
+        """The method of a trainer that takes it."""
+        return "losses" if isinstance(self.batch, LocalBatch) else "mixed_losses"
+
     def lane(self, number: int) -> Shown:
         """Return one lane without the axis of lanes, as where lanes are trained one by one."""
         return Shown(self.logits[number], _each(self.batch, number))
@@ -45,8 +50,8 @@ class Shown:
 
     def __str__(self) -> str:
         *lanes, rows, classes = self.logits.shape
-        told = f"{lanes[0]} lanes of {rows} samples" if lanes else f"one lane of {rows} samples"
-        return f"{told}, {classes} classes"
+        of_lanes = f"{lanes[0]} lanes" if lanes else "one lane"
+        return f"{of_lanes} of {rows} samples, {classes} classes"
 
 
 def ordinary(rows: int = ROWS) -> Shown:
@@ -77,14 +82,14 @@ def mixtures() -> Shown:
     half = ROWS // 2
     orders = [torch.randperm(half, generator=generator) for _ in range(2 * LANES)]
     partner = torch.cat(orders).view(LANES, ROWS) + torch.arange(ROWS) // half * half
-    told = MixedBatch(
+    batch = MixedBatch(
         weight=torch.rand(LANES, ROWS, generator=generator),
         partner=partner,
         class_counts=shown.batch.class_counts,
         round=shown.batch.round,
         start_logits=_logits(generator, ROWS),
     )
-    return Shown(shown.logits, told)
+    return Shown(shown.logits, batch)
 
 
 def _logits(generator: torch.Generator, rows: int) -> Tensor:

@@ -34,14 +34,14 @@ class HangError(Exception):
 
 
 class AbandonedError(Exception):
-    """Somebody gets on after all whom nobody waits for any more."""
+    """A call goes on that has been given up."""
 
 
 class Pulse:
     """When something was last heard of.
 
     Attributes:
-        abandoned: whether nobody waits any more.
+        abandoned: whether it has been given up.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ def within(limit: float, pulse: Pulse, function: Callable[[], Result]) -> Result
 
 
 def left_behind() -> bool:
-    """Whether something still runs that nobody waits for."""
+    """Whether a call that was given up still runs."""
     return any(thread.name == _NAME for thread in threading.enumerate())
 
 

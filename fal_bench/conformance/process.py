@@ -15,12 +15,11 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
-from fal_bench.conformance.report import Begun, Outcome, Report
+from fal_bench.conformance.report import CheckInfo, Outcome, Report
 from fal_bench.conformance.targets import Found, named, unusable
 from fal_bench.errors import FalbenchError, PluginError
 from fal_bench.isolation.interrupts import signals_noticed
@@ -56,7 +55,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Announced:
-    """A strategy or a trainer whose checks follow.
+    """A plugin whose checks follow.
 
     Attributes:
         label: its name, with the parameters that were given.
@@ -67,7 +66,7 @@ class Announced:
 
     label: str
     source: str
-    checks: tuple[Begun, ...]
+    checks: tuple[CheckInfo, ...]
     left: int
 
 
@@ -82,15 +81,15 @@ class Unusable:
     """A file of a folder of plugins that has none to check.
 
     Attributes:
-        told: why, in a sentence.
+        message: why, in a sentence.
         broken: whether it cannot be imported; otherwise it may be there for the others.
     """
 
-    told: str
+    message: str
     broken: bool
 
 
-Event = Unusable | Announced | Begun | Outcome | Report
+Event = Unusable | Announced | CheckInfo | Outcome | Report
 """First the files of folders that have no plugin; then, for each plugin: announced, each
 check and its outcome, the report."""
 
@@ -104,14 +103,14 @@ class _Progress:
     """How far the checks of one plugin are."""
 
     announced: Announced | None = None
-    begun: Begun | None = None
+    begun: CheckInfo | None = None
     since: float = 0.0
     outcomes: list[Outcome] = field(default_factory=list)
 
     def note(self, event: Event) -> None:
         if isinstance(event, Announced):
             self.announced, self.begun, self.outcomes = event, None, []
-        elif isinstance(event, Begun):
+        elif isinstance(event, CheckInfo):
             self.begun, self.since = event, time.monotonic()
         elif isinstance(event, Outcome):
             self.outcomes.append(event)
@@ -133,7 +132,7 @@ class _Progress:
 
 
 def check_apart(order: Order) -> Iterator[Event]:
-    """Check strategies and trainers in another process, and yield what happens there.
+    """Check plugins in another process, and yield what happens there.
 
     A plugin whose process dies or has to be killed fails the check that it was at; the next one
     gets a new process, as it does after one that hangs.
@@ -157,7 +156,7 @@ def check_apart(order: Order) -> Iterator[Event]:
 
 
 def _events(order: Order, skip: int) -> Iterator[Event]:
-    """Start a process, and yield what it tells.
+    """Start a process, and yield what it sends.
 
     Raises:
         Stopped: it ended early, or was killed.
@@ -194,7 +193,7 @@ def _receive(ours: Connection, process: SpawnProcess, limit: float, most_mib: in
             message = ours.recv()
         except EOFError:
             process.join()
-            raise Stopped(f"The process ended with {_told(process.exitcode)}.") from None
+            raise Stopped(f"The process ended with {_ending(process.exitcode)}.") from None
         if message is not _ALIVE:
             return message
 
@@ -213,7 +212,7 @@ def _check_limits(process: SpawnProcess, silence: float, limit: float, most_mib:
         raise Stopped(f"The process was killed when it took {taken} MiB of memory.")
 
 
-def _told(code: int | None) -> str:
+def _ending(code: int | None) -> str:
     if code is not None and code < 0:
         return f"signal {signal.Signals(-code).name}: it crashed or was killed"
     return f"exit code {code}: it left in the middle of a call"
@@ -224,7 +223,7 @@ def _told(code: int | None) -> str:
 
 def _work(connection: Connection, order: Order, skip: int) -> None:
     """Check plugins but the first ``skip``, until one hangs, and send what happens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who waits
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
     os.dup2(2, 1)  # what plugins print is not part of the report
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # this process is killed in the end
@@ -258,32 +257,27 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
         loaded = within(order.call_timeout, Pulse(), load)
     except HangError as error:
         raise PluginError(
-            f"{', '.join(order.targets)} cannot be loaded: {error}; mend what runs at import."
+            f"{', '.join(order.targets)} cannot be loaded: {error}; fix what runs at import."
         ) from None
-    # Late, so that a wrong name is told without the import of PyTorch.
-    from fal_bench.conformance.checks import CHECKS
-    from fal_bench.conformance.runner import chosen, run_checks, run_trainer_checks
-    from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
-    from fal_bench.plugins.trainer import Trainer
+    # Late, so that a wrong name is reported without the import of PyTorch.
+    from fal_bench.conformance.runner import FAMILIES, chosen, family_of, run_checks
 
-    chosen((*CHECKS, *TRAINER_CHECKS), order.only)
+    chosen([one for family in FAMILIES for one in family.checks], order.only)
     jobs = []
     for label, source, plugin in (one for found, _ in loaded for one in found):
-        of_trainer = issubclass(plugin if isinstance(plugin, type) else type(plugin), Trainer)
-        known = [one.begun for one in (TRAINER_CHECKS if of_trainer else CHECKS)]
+        known = [one.info for one in family_of(plugin).checks]
         checks = tuple(one for one in known if not order.only or one.name in order.only)
         if checks:
-            run: Any = run_trainer_checks if of_trainer else run_checks
-            jobs.append((label, source, checks, partial(run, plugin)))
+            jobs.append((label, source, checks, plugin))
     if not jobs:
         raise PluginError("No check that --only names is one of these plugins'; see --list.")
     if not skip:
         for file in (one for _, files in loaded for one in files):
             send(Unusable(unusable(file), broken=not file.empty))
-    for number, (label, source, checks, run) in list(enumerate(jobs, start=1))[skip:]:
+    for number, (label, source, checks, plugin) in list(enumerate(jobs, start=1))[skip:]:
         send(Announced(label, source, checks, left=len(jobs) - number))
         only = [one.name for one in checks]
-        report = run(only=only, call_timeout=order.call_timeout, tell=send)
+        report = run_checks(plugin, only=only, call_timeout=order.call_timeout, notify=send)
         send(Report(label, report.outcomes))
         if left_behind():
             return  # what still runs would be in the way of the next one

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from fal_bench.conformance.variants import own_hidden
+from fal_bench.conformance.worlds import own_hidden
 from fal_bench.errors import PluginError
 from fal_bench.federation.ledger import STRATEGY_PURPOSES, TRAINING_PURPOSES
 from fal_bench.federation.setting import Setting
@@ -23,7 +23,7 @@ def openings(federation: LiveFederationView, setting: Setting) -> Iterator[str]:
 
     It asks for what is refused, and walks over all attributes, private ones included, what they
     contain, and what the public methods close over. It does not follow private functions: Python
-    can hide nothing from somebody who takes them apart.
+    can hide nothing from code that takes them apart.
 
     Args:
         federation: the federation as the strategy sees it.
@@ -114,8 +114,8 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
         for name in dir(type(value)):
             method = getattr(type(value), name)
             if not name.startswith("_") and callable(method):
-                for run in getattr(method, "__closure__", None) or ():
-                    yield f".{name} (closure)", run.cell_contents
+                for cell in getattr(method, "__closure__", None) or ():
+                    yield f".{name} (closure)", cell.cell_contents
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:

@@ -1,4 +1,4 @@
-"""What came out of the checks of one strategy, as text and for the terminal."""
+"""What came out of the checks of one plugin, as text and for the terminal."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Status = Literal["ok", "FAILED", "not applicable", "not checked"]
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A check that is about to run, without its function, so that processes can pass it on.
+class CheckInfo:
+    """A check without its function, so that processes can pass it on.
 
     Attributes:
         name: its name.
@@ -29,8 +29,8 @@ class Begun:
         self, seconds: float, what: str, where: str = "", advice: str | None = None
     ) -> Outcome:
         """Return the outcome of a failure; without ``advice`` it has the check's."""
-        told = self.advice if advice is None else advice
-        return Outcome(self.name, self.proves, "FAILED", seconds, what, where, told)
+        advice = self.advice if advice is None else advice
+        return Outcome(self.name, self.proves, "FAILED", seconds, what, where, advice)
 
     def not_checked(self, why: str, seconds: float = 0.0) -> Outcome:
         """Return the outcome of a check that another one's failure prevents."""
@@ -89,14 +89,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Report:
-    """What came out of all checks of one strategy.
+    """What came out of all checks of one plugin.
 
     Attributes:
-        strategy: its name.
+        plugin: its name.
         outcomes: in the order of the checks.
     """
 
-    strategy: str
+    plugin: str
     outcomes: tuple[Outcome, ...]
 
     @property
@@ -115,10 +115,10 @@ class Report:
         counts = dict.fromkeys(STYLES, 0)
         for one in self.outcomes:
             counts[one.status] += 1
-        told = [f"{count} {status}" for status, count in counts.items() if count]
+        parts = [f"{count} {status}" for status, count in counts.items() if count]
         seconds = sum(one.seconds for one in self.outcomes)
         verdict = "passes" if self.passed else "does not pass"
-        return f"{self.strategy} {verdict}: {', '.join(told)} in {seconds:.1f} s."
+        return f"{self.plugin} {verdict}: {', '.join(parts)} in {seconds:.1f} s."
 
     @property
     def details(self) -> str:

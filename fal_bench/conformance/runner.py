@@ -1,23 +1,27 @@
-"""Running the checks on one strategy or trainer."""
+"""Running the checks on one plugin."""
 
 from __future__ import annotations
 
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 
-from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable
-from fal_bench.conformance.checks import CHECKS
-from fal_bench.conformance.report import Begun, Outcome, Report
-from fal_bench.conformance.subject import Subject
-from fal_bench.conformance.surroundings import restored
+from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable, Subject
+from fal_bench.conformance.dataset_checks import DATASET_CHECKS, DatasetSubject
+from fal_bench.conformance.metric_checks import METRIC_CHECKS, MetricSubject
+from fal_bench.conformance.model_checks import MODEL_CHECKS, ModelSubject
+from fal_bench.conformance.report import CheckInfo, Outcome, Report
+from fal_bench.conformance.side_effects import restored
+from fal_bench.conformance.strategy_checks import STRATEGY_CHECKS
+from fal_bench.conformance.strategy_subject import StrategySubject
+from fal_bench.conformance.targets import named
 from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
 from fal_bench.conformance.trainer_subject import TrainerSubject
-from fal_bench.errors import UnknownNameError
+from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.inputs.arguments import as_names, check_seconds
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.plugins.strategy import Strategy
@@ -26,12 +30,32 @@ from fal_bench.plugins.trainer import Trainer
 CALL_TIMEOUT: Final = 60.0
 """Seconds that one call of a plugin may take."""
 
-Tell = Callable[[Begun | Outcome], None]
-"""Told of each check that begins, and of each outcome."""
+Notify = Callable[[CheckInfo | Outcome], None]
+"""Called with each check that begins, and with each outcome."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """The checks of one kind of plugin, and what they are done on."""
+
+    subject: type[Subject[Any]]
+    checks: Sequence[Check[Any]]
+
+
+STRATEGIES: Final = Family(StrategySubject, STRATEGY_CHECKS)
+TRAINERS: Final = Family(TrainerSubject, TRAINER_CHECKS)
+FAMILIES: Final = (
+    STRATEGIES,
+    TRAINERS,
+    Family(ModelSubject, MODEL_CHECKS),
+    Family(DatasetSubject, DATASET_CHECKS),
+    Family(MetricSubject, METRIC_CHECKS),
+)
+"""All checks, in the order in which ``falbench check --list`` lists them."""
 
 
 class ConformanceError(AssertionError):
-    """A strategy or a trainer does not satisfy what every one must.
+    """A plugin does not satisfy what every one of its kind must.
 
     Args:
         report: what came out.
@@ -42,21 +66,20 @@ class ConformanceError(AssertionError):
         self.report = report
 
 
-def check_strategy(
-    strategy: type[Strategy] | Strategy,
-    *,
-    only: Sequence[str] | str = (),
-    call_timeout: float = CALL_TIMEOUT,
+def check(
+    plugin: object, *, only: Sequence[str] | str = (), call_timeout: float = CALL_TIMEOUT
 ) -> Report:
-    """Check that a strategy satisfies what every strategy must, for use in its tests.
+    """Check that a plugin satisfies what every one of its kind must, for use in its tests.
 
-    It runs the strategy in the real harness on small made-up federations, in this process; a call
-    that hangs is left behind in a thread. ``falbench check`` does the same in a process of its
+    A strategy runs in the real harness on small made-up federations, a trainer gets made-up
+    batches, and trainers and models train in the real engines. All this happens in this process; a
+    call that hangs is left behind in a thread. ``falbench check`` does the same in a process of its
     own.
 
     Args:
-        strategy: a class, which is checked with its default parameters, or an object, which is
-            checked with its own.
+        plugin: a class or a decorated function, which is checked with its default parameters; an
+            object or a ``functools.partial``, which is checked with its own; or the name of an
+            installed plugin, with parameters as in ``"logo[n_init=4]"``.
         only: names of the checks to do; all if empty.
         call_timeout: seconds that one call may take.
 
@@ -65,33 +88,21 @@ def check_strategy(
 
     Raises:
         ConformanceError: something does not hold; its text is the report.
-        FalbenchError: there is no such check, or it is no strategy.
+        FalbenchError: there is no such check, or no such plugin.
     """
-    report = run_checks(strategy, only=only, call_timeout=call_timeout)
-    if not report.passed:
-        raise ConformanceError(report)
-    return report
+    if isinstance(plugin, str):
+        [(_, _, plugin)], _ = named(plugin)
+    return _passed(run_checks(plugin, only=only, call_timeout=call_timeout))
 
 
-def run_checks(
+def check_strategy(
     strategy: type[Strategy] | Strategy,
     *,
     only: Sequence[str] | str = (),
     call_timeout: float = CALL_TIMEOUT,
-    tell: Tell = lambda _: None,
 ) -> Report:
-    """Run the checks and return what came out; see ``check_strategy``.
-
-    Args:
-        strategy: a class or an object.
-        only: names of the checks to do; all if empty.
-        call_timeout: seconds that one call may take.
-        tell: told of the progress.
-    """
-    check_seconds("call_timeout", call_timeout)
-    subject = Subject(strategy, call_timeout)
-    tasks = [(one.begun, partial(subject.verdict, one)) for one in chosen(CHECKS, only)]
-    return Report(subject.name, _outcomes(tasks, tell))
+    """Do what ``check`` does, and refuse what is not a strategy."""
+    return _passed(_run(STRATEGIES, strategy, only, call_timeout))
 
 
 def check_trainer(
@@ -100,46 +111,42 @@ def check_trainer(
     only: Sequence[str] | str = (),
     call_timeout: float = CALL_TIMEOUT,
 ) -> Report:
-    """Check that a trainer satisfies what every trainer must, for use in its tests.
-
-    Args:
-        trainer: a class, which is checked with its default parameters, or an object, which is
-            checked with its own.
-        only: names of the checks to do; all if empty.
-        call_timeout: seconds that one call may take.
-
-    Returns:
-        What came out, if everything that applies holds.
-
-    Raises:
-        ConformanceError: something does not hold; its text is the report.
-        FalbenchError: there is no such check, or it is no trainer.
-    """
-    report = run_trainer_checks(trainer, only=only, call_timeout=call_timeout)
-    if not report.passed:
-        raise ConformanceError(report)
-    return report
+    """Do what ``check`` does, and refuse what is not a trainer."""
+    return _passed(_run(TRAINERS, trainer, only, call_timeout))
 
 
-def run_trainer_checks(
-    trainer: type[Trainer] | Trainer,
+def run_checks(
+    plugin: object,
     *,
     only: Sequence[str] | str = (),
     call_timeout: float = CALL_TIMEOUT,
-    tell: Tell = lambda _: None,
+    notify: Notify = lambda _: None,
 ) -> Report:
-    """Run the checks of a trainer and return what came out; see ``check_trainer``.
+    """Run the checks and return what came out; see ``check``.
 
     Args:
-        trainer: a class or an object.
+        plugin: as for ``check``, but for names.
         only: names of the checks to do; all if empty.
         call_timeout: seconds that one call may take.
-        tell: told of the progress.
+        notify: is called on the way.
     """
-    check_seconds("call_timeout", call_timeout)
-    subject = TrainerSubject(trainer, call_timeout)
-    tasks = [(one.begun, partial(one.run, subject)) for one in chosen(TRAINER_CHECKS, only)]
-    return Report(subject.name, _outcomes(tasks, tell))
+    return _run(family_of(plugin), plugin, only, call_timeout, notify)
+
+
+def family_of(plugin: object) -> Family:
+    """Return the checks of a plugin.
+
+    Raises:
+        InvalidSpecError: it is no plugin.
+    """
+    for family in FAMILIES:
+        if family.subject.accepts(plugin):
+            return family
+    name = getattr(plugin, "__name__", type(plugin).__name__)
+    raise InvalidSpecError(
+        f"{name} is not a plugin; derive a class from fal_bench.Strategy or fal_bench.Trainer, or "
+        "decorate a function with fal_bench.model, fal_bench.dataset or fal_bench.metric."
+    )
 
 
 def chosen(checks: Sequence[Check[Any]], only: Sequence[str] | str) -> tuple[Check[Any], ...]:
@@ -157,38 +164,51 @@ def chosen(checks: Sequence[Check[Any]], only: Sequence[str] | str) -> tuple[Che
     return tuple(check for check in checks if not names or check.name in names)
 
 
-def _outcomes(
-    tasks: Sequence[tuple[Begun, Callable[[], str | None]]], tell: Tell
-) -> tuple[Outcome, ...]:
+def _run(
+    family: Family,
+    plugin: object,
+    only: Sequence[str] | str,
+    call_timeout: float,
+    notify: Notify = lambda _: None,
+) -> Report:
+    check_seconds("call_timeout", call_timeout)
+    subject = family.subject(plugin, call_timeout)
     outcomes = []
     with signals_noticed(), restored(), warnings.catch_warnings():
         torch.set_num_threads(1)  # the bits of two runs are compared
-        for begun, verdict in tasks:
-            tell(begun)
-            outcomes.append(_outcome(begun, verdict))
-            tell(outcomes[-1])
-    return tuple(outcomes)
+        for one in chosen(family.checks, only):
+            notify(one.info)
+            outcomes.append(_outcome(one, subject))
+            notify(outcomes[-1])
+    return Report(subject.name, tuple(outcomes))
 
 
-def _outcome(check: Begun, verdict: Callable[[], str | None]) -> Outcome:
+def _passed(report: Report) -> Report:
+    if not report.passed:
+        raise ConformanceError(report)
+    return report
+
+
+def _outcome(check: Check[Any], subject: Subject[Any]) -> Outcome:
     started = time.perf_counter()
 
     def seconds() -> float:
         return time.perf_counter() - started
 
+    info = check.info
     try:
-        note = verdict()
+        note = subject.verdict(check)
     except NotApplicable as reason:
-        return Outcome(check.name, check.proves, "not applicable", seconds(), str(reason))
+        return Outcome(info.name, info.proves, "not applicable", seconds(), str(reason))
     except Failure as failure:
-        return _failed(check, failure, seconds())
+        return _failed(info, failure, seconds())
     except Broken as broken:
         if broken.owner == check.name:
-            return _failed(check, broken.failure, seconds())
+            return _failed(info, broken.failure, seconds())
         why = f"because {broken.owner} failed: {broken.failure.what}"
-        return check.not_checked(why, seconds())
-    return Outcome(check.name, check.proves, "ok", seconds(), note or "")
+        return info.not_checked(why, seconds())
+    return Outcome(info.name, info.proves, "ok", seconds(), note or "")
 
 
-def _failed(check: Begun, failure: Failure, seconds: float) -> Outcome:
-    return check.failed(seconds, failure.what, str(failure.where or ""), failure.advice)
+def _failed(info: CheckInfo, failure: Failure, seconds: float) -> Outcome:
+    return info.failed(seconds, failure.what, str(failure.where or ""), failure.advice)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fal_bench.errors import PluginError
+from fal_bench.errors import PluginError, UnknownNameError
 from fal_bench.plugins.registry import Unavailable
 
 if TYPE_CHECKING:
-    from fal_bench.plugins.registry import Registry
+    from fal_bench.inputs.selector import Selector
+    from fal_bench.plugins.registry import PluginTable, Registry
 
 
 Found = tuple[str, str, Any]
-"""Label, source, and class of a strategy or trainer, or an object if parameters were given."""
+"""Label, source, and the plugin: a class or a function; if parameters were given, an object or a
+``functools.partial``."""
 
 
 def named(target: str) -> tuple[list[Found], list[Unavailable]]:
@@ -25,7 +28,7 @@ def named(target: str) -> tuple[list[Found], list[Unavailable]]:
     Raises:
         FalbenchError: it cannot be used.
     """
-    from fal_bench.inputs.selector import Selector
+    from fal_bench.inputs.selector import Selector, can_be_typed
     from fal_bench.plugins.registry import Registry
 
     path = Path(target)
@@ -33,24 +36,43 @@ def named(target: str) -> tuple[list[Found], list[Unavailable]]:
         registry = Registry.discover([path])
         found: list[Found] = [
             (name, table.sources[name], table.load(name))
-            for table in (registry.strategies, registry.trainers)
+            for table in registry.tables()
             for name in table.sources_in(path)
         ]
         if not (found and path.is_dir()):
             _refuse_broken(registry)
         if not found:
-            raise PluginError(
-                f"There is no strategy or trainer in {target!r}; name a file that defines one."
-            )
+            raise PluginError(f"There is no plugin in {target!r}; name a file that defines one.")
         return found, registry.unavailable
-    if path.suffix == ".py" or len(path.parts) > 1:
+    name = Path(target.partition("[")[0])
+    if name.suffix == ".py" or len(name.parts) > 1:
         raise PluginError(f"There is no plugin file or folder {target!r}; check the path.")
     registry, selector = Registry.discover(), Selector.parse(target)
-    table: Any = registry.strategies
-    if selector.name not in table.names() and selector.name in registry.trainers.names():
-        table = registry.trainers
-    plugin = table.make(selector) if selector.params else table.load(selector.name)
-    return [(target, table.sources[selector.name], plugin)], []
+    known: list[str] = []
+    for table in registry.tables():
+        if selector.name in table.names():
+            return [(target, table.sources[selector.name], _made(table, selector))], []
+        known += table.names()
+    raise UnknownNameError("plugin", selector.name, filter(can_be_typed, known))
+
+
+def _made(table: PluginTable[Any], selector: Selector) -> Any:
+    """Return a plugin with the parameters that were given.
+
+    Raises:
+        FalbenchError: it cannot be imported, or cannot have these parameters.
+    """
+    from fal_bench.plugins.functions import arguments
+    from fal_bench.plugins.registry import ClassTable, FunctionTable
+
+    plugin = table.load(selector.name)
+    if not selector.params:
+        return plugin
+    if isinstance(table, ClassTable):
+        return table.make(selector)
+    if isinstance(table, FunctionTable):
+        return partial(plugin, **arguments(plugin, selector.params))
+    raise UnknownNameError("parameter", next(iter(selector.params)), (), "a metric has none.")
 
 
 def _refuse_broken(registry: Registry) -> None:
@@ -60,4 +82,4 @@ def _refuse_broken(registry: Registry) -> None:
 
 def unusable(file: Unavailable) -> str:
     """Say of a file that it cannot be used."""
-    return f"{file.source} cannot be loaded ({file.reason}); mend the file."
+    return f"{file.source} cannot be loaded ({file.reason}); fix the file."

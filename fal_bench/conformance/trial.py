@@ -16,9 +16,10 @@ import numpy as np
 
 from fal_bench.conformance.base import Where
 from fal_bench.conformance.deadline import Pulse, within
-from fal_bench.conformance.digest import digest
-from fal_bench.conformance.surroundings import (
+from fal_bench.conformance.side_effects import (
+    GLOBAL_SEED,
     changed,
+    digest,
     random_streams,
     restored,
     seed_streams,
@@ -41,9 +42,6 @@ from fal_bench.plugins.trainer import Trainer
 QUERIES: Final = 3
 """Queries of a whole run: what a strategy remembers has been used by then."""
 
-GLOBAL_SEED: Final = 7310
-"""None that a plugin is likely to choose, which would leave the stream where it was."""
-
 Picks = dict[tuple[int, int], list[int]]
 """Ids that were bought for the query, in order, by (cycle, client)."""
 
@@ -51,11 +49,11 @@ Retrain = Callable[[Weights], Weights]
 
 
 class TrialJournal(MemoryJournal):
-    """A journal that tells a watch of the cycles, and a pulse of all that happens.
+    """A journal that tells a watch of the cycles, and a pulse of every step.
 
     Args:
         start: the state to go on from.
-        watch: told when a cycle's query is over.
+        watch: learns when a cycle's query is over.
         pulse: beaten whenever the plugin is called or gets on.
     """
 
@@ -139,6 +137,21 @@ class Trial:
         """Bytes that the strategy sent, in all queries together."""
         return sum(state.bytes_up + state.bytes_down for state in self.journal.states)
 
+    def first_difference(self, other: Trial, cycles: int | None = None) -> tuple[int, int] | None:
+        """Return (client, cycle) of the first query in which another run selected otherwise.
+
+        Args:
+            other: the other run.
+            cycles: compare only the first so many cycles; all if None.
+        """
+        ours, theirs = self.picks, other.picks
+        for cycle, client in sorted(ours.keys() | theirs.keys()):
+            if cycles is not None and cycle >= cycles:
+                return None
+            if ours.get((cycle, client)) != theirs.get((cycle, client)):
+                return client, cycle
+        return None
+
     def where(self, client: int | None = None, cycle: int | None = None) -> Where:
         """Return the input of a client in a cycle, as far as it is known."""
         seed, world = self.setting.streams.seed, self.setting.task.name
@@ -175,7 +188,7 @@ def run_trial(
 
     Args:
         make: returns a new strategy, once a cycle.
-        setting: the federation; nobody else may hold it.
+        setting: the federation; nothing else may hold it.
         limit: longest silence of the plugin, in seconds.
         queries: cycles with a query; fewer happen if the run ends.
         global_seed: where the process's global random streams start.
@@ -206,7 +219,7 @@ def run_trial(
             trial.random = changed(streams, random_streams())
             trial.settings = changed(rules, settings())
             trial.numeric = [
-                _told(one) for one in caught if issubclass(one.category, RuntimeWarning)
+                _with_line(one) for one in caught if issubclass(one.category, RuntimeWarning)
             ]
 
     before = _data(setting)
@@ -285,7 +298,7 @@ def _data(setting: Setting) -> dict[str, str]:
     }
 
 
-def _told(warning: warnings.WarningMessage) -> str:
+def _with_line(warning: warnings.WarningMessage) -> str:
     line = linecache.getline(warning.filename, warning.lineno).strip()
     name = warning.filename.rpartition("/")[2]
     return f"{warning.message} ({name}, line {warning.lineno}: {line})"

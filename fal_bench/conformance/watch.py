@@ -6,32 +6,17 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from fal_bench.conformance.advice import causes
-from fal_bench.conformance.digest import digests
-from fal_bench.errors import (
-    CoordinationError,
-    LabelAccessError,
-    MemoryContentError,
-    NeedsError,
-    UndeclaredNeedError,
-)
+from fal_bench.conformance.side_effects import digests
+from fal_bench.errors import LabelAccessError, UndeclaredNeedError
 from fal_bench.federation.view import LiveClientView, LiveFederationView
 from fal_bench.plugins.strategy import Strategy
 
 FREE = ("memory", "rng")
 """What a strategy may change on a view."""
-
-_OWNERS: Final[dict[type[Exception], str]] = {
-    NeedsError: "needs",
-    UndeclaredNeedError: "needs",
-    CoordinationError: "coordination",
-    LabelAccessError: "hidden-labels",
-    MemoryContentError: "memory",
-}
 
 Visit = Callable[[LiveFederationView], None]
 
@@ -140,15 +125,6 @@ class Watch:
             return broadcast(message)
 
         vars(federation).update(gather=listening_gather, broadcast=listening_broadcast)
-
-
-def owner_of(error: BaseException) -> str:
-    """Return the check that an error of the harness or of a plugin is the business of."""
-    for cause in causes(error):
-        for kind, check in _OWNERS.items():
-            if isinstance(cause, kind):
-                return check
-    return "positions"
 
 
 def _views(federation: LiveFederationView) -> list[LiveClientView]:

@@ -10,6 +10,7 @@ from fal_bench.data.folders import Folders, current_folders
 from fal_bench.errors import PluginError
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.functions import DatasetTraits, arguments, traits_of
+from fal_bench.plugins.own_code import digest_of
 from fal_bench.plugins.registry import current_registry
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def dataset_digest(selector_text: str) -> str:
 
     Returns:
         For a built-in data set the digest of the data if they are the user's own, and an empty
-        text for published ones. For others the fingerprint of the code, and the digest of the data
-        if the data set gives one.
+        text for published ones. For others a digest of the code, and of the data if the data set
+        has one.
 
     Raises:
         FalbenchError: as ``load_dataset``.
@@ -53,8 +54,8 @@ def dataset_digest(selector_text: str) -> str:
     function = datasets.load(selector.name)
     given, traits = arguments(function, selector.params), traits_of(function)
     digest = traits.digest if isinstance(traits, DatasetTraits) else None
-    parts = [datasets.fingerprint(selector.name), "" if digest is None else digest(**given)]
-    return ", ".join(filter(None, parts))
+    code, content = datasets.fingerprint(selector.name), digest and digest(**given)
+    return digest_of(f"{code} {content}".encode()) if code else content or ""
 
 
 # A suite has few data sets, and the large ones would fill the memory. The function, the folders and

@@ -46,7 +46,7 @@ class Board:
             context: the question.
         """
         from fal_bench.report.budgets import budgets_at
-        from fal_bench.report.facts import board_facts
+        from fal_bench.report.findings import board_facts
         from fal_bench.report.leaderboard import rank_budgets
 
         leaderboard = rank_budgets(budgets_at(runs, context), context)

@@ -43,6 +43,7 @@ class Column:
         kind: what it holds: numbers, the strategy's name, or a verdict.
         order: the number by which rows are sorted; that of its own key unless given.
         more_is_better: whether its largest number is the best one.
+        of_metric: whether it holds values of the metric, whose better end is then the column's.
         brief: whether it is shown on a phone from the start.
         spare: under which accounting a narrow terminal leaves it out; "any" goes first.
     """
@@ -60,6 +61,7 @@ class Column:
     kind: Literal["number", "name", "verdict"] = "number"
     order: Callable[[Row], float] | None = None
     more_is_better: bool = False
+    of_metric: bool = False
     brief: bool = False
     spare: Accounting | Literal["", "any"] = ""
 
@@ -156,7 +158,7 @@ COLUMNS = (
     ),
     Column(
         "accuracy_final", value=lambda own: own.mean(lambda run: run.accuracy_at_cap), more=7,
-        heading="{Metric} at the cap", short="final", more_is_better=True,
+        heading="{Metric} at the cap", short="final", of_metric=True,
         text=lambda row: wording.measured(row["accuracy_final"], _metric(row)),
     ),
     Column("rank_low", dtype="Int64"),
@@ -181,7 +183,7 @@ COLUMNS = (
     Column("ert_low", value=lambda own: own.restarts.low),
     Column("ert_high", value=lambda own: own.restarts.high),
     Column(
-        "aulc", value=lambda own: own.mean(lambda run: run.area), more=6, more_is_better=True,
+        "aulc", value=lambda own: own.mean(lambda run: run.area), more=6, of_metric=True,
         heading="Mean {metric} (AULC)", short="AULC",
         text=lambda row: wording.measured(row["aulc"], _metric(row)),
     ),
@@ -216,7 +218,12 @@ def columns_shown(table: Literal["board", "more"], context: ReportContext) -> li
         "Metric": metric[0].upper() + metric[1:],
     }
     return [
-        replace(column, heading=column.heading.format(**words), short=column.short.format(**words))
+        replace(
+            column,
+            heading=column.heading.format(**words),
+            short=column.short.format(**words),
+            more_is_better=context.higher_is_better if column.of_metric else column.more_is_better,
+        )
         for column in sorted(COLUMNS, key=lambda column: int(getattr(column, table)))
         if getattr(column, table)
     ]

@@ -1,39 +1,17 @@
 """What one must know of a leaderboard beside its numbers: typed facts, without a word of prose.
 
-``board_facts`` computes them once for each board; ``sentences`` words them for the terminal,
-Markdown and the page, and JSON holds them as they are. A new fact is a class here and a macro of
-its name in ``templates/sentences.txt.j2``.
+``findings`` finds them, once for each board; ``sentences`` words them for the terminal, Markdown
+and the page, and JSON holds them as they are. A new fact is a class here, found there, and a macro
+of its name in ``templates/sentences.txt.j2``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import math
-import operator
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
-
-import numpy as np
-import pandas as pd
-
-from fal_bench.report.budgets import GridRun, RunKey
-from fal_bench.report.context import Environment, External, ReportContext
-from fal_bench.report.rows import Row, censored_pairs, group, is_best, is_ranked, pair_counts
-from fal_bench.report.savings import ALPHA
-from fal_bench.stats import FEWEST_FOR_INTERVAL, can_reject
-
-_ENOUGH_SEEDS = 10
-"""A bootstrap of fewer seeds draws the same few over and again."""
-_WIDE_SEEDS = 5
-"""With fewer seeds a t interval is half as wide again as the spread of the runs warrants."""
-_MANY = 0.1
-"""A target that so large a share of a task's runs is at before any query is pointed out."""
-_COMPARED = ("better", "worse", "no evidence", "n too small", "not comparable", "external")
-"""Verdicts of strategies other than the baseline, in the order in which they are worded."""
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -213,7 +191,7 @@ class NoIntervals(Fact):
 
     seeds: int
     tasks: int
-    needed: int = FEWEST_FOR_INTERVAL
+    needed: int
 
 
 @dataclass(frozen=True)
@@ -237,7 +215,7 @@ class PairedTest(Fact):
     """Savings and verdicts compare pairs of runs, in a test at this level."""
 
     baseline: str
-    level: float = ALPHA
+    level: float
 
 
 @dataclass(frozen=True)
@@ -361,14 +339,14 @@ class Facts:
         verdict: who needed the fewest labels and how sure that is, the most important one first.
         reading: how to read the table; boards of several targets share them.
         findings: what one must know of this table beside its numbers.
-        dashes: why numbers are absent that only the page shows.
+        page_only: why numbers are absent that only the page shows.
         provenance: in what the places differ where runs were computed.
     """
 
     verdict: tuple[Fact, ...] = ()
     reading: tuple[Fact, ...] = ()
     findings: tuple[Fact, ...] = ()
-    dashes: tuple[Fact, ...] = ()
+    page_only: tuple[Fact, ...] = ()
     provenance: tuple[Fact, ...] = ()
 
     def data(self) -> dict[str, list[dict[str, Any]]]:
@@ -379,42 +357,8 @@ class Facts:
         }
 
 
-def board_facts(
-    leaderboard: pd.DataFrame, context: ReportContext, runs: Mapping[RunKey, GridRun]
-) -> Facts:
-    """Compute the facts of a board.
-
-    Args:
-        leaderboard: the table of ``build_leaderboard``.
-        context: the question it answers.
-        runs: the finished runs.
-    """
-    rows = cast("list[Row]", leaderboard.to_dict("records"))
-    ranked = [row for row in rows if is_ranked(row)]
-    complete = [row for row in rows if group(row) != "incomplete"]
-    here = {key: run for key, run in runs.items() if context.external(key[1]) is None}
-    trainers = _trainers(ranked, context)
-    verdicts = sorted({row["verdict"] for row in ranked})
-    return Facts(
-        verdict=(*_verdict(ranked, context), *trainers, *_not_ranked(rows, context)),
-        reading=_reading(ranked, complete, context),
-        findings=(
-            *filter(None, (_untested(verdict, ranked, context) for verdict in verdicts)),
-            *trainers,
-            *_censored_pairs(complete),
-            *_too_hard(rows, context),
-            *_met_at_start(here, context),
-            *_same_curves(here, context),
-            *_origins(rows, context),
-            *_missing(context),
-        ),
-        dashes=_ends_early(here, context),
-        provenance=_environments(context.environments),
-    )
-
-
 def notes(
-    boards: Sequence[Facts], *, dashes: bool = False
+    boards: Sequence[Facts], *, page: bool = False
 ) -> tuple[list[tuple[Fact, ...]], tuple[Fact, ...]]:
     """Return the facts below each board, and those that several boards share.
 
@@ -422,296 +366,12 @@ def notes(
 
     Args:
         boards: the facts of each board.
-        dashes: whether the columns are shown that only the page has.
+        page: whether the columns are shown that only the page has.
     """
-    found = [(*one.findings, *one.dashes) if dashes else one.findings for one in boards]
+    found = [(*one.findings, *one.page_only) if page else one.findings for one in boards]
     if len(boards) == 1:
         return [(*boards[0].reading, *found[0])], ()
     common = [fact for fact in found[0] if all(fact in others for others in found)]
     own = [tuple(fact for fact in mine if fact not in common) for mine in found]
     reading = dict.fromkeys(fact for one in boards for fact in one.reading)
     return own, (*reading, *common)
-
-
-# The verdict.
-
-
-def _verdict(ranked: list[Row], context: ReportContext) -> list[Fact]:
-    best = [row for row in ranked if is_best(row)]
-    if not ranked:
-        return [NothingRanked()]
-    if not best:
-        return [_not_reached(ranked, context)]
-    if len(ranked) == 1:
-        return [OnlyStrategy(_standing(best[0]), others=len(set(context.strategies)) > 1)]
-    first: Fact = SharedFirst(tuple(map(_standing, best)))
-    rest = ranked
-    if len(best) == 1:
-        first = Winner(_standing(best[0]), _untested(best[0]["verdict"], ranked, context))
-        rest = [row for row in ranked if row is not best[0]]
-    return [first, *_compared(rest), *([OrderUntested()] if _tests(ranked) > 1 else [])]
-
-
-def _compared(rows: list[Row]) -> list[Fact]:
-    found = {
-        verdict: tuple(_standing(row) for row in rows if row["verdict"] == verdict)
-        for verdict in _COMPARED
-    }
-    return [Compared(verdict, standings) for verdict, standings in found.items() if standings]
-
-
-def _standing(row: Row) -> Standing:
-    return Standing(
-        row["strategy"],
-        float(row["labels"]),
-        int(row["reached"]),
-        int(row["runs"]),
-        row["verdict"],
-        _saving(row),
-        None if math.isnan(row["p_holm"]) else float(row["p_holm"]),
-    )
-
-
-def _saving(row: Row) -> Saving | None:
-    share, low, high = (row[f"saving_{name}"] for name in ("vs_random", "low", "high"))
-    if math.isnan(share):
-        return None
-    known = row["reached"] and not math.isnan(low)  # else it is an interval of the cap alone
-    harm, gain, neither = pair_counts(row) or (0, 0, 0)
-    bound: Literal["", "at least", "at most"] = ""
-    if bool(harm) != bool(gain) and not neither:
-        bound = "at least" if (share > 0) == bool(gain) else "at most"
-    interval = (float(low), float(high)) if known else None
-    return Saving(float(share), interval, bound)
-
-
-def _not_reached(ranked: list[Row], context: ReportContext) -> Fact:
-    caps = tuple(sorted({facts.cap for facts in context.tasks}))
-    known = [row for row in ranked if not math.isnan(row["accuracy_final"])]
-    if not known:
-        return TargetNotReached(caps, None, None)
-    best = max if context.higher_is_better else min
-    nearest = best(known, key=lambda row: float(row["accuracy_final"]))
-    return TargetNotReached(caps, nearest["strategy"], float(nearest["accuracy_final"]))
-
-
-def _not_ranked(rows: list[Row], context: ReportContext) -> list[Fact]:
-    members = {name: [row for row in rows if group(row) == name] for name in map(group, rows)}
-    facts: list[Fact] = [Reference(_standing(row)) for row in members.get("reference", [])]
-    if external := members.get("external"):
-        facts.append(ExternalUnranked(tuple(row["strategy"] for row in external)))
-    if incomplete := members.get("incomplete"):
-        finished = tuple((row["strategy"], int(row["runs"])) for row in incomplete)
-        facts.append(Incomplete(finished, _tasks(context) * _seeds(context)))
-    return facts
-
-
-def _untested(
-    verdict: str, ranked: list[Row], context: ReportContext
-) -> TooFewPairs | NotComparable | None:
-    """Say why rows of a verdict were not tested; None if they were."""
-    if verdict == "n too small":
-        return _too_few_pairs(ranked, context)
-    return _not_comparable(ranked, context) if verdict == "not comparable" else None
-
-
-def _too_few_pairs(ranked: list[Row], context: ReportContext) -> TooFewPairs:
-    comparisons, tasks = _tests(ranked), _tasks(context)
-    needed = next(number for number in itertools.count(1) if can_reject(number, comparisons))
-    return TooFewPairs(tasks * _seeds(context), comparisons, needed, math.ceil(needed / tasks))
-
-
-def _not_comparable(ranked: list[Row], context: ReportContext) -> NotComparable:
-    if any(row["strategy"] == context.baseline for row in ranked):
-        return NotComparable("undecided")
-    return NotComparable("incomplete" if context.baseline in context.strategies else "absent")
-
-
-def _tests(rows: list[Row]) -> int:
-    """Return how many strategies are tested together."""
-    return sum(not math.isnan(row["p_holm"]) for row in rows)
-
-
-def _trainers(ranked: list[Row], context: ReportContext) -> list[Fact]:
-    known = dict(context.trainers)
-    names = sorted({known[row["strategy"]] for row in ranked if row["strategy"] in known})
-    return [TrainersDiffer(tuple(names))] if len(names) > 1 else []
-
-
-# How to read the table.
-
-
-def _reading(ranked: list[Row], complete: list[Row], context: ReportContext) -> tuple[Fact, ...]:
-    steps = [facts.query_labels for facts in context.tasks]
-    caps = [facts.cap for facts in context.tasks]
-    few = any(row["reached"] < max(3, row["runs"] / 2) for row in ranked)
-    tested = {row["verdict"] for row in ranked} & set(_COMPARED[:4])
-    unsure = any(row["verdict"] == "no evidence" and _excludes_zero(row) for row in ranked)
-    beyond = any(row["labels_strict"] > row["labels_paper"] for row in ranked)
-    most = max((row["labels"] for row in ranked if row["reached"]), default=-math.inf)
-    behind = any(row["labels"] < most for row in ranked if not row["reached"])
-    found = [
-        Resolution(min(steps), max(steps)),
-        Censoring(min(caps), max(caps), from_below=context.higher_is_better),
-        intervals(context, ranks=any(pd.notna(row["rank_low"]) for row in ranked)),
-        BudgetsWithoutInterval() if few and has_intervals(context) else None,
-        PairedTest(context.baseline) if tested else None,
-        IntervalExcludesZero(_tests(ranked)) if unsure else None,
-        StrictBeyondCap() if beyond and context.accounting == "strict" else None,
-        NeverReachedLast() if behind else None,
-        Dagger(context.baseline) if _daggered(complete) else None,
-    ]
-    return tuple(fact for fact in found if fact is not None)
-
-
-def intervals(context: ReportContext, *, ranks: bool = False) -> Intervals | NoIntervals:
-    """Say what intervals there are.
-
-    Args:
-        context: the question.
-        ranks: whether ranks have intervals.
-    """
-    seeds, tasks = _seeds(context), _tasks(context)
-    if not has_intervals(context):
-        return NoIntervals(seeds, tasks)
-    narrow = ranks and seeds < _ENOUGH_SEEDS
-    return Intervals(seeds, tasks, ranks, wide=seeds < _WIDE_SEEDS, ranks_narrow=narrow)
-
-
-def has_intervals(context: ReportContext) -> bool:
-    """Tell whether there are seeds enough for intervals over them."""
-    return _seeds(context) >= FEWEST_FOR_INTERVAL
-
-
-def _excludes_zero(row: Row) -> bool:
-    return bool(row["saving_low"] > 0 or row["saving_high"] < 0)
-
-
-def _daggered(rows: list[Row]) -> list[Row]:
-    """Return the rows whose saving carries a dagger."""
-    return [row for row in rows if not math.isnan(row["saving_vs_random"]) and censored_pairs(row)]
-
-
-# Findings.
-
-
-def _censored_pairs(complete: list[Row]) -> list[Fact]:
-    marked = _daggered(complete)
-    counts = tuple((row["strategy"], *pairs) for row in marked if (pairs := pair_counts(row)))
-    return [CensoredPairs(int(marked[0]["runs"]), counts)] if marked else []
-
-
-def _too_hard(rows: list[Row], context: ReportContext) -> list[Fact]:
-    return [
-        TargetTooHard(row["strategy"], int(row["reached"]), int(row["runs"]))
-        for row in rows
-        if row["strategy"] == context.baseline and 2 * row["reached"] < row["runs"]
-    ]
-
-
-def _met_at_start(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[Fact]:
-    """Point out targets that tell little apart, since many runs begin at them."""
-    met = []
-    for task in _task_names(context):
-        starts = [float(run.accuracy[0]) for key, run in runs.items() if key[0] == task]
-        target = context.target_on(task)
-        met_by = operator.ge if context.higher_is_better else operator.le
-        at_once = sum(met_by(start, target) for start in starts)
-        if starts and at_once >= _MANY * len(starts):
-            met.append((task, at_once, len(starts)))
-    return [MetAtStart(tuple(met), several=_tasks(context) > 1)] if met else []
-
-
-def _same_curves(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[Fact]:
-    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for task in _task_names(context):
-        for names in _alike_on(runs, task):
-            alike[names].append(task)
-    return [
-        SameCurves(names, () if len(where) == _tasks(context) else tuple(where))
-        for names, where in sorted(alike.items())
-    ]
-
-
-def _alike_on(runs: Mapping[RunKey, GridRun], task: str) -> list[tuple[str, ...]]:
-    """Return the groups of strategies with identical runs of a task, names in order."""
-    by_strategy: dict[str, dict[int, bytes]] = defaultdict(dict)
-    for (name, strategy, seed), run in runs.items():
-        if name == task:
-            by_strategy[strategy][seed] = _digest(run)
-    groups: dict[tuple[tuple[int, bytes], ...], list[str]] = defaultdict(list)
-    for strategy in sorted(by_strategy):
-        groups[tuple(sorted(by_strategy[strategy].items()))].append(strategy)
-    return [tuple(names) for names in groups.values() if len(names) > 1]
-
-
-def _digest(run: GridRun) -> bytes:
-    """Return the numbers that make a run, as bytes that are equal only if they are."""
-    axes = [run.axes[name] for name in sorted(run.axes)]
-    return b"".join(np.ascontiguousarray(values).tobytes() for values in (run.accuracy, *axes))
-
-
-def _origins(rows: list[Row], context: ReportContext) -> list[Fact]:
-    """Say where external strategies come from; those with the same origin share a fact."""
-    known = {row["strategy"]: int(row["runs"]) for row in rows}
-    origins: dict[ExternalOrigin, list[str]] = defaultdict(list)
-    for external in context.externals:
-        origins[_origin(external, known[external.strategy], context)].append(external.strategy)
-    return [
-        dataclasses.replace(origin, strategies=tuple(names)) for origin, names in origins.items()
-    ]
-
-
-def _origin(external: External, known: int, context: ReportContext) -> ExternalOrigin:
-    unranked = external.unranked(context.accounting)
-    runs = len(external.runs)
-    return ExternalOrigin(
-        (),
-        external.file,
-        external.name,
-        external.imported,
-        unranked,
-        runs,
-        unknown=runs - known if unranked else 0,
-    )
-
-
-def _missing(context: ReportContext) -> list[Fact]:
-    seeds: dict[tuple[str, str, str], set[int]] = defaultdict(set)
-    for run in context.missing:
-        seeds[run.task, run.strategy, run.reason].add(run.seed)
-    return [
-        Missing(task, strategy, tuple(sorted(numbers)), reason)
-        for (task, strategy, reason), numbers in sorted(seeds.items())
-    ]
-
-
-def _ends_early(runs: Mapping[RunKey, GridRun], context: ReportContext) -> tuple[Fact, ...]:
-    early = {key[1] for key, run in runs.items() if np.isnan(run.accuracy[run.cap_index])}
-    names = tuple(sorted(early & set(context.strategies)))
-    return (EndsEarly(names),) if names else ()
-
-
-def _environments(environments: Sequence[Environment]) -> tuple[Fact, ...]:
-    """Say what differs, and what cannot be told to differ since some did not record it."""
-    recorded = [dict(one.facts) for one in environments]
-    names = sorted(set().union(*recorded))
-    values = {name: {one[name] for one in recorded if name in one} for name in names}
-    differing = tuple(name for name in names if len(values[name]) > 1)
-    unrecorded = tuple(name for name in names if any(name not in one for one in recorded))
-    return (
-        *((EnvironmentsDiffer(differing),) if differing else ()),
-        *((NotRecorded(unrecorded),) if unrecorded else ()),
-    )
-
-
-def _seeds(context: ReportContext) -> int:
-    return len(set(context.seeds))
-
-
-def _tasks(context: ReportContext) -> int:
-    return len(_task_names(context))
-
-
-def _task_names(context: ReportContext) -> list[str]:
-    return sorted({facts.name for facts in context.tasks})

@@ -116,18 +116,19 @@ def _rank(rows: list[dict[str, Any]], complete: Mapping[str, OwnRuns]) -> None:
     """Give complete strategies their rank, and its interval over tasks and seeds."""
     if not rows:
         return
+    own = [complete[row["strategy"]] for row in rows]
+    sign = 1 if own[0].context.higher_is_better else -1
     places = rank(
         [row["labels"] for row in rows],
         [row["reached"] > 0 for row in rows],
-        [row["accuracy_final"] for row in rows],
+        [sign * row["accuracy_final"] for row in rows],
     )
     for row, place in zip(rows, places, strict=True):
         row["rank"] = int(place)
-    own = [complete[row["strategy"]] for row in rows]
     intervals = rank_intervals(
         np.array([[[run.labels for run in task] for task in mine.ranking] for mine in own]),
         np.array([[[run.reached for run in task] for task in mine.ranking] for mine in own]),
-        np.array([mine.read(lambda run: run.accuracy_at_cap) for mine in own]),
+        sign * np.array([mine.read(lambda run: run.accuracy_at_cap) for mine in own]),
         own_stream(),
     )
     if intervals is None or len(rows) < 2:

@@ -15,7 +15,8 @@ from fal_bench.report.answer import Board, Comparison
 from fal_bench.report.budgets import read_runs
 from fal_bench.report.columns import Column, columns_shown
 from fal_bench.report.context import External
-from fal_bench.report.facts import Winner, has_intervals, notes
+from fal_bench.report.facts import Winner, notes
+from fal_bench.report.findings import has_intervals
 from fal_bench.report.panels import all_panels
 from fal_bench.report.panels.base import PageData
 from fal_bench.report.rows import GROUPS, Row, group, is_best, is_ranked
@@ -50,7 +51,7 @@ def render_page(comparison: Comparison) -> str:
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
     main = comparison.boards[middle]
-    below, shared = notes([board.facts for board in comparison.boards], dashes=True)
+    below, shared = notes([board.facts for board in comparison.boards], page=True)
     boards = [
         _board(place, board, sentences(own, board.context))
         for place, (board, own) in enumerate(zip(comparison.boards, below, strict=True))

@@ -29,7 +29,7 @@ def show_progress(
 ) -> Iterator[None]:
     """Show how far runs are while the context is open.
 
-    On a terminal the display is live; elsewhere one line is printed per finished run.
+    On a terminal the display is live; otherwise one line is printed per finished run.
 
     Args:
         store: the results folder.

@@ -18,7 +18,7 @@ def compare_with_baseline(
 ) -> None:
     """Fill in savings, p-values and verdicts of the complete strategies.
 
-    External strategies get neither: runs from elsewhere are not known to be paired with these.
+    External strategies get neither: imported runs are not known to be paired with these.
 
     Args:
         rows: rows of the leaderboard, changed in place.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 # vanishes on one of the page's two backgrounds; a grey visible on both stands in.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
 # Six dashes against seven colours: 42 strategies before a pair of both comes back. Markers move on
-# by one whenever the colours begin anew, so that colour and marker are a pair of their own, too.
+# by one whenever the colours start again, so that colour and marker are a pair of their own, too.
 _DASHES = ("", "7 3", "2 3", "7 3 2 3", "12 4", "12 3 2 3 2 3")
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down")
 # Colours of the page's own style sheet, which differ on its two backgrounds.

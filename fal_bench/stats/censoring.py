@@ -27,7 +27,7 @@ def restricted_mean(budgets: Sequence[Sequence[Budget]], *, level: float = 0.95)
 
     Returns:
         The mean of task means, in labels. It has no interval when fewer than max(3, n/2) of all
-        n runs reached the target (no interval repairs a target that nobody reaches), when a task
+        n runs reached the target (no interval repairs a target that is never reached), when a task
         has fewer than ``FEWEST_FOR_INTERVAL`` runs, and none of zero width.
 
     Raises:

@@ -32,7 +32,7 @@ class RankIntervals:
 def rank(labels: ArrayLike, reached: ArrayLike, accuracy: ArrayLike) -> NDArray[np.int64]:
     """Rank strategies by labels; those that never reached come after those that did.
 
-    Among those that never reached, equal labels are parted by accuracy, the better one first and
+    Among those that never reached, ties in labels are broken by accuracy, the better one first and
     an unknown one (NaN) last. Equal strategies share the better rank.
 
     Args:

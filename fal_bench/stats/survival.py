@@ -66,8 +66,8 @@ def kaplan_meier_mean(budgets: Sequence[Budget], horizon: float | None = None) -
     last = max(run.labels for run in budgets)
     end = last if horizon is None else horizon
     # Once every run has reached, the curve is known to stay at 0 for ever.
-    settled = at_risk.size > 0 and events[-1] == at_risk[-1]
-    if end > last and not settled:
+    complete = at_risk.size > 0 and events[-1] == at_risk[-1]
+    if end > last and not complete:
         raise ValueError(f"no run was observed beyond {last:g} labels; the horizon is {end:g}.")
     inside = labels <= end
     labels, events, at_risk = labels[inside], events[inside], at_risk[inside]

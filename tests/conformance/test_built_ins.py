@@ -1,19 +1,44 @@
-"""Every built-in strategy keeps the contract."""
+"""Every built-in plugin keeps the contract."""
 
+from functools import partial
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 
-from fal_bench import check_strategy
+from fal_bench.conformance.runner import check
 from fal_bench.plugins.registry import Registry
 
 REGISTRY = Registry.discover()
+NEEDING_DATA = {"cifar10", "cifar100", "fashion-mnist", "frozen", "imagefolder", "medmnist", "npz"}
+NEEDING_DATA |= {"svhn"}
+BUILT_IN = {
+    f"{table.kind.word} {name}": (table, name)
+    for table in REGISTRY.tables()
+    for name in table.names()
+    if not (table is REGISTRY.datasets and name in NEEDING_DATA)
+}
 
 
-@pytest.mark.parametrize("name", REGISTRY.names())
-def test_it_passes_every_check(name):
+@pytest.mark.parametrize(("table", "name"), BUILT_IN.values(), ids=BUILT_IN)
+def test_it_passes_every_check(table, name):
     if name == "skactiveml" and find_spec("skactiveml") is None:
         pytest.skip("scikit-activeml is not installed; run tox -e skactiveml")
-    report = check_strategy(REGISTRY.load(name))
-    assert report.passed
+    report = check(table.load(name))
+    assert report.plugin == name
     assert {one.status for one in report.outcomes} <= {"ok", "not applicable"}
+
+
+def test_a_data_set_of_a_file_passes_too(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"{part}_{what}": rng.integers(high, size=(count, *shape)).astype(np.uint8)
+        for part, count in (("train", 200), ("test", 40))
+        for what, high, shape in (("images", 256, (4, 4)), ("labels", 3, ()))
+    }
+    np.savez(tmp_path / "mine.npz", **arrays)
+    load = REGISTRY.datasets.load("npz")
+    for plugin in (f"npz[path={tmp_path}/mine.npz]", partial(load, path=tmp_path / "mine.npz")):
+        outcomes = {one.check: one for one in check(plugin).outcomes}
+        assert outcomes["loads"].note.startswith("200 + 40 samples of 1x4x4, 3 classes")
+        assert "path" in outcomes["digest"].note

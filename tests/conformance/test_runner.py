@@ -1,21 +1,32 @@
-"""What an author meets: what is run, what is said, and what is left as it was."""
+"""What an author meets: what is run, what is reported, and what is left as it was."""
 
 import random
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from fal_bench import LocalModel, Params, Strategy, check_strategy
-from fal_bench.conformance.checks import CHECKS
-from fal_bench.conformance.runner import ConformanceError, chosen, run_checks
-from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
-from fal_bench.conformance.world import WORLDS
+from fal_bench import LocalModel, Params, Strategy, check_strategy, check_trainer
+from fal_bench.conformance.runner import (
+    STRATEGIES,
+    TRAINERS,
+    ConformanceError,
+    check,
+    chosen,
+    run_checks,
+)
+from fal_bench.conformance.worlds import WORLDS
+from fal_bench.datasets.digits import load_digits
 from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.metrics.classification import accuracy
+from fal_bench.models.mlp import mlp
 from fal_bench.plugins.trainer import Trainer
 from fal_bench.strategies.fedral import FedRAL
 from fal_bench.strategies.random import Random
+from fal_bench.trainers.cross_entropy import CrossEntropy
+from fal_bench.trainers.kcfu import Kcfu
 
 
 class Sized(Strategy):
@@ -61,7 +72,7 @@ def test_it_returns_a_report_and_leaves_the_process_as_it_was():
     before, filters, threads = states(), list(warnings.filters), torch.get_num_threads()
     report = check_strategy(Random)
     assert report.passed
-    assert report.strategy == "random"
+    assert report.plugin == "random"
     assert states() == before
     assert warnings.filters == filters
     assert torch.get_num_threads() == threads
@@ -82,6 +93,33 @@ def test_a_failure_says_what_where_and_what_to_do():
 def test_an_object_is_checked_with_its_own_parameters():
     assert "24 samples" not in by_name(check_strategy(Sized))["positions"].note
     assert "27 samples" in by_name(check_strategy(Sized({"size": 3})))["positions"].note
+    assert check_trainer(Kcfu({"divergence": "sum", "concentration": 0.5})).passed
+
+
+def test_the_kind_of_a_plugin_is_found_out():
+    names = [
+        [one.check for one in check(plugin, only="params").outcomes]
+        for plugin in (
+            Sized,
+            Sized({"size": 3}),
+            Kcfu,
+            Kcfu(),
+            "kcfu",
+            "kcfu[divergence=sum]",
+            mlp,
+            partial(mlp, hidden=()),
+            "cnn4[width=3]",
+            load_digits,
+            "digits[test_fraction=0.5]",
+        )
+    ]
+    assert names == 11 * [["params"]]
+    assert check(accuracy, only="value").plugin == "accuracy"
+    assert check("margin-fixed-batch[size=2]", only="positions").plugin == "margin-fixed-batch"
+    with pytest.raises(ConformanceError, match="positions"):
+        check(Sized({"size": 5}))
+    with pytest.raises(UnknownNameError, match="did you mean 'kcfu'"):
+        check("kcfo")
 
 
 def test_coordinated_and_training_strategies_are_checked_too():
@@ -98,9 +136,9 @@ def test_a_reference_may_see_true_labels_if_it_says_so(monkeypatch):
         name = "oracle"
 
         def select(self, client, budget):
-            for run in client._buy.__closure__:
-                if hasattr(run.cell_contents, "charges"):
-                    labels = run.cell_contents._Ledger__labels
+            for cell in client._buy.__closure__:
+                if hasattr(cell.cell_contents, "charges"):
+                    labels = cell.cell_contents._Ledger__labels
             return labels[client.unlabelled].argsort(kind="stable")[:budget]
 
     assert run_checks(Oracle).failed == ("hidden-labels",)
@@ -122,14 +160,25 @@ def test_only_some_checks():
     with pytest.raises(UnknownNameError, match="did you mean 'memory'"):
         run_checks(Sized, only=["memry"])
     with pytest.raises(UnknownNameError) as caught:
-        chosen((*CHECKS, *TRAINER_CHECKS), ["xxxxxx"])
+        chosen((*STRATEGIES.checks, *TRAINERS.checks), ["xxxxxx"])
     assert str(caught.value).count(" memory,") == 1  # both kinds have a check of some names
     assert str(caught.value).count(" params,") == 1
 
 
-def test_what_is_no_strategy_is_refused():
-    with pytest.raises(InvalidSpecError, match="int is not a strategy"):
-        check_strategy(int)
+@pytest.mark.parametrize(
+    ("function", "plugin", "message"),
+    [
+        (check_strategy, int, "int is not a strategy"),
+        (check_strategy, CrossEntropy, "CrossEntropy is not a strategy"),
+        (check_trainer, Sized({"size": 3}), "Sized is not a trainer"),
+        (check, object, "object is not a plugin"),
+        (check, len, "len is not a plugin"),
+        (check, 7, "int is not a plugin"),
+    ],
+)
+def test_what_is_no_plugin_is_refused(function, plugin, message):
+    with pytest.raises(InvalidSpecError, match=message):
+        function(plugin)
 
 
 def test_a_hang_is_reported_with_its_line():
@@ -174,7 +223,7 @@ def test_every_client_of_a_world_holds_labels_of_every_class(world, seed):
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
 def test_random_can_be_run_in_every_world(world, monkeypatch):
-    monkeypatch.setattr("fal_bench.conformance.subject.WORLDS", (world,))
+    monkeypatch.setattr("fal_bench.conformance.strategy_subject.WORLDS", (world,))
     report = check_strategy(Random)
     assert repr(world.name) in by_name(report)["task"].note
 
@@ -222,8 +271,8 @@ def unsigned(self, client):
 @pytest.mark.parametrize(
     ("select", "attributes", "note", "advice"),
     [
-        (raising, {}, "test_runner.py, line", "Mend the exception"),
-        (endless, {}, "test_runner.py, line", "Mend the exception"),
+        (raising, {}, "test_runner.py, line", "Fix the exception"),
+        (endless, {}, "test_runner.py, line", "Fix the exception"),
         (unsigned, {}, "unsigned() takes 2", "select(self, client, budget)"),
         (Sized.select, {"trainer": "nosuch"}, "Unknown trainer 'nosuch'", "check the spelling"),
         (lambda self, client, budget: client.unlabelled[-budget:], {}, "positions in", "not ids"),
@@ -246,7 +295,7 @@ def test_an_interrupt_that_a_plugin_raises_fails_its_check():
     assert "KeyboardInterrupt: made; it was raised at test_runner.py, line" in failure.note
 
 
-def test_ids_are_told_apart_from_positions_where_few_samples_are_left():
+def test_ids_are_distinguished_from_positions_where_few_samples_are_left():
     class Ids(Strategy):
         name = "ids"
 
@@ -256,3 +305,43 @@ def test_ids_are_told_apart_from_positions_where_few_samples_are_left():
     [failure] = run_checks(Ids, only=["one-left"]).outcomes
     assert failure.status == "FAILED"
     assert "not ids" in failure.advice
+
+
+def test_the_contracts_smallest_trainer_passes():
+    class LabelSmoothing(Trainer):
+        name = "label-smoothing"
+
+        def losses(self, logits, batch):
+            log_probs = logits.log_softmax(-1)
+            true = log_probs.gather(-1, batch.labels.unsqueeze(-1)).squeeze(-1)
+            return -0.9 * true - 0.1 * log_probs.mean(-1)
+
+    assert check_trainer(LabelSmoothing).passed
+
+
+def losses_raising(error, when=lambda logits: True):
+    def losses(self, logits, batch):
+        if when(logits):
+            raise error
+        return CrossEntropy.losses(self, logits, batch)
+
+    return type("Raising", (CrossEntropy,), {"losses": losses, "__module__": __name__})
+
+
+@pytest.mark.parametrize(
+    ("trainer", "failed", "advice"),
+    [
+        (losses_raising(RuntimeError("no idea")), "losses", "Fix the exception"),
+        (losses_raising(MemoryError()), "losses", "memory"),
+        (
+            losses_raising(IndexError("too small"), lambda logits: logits.shape[-2] == 1),
+            "single-sample",
+            "last batch of an epoch",
+        ),
+    ],
+)
+def test_what_to_do_fits_the_cause_in_trainers_too(trainer, failed, advice):
+    [failure] = [one for one in run_checks(trainer).outcomes if one.status == "FAILED"]
+    assert failure.check == failed
+    assert "test_runner.py, line" in failure.note
+    assert advice in failure.advice

@@ -43,6 +43,10 @@ content = "as it was"
 CODE = f"source {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}"
 
 
+def with_code(content):
+    return hashlib.sha256(f"{CODE} {content}".encode()).hexdigest()
+
+
 @dataset(digest=lambda scale=1.0: f"{content} at {scale}", whereabouts=lambda: "in this file")
 def own_data(scale: float = 1.0) -> Dataset:
     """Load a plugin's own data.
@@ -113,7 +117,7 @@ def test_data_of_ones_own_are_identified_by_a_digest_and_loaded_again_when_it_ch
     register, monkeypatch
 ):
     register(own=f"{__name__}:own_data")
-    assert dataset_digest("own[scale=2]") == f"{CODE}, {content} at 2.0"
+    assert dataset_digest("own[scale=2]") == with_code(f"{content} at 2.0")
     first = load_dataset("own")
     assert load_dataset("own") is first
     monkeypatch.setattr(sys.modules[__name__], "content", "changed")
@@ -124,7 +128,7 @@ def test_data_of_ones_own_are_identified_by_a_digest_and_loaded_again_when_it_ch
 
 def test_others_are_identified_by_their_code_and_built_in_ones_by_their_name(register):
     register(toy=f"{__name__}:plugin")
-    assert dataset_digest("toy[sizes=[4,1,2,3]]") == CODE
+    assert dataset_digest("toy[sizes=[4,1,2,3]]") == with_code(None)
     assert dataset_digest("digits") == ""
 
 

@@ -141,7 +141,7 @@ def test_no_comparison_without_a_usable_baseline(crossings, also, why):
     for facts in (strict,) if why == "undecided" else (found, strict):
         assert facts.verdict[0].untested == f.NotComparable(why)
         assert f.NotComparable(why) in facts.findings
-        assert f.PairedTest("random") not in facts.reading
+        assert f.PairedTest("random", 0.05) not in facts.reading
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ PARTLY += [*runs("random", 22, task="a"), *runs("copy", 22, task="a")]
 @pytest.mark.parametrize(
     ("crossings", "options", "fact", "there"),
     [
-        ({"random": ENOUGH[:2]}, {}, f.NoIntervals(2, 1), True),
+        ({"random": ENOUGH[:2]}, {}, f.NoIntervals(2, 1, needed=3), True),
         (
             {"random": ENOUGH[:4], "x": ENOUGH[:4]}, {},
             f.Intervals(4, 1, ranks=True, wide=True, ranks_narrow=True), True,
@@ -260,12 +260,12 @@ def test_tasks_are_named_where_a_fact_holds_on_some_of_them():
 
 def test_ordinary_curves_need_no_remark():
     found = facts_of({"random": BASE, "mine": scaled(0.8)})
-    assert (found.findings, found.dashes, found.provenance) == ((), (), ())
+    assert (found.findings, found.page_only, found.provenance) == ((), (), ())
 
 
-def test_a_strategy_that_ends_before_the_cap_has_its_dashes_explained():
+def test_a_strategy_that_ends_before_the_cap_is_pointed_out():
     thrifty = curve("thrifty", (0.4, 0.6, 0.6), labels=(10, 20, 30))
-    assert facts_of({"random": (22,)}, thrifty).dashes == (f.EndsEarly(("thrifty",)),)
+    assert facts_of({"random": (22,)}, thrifty).page_only == (f.EndsEarly(("thrifty",)),)
 
 
 def test_missing_runs_are_grouped_by_reason():

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fal_bench.errors import StoreError
+from fal_bench.report import wording
 from fal_bench.report.columns import KEYS as COLUMNS
+from fal_bench.report.columns import columns_shown
 from fal_bench.report.context import MissingRun
 from fal_bench.report.export import write_csv
 from fal_bench.report.leaderboard import build_leaderboard
@@ -31,6 +33,30 @@ def test_columns_and_types():
     assert all(table[name].dtype == "int64" for name in ("tasks", "runs", "reached"))
     assert list(table["target_acc"]) == [0.5, 0.5]
     assert list(table["accounting"]) == ["paper", "paper"]
+
+
+def test_columns_that_people_see_are_named_after_the_question():
+    asked = context("random", metric="log_loss", higher_is_better=False, baseline="{x}")
+    board_, more = ({c.key: c for c in columns_shown(t, asked)} for t in ("board", "more"))
+    assert list(board_)[:2] == ["rank", "strategy"]
+    assert board_["saving_vs_random"].heading.endswith("{x}")
+    assert "paper" in board_["labels"].short
+    assert "log loss" in more["aulc"].heading
+    assert not more["accuracy_final"].more_is_better
+    assert columns_shown("more", context("random"))[-4].more_is_better  # accuracy
+    assert more["accuracy_final"].text({"accuracy_final": 0.85, "metric": "log_loss"}) == "0.85"
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        ([("accuracy", 0.5), ("accuracy", 0.555)], "50 and 55.5 % accuracy"),
+        ([("accuracy", 0.5), ("log_loss", 0.8)], "50 % accuracy and log loss 0.8"),
+    ],
+)
+def test_a_question_names_its_metrics(targets, words):
+    asked = [context("random", metric=metric, target=target) for metric, target in targets]
+    assert wording.questions(asked).endswith(f"reaches {words}")
 
 
 def test_numbers_by_hand():
@@ -144,11 +170,11 @@ def test_all_censored():
     assert list(table["rank"]) == [1, 2]
 
 
-def test_whoever_reached_ranks_before_those_that_never_did():
+def test_strategies_that_reached_rank_before_those_that_never_did():
     rows = runs("random", None) + runs("hungry", 15, extra=100)
     table = board(rows, context("random", "hungry", accounting="strict"))
     assert list(table["strategy"]) == ["hungry", "random"]
-    # 115 labels against more than 40: nobody knows who was cheaper.
+    # 115 labels against more than 40: which was cheaper is unknown.
     assert table.loc["hungry", "verdict"] == "not comparable"
 
 

@@ -170,8 +170,8 @@ def test_only_a_winner_that_reached_is_bold():
     assert len(bold) == 1
     assert "fal-margin" in bold[0]
     assert "\x1b[2m" in board[8]
-    nobody = frame({**ROWS[3], "rank": 1})
-    board = lines(nobody, 120, color_system="standard", force_terminal=True)
+    unreached = frame({**ROWS[3], "rank": 1})
+    board = lines(unreached, 120, color_system="standard", force_terminal=True)
     assert not any("\x1b[1m" in line for line in board[3:])
 
 

@@ -27,7 +27,7 @@ def flights(monkeypatch):
     """The tasks that are timed; workers start in three seconds, a run trains for ten."""
     flown = []
 
-    def fly(tasks, device, jobs, inline):
+    def fly(tasks, device, jobs, plugins, inline):
         flown.append([task.name for task in tasks])
         return Pilot(START, {task.hash: TRAINING for task in tasks})
 
@@ -121,6 +121,6 @@ def test_large_networks_are_timed_on_a_few_steps(monkeypatch, kind):
         model={"kind": kind}, clients=2, initial_labels=4, query_size=2, budget_cap=16,
         batch_size=16,
     )  # fmt: skip
-    runs, _ = pilot._trial([task], "cpu", os.getpid(), current_folders())
+    runs, _ = pilot._trial([task], "cpu", os.getpid(), current_folders(), ())
     assert runs == {task.hash: pytest.approx(16 * updates(task))}  # 16 samples a step
     assert 0 < sum(samples) <= 200

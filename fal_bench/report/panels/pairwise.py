@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fal_bench.report import wording
-from fal_bench.report.facts import has_intervals, intervals
+from fal_bench.report.findings import has_intervals, intervals
 from fal_bench.report.panels.base import Cell, Drawing, Figure, Needs, PageData, Panel, Table
 from fal_bench.report.panels.plotting import drawn_name, layout, plotted
 from fal_bench.report.sentences import sentences

@@ -134,4 +134,5 @@ def _places(data: PageData, names: Sequence[str], target: float) -> list[int]:
         labels.append(restricted_mean(budgets).mean)
         reached.append(any(budget.reached for task in budgets for budget in task))
         accuracy.append(float(np.mean([[run.accuracy_at_cap for run in task] for task in found])))
-    return [int(place) for place in rank(labels, reached, accuracy)]
+    sign = 1 if data.context.higher_is_better else -1
+    return [int(place) for place in rank(labels, reached, sign * np.array(accuracy))]

@@ -1,0 +1,138 @@
+"""What a plugin may change by mistake: global random streams, settings, and what it is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+GLOBAL_SEED: Final = 7310
+"""None that a plugin is likely to choose, which would leave the stream where it was."""
+
+Kept = dict[str, tuple[Any, Callable[[Any], object]]]
+"""By name: a value, and the function that puts it back."""
+
+GROWING = (list, dict)
+"""Containers that may be caches: they are looked into only inside other values."""
+
+
+def random_streams() -> Kept:
+    """Return the states of the process's global random streams."""
+    return {
+        "numpy.random": (np.random.get_state(legacy=False), np.random.set_state),  # noqa: NPY002
+        "random": (random.getstate(), random.setstate),
+        "torch's generator": (torch.get_rng_state(), torch.set_rng_state),
+    }
+
+
+def settings() -> Kept:
+    """Return the settings that decide how numbers come out, and where the process stands."""
+    return {
+        "torch.set_num_threads": (torch.get_num_threads(), torch.set_num_threads),
+        "torch.set_default_dtype": (torch.get_default_dtype(), torch.set_default_dtype),
+        "torch.set_grad_enabled": (torch.is_grad_enabled(), torch.set_grad_enabled),
+        "torch.use_deterministic_algorithms": (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.use_deterministic_algorithms,
+        ),
+        "numpy.seterr": (np.geterr(), lambda kept: np.seterr(**kept)),
+        "os.environ": (dict(os.environ), _restore_environment),
+        "the working directory": (os.getcwd(), os.chdir),
+    }
+
+
+def changed(before: Kept, after: Kept) -> list[str]:
+    """Return the names whose values differ."""
+    return [name for name in before if not _equal(before[name][0], after[name][0])]
+
+
+@contextmanager
+def restored(unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Put back what has changed when the context ends, unless that is no longer wanted."""
+    kept = {**random_streams(), **settings()}
+    try:
+        yield
+    finally:
+        if not unless():
+            # Only what has changed: to set some of torch's settings takes seconds of imports.
+            for name in changed(kept, {**random_streams(), **settings()}):
+                value, put_back = kept[name]
+                put_back(value)
+
+
+def seed_streams(seed: int) -> None:
+    """Put the global random streams at a known place, so that two runs start alike."""
+    random.seed(seed)
+    np.random.set_state(np.random.RandomState(seed).get_state(legacy=False))  # noqa: NPY002
+    # Not torch.manual_seed, which would seed other devices too.
+    torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
+
+
+def digest(value: Any) -> str:
+    """Return a digest of arrays, tensors and dataclasses, and of what they are made of."""
+    state = hashlib.sha256()
+    _feed(value, state)
+    return state.hexdigest()
+
+
+def digests(owner: object, leave_out: tuple[str, ...] = ()) -> dict[str, str]:
+    """Return the digest of each attribute of an object, private ones included.
+
+    Lists and dictionaries are left out, for they may be caches that fill, and None, for it may
+    stand for what is computed when it is first asked for.
+
+    Args:
+        owner: the object.
+        leave_out: names of attributes that may change.
+    """
+    return {
+        name: digest(value)
+        for name, value in vars(owner).items()
+        if not (name in leave_out or value is None or isinstance(value, GROWING) or callable(value))
+    }
+
+
+def _restore_environment(kept: dict[str, str]) -> None:
+    for name in set(os.environ) - set(kept):
+        del os.environ[name]
+    os.environ.update(kept)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    return bool(one == other)
+
+
+def _feed(value: Any, state: Any) -> None:
+    state.update(type(value).__name__.encode())
+    if isinstance(value, torch.Tensor):
+        state.update(f"{value.dtype}{tuple(value.shape)}{value.requires_grad}".encode())
+        state.update(value.detach().contiguous().numpy().tobytes())
+    elif isinstance(value, np.ndarray):
+        state.update(f"{value.dtype}{value.shape}".encode())
+        state.update(value.tobytes())
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            _feed(getattr(value, field.name), state)
+    elif isinstance(value, dict):
+        for key in sorted(value, key=repr):
+            _feed((key, value[key]), state)
+    elif isinstance(value, set | frozenset):
+        _feed(sorted(value, key=repr), state)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _feed(item, state)
+    elif isinstance(value, str | bytes | int | float | bool | None):
+        state.update(repr(value).encode())

@@ -1,0 +1,466 @@
+"""What every strategy must satisfy: one function a check, in the order of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from fal_bench.conformance.advice import with_line
+from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable, collector
+from fal_bench.conformance.reach import openings
+from fal_bench.conformance.shared_checks import check_class, params
+from fal_bench.conformance.strategy_subject import StrategySubject
+from fal_bench.conformance.trial import QUERIES, Trial, as_resumed
+from fal_bench.conformance.watch import Watch
+from fal_bench.conformance.worlds import (
+    labelled,
+    own_hidden,
+    unlabelled,
+    with_budget_above_pool,
+    with_images,
+    with_labels,
+    with_left,
+    with_other_labels,
+    with_pool_reordered,
+)
+from fal_bench.data import loading
+from fal_bench.federation.view import LiveFederationView
+from fal_bench.learning.model import Weights
+from fal_bench.plugins.strategy import Strategy
+
+STRATEGY_CHECKS: Final[list[Check[StrategySubject]]] = []
+check = collector(STRATEGY_CHECKS)
+
+OTHER_GLOBAL_SEED: Final = 12345
+OTHER_SEED: Final = 1
+STEEP: Final = 1e4
+"""Factor of the head's weights with which probabilities are exactly 0 and 1."""
+
+
+# What the class says, and what it returns.
+
+
+@check
+def declaration(subject: StrategySubject) -> None:
+    """Name, flags and methods are what the harness expects.
+
+    What to do: Give the class a name without spaces, commas or brackets, such as 'my-idea';
+    override select (or select_all); see the attributes of fal_bench.Strategy.
+    """
+    kind: type[Strategy] = subject.code
+    check_class(kind, "-s")
+    if kind.select is Strategy.select and kind.select_all is Strategy.select_all:
+        raise Failure(f"{kind.__name__} overrides neither select nor select_all.")
+    for flag in ("adaptive", "deterministic"):
+        if not isinstance(getattr(kind, flag), bool):
+            raise Failure(f"{flag} is {getattr(kind, flag)!r}, neither True nor False.")
+    if not isinstance(kind.keeps, tuple) or not all(isinstance(one, str) for one in kind.keeps):
+        raise Failure(f"keeps is {kind.keeps!r}, not a tuple of names.")
+
+
+check(params)
+
+
+@check
+def task(subject: StrategySubject) -> str:
+    """A small task suits it.
+
+    What to do: Let check_task and check_shares raise InvalidSpecError only for what the strategy
+    cannot do without; it must accept one of the worlds plain (a query pool only), shares (all four
+    shares) and images (all four shares, images of 16x16).
+    """
+    return f"runs in the world {subject.world.name!r}"
+
+
+@check
+def returns(subject: StrategySubject) -> str | None:
+    """Every call returns, and in time.
+
+    What to do: Look for a loop that may not end, or make the strategy faster; raise call_timeout
+    if it is only slow. Never leave the process.
+    """
+    try:
+        rows = subject.ordinary.journal.rows
+    except Broken as broken:
+        if broken.owner == returns.name:
+            raise
+        return None  # it did return, whatever else is wrong
+    seconds = max((row.select_seconds for row in rows), default=0.0)
+    return f"slowest selection {seconds:.2f} s"
+
+
+@check
+def needs(subject: StrategySubject) -> str:
+    """Costly inputs are declared, and none is touched undeclared.
+
+    What to do: Declare it, as in needs = frozenset({LocalModel()}), or do without; never catch
+    UndeclaredNeedError.
+    """
+    declared = subject.made.needs
+    if not isinstance(declared, frozenset):
+        raise Failure(f"needs is a {type(declared).__name__}, not a frozenset.")
+    undeclared = subject.ordinary.watch.undeclared
+    if undeclared:
+        raise Failure(
+            f"It touched {undeclared[0]} without declaring it, and caught the error: whatever it "
+            "does instead is not what its name promises."
+        )
+    return ", ".join(sorted(type(need).__name__ for need in declared)) or "none"
+
+
+@check
+def coordination(subject: StrategySubject) -> str:
+    """All clients are answered, and messages are arrays.
+
+    What to do: Return one selection a client, in order; let gather's function return a NumPy
+    array, whose bytes are counted, and broadcast nothing else.
+    """
+    if subject.code.select_all is Strategy.select_all:
+        raise NotApplicable("it selects client by client")
+    trial = subject.ordinary
+    if trial.watch.unsendable:
+        raise Failure(f"A message is no array: {trial.watch.unsendable[0]}.", trial.where())
+    return f"{trial.messages} bytes of messages in {len(trial.journal.states)} queries"
+
+
+@check
+def positions(subject: StrategySubject) -> str:
+    """Exact number of distinct positions of unlabelled samples, as integers.
+
+    What to do: Return positions in client.unlabelled (not ids), each once, exactly `budget` of
+    them; an adaptive strategy (adaptive = True) may return fewer.
+    """
+    bought = sum(map(len, subject.ordinary.picks.values()))
+    return f"{bought} samples in {len(subject.ordinary.journal.states)} queries"
+
+
+# What it depends on, and what it leaves behind.
+
+
+@check
+def repeatable(subject: StrategySubject) -> None:
+    """Same input and same stream, same picks.
+
+    What to do: Draw from client.rng (federation.rng at the server) and nothing else; keep clocks,
+    fresh generators such as np.random.default_rng(), and state on the class or in the module out
+    of it.
+    """
+    first, again = subject.ordinary, subject.again
+    difference = first.first_difference(again)
+    if difference is not None:
+        raise Failure(
+            "Run twice on the same input and the same random stream, it selects other samples.",
+            first.where(*difference),
+        )
+
+
+@check
+def global_random(subject: StrategySubject) -> None:
+    """Global random streams are neither read nor touched.
+
+    What to do: Use client.rng instead of np.random, random or torch's default generator; for
+    torch, make a torch.Generator and seed it from client.rng.
+    """
+    first, again = subject.ordinary, subject.again
+    if again.random:
+        raise Failure(
+            f"It drew from, or seeded, a global random stream: {', '.join(again.random)}.",
+            again.where(),
+        )
+    subject.require(repeatable)
+    other = subject.run(subject.setting(), global_seed=OTHER_GLOBAL_SEED)
+    difference = first.first_difference(other)
+    if other.error is not None or difference is not None:
+        raise Failure(
+            "With the global random streams at another place it selects other samples.",
+            first.where(*(difference or ())),
+        )
+
+
+@check
+def memory(subject: StrategySubject) -> str:
+    """What it remembers survives saving and loading.
+
+    What to do: Keep all state in client.memory (or federation.memory), as JSON values and NumPy
+    arrays; not on the class, in the module or in a file.
+    """
+    straight = subject.ordinary
+    subject.require(global_random)
+    # What it keeps outside its memory is now that of another federation, as it would be in a
+    # worker that computes several runs.
+    subject.run(subject.setting(OTHER_SEED))
+    state = as_resumed(straight.journal.states[0])
+    resumed = subject.run(subject.setting(), start=state, queries=QUERIES - 1)
+    if resumed.error is not None:
+        what = f"After a resume it failed: {with_line(resumed.error, subject.code)}"
+        raise Failure(what, resumed.place)
+    difference = straight.first_difference(resumed)
+    if difference is not None:
+        raise Failure(
+            "Resumed from a checkpoint after the first query, it selects other samples than in "
+            "one go: it remembers something outside client.memory.",
+            straight.where(*difference),
+        )
+    kept = sorted({name for own in straight.journal.states[-1].memories for name in own})
+    return "remembers " + ", ".join(kept) if kept else "remembers nothing"
+
+
+@check
+def settings(subject: StrategySubject) -> None:
+    """Settings of the process are left as they were.
+
+    What to do: Change settings only inside a context that puts them back (np.errstate,
+    torch.no_grad); other strategies run in the same process.
+    """
+    trial = subject.again
+    if trial.settings:
+        raise Failure(f"It changed {', '.join(trial.settings)}.", trial.where())
+
+
+@check
+def mutation(subject: StrategySubject) -> None:
+    """Models, views, samples and the pool are not changed.
+
+    What to do: Work on copies: client.global_model.module() gives a network of your own,
+    array.copy() an array of your own.
+    """
+    trial = subject.ordinary
+    changed = [*trial.watch.mutated, *trial.mutated]
+    if changed:
+        raise Failure(f"It changed in place: {', '.join(dict.fromkeys(changed))}.", trial.where())
+
+
+@check
+def hidden_labels(subject: StrategySubject) -> str:
+    """No way to labels that were not bought, or to test data.
+
+    What to do: Use client.labels, and client.buy for more: it charges them. What shows true labels
+    on purpose declares reference = True.
+    """
+    if getattr(subject.code, "reference", False):
+        raise NotApplicable("it declares reference = True: it is there to see true labels")
+    trial = subject.ordinary
+    if trial.watch.refused:
+        raise Failure(f"It asked for a label that it must not read: {trial.watch.refused[0]}")
+    subject.require(repeatable)
+    # Once with all labels changed that it had not bought before its first selection, once with
+    # those that it never bought.
+    for query in (0, QUERIES - 1):
+        _compare_with_other_labels(subject, query)
+    return "tried by asking, by looking around, and by changing hidden labels"
+
+
+def _compare_with_other_labels(subject: StrategySubject, query: int) -> None:
+    """Change what is hidden before the end of a query, and expect the same picks up to it."""
+    trial = subject.ordinary
+    setting = subject.setting()
+    kept = trial.read_before(query) | {int(one) for own in setting.initial for one in own}
+    other = with_other_labels(setting, kept, seed=query)
+    found: list[str] = []
+
+    def visit(federation: Any) -> None:
+        if not found:
+            found.extend(openings(federation, other))
+
+    with _no_loading() as loaded:
+        twin = subject.run(other, queries=query + 1, watch=Watch(visit))
+    if found:
+        raise Failure(f"There is a way to what must stay hidden: {found[0]}.", trial.where())
+    if loaded():
+        raise Failure("It loads a data set by itself, which shows all labels.", trial.where())
+    difference = trial.first_difference(twin, cycles=query + 1)
+    if twin.error is not None or difference is not None:
+        raise Failure(
+            "With other labels on samples that it has not bought, and another test set, it "
+            "selects other samples: it sees what it must not.",
+            trial.where(*(difference or ())),
+        )
+
+
+@contextmanager
+def _no_loading() -> Iterator[Callable[[], bool]]:
+    """Notice whether a registered data set is loaded; the worlds need none."""
+    before = loading._load.cache_info()
+    yield lambda: loading._load.cache_info() != before
+
+
+@check
+def isolation(subject: StrategySubject) -> None:
+    """Clients learn of each other through counted messages only.
+
+    What to do: Keep nothing of a client on self, on the class or in the module; what the server
+    shall know goes through federation.gather, what clients shall know through
+    federation.broadcast.
+    """
+    first = subject.ordinary
+    if first.messages:
+        raise NotApplicable("it exchanges messages, which are counted")
+    subject.require(repeatable)
+    setting = subject.setting()
+    clients = len(setting.shares)
+    observed = clients // 2  # it has a client before it, which may have left it its data
+    for client in range(clients):
+        if client != observed:
+            ids = own_hidden(setting, client)
+            images = setting.dataset.train_features[ids]
+            other = images.flip(0) + torch.linspace(-1, 1, images.shape[-1])
+            setting = with_images(setting, ids, other)
+    # One query: later models are trained on what the other clients chose.
+    twin = subject.run(setting, queries=1)
+    same = first.picks.get((0, observed)) == twin.picks.get((0, observed))
+    if twin.error is not None or not same:
+        raise Failure(
+            "With other unlabelled samples at the other clients, a client selects other samples, "
+            "and no message was sent: it sees their data.",
+            first.where(observed, 0),
+        )
+
+
+@check
+def pool_order(subject: StrategySubject) -> None:
+    """A deterministic strategy does not depend on the pool's order.
+
+    What to do: Drop deterministic = True if the strategy draws at random or its method depends on
+    the order; otherwise score each sample by itself and pick with
+    fal_bench.acquisition.scores.smallest.
+    """
+    if not subject.code.deterministic:
+        raise NotApplicable("it does not declare deterministic = True")
+    first = subject.ordinary
+    subject.require(repeatable)
+    reordered, before = with_pool_reordered(subject.setting(), seed=0)
+    twin = subject.run(reordered, queries=1, watch=Watch(_exchange_streams))
+    for client in range(len(reordered.shares)):
+        if _selected(first, client) != {before[sample] for sample in _selected(twin, client)}:
+            raise Failure(
+                "With the pool in another order and another random stream it selects other "
+                "samples.",
+                first.where(client, 0),
+            )
+
+
+def _exchange_streams(federation: LiveFederationView) -> None:
+    rng = np.random.default_rng(1)
+    for own in (federation, *federation._views):
+        vars(own)["rng"] = rng
+
+
+def _selected(trial: Trial, client: int) -> set[int]:
+    return set(trial.picks.get((0, client), []))
+
+
+# Unusual federations.
+
+
+@check
+def empty_client(subject: StrategySubject) -> None:
+    """A client with nothing left to label.
+
+    What to do: select is not called then, but the functions given to gather and each are: let them
+    cope with client.unlabelled of length 0.
+    """
+    setting = subject.setting()
+    subject.survives(with_left(setting, {0: 0}), "With nothing left to label at client 0")
+
+
+@check
+def one_left(subject: StrategySubject) -> None:
+    """One sample left.
+
+    What to do: Let clustering, nearest neighbours and statistics over the pool cope with a single
+    sample.
+    """
+    setting = subject.setting()
+    left = dict.fromkeys(range(len(setting.shares)), 1)
+    subject.survives(with_left(setting, left), "With one sample left at every client")
+
+
+@check
+def whole_pool(subject: StrategySubject) -> None:
+    """A budget above the pool, cut to the pool by the harness.
+
+    What to do: Let select work with budget == len(client.unlabelled).
+    """
+    setting = with_budget_above_pool(subject.setting())
+    subject.survives(setting, "With a budget for the whole pool")
+
+
+@check
+def single_class(subject: StrategySubject) -> None:
+    """All labelled samples of one class.
+
+    What to do: Take the number of classes from client.n_classes, and let statistics over classes
+    cope with a single one.
+    """
+    setting = subject.setting()
+    one = with_labels(setting, labelled(setting), 0)
+    subject.survives(one, "With all labelled samples of class 0")
+
+
+@check
+def absent_class(subject: StrategySubject) -> None:
+    """A class without a labelled sample.
+
+    What to do: Count with minlength=client.n_classes, and keep class counts of 0 out of divisions
+    and logarithms.
+    """
+    setting = subject.setting()
+    absent = setting.dataset.n_classes - 1
+    ids = labelled(setting)
+    of_it = ids[(setting.dataset.train_labels[ids] == absent).numpy()]
+    others = with_labels(setting, of_it, 0)
+    counts = np.bincount(others.dataset.train_labels[ids], minlength=absent + 1)
+    assert counts[absent] == 0
+    assert (counts > 0).sum() > 1
+    subject.survives(others, f"With no labelled sample of class {absent}")
+
+
+@check
+def duplicates(subject: StrategySubject) -> None:
+    """Duplicate samples, fewer distinct ones than the budget.
+
+    What to do: Expect distances and variances of 0, and fewer distinct points than clusters; break
+    ties by position.
+    """
+    setting = subject.setting()
+    for client, initial in enumerate(setting.initial):
+        pool = unlabelled(setting, client)
+        images = setting.dataset.train_features
+        # All copies of one sample that is labelled and one that is not: fewer distinct samples
+        # than the budget, and distances of 0 to what is labelled.
+        setting = with_images(setting, pool[1:], images[int(pool[0])].clone())
+        setting = with_images(setting, pool[2::2], images[int(initial[0])].clone())
+    subject.survives(setting, "With copies of two samples only in every pool")
+
+
+@check
+def finite_scores(subject: StrategySubject) -> None:
+    """No invalid value, even with constant or saturated predictions.
+
+    What to do: Keep log(0), 0/0 and divisions by a zero spread out of the scores;
+    fal_bench.acquisition.scores.entropy shows how. Where a warning is meant, say so with
+    np.errstate.
+    """
+    trial = subject.ordinary
+    if trial.numeric:
+        raise Failure(f"NumPy warned: {trial.numeric[0]}", trial.where())
+    for situation, retrain in (
+        ("With a model of constant logits", _constant),
+        ("With a model whose probabilities are exactly 0 and 1", _steep),
+    ):
+        subject.survives(subject.setting(), situation, retrain=retrain)
+
+
+def _constant(weights: Weights) -> Weights:
+    return {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+
+
+def _steep(weights: Weights) -> Weights:
+    return {
+        name: tensor * STEEP if name.startswith("head.") else tensor
+        for name, tensor in weights.items()
+    }

@@ -1,0 +1,143 @@
+"""One file a plugin of each kind is enough: it is found, runs in workers, and is in the key."""
+
+import json
+
+import pandas as pd
+import pytest
+
+FILES = {
+    "idea": """
+import numpy as np
+from fal_bench import Strategy
+
+class Idea(Strategy):
+    name = "idea"
+
+    def select(self, client, budget):
+        return np.arange(budget)
+""",
+    "loss": """
+from fal_bench import Trainer
+
+class Loss(Trainer):
+    name = "loss"
+
+    def losses(self, logits, batch):
+        return -logits.log_softmax(-1).gather(-1, batch.labels.unsqueeze(-1)).squeeze(-1) / 2
+""",
+    "photos": """
+import torch
+from fal_bench import Dataset, dataset
+
+@dataset
+def photos(n: int = 200) -> Dataset:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(3, (n,), generator=generator)
+    images = torch.randn(n, 1, 3, 3, generator=generator) + labels.view(-1, 1, 1, 1)
+    return Dataset("photos", images, labels, images[:50], labels[:50], 3)
+""",
+    "net": """
+from collections import OrderedDict
+from math import prod
+from torch import nn
+from fal_bench import model
+
+@model
+def net(input_shape, n_classes, *, width: int = 4):
+    body = nn.Sequential(nn.Flatten(), nn.Linear(prod(input_shape), width), nn.Dropout(0.2))
+    return nn.Sequential(OrderedDict(body=body, head=nn.Linear(width, n_classes)))
+""",
+    "third": """
+from fal_bench import metric
+
+@metric
+def third(labels, probs):
+    return float((probs.argmax(axis=1) == labels).mean()) / 3
+""",
+}
+SUITE = """
+seeds = 1
+[tasks.own]
+dataset = "photos[n=180]"
+model = { kind = "net", width = 5 }
+clients = 2
+rounds = 2
+local_epochs = 1
+initial_labels = 5
+query_size = 5
+budget_cap = 20
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path):
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / f"{name}.py").write_text(text)
+    (tmp_path / "own.toml").write_text(SUITE)
+    return folder
+
+
+def keys(tmp_path):
+    cells = (tmp_path / "results" / "cells").iterdir()
+    return {
+        cell.name: json.loads((cell / "cell.json").read_text())["description"] for cell in cells
+    }
+
+
+def test_all_are_listed_compared_in_workers_and_part_of_the_key(falbench, plugins, tmp_path):
+    for kind, name in zip(
+        ("strategies", "trainers", "datasets", "models", "metrics"), FILES, strict=True
+    ):
+        code, out, _ = falbench("list", kind, "--plugin", plugins)
+        assert code == 0
+        assert name in out.split()
+
+    def compare(*more):
+        code, _, err = falbench(
+            "compare", "--plugin", plugins, "--suite", "own.toml", "-s", "idea[trainer=loss]", *more
+        )
+        assert code == 0, err
+        assert "Note" not in err
+        return keys(tmp_path)
+
+    [(key, description)] = compare("--jobs", 2).items()
+    curves = pd.read_csv(tmp_path / "results" / "curves.csv")
+    assert curves.third.tolist() == pytest.approx((curves.accuracy / 3).tolist())
+    found = (
+        description["strategy"]["fingerprint"], description["trainer"]["fingerprint"],
+        description["model"],
+    )  # fmt: skip
+    assert all(one.startswith("source ") for one in found)
+    assert len({*found, description["data"]}) == 4
+    assert falbench("report", "results")[0] == 0  # without the plugins
+    known = {key}
+    for name in ("photos", "net"):
+        with (plugins / f"{name}.py").open("a") as file:
+            file.write("# edited\n")
+        now = set(compare("--backend", "sequential"))
+        assert len(now) == len(known) + 1
+        known = now
+    with (plugins / "third.py").open("a") as file:
+        file.write("# edited\n")
+    assert set(compare("--backend", "sequential")) == known
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("width = 5", "widht = 5", "'widht'; did you mean 'width'"),
+        ("width = 5", "width = 'x'", "'width' cannot be 'x'"),
+        ('"net"', '"nett"', "Unknown model 'nett'; did you mean 'net'"),
+        ("n=180", "n=many", "'n' cannot be 'many'"),
+        ("photos", "photo", "Unknown data set 'photo'; did you mean 'photos'"),
+    ],
+)
+def test_what_a_suite_gets_wrong_is_one_sentence(falbench, plugins, tmp_path, old, new, message):
+    (tmp_path / "own.toml").write_text(SUITE.replace(old, new))
+    code, _, err = falbench("compare", "--plugin", plugins, "--suite", "own.toml", "-s", "random")
+    assert code == 2
+    [error] = [line for line in err.splitlines() if not line.startswith("Importing ")]
+    assert message in error
+    assert not (tmp_path / "results").exists()
