@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import fal_bench
-from fal_bench.sweep.sessions import read_runs
+from fal_bench.sweep.sessions import read_sessions
 
 TIMES = ["train_seconds", "select_seconds"]
 
@@ -134,7 +134,7 @@ def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(slow_suite, tm
 
 
 def curve_files(out: Path):
-    return list(out.glob("runs/*/curve.csv"))
+    return list(out.glob("*/*/curve.csv"))
 
 
 def test_a_corrupted_run_is_named_set_aside_and_run_again(compare, suite, tmp_path):
@@ -176,7 +176,7 @@ def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_pa
     assert run.returncode == 130
     assert "Stopped; the same command" in errors
     assert "Traceback" not in errors
-    assert [run.finished for run in read_runs(out)] == [0]
+    assert [session.finished for session in read_sessions(out)] == [0]
     deadline = time.monotonic() + 20
     while group_is_alive(run.pid) and time.monotonic() < deadline:
         time.sleep(0.2)
