@@ -12,96 +12,33 @@ import pytest
 import fal_bench
 from fal_bench.errors import PluginError
 
-PLUGIN = """
-import multiprocessing, os, signal, threading, time
-import numpy as np
-from fal_bench import Strategy
-from fal_bench.trainers.cross_entropy import CrossEntropy
-
-class Own(BaseException):
-    pass
-
-class Interrupting(Strategy):
-    name = "interrupting"
-
-    def select(self, client, budget):
-        raise KeyboardInterrupt("me")
-
-class Closing(Strategy):
-    name = "closing"
-
-    def select(self, client, budget):
-        raise GeneratorExit
-
-class Odd(Strategy):
-    name = "odd"
-
-    def select(self, client, budget):
-        raise Own("mine")
-
-class Unmade(Strategy):
-    name = "unmade"
-
-    def __init__(self, params=None):
-        raise KeyboardInterrupt("made")
-
-class Late(Strategy):
-    name = "late"
-
-    def __init__(self, params=None):
-        super().__init__(params)
-        if multiprocessing.current_process().name != "MainProcess":
-            raise KeyboardInterrupt("made")
-
-class Dozing(Strategy):
-    name = "dozing"
-
-    def __init__(self, params=None):
-        super().__init__(params)
-        if multiprocessing.current_process().name != "MainProcess":
-            time.sleep(3600)
-
-class Stopping(Strategy):
-    name = "stopping"
-
-    def select(self, client, budget):
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(60)
-
-class Losing(CrossEntropy):
-    name = "losing"
-
-    def losses(self, logits, batch):
-        raise KeyboardInterrupt("loss")
-
-class LateTrainer(CrossEntropy):
-    name = "late-trainer"
-
-    def __init__(self, params=None):
-        super().__init__(params)
-        if multiprocessing.current_process().name != "MainProcess":
-            raise KeyboardInterrupt("made")
-"""
-
+IN_WORKER = "if multiprocessing.current_process().name != 'MainProcess': "
+STRATEGIES = {
+    "interrupting": "raise KeyboardInterrupt('me')",
+    "closing": "raise GeneratorExit",
+    "odd": "raise type('Own', (BaseException,), {})('mine')",
+    "unmade.__init__": "raise KeyboardInterrupt('made')",
+    "late.__init__": IN_WORKER + "raise KeyboardInterrupt('made')",
+    "dozing.__init__": IN_WORKER + "time.sleep(3600)",
+    "stopping": "os.kill(os.getpid(), signal.SIGINT); time.sleep(60)",
+}
+TRAINERS = {
+    "losing": "raise KeyboardInterrupt('loss')",
+    "late-trainer.__init__": STRATEGIES["late.__init__"],
+}
+# By label: what is raised.
 RAISED = {
-    "interrupting": "Strategy 'interrupting' failed (client 0, cycle 0): KeyboardInterrupt: me",
-    "closing": "Strategy 'closing' failed (client 0, cycle 0): GeneratorExit",
-    "odd": "Strategy 'odd' failed (client 0, cycle 0): Own: mine",
-    "random[trainer=losing]": "Trainer 'losing' failed: KeyboardInterrupt: loss",
+    "interrupting": "KeyboardInterrupt: me",
+    "closing": "GeneratorExit",
+    "odd": "Own: mine",
+    "random[trainer=losing]": "KeyboardInterrupt: loss",
 }
-
-LATE = {
-    "late": "Plugin 'late' cannot be set up: KeyboardInterrupt: made.",
-    "random[trainer=late-trainer]": "Plugin 'late-trainer' cannot be set up: KeyboardInterrupt: "
-    "made.",
-}
+LATE = dict.fromkeys(("late", "random[trainer=late-trainer]"), "KeyboardInterrupt: made.")
 
 
 @pytest.fixture
-def plugin(tmp_path):
-    file = tmp_path / "raising.py"
-    file.write_text(PLUGIN)
-    return file
+def plugin(tmp_path, write_plugin):
+    return write_plugin(tmp_path / "raising.py", STRATEGIES, TRAINERS)
 
 
 @pytest.fixture
@@ -120,7 +57,13 @@ def untimed(result):
 
 
 def reasons(result):
-    return {run.strategy: run.reason for run in result.context.missing}
+    """What every failed run raised; its reason names the plugin first."""
+    found = {}
+    for run in result.context.missing:
+        name = run.strategy.partition("=")[2].rstrip("]") or run.strategy
+        assert repr(name) in run.reason
+        found[run.strategy] = run.reason.split(": ", 1)[-1]
+    return found
 
 
 def test_runs_fail_alone_and_by_name_in_workers_and_in_this_process(compare):
@@ -182,16 +125,8 @@ def test_a_signal_is_no_fault_of_a_plugin(suite, tmp_path, plugin, backend):
         assert "random, seed 0: " in run.stderr
 
 
-def test_ctrl_c_while_it_plans_is_one_sentence(falbench, suite, tmp_path):
-    (tmp_path / "slow.py").write_text(
-        "import os, signal, time\n"
-        "from fal_bench import Strategy\n"
-        "class Slow(Strategy):\n"
-        "    name = 'slow'\n"
-        "    def __init__(self, params=None):\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-        "        time.sleep(60)\n"
-    )
+def test_ctrl_c_while_it_plans_is_one_sentence(falbench, suite, tmp_path, write_plugin):
+    write_plugin(tmp_path / "slow.py", {"slow.__init__": STRATEGIES["stopping"]})
     signal.signal(signal.SIGINT, signal.default_int_handler)
     code, _, errors = falbench("compare", "--plugin", "slow.py", "--suite", suite, "-s", "slow")
     assert code == 130

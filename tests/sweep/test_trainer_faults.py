@@ -23,83 +23,24 @@ from fal_bench.task.suite import load_suite
 TIMES = ["train_seconds", "select_seconds"]
 LIMIT = 1024
 
-PLUGIN = """
-import multiprocessing, os, sys, time
-import numpy as np
-import torch
-from fal_bench.trainers.cross_entropy import CrossEntropy
-
-EATEN = []
-ODD = []
-
-class Hanging(CrossEntropy):
-    name = "hanging"
-
-    def losses(self, logits, batch):
-        time.sleep(3600)
-
-class Unlikely(CrossEntropy):
-    name = "unlikely"
-
-    def probs(self, logits):
-        time.sleep(3600)
-
-class Sleeping(CrossEntropy):
-    name = "sleeping"
-
-    def __init__(self, params=None):
-        super().__init__(params)
-        if multiprocessing.current_process().name != "MainProcess":
-            time.sleep(3600)
-
-class Exiting(CrossEntropy):
-    name = "exiting"
-
-    def losses(self, logits, batch):
-        os._exit(7)
-
-class Raising(CrossEntropy):
-    name = "raising"
-
-    def losses(self, logits, batch):
-        raise RuntimeError("no idea")
-
-class Departing(CrossEntropy):
-    name = "departing"
-
-    def losses(self, logits, batch):
-        sys.exit(0)
-
-class Eating(CrossEntropy):
-    name = "eating"
-
-    def losses(self, logits, batch):
-        while True:
-            EATEN.append(np.ones(32 * 2**17))
-            time.sleep(0.02)
-
-class Odd(CrossEntropy):
-    name = "odd"
-
-    def losses(self, logits, batch):
-        if ODD and (batch.class_counts == torch.tensor(ODD)).all(-1).any():
-            time.sleep(3600)
-        return super().losses(logits, batch)
-
-class Slow(CrossEntropy):
-    name = "slow"
-
-    def losses(self, logits, batch):
-        time.sleep(0.05)
-        return super().losses(logits, batch)
-"""
+HEAD = "EATEN, ODD = [], []"
+TRAINERS = {
+    "hanging": "time.sleep(3600)",
+    "unlikely.probs": "time.sleep(3600)",
+    "sleeping.__init__": "if multiprocessing.current_process().name != 'MainProcess': "
+    "time.sleep(3600)",
+    "exiting": "os._exit(7)",
+    "raising": "raise RuntimeError('no idea')",
+    "departing": "sys.exit(0)",
+    "eating": "while True: EATEN.append(np.ones(32 * 2**17)); time.sleep(0.02)",
+    "odd": "if ODD and (batch.class_counts == torch.tensor(ODD)).all(-1).any(): time.sleep(3600)",
+    "slow": "time.sleep(0.05)",
+}
 
 
 @pytest.fixture
-def plugin(tmp_path):
-    file = tmp_path / "trainers.py"
-    file.write_text(PLUGIN)
-    return file
+def plugin(tmp_path, write_plugin):
+    return write_plugin(tmp_path / "trainers.py", trainers=TRAINERS, head=HEAD)
 
 
 @pytest.fixture
@@ -175,7 +116,8 @@ def test_runs_trained_together_are_told_apart(compare, plugin, tmp_path):
         name = json.loads((folder / "cell.json").read_text())["description"]["strategy"]["name"]
         counts[name] = labels.bincount(minlength=10).tolist()
     assert counts["random"] != counts["fal-margin"]
-    plugin.write_text(PLUGIN.replace("ODD = []", f"ODD = {counts['random']}"))
+    odd = f"EATEN, ODD = [], {counts['random']}"
+    plugin.write_text(plugin.read_text().replace(HEAD, odd))
     result = compare(strategies, jobs=1, call_timeout=1)
     [(label, reason)] = reasons(result).items()
     assert label == "random[trainer=odd]"
