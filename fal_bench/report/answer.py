@@ -71,7 +71,7 @@ class Board:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of a comparison; in a notebook it shows itself as its tables.
+    """The result of a comparison; it shows itself as its short boards with their verdicts.
 
     Attributes:
         boards: one board a target.
@@ -129,9 +129,13 @@ class Comparison:
     def __str__(self) -> str:
         from rich.console import Console
 
+        from fal_bench.report.table import leaderboard_table
+
         console = Console(width=120, color_system=None)
         with console.capture() as capture:
-            console.print(self)
+            for board in self.boards:
+                table = leaderboard_table(board.leaderboard, board.context, width=120)
+                console.print(table, *board.verdict, sep="\n", markup=False, highlight=False)
         return capture.get()
 
     __repr__ = __str__
@@ -153,8 +157,9 @@ class Comparison:
         yield from map(Text, sentences(shared, self.context))
 
     def _repr_html_(self) -> str:
-        shown: str = self.leaderboard.to_html(index=False, float_format="{:.3g}".format)
-        return shown
+        from fal_bench.report.export import to_html
+
+        return to_html(self.boards)
 
 
 def answer(question: Question, results: Results) -> Comparison:
