@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fal_bench._version import __version__
-from fal_bench.errors import InvalidSpecError
+from fal_bench.errors import InvalidSpecError, StoreError
 from fal_bench.report.context import ReportContext, task_facts
 from fal_bench.report.external import external_curves
 from fal_bench.report.targets import Question
@@ -100,7 +100,7 @@ class Comparison:
         return self.boards[0].context
 
     def write(self, out: str | Path) -> list[Path]:
-        """Write ``leaderboard.csv``, ``curves.csv`` and ``leaderboard.html`` into a folder.
+        """Write ``leaderboard.csv``, ``curves.csv`` and ``leaderboard.html`` into a folder, which is made if need be.
 
         ``curves.csv`` holds what was measured here; external curves keep their own files.
 
@@ -111,6 +111,10 @@ class Comparison:
         from fal_bench.report.page import render_page
         from fal_bench.results.files import write_atomically
 
+        try:
+            Path(out).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"Cannot write into {str(out)!r} ({error.strerror}).") from None
         paths = [Path(out) / name for name in ("leaderboard.csv", "curves.csv", "leaderboard.html")]
         write_csv(self.leaderboard, paths[0])
         write_csv(self.curves, paths[1])
