@@ -227,7 +227,7 @@ def test_a_notebook_compares_its_own_classes_with_workers(suite, tmp_path):
             [sys.executable, "notebook.py"], cwd=tmp_path, capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        return len(list((tmp_path / "results" / "cells").iterdir()))
+        return len(list((tmp_path / "results" / "runs").iterdir()))
 
     assert compared(SETUP) == 3
     curves = pd.read_csv(tmp_path / "results" / "curves.csv")
