@@ -100,9 +100,10 @@ class Comparison:
         return self.boards[0].context
 
     def write(self, out: str | Path) -> list[Path]:
-        """Write ``leaderboard.csv``, ``curves.csv`` and ``leaderboard.html`` into a folder, which is made if need be.
+        """Write ``leaderboard.csv``, ``curves.csv`` and ``leaderboard.html`` into a folder.
 
-        ``curves.csv`` holds what was measured here; external curves keep their own files.
+        The folder is made if need be. ``curves.csv`` holds what was measured here; external curves
+        keep their own files.
 
         Raises:
             StoreError: the folder cannot be written.
