@@ -39,3 +39,17 @@ def test_the_page_of_strategies_says_what_the_strategies_say():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (REPOSITORY / "docs" / "strategies.md").read_text() == module.page()
+
+
+def test_the_page_on_results_runs_as_written(tmp_path, monkeypatch):
+    text = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
+    (tmp_path / "results").symlink_to(REPOSITORY / "results")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(code, names)
+    assert set(names["some"].strategies) == {"logo", "random"}
+    assert len(names["some"].seeds) == 5
+    assert len(names["both"].runs) == len(names["some"].runs) + 840
+    assert set(names["board"].leaderboard["metric"]) == {"accuracy", "loss"}
+    assert (tmp_path / "out" / "leaderboard.csv").exists()
