@@ -360,7 +360,9 @@ def _functions(code: type) -> Iterator[types.FunctionType]:
         wrapped = (value.fget, value.fset) if isinstance(value, property) else (value,)
         for one in wrapped:
             function = getattr(one, "__func__", one)
-            if isinstance(function, types.FunctionType) and function.__module__ == MAIN:
+            if not isinstance(function, types.FunctionType):
+                continue
+            if function.__globals__ is vars(sys.modules[MAIN]):  # wrappers of libraries are not
                 yield function
 
 
