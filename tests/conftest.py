@@ -129,6 +129,57 @@ shares = { state = 0.1, warm_start = 0.1, agent = 0.6, pool = 0.2 }
 partition = { kind = "dirichlet", alpha = 0.5 }
 """
 
+# By method: its arguments, and what it ends with.
+METHODS = {
+    "__init__": ("params=None", "super().__init__(params)"),
+    "select": ("client, budget", "return np.arange(budget)"),
+    "losses": ("logits, batch", "return super().losses(logits, batch)"),
+    "probs": ("logits", "return super().probs(logits)"),
+}
+IMPORTS = """import multiprocessing, os, pathlib, signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from fal_bench import Strategy
+"""
+
+
+def plugin_class(base: str, name: str, method: str, deed: str) -> str:
+    """Source of a plugin whose method does something before what it should."""
+    arguments, end = METHODS[method]
+    return (
+        f"class {name.title().replace('-', '')}({base}):\n"
+        f"    name = {name!r}\n"
+        f"    def {method}(self, {arguments}):\n"
+        f"        {deed}\n"
+        f"        {end}\n"
+    )
+
+
+@pytest.fixture
+def write_plugin():
+    """Return a function that writes a file of strategies and trainers that misbehave.
+
+    A deed is a line of Python that runs in ``select`` or ``losses``; ``name.method`` says another
+    method. ``head`` and ``tail`` stand before and behind the classes.
+    """
+
+    def write(path, strategies=None, trainers=None, head="", tail=""):
+        parts = [IMPORTS, head]
+        if trainers:
+            parts.append("import torch\nfrom fal_bench.trainers.cross_entropy import CrossEntropy")
+        for base, usual, deeds in (
+            ("Strategy", "select", strategies),
+            ("CrossEntropy", "losses", trainers),
+        ):
+            for key, deed in (deeds or {}).items():
+                name, _, method = key.partition(".")
+                parts.append(plugin_class(base, name, method or usual, deed))
+        path.write_text("\n".join([*parts, tail]))
+        return path
+
+    return write
+
+
 PLUGINS = {
     "exiting": "os._exit(7) if client.cycle == 1 else None",
     "hanging": "time.sleep(3600)",
@@ -157,19 +208,10 @@ def slow_suite(tmp_path):
 
 
 @pytest.fixture
-def bad_plugins(tmp_path):
+def bad_plugins(tmp_path, write_plugin):
     """A folder with one misbehaving strategy a file."""
     folder = tmp_path / "plugins"
     folder.mkdir()
     for name, deed in PLUGINS.items():
-        (folder / f"{name}.py").write_text(
-            "import os, sys, time\n"
-            "import numpy as np\n"
-            "from fal_bench import Strategy\n"
-            f"class Bad(Strategy):\n"
-            f"    name = '{name}'\n"
-            "    def select(self, client, budget):\n"
-            f"        {deed}\n"
-            "        return np.arange(budget)\n"
-        )
+        write_plugin(folder / f"{name}.py", {name: deed})
     return folder

@@ -54,7 +54,7 @@ def test_it_is_listed_and_ranked_without_any_option(falbench, suite, tmp_path):
     code, out, _ = falbench("list", "strategies", "--verbose")
     assert code == 0
     (line,) = [line for line in out.splitlines() if line.startswith("density-entropy ")]
-    assert "weighted with the density" in line
+    assert "density of the" in line
     assert "[falbench_density:DensityEntropy]" in line
     code, _, err = falbench(
         "compare", *options(suite), "-s", "density-entropy[beta=0,1,9]", "-s", "fal-entropy"
@@ -98,6 +98,6 @@ def test_broken_on_import_it_is_listed_with_its_reason_and_stops_nobody(falbench
     assert reason in note
     code, _, err = falbench("compare", *options(suite), "-s", "density-entropy")
     assert code == 2
-    assert err.startswith("Error: Strategy 'density-entropy' (falbench_density:DensityEntropy)")
+    assert "(falbench_density:DensityEntropy)" in err
     assert reason in err
     assert len(err.splitlines()) == 1

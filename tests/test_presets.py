@@ -164,7 +164,6 @@ def test_without_data_a_dry_run_says_what_is_missing_and_where_to_put_it(
     code, _, err = falbench("compare", "--suite", name, "--dry-run", "--device", "cpu")
     assert code == 2
     assert len(err.splitlines()) == 1
-    assert "is not there and cannot be downloaded" in err
     assert str(tmp_path / "data") in err
-    assert "data_dir or FALBENCH_DATA" in err
+    assert "FALBENCH_DATA" in err
     assert not (tmp_path / "results").exists()

@@ -75,7 +75,7 @@ def publish(
         suite=suite,
         task=task,
         seeds=seeds,
-        accounting=accounting and accounting.value,
+        accounting=accounting.value if accounting else None,
         baseline=baseline,
         notify=say,
     )

@@ -34,6 +34,7 @@ def status(
     from rich.table import Table
     from rich.text import Text
 
+    from fal_bench.results.identity import records
     from fal_bench.results.store import Store
     from fal_bench.sweep.plan import Plan
 
@@ -43,7 +44,7 @@ def status(
     table = Table("task", "strategy", *states)
     counts: dict[tuple[str, str], Counter[str]] = {}
     problems: list[str] = []
-    for run in results.here.to_dict("records"):
+    for run in records(results.here):
         counts.setdefault((run["task"], run["strategy"]), Counter())[run["state"]] += 1
         if run["state"] in ("failed", "corrupt"):
             reason = f"corrupt: {run['reason']}" if run["state"] == "corrupt" else run["reason"]

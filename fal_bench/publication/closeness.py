@@ -105,14 +105,14 @@ def compare_curves(
         published["accuracy"].to_numpy(float)[:rows] - computed["accuracy"].to_numpy(float)[:rows]
     )
     largest = float(gaps.max(initial=0.0))
-    metrics = {name for name in published if name in computed} - NOT_METRICS
-    compared = [name for name in published if name in computed and name not in TIMINGS]
+    shared = [str(name) for name in published if name in computed]
+    compared = [name for name in shared if name not in TIMINGS]
     for row in range(rows):
         there, here = published.iloc[row], computed.iloc[row]
         wrong = [
             name
             for name in compared
-            if not _agree(there[name], here[name], tolerance if name in metrics else 0.0)
+            if not _agree(there[name], here[name], 0.0 if name in NOT_METRICS else tolerance)
         ]
         if wrong:
             note = f"cycle {there['cycle']}: {_told(wrong[0], there[wrong[0]], here[wrong[0]])}"

@@ -20,6 +20,7 @@ from fal_bench.results import chosen_results
 from fal_bench.results.files import write_atomically
 from fal_bench.results.identity import (
     plain_labels,
+    records,
     strategy_labels,
     strategy_selector,
     trainer_selector,
@@ -278,7 +279,7 @@ def charges_of_buyers(curves: pd.DataFrame) -> pd.DataFrame | None:
         # A model is trained with what was bought in the cycle before it.
         cycle=(curves["cycle"] - 1).where(~first, curves["cycle"]),
         purpose=first.map({True: INITIAL, False: POOL}),
-        client=pd.NA,
+        client=None,
         labels=bought.where(~first, curves["labels"]).astype(int),
     )
     return charges[charges["labels"] > 0].reset_index(drop=True)
@@ -487,7 +488,7 @@ def _tasks(results: Results) -> tuple[PublishedTask, ...]:
             data=row["data"] or None,
             model=models[row["hash"]] or None,
         )
-        for row in results.tasks.to_dict("records")
+        for row in records(results.tasks)
     )
 
 
@@ -504,7 +505,7 @@ def _strategies(results: Results) -> tuple[PublishedStrategy, ...]:
             trainer_fingerprint=run["trainer_fingerprint"],
             reference=bool(run["reference"]),
         )
-        for run in first.to_dict("records")
+        for run in records(first)
     )
 
 
@@ -523,7 +524,7 @@ def _sessions(store: Store) -> Sessions | None:
 def _check_keys(record: Record, results: Results) -> None:
     """Check that the record, once written and read, leads to exactly the stored runs."""
     rebuilt = run_keys(parse_record(record.text))
-    for run in results.here.to_dict("records"):
+    for run in records(results.here):
         name = (run["task"], run["strategy"], run["seed"])
         if rebuilt.pop(name, None) != run["key"]:
             raise PublicationError(

@@ -37,7 +37,7 @@ from fal_bench.publication.closeness import (
 from fal_bench.publication.publishing import question_of
 from fal_bench.report.answer import answer
 from fal_bench.report.export import to_csv
-from fal_bench.results.identity import TRAINER, strategy_selector, trainer_selector
+from fal_bench.results.identity import TRAINER, records, strategy_selector, trainer_selector
 from fal_bench.results.model import Results
 from fal_bench.results.published import (
     LEADERBOARD,
@@ -181,7 +181,7 @@ def verify(
     runs: int | None = SAMPLE,
     seed: int = 0,
     jobs: int = 1,
-    plugins: Sequence[str | Path] = (),
+    plugins: Sequence[object] = (),
     data_dir: str | Path | None = None,
     tolerance: float | None = None,
     call_timeout: float = 600.0,
@@ -243,7 +243,7 @@ def draw_sample(
     *,
     runs: int | None,
     seed: int,
-    plugins: Sequence[str | Path],
+    plugins: Sequence[object],
 ) -> Sample:
     """Choose the runs to compute anew, and check that this installation can.
 
@@ -366,7 +366,7 @@ def runs_here(record: Record, results: Results, registry: Registry) -> list[Publ
         for spec in plan_runs(tasks, selectors, record.seeds, registry, record.device)
     }
     runs = []
-    for run, label in zip(results.runs.to_dict("records"), results.here["strategy"], strict=True):
+    for run, label in zip(records(results.runs), results.here["strategy"], strict=True):
         strategy, trainer = strategy_selector(run), trainer_selector(run)
         spec = planned.get((run["task"], str(strategy), str(trainer), run["seed"]))
         runs.append(PublishedRun(_same_here(run, spec, record), label))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError
-from fal_bench.report.context import MissingRun, ReportContext, task_facts
+from fal_bench.report.context import ReportContext, task_facts
 from fal_bench.report.external import external_curves
 from fal_bench.report.targets import Question
-from fal_bench.results.identity import task_labels, trainer_selector
-from fal_bench.results.model import Results
+from fal_bench.results.identity import records, task_labels, trainer_selector
+from fal_bench.results.model import MissingRun, Results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,7 +192,7 @@ def _context(question: Question, results: Results) -> tuple[ReportContext, pd.Da
     here = results.here
     done = here[here["state"] == "done"]
     first = done.sort_values("strategy", kind="stable").drop_duplicates("strategy")
-    externals, external = external_curves(results, tasks)
+    externals, external = external_curves(results, tasks, results.seeds)
     context = ReportContext(
         suite=results.title,
         target=0.0,
@@ -205,9 +205,7 @@ def _context(question: Question, results: Results) -> tuple[ReportContext, pd.Da
         command=f"{results.provenance.command} {question.options()}",
         version=__version__,
         environments=results.environments,
-        trainers=tuple(
-            (run["strategy"], str(trainer_selector(run))) for run in first.to_dict("records")
-        ),
+        trainers=tuple((run["strategy"], str(trainer_selector(run))) for run in records(first)),
         references=frozenset(first.loc[first["reference"].astype(bool), "strategy"]),
         externals=externals,
         computed=results.computed,

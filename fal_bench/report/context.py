@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from fal_bench.results.model import Environment, MissingRun
+from fal_bench.results.model import Environment as Environment
+from fal_bench.results.model import MissingRun as MissingRun
 from fal_bench.task import Task
 from fal_bench.task.target import ACCURACY
 

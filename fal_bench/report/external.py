@@ -15,7 +15,7 @@ from fal_bench.results.model import ImportOrigin, Results
 
 
 def external_curves(
-    results: Results, tasks: Sequence[TaskFacts]
+    results: Results, tasks: Sequence[TaskFacts], seeds: Sequence[int]
 ) -> tuple[tuple[External, ...], pd.DataFrame]:
     """Pick the imported curves of the tasks that are compared.
 
@@ -26,8 +26,9 @@ def external_curves(
     runs: seeds of other code mean nothing here.
 
     Args:
-        results: imported runs, and the seeds compared.
+        results: the imported runs; others play no part.
         tasks: the tasks compared.
+        seeds: the seeds compared.
 
     Returns:
         What is known of each strategy, and the curves as ``Results.shown_curves`` has them, with
@@ -42,7 +43,7 @@ def external_curves(
     externals, frames = [], []
     for label, mine in curves.groupby("strategy", sort=True):
         origin = origins[mine["origin"].iloc[0]]
-        external = _external(origin, str(label), mine, tasks, results.seeds)
+        external = _external(origin, str(label), mine, tasks, seeds)
         shown = [run in external.runs for run in zip(mine["task"], mine["seed"], strict=True)]
         part = mine[shown].assign(source=external.file)
         frames.append(part if external.strict_known else part.assign(labels_strict=float("nan")))

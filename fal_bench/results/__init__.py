@@ -70,6 +70,11 @@ def chosen_results(
     check_text("task", task)
     names, seeds = as_names("strategies", strategies), as_whole("seeds", seeds, 1)
     results = open_results(path, suite=suite)
+    if not (results.runs["origin"] == "").any():
+        raise StoreError(
+            f"There are only curves measured elsewhere in {str(path)!r}; import them into a "
+            "results folder with falbench import."
+        )
     results = results.narrow(tasks=task, strategies=names, seeds=seeds, external=external)
     if not (results.here["state"] == "done").any():
         raise StoreError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -118,6 +119,11 @@ def identity_columns(description: Mapping[str, Any], *, trainer_named: bool) -> 
     }
 
 
+def records(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame, each by its columns."""
+    return [{str(name): value for name, value in row.items()} for row in runs.to_dict("records")]
+
+
 def strategy_selector(run: Mapping[str, Any]) -> Selector:
     """Return the strategy of a run measured here, with its parameters."""
     return Selector(run["strategy"], json.loads(run["parameters"]))
@@ -144,7 +150,7 @@ def strategy_labels(runs: pd.DataFrame) -> list[str]:
 
 def plain_labels(runs: pd.DataFrame) -> list[str]:
     """Return what each run's strategy is called where nothing else has that name."""
-    return [_plain(run) for run in runs.to_dict("records")]
+    return [_plain(run) for run in records(runs)]
 
 
 def task_labels(tasks: pd.DataFrame) -> list[str]:
@@ -172,11 +178,11 @@ def chosen_runs(runs: pd.DataFrame, texts: Sequence[str]) -> pd.Series:
     here = runs["origin"] == ""
     wanted = ~here
     known = strategy_labels(runs[here])
-    records = runs[here].to_dict("records")
+    mine = records(runs[here])
     for text in texts:
-        named = [text in _names(run) for run in records]
+        named = [text in _names(run) for run in mine]
         for selector in [] if any(named) else Selector.expand(text):
-            found = [selector == ALL or _is_meant(run, selector) for run in records]
+            found = [selector == ALL or _is_meant(run, selector) for run in mine]
             if not any(found):
                 raise UnknownNameError("strategy", str(selector), set(known))
             named = [one or other for one, other in zip(named, found, strict=True)]
@@ -196,7 +202,7 @@ def label_of(runs: pd.DataFrame, text: str) -> str | None:
     if text in labels:
         return text
     selectors = Selector.expand(text)
-    for run, label in zip(runs.to_dict("records"), labels, strict=True):
+    for run, label in zip(records(runs), labels, strict=True):
         if text in _names(run) or str(selectors[0]) == _plain(run):
             return label
     return None
@@ -204,9 +210,8 @@ def label_of(runs: pd.DataFrame, text: str) -> str | None:
 
 def _several(names: Iterable[Any], marks: Iterable[str]) -> set[Any]:
     """Return the names that come with more than one mark."""
-    pairs = set(zip(names, marks, strict=True))
-    seen: set[Any] = set()
-    return {name for name, _ in pairs if name in seen or seen.add(name)}
+    counts = Counter(name for name, _ in set(zip(names, marks, strict=True)))
+    return {name for name, count in counts.items() if count > 1}
 
 
 def _plain(run: Mapping[str, Any]) -> str:

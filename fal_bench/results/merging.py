@@ -11,6 +11,7 @@ from typing import Literal
 
 from fal_bench.errors import StoreError
 from fal_bench.results.folder import RunFolder
+from fal_bench.results.identity import records
 from fal_bench.results.imported import ImportFolder
 from fal_bench.results.model import Results, mixtures, refusal
 from fal_bench.results.store import Store
@@ -83,7 +84,7 @@ def merge_stores(sources: Sequence[Store], out: Store, keep: Keep | None = None)
     if conflicts and whole is not None and keep is None:
         raise StoreError(refusal(conflicts, whole))
     assert whole is not None
-    runs = {run["key"]: Path(run["path"]) for run in whole.runs.to_dict("records")}
+    runs = {run["key"]: Path(run["path"]) for run in records(whole.runs)}
     fresh = {key: path for key, path in runs.items() if path.parent != out.runs}
     _copy(fresh, out)
     warnings += mixtures(list(whole.runs["environment"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from fal_bench.results.identity import (
     SHOWN,
     chosen_runs,
     chosen_tasks,
+    records,
     strategy_labels,
     task_labels,
 )
@@ -242,7 +243,7 @@ class Results:
         them has, and if the same labels were charged.
         """
         shared = sorted(set(self._done["key"]) & set(other._done["key"]))
-        names = ({*self.curves} & {*other.curves}) - {"key", *TIMINGS}
+        names = ({*map(str, self.curves)} & {*map(str, other.curves)}) - {"key", *TIMINGS}
         mine, theirs = self._rows(names), other._rows(names)
         return [
             key
@@ -262,9 +263,9 @@ class Results:
 
     def _same_charges(self, other: Results, key: str) -> bool:
         """Whether the same labels were charged; without a ledger, whether as many were."""
-        ledgers = [one.runs.set_index("key").at[key, "ledger"] for one in (self, other)]
-        if all(ledgers):
-            return bool(ledgers[0] == ledgers[1])
+        mine, its = (str(one.runs.set_index("key").at[key, "ledger"]) for one in (self, other))
+        if mine and its:
+            return mine == its
         counts = [
             one.charges[one.charges["key"] == key].groupby(["cycle", "purpose"])["labels"].sum()
             for one in (self, other)
@@ -324,7 +325,7 @@ class Results:
     @property
     def missing(self) -> tuple[MissingRun, ...]:
         """The runs of every task, strategy and seed here that have no finished curve."""
-        runs = {tuple(run[name] for name in SHOWN): run for run in self.here.to_dict("records")}
+        runs = {tuple(run[name] for name in SHOWN): run for run in records(self.here)}
         missing = []
         for key in itertools.product(task_labels(self.tasks), self.strategies, self.seeds):
             run = runs.get(key)
@@ -390,7 +391,7 @@ class Results:
         """
         names = [*SHOWN, "purpose", "cycle"]
         frame = self.charges.merge(self.here[["key", *SHOWN]], on="key")
-        return frame.groupby(names, as_index=False)["labels"].sum()[[*names, "labels"]]
+        return frame.groupby(names)["labels"].sum().reset_index()
 
     def _shown(self, runs: pd.DataFrame) -> pd.DataFrame:
         pairs = zip(self.tasks["hash"], self.tasks["data"], strict=True)
@@ -492,13 +493,13 @@ def _named(results: Results) -> Results:
 def _same_rows(mine: Sequence[tuple[Any, ...]], theirs: Sequence[tuple[Any, ...]]) -> bool:
     """Whether curves agree in all values that both have; NaN is none."""
     return len(mine) == len(theirs) and all(
-        one == two or pd.isna(one) or pd.isna(two)
+        pd.isna(one) or pd.isna(two) or one == two
         for here, there in zip(mine, theirs, strict=True)
         for one, two in zip(here, there, strict=True)
     )
 
 
-def _any(masks: Any) -> pd.Series:
+def _any(masks: Iterable[pd.Series]) -> pd.Series:
     first, *others = masks
     for mask in others:
         first = first | mask

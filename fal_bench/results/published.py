@@ -361,7 +361,7 @@ def results_of(record: Record, folder: Path) -> Results:
     charges = pd.DataFrame(columns=CHARGES)
     if has_charges(record):
         found = _keyed(read_published_charges(folder / CHARGES_FILE), keys, CHARGES_FILE)
-        charges = found.assign(client=pd.NA)[CHARGES]
+        charges = found.assign(client=None)[CHARGES]
     there = set(curves["key"])
     for run in runs:
         if run["key"] not in there:
@@ -369,7 +369,8 @@ def results_of(record: Record, folder: Path) -> Results:
     data = [one.data or "" for one in record.tasks]
     pools = [one.pool for one in record.tasks]
     rows = [
-        task_row(task, record.suite, *more) for task, *more in zip(tasks, data, pools, strict=True)
+        task_row(task, record.suite, digest, pool)
+        for task, digest, pool in zip(tasks, data, pools, strict=True)
     ]
     suite = Suite(record.suite, "", len(record.seeds), tuple(tasks), record.asked)
     return Results(

@@ -66,8 +66,13 @@ def read_store(store: Store, *, suite: str | None = None) -> Results:
 class Planned(Keyed, Protocol):
     """A run as it is planned."""
 
-    task: Task
-    reference: bool
+    @property
+    def task(self) -> Task:
+        """Its task, under its name."""
+
+    @property
+    def reference(self) -> bool:
+        """Whether its strategy is a yardstick and never ranked."""
 
     @property
     def description(self) -> dict[str, Any]:

@@ -52,9 +52,9 @@ def test_import_draws_no_random_numbers(make_agent, tmp_path) -> None:
 def test_a_policy_of_another_size_is_refused(make_agent) -> None:
     policy = GreedyPolicy.of(make_agent())
     policy.require(3, 2)
-    with pytest.raises(InvalidSpecError, match="takes 3 observations and has 2"):
+    with pytest.raises(InvalidSpecError, match=r"3 observations .* 32 and 2"):
         policy.require(32, 2)
-    with pytest.raises(InvalidSpecError, match="but 3 and 8 are needed"):
+    with pytest.raises(InvalidSpecError, match=r"2 actions.* 3 and 8"):
         policy.require(3, 8)
 
 

@@ -17,8 +17,9 @@ LEADERBOARD = (
     "labels_paper labels_strict budget_pct saving_vs_random saving_low saving_high"
 ).split()
 CURVES = (
-    "task strategy seed cycle labels labels_strict accuracy precision loss bytes_up bytes_down "
-    "train_seconds select_seconds"
+    "task strategy seed cycle labels labels_strict accuracy auroc balanced_accuracy "
+    "calibration_error loss macro_f1 precision train_accuracy bytes_up bytes_down train_seconds "
+    "select_seconds"
 ).split()
 
 

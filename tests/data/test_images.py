@@ -146,7 +146,7 @@ def test_different_sizes_need_a_size(tmp_path):
     names = ["a.png", "b.png"]
     for name, width in zip(names, (8, 9), strict=True):
         Image.fromarray(picture(6, width)).save(tmp_path / name)
-    with pytest.raises(InvalidSpecError, match=r"b\.png' has 9x6 .*'a\.png' has 8x6"):
+    with pytest.raises(InvalidSpecError, match=r"b\.png'.* 9x6 .*a\.png'.* 8x6"):
         decode_all(tmp_path, names, "rgb", None, tmp_path / "pixels")
     pixels, _ = decode_all(tmp_path, names, "grey", 4, tmp_path / "pixels")
     assert pixels.shape == (2, 4, 4, 1)

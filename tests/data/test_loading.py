@@ -72,18 +72,15 @@ def test_built_in_names():
     assert names == sorted(names)
 
 
-def test_parameters_in_brackets_reach_the_loader():
-    assert load_dataset("digit-pairs[train=200,test=100]").n_train == 200
-
-
-def test_equal_selectors_are_loaded_once():
-    first = load_dataset("digit-pairs[test=100,train=200]")
-    assert load_dataset(" digit-pairs[ train = 200, test=100 ]") is first
-    assert load_dataset("digit-pairs[test=101,train=200]") is not first
+def test_parameters_in_brackets_reach_the_loader_and_equal_selectors_are_loaded_once():
+    texts = ("pairs[test=100,train=200]", "pairs[ train = 200, test=100 ]", "pairs[test=101]")
+    first, same, other = (load_dataset(f" digit-{text}") for text in texts)
+    assert (first.n_train, first.n_test, other.n_test) == (200, 100, 101)
+    assert same is first
 
 
 def test_unknown_name_suggests_the_nearest():
-    with pytest.raises(UnknownNameError, match="Unknown data set 'digit'; did you mean 'digits'"):
+    with pytest.raises(UnknownNameError, match=r"'digit'.*'digits'"):
         load_dataset("digit")
 
 
@@ -107,7 +104,7 @@ def test_bad_parameters_are_refused(selector, message):
 
 def test_a_whole_number_may_stand_for_a_float_and_a_list_for_a_tuple(register):
     register(toy=f"{__name__}:plugin")
-    assert load_dataset("toy[sizes=[4,1,2,3],scale=2,classes=5]").input_shape == (1, 2, 3)
+    assert load_dataset("toy[sizes=[4,1,2,3],scale=2]").input_shape == (1, 2, 3)
 
 
 def test_a_parameter_without_default_must_be_given(register):
@@ -120,7 +117,7 @@ def test_data_of_ones_own_are_identified_by_a_digest_and_loaded_again_when_it_ch
     register, monkeypatch
 ):
     register(own=f"{__name__}:own_data")
-    assert dataset_digest("own[scale=2]") == with_code("as it was at 2.0")
+    assert dataset_digest("own[scale=2]") == with_code(f"{content} at 2.0")
     first = load_dataset("own")
     assert load_dataset("own") is first
     monkeypatch.setattr(sys.modules[__name__], "content", "changed")
@@ -138,18 +135,15 @@ def test_others_are_identified_by_their_code_and_built_in_ones_by_their_name(reg
 def test_descriptions_say_what_there_is_to_know(register):
     register(own=f"{__name__}:own_data", toy=f"{__name__}:plugin", bad="no_such_package:load")
     describe = current_registry().datasets.describe
-    assert describe("own").startswith(
-        "Load a plugin's own data. Parameters: scale=1.0. Data: in this file."
-    )
-    assert describe("toy").startswith(
-        "No description. Parameters: sizes (needed), scale=1.0, classes=2."
-    )
-    assert describe("bad").startswith("unavailable: Data set 'bad'")
+    assert describe("own").split(". ")[1:3] == ["Parameters: scale=1.0", "Data: in this file"]
+    assert describe("own").startswith(own_data.__doc__.partition("\n")[0])
+    assert "sizes (needed), scale=1.0" in describe("toy")
+    assert describe("bad").startswith("unavailable")
 
 
 def test_extra_keywords_are_no_parameters(register):
     register(toy=f"{__name__}:plugin")
-    with pytest.raises(InvalidSpecError, match="it takes: sizes, scale, classes"):
+    with pytest.raises(InvalidSpecError, match="sizes, scale, classes"):
         load_dataset("toy[_other=1]")
 
 

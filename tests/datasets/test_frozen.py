@@ -12,7 +12,8 @@ from fal_bench.learning.model import Architecture
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.task import ModelSpec
 
-SELECTOR = "frozen[dataset=npz[path=mine.npz],weights=none,size=33]"
+IMAGES = "npz[path=mine.npz]"
+SELECTOR = f"frozen[dataset={IMAGES},weights=none,size=33]"
 SIZE = 33
 ARCHITECTURE = Architecture(ModelSpec(kind="resnet18", stem="imagenet"), (3, SIZE, SIZE), 4)
 
@@ -51,7 +52,7 @@ def embedded(monkeypatch):
 
 def test_samples_are_embeddings_with_the_images_labels():
     dataset = load_dataset(SELECTOR)
-    images = load_dataset("npz[path=mine.npz]")
+    images = load_dataset(IMAGES)
     assert dataset.input_shape == (512, 1, 1)
     assert (dataset.n_train, dataset.n_test, dataset.n_classes) == (40, 20, 2)
     assert torch.equal(dataset.train_labels, images.train_labels)
@@ -65,7 +66,7 @@ def test_samples_are_embeddings_with_the_images_labels():
 
 def test_they_are_computed_once_and_again_for_other_images(home, embedded):
     digest = dataset_digest(SELECTOR)
-    assert digest == dataset_digest("npz[path=mine.npz]")
+    assert digest == dataset_digest(IMAGES)
     first = load_dataset(SELECTOR)
     loading._load.cache_clear()
     assert load_dataset(SELECTOR).train_features.equal(first.train_features)
@@ -85,7 +86,7 @@ def test_the_seed_draws_the_network():
 
 
 def test_published_images_have_no_digest():
-    assert dataset_digest("frozen[dataset=digits,weights=none]") == ""
+    assert dataset_digest("frozen[dataset=digits]") == ""
 
 
 @pytest.mark.parametrize("hidden", [(), (8,)])

@@ -61,9 +61,9 @@ def test_whatever_a_trainer_raises_has_its_name():
 
     trainer = guarded(Failing(), guard)
     assert trainer.mixes_unlabelled == 2.0
-    with pytest.raises(PluginError, match=r"Trainer 'failing' failed: SystemExit: 3"):
+    with pytest.raises(PluginError, match=r"'failing'.*SystemExit: 3"):
         trainer.mixed_losses(torch.zeros(1), None)
-    with pytest.raises(PluginError, match=r"^Trainer 'failing' failed: said so$"):
+    with pytest.raises(PluginError, match=r"'failing'.*: said so$"):
         trainer.probs(None)
 
 

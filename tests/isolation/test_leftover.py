@@ -3,33 +3,14 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
-PLUGIN = """
-import threading, time
-from concurrent.futures import ThreadPoolExecutor
-import numpy as np
-from fal_bench import Strategy
-
-class Prefetching(Strategy):
-    name = "prefetching"
-
-    def __init__(self, params=None):
-        super().__init__(params)
-        threading.Thread(target=time.sleep, args=(3600,), name="my-prefetcher").start()
-
-    def select(self, client, budget):
-        return np.arange(budget)
-
-class Pooling(Strategy):
-    name = "pooling"
-
-    def select(self, client, budget):
-        ThreadPoolExecutor(1).submit(time.sleep, 3600)
-        return np.arange(budget)
-"""
+STRATEGIES = {
+    "prefetching.__init__": "threading.Thread(target=time.sleep, args=(3600,), "
+    "name='my-prefetcher').start()",
+    "pooling": "ThreadPoolExecutor(1).submit(time.sleep, 3600)",
+}
 
 ENDING = """
 import sys, threading, time
@@ -51,8 +32,8 @@ def python(code, *arguments, timeout=90):
 
 
 @pytest.fixture
-def falbench_process(tmp_path):
-    (tmp_path / "threads.py").write_text(PLUGIN)
+def falbench_process(tmp_path, write_plugin):
+    write_plugin(tmp_path / "threads.py", STRATEGIES)
 
     def run(*arguments):
         return python("from fal_bench.cli import main; main()", *arguments)
@@ -80,9 +61,7 @@ def test_only_threads_that_do_not_end_are_left_behind(work, left):
 
 def test_a_process_without_such_threads_ends_at_once():
     code = ENDING.format(work="").replace("0.5", "60")
-    started = time.monotonic()
-    assert python(code, timeout=90).returncode == 7
-    assert time.monotonic() - started < 30
+    assert python(code, timeout=30).returncode == 7
 
 
 @pytest.mark.parametrize("backend", ["loky", "sequential"])
@@ -96,7 +75,7 @@ def test_a_comparison_ends_with_its_table_a_warning_and_no_workers(
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert "Wrote " in ended.stdout
-    assert "threads that a plugin left running are not waited for ('my-prefetcher'" in ended.stderr
+    assert "'my-prefetcher'" in ended.stderr
     assert "leaked" not in ended.stderr
 
 
@@ -109,13 +88,12 @@ def test_threads_of_workers_alone_do_not_hold_up_the_end(falbench_process, suite
     assert not ended.stderr.count("Warning")
 
 
-def test_a_wrong_input_keeps_its_exit_code(falbench_process, tmp_path):
+def test_a_wrong_input_keeps_its_exit_code(falbench_process, tmp_path, write_plugin):
     ended = falbench_process(
         "compare", "-s", "prefetching", "--plugin", tmp_path / "threads.py", "--suite", "nosuch"
     )
     assert ended.returncode == 2
-    plugin = tmp_path / "at_import.py"
-    plugin.write_text(PLUGIN + "\nPrefetching()\n")
+    plugin = write_plugin(tmp_path / "at_import.py", STRATEGIES, tail="Prefetching()\n")
     ended = falbench_process(
         "compare", "-s", "prefetching,nosuch", "--plugin", plugin, "--suite", "smoke"
     )

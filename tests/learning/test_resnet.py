@@ -28,6 +28,7 @@ from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.task import ModelSpec
 
 CIFAR = Architecture(ModelSpec(kind="resnet18"), (3, 9, 12), 5)
+BATCHES = "body.bn1.num_batches_tracked"
 IMAGENET = Architecture(ModelSpec(kind="resnet18", stem="imagenet"), (3, 33, 40), 5)
 
 
@@ -123,7 +124,7 @@ def test_its_training_is_sgd_and_moves_the_running_statistics():
             optimiser.step()
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(trained.weights[0][name], tensor, atol=2e-4, rtol=2e-3)
-    assert trained.weights[0]["body.bn1.num_batches_tracked"] == 6
+    assert trained.weights[0][BATCHES] == 6
     assert engine_of(CIFAR) == "sequential"
 
 
@@ -135,7 +136,7 @@ def test_federated_averaging_takes_the_running_statistics_too():
     for name in ("body.layer4.1.bn2.running_var", "body.bn1.running_mean", "body.conv1.weight"):
         one, other = (weights[name] for weights in trained.weights)
         torch.testing.assert_close(averaged[name], 0.75 * one + 0.25 * other)
-    assert averaged["body.bn1.num_batches_tracked"].dtype == torch.int64
+    assert averaged[BATCHES].dtype == torch.int64
 
 
 def test_predictions_are_the_networks_after_training(architecture):
@@ -259,9 +260,8 @@ def test_the_cifar_stem_draws_its_first_convolution(in_place):
     weights = started("cifar", 3).fresh(generator()).weights
     drawn = CIFAR.fresh(generator()).weights
     assert torch.equal(weights["body.conv1.weight"], drawn["body.conv1.weight"])
-    assert torch.equal(
-        weights["body.layer1.0.conv1.weight"], in_place.state["layer1.0.conv1.weight"]
-    )
+    second = "layer1.0.conv1.weight"
+    assert torch.equal(weights[f"body.{second}"], in_place.state[second])
 
 
 def test_grey_images_are_seen_as_three_equal_channels(in_place):
@@ -277,9 +277,9 @@ def test_offline_the_file_and_its_place_are_named(published):
     with pytest.raises(DataError) as caught:
         started("imagenet", 3).fresh(generator())
     message = str(caught.value)
-    assert f"{published.path.name!r} are not on this machine" in message
-    assert f"into '{published.path.parent}'" in message
-    assert "set weights to none" in message
+    assert repr(published.path.name) in message
+    assert f"'{published.path.parent}'" in message
+    assert "weights to none" in message
     assert not list(published.path.parent.iterdir())
 
 
@@ -313,7 +313,7 @@ def test_the_file_is_downloaded_whole_or_not_at_all(published, cut, capfd):
 
 def test_a_damaged_file_is_named(in_place):
     in_place.path.write_bytes(in_place.content[:-1])
-    with pytest.raises(DataError, match=r"resnet18-.*\.pth' is damaged; delete it"):
+    with pytest.raises(DataError, match=r"resnet18-.*\.pth.*damaged"):
         started("imagenet", 3).fresh(generator())
 
 
@@ -333,5 +333,5 @@ def test_missing_weights_are_said_before_anything_runs(published, falbench, tmp_
         "compare", "--suite", "mine.toml", "-s", "random", "--data-dir", tmp_path
     )
     assert code == 2
-    assert "not on this machine" in err
+    assert published.path.name in err
     assert not (tmp_path / "results").exists()

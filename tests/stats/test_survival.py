@@ -31,12 +31,12 @@ def test_a_horizon_cuts_the_area():
 
 
 def test_nothing_is_known_beyond_the_last_observation():
-    with pytest.raises(ValueError, match="no run was observed beyond 30"):
+    with pytest.raises(ValueError, match="beyond 30"):
         kaplan_meier_mean(MIXED, 31)
-    with pytest.raises(ValueError, match="no run was observed"):
+    with pytest.raises(ValueError, match="beyond 10"):
         kaplan_meier_mean([Budget(10, False)], 11)
     assert kaplan_meier_mean([Budget(10, True)], 11).mean == 10
-    with pytest.raises(ValueError, match="at least one run"):
+    with pytest.raises(ValueError, match="one run"):
         kaplan_meier([])
 
 

@@ -118,17 +118,3 @@ def test_classes_without_labels_are_anchored_at_the_mean_in_the_released_code(to
         AlfaMix({"as_released": flag})._flips(toy_pool([0, 1], model)) for flag in (False, True)
     )
     np.testing.assert_allclose([*plain, *released], [math.sqrt(2) / 4, 0.25])
-
-
-@pytest.mark.parametrize("as_released", [False, True])
-@settings(deadline=None)
-@given(st.integers(1, 10), st.integers(0, 99), st.data())
-def test_always_the_exact_count_of_distinct_samples(
-    toy_model, toy_pool, as_released, n, seed, data
-):
-    budget = data.draw(st.integers(1, n))
-    rng = np.random.default_rng(seed)
-    model = toy_model(rng.integers(3, size=(n + 2, 2)), rng.integers(-1, 2, size=(3, 2)))
-    pool = toy_pool([0, 2], model, seed=seed)
-    chosen = AlfaMix({"as_released": as_released}).select(pool, budget)
-    assert len(set(chosen.tolist())) == budget == len(chosen)

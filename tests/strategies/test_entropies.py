@@ -21,8 +21,8 @@ LOCAL = [[0.1, 0.9, 0], [0.6, 0.3, 0.1], [1, 0, 0], [0.6, 0.4, 0]]
 
 
 @pytest.fixture
-def client(toy_client):
-    return toy_client({"global": GLOBAL, "local": LOCAL, "tuned": LOCAL[::-1]})
+def client(pools):
+    return pools(GLOBAL, LOCAL)
 
 
 def test_least_confidence_takes_the_smallest_top_probabilities_of_the_global_model(client):
@@ -74,12 +74,12 @@ def test_rank_fusion_against_scipys_ranks(pools, seed, offset):
     np.testing.assert_allclose(scores[chosen], np.sort(scores)[::-1][:5])
 
 
-def test_ft_entropy_trains_from_the_global_model_and_looks_through_the_result(client):
+def test_ft_entropy_trains_from_the_global_model_and_looks_through_the_result(client, toy_model):
     selecting = FtEntropy({"epochs": 7}).select(client, 2)
     order = next(selecting)
-    assert order == Train(LocalTraining(epochs=7), start="global")
+    assert order == Train(LocalTraining(epochs=7), start=client.global_model)
     with pytest.raises(StopIteration) as stop:
-        selecting.send("tuned")
+        selecting.send(toy_model(LOCAL, np.eye(3), probs=LOCAL[::-1]))
     assert stop.value.value.tolist() == [2, 0]  # LOCAL's order, turned round
 
 

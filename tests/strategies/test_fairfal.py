@@ -159,17 +159,3 @@ def test_either_model_may_tell_what_is_uncertain(toy_model, toy_pool):
         client = toy_pool([0, 1, 2, 0, 1, 2, 0, 1], ours, own)
         seen.add(FairFAL()._uncertain_model(client, 0.05) is ours)
     assert seen == {True, False}
-
-
-@settings(deadline=None)
-@given(st.integers(1, 10), st.integers(0, 99), st.data())
-def test_always_the_exact_count_of_distinct_samples(federated, toy_model, toy_pool, n, seed, data):
-    budget = data.draw(st.integers(1, n))
-    rng = np.random.default_rng(seed)
-    models = [
-        toy_model(rng.integers(2, size=(n + 3, 2)), rng.integers(-1, 2, size=(4, 2)))
-        for _ in range(2)
-    ]
-    client = toy_pool(rng.integers(4, size=3), *models, seed=seed)
-    [chosen] = FairFAL().select_all(federated(client, budgets=(budget,)))
-    assert len(set(chosen.tolist())) == budget == len(chosen)

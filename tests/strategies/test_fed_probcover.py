@@ -161,23 +161,6 @@ def test_against_a_pooled_computation(selected, toy_model, toy_pool, seed, delta
     assert selected(*clients, budgets=budgets, delta=delta) == other_way(clients, budgets, delta)
 
 
-@pytest.mark.parametrize("kind", ["drawn", "constant", "duplicates"])
-@settings(deadline=None)
-@given(seed=st.integers(0, 99), data=st.data())
-def test_every_budget_is_spent_exactly(kind, seed, data, selected, toy_model, toy_pool):
-    rng = np.random.default_rng(seed)
-    clients, budgets = [], []
-    for index in range(data.draw(st.integers(1, 3))):
-        n = data.draw(st.integers(1, 9))
-        points = {"drawn": rng.normal(size=(n + 2, 2)), "constant": np.ones((n + 2, 2))}.get(
-            kind, rng.integers(2, size=(n + 2, 2))
-        )
-        clients.append(toy_pool([0, 1], toy_model(points, np.eye(2)), seed=seed, index=index))
-        budgets.append(data.draw(st.integers(0, n)))
-    for chosen, budget in zip(selected(*clients, budgets=budgets), budgets, strict=True):
-        assert len(set(chosen)) == budget == len(chosen)
-
-
 def test_messages_are_counted(federated, on_a_circle):
     clients = [on_a_circle([0, 30, 60]), on_a_circle([20], labelled=1, index=1)]
     federation = federated(*clients, budgets=(1, 0))

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from fal_bench.strategies.fed_typiclust import FedTypiClust, federated_k_means
@@ -87,29 +85,3 @@ def test_clusters_are_as_many_as_there_will_be_labels_shared_by_size(federated, 
 def test_a_client_without_budget_or_samples_takes_part_and_buys_nothing(on_a_circle, selected):
     clients = [on_a_circle([0, 1, 90], labelled=1), on_a_circle([45], labelled=1, index=1)]
     assert selected(*clients, budgets=(1, 0))[1] == []
-
-
-@pytest.mark.parametrize("kind", ["drawn", "constant", "duplicates"])
-@settings(deadline=None)
-@given(seed=st.integers(0, 99), data=st.data())
-def test_every_budget_is_spent_exactly(kind, seed, data, selected, toy_model, toy_pool):
-    rng = np.random.default_rng(seed)
-    clients, budgets = [], []
-    for index in range(data.draw(st.integers(1, 3))):
-        n = data.draw(st.integers(1, 9))
-        points = {"drawn": rng.normal(size=(n + 2, 2)), "constant": np.ones((n + 2, 2))}.get(
-            kind, rng.integers(2, size=(n + 2, 2))
-        )
-        clients.append(toy_pool([0, 1], toy_model(points, np.eye(2)), seed=seed, index=index))
-        budgets.append(data.draw(st.integers(0, n)))
-    for chosen, budget in zip(selected(*clients, budgets=budgets), budgets, strict=True):
-        assert len(set(chosen)) == budget == len(chosen)
-
-
-def test_it_repeats_bit_for_bit(selected, toy_model, toy_pool):
-    def once():
-        rng = np.random.default_rng(5)
-        clients = [toy_pool([0], toy_model.drawn(rng, 30), seed=k, index=k) for k in range(3)]
-        return selected(*clients, budgets=(4, 5, 6))
-
-    assert once() == once()

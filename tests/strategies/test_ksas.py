@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.special import rel_entr, softmax
 
 from fal_bench.strategies.ksas import KSAS, specialised_divergence
@@ -47,17 +45,3 @@ def test_a_client_of_one_class_takes_the_smallest_ids(table_client):
     rng = np.random.default_rng(1)
     logits = {"global": rng.normal(size=(6, 4)), "previous": rng.normal(size=(6, 4))}
     assert KSAS().select(table_client(logits, labels=[2, 2]), 4).tolist() == [0, 1, 2, 3]
-
-
-@given(
-    st.integers(1, 12),
-    st.lists(st.integers(0, 3), min_size=1, max_size=6),
-    st.floats(0, 1e4),
-    st.data(),
-)
-def test_always_the_exact_count_and_never_nan(table_client, n, labels, scale, data):
-    rng = np.random.default_rng(n)
-    logits = {name: scale * rng.normal(size=(n, 4)) for name in ("global", "previous")}
-    budget = data.draw(st.integers(1, n))
-    chosen = KSAS().select(table_client(logits, labels=labels), budget)
-    assert len(set(chosen.tolist())) == budget == len(chosen)

@@ -48,14 +48,14 @@ class TestClient:
 
         def buy(ids, purpose):
             bought.append((ids.tolist(), purpose))
-            return truth[ids - 100]
+            return truth[ids]
 
         client.buy = buy
         report = Arrivals(client, 4).measure(5)
         [(ids, purpose)] = bought
         assert purpose == "reward"
         assert len(ids) == 5 == len(set(ids))
-        own = np.array(ids) - 100
+        own = np.array(ids)
         losses = -log_softmax(logits[own], axis=1)[np.arange(5), truth[own]]
         np.testing.assert_allclose(report[0], losses, rtol=1e-5)
         np.testing.assert_array_equal(report[1], logits[own].argmax(axis=1) == truth[own])
@@ -81,7 +81,7 @@ class TestClient:
         subpools = arrivals.draw(2)  # five samples: three and two
         assert (subpools >= 0).sum(axis=1).tolist() == [3, 2]
         seen = arrivals.observe()
-        probs = client.probs("global")
+        probs = client.probs(client.global_model)
         for row, positions in zip(seen, subpools, strict=True):
             for outputs, position in zip(row, positions, strict=True):
                 expected = np.zeros(3) if position < 0 else probs[position]
@@ -113,13 +113,13 @@ class TestClient:
     ):
         budget = data.draw(st.integers(1, n))
         held = min(held, n - 1)
-        reward = 100 + np.array(data.draw(st.permutations(range(n)))[:held], dtype=np.int64)
+        reward = np.array(data.draw(st.permutations(range(n)))[:held], dtype=np.int64)
         arrivals = Arrivals(client_of(np.zeros((n, 2)), reward=np.sort(reward)), size)
         subpools = arrivals.draw(budget)
         drawn = subpools[subpools >= 0]
         assert len(np.unique(drawn)) == len(drawn)
         assert (subpools >= 0).any(axis=1).all()
-        from_reward = np.isin(drawn + 100, reward).sum()
+        from_reward = np.isin(drawn, reward).sum()
         assert from_reward == max(budget - (n - held), 0)
         chosen = arrivals.choose(None, 0.0)
         assert len(np.unique(chosen)) == budget
@@ -231,7 +231,7 @@ def test_a_pool_can_be_bought_to_the_last_sample(tiny, blobs, run):
 
 def test_a_reward_set_that_takes_the_pool_is_refused(tiny):
     strategy = LeaDQPool({"reward_labels": 76})
-    with pytest.raises(InvalidSpecError, match="76 labels leaves nothing of a pool of 76"):
+    with pytest.raises(InvalidSpecError, match=r"76 labels.* 76"):
         strategy.check_shares(tiny, {"pool": 80})
     LeaDQPool({"reward_labels": 75}).check_shares(tiny, {"pool": 80})
     LeaDQPool().check_shares(tiny, {"pool": 6})

@@ -22,8 +22,17 @@ GLOBAL = [[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.99, 0.0
 
 
 @pytest.fixture
-def client(toy_client):
-    return toy_client({"global": GLOBAL, "local": LOCAL}, {"local": EMBEDDINGS})
+def client_of(toy_model, toy_pool):
+    def make(embeddings, probs=GLOBAL, local=LOCAL):
+        head = np.zeros((len(local[0]), len(embeddings[0])))
+        return toy_pool([], *(toy_model(embeddings, head, probs=p) for p in (probs, local)))
+
+    return make
+
+
+@pytest.fixture
+def client(client_of):
+    return client_of(EMBEDDINGS)
 
 
 def test_one_sample_of_each_cluster_the_most_uncertain_under_the_global_model(client):
@@ -34,8 +43,8 @@ def test_the_whole_pool_can_be_bought(client):
     assert sorted(LoGo().select(client, 6).tolist()) == [0, 1, 2, 3, 4, 5]
 
 
-def test_duplicates_leave_fewer_clusters_and_still_the_exact_count(toy_client):
-    client = toy_client({"global": GLOBAL, "local": LOCAL}, {"local": [[1, 1]] * 5 + [[9, 9]]})
+def test_duplicates_leave_fewer_clusters_and_still_the_exact_count(client_of):
+    client = client_of([[1, 1]] * 5 + [[9, 9]])
     # Two clusters {0..4} and {5}. First pass: 4 and 5. One more of {0..4} by uncertainty: 3, 1.
     assert LoGo().select(client, 4).tolist() in ([4, 5, 3, 1], [5, 4, 3, 1])
 
@@ -58,14 +67,14 @@ def test_gradient_embeddings_by_differentiation():
     np.testing.assert_allclose(predicted_class_gradients(embeddings, probs), expected, atol=1e-6)
 
 
-def test_against_an_independent_route(toy_client):
+def test_against_an_independent_route(client_of):
     """Well-separated groups: SciPy's k-means, and entropy ranked by SciPy."""
     rng = np.random.default_rng(3)
     centres = np.arange(8)[:, None] * np.array([[40.0, -25.0, 10.0]])
     embeddings = np.repeat(centres, 5, axis=0) + rng.normal(size=(40, 3))
     probs = rng.dirichlet(np.ones(4), size=40)
     local = np.tile([0.6, 0.2, 0.1, 0.1], (40, 1))
-    client = toy_client({"global": probs, "local": local}, {"local": embeddings})
+    client = client_of(embeddings, probs, local)
     _, groups = kmeans2(embeddings * 0.4, centres * 0.4, minit="matrix")
     uncertainty = entropy(probs.astype(np.float32), axis=1)
     expected = [

@@ -26,10 +26,13 @@ STRATEGIES = [
     "typiclust[as_released=true]",
     "alfa-mix",
     "alfa-mix[as_released=true]",
-    "fairfal",
-    "fed-typiclust",
-    "fed-probcover",
+    "logo",
+    "feal",
+    "ksas",
+    "ifal",
 ]
+TOGETHER = ["fairfal", "fed-typiclust", "fed-probcover"]  # clients choose with the others
+STRATEGIES += TOGETHER
 
 
 def drawn(rng, n):
@@ -63,10 +66,11 @@ POOLS = [drawn, constant, zero, duplicates, huge, tiny]
 def client(toy_model, toy_pool):
     def make(points, n, labels, seed, index=0):
         rng = np.random.default_rng(seed)
-        models = [
-            toy_model(points(rng, n + len(labels)), rng.normal(size=(5, 3))) for _ in range(2)
-        ]
-        return toy_pool(labels, *models, seed=seed, index=index)
+        models = {
+            f"{name}_model": toy_model(points(rng, n + len(labels)), rng.normal(size=(5, 3)))
+            for name in ("global", "local", "previous", "distilled")
+        }
+        return toy_pool(labels, seed=seed, index=index, **models)
 
     return make
 
@@ -122,3 +126,30 @@ def test_clients_with_one_class_each_and_different_budgets(registry, text, clien
     ]
     chosen = select(registry.make(Selector.parse(text)), *clients, budgets=(4, 1, 6))
     assert [len(set(positions.tolist())) for positions in chosen] == [4, 1, 6]
+
+
+@pytest.mark.parametrize("text", TOGETHER)
+@settings(deadline=None)
+@given(
+    drawn=st.lists(
+        st.tuples(st.sampled_from(POOLS), st.integers(1, 9), st.integers(0, 9), st.integers(0, 99)),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_clients_together_spend_every_budget_exactly_and_repeat(
+    registry, text, drawn, client, select
+):
+    budgets = [min(n, budget) for _, n, budget, _ in drawn]
+
+    def once():
+        clients = [
+            client(points, n, [0, 1], seed, index)
+            for index, (points, n, _, seed) in enumerate(drawn)
+        ]
+        chosen = select(registry.make(Selector.parse(text)), *clients, budgets=budgets)
+        return [positions.tolist() for positions in chosen]
+
+    first = once()
+    assert [len(set(positions)) for positions in first] == budgets == list(map(len, first))
+    assert first == once()

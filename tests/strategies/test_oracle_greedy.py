@@ -90,13 +90,8 @@ def test_without_the_global_model_it_is_ridge_regression_refitted_from_scratch()
 def test_the_selection_is_the_greedy_one(table_client):
     x, labels, _ = world(3, 5, 14, 4)
     logits = np.random.default_rng(8).normal(size=(19, 3))
-    client = table_client(
-        {"global": logits[5:]},
-        labels[:5],
-        {"global": x[5:, :-1]},
-        {"global": x[:5, :-1]},
-        labelled_logits={"global": logits[:5]},
-    )
+    known = {"global": (logits[:5], x[:5, :-1])}
+    client = table_client({"global": logits[5:]}, labels[:5], {"global": x[5:, :-1]}, known)
     client.hindsight = lambda: labels[5:]
     x[:, :-1] = x[:, :-1].astype(np.float32)
     probs = softmax(logits.astype(np.float32), axis=1)

@@ -30,9 +30,8 @@ def named(query, **params):
 def test_without_the_library_a_sentence_says_what_to_install(falbench):
     code, _, err = falbench("compare", "-s", "skactiveml[query=Badge]", "--suite", "smoke")
     assert code == 2
-    assert err == (
-        "Error: Strategy 'skactiveml' needs scikit-activeml; pip install 'falbench[skactiveml]'.\n"
-    )
+    assert "'falbench[skactiveml]'" in err
+    assert len(err.splitlines()) == 1
 
 
 @installed

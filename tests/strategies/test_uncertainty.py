@@ -17,20 +17,16 @@ LOCAL = [[0.5, 0.5, 0], [0.95, 0.05, 0], [0.9, 0.1, 0], [0.85, 0.15, 0], [0.55, 
 
 
 @pytest.fixture
-def client(toy_client):
-    return toy_client({"global": GLOBAL, "local": LOCAL})
+def client(pools):
+    return pools(GLOBAL, LOCAL)
 
 
-def test_fal_margin_takes_the_smallest_margins_of_the_global_model(client):
-    assert FalMargin().select(client, 3).tolist() == [4, 1, 2]
-
-
-def test_fal_entropy_takes_the_largest_entropies_of_the_global_model(client):
-    assert FalEntropy().select(client, 3).tolist() == [4, 2, 1]
-
-
-def test_sal_margin_takes_the_smallest_margins_of_the_local_model(client):
-    assert SalMargin().select(client, 3).tolist() == [0, 4, 3]
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [(FalMargin, [4, 1, 2]), (FalEntropy, [4, 2, 1]), (SalMargin, [0, 4, 3])],
+)
+def test_the_most_uncertain_of_a_model_by_hand(client, strategy, expected):
+    assert strategy().select(client, 3).tolist() == expected
 
 
 def test_sal_margin_trains_as_its_parameters_say():
@@ -39,16 +35,13 @@ def test_sal_margin_trains_as_its_parameters_say():
     assert SalMargin({"epochs": 3, "lr": 0.1, "batch_size": 8}).needs == {LocalModel(own)}
     with pytest.raises(InvalidSpecError, match="'epochs' cannot be 0"):
         SalMargin({"epochs": 0})
-    with pytest.raises(
-        InvalidSpecError,
-        match=r"no parameter 'epoch'; did you mean 'epochs'\? It takes: epochs, lr, batch_size",
-    ):
+    with pytest.raises(InvalidSpecError, match=r"'epoch'.*'epochs'.*lr, batch_size"):
         SalMargin({"epoch": 3})
 
 
-def test_random_is_uniform_and_repeats_with_its_stream(toy_client):
+def test_random_is_uniform_and_repeats_with_its_stream(pools):
     def pick(seed):
-        return Random().select(toy_client({"global": GLOBAL}, seed=seed), 2)
+        return Random().select(pools(GLOBAL, seed=seed), 2)
 
     np.testing.assert_array_equal(pick(7), pick(7))
     counts = np.bincount(np.concatenate([pick(seed) for seed in range(2000)]), minlength=5)

@@ -57,19 +57,9 @@ def test_a_cluster_computes_the_same_runs_bit_for_bit(backend, suite, tmp_path):
     pd.testing.assert_frame_equal(untimed(there), untimed(here), check_exact=True)
 
 
-def test_a_killed_worker_costs_its_runs_a_retry(backend, suite, tmp_path):
-    out = tmp_path / "killed"
-    (tmp_path / "slow.py").write_text(
-        "import os, pathlib, time\n"
-        "import numpy as np\n"
-        "from fal_bench import Strategy\n"
-        "class Slow(Strategy):\n"
-        "    name = 'slow'\n"
-        "    def select(self, client, budget):\n"
-        f"        pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.pid').touch()\n"
-        "        time.sleep(0.2)\n"
-        "        return np.arange(budget)\n"
-    )
+def test_a_killed_worker_costs_its_runs_a_retry(backend, suite, tmp_path, write_plugin):
+    touch = f"pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.pid').touch()"
+    plugins = [write_plugin(tmp_path / "slow.py", {"slow": f"{touch}; time.sleep(0.2)"})]
     killed = []
 
     def kill_one():
@@ -82,7 +72,7 @@ def test_a_killed_worker_costs_its_runs_a_retry(backend, suite, tmp_path):
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    plugins = [tmp_path / "slow.py"]
+    out = tmp_path / "killed"
     result = compare(suite, out, ["random", "slow"], backend=backend, plugins=plugins)
     killer.join()
     assert killed

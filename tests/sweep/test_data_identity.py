@@ -109,4 +109,4 @@ def test_data_that_change_after_planning_stop_the_run(home, suite, tmp_path):
         run_job(Job(store.root, (run,), (), "run", None))
     status = store.folder(run).status()
     assert status["phase"] == "failed"
-    assert "are not those that the run was planned with" in status["reason"]
+    assert "imagefolder" in status["reason"]

@@ -20,13 +20,13 @@ needs_gpu = pytest.mark.skipif(not HAS_GPU, reason="PyTorch finds no CUDA device
 
 @without_gpu
 def test_a_gpu_that_is_not_there_is_refused_before_anything_is_written(suite, tmp_path):
-    with pytest.raises(FalbenchError, match=r"^PyTorch finds no CUDA device; use device cpu"):
+    with pytest.raises(FalbenchError, match="use device cpu"):
         fal_bench.compare(["random"], suite=suite, out=tmp_path / "out", device="cuda")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_device_is_refused(suite, tmp_path):
-    with pytest.raises(FalbenchError, match=r"^Unknown device 'tpu'"):
+    with pytest.raises(FalbenchError, match="'tpu'"):
         fal_bench.compare(["random"], suite=suite, out=tmp_path / "out", device="tpu")
 
 
@@ -34,14 +34,14 @@ def test_an_unknown_device_is_refused(suite, tmp_path):
 def test_the_command_line_says_so_in_one_sentence(falbench, suite):
     code, out, err = falbench("compare", "--suite", suite, "-s", "random", "--device", "cuda")
     assert (code, out) == (2, "")
-    assert "PyTorch finds no CUDA device; use device cpu" in " ".join(err.split())
+    assert "use device cpu" in " ".join(err.split())
     assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("backend", ["ray", "dask"])
 def test_a_cluster_computes_on_processors(backend):
     assert device_for(backend, "auto") == device_for(backend, "cpu") == "cpu"
-    with pytest.raises(FalbenchError, match=f"device cuda does not work with backend {backend}"):
+    with pytest.raises(FalbenchError, match=f"cuda.*{backend}"):
         device_for(backend, "cuda")
 
 
@@ -74,7 +74,7 @@ def test_a_worker_without_the_gpu_fails_its_run_with_the_reason(suite, tmp_path)
     Supervisor(store, backend="sequential").run([spec])
     status = store.folder(spec).status()
     assert status["phase"] == "failed"
-    assert "PyTorch finds no CUDA device" in status["reason"]
+    assert "CUDA" in status["reason"]
 
 
 @needs_gpu

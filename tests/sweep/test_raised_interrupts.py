@@ -12,96 +12,33 @@ import pytest
 import fal_bench
 from fal_bench.errors import PluginError
 
-PLUGIN = """
-import multiprocessing, os, signal, threading, time
-import numpy as np
-from fal_bench import Strategy
-from fal_bench.trainers.cross_entropy import CrossEntropy
-
-class Own(BaseException):
-    pass
-
-class Interrupting(Strategy):
-    name = "interrupting"
-
-    def select(self, client, budget):
-        raise KeyboardInterrupt("me")
-
-class Closing(Strategy):
-    name = "closing"
-
-    def select(self, client, budget):
-        raise GeneratorExit
-
-class Odd(Strategy):
-    name = "odd"
-
-    def select(self, client, budget):
-        raise Own("mine")
-
-class Unmade(Strategy):
-    name = "unmade"
-
-    def __init__(self, params=None):
-        raise KeyboardInterrupt("made")
-
-class Late(Strategy):
-    name = "late"
-
-    def __init__(self, params=None):
-        super().__init__(params)
-        if multiprocessing.current_process().name != "MainProcess":
-            raise KeyboardInterrupt("made")
-
-class Dozing(Strategy):
-    name = "dozing"
-
-    def __init__(self, params=None):
-        super().__init__(params)
-        if multiprocessing.current_process().name != "MainProcess":
-            time.sleep(3600)
-
-class Stopping(Strategy):
-    name = "stopping"
-
-    def select(self, client, budget):
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(60)
-
-class Losing(CrossEntropy):
-    name = "losing"
-
-    def losses(self, logits, batch):
-        raise KeyboardInterrupt("loss")
-
-class LateTrainer(CrossEntropy):
-    name = "late-trainer"
-
-    def __init__(self, params=None):
-        super().__init__(params)
-        if multiprocessing.current_process().name != "MainProcess":
-            raise KeyboardInterrupt("made")
-"""
-
+IN_WORKER = "if multiprocessing.current_process().name != 'MainProcess': "
+STRATEGIES = {
+    "interrupting": "raise KeyboardInterrupt('me')",
+    "closing": "raise GeneratorExit",
+    "odd": "raise type('Own', (BaseException,), {})('mine')",
+    "unmade.__init__": "raise KeyboardInterrupt('made')",
+    "late.__init__": IN_WORKER + "raise KeyboardInterrupt('made')",
+    "dozing.__init__": IN_WORKER + "time.sleep(3600)",
+    "stopping": "os.kill(os.getpid(), signal.SIGINT); time.sleep(60)",
+}
+TRAINERS = {
+    "losing": "raise KeyboardInterrupt('loss')",
+    "late-trainer.__init__": STRATEGIES["late.__init__"],
+}
+# By label: what is raised.
 RAISED = {
-    "interrupting": "Strategy 'interrupting' failed (client 0, cycle 0): KeyboardInterrupt: me",
-    "closing": "Strategy 'closing' failed (client 0, cycle 0): GeneratorExit",
-    "odd": "Strategy 'odd' failed (client 0, cycle 0): Own: mine",
-    "random[trainer=losing]": "Trainer 'losing' failed: KeyboardInterrupt: loss",
+    "interrupting": "KeyboardInterrupt: me",
+    "closing": "GeneratorExit",
+    "odd": "Own: mine",
+    "random[trainer=losing]": "KeyboardInterrupt: loss",
 }
-
-LATE = {
-    "late": "Plugin 'late' cannot be set up: KeyboardInterrupt: made.",
-    "random[trainer=late-trainer]": "Plugin 'late-trainer' cannot be set up: KeyboardInterrupt: "
-    "made.",
-}
+LATE = dict.fromkeys(("late", "random[trainer=late-trainer]"), "KeyboardInterrupt: made.")
 
 
 @pytest.fixture
-def plugin(tmp_path):
-    file = tmp_path / "raising.py"
-    file.write_text(PLUGIN)
-    return file
+def plugin(tmp_path, write_plugin):
+    return write_plugin(tmp_path / "raising.py", STRATEGIES, TRAINERS)
 
 
 @pytest.fixture
@@ -120,7 +57,13 @@ def untimed(result):
 
 
 def reasons(result):
-    return {run.strategy: run.reason for run in result.context.missing}
+    """What every failed run raised; its reason names the plugin first."""
+    found = {}
+    for run in result.context.missing:
+        name = run.strategy.partition("=")[2].rstrip("]") or run.strategy
+        assert repr(name) in run.reason
+        found[run.strategy] = run.reason.split(": ", 1)[-1]
+    return found
 
 
 def test_runs_fail_alone_and_by_name_in_workers_and_in_this_process(compare):
@@ -136,14 +79,13 @@ def test_runs_fail_alone_and_by_name_in_workers_and_in_this_process(compare):
 
 def test_a_constructor_that_hangs_in_a_worker_is_ended(compare):
     result = compare(["random", "dozing"], call_timeout=2)
-    assert reasons(result) == {
-        "dozing": "Strategy 'dozing' did not return from cycle 0 within 2 s; make it faster or "
-        "raise call_timeout."
-    }
+    [(label, reason)] = reasons(result).items()
+    assert label == "dozing"
+    assert "within 2 s" in reason
 
 
 def test_a_constructor_that_raises_it_is_named_before_anything_runs(compare):
-    with pytest.raises(PluginError, match=r"'unmade' cannot be set up: KeyboardInterrupt: made"):
+    with pytest.raises(PluginError, match=r"'unmade'.*KeyboardInterrupt: made"):
         compare(["unmade"])
 
 
@@ -153,7 +95,7 @@ def test_a_file_that_raises_it_is_left_out(falbench, suite, tmp_path):
         "compare", "--plugin", "bad.py", "--suite", suite, "-s", "random", "--dry-run"
     )
     assert code == 0
-    assert "bad.py could not be loaded: KeyboardInterrupt: import, at bad.py, line 1" in errors
+    assert "KeyboardInterrupt: import, at bad.py" in errors
 
 
 @pytest.mark.parametrize("backend", ["sequential", "loky"])
@@ -175,25 +117,19 @@ def test_a_signal_is_no_fault_of_a_plugin(suite, tmp_path, plugin, backend):
     assert "Traceback" not in run.stderr
     if backend == "sequential":
         assert run.returncode == 130
-        assert run.stderr.endswith("Stopped; the same command goes on where this one was.\n")
+        assert run.stderr.splitlines()[-1].startswith("Stopped;")
     else:
         assert run.returncode == 1
-        assert "Strategy 'stopping' did not return from cycle 0 within 3 s" in run.stderr
+        assert "'stopping' did not return" in run.stderr
+        assert "within 3 s" in run.stderr
         assert "random, seed 0: " in run.stderr
 
 
-def test_ctrl_c_while_it_plans_is_one_sentence(falbench, suite, tmp_path):
-    (tmp_path / "slow.py").write_text(
-        "import os, signal, time\n"
-        "from fal_bench import Strategy\n"
-        "class Slow(Strategy):\n"
-        "    name = 'slow'\n"
-        "    def __init__(self, params=None):\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-        "        time.sleep(60)\n"
-    )
+def test_ctrl_c_while_it_plans_is_one_sentence(falbench, suite, tmp_path, write_plugin):
+    write_plugin(tmp_path / "slow.py", {"slow.__init__": STRATEGIES["stopping"]})
     signal.signal(signal.SIGINT, signal.default_int_handler)
     code, _, errors = falbench("compare", "--plugin", "slow.py", "--suite", suite, "-s", "slow")
     assert code == 130
-    assert errors == "Stopped; the same command goes on where this one was.\n"
+    assert errors.startswith("Stopped;")
+    assert len(errors.splitlines()) == 1
     assert not (tmp_path / "results").exists()

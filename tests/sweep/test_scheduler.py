@@ -105,7 +105,8 @@ def test_the_company_of_one_that_cannot_be_trained_keeps_its_bits(tiny, blobs, m
         own = sorted(seen[key].difference(*(seen[other] for other in others)))
         monkeypatch.setattr(Picky, "hated", torch.tensor(own[0]))
         together, failures = journals(tiny, blobs, [Random, FalMargin], range(2), Picky())
-        assert failures == {key: "Trainer 'picky' failed: RuntimeError: not this one"}
+        assert set(failures) == {key}
+        assert "'picky'" in failures[key]
         for other in others:
             assert untimed(together[other]) == untimed(whole[other])
 

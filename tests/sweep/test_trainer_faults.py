@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,83 +23,24 @@ from fal_bench.task.suite import load_suite
 TIMES = ["train_seconds", "select_seconds"]
 LIMIT = 1024
 
-PLUGIN = """
-import multiprocessing, os, sys, time
-import numpy as np
-import torch
-from fal_bench.trainers.cross_entropy import CrossEntropy
-
-EATEN = []
-ODD = []
-
-class Hanging(CrossEntropy):
-    name = "hanging"
-
-    def losses(self, logits, batch):
-        time.sleep(3600)
-
-class Unlikely(CrossEntropy):
-    name = "unlikely"
-
-    def probs(self, logits):
-        time.sleep(3600)
-
-class Sleeping(CrossEntropy):
-    name = "sleeping"
-
-    def __init__(self, params=None):
-        super().__init__(params)
-        if multiprocessing.current_process().name != "MainProcess":
-            time.sleep(3600)
-
-class Exiting(CrossEntropy):
-    name = "exiting"
-
-    def losses(self, logits, batch):
-        os._exit(7)
-
-class Raising(CrossEntropy):
-    name = "raising"
-
-    def losses(self, logits, batch):
-        raise RuntimeError("no idea")
-
-class Departing(CrossEntropy):
-    name = "departing"
-
-    def losses(self, logits, batch):
-        sys.exit(0)
-
-class Eating(CrossEntropy):
-    name = "eating"
-
-    def losses(self, logits, batch):
-        while True:
-            EATEN.append(np.ones(32 * 2**17))
-            time.sleep(0.02)
-
-class Odd(CrossEntropy):
-    name = "odd"
-
-    def losses(self, logits, batch):
-        if ODD and (batch.class_counts == torch.tensor(ODD)).all(-1).any():
-            time.sleep(3600)
-        return super().losses(logits, batch)
-
-class Slow(CrossEntropy):
-    name = "slow"
-
-    def losses(self, logits, batch):
-        time.sleep(0.05)
-        return super().losses(logits, batch)
-"""
+HEAD = "EATEN, ODD = [], []"
+TRAINERS = {
+    "hanging": "time.sleep(3600)",
+    "unlikely.probs": "time.sleep(3600)",
+    "sleeping.__init__": "if multiprocessing.current_process().name != 'MainProcess': "
+    "time.sleep(3600)",
+    "exiting": "os._exit(7)",
+    "raising": "raise RuntimeError('no idea')",
+    "departing": "sys.exit(0)",
+    "eating": "while True: EATEN.append(np.ones(32 * 2**17)); time.sleep(0.02)",
+    "odd": "if ODD and (batch.class_counts == torch.tensor(ODD)).all(-1).any(): time.sleep(3600)",
+    "slow": "time.sleep(0.05)",
+}
 
 
 @pytest.fixture
-def plugin(tmp_path):
-    file = tmp_path / "trainers.py"
-    file.write_text(PLUGIN)
-    return file
+def plugin(tmp_path, write_plugin):
+    return write_plugin(tmp_path / "trainers.py", trainers=TRAINERS, head=HEAD)
 
 
 @pytest.fixture
@@ -124,16 +66,11 @@ def test_a_trainer_that_hangs_or_leaves_fails_alone_and_by_name(compare):
     bad = ("hanging", "unlikely", "sleeping", "exiting")
     strategies = ["random", "fal-margin", *(f"random[trainer={name}]" for name in bad)]
     result = compare(strategies, call_timeout=1)
-    assert reasons(result) == {
-        "random[trainer=hanging]": "Trainer 'hanging' did not return within 1 s in cycle 0; make "
-        "it faster or raise call_timeout.",
-        "random[trainer=unlikely]": "Trainer 'unlikely' did not return within 1 s in cycle 0; "
-        "make it faster or raise call_timeout.",
-        "random[trainer=sleeping]": "Trainer 'sleeping' did not return within 1 s in cycle 0; "
-        "make it faster or raise call_timeout.",
-        "random[trainer=exiting]": "The worker process died while trainer 'exiting' was at work "
-        "(cycle 0); it exits the process, crashes, or takes too much memory.",
-    }
+    found = reasons(result)
+    assert set(found) == {f"random[trainer={name}]" for name in bad}
+    for name in bad:
+        fact = "died.*'exiting'.*cycle 0" if name == "exiting" else f"'{name}'.* 1 s in cycle 0"
+        assert re.search(fact, found[f"random[trainer={name}]"])
     alone = compare(["random", "fal-margin"], "alone", backend="sequential")
     pd.testing.assert_frame_equal(untimed(result), untimed(alone), check_exact=True)
 
@@ -141,10 +78,10 @@ def test_a_trainer_that_hangs_or_leaves_fails_alone_and_by_name(compare):
 def test_a_trainer_that_raises_is_named(compare):
     strategies = ["random", *(f"random[trainer={name}]" for name in ("raising", "departing"))]
     result = compare(strategies, backend="sequential")
-    assert reasons(result) == {
-        "random[trainer=raising]": "Trainer 'raising' failed: RuntimeError: no idea",
-        "random[trainer=departing]": "Trainer 'departing' failed: SystemExit: 0",
-    }
+    found = reasons(result)
+    assert list(found) == strategies[1:]
+    assert found["random[trainer=raising]"].endswith("RuntimeError: no idea")
+    assert found["random[trainer=departing]"].endswith("SystemExit: 0")
     assert set(result.curves.strategy) == {"random"}
 
 
@@ -152,8 +89,7 @@ def test_a_trainer_that_eats_memory_fails_alone_and_by_name(compare):
     result = compare(["random[trainer=eating]", "random"], memory_limit=LIMIT)
     [(strategy, reason)] = reasons(result).items()
     assert strategy == "random[trainer=eating]"
-    assert reason.startswith("Trainer 'eating' brought its worker to ")
-    assert f"in cycle 0, above the limit of {LIMIT}; keep less in memory" in reason
+    assert re.search(f"'eating'.*cycle 0.* {LIMIT};", reason)
     assert set(result.curves.strategy) == {"random"}
 
 
@@ -180,12 +116,12 @@ def test_runs_trained_together_are_told_apart(compare, plugin, tmp_path):
         name = json.loads((folder / "run.json").read_text())["description"]["strategy"]["name"]
         counts[name] = labels.bincount(minlength=10).tolist()
     assert counts["random"] != counts["fal-margin"]
-    plugin.write_text(PLUGIN.replace("ODD = []", f"ODD = {counts['random']}"))
+    odd = f"EATEN, ODD = [], {counts['random']}"
+    plugin.write_text(plugin.read_text().replace(HEAD, odd))
     result = compare(strategies, jobs=1, call_timeout=1)
-    assert reasons(result) == {
-        "random[trainer=odd]": "Trainer 'odd' did not return within 1 s in cycle 1; make it faster "
-        "or raise call_timeout."
-    }
+    [(label, reason)] = reasons(result).items()
+    assert label == "random[trainer=odd]"
+    assert re.search(r"'odd'.* 1 s in cycle 1", reason)
     expected = untimed(whole)
     expected = expected[expected.strategy == "fal-margin[trainer=odd]"].reset_index(drop=True)
     pd.testing.assert_frame_equal(untimed(result), expected, check_exact=True)

@@ -51,10 +51,10 @@ def test_a_task_alone_is_compared_as_its_suite_says():
 
 def test_a_strategy_that_a_suite_names_is_not_left_out_in_silence(tmp_path):
     (tmp_path / "s.toml").write_text("strategies = ['fedral']\n[tasks.a]\n")
-    with pytest.raises(fal_bench.FalbenchError, match="needs data in the shares"):
+    with pytest.raises(fal_bench.FalbenchError, match=r"'fedral'.*shares"):
         Plan.make(suite=str(tmp_path / "s.toml"))
     (tmp_path / "t.toml").write_text("strategies = ['fedrall']\n[tasks.a]\n")
-    with pytest.raises(fal_bench.FalbenchError, match="did you mean 'fedral'"):
+    with pytest.raises(fal_bench.FalbenchError, match=r"'fedrall'.*'fedral'"):
         Plan.make(suite=str(tmp_path / "t.toml"))
 
 
@@ -111,8 +111,8 @@ def test_suites_are_described(falbench):
     code, out, _ = falbench("list", "suites", "--verbose")
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines()}
-    assert "Tasks: kafal-cifar10. Seeds: 5. Targets: 0.6, 0.65, 0.7. Str" in lines["kafal-cifar10"]
-    assert lines["quick"].endswith("Tasks: digit-pairs-iid, digit-pairs-dirichlet. Seeds: 5.")
+    assert "0.6, 0.65, 0.7" in lines["kafal-cifar10"]
+    assert lines["quick"].endswith("Seeds: 5.")
     _, plain, _ = falbench("list", "suites")
     assert "Seeds" not in plain
 

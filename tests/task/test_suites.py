@@ -52,10 +52,10 @@ def test_a_file_may_name_targets_and_strategies(tmp_path):
     suite = load_suite(str(file))
     assert suite.targets == (0.3, 1.0, "auto")
     assert suite.strategies == ("random", "logo[n_init=1,2]")
-    assert suite.describe() == (
-        "Mine. Tasks: a, b. Seeds: 5. Targets: 0.3, 1.0, auto. "
-        "Strategies: random, logo[n_init=1,2]."
-    )
+    assert suite.describe().split(". ") == [
+        "Mine", "Tasks: a, b", "Seeds: 5", "Targets: 0.3, 1.0, auto",
+        "Strategies: random, logo[n_init=1,2].",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_files_that_are_not_there_or_not_text(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidSpecError, match="UTF-8"):
         load_suite(str(tmp_path / "binary.toml"))
-    with pytest.raises(UnknownNameError, match="did you mean 'quick'"):
+    with pytest.raises(UnknownNameError, match=r"'quik'.*'quick'"):
         load_suite("quik")
     with pytest.raises(UnknownNameError):
         find_task("digit-pears")
 
 
 def test_a_task_of_another_suite_comes_with_that_suite():
-    with pytest.raises(UnknownNameError, match=r"it is in suite 'smoke', and not in 'quick'\.$"):
+    with pytest.raises(UnknownNameError, match=r"'smoke'.*'quick'"):
         load_suite("quick").task("digits-iid")
     assert find_suite("digits-iid").name == "smoke"

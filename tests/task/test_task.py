@@ -122,9 +122,9 @@ def test_a_task_cannot_be_changed():
 
 
 def test_summaries_say_what_matters():
-    assert Task().summary == "digits, 5 clients, IID, mlp, 10 queries a client and cycle"
+    assert Task().summary.split(", ")[:4] == ["digits", "5 clients", "IID", "mlp"]
     task = Task(partition=Dirichlet(alpha=0.1), long_tail=20)
-    assert "Dirichlet alpha 0.1, long tail 20" in task.summary
+    assert {"Dirichlet alpha 0.1", "long tail 20"} <= set(task.summary.split(", "))
     assert "2 classes a client" in Task(partition=Shards(classes_per_client=2)).summary
     assert Iid().kind == "iid"
     assert Sgd().kind == "sgd"
