@@ -1,10 +1,7 @@
 """Real worker processes whose trainers hang, leave, raise, eat memory, or just take long."""
 
 import json
-import pickle
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -123,7 +120,7 @@ def test_runs_trained_together_are_told_apart(compare, plugin, tmp_path):
     pd.testing.assert_frame_equal(untimed(result), expected, check_exact=True)
 
 
-def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin):
+def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin, cluster_worker):
     """What ray and dask run: there the supervisor cannot reach the worker."""
     runs = plan_runs(
         [load_suite(suite).task("a")],
@@ -133,15 +130,8 @@ def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin)
     )
     store = Store(tmp_path / "results")
     store.prepare()
-    code = (
-        "import pickle, sys\n"
-        "from fal_bench.sweep.worker import run_job\n"
-        "run_job(pickle.load(sys.stdin.buffer))\n"
-    )
     job = Job(store.root, tuple(runs), (plugin,), "run", parent=None, time_limit=1)
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=pickle.dumps(job), capture_output=True, check=False
-    )
+    done = cluster_worker(job)
     assert done.returncode == 1, done.stderr
     for run in runs:
         marker = store.folder(run).marker()
