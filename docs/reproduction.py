@@ -16,13 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from fal_bench.publication.evidence import published_evidence
-from fal_bench.publication.record import read_record
-from fal_bench.publication.runs import published_tasks
-from fal_bench.report.answer import answer
-from fal_bench.report.stored import Filter
-from fal_bench.report.targets import Question
+from fal_bench import api
 from fal_bench.report.wording import saving_with_interval
+from fal_bench.results.published import published_tasks, read_record
 
 HERE = Path(__file__).parent
 PAGE = HERE / "reproduction.md"
@@ -99,10 +95,14 @@ def leaderboard(
     bill: str = "strict",
 ) -> pd.DataFrame:
     """Return the leaderboard that published curves give to a question."""
-    evidence = published_evidence(PUBLISHED / folder, Filter(task=task, strategies=strategies))
-    asked = evidence.targets if targets is None else targets
-    question = Question.make(asked, bill, baseline, evidence.strategies)
-    return answer(question, evidence).leaderboard
+    return api.report(
+        PUBLISHED / folder,
+        target_acc=targets,
+        strategies=strategies or None,
+        task=task,
+        accounting=bill,
+        baseline=baseline,
+    ).leaderboard
 
 
 def rows_of(board: pd.DataFrame) -> list[dict[str, Any]]:
@@ -317,7 +317,7 @@ def labels_read() -> str:
     board = ranked("quick", 0.5)
     names = ("random", "fal-margin", "fal-least-confidence", "fal-entropy", "leadq-pool",
              "margin-best-fixed-batch", "fedral")  # fmt: skip
-    curves = published_evidence(PUBLISHED / "quick", Filter()).curves
+    curves = api.report(PUBLISHED / "quick").curves
     curves["beyond"] = curves["labels_strict"] - curves["labels"]
     runs = curves.groupby(["strategy", "task", "seed"], as_index=False)["beyond"].max()
     assert set(runs[runs["beyond"] > 0]["strategy"]) <= set(names)

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 from fal_bench._version import __version__
 
 if TYPE_CHECKING:
-    from fal_bench.comparison import Comparison, compare
+    from fal_bench.api import (
+        Comparison,
+        Results,
+        check,
+        compare,
+        import_curves,
+        load,
+        merge,
+        publish,
+        report,
+        verify,
+    )
     from fal_bench.conformance.runner import check_strategy, check_trainer
     from fal_bench.data.base import Dataset
     from fal_bench.errors import FalbenchError
@@ -22,7 +33,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ClientView": "fal_bench.plugins.strategy",
-    "Comparison": "fal_bench.comparison",
+    "Comparison": "fal_bench.api",
     "Dataset": "fal_bench.data.base",
     "DistilledModel": "fal_bench.plugins.needs",
     "EpochPredictions": "fal_bench.plugins.needs",
@@ -31,16 +42,24 @@ _HOMES = {
     "LocalModel": "fal_bench.plugins.needs",
     "LocalTraining": "fal_bench.plugins.needs",
     "Params": "fal_bench.plugins.strategy",
+    "Results": "fal_bench.api",
     "Strategy": "fal_bench.plugins.strategy",
     "Task": "fal_bench.task",
     "Train": "fal_bench.plugins.strategy",
     "Trainer": "fal_bench.plugins.trainer",
+    "check": "fal_bench.api",
     "check_strategy": "fal_bench.conformance.runner",
     "check_trainer": "fal_bench.conformance.runner",
-    "compare": "fal_bench.comparison",
+    "compare": "fal_bench.api",
     "dataset": "fal_bench.plugins.functions",
+    "import_curves": "fal_bench.api",
+    "load": "fal_bench.api",
+    "merge": "fal_bench.api",
     "metric": "fal_bench.plugins.metric",
     "model": "fal_bench.plugins.functions",
+    "publish": "fal_bench.api",
+    "report": "fal_bench.api",
+    "verify": "fal_bench.api",
 }
 
 __all__ = [
@@ -54,17 +73,25 @@ __all__ = [
     "LocalModel",
     "LocalTraining",
     "Params",
+    "Results",
     "Strategy",
     "Task",
     "Train",
     "Trainer",
     "__version__",
+    "check",
     "check_strategy",
     "check_trainer",
     "compare",
     "dataset",
+    "import_curves",
+    "load",
+    "merge",
     "metric",
     "model",
+    "publish",
+    "report",
+    "verify",
 ]
 
 

@@ -1,13 +1,16 @@
 """Finished runs written by hand: a results folder without running anything."""
 
+import json
+
 from fal_bench.federation.journal import Row
 from fal_bench.inputs.selector import Selector
-from fal_bench.sweep.folder import RunFolder
+from fal_bench.results.folder import RunFolder
+from fal_bench.results.store import Store
 from fal_bench.sweep.spec import RunSpec
-from fal_bench.sweep.store import Store
 from fal_bench.task import Task
 
 ENVIRONMENT = {"torch": "2.9", "processor": "Toy 1"}
+METRICS = {"accuracy": True, "precision": True, "loss": False}
 TINY = Task(name="tiny", clients=2, initial_labels=5, query_size=5, budget_cap=40)
 
 
@@ -53,18 +56,37 @@ def charges(task, cycles):
 
 
 def store_run(
-    root, run, *, start=0.1, seconds=1.0, environment=None, finished=True, accuracies=None
-):
+    root, run, *, start=0.1, seconds=1.0, environment=None, finished=True, accuracies=None,
+    rows=None, higher_is_better=None,
+):  # fmt: skip
     """Write one run; its accuracy rises by a tenth a cycle from ``start``."""
     store = Store(root)
     store.prepare()
     folder: RunFolder = store.folder(run)
-    folder.create(run, {**ENVIRONMENT, **(environment or {})}, "run")
+    metrics = {**METRICS, **(higher_is_better or {})}
+    folder.create({**run.facts, "metrics": metrics}, {**ENVIRONMENT, **(environment or {})}, "run")
     folder.note_pool(200)
     folder.resume()
     values = accuracies or [start + 0.1 * cycle for cycle in range(run.task.fixed_cycles)]
-    for cycle, accuracy in enumerate(values):
-        folder.append(row(run.task, cycle, accuracy, seconds))
+    rows = rows or [row(run.task, cycle, value, seconds) for cycle, value in enumerate(values)]
+    for one in rows:
+        folder.append(one)
     if finished:
-        folder.finish(charges(run.task, len(values)), [])
+        folder.finish(charges(run.task, len(rows)), [])
     return folder
+
+
+def as_schema_1(root):
+    """Give a results folder the layout that falbench wrote before runs were called so."""
+    for folder in (root / "runs").iterdir():
+        facts = json.loads((folder / "run.json").read_text())
+        strategy, trainer = facts["description"]["strategy"], facts["description"]["trainer"]
+        named = {"trainer": trainer["name"]} if facts.pop("trainer_named") else {}
+        del facts["metrics"]
+        facts["label"] = str(Selector(strategy["name"], {**strategy["params"], **named}))
+        (folder / "run.json").unlink()
+        (folder / "cell.json").write_text(json.dumps(facts))
+    (root / "runs").rename(root / "cells")
+    if (root / "sessions.jsonl").exists():
+        (root / "sessions.jsonl").rename(root / "runs.jsonl")
+    (root / "store.json").write_text('{"schema": 1}')

@@ -79,8 +79,8 @@ def test_trainers_and_grids_are_rows_of_their_own(suite, tmp_path):
 
 
 def test_all_stands_for_every_strategy_that_suits_the_tasks(tmp_path):
-    from fal_bench.plan import Plan
     from fal_bench.plugins.registry import Registry
+    from fal_bench.sweep.plan import Plan
 
     plan = Plan.make("all", suite="quick", seeds=1)
     left_out = [note.partition(" is left out")[0] for note in plan.notes]
@@ -129,9 +129,9 @@ def test_a_plugin_file_may_bring_its_trainer(suite, tmp_path, monkeypatch):
         return fal_bench.compare("mine", out=tmp_path / "out", backend="sequential", **options)
 
     assert compare().leaderboard["strategy"].tolist() == ["mine[trainer=smoothed]"]
-    runs = sorted((tmp_path / "out" / "cells").iterdir())
+    runs = sorted((tmp_path / "out" / "runs").iterdir())
     compare()
-    assert sorted((tmp_path / "out" / "cells").iterdir()) == runs  # nothing was edited
+    assert sorted((tmp_path / "out" / "runs").iterdir()) == runs  # nothing was edited
     (tmp_path / "mine.py").write_text(PLUGIN.replace("0.9", "0.8"))
     compare()
-    assert len(sorted((tmp_path / "out" / "cells").iterdir())) == 2 * len(runs)
+    assert len(sorted((tmp_path / "out" / "runs").iterdir())) == 2 * len(runs)

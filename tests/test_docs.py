@@ -43,6 +43,19 @@ def test_the_page_of_strategies_says_what_the_strategies_say():
     assert (REPOSITORY / "docs" / "strategies.md").read_text() == module.page()
 
 
+def test_the_page_on_results_runs_as_written(tmp_path, monkeypatch):
+    (tmp_path / "results").symlink_to(REPOSITORY / "results")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in examples("results.md"):
+        exec(code, names)
+    assert set(names["some"].strategies) == {"logo", "random"}
+    assert len(names["some"].seeds) == 5
+    assert len(names["both"].runs) == len(names["some"].runs) + 840
+    assert set(names["board"].leaderboard["metric"]) == {"accuracy", "loss"}
+    assert (tmp_path / "out" / "leaderboard.csv").exists()
+
+
 def examples(page):
     return re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / page).read_text(), re.DOTALL)
 

@@ -15,10 +15,10 @@ from fal_bench.data.loading import load_dataset
 from fal_bench.datasets import fashion_mnist
 from fal_bench.inputs.selector import Selector
 from fal_bench.models import resnet18
-from fal_bench.plan import Plan
 from fal_bench.plugins.registry import Registry
-from fal_bench.publication.record import read_record
+from fal_bench.results.published import read_record
 from fal_bench.strategies.random import Random
+from fal_bench.sweep.plan import Plan
 from fal_bench.task import Task
 from fal_bench.task.suite import find_suite, load_suite
 

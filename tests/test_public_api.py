@@ -21,17 +21,25 @@ def test_the_public_names_are_pinned():
         "LocalModel",
         "LocalTraining",
         "Params",
+        "Results",
         "Strategy",
         "Task",
         "Train",
         "Trainer",
         "__version__",
+        "check",
         "check_strategy",
         "check_trainer",
         "compare",
         "dataset",
+        "import_curves",
+        "load",
+        "merge",
         "metric",
         "model",
+        "publish",
+        "report",
+        "verify",
     ]
     for name in fal_bench.__all__:
         assert getattr(fal_bench, name) is not None
@@ -52,7 +60,7 @@ def test_the_contract_can_be_imported_without_torch():
 
 
 def test_a_finished_comparison_is_read_without_torch():
-    modules = loaded_by("import fal_bench.comparison, fal_bench.sweep.collect")
+    modules = loaded_by("import fal_bench.api, fal_bench.results.stored")
     assert not {"torch", "sklearn"} & modules
 
 

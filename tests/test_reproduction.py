@@ -9,15 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fal_bench import load
 from fal_bench.errors import DataError
 from fal_bench.plugins.registry import Registry
-from fal_bench.publication.curves import read_published_curves
-from fal_bench.publication.evidence import published_evidence
-from fal_bench.publication.folder import CURVES, LEADERBOARD, file_states
-from fal_bench.publication.installation import runs_here
-from fal_bench.publication.ranking import leaderboard_difference
-from fal_bench.publication.record import read_record
-from fal_bench.report.stored import Filter
+from fal_bench.publication.verification import leaderboard_difference, runs_here
+from fal_bench.results.published import LEADERBOARD, file_states, read_record
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = sorted((ROOT / "results" / "published").iterdir())
@@ -56,15 +52,14 @@ def test_published_results_can_be_verified_with_this_code(folder):
     """Raised versions of the arithmetic or of a strategy ask for them to be published anew."""
     record = read_record(folder)
     try:
-        assert len(runs_here(record, Registry.discover())) == record.runs
+        assert len(runs_here(record, load(folder), Registry.discover())) == record.n_runs
     except DataError as error:
         pytest.skip(f"its data are not here: {error}")
 
 
 @each_folder
 def test_published_leaderboards_follow_from_the_curves(folder):
-    curves = read_published_curves(folder / CURVES)
-    assert leaderboard_difference(read_record(folder), curves, folder / LEADERBOARD) == ""
+    assert leaderboard_difference(read_record(folder), load(folder), folder / LEADERBOARD) == ""
 
 
 @pytest.mark.parametrize(
@@ -238,9 +233,9 @@ def test_logo():
     assert all(a < b for a, b in zip(early, late, strict=True))
     says("on `fmnist-low-budget` LoGo is `fal-entropy`, sample for sample.")
     curves = [
-        published_evidence(
-            WRITER.PUBLISHED / "standard", Filter(task="fmnist-low-budget", strategies=(name,))
-        ).curves[["seed", "cycle", "labels", "accuracy", "loss"]]
+        load(WRITER.PUBLISHED / "standard")
+        .narrow(tasks="fmnist-low-budget", strategies=name)
+        .shown_curves()[["seed", "cycle", "labels", "accuracy", "loss"]]
         for name in ("logo", "fal-entropy")
     ]
     assert curves[0].equals(curves[1])
@@ -308,12 +303,12 @@ def test_bills():
 def test_labels_that_are_read_and_not_bought():
     says("Three strategies of `quick` read labels that they do not buy:")
     for folder in PUBLISHED:
-        curves = published_evidence(folder, Filter()).curves
+        curves = load(folder).shown_curves()
         more = set(curves[curves["labels_strict"] > curves["labels"]]["strategy"])
         three = {"fedral", "margin-best-fixed-batch", "leadq-pool"}
         assert more == three if folder.name == "quick" else more <= three
     says("it reads more labels before its first query than random needs in all.")
-    curves = published_evidence(WRITER.PUBLISHED / "quick", Filter()).curves
+    curves = load(WRITER.PUBLISHED / "quick").shown_curves()
     first = curves[(curves["strategy"] == "fedral") & (curves["cycle"] == 1)]
     random = curves[curves["strategy"] == "random"]
     assert (first["labels_strict"] - first["labels"]).min() > random["labels"].max()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from fal_bench.cli.options import (
     Format,
     FormatOption,
     MemoryLimitOption,
+    MetricTargetOption,
     OutOption,
     PluginOption,
     SeedsOption,
@@ -26,14 +27,12 @@ from fal_bench.cli.options import (
     TargetOption,
     TaskOption,
 )
-from fal_bench.cli.output import show_and_write, show_tracebacks, told_if_stopped
+from fal_bench.cli.output import exit_if_stopped, say, show_and_write, show_tracebacks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fal_bench.plan import Plan
-    from fal_bench.sweep.spec import RunSpec
-    from fal_bench.sweep.store import Corrupt, Store
+    from fal_bench.api import Prepared
 
 
 SHOWN_LABELS = 4
@@ -59,6 +58,7 @@ class Backend(StrEnum):
 def compare(
     context: typer.Context,
     target_acc: TargetOption = None,
+    target: MetricTargetOption = None,
     strategy: StrategyOption = None,
     suite: SuiteOption = None,
     task: TaskOption = None,
@@ -92,81 +92,58 @@ def compare(
     call_timeout: CallTimeoutOption = 600.0,
     memory_limit: MemoryLimitOption = None,
 ) -> None:
-    """Compare strategies by the labels they need to reach a target accuracy.
+    """Compare strategies by the labels they need to reach a target.
 
     Computes the runs that are not in the results folder yet, prints the leaderboard, and writes
     leaderboard.csv, curves.csv and leaderboard.html there.
     """
-    from fal_bench import comparison
-    from fal_bench.external.folder import ExternalFolder
-    from fal_bench.report.targets import Question
-    from fal_bench.sweep.cluster import check_backend, device_for
-    from fal_bench.sweep.store import Store
-    from fal_bench.sweep.supervisor import Supervisor
+    from fal_bench import api
 
-    plugins = tuple(plugin or ())
-    check_backend(backend.value)
-    with told_if_stopped("the same command goes on where this one was"):
-        plan = comparison.Plan.make(
-            strategy,
-            suite=suite,
-            task=task,
-            seeds=seeds,
-            plugins=plugins,
-            device=device_for(backend.value, device.value),
-        )
-        for note in plan.notes:
-            typer.echo(f"Note: {note}", err=True)
-        question = Question.make(
-            target_acc or plan.targets, accounting.value, baseline, plan.strategies
-        )
-        store = Store(out)
-        imports = ExternalFolder(store.root).imports() if external else None
-        missing, corrupt = plan.missing(store)
-        plan.check(missing)
-        workers = jobs or comparison.default_jobs(plan.device)
+    asked: dict[str, Any] = {
+        "strategies": strategy,
+        "target_acc": target_acc or None,
+        "target": target or None,
+        "suite": suite,
+        "task": task,
+        "seeds": seeds,
+        "jobs": jobs,
+        "accounting": accounting.value,
+        "baseline": baseline,
+        "out": out,
+        "plugins": plugin or (),
+        "backend": backend.value,
+        "device": device.value,
+        "external": external,
+        "notify": say,
+    }
+    with exit_if_stopped("the same command goes on where this one was"):
         if dry_run:
-            _tell_missing(store, plan, missing, workers, backend)
+            _show_missing(api.prepare(**asked), inline=backend is Backend.sequential)
             return
-        store.prepare()
-        for broken in corrupt:
-            typer.echo(_warning(broken), err=True)
-        if missing:
-            supervisor = Supervisor(
-                store, workers, backend.value, plan.plugins, call_timeout, memory_limit
-            )
-            comparison.run_missing(supervisor, plan, comparison.progress_monitor(shown=True))
+        result = api.compare(**asked, call_timeout=call_timeout, memory_limit=memory_limit)
     try:
-        show_and_write(comparison.summarise(plan, store, question, imports), out, form)
+        show_and_write(result, out, form)
     finally:  # it ends with an exit if runs are missing
-        show_tracebacks(context, store, plan.runs)
+        show_tracebacks(context, result.missing)
 
 
-def _warning(broken: Corrupt) -> str:
-    return (
-        f"Warning: run {broken.path.name[:12]} ({broken.spec}) is corrupted: {broken.reason}; "
-        "it is set aside and runs again."
-    )
-
-
-def _tell_missing(
-    store: Store, plan: Plan, missing: list[RunSpec], workers: int, backend: Backend
-) -> None:
+def _show_missing(ready: Prepared, *, inline: bool) -> None:
     """Print how many runs are missing, of which strategy and task, and how long they take."""
     from collections import Counter
 
     from fal_bench.sweep.estimate import estimate
 
+    missing, total, jobs = ready.missing, len(ready.plan.runs), ready.jobs
     if not missing:
-        typer.echo(f"All {len(plan.runs)} runs are there; nothing to run.")
+        typer.echo(f"All {total} runs are there; nothing to run.")
         return
     for (task, label), count in Counter((run.task.name, run.label) for run in missing).items():
-        typer.echo(f"{task}  {label}: {count} of {len(plan.seeds)} seeds missing")
-    inline = backend is Backend.sequential
-    found = estimate(store, plan.runs, missing, workers, plugins=plan.plugins, inline=inline)
-    where = "in this process" if inline else f"on {workers} worker{'s' if workers > 1 else ''}"
+        typer.echo(f"{task}  {label}: {count} of {len(ready.plan.seeds)} seeds missing")
+    plan = ready.plan
+    found = estimate(ready.store, plan.runs, missing, jobs, plugins=plan.plugins, inline=inline)
+    where = "in this process" if inline else f"on {jobs} worker{'s' if jobs > 1 else ''}"
     typer.echo(
-        f"{len(missing)} of {len(plan.runs)} runs are missing; they take "
+        f"{len(missing)} of {total} runs are missing; they take "
         f"{'at least ' if found.unknown else ''}about {_duration(found.seconds)} {where}, and the "
         "tables some seconds more."
     )

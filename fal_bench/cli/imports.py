@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fal_bench.cli.options import OutOption
+from fal_bench.cli.output import say
 
 
 def import_curves(
@@ -15,7 +16,8 @@ def import_curves(
         Path | None,
         typer.Argument(
             metavar="CURVES.csv",
-            help="A table with the columns task, strategy, seed, labels and accuracy.",
+            help="A table with the columns task, strategy, seed, labels, and accuracy or another "
+            "metric.",
         ),
     ] = None,
     suite: Annotated[
@@ -38,36 +40,28 @@ def import_curves(
 
     They are ranked only if the file's column task_hash says that their tasks are the same, as the
     curves.csv of another falbench run does (see docs/external-curves.md). Further columns are
-    optional: cycle, labels_strict, precision, loss, bytes_up, bytes_down, train_seconds,
-    select_seconds, reference.
+    optional: cycle, labels_strict, bytes_up, bytes_down, train_seconds, select_seconds, reference.
+    Any other column of numbers is a metric.
     """
+    from fal_bench import api
     from fal_bench.errors import InvalidSpecError
-    from fal_bench.external.folder import ExternalFolder, read_import
-    from fal_bench.inputs.arguments import check_text
-    from fal_bench.report.context import task_facts
-    from fal_bench.report.external import preview
-    from fal_bench.sweep.store import Store
-    from fal_bench.task.suite import load_suite, suite_names
+    from fal_bench.results.imported import ImportFolder
+    from fal_bench.results.store import Store
 
-    check_text("suite", suite)
-    folder = ExternalFolder(Store(out).root)
     if remove is not None and file is None:
-        folder.remove(remove)
+        ImportFolder(Store(out).root).remove(remove)
         typer.echo(f"Removed {remove}.")
         return
     if file is None or remove is not None:
         raise InvalidSpecError("Name a CSV file to import, or an import to --remove; not both.")
-    suites = [suite] if suite else suite_names()
-    tasks = {(task.name, task.hash): task for one in suites for task in load_suite(one).tasks}
-    hint = "" if suite else "without --suite, "
-    new, ignored = read_import(file, tasks.values(), name=name, hint=hint)
-    if ignored:
-        typer.echo(f"Note: falbench has no use for the columns {', '.join(ignored)}.", err=True)
-    there = folder.add(new)
-    if there is not new:
-        typer.echo(f"{file} is imported as {there.name!r} since {there.imported}; nothing changed.")
+    found = api.import_curves(file, out=out, suite=suite, name=name)
+    if found.ignored:
+        say("note", f"falbench has no use for the columns {', '.join(found.ignored)}.")
+    if found.since:
+        typer.echo(f"{file} is imported as {found.name!r} since {found.since}; nothing changed.")
     else:
-        typer.echo(f"Imported {len(new.rows)} rows of {file} as {new.name!r}.")
-    for sentence in preview(there, [task_facts(task, pool=0) for task in tasks.values()]):
+        metrics = ", ".join(found.metrics)
+        typer.echo(f"Imported {found.rows} rows of {file} as {found.name!r} (metrics: {metrics}).")
+    for sentence in found.preview:
         typer.echo(sentence)
-    typer.echo(f"To undo it: falbench import --remove {there.name} --out {out}")
+    typer.echo(f"To undo it: falbench import --remove {found.name} --out {out}")

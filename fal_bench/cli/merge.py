@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from fal_bench.cli.output import say
 
 
 class Keep(StrEnum):
@@ -29,17 +31,13 @@ def merge(
     Equal runs are copied once. Runs that differ in more than their timings are refused, before
     anything is written, unless --keep says which to take. Go on with: falbench report DIR
     """
-    from fal_bench.external.folder import ExternalFolder
-    from fal_bench.sweep.merge import merge_stores
-    from fal_bench.sweep.store import Store
+    from fal_bench import api
 
-    chosen: Literal["first", "last"] | None = None if keep is None else keep.value
-    merged = merge_stores([Store(folder) for folder in folders], Store(out), chosen)
+    merged = api.merge(folders, out, keep=None if keep is None else keep.value)
     for warning in merged.warnings:
-        typer.echo(f"Warning: {warning}", err=True)
-    for folder in folders:
-        if ExternalFolder(folder).names():
-            typer.echo(f"Note: the external curves of {folder} stay there.", err=True)
+        say("warning", warning)
+    for note in merged.notes:
+        say("note", note)
     for count, what in (
         (merged.equal, "already there and equal"),
         (merged.conflicts, f"different, kept the {keep}"),

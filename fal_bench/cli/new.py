@@ -84,7 +84,7 @@ def _write(kind: str, name: str, folder: Path, template: str, rows: str, **suite
     Raises:
         InvalidSpecError: the name cannot be used, is taken, or a file is in the way.
     """
-    word = _check_name(kind, name)
+    _check_name(kind, name)
     module = name.replace("-", "_")
     test = f"test_{template.partition('_')[0]}"
     contents = {folder / f"{module}.py": template, folder / f"test_{module}.py": test}
@@ -104,14 +104,13 @@ def _write(kind: str, name: str, folder: Path, template: str, rows: str, **suite
     written = [str(path) for path in contents]
     typer.echo(f"Wrote {', '.join(written[:-1])} and {written[-1]}. Next:")
     quoted = [shlex.quote(path) for path in written]
-    if word in ("strategy", "trainer"):
-        typer.echo(f"  falbench check {quoted[0]}")
+    typer.echo(f"  falbench check {quoted[0]}")
     tried_on = quoted[-1] if suite else "smoke"
     typer.echo(f"  falbench compare --plugin {quoted[0]} {rows} --suite {tried_on}")
 
 
-def _check_name(kind: str, name: str) -> str:
-    """Check that a plugin can have a name; return what one of its kind is called.
+def _check_name(kind: str, name: str) -> None:
+    """Check that a plugin can have a name.
 
     Raises:
         InvalidSpecError: the name cannot be used, or is taken.
@@ -120,8 +119,7 @@ def _check_name(kind: str, name: str) -> str:
     from fal_bench.plugins.registry import Registry
 
     table = getattr(Registry.discover(), kind)
-    word: str = table.kind.word
-    module = name.replace("-", "_")
+    word, module = table.kind.word, name.replace("-", "_")
     if not _NAME.fullmatch(name):
         raise InvalidSpecError(
             f"{name!r} cannot be a {word}'s name; use words in lower case, joined by hyphens, such "
@@ -139,7 +137,6 @@ def _check_name(kind: str, name: str) -> str:
             "hide, or be hidden by, another module or name of Python or falbench; choose another "
             "name."
         )
-    return word
 
 
 def _class_name(name: str) -> str:

@@ -110,6 +110,15 @@ TargetOption = Annotated[
         "0.5]",
     ),
 ]
+MetricTargetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="METRIC=X",
+        help="Target of any recorded metric, as in balanced_accuracy=0.6, loss=0.8 or loss=auto; "
+        "repeatable.",
+    ),
+]
 AccountingOption = Annotated[
     Accounting, typer.Option(help="Rank by every label read, or by the papers' count.")
 ]

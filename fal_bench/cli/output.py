@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fal_bench.report.answer import Comparison, TextFormat
-    from fal_bench.sweep.spec import RunSpec
-    from fal_bench.sweep.store import Store
+    from fal_bench.results.model import MissingRun
 
 
 INTERRUPTED = 130
@@ -24,7 +23,7 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def told_if_stopped(what: str) -> Iterator[None]:
+def exit_if_stopped(what: str) -> Iterator[None]:
     """After Ctrl-C while the context is open, say in a sentence what becomes of the work, and exit.
 
     Args:
@@ -62,15 +61,19 @@ def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:
         raise failure
     if paths:
         typer.echo("Wrote " + ", ".join(map(str, paths)), err=form is not Format.table)
-    if result.context.missing:
+    if result.missing:
         raise typer.Exit(1)
 
 
-def show_tracebacks(context: typer.Context, store: Store, runs: Sequence[RunSpec]) -> None:
+def say(kind: str, text: str) -> None:
+    """Print a note or a warning."""
+    typer.echo(f"{kind.capitalize()}: {text}", err=True)
+
+
+def show_tracebacks(context: typer.Context, missing: Sequence[MissingRun]) -> None:
     """With ``--debug``, print the traceback of every failed run that has one."""
-    if not context.find_root().obj:
-        return
-    for run in runs:
-        details = store.folder(run).status()["details"] if store.phase(run) == "failed" else ""
-        if details:
-            typer.echo(f"{run} failed:\n{details}", err=True)
+    for run in missing if context.find_root().obj else ():
+        if run.traceback:
+            typer.echo(
+                f"{run.task}, {run.strategy}, seed {run.seed} failed:\n{run.traceback}", err=True
+            )

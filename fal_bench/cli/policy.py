@@ -26,8 +26,8 @@ def policy(
     """Export a trained policy, for FedRAL's transfer mode on another task."""
     from fal_bench.environments.agents.policy import GreedyPolicy, export_policy
     from fal_bench.errors import StoreError
-    from fal_bench.plan import Plan
-    from fal_bench.sweep.store import Store
+    from fal_bench.results.store import Store
+    from fal_bench.sweep.plan import Plan
 
     plan = Plan.make([strategy], suite=suite, task=task, seeds=seed + 1, plugins=plugin or ())
     store = Store(out)

@@ -10,6 +10,7 @@ import typer
 from fal_bench.cli.options import (
     Accounting,
     BaselineOption,
+    MetricTargetOption,
     StoredSeedsOption,
     StoredSuiteOption,
     StrategyOption,
@@ -17,7 +18,7 @@ from fal_bench.cli.options import (
     TaskOption,
     folder_or_file,
 )
-from fal_bench.errors import InvalidSpecError
+from fal_bench.cli.output import say
 
 
 def publish(
@@ -40,6 +41,7 @@ def publish(
         ),
     ] = Path("results"),
     target_acc: TargetOption = None,
+    target: MetricTargetOption = None,
     strategy: StrategyOption = None,
     suite: StoredSuiteOption = None,
     task: TaskOption = None,
@@ -56,45 +58,28 @@ def publish(
     """Publish the comparison of a results folder so that others can verify it; runs nothing.
 
     Writes leaderboard.csv, curves.csv, charges.csv, leaderboard.html and provenance.json, which
-    says how the results came about and all that falbench verify needs to compute them anew. An
-    incomplete comparison is refused. Results published before are drawn anew, from the curves of
-    then.
+    says how the results came about and all that falbench verify needs to compute them again.
+    An incomplete comparison is refused. Results published before are drawn again, from their
+    curves.
     """
-    from fal_bench.publication import publishing, redrawing
-    from fal_bench.publication.folder import is_published
+    from fal_bench import api
+    from fal_bench.results.published import is_published
 
-    if is_published(folder):
-        _refuse_parts(strategy=strategy, suite=suite, task=task, seeds=seeds)
-        record = redrawing.redraw(
-            folder,
-            to,
-            target_acc=target_acc,
-            accounting=accounting and accounting.value,
-            baseline=baseline,
-        )
-        typer.echo(f"Published {record.summary} in {to} as this falbench draws them.")
-        return
-    record, notes = publishing.publish(
+    again = is_published(folder)
+    record = api.publish(
         folder,
         to,
-        strategies=strategy or (),
-        target_acc=target_acc,
+        target_acc=target_acc or None,
+        target=target or None,
+        strategies=strategy or None,
         suite=suite,
         task=task,
         seeds=seeds,
-        accounting=(accounting or Accounting.strict).value,
+        accounting=accounting.value if accounting else None,
         baseline=baseline,
+        notify=say,
     )
-    for note in notes:
-        typer.echo(f"Note: {note}", err=True)
-    typer.echo(f"Published {record.summary} in {to}; check it with: falbench verify {to}")
-
-
-def _refuse_parts(**chosen: object) -> None:
-    """Check that results published before are drawn as a whole."""
-    given = [name for name, value in chosen.items() if value]
-    if given:
-        raise InvalidSpecError(
-            f"Results published before are drawn as a whole; leave --{given[0]} out, or name the "
-            "results folder that they came from."
-        )
+    if again:
+        typer.echo(f"Published {record.summary} in {to} as this falbench draws them.")
+    else:
+        typer.echo(f"Published {record.summary} in {to}; check it with: falbench verify {to}")

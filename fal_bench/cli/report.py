@@ -14,6 +14,7 @@ from fal_bench.cli.options import (
     ExternalOption,
     Format,
     FormatOption,
+    MetricTargetOption,
     StoredSeedsOption,
     StoredSuiteOption,
     StrategyOption,
@@ -21,7 +22,7 @@ from fal_bench.cli.options import (
     TaskOption,
     folder_or_file,
 )
-from fal_bench.cli.output import show_and_write
+from fal_bench.cli.output import say, show_and_write
 
 
 def report(
@@ -32,6 +33,7 @@ def report(
         ),
     ] = Path("results"),
     target_acc: TargetOption = None,
+    target: MetricTargetOption = None,
     strategy: StrategyOption = None,
     suite: StoredSuiteOption = None,
     task: TaskOption = None,
@@ -47,22 +49,20 @@ def report(
     needed. Writes leaderboard.csv, curves.csv and leaderboard.html into the folder; one that holds
     published results stays as it is.
     """
-    from fal_bench.publication.evidence import published_evidence
-    from fal_bench.publication.folder import is_published
-    from fal_bench.report.answer import answer
-    from fal_bench.report.stored import Filter, stored_evidence
-    from fal_bench.report.targets import Question
-    from fal_bench.sweep.store import Store
+    from fal_bench import api
+    from fal_bench.results.published import is_published
 
-    chosen = Filter(suite, task, tuple(strategy or ()), seeds, external)
-    evidence, problems = (
-        (published_evidence(folder, chosen), [])
-        if is_published(folder)
-        else stored_evidence(Store(folder), chosen)
+    result = api.report(
+        folder,
+        target_acc=target_acc or None,
+        target=target or None,
+        strategies=strategy or None,
+        suite=suite,
+        task=task,
+        seeds=seeds,
+        accounting=accounting.value,
+        baseline=baseline,
+        external=external,
+        notify=say,
     )
-    question = Question.make(
-        target_acc or evidence.targets, accounting.value, baseline, evidence.strategies
-    )
-    for problem in problems:
-        typer.echo(f"Warning: {problem}", err=True)
-    show_and_write(answer(question, evidence), None if is_published(folder) else folder, form)
+    show_and_write(result, None if is_published(folder) else folder, form)

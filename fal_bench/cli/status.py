@@ -34,29 +34,25 @@ def status(
     from rich.table import Table
     from rich.text import Text
 
-    from fal_bench.plan import Plan
-    from fal_bench.sweep.store import Corrupt, Store
+    from fal_bench.results.identity import records
+    from fal_bench.results.store import Store
+    from fal_bench.sweep.plan import Plan
 
     plan = Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugin or ())
-    store = Store(out)
-    table = Table("task", "strategy", "done", "partial", "failed", "corrupted", "new")
-    console = Console()
+    results = plan.results(Store(out), external=False)
+    states = ("done", "partial", "failed", "corrupted", "new")
+    table = Table("task", "strategy", *states)
     counts: dict[tuple[str, str], Counter[str]] = {}
     problems: list[str] = []
-    for run in plan.runs:
-        phase = store.phase(run)
-        row = counts.setdefault((run.task.name, run.label), Counter())
-        if isinstance(phase, Corrupt):
-            row["corrupted"] += 1
-            problems.append(f"{run}: corrupted: {phase.reason}")
-            continue
-        row[phase] += 1
-        if phase == "failed":
-            problems.append(f"{run}: {store.folder(run).status()['reason']}")
+    for run in records(results.here):
+        counts.setdefault((run["task"], run["strategy"]), Counter())[run["state"]] += 1
+        if run["state"] in ("failed", "corrupted"):
+            broken = "corrupted: " if run["state"] == "corrupted" else ""
+            reason = f"{broken}{run['reason']}"
+            problems.append(f"{run['task']}, {run['strategy']}, seed {run['seed']}: {reason}")
     for (task_name, label), row in counts.items():
-        phases = ("done", "partial", "failed", "corrupted", "new")
-        table.add_row(Text(task_name), Text(label), *(str(row[phase] or "") for phase in phases))
-    console.print(table)
+        table.add_row(Text(task_name), Text(label), *(str(row[one] or "") for one in states))
+    Console().print(table)
     for problem in problems:
         typer.echo(problem)
-    show_tracebacks(context, store, plan.runs)
+    show_tracebacks(context, results.missing)

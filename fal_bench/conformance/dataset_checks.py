@@ -10,17 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from fal_bench.conformance.base import (
-    Broken,
-    Check,
-    Failure,
-    FunctionSubject,
-    NotApplicable,
-    collector,
-    once,
-)
+from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable, collector
 from fal_bench.conformance.shared_checks import check_random, check_settings, params
 from fal_bench.conformance.side_effects import digest as digest_of
+from fal_bench.conformance.subject import FunctionSubject, once
 from fal_bench.data.base import Dataset
 from fal_bench.plugins.functions import DatasetTraits, traits_of
 from fal_bench.plugins.registry import DATASET

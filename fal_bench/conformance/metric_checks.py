@@ -7,17 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from fal_bench.arrays import FloatArray, IntArray
-from fal_bench.conformance.base import (
-    Broken,
-    Check,
-    Failure,
-    FunctionSubject,
-    Raised,
-    collector,
-    once,
-)
+from fal_bench.conformance.base import Broken, Check, Failure, Raised, collector
 from fal_bench.conformance.shared_checks import check_random, check_settings
 from fal_bench.conformance.side_effects import digest
+from fal_bench.conformance.subject import FunctionSubject, once
 from fal_bench.plugins.metric import Metric
 from fal_bench.plugins.registry import METRIC
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from fal_bench.arrays import FloatArray
-from fal_bench.conformance.base import Broken, Check, Failure, FunctionSubject, collector, once
+from fal_bench.conformance.base import Broken, Check, Failure, collector
 from fal_bench.conformance.shared_checks import check_random, check_settings, params
 from fal_bench.conformance.side_effects import digest
+from fal_bench.conformance.subject import FunctionSubject, once
 from fal_bench.conformance.worlds import CLASSES, blobs
 from fal_bench.errors import InvalidSpecError
 from fal_bench.learning.engine import train

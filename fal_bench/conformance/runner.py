@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import torch
 
-from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable, Subject
+from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable
 from fal_bench.conformance.dataset_checks import DATASET_CHECKS, DatasetSubject
 from fal_bench.conformance.metric_checks import METRIC_CHECKS, MetricSubject
 from fal_bench.conformance.model_checks import MODEL_CHECKS, ModelSubject
@@ -18,6 +18,7 @@ from fal_bench.conformance.report import CheckInfo, Outcome, Report
 from fal_bench.conformance.side_effects import restored
 from fal_bench.conformance.strategy_checks import STRATEGY_CHECKS
 from fal_bench.conformance.strategy_subject import StrategySubject
+from fal_bench.conformance.subject import Subject
 from fal_bench.conformance.targets import named
 from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
 from fal_bench.conformance.trainer_subject import TrainerSubject

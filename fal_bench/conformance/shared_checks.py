@@ -7,13 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fal_bench.conformance.base import (
-    ClassSubject,
-    Failure,
-    FunctionSubject,
-    NotApplicable,
-    Subject,
-)
+from fal_bench.conformance.base import Failure, NotApplicable
+from fal_bench.conformance.subject import ClassSubject, FunctionSubject, Subject
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.params import Params
 from fal_bench.inputs.selector import can_be_typed

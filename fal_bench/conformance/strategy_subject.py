@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any, Final
 
 from fal_bench.conformance.advice import NOT_IDS, advice_on, causes, described, with_line
-from fal_bench.conformance.base import Broken, ClassSubject, Failure, Where, once, within_limit
+from fal_bench.conformance.base import Broken, Failure, Where
 from fal_bench.conformance.deadline import HangError
+from fal_bench.conformance.subject import ClassSubject, once, within_limit
 from fal_bench.conformance.trial import Trial, run_trial
 from fal_bench.conformance.watch import Watch
 from fal_bench.conformance.worlds import WORLDS, World

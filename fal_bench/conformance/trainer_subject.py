@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from fal_bench.arrays import FloatArray
-from fal_bench.conformance.base import Broken, ClassSubject, Failure, once
+from fal_bench.conformance.base import Broken, Failure
 from fal_bench.conformance.batches import Shown, mixtures, ordinary
+from fal_bench.conformance.subject import ClassSubject, once
 from fal_bench.plugins.registry import TRAINER
 from fal_bench.plugins.trainer import Trainer
 

@@ -1,21 +1,27 @@
-"""Comparing a published curve with one computed on another processor or by other versions.
+"""Comparing published curves and charges with those computed again.
 
-There, numbers are rounded otherwise. That changes little until a strategy meets two samples of
-almost equal merit and takes the other one: from then on the curve is that of another run with the
-same start. Such runs differ less than runs of different seeds do, and that is what is asked for.
-How often this is wrong was measured: ``docs/published.md``.
+On another processor or by other versions, numbers are rounded otherwise. That changes little until
+a strategy meets two samples of almost equal merit and takes the other one: from then on the curve
+is that of another run with the same start. Such runs differ less than runs of different seeds do,
+and that is what is asked for. How often this is wrong was measured: ``docs/published.md``.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from fal_bench.publication.curves import RunOutcome
-from fal_bench.publication.runs import PublishedRun
+from fal_bench.publication.publishing import INITIAL
+from fal_bench.results.identity import SHOWN
+from fal_bench.results.model import NOT_METRICS, TIMINGS
 from fal_bench.stats import read_at_grid
+from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
 
 BEFORE_CHOICES = 1.0
@@ -34,6 +40,99 @@ _SPENT = ("labels", "labels_strict")
 
 _MEASURED = ("accuracy", "precision", "loss")
 """Metrics that the first cycle is compared by; how often that is wrong was measured with them."""
+
+
+@dataclass(frozen=True)
+class PublishedRun:
+    """A run, and the names under which its curve is published.
+
+    Attributes:
+        spec: the run as this installation plans it.
+        label: the strategy's name in the tables.
+    """
+
+    spec: RunSpec
+    label: str
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """Task, strategy and seed, as ``curves.csv`` names them."""
+        return self.spec.task.name, self.label, self.spec.seed
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What came out of computing one run anew.
+
+    Attributes:
+        run: the run.
+        state: ``"same"`` within the tolerance asked for; ``"close"`` means not the same, but as
+            close as another environment allows, and ``"failed"`` that there is no new curve.
+        cycles: cycles of the published curve.
+        note: how close, where the curves part, or why there is no new one; empty if they are the
+            same.
+        accuracy_gap: largest difference in accuracy over the cycles that both curves have.
+    """
+
+    run: PublishedRun
+    state: Literal["same", "close", "differs", "failed"]
+    cycles: int
+    note: str = ""
+    accuracy_gap: float = 0.0
+
+
+def curve_of(run: PublishedRun, curves: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of one run."""
+    task, label, seed = run.identity
+    mine = (curves["task"] == task) & (curves["strategy"] == label) & (curves["seed"] == seed)
+    return curves[mine].reset_index(drop=True)
+
+
+def compare_curves(
+    run: PublishedRun, published: pd.DataFrame, computed: pd.DataFrame, tolerance: float
+) -> RunOutcome:
+    """Compare the rows of one run: everything but timings that both curves have.
+
+    Args:
+        run: the run.
+        published: its published rows.
+        computed: its rows as they were computed anew.
+        tolerance: largest allowed difference in accuracy, precision and loss; 0 asks for the same
+            bits. Everything else must be the same.
+    """
+    rows = min(len(published), len(computed))
+    gaps = np.abs(
+        published["accuracy"].to_numpy(float)[:rows] - computed["accuracy"].to_numpy(float)[:rows]
+    )
+    largest = float(gaps.max(initial=0.0))
+    shared = [str(name) for name in published if name in computed]
+    compared = [name for name in shared if name not in TIMINGS]
+    for row in range(rows):
+        there, here = published.iloc[row], computed.iloc[row]
+        wrong = [
+            name
+            for name in compared
+            if not _agree(there[name], here[name], 0.0 if name in NOT_METRICS else tolerance)
+        ]
+        if wrong:
+            note = f"cycle {there['cycle']}: {_told(wrong[0], there[wrong[0]], here[wrong[0]])}"
+            if wrong[0] != "accuracy":
+                note += f"; {_told('accuracy', there['accuracy'], here['accuracy'])}"
+            return RunOutcome(run, "differs", len(published), note, largest)
+    if len(published) != len(computed):
+        note = f"cycle {rows}: {len(published)} cycles published, {len(computed)} recomputed"
+        return RunOutcome(run, "differs", len(published), note, largest)
+    return RunOutcome(run, "same", len(published), accuracy_gap=largest)
+
+
+def _agree(there: object, here: object, tolerance: float) -> bool:
+    if isinstance(there, float) and isinstance(here, float):
+        return abs(there - here) <= tolerance or (math.isnan(there) and math.isnan(here))
+    return bool(there == here)
+
+
+def _told(name: str, there: object, here: object) -> str:
+    return f"{name} {there} published, {here} recomputed"
 
 
 def allowed_deviations(runs: int) -> float:
@@ -152,5 +251,60 @@ def _bound(allowed: float) -> str:
     return "unknown for a single seed" if np.isnan(allowed) else f"{allowed:.2g}"
 
 
-def _told(name: str, there: object, here: object) -> str:
-    return f"{name} {there} published, {here} recomputed"
+def imbalance(curves: pd.DataFrame, charges: pd.DataFrame) -> str:
+    """Say where the charges of a run do not add up to the strict labels of its curve.
+
+    Args:
+        curves: the published curves.
+        charges: the published charges.
+
+    Returns:
+        The first such place; empty if there is none.
+    """
+    # The model of a cycle is trained with what was read before it.
+    first = charges["purpose"] == INITIAL
+    trained = charges.assign(cycle=charges["cycle"].where(first, charges["cycle"] + 1))
+    read = trained.groupby([*SHOWN, "cycle"])["labels"].sum()
+    strict = curves.set_index([*SHOWN, "cycle"])["labels_strict"]
+    gained = strict.groupby(level=SHOWN).diff().fillna(strict)
+    both = pd.DataFrame({"read": read, "gained": gained}).fillna(0).astype(int)
+    # What was read after the last model was trained is in no curve.
+    last = both.join(curves.groupby(SHOWN)["cycle"].max().rename("last"))["last"]
+    afterwards = both.index.get_level_values("cycle") > last
+    wrong = both[(both["read"] != both["gained"]) & ~afterwards]
+    if wrong.empty:
+        return ""
+    (task, strategy, seed, cycle), row = wrong.index[0], wrong.iloc[0]
+    return (
+        f"{task}, {strategy}, seed {seed}, cycle {cycle}: {row['read']} labels charged, "
+        f"{row['gained']} more strict labels in the curve"
+    )
+
+
+def charges_difference(run: PublishedRun, published: pd.DataFrame, computed: pd.DataFrame) -> str:
+    """Say where the charges of a run differ from those computed anew.
+
+    Args:
+        run: the run.
+        published: all published charges.
+        computed: those of the run, computed anew.
+
+    Returns:
+        The first difference; empty if there is none.
+    """
+    there, here = _labels(run, published), _labels(run, computed)
+    for purpose, cycle in sorted(there.keys() | here.keys()):
+        before, now = there.get((purpose, cycle), 0), here.get((purpose, cycle), 0)
+        if before != now:
+            return f"cycle {cycle}: {before} labels read for {purpose} published, {now} recomputed"
+    return ""
+
+
+def _labels(run: PublishedRun, charges: pd.DataFrame) -> dict[tuple[str, int], int]:
+    """Return the labels of one run by purpose and cycle."""
+    task, label, seed = run.identity
+    mine = charges[
+        (charges["task"] == task) & (charges["strategy"] == label) & (charges["seed"] == seed)
+    ]
+    keys = zip(mine["purpose"], mine["cycle"], strict=True)
+    return dict(zip(keys, mine["labels"], strict=True))

@@ -1,45 +1,67 @@
-"""Verifying published results: unchanged files, and curves that can be computed anew."""
+"""Verifying published results: unchanged files, and curves that can be computed again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import io
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fal_bench.comparison import progress_monitor, run_missing
 from fal_bench.data.folders import use_data_folder
-from fal_bench.plan import Plan
+from fal_bench.errors import PublicationError
+from fal_bench.inputs.selector import Selector
+from fal_bench.learning.device import DeviceError, resolve_device
+from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.files import plugin_sources
-from fal_bench.plugins.given import Source
+from fal_bench.plugins.given import Source, given
 from fal_bench.plugins.registry import Registry
-from fal_bench.publication.charges import charges_difference, imbalance, read_published_charges
-from fal_bench.publication.closeness import allowed_deviations, judge_closeness
-from fal_bench.publication.curves import (
+from fal_bench.publication.closeness import (
+    PublishedRun,
     RunOutcome,
+    allowed_deviations,
+    charges_difference,
     compare_curves,
     curve_of,
-    read_published_curves,
+    imbalance,
+    judge_closeness,
 )
-from fal_bench.publication.folder import (
-    CHARGES,
-    CURVES,
+from fal_bench.publication.publishing import question_of
+from fal_bench.report.answer import answer
+from fal_bench.report.export import to_csv
+from fal_bench.results.identity import TRAINER, records, strategy_selector, trainer_selector
+from fal_bench.results.model import Results
+from fal_bench.results.published import (
     LEADERBOARD,
     FileState,
+    PublishedStrategy,
+    Record,
     file_states,
     has_charges,
+    read_record,
+    results_of,
 )
-from fal_bench.publication.installation import environment_note, runs_here
-from fal_bench.publication.ranking import leaderboard_difference
-from fal_bench.publication.record import Record, read_record
-from fal_bench.publication.runs import PublishedRun
-from fal_bench.publication.sample import draw_runs
-from fal_bench.publication.scratch import scratch_store
-from fal_bench.sweep.collect import FinishedRun, read_charges, read_curves
-from fal_bench.sweep.store import Store
+from fal_bench.results.store import Store
+from fal_bench.results.stored import read_planned
+from fal_bench.sweep.environment import environment
+from fal_bench.sweep.plan import Monitor, Plan, no_monitor, run_missing
+from fal_bench.sweep.spec import RunSpec, plan_runs
 from fal_bench.sweep.supervisor import Supervisor
+from fal_bench.task import Task
+
+_RTOL = 1e-9
+"""Of numbers: sums may round otherwise with other versions of NumPy."""
+
+_PATIENCE = 5.0
+"""Seconds that killed workers may take to end."""
 
 SAMPLE = 4
 """Runs that are computed anew unless another number is asked for."""
@@ -121,6 +143,11 @@ class Verification:
         return f"({same} bit for bit, {close} as closely as another environment allows)"
 
     @property
+    def has_charges(self) -> bool:
+        """Whether the results were published with their charges."""
+        return has_charges(self.record)
+
+    @property
     def unchanged(self) -> bool:
         """Whether no file has changed."""
         return all(file.state == "same" for file in self.files)
@@ -154,12 +181,12 @@ def verify(
     runs: int | None = SAMPLE,
     seed: int = 0,
     jobs: int = 1,
-    plugins: Sequence[str | Path] = (),
+    plugins: Sequence[object] = (),
     data_dir: str | Path | None = None,
     tolerance: float | None = None,
     call_timeout: float = 600.0,
     memory_limit: int | None = None,
-    progress: bool = True,
+    monitor: Monitor = no_monitor,
     announce: Callable[[Verification], None] = lambda _: None,
 ) -> Verification:
     """Verify published results: compare the files with their checksums, and compute runs anew.
@@ -178,8 +205,8 @@ def verify(
             them there, and elsewhere for curves as close as another environment allows.
         call_timeout: seconds a strategy's call may take.
         memory_limit: MiB a worker may take, as for ``fal_bench.compare``.
-        progress: show a live display on the terminal.
-        announce: is told how far things are: after the files, and before the runs are computed.
+        monitor: shows the progress of runs.
+        announce: called with what is known: after the files, and before runs are computed.
 
     Raises:
         PublicationError: the results cannot be verified here.
@@ -190,41 +217,39 @@ def verify(
     if not state.unchanged:
         announce(state)
         return state
-    curves, charges = read_published_curves(Path(folder) / CURVES), None
+    results = results_of(record, Path(folder))
     state = replace(
-        state, ranking=leaderboard_difference(record, curves, Path(folder) / LEADERBOARD)
+        state, ranking=leaderboard_difference(record, results, Path(folder) / LEADERBOARD)
     )
     if has_charges(record):
-        charges = read_published_charges(Path(folder) / CHARGES)
-        state = replace(state, imbalance=imbalance(curves, charges))
+        found = imbalance(results.shown_curves(), results.shown_charges())
+        state = replace(state, imbalance=found)
     announce(state)
     with use_data_folder(None if data_dir is None else Path(data_dir)):
-        sample = draw_sample(record, curves, charges, runs=runs, seed=seed, plugins=plugins)
+        sample = draw_sample(record, results, runs=runs, seed=seed, plugins=plugins)
         state = replace(state, sample=sample)
         announce(state)
         with scratch_store() as store:
             limits = (call_timeout, memory_limit)
             supervisor = Supervisor(store, jobs, "loky", sample.plugins, *limits)
-            run_missing(supervisor, _plan(record, sample), progress_monitor(progress))
+            run_missing(supervisor, _plan(record, sample), monitor)
             outcomes = tuple(_outcome(store, run, state) for run in sample.runs)
     return replace(state, runs=outcomes)
 
 
 def draw_sample(
     record: Record,
-    curves: pd.DataFrame,
-    charges: pd.DataFrame | None,
+    results: Results,
     *,
     runs: int | None,
     seed: int,
-    plugins: Sequence[str | Path],
+    plugins: Sequence[object],
 ) -> Sample:
     """Choose the runs to compute anew, and check that this installation can.
 
     Args:
         record: the provenance.
-        curves: the published curves.
-        charges: the published charges, if there are any.
+        results: the published runs.
         runs: how many; all of them if None.
         seed: seed of the choice.
         plugins: Python files or folders with further strategies.
@@ -232,10 +257,16 @@ def draw_sample(
     Raises:
         FalbenchError: it cannot.
     """
-    registry = Registry.discover(plugin_sources(plugins), try_first=True)
-    known = runs_here(record, registry)
+    registry = Registry.discover(plugin_sources(given(plugins)), try_first=True)
+    known = runs_here(record, results, registry)
     chosen = draw_runs(known, len(known) if runs is None else runs, np.random.default_rng(seed))
-    sample = Sample(tuple(chosen), curves, charges, tuple(registry.files), environment_note(record))
+    sample = Sample(
+        tuple(chosen),
+        results.shown_curves(),
+        results.shown_charges() if has_charges(record) else None,
+        tuple(registry.files),
+        environment_note(record),
+    )
     plan = _plan(record, sample)
     plan.check(plan.runs)
     return sample
@@ -248,12 +279,11 @@ def _outcome(store: Store, run: PublishedRun, state: Verification) -> RunOutcome
     if store.phase(run.spec) != "done":
         reason = str(folder.status()["reason"])
         return RunOutcome(run, "failed", len(published), reason)
-    task, label, seed = run.identity
-    finished = FinishedRun(task, label, seed, folder, run.spec.task.hash, run.spec.reference)
-    computed = read_curves([finished])
+    here = read_planned([run.spec], store)
+    computed = here.shown_curves()
     outcome = compare_curves(run, published, computed, state.tolerance or 0.0)
     if outcome.state == "same" and sample.charges is not None:
-        other = charges_difference(run, sample.charges, read_charges([finished]))
+        other = charges_difference(run, sample.charges, here.shown_charges())
         return replace(outcome, state="differs", note=other) if other else outcome
     if outcome.state == "same" or state.tolerance is not None or not sample.environment:
         return outcome
@@ -261,13 +291,231 @@ def _outcome(store: Store, run: PublishedRun, state: Verification) -> RunOutcome
 
 
 def _plan(record: Record, sample: Sample) -> Plan:
-    specs = tuple(run.spec for run in sample.runs)
     return Plan(
-        suite=record.suite,
-        tasks=tuple({spec.task.name: spec.task for spec in specs}.values()),
-        seeds=record.seeds,
-        runs=specs,
-        command=record.command,
+        suite=None,
+        runs=tuple(run.spec for run in sample.runs),
         plugins=sample.plugins,
         device=record.device,
     )
+
+
+def draw_runs(
+    runs: Sequence[PublishedRun], count: int, rng: np.random.Generator
+) -> list[PublishedRun]:
+    """Draw runs at random, spread evenly over strategies, tasks and seeds.
+
+    Every run drawn is of a strategy that has been drawn least often; among those, of such a task;
+    then of such a strategy on such a task, and of such a seed; chance decides between equals.
+
+    Args:
+        runs: all runs.
+        count: how many to draw; all of them if there are no more.
+        rng: decides between equals.
+
+    Returns:
+        The runs in the order of ``runs``.
+    """
+    if count >= len(runs):
+        return list(runs)
+    left = [runs[place] for place in rng.permutation(len(runs))]
+    drawn: set[tuple[str, str, int]] = set()
+    times: Counter[tuple[str | int, ...]] = Counter()
+    for _ in range(count):
+        # The first of equals in the shuffled order.
+        chosen = min(left, key=lambda run: tuple(times[one] for one in _kinds(run)))
+        left.remove(chosen)
+        times.update(_kinds(chosen))
+        drawn.add(chosen.identity)
+    return [run for run in runs if run.identity in drawn]
+
+
+def _kinds(run: PublishedRun) -> list[tuple[str | int, ...]]:
+    task, label, seed = run.identity
+    return [("strategy", label), ("task", task), ("both", label, task), ("seed", seed)]
+
+
+def runs_here(record: Record, results: Results, registry: Registry) -> list[PublishedRun]:
+    """Return the published runs as this installation plans them, which has the same keys.
+
+    Args:
+        record: the provenance.
+        results: the published runs.
+        registry: the strategies and trainers here.
+
+    Raises:
+        PublicationError: something that decides the curves is missing here, or another version.
+        FalbenchError: data cannot be read, or there is no such device.
+    """
+    if record.numerics != NUMERICS_VERSION:
+        raise PublicationError(
+            f"The results are of numerics version {record.numerics}, and this falbench computes "
+            f"version {NUMERICS_VERSION}; use falbench {record.falbench}, which published them."
+        )
+    try:
+        resolve_device(record.device)
+    except DeviceError:
+        raise PublicationError(
+            f"The results were computed on {record.device!r}, and PyTorch finds no such device "
+            "here; verify them on a machine with one."
+        ) from None
+    tasks = list(results.tasks["spec"])
+    _refuse_absent(record.strategies, tasks, registry)
+    selectors = [_with_trainer(row) for row in record.strategies]
+    planned = {
+        (spec.task.name, str(spec.strategy), str(spec.trainer), spec.seed): spec
+        for spec in plan_runs(tasks, selectors, record.seeds, registry, record.device)
+    }
+    runs = []
+    for run, label in zip(records(results.runs), results.here["strategy"], strict=True):
+        strategy, trainer = strategy_selector(run), trainer_selector(run)
+        spec = planned.get((run["task"], str(strategy), str(trainer), run["seed"]))
+        runs.append(PublishedRun(_same_here(run, spec, record), label))
+    return runs
+
+
+def environment_note(record: Record) -> str:
+    """Say in one sentence what differs from where the runs were computed; empty if nothing does.
+
+    What was not recorded then is not known to differ.
+    """
+    here = {**environment(record.device), "device": record.device}
+    differences = [
+        (sorted(name for name in one.facts.keys() & here if one.facts[name] != here[name]), one)
+        for one in record.environments
+    ]
+    if not differences:
+        return ""
+    names, nearest = min(differences, key=lambda pair: len(pair[0]))
+    if names:
+        differing = [f"{name} {nearest.facts[name]} there, {here[name]} here" for name in names]
+        return f"The runs were computed elsewhere ({'; '.join(differing)}), so bits may differ."
+    same = sum(one.runs for names, one in differences if not names)
+    if same < record.n_runs:
+        return (
+            f"{record.n_runs - same} of {record.n_runs} runs were computed in another environment "
+            "than this one, so their bits may differ."
+        )
+    return ""
+
+
+def _refuse_absent(
+    rows: Sequence[PublishedStrategy], tasks: Sequence[Task], registry: Registry
+) -> None:
+    # A file that cannot be loaded may hold what is missing; the registry then names that file.
+    if not registry.unavailable:
+        installed = "install its package, or name its file with --plugin"
+        _refuse("strategy", (row.strategy for row in rows), registry.names(), installed)
+        known = registry.trainers.names()
+        _refuse("trainer", (row.trainer for row in rows), known, installed)
+        known = registry.datasets.names()
+        _refuse("data set", (task.dataset for task in tasks), known, installed)
+        _refuse("model", (task.model.kind for task in tasks), registry.models.names(), installed)
+
+
+def _refuse(kind: str, selectors: Iterable[str], known: Sequence[str], advice: str) -> None:
+    for text in selectors:
+        if (name := Selector.parse(text).name) not in known:
+            raise PublicationError(
+                f"The {kind} {name!r} of the published results is not installed here; {advice}."
+            )
+
+
+def _same_here(run: Mapping[str, Any], planned: RunSpec | None, record: Record) -> RunSpec:
+    """Refuse a run that this installation would compute otherwise; say what differs."""
+    if planned is None:
+        raise PublicationError(
+            f"The strategy {str(strategy_selector(run))!r} has other parameters in this "
+            f"installation; use falbench {record.falbench}, which published it."
+        )
+    for kind, name, there, here in (
+        ("strategy", run["strategy"], run["fingerprint"], planned.fingerprint),
+        ("trainer", run["trainer"], run["trainer_fingerprint"], planned.trainer_fingerprint),
+        ("data set", planned.task.dataset, run["data"], planned.data),
+        ("model", planned.task.model.kind, run["model"], planned.model),
+    ):
+        if there != here:
+            raise PublicationError(
+                f"The {kind} {name!r} is not the one that was published ({there or 'no digest'} "
+                f"there, {here or 'no digest'} here); its runs cannot be computed again."
+            )
+    if planned.key != run["key"]:
+        raise PublicationError(
+            f"The runs of {run['strategy']!r} have other keys in this installation; use falbench "
+            f"{record.falbench}, which published them."
+        )
+    return planned
+
+
+def _with_trainer(row: PublishedStrategy) -> Selector:
+    selector = Selector.parse(row.strategy)
+    return Selector(selector.name, {**selector.params, TRAINER: row.trainer})
+
+
+def leaderboard_difference(record: Record, results: Results, path: Path) -> str:
+    """Rank the published curves anew, and say where the result differs from ``leaderboard.csv``.
+
+    Args:
+        record: the provenance, with the question that was asked.
+        results: the published runs.
+        path: ``leaderboard.csv``.
+
+    Returns:
+        The first difference; empty if there is none.
+
+    Raises:
+        PublicationError: the file is no table.
+    """
+    try:
+        published = _read(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
+    try:
+        anew = _read(to_csv(answer(question_of(record), results).leaderboard))
+    except ValueError as error:
+        return f"the curves cannot be ranked ({error})"
+    return _first_difference(published, anew)
+
+
+def _read(text: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text))
+
+
+def _first_difference(published: pd.DataFrame, anew: pd.DataFrame) -> str:
+    # A newer falbench may know more columns.
+    if [name for name in anew if name in published] != list(published):
+        return "it has other columns"
+    if len(published) != len(anew):
+        return f"{len(published)} rows published, {len(anew)} ranked anew"
+    for place in range(len(anew)):
+        for column in published.columns:
+            there, here = published[column].iloc[place], anew[column].iloc[place]
+            if not _is_same(there, here):
+                name = anew["strategy"].iloc[place]
+                return f"{name}, {column}: {there} published, {here} ranked anew"
+    return ""
+
+
+def _is_same(there: Any, here: Any) -> bool:
+    try:
+        return bool(np.isclose(float(there), float(here), rtol=_RTOL, atol=0, equal_nan=True))
+    except ValueError:  # text
+        return bool(there == here)
+
+
+@contextmanager
+def scratch_store() -> Iterator[Store]:
+    """Make a results folder that is gone when the context closes, however it closes."""
+    root = Path(tempfile.mkdtemp(prefix="falbench-verify-"))
+    try:
+        store = Store(root)
+        store.prepare()
+        yield store
+    finally:
+        _remove(root)
+
+
+def _remove(root: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while root.exists():
+        # A worker that is being killed may put a file where one was just removed.
+        shutil.rmtree(root, ignore_errors=time.monotonic() < deadline)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fal_bench._version import __version__
-from fal_bench.report.context import ReportContext
-from fal_bench.report.evidence import Evidence
+from fal_bench.errors import InvalidSpecError, StoreError
+from fal_bench.report.context import ReportContext, task_facts
+from fal_bench.report.external import external_curves
 from fal_bench.report.targets import Question
+from fal_bench.results.identity import records, task_labels, trainer_selector
+from fal_bench.results.model import MissingRun, Results
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
     from rich.console import Console, ConsoleOptions, RenderResult
 
@@ -69,19 +71,21 @@ class Board:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of a comparison; in a notebook it shows itself as its tables.
+    """The result of a comparison; it shows itself as its short boards with their verdicts.
 
     Attributes:
         boards: one board a target.
         curves: one row a run and cycle.
         charges: labels read, one row a run, purpose and cycle.
         external: curves measured elsewhere, one row a run and cycle; None if there are none.
+        missing: the runs without a finished curve, and why.
     """
 
     boards: tuple[Board, ...]
     curves: pd.DataFrame
     charges: pd.DataFrame
     external: pd.DataFrame | None = None
+    missing: tuple[MissingRun, ...] = ()
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -95,19 +99,24 @@ class Comparison:
         """The question and its provenance; with several targets, those of the first."""
         return self.boards[0].context
 
-    def write(self, out: Path) -> list[Path]:
+    def write(self, out: str | Path) -> list[Path]:
         """Write ``leaderboard.csv``, ``curves.csv`` and ``leaderboard.html`` into a folder.
 
-        ``curves.csv`` holds what was measured here; external curves keep their own files.
+        The folder is made if need be. ``curves.csv`` holds what was measured here; external curves
+        keep their own files.
 
         Raises:
             StoreError: the folder cannot be written.
         """
         from fal_bench.report.export import write_csv
         from fal_bench.report.page import render_page
-        from fal_bench.sweep.files import write_atomically
+        from fal_bench.results.files import write_atomically
 
-        paths = [out / name for name in ("leaderboard.csv", "curves.csv", "leaderboard.html")]
+        try:
+            Path(out).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"Cannot write into {str(out)!r} ({error.strerror}).") from None
+        paths = [Path(out) / name for name in ("leaderboard.csv", "curves.csv", "leaderboard.html")]
         write_csv(self.leaderboard, paths[0])
         write_csv(self.curves, paths[1])
         page = render_page(self).encode()
@@ -125,9 +134,13 @@ class Comparison:
     def __str__(self) -> str:
         from rich.console import Console
 
+        from fal_bench.report.table import leaderboard_table
+
         console = Console(width=120, color_system=None)
         with console.capture() as capture:
-            console.print(self)
+            for board in self.boards:
+                table = leaderboard_table(board.leaderboard, board.context, width=120)
+                console.print(table, *board.verdict, sep="\n", markup=False, highlight=False)
         return capture.get()
 
     __repr__ = __str__
@@ -149,41 +162,97 @@ class Comparison:
         yield from map(Text, sentences(shared, self.context))
 
     def _repr_html_(self) -> str:
-        shown: str = self.leaderboard.to_html(index=False, float_format="{:.3g}".format)
-        return shown
+        from fal_bench.report.export import to_html
+
+        return to_html(self.boards)
 
 
-def answer(question: Question, evidence: Evidence) -> Comparison:
-    """Answer a question from stored curves; runs nothing.
+def answer(question: Question, results: Results) -> Comparison:
+    """Answer a question from results; runs nothing.
 
     Args:
         question: targets, accounting and baseline.
-        evidence: the runs.
+        results: the runs that are compared, finished or not, and imported ones.
 
     Raises:
-        InvalidSpecError: automatic targets cannot be found.
+        InvalidSpecError: no run recorded a metric, or automatic targets cannot be found.
     """
     from fal_bench.report.budgets import read_runs
     from fal_bench.report.targets import contexts_for
 
+    context, external = _context(question, results)
+    curves, charges = results.shown_curves(), results.shown_charges()
+    boards: dict[Any, Board] = {}
+    for target in question.targets:
+        asked = _of_metric(target.metric, context, results, curves, external)
+        runs = read_runs(curves, asked, external)
+        for one in contexts_for(target, runs, asked):
+            boards.setdefault((one.metric, one.target, one.task_targets), Board.of(runs, one))
+    return Comparison(tuple(boards.values()), curves, charges, external, results.missing)
+
+
+def _context(question: Question, results: Results) -> tuple[ReportContext, pd.DataFrame | None]:
+    """Return what is known besides the curves, and the imported curves of the tasks compared."""
+    tasks = tuple(
+        task_facts(task.model_copy(update={"name": name}), int(pool))
+        for task, name, pool in zip(
+            results.tasks["spec"], task_labels(results.tasks), results.tasks["pool"], strict=True
+        )
+    )
+    here = results.here
+    done = here[here["state"] == "done"]
+    first = done.sort_values("strategy", kind="stable").drop_duplicates("strategy")
+    externals, external = external_curves(results, tasks, results.seeds)
     context = ReportContext(
-        suite=evidence.suite,
+        suite=results.title,
         target=0.0,
         accounting=question.accounting,
         baseline=question.baseline,
-        strategies=evidence.strategies,
-        seeds=evidence.seeds,
-        tasks=evidence.tasks,
-        missing=evidence.missing,
-        command=f"{evidence.command} {question.options()}",
+        strategies=results.strategies,
+        seeds=results.seeds,
+        tasks=tasks,
+        missing=results.missing,
+        command=f"{results.provenance.command} {question.options()}",
         version=__version__,
-        environments=evidence.environments,
-        trainers=tuple((one.strategy, one.trainer) for one in evidence.entrants),
-        references=frozenset(one.strategy for one in evidence.entrants if one.reference),
-        externals=evidence.elsewhere.externals,
-        computed=evidence.computed,
+        environments=results.environments,
+        trainers=tuple((run["strategy"], str(trainer_selector(run))) for run in records(first)),
+        references=frozenset(first.loc[first["reference"].astype(bool), "strategy"]),
+        externals=externals,
+        computed=results.computed,
     )
-    external = evidence.elsewhere.curves if context.externals else None
-    runs = read_runs(evidence.curves, context, external)
-    boards = tuple(Board.of(runs, asked) for asked in contexts_for(question, runs, context))
-    return Comparison(boards, evidence.curves, evidence.charges, external)
+    return context, external if externals else None
+
+
+def _of_metric(
+    metric: str,
+    context: ReportContext,
+    results: Results,
+    curves: pd.DataFrame,
+    external: pd.DataFrame | None,
+) -> ReportContext:
+    """Return the context of a metric: runs that did not record it count as missing.
+
+    Raises:
+        InvalidSpecError: none did.
+    """
+    from fal_bench.report.budgets import unrecorded_runs
+
+    if results.metrics and metric not in results.metrics:
+        recorded = ", ".join(results.metrics)
+        raise InvalidSpecError(f"No run recorded the metric {metric!r}; recorded are {recorded}.")
+    lacking = [
+        MissingRun(*key, f"{metric} is not recorded") for key in unrecorded_runs(curves, metric)
+    ]
+    silent = set() if external is None else {key[1] for key in unrecorded_runs(external, metric)}
+    return replace(
+        context,
+        metric=metric,
+        higher_is_better=results.higher_is_better(metric),
+        missing=(*context.missing, *sorted(lacking, key=lambda one: (one.task, one.strategy))),
+        externals=tuple(
+            replace(one, obstacle=f"its file does not record {metric}")
+            if one.strategy in silent
+            else one
+            for one in context.externals
+        ),
+    )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from fal_bench.report.context import Accounting, ReportContext, TaskFacts
-from fal_bench.stats import Budget, area_under_curve, find_crossing, read_at_grid
+from fal_bench.stats import Budget, Crossing, area_under_curve, find_crossing, read_at_grid
 
 RunKey = tuple[str, str, int]
 """Task, strategy and seed of a run."""
 _IDENTITY = ["task", "strategy", "seed"]
-_NUMBERS = ["cycle", "labels", "labels_strict", "accuracy"]
+_NUMBERS = ["cycle", "labels", "labels_strict"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class RunBudget:
     Attributes:
         interpolated: interpolated budget to target under each accounting that is known.
         step: budget to target at the first confirmed grid point under the same.
-        accuracy_at_cap: accuracy at the budget cap; NaN if the run ended before it.
+        accuracy_at_cap: the metric at the budget cap; NaN if the run ended before it.
         area: area under the label curve up to the cap; NaN if the run ended before it.
         cycle: the cycle whose model is read at the crossing, or at the cap without one.
     """
@@ -43,12 +43,13 @@ class GridRun:
     """A finished run read on its label grid; any target can be looked up in it.
 
     Attributes:
-        accuracy: accuracy at the grid points and at the confirming one, shape (n_points + 1,).
+        accuracy: the metric at the grid points and at the confirming one, shape (n_points + 1,).
         axes: labels at the same points under each accounting; strict ones are left out where an
             external curve does not give them.
         cycles: cycle of the model read at each of these points.
         cap_index: index of the budget cap.
         area: area under the label curve up to the cap; NaN if the run ended before it.
+        higher_is_better: whether the metric reaches a target from below.
     """
 
     accuracy: NDArray[np.float64]
@@ -56,10 +57,11 @@ class GridRun:
     cycles: NDArray[np.int64]
     cap_index: int
     area: float
+    higher_is_better: bool = True
 
     def budget(self, target: float) -> RunBudget:
-        """Return the budget to a target accuracy."""
-        crossing = find_crossing(self.accuracy, target, cap_index=self.cap_index)
+        """Return the budget to a target."""
+        crossing = self._crossing(target)
         cap = self.cap_index
         return RunBudget(
             interpolated={name: crossing.interpolated(axis, cap) for name, axis in _items(self)},
@@ -76,11 +78,20 @@ class GridRun:
         Curves of runs leave nothing open: they begin at the initial labels, and a short one is
         that of a strategy that under-spent to its last cycle.
         """
-        index = find_crossing(self.accuracy, target, cap_index=self.cap_index).index
+        index = self._crossing(target).index
         if index is not None:
             return index == 0 or not np.isnan(self.accuracy[index - 1])
-        last, confirming = self.accuracy[self.cap_index], self.accuracy[self.cap_index + 1]
+        last, confirming = self._sign * self.accuracy[self.cap_index :][:2]
+        target *= self._sign
         return bool(last < target or (last >= target and not np.isnan(confirming)))
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.higher_is_better else -1
+
+    def _crossing(self, target: float) -> Crossing:
+        values = self._sign * self.accuracy
+        return find_crossing(values, self._sign * target, cap_index=self.cap_index)
 
 
 def _items(run: GridRun) -> Iterator[tuple[Accounting, NDArray[np.float64]]]:
@@ -93,7 +104,7 @@ def read_runs(
     """Read every finished run that the context asks for on the label grid of its task.
 
     Rows of other tasks, strategies and seeds play no part, nor do the rows of runs that the
-    context lists as missing: their curves are unfinished.
+    context lists as missing: their curves are unfinished, or do not have the metric.
 
     Args:
         curves: the curves in long form, one row a (task, strategy, seed, cycle), in any order.
@@ -118,18 +129,31 @@ def read_runs(
     return runs
 
 
+def unrecorded_runs(curves: pd.DataFrame, metric: str) -> set[RunKey]:
+    """Return the runs whose curves do not have a metric."""
+    keys = list(zip(*(curves[name].tolist() for name in _IDENTITY), strict=True))
+    if metric not in curves:
+        return set(keys)
+    recorded = curves[metric].notna().tolist()
+    return set(keys) - {key for key, one in zip(keys, recorded, strict=True) if one}
+
+
 def _runs_of(
     curves: pd.DataFrame, context: ReportContext, left_out: Collection[RunKey] = ()
 ) -> Iterator[tuple[RunKey, GridRun]]:
     tasks = {facts.name: facts for facts in context.tasks}
+    left_out = {*left_out, *unrecorded_runs(curves, context.metric)}
+    if context.metric not in curves:
+        return
     ordered = curves.sort_values([*_IDENTITY, "cycle"])
     keys = list(zip(*(ordered[name].tolist() for name in _IDENTITY), strict=True))
-    numbers = ordered[_NUMBERS].to_numpy(dtype=float)
+    numbers = ordered[[*_NUMBERS, context.metric]].to_numpy(dtype=float)
     start = 0
     for key, rows in itertools.groupby(keys):
         stop = start + sum(1 for _ in rows)
         if key not in left_out:
-            yield key, _read_run(key, numbers[start:stop], tasks[key[0]])
+            run = _read_run(key, numbers[start:stop], tasks[key[0]])
+            yield key, replace(run, higher_is_better=context.higher_is_better)
         start = stop
 
 

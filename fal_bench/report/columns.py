@@ -14,6 +14,7 @@ from fal_bench.report import wording
 from fal_bench.report.context import Accounting, ReportContext
 from fal_bench.report.own_runs import OwnRuns
 from fal_bench.report.rows import Row, pair_counts
+from fal_bench.task.target import ACCURACY
 
 VERDICTS = (
     "better", "baseline", "no evidence", "n too small", "not comparable", "external", "worse",
@@ -88,7 +89,11 @@ def _budget(key: str) -> Callable[[Row], str]:
 
 
 def _metric(row: Row) -> str:
-    return str(row.get("metric", "accuracy"))
+    return str(row.get("metric", ACCURACY))
+
+
+def _target_accuracy(context: ReportContext, strategy: str) -> Any:  # noqa: ARG001
+    return context.target if context.metric == ACCURACY else math.nan
 
 
 def _external_file(context: ReportContext, strategy: str) -> Any:
@@ -110,7 +115,7 @@ COLUMNS = (
         "strategy", given=lambda _, strategy: strategy, kind="name", brief=True,
         board=2, more=1, heading="Strategy", short="strategy", text=lambda row: row["strategy"],
     ),
-    Column("target_acc", given=lambda context, _: context.target),
+    Column("target_acc", given=_target_accuracy),
     Column("accounting", given=lambda context, _: context.accounting),
     Column("tasks"),
     Column("runs"),
@@ -197,6 +202,8 @@ COLUMNS = (
     Column("target_name", given=lambda context, _: context.target_name or math.nan),
     Column("trainer", given=lambda context, name: dict(context.trainers).get(name, math.nan)),
     Column("source", given=_external_file),
+    Column("metric", given=lambda context, _: context.metric),
+    Column("target", given=lambda context, _: context.target),
 )  # fmt: skip
 """All columns, in the order of ``leaderboard.csv``."""
 

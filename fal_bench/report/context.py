@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from fal_bench.results.model import Environment as Environment
+from fal_bench.results.model import MissingRun as MissingRun
 from fal_bench.task import Task
+from fal_bench.task.target import ACCURACY
 
 Accounting = Literal["strict", "paper"]
 
@@ -42,7 +45,7 @@ class TaskFacts:
 
 
 def task_facts(task: Task, pool: int) -> TaskFacts:
-    """Return the facts of a task; its name must be set."""
+    """Return the facts of a task, under its name."""
     return TaskFacts(
         name=task.name,
         grid=task.label_grid,
@@ -56,43 +59,11 @@ def task_facts(task: Task, pool: int) -> TaskFacts:
 
 
 @dataclass(frozen=True)
-class MissingRun:
-    """A run without a finished curve, and why.
-
-    Attributes:
-        task: the task's name.
-        strategy: the strategy's label.
-        seed: the seed.
-        reason: why, in a sentence.
-        traceback: of the error that it failed with, if there is one; shown in no report.
-    """
-
-    task: str
-    strategy: str
-    seed: int
-    reason: str
-    traceback: str = ""
-
-
-@dataclass(frozen=True)
-class Environment:
-    """Where runs were computed.
-
-    Attributes:
-        runs: number of runs computed there.
-        facts: versions, processor and device by name, sorted by name.
-    """
-
-    runs: int
-    facts: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
 class External:
     """A strategy whose curves were measured elsewhere.
 
     Attributes:
-        strategy: its label, which ends in " (external)".
+        strategy: what it is called.
         name: what the import is called.
         file: name of the file that its curves came from.
         imported: date of the import.
@@ -127,7 +98,7 @@ class ReportContext:
 
     Attributes:
         suite: name of the suite (or task) that was compared.
-        target: the target accuracy, in (0, 1]; the mean over tasks where each has its own.
+        target: the target, of an accuracy in (0, 1]; the mean over tasks where each has its own.
         accounting: which labels rank the board.
         baseline: the strategy that savings refer to.
         strategies: all strategies compared, in the order they were asked for.
@@ -137,14 +108,14 @@ class ReportContext:
         command: the command line that reproduces the report.
         version: version of falbench.
         target_name: name of a target that was derived from the curves; empty otherwise.
-        task_targets: the target accuracy of every task, where each has its own.
+        task_targets: the target of every task, where each has its own.
         environments: where the runs were computed, the most frequent one first.
         trainers: the trainer of every strategy with a finished run, as a selector.
         references: yardsticks among the strategies, which are shown apart and never ranked.
         externals: strategies measured elsewhere, which are not among ``strategies``.
         computed: the days on which the first and the last run were finished, in UTC.
-        metric: the metric that the target is of.
-        higher_is_better: whether the metric improves as it rises.
+        metric: the metric that must reach the target.
+        higher_is_better: whether it reaches it from below.
     """
 
     suite: str
@@ -164,7 +135,7 @@ class ReportContext:
     references: frozenset[str] = frozenset()
     externals: tuple[External, ...] = ()
     computed: tuple[date, date] | None = None
-    metric: str = "accuracy"
+    metric: str = ACCURACY
     higher_is_better: bool = True
 
     @property
@@ -177,5 +148,5 @@ class ReportContext:
         return next((one for one in self.externals if one.strategy == strategy), None)
 
     def target_on(self, task: str) -> float:
-        """Return the target accuracy of a task."""
+        """Return the target of a task."""
         return dict(self.task_targets).get(task, self.target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from fal_bench.report.columns import columns_shown
 from fal_bench.report.facts import notes
 from fal_bench.report.rows import Row
 from fal_bench.report.sentences import sentences
+from fal_bench.task.target import ACCURACY
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -36,8 +38,10 @@ def to_json(boards: Sequence[Board]) -> str:
         {
             "question": {
                 "suite": board.context.suite,
-                "target_acc": board.context.target,
+                "target_acc": board.context.target if board.context.metric == ACCURACY else None,
                 "metric": board.context.metric,
+                "target": board.context.target,
+                "higher_is_better": board.context.higher_is_better,
                 "target_name": board.context.target_name or None,
                 "task_targets": dict(board.context.task_targets),
                 "accounting": board.context.accounting,
@@ -78,6 +82,23 @@ def to_markdown(boards: Sequence[Board]) -> str:
     ]
     common = _bullets(sentences(shared, boards[0].context))
     return "\n\n".join([*parts, *(["For all targets:", common] if shared else [])])
+
+
+def to_html(boards: Sequence[Board]) -> str:
+    """Return boards as a notebook shows them: the columns of the terminal, and the verdict."""
+    return "\n".join(_html(board) for board in boards)
+
+
+def _html(board: Board) -> str:
+    columns = columns_shown("board", board.context)
+    rows = cast("list[Row]", board.leaderboard.to_dict("records"))
+    table = pd.DataFrame(
+        [[column.text(row) for column in columns] for row in rows],
+        columns=[column.short for column in columns],
+    )
+    title = f"{wording.question(board.context)}, {wording.setting(board.context)}"
+    sentences = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in board.verdict)
+    return f"<p><b>{html.escape(title)}</b></p>{table.to_html(index=False)}{sentences}"
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from fal_bench.external.columns import Measured
-from fal_bench.external.folder import Import
 from fal_bench.report import wording
 from fal_bench.report.context import External, TaskFacts
-
-_CURVE = [name for name in Measured.columns() if name not in ("task", "strategy", "seed")]
-COLUMNS = ["task", "strategy", "seed", *_CURVE, "source"]
-"""Columns of the curves; ``source`` is the name of the file they came from."""
+from fal_bench.results.identity import SHOWN, strategy_labels
+from fal_bench.results.model import ImportOrigin, Results
 
 
-@dataclass(frozen=True)
-class Elsewhere:
-    """The external curves that a comparison shows.
-
-    Attributes:
-        externals: their strategies, by label.
-        curves: one row a run and cycle, with the columns ``COLUMNS``.
-    """
-
-    externals: tuple[External, ...]
-    curves: pd.DataFrame
-
-
-def curves_from_elsewhere(
-    imports: Sequence[Import], tasks: Sequence[TaskFacts], seeds: Sequence[int]
-) -> Elsewhere:
-    """Pick the external curves of the tasks that are compared.
+def external_curves(
+    results: Results, tasks: Sequence[TaskFacts], seeds: Sequence[int]
+) -> tuple[tuple[External, ...], pd.DataFrame]:
+    """Pick the imported curves of the tasks that are compared.
 
     A task is the same if it has the same hash, whatever its name. Curves of a task with another
     hash, or without one, are shown under the task of their task's name, and never ranked.
@@ -43,71 +26,110 @@ def curves_from_elsewhere(
     runs: seeds of other code mean nothing here.
 
     Args:
-        imports: the external curves of a results folder.
+        results: the imported runs; others play no part.
         tasks: the tasks compared.
         seeds: the seeds compared.
+
+    Returns:
+        What is known of each strategy, and the curves as ``Results.shown_curves`` has them, with
+        ``source``: the name of the file they came from.
     """
-    found = [
-        (one, strategy, rows)
-        for one in imports
-        for strategy, rows in _by_strategy(one, tasks).items()
-    ]
-    times = Counter(strategy for _, strategy, _ in found)
-    externals, records = [], []
-    for one, strategy, rows in found:
-        origin = f" @{one.name}" if times[strategy] > 1 else ""
-        external = _external(one, f"{strategy}{origin} (external)", rows, tasks, seeds)
-        externals.append(external)
-        records += _records(external, rows)
-    frame = pd.DataFrame(records, columns=COLUMNS).astype({"labels_strict": float})
-    return Elsewhere(
-        tuple(sorted(externals, key=lambda external: external.strategy)),
-        frame.sort_values(["task", "strategy", "seed", "cycle"], ignore_index=True),
+    origins = {one.name: one for one in results.provenance.imports}
+    runs = _placed(results.imported, tasks)
+    runs = runs.assign(strategy=strategy_labels(runs))
+    curves = results.curves.merge(
+        runs[["key", *SHOWN, "task_hash", "reference", "origin"]], on="key"
     )
+    externals, frames = [], []
+    for label, mine in curves.groupby("strategy", sort=True):
+        origin = origins[mine["origin"].iloc[0]]
+        external = _external(origin, str(label), mine, tasks, seeds)
+        shown = [run in external.runs for run in zip(mine["task"], mine["seed"], strict=True)]
+        part = mine[shown].assign(source=external.file)
+        frames.append(part if external.strict_known else part.assign(labels_strict=float("nan")))
+        externals.append(external)
+    if not externals:
+        return (), pd.DataFrame()
+    whole = pd.concat(frames)
+    names = [name for name in curves if name not in SHOWN and name not in ("key", "origin")]
+    kept = [name for name in names if name == "labels_strict" or whole[name].notna().any()]
+    frame = whole[[*SHOWN, *kept, "source"]].astype({"labels_strict": float})
+    return tuple(externals), frame.sort_values([*SHOWN, "cycle"], ignore_index=True)
 
 
-Placed = tuple[str, Measured]
-"""The name of the task compared that a row belongs to, and the row."""
+def preview(results: Results, tasks: Sequence[TaskFacts]) -> list[str]:
+    """Say what each strategy of an import will be shown as, on the tasks it was measured on.
+
+    Args:
+        results: the import.
+        tasks: the tasks that are known.
+    """
+    given = set(results.runs["task_hash"])
+    # Suites may have different tasks of one name; the one that the file means counts.
+    known = {facts.name: facts for facts in sorted(tasks, key=lambda facts: facts.hash in given)}
+    runs = _placed(results.imported, list(known.values()))
+    runs = runs.assign(strategy=strategy_labels(runs))
+    curves = results.curves.merge(runs[["key", *SHOWN, "task_hash", "reference"]], on="key")
+    (origin,) = results.provenance.imports
+    sentences = []
+    for label, mine in curves.groupby("strategy", sort=True):
+        names = sorted(set(mine["task"]))
+        external = _external(
+            origin, str(label), mine, [known[name] for name in names], sorted(set(mine["seed"]))
+        )
+        count = wording.counted(mine["key"].nunique(), "run")
+        fate = "ranked where these tasks and no other seeds are compared"
+        if external.obstacle:
+            fate = f"shown but not ranked, since {external.obstacle}"
+        elif not external.strict_known:
+            fate = f"{fate}, under --accounting paper only, since its file has no labels_strict"
+        sentences.append(
+            f"{wording.one_line(external.strategy)}: {count} on {wording.listed(names)}; {fate}."
+        )
+    return sentences
 
 
-def _by_strategy(one: Import, tasks: Sequence[TaskFacts]) -> dict[str, list[Placed]]:
-    """Return the rows of the tasks compared, by strategy."""
+def _placed(runs: pd.DataFrame, tasks: Sequence[TaskFacts]) -> pd.DataFrame:
+    """Return the runs of the tasks compared, under the names that these have here."""
     hashes = {facts.hash: facts.name for facts in tasks if facts.hash}
-    proven = {hashes[row.task_hash] for row in one.rows if row.task_hash in hashes}
+    proven: dict[str, set[str]] = defaultdict(set)
+    for origin, digest in zip(runs["origin"], runs["task_hash"], strict=True):
+        proven[origin] |= {hashes[digest]} if digest in hashes else set()
+    names = {facts.name for facts in tasks}
     # A task's name places curves only where no others are proven to be of that task.
-    names = {facts.name for facts in tasks} - proven
-    strategies: dict[str, list[Placed]] = {}
-    for row in one.rows:
-        task = hashes.get(row.task_hash or "")
-        if task is None and row.task in names:
-            task = row.task
-        if task is not None:
-            strategies.setdefault(row.strategy, []).append((task, row))
-    return strategies
+    found = [
+        hashes.get(digest) or (task if task in names - proven[origin] else None)
+        for origin, digest, task in zip(
+            runs["origin"], runs["task_hash"], runs["task"], strict=True
+        )
+    ]
+    placed = runs.assign(task=pd.Series(found, index=runs.index, dtype=object))
+    return placed[placed["task"].notna()]
 
 
 def _external(
-    one: Import,
+    origin: ImportOrigin,
     label: str,
-    rows: Sequence[Placed],
+    curves: pd.DataFrame,
     tasks: Sequence[TaskFacts],
     seeds: Sequence[int],
 ) -> External:
-    runs = frozenset((task, row.seed) for task, row in rows)
+    runs = frozenset(zip(curves["task"], curves["seed"], strict=True))
     compared = frozenset((facts.name, seed) for facts in tasks for seed in seeds)
+    mine = [run in compared for run in zip(curves["task"], curves["seed"], strict=True)]
     obstacle = (
-        _other_question(rows, {facts.name: facts.hash for facts in tasks})
+        _other_question(curves, {facts.name: facts.hash for facts in tasks})
         or _absent(runs, compared)
-        or _unfinished([pair for pair in rows if (pair[0], pair[1].seed) in compared], tasks)
+        or _unfinished(curves[mine], tasks)
     )
     return External(
         strategy=label,
-        name=one.name,
-        file=one.file,
-        imported=one.imported,
-        sha256=one.sha256,
+        name=origin.name,
+        file=origin.file,
+        imported=origin.imported,
+        sha256=origin.sha256,
         runs=runs if obstacle else compared,
-        strict_known=all(row.labels_strict is not None for _, row in rows),
+        strict_known=bool(curves["labels_strict"].notna().all()),
         obstacle=obstacle,
     )
 
@@ -115,16 +137,17 @@ def _external(
 # Each of the following says why curves cannot be ranked among those compared; empty if they can.
 
 
-def _other_question(rows: Sequence[Placed], hashes: dict[str, str]) -> str:
-    if any(row.reference for _, row in rows):
+def _other_question(curves: pd.DataFrame, hashes: Mapping[str, str]) -> str:
+    if curves["reference"].any():
         return "it is a reference, which sees the true labels"
-    unproven = sorted({task for task, row in rows if row.task_hash is None})
+    given = set(zip(curves["task"], curves["task_hash"], strict=True))
+    unproven = sorted({task for task, digest in given if not digest})
     if unproven:
         return (
             f"its file has no task_hash to show that {wording.listed(unproven)} "
             f"{'is the task' if len(unproven) == 1 else 'are the tasks'} compared here"
         )
-    others = sorted({task for task, row in rows if row.task_hash != hashes[task]})
+    others = sorted({task for task, digest in given if digest != hashes[task]})
     if others:
         return f"by its task_hash {wording.listed(others)} is another task than the one here"
     return ""
@@ -141,15 +164,14 @@ def _absent(runs: frozenset[tuple[str, int]], compared: frozenset[tuple[str, int
     return ""
 
 
-def _unfinished(rows: Sequence[Placed], tasks: Sequence[TaskFacts]) -> str:
+def _unfinished(curves: pd.DataFrame, tasks: Sequence[TaskFacts]) -> str:
     """Look for curves cut short: a run's has a beginning and an end that the task knows."""
     known = {facts.name: facts for facts in tasks}
-    runs: dict[tuple[str, int], list[Measured]] = {}
-    for task, row in rows:
-        runs.setdefault((task, row.seed), []).append(row)
-    for (task, seed), curve in runs.items():
+    key: Any
+    for key, curve in curves.sort_values("cycle", kind="stable").groupby(["task", "seed"]):
+        (task, seed), labels = key, curve["labels"].astype(int)
         facts = known[task]
-        first, last = curve[0].labels, curve[-1].labels
+        first, last = labels.iloc[0], labels.iloc[-1]
         end = facts.cap + facts.query_labels
         if first != facts.grid[0] or (last < end and len(curve) < facts.cycle_limit):
             return (
@@ -157,38 +179,3 @@ def _unfinished(rows: Sequence[Placed], tasks: Sequence[TaskFacts]) -> str:
                 f"labels, and the protocol of that task from {facts.grid[0]} to {end}"
             )
     return ""
-
-
-def _records(external: External, rows: Sequence[Placed]) -> list[tuple[object, ...]]:
-    records = []
-    for task, row in rows:
-        if (task, row.seed) in external.runs:
-            values: dict[str, object] = {name: getattr(row, name) for name in _CURVE}
-            values["reference"] = bool(row.reference)
-            if not external.strict_known:
-                values["labels_strict"] = None
-            records.append((task, external.strategy, row.seed, *values.values(), external.file))
-    return records
-
-
-def preview(one: Import, tasks: Sequence[TaskFacts]) -> list[str]:
-    """Say what each strategy of an import will be shown as, on the tasks it was measured on."""
-    given = {row.task_hash for row in one.rows}
-    # Suites may have different tasks of one name; the one that the file means counts.
-    known = {facts.name: facts for facts in sorted(tasks, key=lambda facts: facts.hash in given)}
-    sentences = []
-    for strategy, rows in sorted(_by_strategy(one, list(known.values())).items()):
-        names = sorted({task for task, _ in rows})
-        mine = [known[name] for name in names]
-        seeds = sorted({row.seed for _, row in rows})
-        external = _external(one, f"{strategy} (external)", rows, mine, seeds)
-        runs = wording.counted(len({(task, row.seed) for task, row in rows}), "run")
-        fate = "ranked where these tasks and no other seeds are compared"
-        if external.obstacle:
-            fate = f"shown but not ranked, since {external.obstacle}"
-        elif not external.strict_known:
-            fate = f"{fate}, under --accounting paper only, since its file has no labels_strict"
-        sentences.append(
-            f"{wording.one_line(external.strategy)}: {runs} on {wording.listed(names)}; {fate}."
-        )
-    return sentences

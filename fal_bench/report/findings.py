@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from fal_bench.report.budgets import GridRun, RunKey
-from fal_bench.report.context import Environment, External, ReportContext
+from fal_bench.report.context import External, ReportContext
 from fal_bench.report.facts import (
     BudgetsWithoutInterval,
     CensoredPairs,
@@ -55,6 +55,7 @@ from fal_bench.report.facts import (
 )
 from fal_bench.report.rows import Row, censored_pairs, group, is_best, is_ranked, pair_counts
 from fal_bench.report.savings import ALPHA
+from fal_bench.results.model import Environment
 from fal_bench.stats import FEWEST_FOR_INTERVAL, can_reject
 
 _ENOUGH_SEEDS = 10

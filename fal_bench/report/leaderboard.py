@@ -66,7 +66,7 @@ def rank_budgets(budgets: Mapping[RunKey, RunBudget], context: ReportContext) ->
     compare_with_baseline(rows, complete, context)
     unranked = {one.strategy for one in context.externals if one.unranked(context.accounting)}
     ranked = set(complete) - context.references - unranked
-    _rank([row for row in rows if row["strategy"] in ranked], complete)
+    _rank([row for row in rows if row["strategy"] in ranked], complete, context)
     rows.sort(key=_place)
     return pd.DataFrame(rows, columns=list(KEYS)).astype(_TYPES)
 
@@ -112,12 +112,14 @@ def _seeds(task: str, external: External | None, context: ReportContext) -> set[
     return {seed for name, seed in external.runs if name == task}
 
 
-def _rank(rows: list[dict[str, Any]], complete: Mapping[str, OwnRuns]) -> None:
+def _rank(
+    rows: list[dict[str, Any]], complete: Mapping[str, OwnRuns], context: ReportContext
+) -> None:
     """Give complete strategies their rank, and its interval over tasks and seeds."""
     if not rows:
         return
     own = [complete[row["strategy"]] for row in rows]
-    sign = 1 if own[0].context.higher_is_better else -1
+    sign = 1 if context.higher_is_better else -1
     places = rank(
         [row["labels"] for row in rows],
         [row["reached"] > 0 for row in rows],

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
+from fal_bench.results.store import Corrupt, Store
 from fal_bench.sweep.spec import RunSpec
-from fal_bench.sweep.store import Corrupt, Store
 
 SHOWN_RUNS = 8
 SECONDS_BETWEEN_LOOKS = 0.5

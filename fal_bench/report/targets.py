@@ -1,23 +1,27 @@
-"""Target accuracies: those that were asked for, and those derived from the baseline's curves."""
+"""Targets: those that were asked for, and those derived from the baseline's curves."""
 
 from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from fal_bench.errors import InvalidSpecError
-from fal_bench.inputs.arguments import check_choice
-from fal_bench.inputs.selector import Selector
+from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.inputs.arguments import check_choice, check_text
 from fal_bench.report.context import Accounting, ReportContext, TaskFacts
-from fal_bench.task.target import Target, parse_targets
+from fal_bench.results.identity import label_of
+from fal_bench.task.target import ACCURACY, Target, parse_targets
 
 if TYPE_CHECKING:
     from fal_bench.report.budgets import GridRun, RunKey
+    from fal_bench.results.model import Results
+
+Asked = float | str | Sequence[float | str] | None
+"""Targets as users give them."""
 
 BASELINE = "random"
 """The strategy that savings refer to unless another one is named."""
@@ -32,7 +36,7 @@ class Question:
     """What is asked of the stored curves.
 
     Attributes:
-        targets: the target accuracies, in the order asked for.
+        targets: the targets, in the order asked for.
         accounting: which labels rank the board.
         baseline: the strategy that savings refer to.
     """
@@ -44,87 +48,109 @@ class Question:
     @classmethod
     def make(
         cls,
-        targets: float | str | Sequence[float | str],
+        target_acc: Asked,
+        target: Asked,
         accounting: str,
         baseline: str | None,
-        strategies: Sequence[str],
+        results: Results,
     ) -> Question:
         """Check what is asked for.
 
         Args:
-            targets: accuracies or ``"auto"``; text may hold several, separated by commas.
+            target_acc: accuracies or ``"auto"``; text may hold several, separated by commas.
+            target: targets of any metric, as ``"loss=0.8"`` or ``"loss=auto"``, likewise. If there
+                is neither, the results' own.
             accounting: ``"strict"`` or ``"paper"``.
             baseline: a strategy's selector; the usual baseline, compared or not, if None.
-            strategies: labels of the strategies compared.
+            results: what is compared.
 
         Raises:
             InvalidSpecError: something cannot be used.
         """
-        one = isinstance(targets, str) or not isinstance(targets, Iterable)
-        several: Sequence[object] = [targets] if one else list(cast("Iterable[object]", targets))
-        parts = [part for each in several for part in str(each).split(",")]
-        chosen = parse_targets(parts, "target_acc")
+        chosen = _parsed(target_acc, "target_acc", named=False)
+        chosen += _parsed(target, "target", named=True)
         check_choice("accounting", accounting, ("strict", "paper"))
-        counted = cast("Accounting", accounting)
-        if baseline is None:
-            return cls(chosen, counted)
-        label = baseline if baseline in strategies else str(Selector.parse(baseline))
-        if label not in strategies:
+        label: str | None = BASELINE
+        if baseline is not None:
+            check_text("baseline", baseline)
+            label = label_of(results.runs[results.runs["origin"] == ""], baseline)
+        if label is None:
             raise InvalidSpecError(
                 f"The baseline {baseline!r} is not among the strategies compared "
-                f"({', '.join(strategies)}); add it to them."
+                f"({', '.join(results.strategies)}); add it to them."
             )
-        return cls(chosen, counted, label)
+        return cls(chosen or results.targets, cast("Accounting", accounting), label)
+
+    def check_metrics(self, known: Collection[str]) -> None:
+        """Check that the metrics are recorded, or will be.
+
+        Args:
+            known: all that are.
+
+        Raises:
+            UnknownNameError: one is neither.
+        """
+        for one in self.targets:
+            if one.metric not in known:
+                raise UnknownNameError("metric", one.metric, known)
 
     def options(self) -> str:
         """Return the command-line options that ask this question."""
-        words = ["--target-acc", ",".join(map(str, self.targets)), "--accounting", self.accounting]
+        accuracies = [str(one) for one in self.targets if one.metric == ACCURACY]
+        words = ["--target-acc", ",".join(accuracies)] if accuracies else []
+        for one in self.targets:
+            words += [] if one.metric == ACCURACY else ["--target", str(one)]
+        words += ["--accounting", self.accounting]
         words += ["--baseline", self.baseline] if self.baseline != BASELINE else []
         return shlex.join(words)
 
 
-def contexts_for(
-    question: Question, runs: Mapping[RunKey, GridRun], context: ReportContext
-) -> list[ReportContext]:
-    """Return the context of each target; ``"auto"`` stands for up to three of them.
+def _parsed(given: Asked, where: str, *, named: bool) -> tuple[Target, ...]:
+    if given is None:
+        return ()
+    one = isinstance(given, str) or not isinstance(given, Iterable)
+    several: Sequence[object] = [given] if one else list(cast("Iterable[object]", given))
+    parts = [part for each in several for part in str(each).split(",")]
+    return parse_targets(parts, where, named=named)
 
-    An automatic target is, on every task, the accuracy that the median run of the baseline has at
-    25, 50 or 75 % of the budget cap, interpolated between grid points (the run-length-based
-    targets of COCO). One below the initial labels or equal to the one before is left out.
+
+def contexts_for(
+    target: Target, runs: Mapping[RunKey, GridRun], context: ReportContext
+) -> list[ReportContext]:
+    """Return the context of a target; an automatic one stands for up to three.
+
+    An automatic target is, on every task, what the median run of the baseline has at 25, 50 or
+    75 % of the budget cap, interpolated between grid points (the run-length-based targets of COCO).
+    One below the initial labels or equal to the one before is left out.
 
     Args:
-        question: the targets asked for.
-        runs: the finished runs.
-        context: everything else about the question.
+        target: the target.
+        runs: the finished runs, read for its metric.
+        context: everything else about the question, with its metric.
 
     Raises:
         InvalidSpecError: automatic targets are asked for, but the baseline has no finished run
             on some task, or none of them lies above the initial labels.
     """
-    contexts: list[ReportContext] = []
-    for target in question.targets:
-        if target == "auto":
-            contexts += _automatic(runs, context)
-        else:
-            contexts.append(replace(context, target=target))
-    distinct = {(one.target, one.task_targets): one for one in contexts}
-    return list(distinct.values())
+    if target.value is None:
+        return _automatic(runs, context)
+    return [replace(context, target=target.value)]
 
 
 def _automatic(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[ReportContext]:
     found = []
     for share in AUTO_SHARES:
         by_task = [
-            (facts.name, _median_accuracy(facts, share, runs, context))
+            (facts.name, _median(facts, share, runs, context))
             for facts in sorted(context.tasks, key=lambda facts: facts.name)
         ]
-        accuracies = [accuracy for _, accuracy in by_task]
-        if not all(map(math.isfinite, accuracies)):
+        values = [value for _, value in by_task]
+        if not all(map(math.isfinite, values)):
             continue  # so small a part of the cap is spent before the first query
         found.append(
             replace(
                 context,
-                target=round(float(np.mean(accuracies)), _DIGITS + 1),
+                target=round(float(np.mean(values)), _DIGITS + 1),
                 target_name=f"auto-{100 * share:.0f}",
                 task_targets=tuple(by_task),
             )
@@ -132,15 +158,15 @@ def _automatic(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[R
     if not found:
         raise InvalidSpecError(
             "The target auto finds no target: the initial labels of a task already take "
-            f"{100 * max(AUTO_SHARES):.0f} % of its budget cap; name a target accuracy."
+            f"{100 * max(AUTO_SHARES):.0f} % of its budget cap; name a target."
         )
     return found
 
 
-def _median_accuracy(
+def _median(
     facts: TaskFacts, share: float, runs: Mapping[RunKey, GridRun], context: ReportContext
 ) -> float:
-    """Return the baseline's median accuracy at a share of the cap; NaN below the first point."""
+    """Return the baseline's median at a share of the cap; NaN below the first point."""
     mine: Sequence[GridRun] = [
         run
         for (task, strategy, _), run in runs.items()
@@ -149,7 +175,7 @@ def _median_accuracy(
     if not mine:
         raise InvalidSpecError(
             f"The target auto needs finished runs of the baseline {context.baseline!r} on every "
-            f"task, and there are none on {facts.name!r}; name a target accuracy instead."
+            f"task, and there are none on {facts.name!r}; name a target instead."
         )
     points = [*facts.grid]
     median = np.median([run.accuracy[: len(points)] for run in mine], axis=0)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fal_bench.plugins.given import Source
+from fal_bench.results.store import Store
 from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.pilot import fly
 from fal_bench.sweep.spec import RunSpec
-from fal_bench.sweep.store import Store
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import psutil
 
-from fal_bench.sweep.folder import CorruptRunError
+from fal_bench.results.folder import CorruptRunError
+from fal_bench.results.store import Store
 from fal_bench.sweep.memory import resident_mib
 from fal_bench.sweep.spec import RunSpec
-from fal_bench.sweep.store import Store
 
 
 class MemoryGuard:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fal_bench.federation.guarded import Guard, guarded
 from fal_bench.learning.request import TrainRequest, trainer_of
-from fal_bench.sweep.marks import Marks
+from fal_bench.results.marks import Marks
 
 
 @contextmanager

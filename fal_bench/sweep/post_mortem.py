@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fal_bench.sweep.folder import RunFolder
+from fal_bench.results.folder import RunFolder
 from fal_bench.sweep.spec import RunSpec
 
 

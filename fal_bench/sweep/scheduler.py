@@ -11,8 +11,8 @@ from fal_bench.federation.loop import Run
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.request import Trained, TrainRequest, trainer_of
+from fal_bench.results.marks import Marks
 from fal_bench.sweep.marked_training import training_marked
-from fal_bench.sweep.marks import Marks
 
 Requests = dict[str, TrainRequest]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,15 +14,17 @@ from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.functions import canonical
 from fal_bench.plugins.registry import ClassTable, Registry, blamed_on, use_registry
+from fal_bench.results.identity import (
+    DEFAULT_TRAINER,
+    TRAINER,
+    describe,
+    description_key,
+    run_label,
+)
 from fal_bench.task import ModelSpec, Task
 
 if TYPE_CHECKING:
     from fal_bench.plugins.trainer import Trainer
-
-TRAINER = "trainer"
-"""The parameter of every selector that chooses the trainer."""
-
-DEFAULT_TRAINER = Selector("cross-entropy")
 
 
 @dataclass(frozen=True)
@@ -60,24 +60,18 @@ class RunSpec:
     @cached_property
     def description(self) -> dict[str, Any]:
         """The canonical description, as JSON values."""
-        return {
-            "task": self.task.canonical,
-            "strategy": {
-                "name": self.strategy.name,
-                "params": self.strategy.params,
-                "fingerprint": self.fingerprint,
-            },
-            "trainer": {
-                "name": self.trainer.name,
-                "params": self.trainer.params,
-                "fingerprint": self.trainer_fingerprint,
-            },
-            "seed": self.seed,
-            "device": self.device,
-            "numerics": NUMERICS_VERSION,
-            **({"data": self.data} if self.data else {}),
-            **({"model": self.model} if self.model else {}),
-        }
+        return describe(
+            self.task.canonical,
+            self.strategy,
+            self.fingerprint,
+            self.trainer,
+            self.trainer_fingerprint,
+            seed=self.seed,
+            device=self.device,
+            numerics=NUMERICS_VERSION,
+            data=self.data,
+            model=self.model,
+        )
 
     @cached_property
     def key(self) -> str:
@@ -85,24 +79,29 @@ class RunSpec:
         return description_key(self.description)
 
     @property
-    def label(self) -> str:
-        """The strategy as it is shown: its name, the parameters that were set, its trainer.
+    def trainer_named(self) -> bool:
+        """Whether the trainer belongs to what the strategy is called.
 
-        The trainer is left out where it is cross-entropy and the strategy asks for nothing else.
+        It does not where it is cross-entropy and the strategy asks for nothing else.
         """
-        if self.trainer == self.own_trainer == DEFAULT_TRAINER:
-            return str(self.strategy)
-        params = {**self.strategy.params, TRAINER: str(self.trainer)}
-        return str(Selector(self.strategy.name, params))
+        return not self.trainer == self.own_trainer == DEFAULT_TRAINER
+
+    @property
+    def label(self) -> str:
+        """The strategy as it is shown: its name, the parameters that were set, its trainer."""
+        return run_label(self.strategy, self.trainer, trainer_named=self.trainer_named)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is stored of the run when it begins."""
+        return {
+            "description": self.description,
+            "reference": self.reference,
+            "trainer_named": self.trainer_named,
+        }
 
     def __str__(self) -> str:
         return f"{self.task.name}, {self.label}, seed {self.seed}"
-
-
-def description_key(description: dict[str, Any]) -> str:
-    """Return the key of a canonical description."""
-    text = json.dumps(description, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def with_known_model(task: Task, registry: Registry) -> Task:

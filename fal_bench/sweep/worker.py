@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -29,14 +29,15 @@ from fal_bench.isolation.leftover import leave_despite_threads
 from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry, use_registry
-from fal_bench.sweep.folder import CorruptRunError, RunFolder
+from fal_bench.results.folder import CorruptRunError, RunFolder
+from fal_bench.results.store import Corrupt, Store
 from fal_bench.sweep.memory import resident_mib
 from fal_bench.sweep.spec import RunSpec, fingerprint_of
-from fal_bench.sweep.store import Corrupt, Store
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
     from fal_bench.federation.setting import Setting
+    from fal_bench.plugins.metric import Metric
     from fal_bench.plugins.trainer import Trainer
 
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -112,12 +113,13 @@ def _run_with(registry: Registry, job: Job, store: Store) -> None:
     from fal_bench.federation.loop import simulate
     from fal_bench.sweep.scheduler import run_together
 
+    metrics = registry.metrics.all()
     folders = {spec.key: store.folder(spec) for spec in job.specs}
     drawn: dict[tuple[str, int], Setting] = {}
     loaded: dict[str, Dataset] = {}
     runs = {}
     for spec in job.specs:
-        _open_folder(job, store, spec)
+        _open_folder(job, store, spec, metrics)
         try:
             setting = _setting(spec, drawn, loaded)
         except Exception as error:
@@ -131,7 +133,7 @@ def _run_with(registry: Registry, job: Job, store: Store) -> None:
             folders[spec.key].fail(told(error), traceback.format_exc())
             continue
         make_strategy = partial(registry.make, spec.strategy)
-        runs[spec.key] = simulate(setting, make_strategy, folders[spec.key], trainer)
+        runs[spec.key] = simulate(setting, make_strategy, folders[spec.key], trainer, metrics)
     run_together(
         runs,
         on_failure=lambda key, reason, details: folders[key].fail(reason, details),
@@ -185,18 +187,22 @@ def _dataset(spec: RunSpec) -> Dataset:
     return load_dataset(spec.task.dataset)
 
 
-def _open_folder(job: Job, store: Store, spec: RunSpec) -> None:
+def _open_folder(job: Job, store: Store, spec: RunSpec, metrics: Sequence[Metric]) -> None:
     """Describe the run; one whose files do not fit together is set aside and starts anew."""
     from fal_bench.sweep.environment import environment
 
     folder = store.folder(spec)
     folder.clear_marker()  # a cluster may run a job again whose worker died
-    folder.create(spec, environment(spec.device), job.attempt)
+    facts = {
+        **spec.facts,
+        "metrics": {one.name: one.higher_is_better for one in metrics},
+    }
+    folder.create(facts, environment(spec.device), job.attempt)
     try:
         folder.resume()
     except CorruptRunError as error:
-        store.set_aside(Corrupt(spec, folder.path, str(error)))
-        folder.create(spec, environment(spec.device), job.attempt)
+        store.set_aside(Corrupt(folder.path, str(error)))
+        folder.create(facts, environment(spec.device), job.attempt)
 
 
 @lru_cache(maxsize=1)

@@ -1,46 +1,88 @@
-"""Target accuracies as users write them: a number, or ``auto``."""
+"""Targets as users write them: an accuracy, another metric's value, or ``auto``."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable
-from typing import Literal
+from dataclasses import dataclass
 
 from fal_bench.errors import InvalidSpecError
 
-Target = float | Literal["auto"]
-"""A target accuracy, or ``"auto"``: what the baseline reaches at parts of the budget cap."""
+ACCURACY = "accuracy"
+AUTO = "auto"
 
-DEFAULT_TARGETS: tuple[Target, ...] = (0.5,)
+_NAMED = re.compile(r"(?P<metric>[A-Za-z_][\w-]*)\s*=(?P<value>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a strategy's curve must reach.
+
+    Attributes:
+        value: the value; None for automatic ones: what the baseline reaches at parts of the
+            budget cap.
+        metric: the metric that must reach it.
+    """
+
+    value: float | None
+    metric: str = ACCURACY
+
+    @property
+    def plain(self) -> float | str:
+        """The target as JSON has it: a number for an accuracy, else text."""
+        if self.metric != ACCURACY:
+            return str(self)
+        return AUTO if self.value is None else self.value
+
+    def __str__(self) -> str:
+        value = AUTO if self.value is None else str(self.value)
+        return value if self.metric == ACCURACY else f"{self.metric}={value}"
+
+
+DEFAULT_TARGETS = (Target(0.5),)
 """The targets where neither the user nor the suite names any."""
 
 
-def parse_targets(values: Iterable[object], where: str) -> tuple[Target, ...]:
+def parse_targets(
+    values: Iterable[object], where: str, *, named: bool | None = None
+) -> tuple[Target, ...]:
     """Return the distinct targets among ``values``, in order.
 
     Args:
-        values: numbers, or text that holds a number or ``auto``.
+        values: numbers, or text that holds a number, ``auto``, or ``metric=value``, in which
+            hyphens and underscores are the same.
         where: what they were given as, for messages: ``"target_acc"``.
+        named: whether they must name their metric; if None, they may.
 
     Raises:
-        InvalidSpecError: there is none, or one is neither an accuracy nor ``auto``.
+        InvalidSpecError: there is none, or one cannot be used.
     """
-    targets = tuple(dict.fromkeys(_target(str(value).strip(), where) for value in values))
+    targets = tuple(dict.fromkeys(_target(str(value).strip(), where, named) for value in values))
     if not targets:
         raise InvalidSpecError(f"{where} needs at least one accuracy; write 0.5 for 50 %.")
     return targets
 
 
-def _target(text: str, where: str) -> Target:
-    if text == "auto":
-        return "auto"
+def _target(text: str, where: str, named: bool | None) -> Target:
+    match = _NAMED.fullmatch(text)
+    if named and not match:
+        raise InvalidSpecError(f"{where} cannot be {text!r}; write metric=value, as in loss=0.8.")
+    if match and named is not False:
+        metric, text = match["metric"].replace("-", "_"), match["value"].strip()
+    else:
+        metric = ACCURACY
+    if text == AUTO:
+        return Target(None, metric)
     try:
-        accuracy = float(text)
+        value = float(text)
     except ValueError:
+        example = "accuracies such as 0.5, or auto" if metric == ACCURACY else f"{metric}=0.5"
+        raise InvalidSpecError(f"{where} cannot be {text!r}; write {example}.") from None
+    if metric == ACCURACY and not 0 < value <= 1:
         raise InvalidSpecError(
-            f"{where} cannot be {text!r}; write accuracies such as 0.5, or auto."
-        ) from None
-    if not 0 < accuracy <= 1:
-        raise InvalidSpecError(
-            f"{where} must be above 0 and at most 1, not {accuracy:g}; write 0.5 for 50 %."
+            f"{where} must be above 0 and at most 1, not {value:g}; write 0.5 for 50 %."
         )
-    return accuracy
+    if not math.isfinite(value):
+        raise InvalidSpecError(f"{where}: {metric} must be a finite number, not {value:g}.")
+    return Target(value, metric)

@@ -17,13 +17,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fal_bench.publication.closeness import allowed_deviations, judge_closeness
-from fal_bench.publication.curves import compare_curves, curve_of, read_published_curves
-from fal_bench.publication.folder import CURVES
-from fal_bench.publication.record import read_record
-from fal_bench.publication.runs import PublishedRun, published_runs
-from fal_bench.sweep.collect import FinishedRun, read_curves
-from fal_bench.sweep.store import Store
+from fal_bench import load
+from fal_bench.plugins.registry import Registry
+from fal_bench.publication.closeness import (
+    PublishedRun,
+    allowed_deviations,
+    compare_curves,
+    curve_of,
+    judge_closeness,
+)
+from fal_bench.publication.verification import runs_here
+from fal_bench.results.published import read_record
+from fal_bench.results.store import Store
+from fal_bench.results.stored import read_planned
 
 
 def main() -> None:
@@ -32,8 +38,10 @@ def main() -> None:
     parser.add_argument("published", type=Path, help="a folder that falbench publish wrote")
     parser.add_argument("results", type=Path, help="a results folder of this processor")
     options = parser.parse_args()
-    runs = {run.identity: run for run in published_runs(read_record(options.published))}
-    curves = read_published_curves(options.published / CURVES)
+    published = load(options.published)
+    here = runs_here(read_record(options.published), published, Registry.discover())
+    runs = {run.identity: run for run in here}
+    curves = published.shown_curves()
     computed = list(_computed(runs.values(), Store(options.results)))
     same = [compare_curves(run, curve_of(run, curves), mine, 0.0) for run, mine in computed]
     equal = sum(outcome.state == "same" for outcome in same)
@@ -67,9 +75,7 @@ def _computed(
 ) -> Iterator[tuple[PublishedRun, pd.DataFrame]]:
     for run in runs:
         if store.phase(run.spec) == "done":
-            folder, task = store.folder(run.spec), run.spec.task
-            one = FinishedRun(*run.identity, folder, task.hash, run.spec.reference)
-            yield run, read_curves([one])
+            yield run, read_planned([run.spec], store).shown_curves()
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def _options() -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace):
-    from fal_bench.comparison import compare
+    from fal_bench.api import compare
     from fal_bench.report.budgets import read_runs
 
     result = compare(
@@ -95,17 +95,18 @@ def _run(options: argparse.Namespace):
         out=options.out,
         plugins=[Path(__file__).with_name("twins.py")],
     )
-    if result.context.missing:
-        sys.exit(f"{len(result.context.missing)} runs are missing; see falbench status.")
+    if result.missing:
+        sys.exit(f"{len(result.missing)} runs are missing; see falbench status.")
     return result, read_runs(result.curves, result.context)
 
 
 def _contexts(options: argparse.Namespace, runs, context: ReportContext) -> list[ReportContext]:
-    from fal_bench.report.targets import Question, contexts_for
+    from fal_bench.report.targets import contexts_for
+    from fal_bench.task.target import parse_targets
 
-    question = Question.make(options.target_acc, "paper", None, context.strategies)
     plain = replace(context, target_name="", task_targets=())
-    return contexts_for(question, runs, plain)
+    targets = parse_targets(str(options.target_acc).split(","), "--target-acc")
+    return [one for target in targets for one in contexts_for(target, runs, plain)]
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ LEADERBOARD = (
     "labels_paper labels_strict budget_pct saving_vs_random saving_low saving_high"
 ).split()
 CURVES = (
-    "task strategy seed cycle labels labels_strict accuracy precision loss bytes_up bytes_down "
-    "train_seconds select_seconds"
+    "task strategy seed cycle labels labels_strict accuracy auroc balanced_accuracy "
+    "calibration_error loss macro_f1 precision train_accuracy bytes_up bytes_down train_seconds "
+    "select_seconds"
 ).split()
 
 
@@ -46,10 +47,10 @@ def test_the_main_job(falbench, suite, tmp_path):
     page = (results / "leaderboard.html").read_text()
     assert page.lower().startswith("<!doctype html>")
 
-    runs = tree(results / "cells")
+    runs = tree(results / "runs")
     for more in (["--target-acc", 0.3], ["--target-acc", 0.6], ["--accounting", "paper"]):
         assert falbench("compare", "--suite", suite, *more)[0] == 0
-    assert tree(results / "cells") == runs
+    assert tree(results / "runs") == runs
     assert pd.read_csv(results / "leaderboard.csv").accounting.unique().tolist() == ["paper"]
 
     code, out, err = falbench(
@@ -62,7 +63,7 @@ def test_the_main_job(falbench, suite, tmp_path):
     assert [board["question"]["baseline"] for board in boards] == ["logo"] * len(boards)
     written = pd.read_csv(results / "leaderboard.csv")
     assert len(written) == 4 * len(boards)
-    assert tree(results / "cells") == runs
+    assert tree(results / "runs") == runs
 
     board = (results / "leaderboard.csv").read_bytes()
     code, out, err = falbench(
@@ -70,7 +71,7 @@ def test_the_main_job(falbench, suite, tmp_path):
     )
     assert code == 0, err
     assert (results / "leaderboard.csv").read_bytes() == board
-    assert tree(results / "cells") == runs
+    assert tree(results / "runs") == runs
     code, out, err = falbench("merge", "results", "--out", "copy")
     assert (code, err) == (0, "")
     assert "Copied 16 runs to copy" in out
@@ -92,7 +93,7 @@ def test_the_main_job(falbench, suite, tmp_path):
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "--seeds", 3)
     assert re.search(r"8 of 24 runs are missing; they take about \d+ s on", out)
     assert "Not counted" not in out
-    assert tree(results / "cells") == runs
+    assert tree(results / "runs") == runs
 
 
 def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, suite, bad_plugins):

@@ -24,7 +24,7 @@ def test_a_run_of_falbench_is_recognised_in_another_folder(falbench, suite, tmp_
 
     code, out, err = falbench("import", "theirs/curves.csv", "--suite", suite, "--name", "lab")
     assert code == 0, err
-    assert "Imported 32 rows of theirs/curves.csv as 'lab'." in out
+    assert "Imported 32 rows of theirs/curves.csv as 'lab' (metrics: accuracy, " in out
     assert "logo (external): 4 runs on a and b; ranked where these tasks and no other seeds" in out
     assert "labels_by_client, labels_strict_by_client" in err
     before = files(tmp_path / "results")
@@ -152,7 +152,7 @@ def test_a_spoiled_import_is_said_before_anything_runs(falbench, suite, tmp_path
     code, _, err = falbench("compare", "--suite", suite, "-s", "random")
     assert code == 2
     assert "Cannot read the external curves 'results/external/lab.csv'" in err
-    assert not (tmp_path / "results" / "cells").exists()
+    assert not (tmp_path / "results" / "runs").exists()
     assert falbench("compare", "--suite", suite, "--dry-run", "--no-external")[0] == 0
 
 
@@ -179,4 +179,4 @@ def test_a_report_of_imports_alone_says_that_they_are_there(falbench, tmp_path, 
     assert "There are no runs in 'results', only imported curves (good); run falbench" in err
     code, _, err = falbench("report", "good.csv")
     assert code == 2
-    assert err == "Error: The results folder 'good.csv' is a file; choose a folder.\n"
+    assert "'good.csv'; import them into a results folder" in err

@@ -102,6 +102,8 @@ def test_the_other_kinds_pass_their_tests_and_run_as_the_next_steps_say(kind, fa
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "1 passed" in tests.stdout, tests.stdout
+    code, out, err = falbench("check", "my_own.py")
+    assert code == 0, out + err
     [compare] = [shlex.split(line)[1:] for line in commands if " compare " in line]
     code, _, err = falbench(*compare, "--seeds", 1, "--backend", "sequential")
     assert (code, "Note" in err) == (0, False), err

@@ -36,7 +36,10 @@ def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
         "falbench verify p/tiny\n"
     )
     record = json.loads((tmp_path / "p" / "tiny" / "provenance.json").read_text())
-    assert (record["runs"]["count"], record["runs"]["runs"], record["runs"]["jobs"]) == (1, 8, [2])
+    assert (record["format"], record["metrics"]["accuracy"], record["metrics"]["loss"]) == (
+        3, True, False,
+    )  # fmt: skip
+    assert [record["sessions"][name] for name in ("count", "runs", "jobs")] == [1, 8, [2]]
     assert "--seeds 2 --target-acc 0.5" in record["command"]
 
     # Neither the suite's file nor the results are needed.
@@ -51,7 +54,7 @@ def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
         "same curves.csv",
         "same charges.csv",
         "same leaderboard.html",
-        "same leaderboard ranked anew from the curves",
+        "same leaderboard ranked again from the curves",
         "same charges added up",
     ]
     assert "Recomputing 4 of 8 runs, chosen with --seed 5; they took " in out

@@ -47,7 +47,7 @@ def test_they_are_found_as_those_of_a_script_and_their_edits_run_runs_again(tmp_
     def runs():
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        return len(list((tmp_path / "results" / "cells").iterdir()))
+        return len(list((tmp_path / "results" / "runs").iterdir()))
 
     assert runs() == 2
     assert runs() == 2

@@ -80,10 +80,8 @@ def plugins(tmp_path):
 
 
 def keys(tmp_path):
-    cells = (tmp_path / "results" / "cells").iterdir()
-    return {
-        cell.name: json.loads((cell / "cell.json").read_text())["description"] for cell in cells
-    }
+    runs = (tmp_path / "results" / "runs").iterdir()
+    return {run.name: json.loads((run / "run.json").read_text())["description"] for run in runs}
 
 
 def test_all_are_listed_compared_in_workers_and_part_of_the_key(falbench, plugins, tmp_path):

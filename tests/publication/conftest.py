@@ -4,8 +4,7 @@ import shutil
 
 import pytest
 
-from fal_bench.comparison import compare
-from fal_bench.publication.publishing import publish
+from fal_bench import compare, publish
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 
 from fal_bench.errors import PublicationError
-from fal_bench.publication.charges import imbalance, no_charges, read_published_charges
+from fal_bench.publication.closeness import imbalance
 from fal_bench.report.export import write_csv
+from fal_bench.results.published import read_published_charges
 
 CHARGES = pd.DataFrame(
     [
@@ -17,7 +18,7 @@ CHARGES = pd.DataFrame(
         ("a", "NA", 0, "reward", 2, 7),  # after the last model
         ("a", "other", 0, "initial", 0, 10),
     ],
-    columns=no_charges().columns,
+    columns=["task", "strategy", "seed", "purpose", "cycle", "labels"],
 )
 CURVES = pd.DataFrame(
     [("a", "NA", 0, 0, 10), ("a", "NA", 0, 1, 45), ("a", "NA", 0, 2, 52), ("a", "other", 0, 0, 10)],

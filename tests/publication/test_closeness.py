@@ -5,8 +5,12 @@ import pandas as pd
 import pytest
 from stored import TINY, flat, row, spec
 
-from fal_bench.publication.closeness import accuracy_spread, allowed_deviations, judge_closeness
-from fal_bench.publication.runs import PublishedRun
+from fal_bench.publication.closeness import (
+    PublishedRun,
+    accuracy_spread,
+    allowed_deviations,
+    judge_closeness,
+)
 
 RUN = PublishedRun(spec("random"), "random")
 CYCLES = len(TINY.label_grid)

@@ -8,21 +8,19 @@ from hypothesis import strategies as st
 from stored import TINY, flat, row, spec, store_run
 
 from fal_bench.errors import PublicationError
-from fal_bench.publication.curves import compare_curves, curve_of, read_published_curves
-from fal_bench.publication.runs import PublishedRun
+from fal_bench.publication.closeness import PublishedRun, compare_curves, curve_of
 from fal_bench.report.export import write_csv
-from fal_bench.sweep.collect import FinishedRun, read_curves
+from fal_bench.results.published import read_published_curves
+from fal_bench.results.store import Store
+from fal_bench.results.stored import read_planned
 
 RUN = PublishedRun(spec("random"), "random")
 
 
-def frame_of(folder):
-    return read_curves([FinishedRun(TINY.name, "random", 0, folder, TINY.hash, False)])
-
-
 @pytest.fixture
 def curve(tmp_path):
-    return frame_of(store_run(tmp_path, RUN.spec))
+    store_run(tmp_path, RUN.spec)
+    return read_planned([RUN.spec], Store(tmp_path)).shown_curves()
 
 
 def changed(curve, column, cycle, value):

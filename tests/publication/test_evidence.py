@@ -1,55 +1,64 @@
 """Asking published results other questions."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
+from fal_bench import load, report
 from fal_bench.errors import PublicationError, UnknownNameError
-from fal_bench.publication.evidence import published_evidence
-from fal_bench.report.answer import answer
-from fal_bench.report.stored import Filter, stored_evidence
-from fal_bench.report.targets import Question
-from fal_bench.sweep.store import Store
+from fal_bench.task.target import Target
 
 
 @pytest.mark.parametrize(
     "chosen",
     [
-        Filter(),
-        Filter(task="digits-iid"),
-        Filter(seeds=1),
-        Filter(strategies=("random",)),
-        Filter(task="digits-shards", strategies=("random,feal",), seeds=2),
+        {},
+        {"task": "digits-iid"},
+        {"seeds": 1},
+        {"strategies": "random"},
+        {"task": "digits-shards", "strategies": "random,feal", "seeds": 2},
     ],
 )
-@pytest.mark.parametrize("target", [0.5, 0.7])
-def test_the_answer_is_that_of_the_runs(smoke, chosen, target):
-    stored, _ = stored_evidence(Store(smoke.parent / "results"), chosen)
-    published = published_evidence(smoke, chosen)
+@pytest.mark.parametrize(
+    "question", [{"target_acc": 0.5}, {"target_acc": 0.7}, {"target": "loss=1.5"}]
+)
+def test_the_answer_is_that_of_the_runs(smoke, chosen, question):
     boards = [
-        answer(Question.make(target, "strict", None, one.strategies), one).leaderboard
-        for one in (stored, published)
+        report(folder, **question, **chosen).leaderboard
+        for folder in (smoke.parent / "results", smoke)
     ]
     pd.testing.assert_frame_equal(*boards, check_exact=True)
 
 
-def test_the_targets_are_those_that_were_published(smoke):
-    assert published_evidence(smoke, Filter()).targets == (0.6,)
+def test_they_open_as_the_runs_do(smoke):
+    stored, published = load(smoke.parent / "results"), load(smoke)
+    assert published.targets == (Target(0.6),)
+    assert set(published.runs["key"]) == set(stored.runs["key"])
+    assert stored.conflicts(published) == []
+    changed = replace(published, charges=published.charges.assign(labels=1))
+    assert len(stored.conflicts(changed)) == len(stored.runs)
+    columns = ["key", "strategy", "parameters", "fingerprint", "trainer", "variant", "seed"]
+    pd.testing.assert_frame_equal(
+        *(one.runs[columns].sort_values("key", ignore_index=True) for one in (stored, published))
+    )
+    pd.testing.assert_frame_equal(stored.shown_charges(), published.shown_charges())
 
 
 def test_unknown_names_and_other_suites_are_refused(smoke):
     with pytest.raises(UnknownNameError, match="digits-iid"):
-        published_evidence(smoke, Filter(task="digits-idd"))
+        report(smoke, task="digits-idd")
     with pytest.raises(UnknownNameError, match="random"):
-        published_evidence(smoke, Filter(strategies=("randon",)))
-    with pytest.raises(PublicationError, match="leave --suite out"):
-        published_evidence(smoke, Filter(suite="quick"))
+        report(smoke, strategies="randon")
+    with pytest.raises(PublicationError, match="--suite"):
+        report(smoke, suite="quick")
 
 
 def test_changed_curves_are_refused(published):
     with (published / "curves.csv").open("a") as curves:
         curves.write("\n")
-    with pytest.raises(PublicationError, match=r"curves\.csv .* restore it"):
-        published_evidence(published, Filter())
+    with pytest.raises(PublicationError, match=r"curves\.csv"):
+        report(published)
 
 
 def test_the_command_prints_and_writes_nothing(published, falbench):

@@ -8,13 +8,9 @@ import pandas as pd
 import pytest
 from stored import TINY, spec, store_run
 
+from fal_bench import publish, report
 from fal_bench.errors import FalbenchError, InvalidSpecError, PublicationError, UnknownNameError
-from fal_bench.publication.publishing import publish
-from fal_bench.publication.record import read_record
-from fal_bench.report.answer import answer
-from fal_bench.report.stored import Filter, stored_evidence
-from fal_bench.report.targets import Question
-from fal_bench.sweep.store import Store
+from fal_bench.results.published import read_record
 from fal_bench.task.suite import load_suite
 
 QUICK = load_suite("quick")
@@ -40,27 +36,28 @@ def to(tmp_path):
 
 
 def test_the_folder_holds_what_report_writes_and_where_it_comes_from(root, to):
-    record, notes = publish(root, to, target_acc="0.3,auto", baseline="logo[n_init=4]")
-    assert notes == ()
+    notes = []
+    question = {"target_acc": "0.3,auto", "baseline": "logo[n_init=4]"}
+    record = publish(root, to, **question, notify=lambda *said: notes.append(said))
+    assert notes == []
     assert sorted(path.name for path in to.iterdir()) == FILES
     assert read_record(to) == record
     for name, digest in record.files.items():
         assert hashlib.sha256((to / name).read_bytes()).hexdigest() == digest
     assert sorted([*record.files, "provenance.json"]) == FILES
 
-    evidence, _ = stored_evidence(Store(root), Filter(suite="quick"))
-    question = Question.make("0.3,auto", "strict", "logo[n_init=4]", evidence.strategies)
-    answer(question, evidence).write(root)
+    result = report(root, suite="quick", **question)
+    result.write(str(root))
     for name in ("leaderboard.csv", "curves.csv"):
         assert (to / name).read_bytes() == (root / name).read_bytes()
-    pd.testing.assert_frame_equal(pd.read_csv(to / "charges.csv"), evidence.charges)
+    pd.testing.assert_frame_equal(pd.read_csv(to / "charges.csv"), result.charges)
     page = (to / "leaderboard.html").read_text()
     assert str(root) not in page
     assert "falbench compare --suite quick" in page
 
 
 def test_the_record_says_how_the_results_came_about(root, to):
-    record, _ = publish(root, to, target_acc=[0.3, "auto"])
+    record = publish(root, to, target_acc=[0.3, "auto"])
     content = json.loads((to / "provenance.json").read_text())
     assert record.command == (
         "falbench compare --suite quick -s 'logo[n_init=4]' -s random --seeds 2 "
@@ -76,7 +73,7 @@ def test_the_record_says_how_the_results_came_about(root, to):
     assert record.last_finished == "2023-11-14T22:30:01+00:00"
     rows = len(pd.read_csv(to / "curves.csv"))
     assert record.compute_seconds == pytest.approx(1.25 * rows)
-    assert record.runs is None
+    assert record.sessions is None
 
 
 def test_the_runs_are_summed_up_where_they_are_recorded(root, to):
@@ -85,8 +82,8 @@ def test_the_runs_are_summed_up_where_they_are_recorded(root, to):
         {**run, "seconds": 10.5, "finished": 5, "jobs": 2},
         {**run, "seconds": 4.0, "finished": 3, "jobs": 1},
     ]
-    (root / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    runs = publish(root, to)[0].runs
+    (root / "sessions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    runs = publish(root, to).sessions
     assert (runs.count, runs.runs, runs.wall_seconds, runs.jobs) == (2, 8, 14.5, (1, 2))
 
 
@@ -95,13 +92,13 @@ def test_published_results_are_replaced_but_nothing_else(root, to):
     first = read_record(to)
     publish(root, to, task=QUICK.tasks[0].name, strategies=["random"], seeds=1)
     second = read_record(to)
-    assert (first.runs, second.runs) == (8, 1)
+    assert (first.n_runs, second.n_runs) == (8, 1)
     assert f"--task {QUICK.tasks[0].name} -s random --seeds 1" in second.command
     (to / "notes.txt").write_text("mine")
     before = {path: path.read_bytes() for path in to.iterdir()}
     with pytest.raises(PublicationError, match=r"holds other files \(notes.txt\)"):
         publish(root, to)
-    with pytest.raises(PublicationError, match=r"holds other files \(runs and \d more\)"):
+    with pytest.raises(PublicationError, match=r"holds other files \(locks and \d more\)"):
         publish(root, root)
     with pytest.raises(PublicationError, match="is a file"):
         publish(root, to / "notes.txt")
@@ -121,13 +118,13 @@ def test_missing_and_failed_runs_are_refused(root, to):
     name = min(task.name for task in QUICK.tasks)
     message = rf"^4 of 12 runs are missing or failed, first {name}, feal, seed 0 \(it broke\); "
     fails(root, to, message)
-    assert publish(root, to, strategies=["random", "logo[n_init=4]"])[0].runs == 8
+    assert publish(root, to, strategies=["random", "logo[n_init=4]"]).n_runs == 8
 
 
 def test_a_suite_of_which_a_task_is_missing_is_refused(tmp_path, to):
     store_run(tmp_path / "results", spec(task=QUICK.tasks[0]))
     fails(tmp_path / "results", to, f"1 of 2 runs is missing .* {QUICK.tasks[1].name}, random")
-    assert publish(tmp_path / "results", to, task=QUICK.tasks[0].name)[0].runs == 1
+    assert publish(tmp_path / "results", to, task=QUICK.tasks[0].name).n_runs == 1
 
 
 def test_gaps_in_the_seeds_are_refused(tmp_path, to):
@@ -135,7 +132,7 @@ def test_gaps_in_the_seeds_are_refused(tmp_path, to):
         for task in QUICK.tasks:
             store_run(tmp_path / "results", spec(seed=seed, task=task))
     fails(tmp_path / "results", to, "stored seeds are 0, 1, 4, and falbench compare --seeds 3 runs")
-    assert publish(tmp_path / "results", to, seeds=2)[0].seeds == (0, 1)
+    assert publish(tmp_path / "results", to, seeds=2).seeds == (0, 1)
 
 
 def test_tasks_of_no_suite_need_its_file(tmp_path, to):
@@ -147,7 +144,7 @@ def test_tasks_of_no_suite_need_its_file(tmp_path, to):
     file.write_text(
         "[tasks.tiny]\nclients = 2\ninitial_labels = 5\nquery_size = 5\nbudget_cap = 40\n"
     )
-    record, _ = publish(root, to, suite=str(file))
+    record = publish(root, to, suite=str(file))
     assert (record.suite, [task.name for task in record.tasks]) == ("mine", ["tiny"])
     assert f"--suite {file}" in record.command
 
@@ -173,11 +170,13 @@ def test_the_newest_version_of_a_built_in_strategy_takes_part(root, to):
         for seed in (0, 1):
             store_run(root, spec("random", seed, task=task, fingerprint="version 10"), start=0.3)
             store_run(root, spec("random", seed, task=task, fingerprint="version 9"), start=0.3)
-    record, notes = publish(root, to)
+    notes = []
+    record = publish(root, to, notify=lambda *said: notes.append(said))
     assert [row.label for row in record.strategies] == ["logo[n_init=4]", "random"]
     assert [row.fingerprint for row in record.strategies] == ["version 1", "version 10"]
     assert len(notes) == 1
-    assert "older versions of 'random' are left out" in notes[0]
+    assert notes[0][0] == "note"
+    assert "'random'" in notes[0][1]
     assert set(pd.read_csv(to / "curves.csv").strategy) == {"logo[n_init=4]", "random"}
 
 
@@ -187,7 +186,7 @@ def test_other_variants_must_be_chosen(root, to):
             store_run(root, spec("random", seed, task=task, fingerprint="source ab"), start=0.3)
     error = fails(root, to, "'random' is stored in 2 variants")
     first = str(error).partition("(")[2].partition(",")[0]
-    record, _ = publish(root, to, strategies=[first])
+    record = publish(root, to, strategies=[first])
     assert [row.label for row in record.strategies] == ["random"]
 
 
@@ -199,7 +198,7 @@ def test_several_devices_and_different_data_are_refused(root, to, tmp_path):
         store_run(tmp_path / "gpu", replace(spec("logo", task=task), device="cuda"))
         store_run(tmp_path / "own", replace(spec("random", task=task), data=f"ab{number}"))
     fails(tmp_path / "gpu", to, r"several devices \(cpu, cuda\)")
-    record, _ = publish(tmp_path / "own", to)
+    record = publish(tmp_path / "own", to)
     assert sorted(task.data for task in record.tasks) == ["ab0", "ab1"]
     store_run(tmp_path / "own", replace(spec("logo", task=QUICK.tasks[0]), data="cd"))
     with pytest.raises(PublicationError, match="computed on different data"):

@@ -6,13 +6,11 @@ import pandas as pd
 import pytest
 from test_verification import edit_record, in_format_1
 
+from fal_bench import publish, verify
 from fal_bench.errors import FalbenchError, InvalidSpecError
-from fal_bench.publication.folder import checksums
-from fal_bench.publication.publishing import publish
-from fal_bench.publication.record import read_record
-from fal_bench.publication.redrawing import redraw
-from fal_bench.publication.verification import verify
+from fal_bench.publication.publishing import checksums
 from fal_bench.report.export import write_csv
+from fal_bench.results.published import FORMAT, read_record
 
 DRAWN = ["leaderboard.csv", "leaderboard.html"]
 KEPT = ["curves.csv", "charges.csv"]
@@ -24,7 +22,7 @@ def contents(folder, names):
 
 def test_the_files_are_those_that_the_runs_give(smoke, published, tmp_path):
     edit_record(published, falbench="0.0.1")
-    record = redraw(published, tmp_path / "again")
+    record = publish(published, tmp_path / "again")
     assert contents(tmp_path / "again", DRAWN + KEPT) == contents(smoke, DRAWN + KEPT)
     assert record == read_record(tmp_path / "again")
     was = read_record(smoke)
@@ -39,11 +37,11 @@ def test_another_question_is_answered_as_from_the_runs(smoke, published, tmp_pat
         "accounting": "paper",
         "baseline": "feal[trainer=evidential]",
     }
-    publish(smoke.parent / "results", tmp_path / "cells", **question)
-    record = redraw(published, published, **question)
+    publish(smoke.parent / "results", tmp_path / "runs", **question)
+    record = publish(published, published, **question)
     names = DRAWN + KEPT
-    assert contents(published, names) == contents(tmp_path / "cells", names)
-    assert record.command == read_record(tmp_path / "cells").command
+    assert contents(published, names) == contents(tmp_path / "runs", names)
+    assert record.command == read_record(tmp_path / "runs").command
     assert (record.targets, record.accounting) == ((0.5, "auto"), "paper")
 
 
@@ -52,14 +50,14 @@ def test_changed_files_are_not_drawn(published, tmp_path, name):
     with (published / name).open("a") as file:
         file.write("\n")
     with pytest.raises(FalbenchError, match=rf"{name} in .* not the one .* restore it"):
-        redraw(published, tmp_path / "again")
+        publish(published, tmp_path / "again")
     assert not (tmp_path / "again").exists()
 
 
 def test_charges_of_strategies_that_only_buy_follow_from_the_curves(smoke, published, tmp_path):
     in_format_1(published)
-    record = redraw(published, tmp_path / "again")
-    assert record.format == 2
+    record = publish(published, tmp_path / "again")
+    assert record.format == FORMAT
     assert contents(tmp_path / "again", DRAWN + KEPT) == contents(smoke, DRAWN + KEPT)
 
 
@@ -70,7 +68,7 @@ def test_results_without_charges_that_read_more_are_not_drawn(published, tmp_pat
     edit_record(published, files=checksums(published))
     in_format_1(published)
     with pytest.raises(FalbenchError, match=r"published without charges\.csv"):
-        redraw(published, tmp_path / "again")
+        publish(published, tmp_path / "again")
 
 
 def test_the_command_draws_published_results_anew(published, tmp_path, falbench):
@@ -87,7 +85,7 @@ def test_the_command_draws_published_results_anew(published, tmp_path, falbench)
 
 def test_unknown_baselines_are_refused(published, tmp_path):
     with pytest.raises(InvalidSpecError, match="'logo' is not among"):
-        redraw(published, tmp_path / "again", baseline="logo")
+        publish(published, tmp_path / "again", baseline="logo")
 
 
 def test_the_charges_are_whole(smoke):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fal_bench.inputs.selector import Selector
-from fal_bench.publication.runs import PublishedRun
-from fal_bench.publication.sample import draw_runs
+from fal_bench.publication.closeness import PublishedRun
+from fal_bench.publication.verification import draw_runs
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
 

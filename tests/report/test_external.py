@@ -8,20 +8,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from stored import TINY, spec, store_run
 
-from fal_bench.external.folder import ExternalFolder, Import, read_import
-from fal_bench.external.reading import read_curves_text
-from fal_bench.report.answer import answer
+from fal_bench import load, report
 from fal_bench.report.budgets import budgets_at, read_runs
 from fal_bench.report.context import ReportContext, task_facts
-from fal_bench.report.external import COLUMNS, curves_from_elsewhere, preview
+from fal_bench.report.external import external_curves, preview
 from fal_bench.report.facts import ExternalOrigin, ExternalUnranked
 from fal_bench.report.page import render_page
-from fal_bench.report.stored import Filter, stored_evidence
-from fal_bench.report.targets import Question
-from fal_bench.sweep.collect import finished_runs, read_curves
-from fal_bench.sweep.store import Store
+from fal_bench.results.imported import ImportFolder, as_results, read_file, read_import
 
 OTHER = TINY.model_copy(
     update={"name": "other", "clients": 4, "query_size": 2, "initial_labels": 2}
@@ -50,7 +46,7 @@ def put(root, rows, name="curves"):
     file = root / f"{name}.csv"
     pd.DataFrame(rows).to_csv(file, index=False)
     task = TINY.model_copy(update={"name": HERE})
-    return ExternalFolder(root).add(read_import(file, [task, OTHER])[0])
+    return ImportFolder(root).add(read_import(file, [task, OTHER]))
 
 
 @pytest.fixture
@@ -62,8 +58,7 @@ def root(tmp_path):
 
 
 def ask(root, accounting="strict", target=0.3, **chosen):
-    evidence, _ = stored_evidence(Store(root), Filter(**chosen))
-    return answer(Question((target,), accounting), evidence)
+    return report(root, target_acc=target, accounting=accounting, **chosen)
 
 
 def board(result):
@@ -222,7 +217,8 @@ def test_files_and_forms_say_where_rows_come_from(root, tmp_path):
     put(root, [row for seed in range(6) for row in matching("<b>theirs", seed=seed)])
     put(root, curve("<i>other"), "other")
     result = ask(root)
-    assert result.external.columns.tolist() == COLUMNS
+    names = ["task", "strategy", "seed", "cycle", "labels", "labels_strict", "accuracy"]
+    assert result.external.columns.tolist() == [*names, "task_hash", "reference", "source"]
     result.write(tmp_path)
     written = pd.read_csv(tmp_path / "leaderboard.csv").set_index("strategy")
     assert written["source"].to_dict() == {
@@ -236,7 +232,10 @@ def test_files_and_forms_say_where_rows_come_from(root, tmp_path):
     assert [one["file"] for one in question["external"]] == ["curves.csv", "other.csv"]
     assert question["external"][0]["not_ranked"] is None
     assert "\\<b\\>theirs (external): " in result.text("md")
-    shown = str(result)
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(result)
+    shown = capture.get()
     assert "<i>other (external): " in shown
     assert "imported from other.csv" in " ".join(shown.split())
 
@@ -276,7 +275,8 @@ def test_the_preview_says_what_will_be_shown(tmp_path):
     facts = [task_facts(TINY, 0), task_facts(OTHER, 0)]
 
     def say(rows):
-        return preview(put(tmp_path, rows, f"n{len(list(tmp_path.iterdir()))}"), facts)
+        one = put(tmp_path, rows, f"n{len(list(tmp_path.iterdir()))}")
+        return preview(as_results([one]), facts)
 
     (ranked,) = say(matching(task="tiny") + matching(seed=1, task="tiny"))
     assert ranked == (
@@ -326,22 +326,21 @@ def question(strategies=(), seeds=(), externals=()):
 
 @settings(deadline=None, max_examples=50)
 @given(curves=falbench_runs(), target=st.floats(0.05, 0.95))
-def test_an_exported_run_gives_the_same_budgets_when_imported(curves, target):
+def test_an_exported_run_gives_the_same_budgets_when_imported(tmp_path_factory, curves, target):
     strategies, seeds = tuple(curves["strategy"].unique()), tuple(curves["seed"].unique())
-    exported = curves.sample(frac=1, random_state=0).to_csv(index=False)
-    rows = read_curves_text(exported, "curves.csv").rows
+    file = tmp_path_factory.mktemp("exported") / "curves.csv"
+    curves.sample(frac=1, random_state=0).to_csv(file, index=False)
     own = replace(question(strategies, seeds), target=target)
     expected = budgets_at(read_runs(curves, own), own)
+    imported = read_file(file)
     for strategy in strategies:
-        mine = [row for row in rows if row.strategy == strategy]
-        its_seeds = sorted({row.seed for row in mine})
-        elsewhere = curves_from_elsewhere(
-            [Import("c", "c.csv", "", "", tuple(mine))], [FACTS], its_seeds
-        )
-        (external,) = elsewhere.externals
+        mine = imported.only(imported.runs["strategy"] == strategy)
+        its_seeds = sorted(set(mine.runs["seed"]))
+        externals, rows = external_curves(mine, [FACTS], its_seeds)
+        (external,) = externals
         assert external.obstacle == ""
-        asked = replace(question(externals=elsewhere.externals), target=target)
-        found = budgets_at(read_runs(curves.iloc[:0], asked, elsewhere.curves), asked)
+        asked = replace(question(externals=externals), target=target)
+        found = budgets_at(read_runs(curves.iloc[:0], asked, rows), asked)
         # Texts, since NaN equals nothing, with all digits.
         assert {seed: repr(run) for (_, _, seed), run in found.items()} == {
             seed: repr(run) for (_, name, seed), run in expected.items() if name == strategy
@@ -351,8 +350,7 @@ def test_an_exported_run_gives_the_same_budgets_when_imported(curves, target):
 def test_an_exported_folder_gives_the_same_board_in_an_empty_one(root, tmp_path_factory):
     for seed in range(6):
         store_run(root, spec("fine", seed=seed), start=0.15)
-    runs = [spec(name, seed=seed) for name in ("random", "fine") for seed in range(6)]
-    curves = read_curves(finished_runs(Store(root), runs))
+    curves = load(root).shown_curves()
     assert (curves["task_hash"] == TINY.hash).all()
     assert not curves["reference"].any()
     empty = tmp_path_factory.mktemp("empty")

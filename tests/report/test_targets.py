@@ -1,50 +1,73 @@
 """The question: targets that are asked for, and those that follow from the baseline's curves."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from boards import GRID, context, curve, runs
+from stored import TINY, row, spec, store_run
 
+from fal_bench import load, report
 from fal_bench.errors import InvalidSpecError
 from fal_bench.report import wording
 from fal_bench.report.budgets import read_runs
 from fal_bench.report.leaderboard import build_leaderboard
 from fal_bench.report.targets import Question, contexts_for
+from fal_bench.task.target import parse_targets
 
-NAMES = ("random", "logo[n_init=4]")
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Two strategies, of which one has a version that recorded no metric but the accuracy."""
+    root = tmp_path_factory.mktemp("results")
+    for seed in (0, 1):
+        store_run(root, spec(seed=seed))
+        store_run(root, spec("logo[n_init=4]", seed=seed), start=0.2)
+    return load(root)
 
 
-def make(targets, accounting="strict", baseline=None):
-    return Question.make(targets, accounting, baseline, NAMES)
+@pytest.fixture
+def make(results):
+    def ask(target_acc=None, accounting="strict", baseline=None, target=None):
+        return Question.make(target_acc, target, accounting, baseline, results)
+
+    return ask
 
 
 def derive(rows, *, targets="auto", **changes):
     asked = context("random", "mine", **changes)
-    return contexts_for(make(targets), read_runs(pd.DataFrame(rows), asked), asked)
+    return found_in(rows, asked, *targets.split(","))
+
+
+def found_in(rows, asked, *targets):
+    read = read_runs(pd.DataFrame(rows), asked)
+    targets = parse_targets(targets, "targets")
+    return [one for target in targets for one in contexts_for(target, read, asked)]
 
 
 @pytest.mark.parametrize(
     ("given", "targets"),
     [
-        (0.5, (0.5,)),
-        ([0.5, 0.3], (0.5, 0.3)),
-        ("0.4, 0.5,auto", (0.4, 0.5, "auto")),
-        (["0.4", "0.5,0.4"], (0.4, 0.5)),
-        (1, (1.0,)),
+        (None, [0.5]),
+        (0.5, [0.5]),
+        ([0.5, 0.3], [0.5, 0.3]),
+        ("0.4, 0.5,auto", [0.4, 0.5, "auto"]),
+        (["0.4", "0.5,0.4"], [0.4, 0.5]),
+        (1, [1.0]),
     ],
 )
-def test_targets_are_a_number_a_list_or_text(given, targets):
-    assert make(given).targets == targets
+def test_targets_are_a_number_a_list_or_text(make, given, targets):
+    assert [one.plain for one in make(given).targets] == targets
 
 
 @pytest.mark.parametrize("given", [0, 1.5, "half", "", [], "0.5,,0.6", math.nan, "0.4;0.5"])
-def test_targets_that_cannot_be_used(given):
+def test_targets_that_cannot_be_used(make, given):
     with pytest.raises(InvalidSpecError, match=r"^target_acc "):
         make(given)
 
 
-def test_the_baseline_is_found_however_its_parameters_are_written():
+def test_the_baseline_is_found_however_its_parameters_are_written(make):
     assert make(0.5, baseline="logo[n_init=4]").baseline == "logo[n_init=4]"
     assert make(0.5, baseline="logo[ n_init = 4 ]").baseline == "logo[n_init=4]"
     assert make(0.5).baseline == "random"
@@ -54,11 +77,14 @@ def test_the_baseline_is_found_however_its_parameters_are_written():
         make(0.5, accounting="honest")
 
 
-def test_a_question_as_options():
+def test_a_question_as_options(make):
     assert make([0.4, "auto"]).options() == "--target-acc 0.4,auto --accounting strict"
     assert make(0.5, "paper", "logo[n_init=4]").options() == (
         "--target-acc 0.5 --accounting paper --baseline 'logo[n_init=4]'"
     )
+    options = make(target=["loss=0.8", "macro-f1=auto"]).options()
+    assert options == "--target loss=0.8 --target macro_f1=auto --accounting strict"
+    assert make(0.5, target="loss=0.8").options().startswith("--target-acc 0.5 --target loss=0.8")
 
 
 def test_automatic_targets_by_hand():
@@ -92,7 +118,7 @@ def test_automatic_targets_are_read_between_grid_points():
     rows = [{**row, "labels_strict": row["labels"]} for row in rows]
     asked = context("random")
     asked = type(asked)(**{**asked.__dict__, "tasks": tuple(changed)})
-    found = contexts_for(make("auto"), read_runs(pd.DataFrame(rows), asked), asked)
+    found = found_in(rows, asked, "auto")
     assert [one.target for one in found] == pytest.approx([0.135, 0.19, 0.29])
 
 
@@ -102,12 +128,12 @@ def test_targets_below_the_initial_labels_are_left_out():
     asked = context("random")
     facts = type(asked.tasks[0])("a", (35, 45, 55), 10, 200, "")
     asked = type(asked)(**{**asked.__dict__, "tasks": (facts,)})
-    found = contexts_for(make("auto"), read_runs(pd.DataFrame(rows), asked), asked)
+    found = found_in(rows, asked, "auto")
     assert [one.target_name for one in found] == ["auto-75"]
     flat = type(asked.tasks[0])("a", (45, 55), 10, 200, "")
     asked = type(asked)(**{**asked.__dict__, "tasks": (flat,)})
     with pytest.raises(InvalidSpecError, match="finds no target"):
-        contexts_for(make("auto"), read_runs(pd.DataFrame(rows), asked), asked)
+        found_in(rows, asked, "auto")
 
 
 def test_automatic_targets_need_the_baseline():
@@ -138,3 +164,69 @@ def test_the_question_of_several_tasks_says_how_their_targets_are_derived():
         "and 75 % of the cap"
     )
     assert wording.question(found[0]) == "Labels until the federation reaches 40 % accuracy"
+
+
+# Targets of other metrics.
+
+
+def with_metric(root, run, values, name="calm"):
+    """Store a run that recorded one metric more."""
+    rows = [row(TINY, cycle, 0.1) for cycle in range(len(values))]
+    rows = [
+        replace(one, metrics={**one.metrics, name: value})
+        for one, value in zip(rows, values, strict=True)
+    ]
+    return store_run(root, run, rows=rows, higher_is_better={name: False})
+
+
+FALLING = (0.9, 0.7, 0.5, 0.3, 0.1)
+
+
+def test_a_metric_that_is_better_when_lower_is_reached_from_above(tmp_path):
+    for seed in (0, 1):
+        with_metric(tmp_path, spec(seed=seed), FALLING)
+        with_metric(tmp_path, spec("mine", seed), (0.7, 0.5, 0.3, 0.1, 0.1))
+    result = report(tmp_path, target="calm=0.6", accounting="paper")
+    board = result.leaderboard.set_index("strategy")
+    # Half way between the second and the third model, or between the first and the second.
+    assert board["labels"].to_dict() == {"mine": pytest.approx(15), "random": pytest.approx(25)}
+    assert set(board["metric"]) == {"calm"}
+    assert set(board["target"]) == {0.6}
+    assert board["target_acc"].isna().all()
+    assert (result.context.metric, result.context.higher_is_better) == ("calm", False)
+    # Never reached: the lower value at the cap is the better one.
+    ranks = report(tmp_path, target="calm=0.01").leaderboard.set_index("strategy")["rank"]
+    assert ranks.to_dict() == {"mine": 1, "random": 2}
+
+
+def test_automatic_targets_of_any_metric(tmp_path):
+    with_metric(tmp_path, spec(), FALLING)
+    found = report(tmp_path, target="calm=auto").boards
+    assert [one.context.target_name for one in found] == ["auto-25", "auto-50", "auto-75"]
+    assert [one.context.target for one in found] == pytest.approx([0.9, 0.7, 0.5])
+
+
+def test_a_new_metric_voids_no_finished_run(tmp_path):
+    """Runs without it are valid, and their strategy is incomplete on that board alone."""
+    for seed in (0, 1):
+        store_run(tmp_path, spec("old", seed))
+        with_metric(tmp_path, spec(seed=seed), FALLING)
+    result = report(tmp_path, target_acc=0.3, target="calm=0.6")
+    assert result.missing == ()
+    accuracy, calm = (one.leaderboard.set_index("strategy") for one in result.boards)
+    assert "incomplete" not in set(accuracy["verdict"])
+    assert calm["verdict"].to_dict() == {"random": "baseline", "old": "incomplete"}
+    lacking = result.boards[1].context.missing
+    assert {(one.strategy, one.seed) for one in lacking} == {("old", 0), ("old", 1)}
+    assert all("calm" in one.reason for one in lacking)
+    assert [name for name in result.curves if name == "calm"]
+
+
+def test_a_metric_that_no_run_recorded_is_refused_with_those_that_are(tmp_path):
+    store_run(tmp_path, spec())
+    with pytest.raises(InvalidSpecError, match=r"'calm'.*accuracy, loss, precision"):
+        report(tmp_path, target="calm=0.6")
+
+
+def test_a_metric_is_no_part_of_the_key(tmp_path):
+    assert with_metric(tmp_path, spec(), FALLING).path.name == spec().key

@@ -8,9 +8,8 @@ from PIL import Image
 
 import fal_bench
 from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE, use_data_folder
-from fal_bench.plan import Plan
-from fal_bench.sweep.inventory import stored_runs
-from fal_bench.sweep.store import Store
+from fal_bench.results.store import Store
+from fal_bench.sweep.plan import Plan
 from fal_bench.sweep.worker import Job, run_job
 
 SUITE = """
@@ -97,8 +96,8 @@ def test_workers_find_the_data_and_results_outlive_their_place(home, suite, tmp_
     changed = compare(tmp_path / "moved", backend="sequential")
     assert not changed.context.missing
     assert len(list((tmp_path / "results").rglob("curve.csv"))) == 4
-    runs, _ = stored_runs(Store(tmp_path / "results"))
-    assert len({run.variant for run in runs if run.label == "random"}) == 2
+    runs = fal_bench.load(tmp_path / "results").runs
+    assert runs[runs["strategy"] == "random"]["data"].nunique() == 2
 
 
 def test_data_that_change_after_planning_stop_the_run(home, suite, tmp_path):

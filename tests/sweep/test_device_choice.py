@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import fal_bench
-from fal_bench.comparison import default_jobs
+from fal_bench.api import default_jobs
 from fal_bench.errors import FalbenchError
-from fal_bench.plan import Plan
+from fal_bench.results.store import Store
 from fal_bench.sweep.cluster import device_for
-from fal_bench.sweep.store import Store
+from fal_bench.sweep.plan import Plan
 from fal_bench.sweep.supervisor import Supervisor
 
 HAS_GPU = torch.cuda.is_available()
@@ -53,7 +53,7 @@ def test_elsewhere_the_choice_is_free(backend, choice):
 
 def test_runs_of_another_device_are_other_runs(suite, monkeypatch):
     here = Plan.make(["random"], suite=suite, device="cpu")
-    monkeypatch.setattr("fal_bench.plan.resolve_device", lambda choice: choice)
+    monkeypatch.setattr("fal_bench.sweep.plan.resolve_device", lambda choice: choice)
     there = Plan.make(["random"], suite=suite, device="cuda")
     assert not {run.key for run in here.runs} & {run.key for run in there.runs}
     assert [replace(run, device="cpu") for run in there.runs] == list(here.runs)

@@ -8,13 +8,13 @@ import torch
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import current_folders
 from fal_bench.learning import engine
-from fal_bench.plan import Plan
+from fal_bench.results.store import Store
 from fal_bench.sweep import estimate as estimating
 from fal_bench.sweep import pilot
 from fal_bench.sweep.estimate import estimate
 from fal_bench.sweep.groups import updates
 from fal_bench.sweep.pilot import Pilot
-from fal_bench.sweep.store import Store
+from fal_bench.sweep.plan import Plan
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
 

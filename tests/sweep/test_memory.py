@@ -14,11 +14,11 @@ import fal_bench
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
+from fal_bench.results.store import Store
 from fal_bench.sweep import memory
 from fal_bench.sweep.guard import MemoryGuard
 from fal_bench.sweep.post_mortem import cause_of_death
 from fal_bench.sweep.spec import plan_runs
-from fal_bench.sweep.store import Store
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.sweep.worker import Job
 from fal_bench.task.suite import load_suite
@@ -140,7 +140,7 @@ def test_a_containers_limit_counts(monkeypatch, limit, used, free):
 def test_a_foreign_process_is_never_killed(planned):
     run, store = planned("random")
     folder = store.folder(run)
-    folder.create(run, {}, "run")  # by this very process, which is no child of itself
+    folder.create(run.facts, {}, "run")  # by this very process, which is no child of itself
     guard = MemoryGuard(store, [run], "run", limit=1)
     guard.find_workers()
     guard.look()

@@ -14,7 +14,8 @@ import pytest
 from untimed import assert_same_curves, untimed
 
 import fal_bench
-from fal_bench.sweep.sessions import read_sessions
+from fal_bench.results.sessions import read_sessions
+from fal_bench.results.store import Store
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_pa
     assert run.returncode == 130
     assert "Stopped; the same command" in errors
     assert "Traceback" not in errors
-    assert [session.finished for session in read_sessions(out)] == [0]
+    assert [session.finished for session in read_sessions(Store(out))] == [0]
     assert group_ends(run.pid)
 
 

@@ -13,8 +13,8 @@ import fal_bench
 from fal_bench.data.loading import load_dataset
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
+from fal_bench.results.store import Store
 from fal_bench.sweep.spec import plan_runs
-from fal_bench.sweep.store import Store
 from fal_bench.sweep.worker import Job
 from fal_bench.task.suite import load_suite
 
@@ -93,7 +93,7 @@ def test_a_long_and_healthy_training_is_not_ended(compare, suite, tmp_path):
     result = compare(["random[trainer=slow]"], call_timeout=1)
     assert not result.context.missing
     assert result.curves.train_seconds.min() > 80 * 0.05  # one training: many looks, many limits
-    assert not [*(tmp_path / "results" / "cells").glob("*/trainer-clock")]
+    assert not [*(tmp_path / "results" / "runs").glob("*/trainer-clock")]
 
 
 def test_runs_trained_together_are_told_apart(compare, plugin, tmp_path):
@@ -102,11 +102,11 @@ def test_runs_trained_together_are_told_apart(compare, plugin, tmp_path):
     whole = compare(strategies, "whole", backend="sequential")
     assert not whole.context.missing
     counts = {}
-    for folder in (tmp_path / "whole" / "cells").iterdir():
+    for folder in (tmp_path / "whole" / "runs").iterdir():
         ledger = pd.read_csv(folder / "ledger.csv")
         bought = ledger[(ledger.client == 0) & (ledger.cycle < 1)]["sample"]
         labels = load_dataset("digits").train_labels[torch.tensor(bought.to_numpy())]
-        name = json.loads((folder / "cell.json").read_text())["description"]["strategy"]["name"]
+        name = json.loads((folder / "run.json").read_text())["description"]["strategy"]["name"]
         counts[name] = labels.bincount(minlength=10).tolist()
     assert counts["random"] != counts["fal-margin"]
     odd = f"EATEN, ODD = [], {counts['random']}"

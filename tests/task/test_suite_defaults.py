@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import fal_bench
-from fal_bench.plan import Plan
 from fal_bench.report.targets import Question
+from fal_bench.sweep.plan import Plan
 from fal_bench.task.suite import load_suite
-from fal_bench.task.target import DEFAULT_TARGETS, parse_targets
+from fal_bench.task.target import DEFAULT_TARGETS, Target, parse_targets
 
 
 @pytest.fixture
@@ -26,23 +26,24 @@ def opinionated(suite, tmp_path):
 def test_strategies_and_targets_of_the_suite(opinionated):
     plan = Plan.make(suite=opinionated)
     assert plan.strategies == ("random", "fal-margin")
-    assert plan.targets == (0.2, 0.4)
+    assert plan.suite.targets == (Target(0.2), Target(0.4))
     assert "-s fal-margin -s random" in plan.command
     one = Plan.make(suite=opinionated, task="b")
-    assert (one.strategies, one.targets) == (plan.strategies, plan.targets)
+    assert (one.strategies, one.suite) == (plan.strategies, plan.suite)
     assert Plan.make("fal-entropy", suite=opinionated).strategies == ("fal-entropy",)
 
 
 def test_a_suite_without_them_gets_the_usual_ones(suite):
     plan = Plan.make(suite=suite)
     assert plan.strategies == ("random", "fal-margin", "logo", "fedral")
-    assert plan.targets == DEFAULT_TARGETS == (0.5,)
+    assert plan.suite.targets == ()
+    assert (Target(0.5),) == DEFAULT_TARGETS
 
 
 def test_a_task_alone_is_compared_as_its_suite_says():
     plan = Plan.make(task="kafal-cifar10", device="cpu")
     kafal = load_suite("kafal-cifar10")
-    assert plan.targets == kafal.targets
+    assert plan.suite.targets == kafal.targets
     assert plan.strategies == kafal.strategies
     assert plan.seeds == tuple(range(kafal.seeds))
     assert "--suite" not in plan.command
@@ -83,7 +84,27 @@ def targets(board):
 
 
 def test_targets_are_distinct_and_in_order():
-    assert parse_targets([0.5, "auto", "0.50", 1], "here") == (0.5, "auto", 1.0)
+    assert parse_targets([0.5, "auto", "0.50", 1], "here") == (
+        Target(0.5),
+        Target(None),
+        Target(1.0),
+    )
+
+
+def test_targets_of_other_metrics_name_them():
+    given = ["macro-f1=0.6", "loss = auto", "macro_f1=0.60", "accuracy=0.5"]
+    targets = parse_targets(given, "target", named=True)
+    assert targets == (Target(0.6, "macro_f1"), Target(None, "loss"), Target(0.5))
+    assert [str(one) for one in targets] == ["macro_f1=0.6", "loss=auto", "0.5"]
+    assert [one.plain for one in targets] == ["macro_f1=0.6", "loss=auto", 0.5]
+    for wrong in ("0.5", "loss=", "loss=inf", "accuracy=2", "=1"):
+        with pytest.raises(fal_bench.FalbenchError, match=r"^target"):
+            parse_targets([wrong], "target", named=True)
+
+
+def test_a_suite_may_ask_for_any_metric(tmp_path):
+    (tmp_path / "s.toml").write_text("targets = [0.3, 'loss=1.5']\n[tasks.a]\n")
+    assert load_suite(str(tmp_path / "s.toml")).targets == (Target(0.3), Target(1.5, "loss"))
 
 
 def test_suites_are_described(falbench):
@@ -102,7 +123,7 @@ def test_the_command_can_be_pasted(suite, tmp_path):
     words = shlex.split(Plan.make("logo[n_init=4],random", suite=str(spaced)).command)
     assert words[:4] == ["falbench", "compare", "--suite", str(spaced)]
     assert words[-6:-2] == ["-s", "logo[n_init=4]", "-s", "random"]
-    question = Question((0.45123456, "auto"), "paper", "logo[n_init=4]")
+    question = Question((Target(0.45123456), Target(None)), "paper", "logo[n_init=4]")
     assert shlex.split(question.options()) == [
         "--target-acc", "0.45123456,auto", "--accounting", "paper", "--baseline", "logo[n_init=4]",
     ]  # fmt: skip

@@ -1,1 +1,0 @@
-"""Learning curves measured elsewhere: by another code base, or on another machine."""

@@ -1,0 +1,546 @@
+"""Curves that were measured elsewhere: reading them, and keeping them in a results folder.
+
+A results folder keeps them in its folder ``external``: one CSV file an import, whose first line
+says where the curves come from. Deleting the file undoes the import.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fal_bench.errors import ExternalCurvesError, StoreError, UnknownNameError
+from fal_bench.results.files import write_atomically
+from fal_bench.results.model import (
+    BY_CLIENT,
+    CHARGES,
+    COSTS,
+    KEYS,
+    RUNS,
+    TASKS,
+    ImportOrigin,
+    Provenance,
+    Results,
+)
+from fal_bench.task import Task
+
+REQUIRED = ("task", "strategy", "seed", "labels")
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
+_MARK = "# external curves: "
+_LONGEST_NAME = 200
+
+
+def _name(text: str) -> str:
+    if not text.isprintable() or len(text) > _LONGEST_NAME:
+        raise ValueError(f"a name must be printable and at most {_LONGEST_NAME} characters long")
+    return text
+
+
+def _whole(text: str) -> int:
+    # Spreadsheets and pandas write whole numbers as 100.0 beside an empty cell.
+    number = float(text) if re.fullmatch(r"[0-9]+(\.0*)?", text) else math.nan
+    if not number.is_integer():
+        raise ValueError(f"{text!r} is not a whole number of at least 0")
+    return int(number)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is not a finite number")
+    return number
+
+
+def _share(text: str) -> float:
+    number = _number(text)
+    if not 0 <= number <= 1:
+        hint = "; write 0.62 for 62 %" if 1 < number <= 100 else ""
+        raise ValueError(f"{text} is not between 0 and 1{hint}")
+    return number
+
+
+def _amount(text: str) -> float:
+    number = _number(text)
+    if number < 0:
+        raise ValueError(f"{text} is below 0")
+    return number
+
+
+def _hash(text: str) -> str:
+    if not _HASH.fullmatch(text):
+        raise ValueError("a task hash has 64 hexadecimal digits; leave it empty if there is none")
+    return text
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "task": _name,
+    "strategy": _name,
+    "seed": _whole,
+    "cycle": _whole,
+    "labels": _whole,
+    "labels_strict": _whole,
+    "bytes_up": _whole,
+    "bytes_down": _whole,
+    "train_seconds": _amount,
+    "select_seconds": _amount,
+    "task_hash": _hash,
+    "reference": _truth,
+}
+"""How a value is read, by column; each raises ``ValueError`` with a reason."""
+
+_SHARES = frozenset(
+    ["accuracy", "precision", "balanced_accuracy", "macro_f1", "auroc", "train_accuracy"]
+)
+_METRIC_READERS = {**dict.fromkeys(_SHARES, _share), "loss": _amount}
+"""Of metrics whose values are known to lie within bounds."""
+
+
+@dataclass(frozen=True)
+class CurvesText:
+    """What a file of curves holds.
+
+    Attributes:
+        rows: the rows, sorted by task, strategy, seed and cycle; None stands where the file has no
+            value.
+        lines: the line of the file on which each row ends.
+        metrics: the columns that are metrics.
+        ignored: columns that are of no use.
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    lines: tuple[int, ...]
+    metrics: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Import:
+    """Curves that were imported together.
+
+    Attributes:
+        origin: what the import is called, and where it comes from.
+        curves: the curves.
+    """
+
+    origin: ImportOrigin
+    curves: CurvesText
+
+
+class ImportFolder:
+    """The imports of a results folder.
+
+    Args:
+        root: the results folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "external"
+
+    def names(self) -> list[str]:
+        """Return the names of all imports, sorted."""
+        if not self.path.is_dir():
+            return []
+        return sorted(path.stem for path in self.path.glob("[!.]*.csv"))
+
+    def imports(self) -> list[Import]:
+        """Read all imports, by name.
+
+        Raises:
+            ExternalCurvesError: one cannot be read.
+        """
+        return [_read_kept(self._file(name)) for name in self.names()]
+
+    def add(self, new: Import) -> Import:
+        """Store an import; one with the same content changes nothing.
+
+        Returns:
+            The import that is there now: an earlier one if its file had the same content.
+
+        Raises:
+            ExternalCurvesError: other curves have this name.
+            StoreError: the folder cannot be written.
+        """
+        present = {one.origin.name: one for one in self.imports()}
+        name = new.origin.name
+        for one in present.values():
+            if one.origin.sha256 == new.origin.sha256:
+                return one
+        if name in present:
+            other = present[name].origin
+            raise ExternalCurvesError(
+                f"Other curves are imported as {name!r} already (from {other.file}, "
+                f"{other.imported}); choose another name with --name, or take those away with "
+                f"--remove {name}."
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            content = _written(new).encode()
+            write_atomically(self._file(name), lambda file: file.write(content))
+        except OSError as error:
+            raise StoreError(
+                f"Cannot write to {str(self.path)!r} ({error.strerror}); choose another results "
+                "folder."
+            ) from None
+        return new
+
+    def remove(self, name: str) -> None:
+        """Delete an import.
+
+        Raises:
+            StoreError: there are none at all.
+            UnknownNameError: there are others.
+        """
+        names = self.names()
+        if not names:
+            raise StoreError(f"There are no external curves in {str(self.path.parent)!r}.")
+        if name not in names:
+            raise UnknownNameError("import", name, names)
+        self._file(name).unlink()
+
+    def _file(self, name: str) -> Path:
+        return self.path / f"{name}.csv"
+
+
+def read_import(
+    path: Path, tasks: Collection[Task], *, name: str | None = None, hint: str = ""
+) -> Import:
+    """Read and check a file that is to be imported; writes nothing.
+
+    Args:
+        path: the file.
+        tasks: the tasks that its curves may belong to, by name or by hash.
+        name: what to call the import; by default the name of the file without its ending.
+        hint: what to say before an unknown task.
+
+    Raises:
+        ExternalCurvesError: something in it cannot be used.
+        OSError: it cannot be read.
+    """
+    new = _read_new(path, name)
+    hashes, names = {task.hash for task in tasks}, {task.name for task in tasks}
+    lines = zip(new.curves.lines, new.curves.rows, strict=True)
+    for line, row in sorted(lines, key=lambda pair: pair[0]):
+        if row["task"] not in names and row["task_hash"] not in hashes:
+            text = str(UnknownNameError("task", row["task"], names))
+            raise ExternalCurvesError(
+                f"{path.name}, line {line}, column task: {hint}{text[0].lower()}{text[1:]}"
+            )
+    return new
+
+
+def read_file(path: Path) -> Results:
+    """Open a CSV file of curves as results: all its runs are external.
+
+    Raises:
+        ExternalCurvesError: something in it cannot be used.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        kept = file.read(len(_MARK)) == _MARK.encode()
+    one = _read_kept(path) if kept else _read_new(path, None)
+    return as_results([one])
+
+
+def as_results(imports: Sequence[Import]) -> Results:
+    """Return imports as results: all their runs are external."""
+    runs, curves = import_frames(imports)
+    empty = pd.DataFrame(columns=CHARGES), pd.DataFrame(columns=TASKS)
+    return Results(runs, curves, *empty, Provenance(imports=tuple(one.origin for one in imports)))
+
+
+def import_frames(imports: Sequence[Import]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the runs and the curves of imports, as ``Results`` has them."""
+    runs: dict[str, dict[str, Any]] = {}
+    curves = []
+    for one in imports:
+        for row in one.curves.rows:
+            run = [one.origin.sha256, row["task"], row["strategy"], row["seed"]]
+            key = hashlib.sha256(json.dumps(run).encode()).hexdigest()
+            if key not in runs:
+                runs[key] = _run(key, one.origin.name, row)
+            taken = (*KEYS, *COSTS, *one.curves.metrics)
+            curves.append({"key": key, **{name: row[name] for name in taken}})
+    metrics = sorted({name for one in imports for name in one.curves.metrics})
+    frame = pd.DataFrame(curves, columns=["key", *KEYS, *metrics, *COSTS])
+    numbers = ["labels_strict", *metrics, *COSTS]
+    return pd.DataFrame(list(runs.values()), columns=RUNS), frame.astype(
+        dict.fromkeys(numbers, float)
+    )
+
+
+def _run(key: str, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    given = {"task": row["task"], "strategy": row["strategy"], "seed": row["seed"]}
+    return {
+        **dict.fromkeys(RUNS, ""),
+        **given,
+        "key": key,
+        "task_hash": row["task_hash"] or "",
+        "trainer_named": False,
+        "variant": name,
+        "origin": name,
+        "reference": bool(row["reference"]),
+        "numerics": 0,
+        "state": "done",
+        "environment": {},
+        "finished": pd.NaT,
+    }
+
+
+def _read_new(path: Path, name: str | None) -> Import:
+    if name is None:
+        name = re.sub(r"[^A-Za-z0-9._+-]+", "-", path.stem).strip("-.") or "curves"
+    if not _NAME.fullmatch(name):
+        raise ExternalCurvesError(
+            f"--name cannot be {name!r}; use letters, digits and . _ + - without a leading dot."
+        )
+    content = path.read_bytes()
+    try:
+        curves = read_curves_text(content.decode(), path.name)
+    except UnicodeDecodeError:
+        raise ExternalCurvesError(f"{path.name} is not UTF-8 text; save it as UTF-8.") from None
+    digest, today = hashlib.sha256(content).hexdigest(), datetime.now(UTC).date().isoformat()
+    return Import(ImportOrigin(name, path.name, digest, today), curves)
+
+
+def _read_kept(path: Path) -> Import:
+    """Read an import of a results folder."""
+    try:
+        first, _, table = path.read_text(encoding="utf-8").partition("\n")
+        given = json.loads(first.removeprefix(_MARK))
+        file, digest, date = (str(given[key]) for key in ("file", "sha256", "imported"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExternalCurvesError(
+            f"Cannot read the external curves {str(path)!r} ({error}); delete the file and "
+            "import them again."
+        ) from None
+    curves = read_curves_text(table, str(path), first_line=2)
+    return Import(ImportOrigin(path.stem, file, digest, date), curves)
+
+
+def _written(new: Import) -> str:
+    origin = {name: text for name, text in asdict(new.origin).items() if name != "name"}
+    text = io.StringIO(newline="")
+    text.write(f"{_MARK}{json.dumps(origin)}\n")
+    columns = [*_READERS, *new.curves.metrics]
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(new.curves.rows)
+    return text.getvalue()
+
+
+# Reading the text: every mistake is named with its line and column.
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    row: dict[str, Any]
+
+
+def read_curves_text(text: str, file: str, *, first_line: int = 1) -> CurvesText:
+    """Read CSV text.
+
+    A column that is none of the known ones is a metric if it holds numbers alone.
+
+    Args:
+        text: the text; the first line holds the columns' names.
+        file: name of the file, for messages.
+        first_line: number of the text's first line in that file.
+
+    Raises:
+        ExternalCurvesError: something cannot be used.
+    """
+    # A file saved by a spreadsheet may begin with a byte order mark.
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    table: list[tuple[int, list[str]]] = []
+    try:
+        heading = [name.strip() for name in next(reader, [])]
+        _check_heading(heading, file, first_line)
+        for values in reader:
+            number = reader.line_num + first_line - 1
+            if values and len(values) != len(heading):
+                raise ExternalCurvesError(
+                    f"{file}, line {number}: it has {len(values)} values for {len(heading)} "
+                    "columns."
+                )
+            if values:
+                table.append((number, [value.strip() for value in values]))
+    except csv.Error as error:
+        number = reader.line_num + first_line - 1
+        raise ExternalCurvesError(f"{file}, line {number}: this is no CSV ({error}).") from None
+    if not table:
+        raise ExternalCurvesError(f"{file} has no rows below its heading.")
+    metrics = tuple(
+        name
+        for place, name in enumerate(heading)
+        if name not in _READERS and _is_metric(name, [values[place] for _, values in table])
+    )
+    if not metrics:
+        raise ExternalCurvesError(f"{file}, line {first_line}: {_needed('accuracy')}")
+    readers = {**_READERS, **{name: _METRIC_READERS.get(name, _number) for name in metrics}}
+    lines = [
+        _Line(number, _row(heading, values, readers, file, number, place))
+        for place, (number, values) in enumerate(table)
+    ]
+    ordered = _in_order(lines, file, counted="cycle" in heading)
+    return CurvesText(
+        tuple(line.row for line in ordered),
+        tuple(line.number for line in ordered),
+        metrics,
+        tuple(name for name in heading if name not in readers),
+    )
+
+
+def _needed(name: str) -> str:
+    return (
+        f"there is no column {name}; it needs {', '.join(REQUIRED)} and accuracy or another "
+        "metric, separated by commas."
+    )
+
+
+def _is_metric(name: str, texts: Sequence[str]) -> bool:
+    if name in _METRIC_READERS:
+        return True
+    try:
+        numbers = [float(text) for text in texts if text]
+    except ValueError:
+        return False
+    return bool(numbers) and bool(_METRIC.fullmatch(name)) and name not in BY_CLIENT
+
+
+def _check_heading(heading: Sequence[str], file: str, line: int) -> None:
+    if not any(heading):
+        raise ExternalCurvesError(f"{file} is empty; {_needed('task').partition('; ')[2]}")
+    for name in REQUIRED:
+        if name not in heading:
+            raise ExternalCurvesError(f"{file}, line {line}: {_needed(name)}")
+    for name in heading:
+        if heading.count(name) > 1:
+            raise ExternalCurvesError(f"{file}, line {line}: there are two columns {name!r}.")
+
+
+def _row(
+    heading: Sequence[str],
+    values: Sequence[str],
+    readers: Mapping[str, Callable[[str], Any]],
+    file: str,
+    line: int,
+    place: int,
+) -> dict[str, Any]:
+    found: dict[str, Any] = dict.fromkeys(readers)
+    for name, text in zip(heading, values, strict=True):
+        if name not in readers or (not text and name not in (*REQUIRED, "cycle", "accuracy")):
+            continue
+        try:
+            if not text:
+                raise ValueError("there is no value")
+            found[name] = readers[name](text)
+        except ValueError as error:
+            raise _mistake(file, line, name, str(error)) from None
+    if found["cycle"] is None:
+        found["cycle"] = place  # in the order of the file; numbered by run further on
+    return found
+
+
+def _in_order(lines: Sequence[_Line], file: str, *, counted: bool) -> list[_Line]:
+    """Return the rows by run and cycle, if they can be so."""
+    runs: dict[tuple[str, str, int], list[_Line]] = defaultdict(list)
+    for line in lines:
+        runs[line.row["task"], line.row["strategy"], line.row["seed"]].append(line)
+    ordered = [
+        line for key in sorted(runs) for line in _checked_run(runs[key], file, counted=counted)
+    ]
+    for by, column in (("task", "task_hash"), ("task_hash", "task"), ("strategy", "reference")):
+        _check_constant(ordered, file, by, column)
+    return ordered
+
+
+def _checked_run(lines: list[_Line], file: str, *, counted: bool) -> list[_Line]:
+    """Return the rows of a run in order of cycles, if they can follow each other."""
+    column = "cycle" if counted else "labels"
+    first: dict[int, int] = {}
+    for line in lines:
+        value = line.row[column]
+        if value in first:
+            raise _mistake(
+                file, line.number, column,
+                f"{_run_of(line)} has {column} {value} on line {first[value]} already",
+            )  # fmt: skip
+        first[value] = line.number
+    ordered = sorted(lines, key=lambda line: line.row["cycle"])
+    for before, line in zip([None, *ordered], ordered, strict=False):
+        _check_labels(None if before is None else before.row, line, ordered[0].row, file)
+    if counted:
+        return ordered
+    return [_Line(line.number, {**line.row, "cycle": n}) for n, line in enumerate(ordered)]
+
+
+def _check_labels(
+    before: Mapping[str, Any] | None, line: _Line, first: Mapping[str, Any], file: str
+) -> None:
+    row, number = line.row, line.number
+    strict = row["labels_strict"]
+    if (strict is None) != (first["labels_strict"] is None):
+        raise _mistake(
+            file, number, "labels_strict", f"{_run_of(line)} has a value in some rows only"
+        )
+    if strict is not None and strict < row["labels"]:
+        raise _mistake(
+            file, number, "labels_strict",
+            f"{strict} is below the {row['labels']} paper labels, which are a part of it",
+        )  # fmt: skip
+    for name in ("labels", "labels_strict"):
+        earlier = None if before is None else before[name]
+        if earlier is not None and row[name] < earlier:
+            raise _mistake(
+                file, number, name,
+                f"the labels of {_run_of(line)} fall from {earlier} to {row[name]}, and they "
+                "never can",
+            )  # fmt: skip
+
+
+def _check_constant(lines: Sequence[_Line], file: str, by: str, column: str) -> None:
+    """Check that one value of a column goes with every value of another one."""
+    first: dict[object, _Line] = {}
+    for line in sorted(lines, key=lambda line: line.number):
+        if (key := line.row[by]) is None:
+            continue
+        other = first.setdefault(key, line)
+        if line.row[column] != other.row[column]:
+            raise _mistake(
+                file, line.number, column,
+                f"the value differs from that of the same {by} on line {other.number}",
+            )  # fmt: skip
+
+
+def _run_of(line: _Line) -> str:
+    row = line.row
+    return f"{row['strategy']!r} on {row['task']!r}, seed {row['seed']},"
+
+
+def _mistake(file: str, line: int, column: str, reason: str) -> ExternalCurvesError:
+    return ExternalCurvesError(f"{file}, line {line}, column {column}: {reason}.")

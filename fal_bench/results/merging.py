@@ -1,0 +1,130 @@
+"""Merging results folders: finished runs of several machines or people in one place."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fal_bench.errors import StoreError
+from fal_bench.results.folder import RunFolder
+from fal_bench.results.identity import records
+from fal_bench.results.imported import ImportFolder
+from fal_bench.results.model import Results, mixtures, refusal
+from fal_bench.results.store import Store
+from fal_bench.results.stored import NoRunsError, read_store
+
+Keep = Literal["first", "last"]
+
+_LEFT_BEHIND = ("checkpoint.npz", "in-plugin.json")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did.
+
+    Attributes:
+        copied: number of runs that were written.
+        equal: number of runs that were there already, with the same content.
+        conflicts: number of runs with differing content, of which one was chosen.
+        unfinished: number of runs left out because they are not finished.
+        warnings: sentences on what makes the runs hard to compare, or could not be read.
+        notes: sentences on imported curves, which stay where they are.
+    """
+
+    copied: int
+    equal: int
+    conflicts: int
+    unfinished: int
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def merge_stores(sources: Sequence[Store], out: Store, keep: Keep | None = None) -> Merged:
+    """Copy the finished runs of several results folders into one.
+
+    Runs that ``out`` holds already take part as if it were the first source; when two runs of one
+    key are equal, ``Results.conflicts`` says.
+
+    Args:
+        sources: the folders, in the order that ``keep`` refers to.
+        out: where to; it may hold runs already.
+        keep: which of several differing runs to take; None refuses them.
+
+    Raises:
+        StoreError: runs conflict and ``keep`` is None (nothing has been written then), a source
+            holds no run, or a folder cannot be read or written.
+    """
+    try:
+        whole, *_ = _finished(out)
+        warnings = list(whole.provenance.problems)
+    except NoRunsError:
+        whole, warnings = None, []
+    conflicts: set[str] = set()
+    equal = unfinished = 0
+    for store in sources:
+        try:
+            results, left_out = _finished(store)
+        except NoRunsError:
+            raise StoreError(
+                f"There are no runs in {str(store.root)!r}; check the folder's name."
+            ) from None
+        warnings += results.provenance.problems
+        unfinished += left_out
+        if whole is None:
+            whole = results
+            continue
+        differing = whole.conflicts(results)
+        equal += len(set(whole.runs["key"]) & set(results.runs["key"])) - len(differing)
+        conflicts |= set(differing)
+        whole = whole.merge(results, keep or "first")
+    if conflicts and whole is not None and keep is None:
+        raise StoreError(refusal(conflicts, whole))
+    assert whole is not None
+    runs = {run["key"]: Path(run["path"]) for run in records(whole.runs)}
+    fresh = {key: path for key, path in runs.items() if path.parent != out.runs}
+    _copy(fresh, out)
+    warnings += mixtures(list(whole.runs["environment"]))
+    notes = [
+        f"the external curves of {store.root} stay there."
+        for store in sources
+        if ImportFolder(store.root).names()
+    ]
+    return Merged(len(fresh), equal, len(conflicts), unfinished, tuple(warnings), tuple(notes))
+
+
+def _finished(store: Store) -> tuple[Results, int]:
+    """Return the finished runs of a folder, and how many others it holds."""
+    results = read_store(store).narrow(external=False)
+    done = results.runs["state"] == "done"
+    return results.only(done), int((~done).sum())
+
+
+def _copy(runs: Mapping[str, Path], out: Store) -> None:
+    """Copy runs so that each is there as a whole or not at all."""
+    out.prepare()
+    with out.lock():
+        try:
+            for key, source in runs.items():
+                _copy_run(source, out.runs / key)
+        except OSError as error:
+            raise StoreError(
+                f"Cannot copy runs to {str(out.root)!r} ({error.strerror or error}); the runs "
+                "copied so far are complete, and the same command goes on."
+            ) from None
+
+
+def _copy_run(source: Path, target: Path) -> None:
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".merge-"))
+    try:
+        copy = temporary / "new"
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns(*_LEFT_BEHIND, ".*"))
+        RunFolder(copy).move_over()
+        if target.exists():
+            target.rename(temporary / "old")
+        copy.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

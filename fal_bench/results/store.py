@@ -1,0 +1,179 @@
+"""The results folder: one directory a run, shared by all commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+
+from fal_bench.errors import StoreError
+from fal_bench.results.files import read_json, write_json
+from fal_bench.results.folder import CorruptRunError, Phase, RunFolder
+
+PUBLISHED = "provenance.json"
+"""What a folder of published results has, and no results folder."""
+
+SCHEMA = 2
+"""Version of the layout of a results folder.
+
+2 says run where 1 said cell: ``runs/<key>/run.json`` was ``cells/<key>/cell.json``.
+"""
+
+SESSIONS = "sessions.jsonl"
+
+_RUNS, _RUNS_BEFORE, _SESSIONS_BEFORE = "runs", "cells", "runs.jsonl"
+
+
+class Keyed(Protocol):
+    """What is stored under a key: a planned run."""
+
+    @property
+    def key(self) -> str:
+        """The run's key."""
+
+
+@dataclass(frozen=True)
+class Corrupt:
+    """A run whose files do not fit together.
+
+    Attributes:
+        path: its directory.
+        reason: in what way.
+    """
+
+    path: Path
+    reason: str
+
+
+class Store:
+    """A results folder.
+
+    Args:
+        root: the folder; it is made by ``prepare``.
+
+    Raises:
+        StoreError: the folder was written by a newer falbench, or is not a results folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._schema_file = root / "store.json"
+        self._check_schema()
+
+    @property
+    def runs(self) -> Path:
+        """The folder that holds one directory a run; it need not exist yet."""
+        old = self.root / _RUNS_BEFORE
+        return old if old.is_dir() else self.root / _RUNS
+
+    @property
+    def sessions(self) -> Path:
+        """The file with one line a session; it need not exist yet."""
+        old = self.root / _SESSIONS_BEFORE
+        return old if old.exists() else self.root / SESSIONS
+
+    def folder(self, spec: Keyed) -> RunFolder:
+        """Return the directory of a run."""
+        return RunFolder(self.runs / spec.key)
+
+    def phase(self, spec: Keyed) -> Phase | Corrupt:
+        """Return how far a run is, or in what way it is broken."""
+        folder = self.folder(spec)
+        try:
+            return folder.phase()
+        except CorruptRunError as error:
+            return Corrupt(folder.path, str(error))
+
+    def set_aside(self, corrupt: Corrupt) -> Path:
+        """Move a broken run out of the way and return where it is now."""
+        aside = self.root / "set-aside"
+        aside.mkdir(exist_ok=True)
+        number = 1
+        while (target := aside / f"{corrupt.path.name}-{number}").exists():
+            number += 1
+        return corrupt.path.rename(target)
+
+    def prepare(self) -> None:
+        """Make the folder and check that it can be written; one of an older layout is moved over.
+
+        Raises:
+            StoreError: it cannot, or it holds published results.
+        """
+        if (self.root / PUBLISHED).exists():
+            raise StoreError(
+                f"{str(self.root)!r} holds published results, which would be written over; choose "
+                "another folder."
+            )
+        try:
+            (self.root / "locks").mkdir(parents=True, exist_ok=True)
+            if (self.root / _RUNS_BEFORE).is_dir():
+                self._move_over()
+            (self.root / _RUNS).mkdir(exist_ok=True)
+            write_json(self._schema_file, {"schema": SCHEMA})
+        except OSError as error:
+            raise StoreError(
+                f"Cannot write to the results folder {str(self.root)!r} ({error.strerror}); "
+                "choose another."
+            ) from None
+
+    def _move_over(self) -> None:
+        """Give a folder of schema 1 the names of today; after a kill it goes on from there."""
+        old, sessions = self.root / _RUNS_BEFORE, self.root / _SESSIONS_BEFORE
+        with self.lock():
+            for path in sorted(old.iterdir()):
+                RunFolder(path).move_over()
+            if sessions.exists():
+                sessions.rename(self.root / SESSIONS)
+            old.rename(self.root / _RUNS)
+
+    def run_lock(self, spec: Keyed) -> FileLock:
+        """Return the lock that a worker holds on a run, not acquired yet.
+
+        It keeps a new worker from a run that a worker of a killed supervisor still writes to.
+        """
+        return FileLock(self.root / "locks" / f"{spec.key}.lock")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for one run while the context is open; a kill releases it too.
+
+        Raises:
+            StoreError: another falbench is running runs in this folder.
+        """
+        lock = FileLock(self.root / "locks" / "run.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise StoreError(
+                f"Another falbench is running in {str(self.root)!r}; wait for it, or choose "
+                "another folder."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _check_schema(self) -> None:
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(f"The results folder {str(self.root)!r} is a file; choose a folder.")
+        if not self._schema_file.exists():
+            return
+        try:
+            schema = read_json(self._schema_file)["schema"]
+            newer = schema > SCHEMA
+        except (OSError, json.JSONDecodeError, KeyError, TypeError):
+            raise StoreError(
+                f"Cannot read {str(self._schema_file)!r}; it should say the folder's schema, "
+                f'for example {{"schema": {SCHEMA}}}.'
+            ) from None
+        if newer:
+            raise StoreError(
+                f"The results folder {str(self.root)!r} was written by a newer falbench (schema "
+                f"{schema}, this one reads {SCHEMA}); upgrade falbench or choose another "
+                "folder."
+            )

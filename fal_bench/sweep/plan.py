@@ -1,0 +1,255 @@
+"""The plan of a comparison: names resolved to runs, and checked, before anything runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.inputs.arguments import as_whole, check_text
+from fal_bench.inputs.selector import Selector
+from fal_bench.learning.device import CPU, resolve_device
+from fal_bench.plugins.files import plugin_sources
+from fal_bench.plugins.given import Source
+from fal_bench.plugins.registry import Registry, blamed_on, use_registry
+from fal_bench.results.model import Results
+from fal_bench.results.sessions import recorded_session
+from fal_bench.results.store import Corrupt, Store
+from fal_bench.results.stored import read_planned
+from fal_bench.sweep.spec import RunSpec, plan_runs, with_known_model
+from fal_bench.sweep.supervisor import Supervisor
+from fal_bench.task import Task
+from fal_bench.task.suite import DEFAULT_SUITE, Suite, find_suite, load_suite
+
+ALL = "all"
+"""The selector that stands for every strategy that suits the tasks."""
+
+DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
+
+
+Monitor = Callable[[Store, Sequence[RunSpec]], AbstractContextManager[None]]
+"""Shows the progress of runs while its context is open."""
+
+
+def no_monitor(
+    store: Store,  # noqa: ARG001
+    runs: Sequence[RunSpec],  # noqa: ARG001
+) -> AbstractContextManager[None]:
+    """Show nothing."""
+    return nullcontext()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison needs, resolved and checked, before anything runs.
+
+    Attributes:
+        suite: the suite that its tasks are of; None if it is not known.
+        task: name of the one task that was asked for; empty if none was.
+        runs: all runs.
+        command: the command line that repeats the comparison, without the question.
+        plugins: the plugin files that can be loaded.
+        notes: what the user should know: default strategies that are left out, plugin files that
+            cannot be loaded.
+        device: class of the device that the runs are computed on.
+    """
+
+    suite: Suite | None
+    runs: tuple[RunSpec, ...]
+    task: str = ""
+    command: str = ""
+    plugins: tuple[Source, ...] = ()
+    notes: tuple[str, ...] = ()
+    device: str = CPU
+
+    @classmethod
+    def make(
+        cls,
+        strategies: Sequence[str] | str | None = None,
+        *,
+        suite: str | Path | None = None,
+        task: str | None = None,
+        seeds: int | None = None,
+        plugins: Sequence[Source] = (),
+        device: str = "auto",
+    ) -> Plan:
+        """Resolve names to runs.
+
+        Args:
+            strategies: selectors, several separated by commas, with grids as in
+                ``"logo[n_init=1,2]"``; ``"all"`` stands for every strategy that suits the tasks.
+                If None, those that the suite names, or else the default strategies as far as the
+                tasks suit them.
+            suite: a suite's name or TOML file; the default suite if None.
+            task: run one task only: of ``suite``, or of any suite that ships with the package,
+                whose seeds, targets and strategies are then the default ones.
+            seeds: number of seeds; the suite's own number if None.
+            plugins: plugin files and folders, and plugins given in Python.
+            device: ``"auto"`` (a GPU if PyTorch can use one), ``"cpu"`` or ``"cuda"``.
+
+        Raises:
+            FalbenchError: a name is unknown, a value cannot be used, or there is no such device.
+        """
+        seeds = as_whole("seeds", seeds, 1)
+        suite = str(suite) if isinstance(suite, Path) else suite
+        check_text("suite", suite)
+        check_text("task", task)
+        loaded = find_suite(task) if task and not suite else load_suite(suite or DEFAULT_SUITE)
+        tasks = (loaded.task(task),) if task else loaded.tasks
+        plugins = plugin_sources(plugins)
+        registry = Registry.discover(plugins, try_first=True)
+        tasks = tuple(with_known_model(task, registry) for task in tasks)
+        notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
+        asked = loaded.strategies or None if strategies is None else strategies
+        selectors, left_out = _selectors(asked, tasks, registry)
+        notes += left_out
+        chosen = tuple(range(loaded.seeds if seeds is None else seeds))
+        found = resolve_device(device)
+        runs = plan_runs(tasks, selectors, chosen, registry, found)
+        command = compare_command(
+            suite=(suite or DEFAULT_SUITE) if suite or not task else None,
+            task=task,
+            device=found,
+            plugins=[one for one in plugins if isinstance(one, Path)],
+            strategies=sorted({run.label for run in runs}),
+            seeds=len(chosen),
+        )
+        return cls(
+            loaded, tuple(runs), task or "", command, tuple(registry.files), tuple(notes), found
+        )
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """The strategies' labels, in the order they were asked for."""
+        return tuple(dict.fromkeys(run.label for run in self.runs))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, sorted."""
+        return tuple(sorted({run.seed for run in self.runs}))
+
+    def missing(self, store: Store) -> tuple[list[RunSpec], list[Corrupt]]:
+        """Return the runs that have to run, and those among them whose files are broken."""
+        phases = [(run, store.phase(run)) for run in self.runs]
+        missing = [run for run, phase in phases if phase != "done"]
+        return missing, [phase for _, phase in phases if isinstance(phase, Corrupt)]
+
+    def results(self, store: Store, *, external: bool = True) -> Results:
+        """Return what a results folder holds of the plan, and which runs are missing.
+
+        Args:
+            store: the results folder.
+            external: whether imported curves are shown, too.
+        """
+        results = read_planned(self.runs, store, self.suite, external=external)
+        command = self.command if external else f"{self.command} --no-external"
+        provenance = replace(results.provenance, command=command, asked=self.task)
+        return replace(results, provenance=provenance)
+
+    def check(self, runs: Sequence[RunSpec]) -> None:
+        """Check that the tasks of ``runs`` can be run on their data.
+
+        Raises:
+            InvalidSpecError: a task asks for more than its data hold.
+            DataError: data or weights are not there and cannot be downloaded.
+        """
+        if not runs:
+            return  # nothing to check, and PyTorch need not be imported
+        import torch
+
+        from fal_bench.data.loading import load_dataset
+        from fal_bench.federation.setting import Setting
+
+        registry = Registry.discover(self.plugins)
+        settings: dict[str, Setting] = {}
+        with use_registry(registry):
+            for task in {run.task.hash: run.task for run in runs}.values():
+                settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
+                # Refuses images it cannot take, and fetches the weights it starts from.
+                settings[task.hash].architecture.fresh(torch.Generator())
+        for task, selector in {(run.task, str(run.strategy)): None for run in runs}:
+            with blamed_on(selector):
+                strategy = registry.make(Selector.parse(selector))
+                strategy.check_shares(task, settings[task.hash].smallest_shares)
+
+
+def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor = no_monitor) -> None:
+    """Run the missing runs of a plan under the store's lock; broken ones are set aside first."""
+    store = supervisor.store
+    with store.lock():
+        # Looked at under the lock: another session may have finished some in the meantime.
+        missing, corrupt = plan.missing(store)
+        for broken in corrupt:
+            store.set_aside(broken)
+        record = recorded_session(store, missing, jobs=supervisor.jobs, backend=supervisor.backend)
+        with record, monitor(store, plan.runs):
+            supervisor.run(missing)
+
+
+def compare_command(
+    *,
+    suite: str | None,
+    task: str | None,
+    device: str,
+    plugins: Sequence[Path] = (),
+    strategies: Sequence[str],
+    seeds: int,
+) -> str:
+    """Return the command line that runs a comparison's runs, without the question.
+
+    Args:
+        suite: a suite's name or TOML file, if it must be named.
+        task: the one task, if only one takes part.
+        device: class of the device.
+        plugins: plugin files and folders.
+        strategies: selectors.
+        seeds: number of seeds.
+    """
+    words = ["falbench", "compare"]
+    words += ["--suite", suite] if suite else []
+    words += ["--task", task] if task else []
+    words += [] if device == CPU else ["--device", device]
+    for path in plugins:
+        words += ["--plugin", str(path)]
+    for label in strategies:
+        words += ["-s", label]
+    return shlex.join([*words, "--seeds", str(seeds)])
+
+
+def _selectors(
+    asked: Sequence[str] | str | None, tasks: Sequence[Task], registry: Registry
+) -> tuple[list[Selector], list[str]]:
+    """Return the strategies that are asked for, and why others are left out."""
+    texts = [asked] if isinstance(asked, str) else list(asked or ())
+    named = [selector for text in texts for selector in Selector.expand(text)]
+    if asked is not None and not named:
+        raise InvalidSpecError("Name at least one strategy, or none at all for the default ones.")
+    if not named:
+        return _suitable(DEFAULT_STRATEGIES, tasks, registry)
+    explicit = [selector for selector in named if selector.name != ALL]
+    if len(explicit) == len(named):
+        return named, []
+    others = [name for name in registry.names() if Selector(name) not in explicit]
+    suitable, left_out = _suitable(others, tasks, registry)
+    return [*explicit, *suitable], left_out
+
+
+def _suitable(
+    names: Sequence[str], tasks: Sequence[Task], registry: Registry
+) -> tuple[list[Selector], list[str]]:
+    """Return the strategies that can work on all tasks, and why others cannot."""
+    chosen, left_out = [], []
+    for selector in map(Selector, names):
+        try:
+            strategy = registry.make(selector)
+            with blamed_on(selector.name):
+                for task in tasks:
+                    strategy.check_task(task)
+        except (InvalidSpecError, PluginError) as error:
+            left_out.append(f"{selector} is left out: {error}")
+            continue
+        chosen.append(selector)
+    return chosen, left_out

@@ -1,0 +1,251 @@
+"""Curves measured elsewhere: what is read, how every mistake is named, and where they are kept."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stored import TINY
+
+import fal_bench
+from fal_bench.errors import ExternalCurvesError, StoreError, UnknownNameError
+from fal_bench.results.imported import ImportFolder, read_curves_text, read_import
+
+GOOD = """task,strategy,seed,labels,accuracy
+a,mine,0,10,0.1
+a,mine,0,20,0.5
+a,mine,1,10,0.2
+"""
+HASH = "0123456789abcdef" * 4
+
+
+def read(text, **options):
+    return read_curves_text(text, "curves.csv", **options)
+
+
+def changed(line, text):
+    """The good file with one of its lines (from 1) replaced."""
+    lines = GOOD.splitlines()
+    lines[line - 1] = text
+    return "\n".join(lines)
+
+
+def test_rows_without_cycles_are_numbered_in_their_order():
+    rows = read(GOOD).rows
+    names = ("seed", "cycle", "labels", "accuracy")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        (0, 0, 10, 0.1),
+        (0, 1, 20, 0.5),
+        (1, 0, 10, 0.2),
+    ]
+    assert {row["labels_strict"] for row in rows} == {None}
+    assert {row["task_hash"] for row in rows} == {None}
+
+
+def test_cycles_order_the_rows_and_may_buy_nothing():
+    text = (
+        "cycle,task,strategy,seed,labels,accuracy\n2,a,s,0,20,0.3\n0,a,s,0,10,0.1\n1,a,s,0,10,0.2"
+    )
+    assert [row["accuracy"] for row in read(text).rows] == [0.1, 0.2, 0.3]
+
+
+def test_optional_columns_and_what_spreadsheets_do_to_files():
+    text = (
+        "\ufeffTASK,task,strategy,seed,labels,accuracy,labels_strict,task_hash,reference,loss\r\n"
+        f'x,a,"mine, mostly", 0 ,10.0,1,12.0,{HASH},TRUE,\r\n'
+        "\r\n"
+    )
+    read_ = read(text)
+    (row,) = read_.rows
+    assert (row["strategy"], row["seed"], row["labels"]) == ("mine, mostly", 0, 10)
+    assert (row["labels_strict"], row["task_hash"], row["reference"]) == (12, HASH, True)
+    assert row["loss"] is None
+    assert (read_.ignored, read_.metrics) == (("TASK",), ("accuracy", "loss"))
+
+
+def test_any_other_column_of_numbers_is_a_metric_and_none_is_needed_by_name():
+    text = GOOD.replace("accuracy", "auroc_macro").replace("\n", ",note\n", 1)
+    text = "\n".join([*text.splitlines()[:1], *(f"{line},x" for line in text.splitlines()[1:])])
+    read_ = read(text)
+    assert (read_.metrics, read_.ignored) == (("auroc_macro",), ("note",))
+    assert [row["auroc_macro"] for row in read_.rows] == [0.1, 0.5, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "curves.csv is empty; it needs task, strategy, seed, labels and accuracy or"),
+        (GOOD.splitlines()[0], "curves.csv has no rows below its heading."),
+        ("task,strategy,seed,labels\na,s,0,1", "line 1: there is no column accuracy; it"),
+        (GOOD.replace(",", ";"), "line 1: there is no column task; .* separated by commas."),
+        (GOOD.replace("strategy", "task"), "line 1: there is no column strategy"),
+        (GOOD.replace("seed,", "task,seed,"), "line 1: there are two columns 'task'"),
+        (changed(3, "a,mine,0,20"), "line 3: it has 4 values for 5 columns"),
+        (changed(3, "a,mine,0,20,high"), "line 3, column accuracy: 'high' is not a number"),
+        (changed(3, "a,mine,0,20,nan"), "line 3, column accuracy: 'nan' is not a finite number"),
+        (changed(3, "a,mine,0,20,62"), "column accuracy: 62 is not between 0 and 1; write 0.62"),
+        (changed(3, "a,mine,0,20,-0.1"), "line 3, column accuracy: -0.1 is not between 0 and 1"),
+        (changed(3, "a,mine,0,,0.5"), "line 3, column labels: there is no value"),
+        (changed(3, "a,mine,0,20.5,0.5"), "line 3, column labels: '20.5' is not a whole number"),
+        (changed(3, "a,mine,-1,20,0.5"), "line 3, column seed: '-1' is not a whole number"),
+        (changed(3, "a,,0,20,0.5"), "line 3, column strategy: there is no value"),
+        (changed(3, "a,mi\x1bne,0,20,0.5"), "line 3, column strategy: a name must be printable"),
+        (changed(3, "a,mine,0,5,0.5"), "line 3, column labels: .* fall from 10 to 5"),
+        (changed(3, "a,mine,0,10,0.5"), "column labels: .* has labels 10 on line 2 already"),
+        (changed(3, 'a,"mine,0,20,0.5'), "line 4: this is no CSV"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_file_line_and_column(text, message):
+    with pytest.raises(ExternalCurvesError, match=message) as caught:
+        read(text)
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(caught.value).startswith("curves.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("cycle", ["0", "0", "0"], "line 3, column cycle: .* has cycle 0 on line 2 already"),
+        ("cycle", ["0", "", "0"], "line 3, column cycle: there is no value"),
+        ("cycle", ["1", "0", "0"], "line 2, column labels: .* fall from 20 to 10"),
+        ("labels_strict", ["10", "", ""], "line 3, .* has a value in some rows only"),
+        ("labels_strict", ["10", "19", ""], "line 3, .* 19 is below the 20 paper labels"),
+        ("labels_strict", ["90", "80", ""], "line 3, .* fall from 90 to 80"),
+        ("task_hash", ["abc", "", ""], "line 2, column task_hash: .* 64 hexadecimal digits"),
+        ("task_hash", [HASH, "", ""], "line 3, column task_hash: .* same task on line 2"),
+        ("reference", ["yes", "", ""], "line 2, column reference: 'yes' is neither true nor"),
+        ("reference", ["true", "", ""], "line 3, column reference: .* same strategy on line 2"),
+        ("loss", ["-1", "", ""], "line 2, column loss: -1 is below 0"),
+        ("precision", ["2", "", ""], "line 2, column precision: 2 is not between 0 and 1"),
+    ],
+)
+def test_mistakes_in_optional_columns(column, values, message):
+    lines = zip(GOOD.splitlines(), [column, *values], strict=True)
+    with pytest.raises(ExternalCurvesError, match=message):
+        read("\n".join(f"{line},{value}" for line, value in lines))
+
+
+def test_one_hash_is_one_task():
+    text = f"task,strategy,seed,labels,accuracy,task_hash\na,s,0,1,0.1,{HASH}\nb,s,0,1,0.1,{HASH}\n"
+    with pytest.raises(ExternalCurvesError, match=r"line 3, column task: .* same task_hash on"):
+        read(text)
+
+
+def test_lines_are_counted_from_that_of_the_file():
+    with pytest.raises(ExternalCurvesError, match=r"curves.csv, line 4, column accuracy"):
+        read(changed(3, "a,mine,0,20,high"), first_line=2)
+
+
+@given(st.text(max_size=200), st.integers(0, 3))
+def test_whatever_stands_in_a_file_is_read_or_refused(text, place):
+    lines = GOOD.splitlines()
+    lines[place] = text
+    try:
+        rows = read("\n".join(lines)).rows
+    except ExternalCurvesError:
+        return
+    assert all(0 <= row.get("accuracy", 0) <= 1 and row["labels"] >= 0 for row in rows)
+
+
+# In a results folder.
+
+FILE = "task,strategy,seed,labels,accuracy,loss\ntiny,mine,0,10,0.1,0.30000000000000004\n"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "their curves.csv"
+    path.write_text(FILE)
+    return path
+
+
+def add(file, root, name=None):
+    return ImportFolder(root).add(read_import(file, [TINY], name=name))
+
+
+def test_what_was_read_is_what_is_stored(file, tmp_path):
+    new = read_import(file, [TINY])
+    assert (new.origin.name, new.origin.file) == ("their-curves", "their curves.csv")
+    assert new.curves.ignored == ()
+    root = tmp_path / "results"
+    assert ImportFolder(root).add(new) is new
+    (kept,) = ImportFolder(root).imports()
+    assert (kept.origin, kept.curves.rows) == (new.origin, new.curves.rows)
+    opened = [fal_bench.load(path).curves for path in (file, root / "external/their-curves.csv")]
+    pd.testing.assert_frame_equal(*opened)
+    assert opened[0]["loss"].tolist() == [0.30000000000000004]
+    assert [path.name for path in (root / "external").iterdir()] == ["their-curves.csv"]
+
+
+def test_the_same_file_twice_changes_nothing(file, tmp_path):
+    first = add(file, tmp_path)
+    stored = tmp_path / "external" / "their-curves.csv"
+    before = (stored.stat().st_mtime_ns, stored.read_bytes())
+    copy = file.rename(tmp_path / "copy.csv")
+    for name in (None, "another"):
+        assert add(copy, tmp_path, name).origin == first.origin
+    assert (stored.stat().st_mtime_ns, stored.read_bytes()) == before
+    assert ImportFolder(tmp_path).names() == ["their-curves"]
+
+
+def test_other_curves_never_take_the_place_of_earlier_ones(file, tmp_path):
+    add(file, tmp_path)
+    file.write_text(FILE.replace("0.1", "0.2"))
+    with pytest.raises(ExternalCurvesError, match="Other curves are imported as 'their-curves'"):
+        add(file, tmp_path)
+    add(file, tmp_path, "newer")
+    assert ImportFolder(tmp_path).names() == ["newer", "their-curves"]
+
+
+def test_they_are_removed_by_name_or_by_hand(file, tmp_path):
+    folder = ImportFolder(tmp_path)
+    with pytest.raises(StoreError, match="There are no external curves in"):
+        folder.remove("their-curves")
+    add(file, tmp_path)
+    with pytest.raises(UnknownNameError, match="did you mean 'their-curves'"):
+        folder.remove("their-curve")
+    folder.remove("their-curves")
+    assert folder.imports() == []
+    add(file, tmp_path)
+    (tmp_path / "external" / "their-curves.csv").unlink()
+    assert folder.imports() == []
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "a b", "../x"])
+def test_names_are_names_of_files(file, name):
+    with pytest.raises(ExternalCurvesError, match="--name cannot be"):
+        read_import(file, [TINY], name=name)
+
+
+def test_files_that_are_no_text_and_unknown_tasks_are_refused(file):
+    with pytest.raises(ExternalCurvesError, match="line 2, column task: unknown task 'tiny'; cho"):
+        read_import(file, [TINY.model_copy(update={"name": "other"})])
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ExternalCurvesError, match="is not UTF-8"):
+        read_import(file, [TINY])
+
+
+def test_a_task_is_known_by_its_hash_whatever_its_name(file):
+    file.write_text(f"task,strategy,seed,labels,accuracy,task_hash\nx,mine,0,10,0.1,{TINY.hash}\n")
+    assert read_import(file, [TINY]).curves.rows[0]["task"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: text[text.index("\n") + 1 :], "Cannot read the external curves '.*csv'"),
+        (lambda text: text.replace("0.1", "1.1"), "their-curves.csv, line 3, column accuracy"),
+        (lambda text: "", "Cannot read the external curves"),
+    ],
+)
+def test_a_spoiled_import_is_named(file, tmp_path, spoil, message):
+    add(file, tmp_path)
+    stored = tmp_path / "external" / "their-curves.csv"
+    stored.write_text(spoil(stored.read_text()))
+    with pytest.raises(ExternalCurvesError, match=message):
+        ImportFolder(tmp_path).imports()
+
+
+def test_a_folder_that_cannot_be_written(file, tmp_path):
+    (tmp_path / "external").write_text("")
+    with pytest.raises(StoreError, match="Cannot write to"):
+        add(file, tmp_path)

@@ -1,0 +1,127 @@
+"""The frames of results: what they hold, and how they are narrowed."""
+
+from dataclasses import replace
+
+import pytest
+from stored import TINY, spec, store_run
+
+import fal_bench
+from fal_bench.errors import UnknownNameError
+from fal_bench.inputs.selector import Selector
+from fal_bench.results.folder import CorruptRunError
+
+OTHER = TINY.model_copy(update={"name": "other", "budget_cap": 50})
+TINY_NAME, OTHER_NAME = (f"task-{task.hash[:8]}" for task in (TINY, OTHER))
+
+
+def test_identity_stands_in_columns(tmp_path):
+    run = replace(
+        spec("logo[n_init=2]", 3), trainer=Selector("kcfu", {"a": 1}), data="ab", model="cd"
+    )
+    store_run(tmp_path, run)
+    (row,) = fal_bench.load(tmp_path).runs.to_dict("records")
+    assert row["key"] == run.key
+    assert (row["strategy"], row["parameters"], row["seed"]) == ("logo", '{"n_init":2}', 3)
+    assert (row["trainer"], row["trainer_parameters"]) == ("kcfu", '{"a":1}')
+    assert (row["fingerprint"], row["trainer_fingerprint"]) == ("version 1", "version 1")
+    assert (row["task"], row["task_hash"], row["data"], row["model"]) == (
+        TINY_NAME, TINY.hash, "ab", "cd",
+    )  # fmt: skip
+    assert (row["origin"], row["state"], row["reference"]) == ("", "done", False)
+    assert (row["device"], row["environment"]["torch"]) == ("cpu", "2.9")
+
+
+def test_only_finished_runs_have_curves(tmp_path):
+    store_run(tmp_path, spec(seed=0))
+    store_run(tmp_path, spec(seed=1), finished=False)
+    store_run(tmp_path, spec(seed=2), finished=False).fail("it broke")
+    results = fal_bench.load(tmp_path)
+    states = results.runs.set_index("seed")[["state", "reason"]].T.to_dict("list")
+    assert states == {
+        0: ["done", ""], 1: ["partial", "not run to its end yet"], 2: ["failed", "it broke"],
+    }  # fmt: skip
+    assert set(results.curves["key"]) == {spec(seed=0).key}
+    assert len(results.curves) == TINY.fixed_cycles
+
+
+def test_charges_add_up_to_the_strict_labels_of_every_cycle(tmp_path):
+    store_run(tmp_path, spec())
+    results = fal_bench.load(tmp_path)
+    charges = results.charges
+    assert charges.groupby("purpose")["labels"].sum().to_dict() == {
+        "initial": 10, "pool": 40, "warm-start": 3,
+    }  # fmt: skip
+    assert charges.groupby("client")["labels"].sum().to_dict() == {0: 25, 1: 28}
+    for row in results.curves.itertuples():
+        known = charges[(charges["purpose"] == "initial") | (charges["cycle"] < row.cycle)]
+        assert known["labels"].sum() == row.labels_strict
+
+
+def test_a_broken_ledger_is_named(tmp_path):
+    folder = store_run(tmp_path, spec())
+    (folder.path / "ledger.csv").write_text("client,sample,purpose\n0,1,initial\n")
+    with pytest.raises(CorruptRunError, match=folder.path.name[:12]):
+        folder.charges()
+
+
+def test_environments_are_counted_most_first(tmp_path):
+    for seed in range(3):
+        changes = {"torch": "3.0"} if seed == 1 else {}
+        store_run(tmp_path, spec(seed=seed), environment=changes)
+    most, least = fal_bench.load(tmp_path).environments
+    assert (most.runs, least.runs) == (2, 1)
+    assert (dict(most.facts)["torch"], dict(least.facts)["torch"]) == ("2.9", "3.0")
+    assert dict(most.facts)["device"] == "cpu"
+
+
+@pytest.fixture
+def results(tmp_path):
+    for task in (TINY, OTHER):
+        for seed in (0, 1, 4):
+            store_run(tmp_path, spec(seed=seed, task=task))
+            store_run(tmp_path, spec("mine[k=2]", seed=seed, task=task))
+            trained = replace(spec("mine[k=2]", seed, task=task), trainer=Selector("kcfu"))
+            store_run(tmp_path, trained)
+    return fal_bench.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "runs"),
+    [
+        ({}, 18),
+        ({"tasks": TINY_NAME}, 9),
+        ({"tasks": [TINY_NAME, OTHER_NAME]}, 18),
+        ({"seeds": 2}, 12),
+        ({"seeds": [4]}, 6),
+        ({"strategies": "random"}, 6),
+        ({"strategies": "mine[ k=2 ]"}, 12),  # whatever the trainer
+        ({"strategies": "mine[k=2,trainer=kcfu]"}, 6),
+        ({"strategies": ["mine[k=1,2]", "random"][1:]}, 6),
+        ({"strategies": "all"}, 18),
+        ({"tasks": TINY_NAME, "strategies": "random", "seeds": 1}, 1),
+    ],
+)
+def test_narrow_is_a_filter(results, chosen, runs):
+    narrowed = results.narrow(**chosen)
+    assert len(narrowed.runs) == runs
+    assert set(narrowed.curves["key"]) == set(narrowed.charges["key"]) == set(narrowed.runs["key"])
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"tasks": "tsk"}, {"strategies": "mine"}, {"strategies": "mine[k=1,2]"}]
+)
+def test_names_that_stand_for_nothing_are_refused(results, chosen):
+    with pytest.raises(UnknownNameError):
+        results.narrow(**chosen)
+
+
+def test_labels_are_made_of_what_is_shown(tmp_path):
+    store_run(tmp_path, spec())
+    store_run(tmp_path, spec(fingerprint="source ab"))
+    results = fal_bench.load(tmp_path)
+    first, second = results.strategies
+    assert first.startswith("random @")
+    assert second.startswith("random @")
+    alone = results.narrow(strategies=first)
+    assert alone.strategies == ("random",)
+    assert alone.narrow(strategies=first).runs["key"].tolist() == alone.runs["key"].tolist()

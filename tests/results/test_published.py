@@ -1,0 +1,202 @@
+"""What provenance.json says, and the runs that are rebuilt from it."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fal_bench.errors import PublicationError
+from fal_bench.inputs.selector import Selector
+from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.results.published import (
+    FORMAT,
+    PublishedEnvironment,
+    PublishedStrategy,
+    PublishedTask,
+    Record,
+    read_record,
+    run_keys,
+)
+from fal_bench.sweep.spec import RunSpec
+from fal_bench.task import Task
+
+names = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
+values = st.one_of(
+    st.booleans(),
+    st.none(),
+    st.integers(-1000, 1000),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=12),
+    st.lists(st.integers(0, 9), max_size=3),
+)
+selectors = st.builds(Selector, names, st.dictionaries(names, values, max_size=3))
+prints = st.sampled_from(["version 1", "version 2, torch 2.14", "source " + 64 * "a"])
+partitions = st.one_of(
+    st.just({"kind": "iid"}),
+    st.builds(lambda alpha: {"kind": "dirichlet", "alpha": alpha}, st.floats(1e-3, 1e3)),
+    st.builds(lambda n: {"kind": "shards", "classes_per_client": n}, st.integers(1, 10)),
+)
+models = st.one_of(
+    st.builds(
+        lambda hidden, drop: {"kind": "mlp", "hidden": hidden, "dropout": drop},
+        st.lists(st.integers(1, 300), max_size=3),
+        st.sampled_from([0.0, 0.1, 0.25]),
+    ),
+    st.just({"kind": "resnet18", "weights": "imagenet"}),
+)
+
+milestones = st.sampled_from([(), (5,)])
+
+
+@st.composite
+def tasks(draw, name):
+    clients, initial, query = (draw(st.integers(1, 12)) for _ in range(3))
+    return Task(
+        name=name,
+        dataset=str(draw(selectors)),
+        partition=draw(partitions),
+        model=draw(models),
+        clients=clients,
+        initial_labels=initial,
+        query_size=query,
+        budget_cap=clients * (initial + draw(st.integers(1, 9)) * query),
+        long_tail=draw(st.floats(1, 100)),
+        optimiser={"lr": draw(st.floats(1e-6, 10)), "milestones": draw(milestones)},
+        reset=draw(st.sampled_from(["scratch", "continue"])),
+    )  # fmt: skip
+
+
+@st.composite
+def comparisons(draw):
+    """Tasks, rows (strategy, fingerprint, trainer, its fingerprint, reference), seeds, device."""
+    count = draw(st.integers(1, 3))
+    chosen = [draw(tasks(f"task-{place}")) for place in range(count)]
+    digests = draw(st.lists(st.sampled_from(["", "ab12"]), min_size=count, max_size=count))
+    row = st.tuples(selectors, prints, selectors, prints, st.booleans())
+    rows = draw(st.lists(row, min_size=1, max_size=3))
+    seeds = list(range(draw(st.integers(1, 3))))
+    return list(zip(chosen, digests, strict=True)), rows, seeds, draw(
+        st.sampled_from(["cpu", "cuda"])
+    )  # fmt: skip
+
+
+def record_of(tasks_and_data, rows, seeds, device="cpu"):
+    return Record(
+        falbench="0.1.0",
+        command="falbench compare",
+        published="2026-01-02T03:04:05+00:00",
+        first_finished="2026-01-01T00:00:00+00:00",
+        last_finished="2026-01-01T01:00:00+00:00",
+        compute_seconds=12.5,
+        suite="mine",
+        targets=(0.5, "auto"),
+        accounting="strict",
+        baseline="random",
+        numerics=NUMERICS_VERSION,
+        device=device,
+        seeds=tuple(seeds),
+        tasks=tuple(
+            PublishedTask(
+                name=task.name,
+                hash=task.hash,
+                canonical=task.canonical,
+                pool=100,
+                data=data or None,
+            )
+            for task, data in tasks_and_data
+        ),
+        strategies=tuple(
+            PublishedStrategy(
+                label=f"row {place}",
+                strategy=str(strategy),
+                fingerprint=own,
+                trainer=str(trainer),
+                trainer_fingerprint=its,
+                reference=reference,
+            )
+            for place, (strategy, own, trainer, its, reference) in enumerate(rows)
+        ),
+        environments=(PublishedEnvironment(runs=1, facts={"torch": "2.14"}),),
+        files={},
+    )  # fmt: skip
+
+
+@given(comparisons())
+def test_the_rebuilt_runs_have_the_keys_that_were_published(tmp_path_factory, comparison):
+    tasks_and_data, rows, seeds, device = comparison
+    expected = {
+        (task.name, f"row {place}", seed): RunSpec(
+            task, strategy, own, seed, device, trainer, its, reference=reference, data=data
+        ).key
+        for task, data in tasks_and_data
+        for place, (strategy, own, trainer, its, reference) in enumerate(rows)
+        for seed in seeds
+    }
+    folder = tmp_path_factory.mktemp("published")
+    (folder / "provenance.json").write_text(record_of(*comparison).text, encoding="utf-8")
+    record = read_record(folder)
+    assert run_keys(record) == expected
+    assert record.n_runs == len(expected)
+
+
+TASK = Task(name="a")
+ROW = (Selector("random"), "version 1", Selector("cross-entropy"), "version 1", False)
+
+
+@pytest.fixture
+def text():
+    return record_of([(TASK, "")], [ROW], [0, 1]).text
+
+
+def test_the_text_is_stable_and_ends_with_a_newline(text):
+    assert text.endswith("}\n")
+    content = json.loads(text)
+    assert list(content)[:3] == ["format", "falbench", "command"]
+    assert list(content)[-1] == "files"
+    assert "sessions" not in content
+    assert Record.model_validate_json(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("}", "", r"Cannot read '.*provenance.json' \(.*\); restore it, or publish again"),
+        (f'"format": {FORMAT}', '"format": "one"', "it does not say its format"),
+        (f'"format": {FORMAT}', f'"format": {FORMAT + 1}', "written by a newer falbench"),
+        ('"numerics"', '"numeric"', "numerics: it is needed, and missing"),
+        ('"seeds": [', '"seeds": ["x", ', "seeds.0: it must be a whole number, not 'x'"),
+        ('"suite"', '"surprise": 1, "suite"', "surprise: unknown key"),
+        (TASK.hash, 64 * "0", "The task 'a' of provenance.json does not belong to its hash"),
+        ('"canonical": {', '"canonical": {"planet": "mars"', "does not know the task 'a'"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, text, old, new, message):
+    assert old in text
+    (tmp_path / "provenance.json").write_text(text.replace(old, new))
+    with pytest.raises(PublicationError, match=message) as error:
+        run_keys(read_record(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_record_and_one_that_is_no_text_are_refused(tmp_path):
+    with pytest.raises(PublicationError, match=r"There is no provenance\.json in"):
+        read_record(tmp_path)
+    (tmp_path / "provenance.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(PublicationError, match="Cannot read"):
+        read_record(tmp_path)
+    (tmp_path / "provenance.json").write_text("[1]")
+    with pytest.raises(PublicationError, match="it does not say its format"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tasks_and_data", "rows", "seeds", "twin"),
+    [
+        ([(TASK, ""), (TASK, "")], [ROW], [0], "task 'a'"),
+        ([(TASK, "")], [ROW], [0, 0], "seed '0'"),
+    ],
+)
+def test_a_name_that_stands_twice_is_refused(tasks_and_data, rows, seeds, twin):
+    with pytest.raises(PublicationError, match=f"The {twin} stands twice"):
+        run_keys(record_of(tasks_and_data, rows, seeds))
