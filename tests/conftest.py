@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import fal_bench
 from fal_bench.cli.main import run as run_falbench
 from fal_bench.data.base import Dataset
 from fal_bench.federation.journal import MemoryJournal
@@ -208,6 +209,17 @@ def suite(tmp_path):
     file = tmp_path / "tiny.toml"
     file.write_text(SUITE)
     return str(file)
+
+
+@pytest.fixture
+def compare(suite, tmp_path):
+    """Return a function that compares strategies on ``suite``; results go to a folder ``out``."""
+
+    def run(strategies=None, out="results", **options):
+        out = tmp_path / out
+        return fal_bench.compare(strategies, suite=suite, out=out, progress=False, **options)
+
+    return run
 
 
 @pytest.fixture

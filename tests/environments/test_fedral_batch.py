@@ -196,10 +196,19 @@ def test_the_target_ends_an_episode(make_env) -> None:
     assert last[4]["labels"] < 40
 
 
-def test_the_budget_ends_an_episode_and_cuts_its_last_batch(make_env) -> None:
-    *_, last = run(make_env(budget=15), [2] * 5)
-    assert last[2:4] == (True, False)
-    assert (last[4]["batch_size"], last[4]["labels"]) == (2, 15)
+@pytest.mark.parametrize(
+    ("changes", "action", "ends", "last_batch", "labels"),
+    [
+        ({"budget": 15}, 2, (True, False), 2, 15),  # the last batch is cut
+        ({"max_steps": 4}, 0, (False, True), 1, 3 + 4),
+    ],
+)
+def test_budget_and_steps_end_an_episode(
+    make_env, changes, action, ends, last_batch, labels
+) -> None:
+    *_, last = run(make_env(**changes), [action] * 9)
+    assert last[2:4] == ends
+    assert (last[4]["batch_size"], last[4]["labels"]) == (last_batch, labels)
 
 
 @pytest.mark.parametrize("source", ["state", "pool"])
@@ -208,12 +217,6 @@ def test_an_empty_pool_ends_an_episode(make_env, source) -> None:
     assert last[2:4] == (True, False)
     assert last[4]["labels"] == 60
     assert (last[0] == 1).all() == (source == "pool")
-
-
-def test_max_steps_cuts_an_episode(make_env) -> None:
-    seen = run(make_env(max_steps=4), [0] * 9)
-    assert len(seen) == 1 + 4
-    assert seen[-1][2:4] == (False, True)
 
 
 def test_two_declines_in_a_row_cut_a_warm_start_episode(make_env) -> None:

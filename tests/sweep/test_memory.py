@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import psutil
 import pytest
 from untimed import assert_same_curves
 
-import fal_bench
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
@@ -76,15 +76,10 @@ def planned(suite, tmp_path):
     return plan
 
 
-def test_a_plugin_that_eats_memory_fails_alone_and_by_name(suite, tmp_path, plugin):
-    def compare(strategies, out, **options):
-        return fal_bench.compare(
-            strategies, suite=suite, task="a", seeds=1, out=tmp_path / out, progress=False,
-            **options,
-        )  # fmt: skip
-
+def test_a_plugin_that_eats_memory_fails_alone_and_by_name(compare, plugin):
+    compare = partial(compare, task="a", seeds=1)
     result = compare(
-        ["random", "eating", "fal-margin", "leaking"], "results",
+        ["random", "eating", "fal-margin", "leaking"],
         jobs=2, plugins=[plugin], memory_limit=LIMIT,
     )  # fmt: skip
     reasons = {run.strategy: run.reason for run in result.context.missing}

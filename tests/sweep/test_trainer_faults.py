@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,6 @@ import pytest
 import torch
 from untimed import assert_same_curves, untimed
 
-import fal_bench
 from fal_bench.data.loading import load_dataset
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
@@ -41,14 +41,8 @@ def plugin(tmp_path, write_plugin):
 
 
 @pytest.fixture
-def compare(suite, tmp_path, plugin):
-    def run(strategies, out="results", **options):
-        return fal_bench.compare(
-            strategies, suite=suite, task="a", out=tmp_path / out,
-            progress=False, plugins=[plugin], **{"seeds": 1, "jobs": 2, **options},
-        )  # fmt: skip
-
-    return run
+def compare(compare, plugin):
+    return partial(compare, task="a", seeds=1, jobs=2, plugins=[plugin])
 
 
 def reasons(result):
