@@ -8,17 +8,15 @@ import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
 from fal_bench.errors import StoreError
 from fal_bench.report import wording
 from fal_bench.report.answer import Board
-from fal_bench.report.columns import columns_shown
+from fal_bench.report.columns import columns_shown, rows_of
 from fal_bench.report.facts import notes
-from fal_bench.report.rows import Row
-from fal_bench.report.sentences import sentences
 from fal_bench.task.target import ACCURACY
 
 
@@ -45,8 +43,8 @@ def to_json(boards: Sequence[Board]) -> str:
                 "task_targets": dict(board.context.task_targets),
                 "accounting": board.context.accounting,
                 "baseline": board.context.baseline,
-                "tasks": sorted(facts.name for facts in board.context.tasks),
-                "seeds": sorted(board.context.seeds),
+                "tasks": board.context.task_names,
+                "seeds": list(board.context.seeds),
                 "external": [
                     {
                         "strategy": one.strategy,
@@ -76,10 +74,10 @@ def to_markdown(boards: Sequence[Board]) -> str:
     """Return boards as Markdown tables with the columns of the terminal, and their notes."""
     below, shared = notes([board.facts for board in boards])
     parts = [
-        _markdown(board, sentences(own, board.context))
+        _markdown(board, wording.sentences(own, board.context))
         for board, own in zip(boards, below, strict=True)
     ]
-    common = _bullets(sentences(shared, boards[0].context))
+    common = _bullets(wording.sentences(shared, boards[0].context))
     return "\n\n".join([*parts, *(["For all targets:", common] if shared else [])])
 
 
@@ -122,7 +120,7 @@ def _markdown(board: Board, below: Sequence[str]) -> str:
         [column.short for column in columns],
         ["--:" if column.numeric else ":--" for column in columns],
     ]
-    for row in cast("list[Row]", board.leaderboard.to_dict("records")):
+    for row in rows_of(board.leaderboard):
         lines.append([_cell(column.text(row)) for column in columns])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     title = f"**{_cell(wording.question(board.context))}**, {_cell(wording.setting(board.context))}"

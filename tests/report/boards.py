@@ -80,7 +80,7 @@ NO_CHARGES = pd.DataFrame(columns=["task", "strategy", "seed", "purpose", "cycle
 
 def board_of(rows, asked):
     """The board of curves in rows."""
-    return Board.of(read_runs(pd.DataFrame(rows), asked), asked)
+    return Board(read_runs(pd.DataFrame(rows), asked), asked)
 
 
 def comparison(rows, *contexts, charges=NO_CHARGES):
