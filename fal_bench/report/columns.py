@@ -200,7 +200,7 @@ def _target_accuracy(context: ReportContext, strategy: str) -> Any:  # noqa: ARG
 
 def _external_file(context: ReportContext, strategy: str) -> Any:
     external = context.external(strategy)
-    return external.file if external else math.nan
+    return external.origin.file if external else math.nan
 
 
 def _verdict_order(row: Row) -> float:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from fal_bench.results.model import Environment as Environment
-from fal_bench.results.model import MissingRun as MissingRun
+from fal_bench.results.model import Environment, ImportOrigin, MissingRun
 from fal_bench.task import Task
 from fal_bench.task.target import ACCURACY
 
@@ -64,20 +63,14 @@ class External:
 
     Attributes:
         strategy: what it is called.
-        name: what the import is called.
-        file: name of the file that its curves came from.
-        imported: date of the import.
-        sha256: digest of that file.
+        origin: the import that its curves came with.
         runs: its runs that take part, as (task, seed).
         strict_known: whether its strict labels are known.
         obstacle: why it cannot be ranked, as the end of a sentence; empty if it can.
     """
 
     strategy: str
-    name: str
-    file: str
-    imported: str
-    sha256: str
+    origin: ImportOrigin
     runs: frozenset[tuple[str, int]]
     strict_known: bool
     obstacle: str

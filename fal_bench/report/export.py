@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 import json
 import math
-import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from fal_bench.report import wording
 from fal_bench.report.answer import Board
 from fal_bench.report.columns import columns_shown, rows_of
 from fal_bench.report.facts import notes
+from fal_bench.results.files import write_atomically
 from fal_bench.task.target import ACCURACY
 
 
@@ -49,10 +48,10 @@ def to_json(boards: Sequence[Board]) -> str:
                 "external": [
                     {
                         "strategy": one.strategy,
-                        "import": one.name,
-                        "file": one.file,
-                        "sha256": one.sha256,
-                        "imported": one.imported,
+                        "import": one.origin.name,
+                        "file": one.origin.file,
+                        "sha256": one.origin.sha256,
+                        "imported": one.origin.imported,
                         "not_ranked": one.unranked(board.context.accounting) or None,
                     }
                     for one in board.context.externals
@@ -89,7 +88,7 @@ def to_html(boards: Sequence[Board]) -> str:
 
 def _html(board: Board) -> str:
     columns = columns_shown("board", board.context)
-    rows = cast("list[Row]", board.leaderboard.to_dict("records"))
+    rows = rows_of(board.leaderboard)
     table = pd.DataFrame(
         [[column.text(row) for column in columns] for row in rows],
         columns=[column.short for column in columns],
@@ -112,13 +111,9 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    content = to_csv(frame).encode()
     try:
-        try:
-            frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, lambda file: file.write(content))
     except OSError as error:
         raise StoreError(
             f"Cannot write {path} ({error.strerror or error}); "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import operator
@@ -24,7 +23,7 @@ from fal_bench.report.columns import (
     pair_counts,
     rows_of,
 )
-from fal_bench.report.context import External, ReportContext
+from fal_bench.report.context import ReportContext
 from fal_bench.report.leaderboard import ALPHA
 from fal_bench.results.model import Environment
 from fal_bench.stats import FEWEST_FOR_INTERVAL, can_reject
@@ -294,26 +293,13 @@ def _digest(run: GridRun) -> bytes:
 def _origins(rows: list[Row], context: ReportContext) -> list[f.Fact]:
     """Say where external strategies come from; those with the same origin share a fact."""
     known = {row["strategy"]: int(row["runs"]) for row in rows}
-    origins: dict[f.ExternalOrigin, list[str]] = defaultdict(list)
-    for external in context.externals:
-        origins[_origin(external, known[external.strategy], context)].append(external.strategy)
-    return [
-        dataclasses.replace(origin, strategies=tuple(names)) for origin, names in origins.items()
-    ]
-
-
-def _origin(external: External, known: int, context: ReportContext) -> f.ExternalOrigin:
-    unranked = external.unranked(context.accounting)
-    runs = len(external.runs)
-    return f.ExternalOrigin(
-        (),
-        external.file,
-        external.name,
-        external.imported,
-        unranked,
-        runs,
-        unknown=runs - known if unranked else 0,
-    )
+    origins: dict[tuple[str, str, str, str, int, int], list[str]] = defaultdict(list)
+    for one in context.externals:
+        unranked, runs = one.unranked(context.accounting), len(one.runs)
+        unknown = runs - known[one.strategy] if unranked else 0
+        file, name, imported = one.origin.file, one.origin.name, one.origin.imported
+        origins[file, name, imported, unranked, runs, unknown].append(one.strategy)
+    return [f.ExternalOrigin(tuple(names), *origin) for origin, names in origins.items()]
 
 
 def _missing(context: ReportContext) -> list[f.Fact]:

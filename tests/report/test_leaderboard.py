@@ -16,8 +16,8 @@ from fal_bench.errors import StoreError
 from fal_bench.report import wording
 from fal_bench.report.columns import KEYS as COLUMNS
 from fal_bench.report.columns import columns_shown
-from fal_bench.report.context import MissingRun
 from fal_bench.report.export import write_csv
+from fal_bench.results.model import MissingRun
 
 
 def plain(rows, asked):

@@ -9,12 +9,12 @@ import pytest
 from boards import ASKED, CHARGES, ROWS, board_of, comparison, context, curve, runs
 
 from fal_bench.report.budgets import read_runs
-from fal_bench.report.context import MissingRun
 from fal_bench.report.page import render_page
 from fal_bench.report.panels import all_panels
 from fal_bench.report.panels.base import PageData
 from fal_bench.report.panels.curves import shared_points
 from fal_bench.report.panels.plotting import line_styles
+from fal_bench.results.model import MissingRun
 
 
 def draw(key, rows=ROWS, *contexts, **options):
