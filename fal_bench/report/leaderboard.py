@@ -126,7 +126,7 @@ def _rank(
     )
     if intervals is None or len(rows) < 2:
         return
-    for row, low, high in zip(rows, intervals.low, intervals.high, strict=True):
+    for row, low, high in zip(rows, *intervals, strict=True):
         row.update(rank_low=int(low), rank_high=int(high))
 
 
