@@ -7,8 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fal_bench.conformance.base import Failure, NotApplicable
-from fal_bench.conformance.subject import ClassSubject, FunctionSubject, Subject
+from fal_bench.conformance.subject import (
+    ClassSubject,
+    Failure,
+    FunctionSubject,
+    NotApplicable,
+)
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.params import Params
 from fal_bench.inputs.selector import can_be_typed
@@ -33,27 +37,6 @@ def check_class(kind: Any, typed: str) -> None:
         raise Failure("Params is not a subclass of fal_bench.Params.")
     if not (kind.version is None or isinstance(kind.version, int)):
         raise Failure(f"version is {kind.version!r}, neither None nor a whole number.")
-
-
-def check_random(subject: Subject[Any]) -> None:
-    """Check that a plugin leaves the global random streams alone.
-
-    Raises:
-        Failure: it does not.
-    """
-    if streams := subject.touched.random:
-        names = ", ".join(sorted(streams))
-        raise Failure(f"It drew from, or seeded, a global random stream: {names}.")
-
-
-def check_settings(subject: Subject[Any]) -> None:
-    """Check that a plugin leaves the settings of the process alone.
-
-    Raises:
-        Failure: it does not.
-    """
-    if names := subject.touched.settings:
-        raise Failure(f"It changed {', '.join(sorted(names))}.")
 
 
 def params(subject: ClassSubject[Any] | FunctionSubject[Any]) -> str:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from fal_bench.conformance import process
-from fal_bench.conformance.runner import FAMILIES
+from fal_bench.conformance.runner import SUBJECTS
 
 PLUGIN = """
 import os, re, time
@@ -223,7 +223,7 @@ def test_only_some_checks_and_their_list(falbench):
     code, out, _ = falbench("check", "--list")
     assert code == 0
     names = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
-    assert names == [check.name for family in FAMILIES for check in family.checks]
+    assert names == [check.name for subject in SUBJECTS for check in subject.checks]
 
 
 @pytest.mark.parametrize(

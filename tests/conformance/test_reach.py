@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from fal_bench.conformance.reach import openings
-from fal_bench.conformance.trial import run_trial
-from fal_bench.conformance.watch import Watch
+from fal_bench.conformance.trial import Watch, run_trial
 from fal_bench.conformance.worlds import WORLDS
 from fal_bench.federation.view import LiveClientView
 from fal_bench.strategies.random import Random

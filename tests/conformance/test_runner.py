@@ -10,8 +10,7 @@ import torch
 
 from fal_bench import LocalModel, Params, Strategy, check_strategy, check_trainer
 from fal_bench.conformance.runner import (
-    STRATEGIES,
-    TRAINERS,
+    SUBJECTS,
     ConformanceError,
     check,
     chosen,
@@ -160,7 +159,7 @@ def test_only_some_checks():
     with pytest.raises(UnknownNameError, match="did you mean 'memory'"):
         run_checks(Sized, only=["memry"])
     with pytest.raises(UnknownNameError) as caught:
-        chosen((*STRATEGIES.checks, *TRAINERS.checks), ["xxxxxx"])
+        chosen([one for subject in SUBJECTS for one in subject.checks], ["xxxxxx"])
     assert str(caught.value).count(" memory,") == 1  # both kinds have a check of some names
     assert str(caught.value).count(" params,") == 1
 
@@ -223,7 +222,7 @@ def test_every_client_of_a_world_holds_labels_of_every_class(world, seed):
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
 def test_random_can_be_run_in_every_world(world, monkeypatch):
-    monkeypatch.setattr("fal_bench.conformance.strategy_subject.WORLDS", (world,))
+    monkeypatch.setattr("fal_bench.conformance.strategy_checks.WORLDS", (world,))
     report = check_strategy(Random)
     assert repr(world.name) in by_name(report)["task"].note
 
