@@ -52,7 +52,6 @@ def _show(plugins: tuple[str, ...], only: tuple[str, ...], call_timeout: float) 
 
     from fal_bench.conformance.process import Announced, Order, check_apart
     from fal_bench.conformance.report import CheckInfo, Outcome, show_end, show_outcome
-    from fal_bench.conformance.targets import unusable
     from fal_bench.plugins.registry import Unavailable
 
     console = Console(soft_wrap=True, highlight=False)
@@ -61,7 +60,7 @@ def _show(plugins: tuple[str, ...], only: tuple[str, ...], call_timeout: float) 
         for event in check_apart(Order(plugins, only, call_timeout)):
             if isinstance(event, Unavailable):
                 passed = passed and event.empty
-                console.print(Text(unusable(event), style="yellow" if event.empty else "bold red"))
+                console.print(Text(event.message, style="yellow" if event.empty else "bold red"))
                 console.print()
             elif isinstance(event, Announced):
                 console.print(Text(f"{event.label} [{event.source}]", style="bold"))

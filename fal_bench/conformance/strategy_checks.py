@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -394,11 +392,11 @@ def _compare_with_other_labels(subject: StrategySubject, query: int) -> None:
         if not found:
             found.extend(openings(federation, other))
 
-    with _no_loading() as loaded:
-        twin = subject.run(other, queries=query + 1, watch=Watch(visit))
+    before = loading._load.cache_info()
+    twin = subject.run(other, queries=query + 1, watch=Watch(visit))
     if found:
         raise Failure(f"There is a way to what must stay hidden: {found[0]}.", trial.where())
-    if loaded():
+    if loading._load.cache_info() != before:  # worlds are loaded from nowhere
         raise Failure("It loads a data set by itself, which shows all labels.", trial.where())
     difference = trial.first_difference(twin, cycles=query + 1)
     if twin.error is not None or difference is not None:
@@ -407,13 +405,6 @@ def _compare_with_other_labels(subject: StrategySubject, query: int) -> None:
             "selects other samples: it sees what it must not.",
             trial.where(*(difference or ())),
         )
-
-
-@contextmanager
-def _no_loading() -> Iterator[Callable[[], bool]]:
-    """Notice whether a registered data set is loaded; the worlds need none."""
-    before = loading._load.cache_info()
-    yield lambda: loading._load.cache_info() != before
 
 
 @check

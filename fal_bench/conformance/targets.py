@@ -40,7 +40,7 @@ def named(target: str) -> tuple[list[Found], list[Unavailable]]:
             for name in table.sources_in(path)
         ]
         if registry.unavailable and not (found and path.is_dir()):
-            raise PluginError(unusable(registry.unavailable[0]))
+            raise PluginError(registry.unavailable[0].message)
         if not found:
             raise PluginError(f"There is no plugin in {target!r}; name a file that defines one.")
         return found, registry.unavailable
@@ -73,8 +73,3 @@ def _made(table: PluginTable[Any], selector: Selector) -> Any:
     if isinstance(table, FunctionTable):
         return partial(plugin, **arguments(plugin, selector.params))
     raise UnknownNameError("parameter", next(iter(selector.params)), (), "a metric has none.")
-
-
-def unusable(file: Unavailable) -> str:
-    """Say of a file that it cannot be used."""
-    return f"{file.source} cannot be loaded ({file.reason}); fix the file."

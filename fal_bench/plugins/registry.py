@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -114,6 +114,11 @@ class Unavailable:
     source: str
     reason: str
     empty: bool = False
+
+    @property
+    def message(self) -> str:
+        """The same in a sentence."""
+        return f"{self.source} cannot be loaded ({self.reason}); fix the file."
 
 
 @contextmanager
@@ -371,7 +376,6 @@ class Registry:
 
     unavailable: list[Unavailable] = field(default_factory=list)
     files: list[Path | Given] = field(default_factory=list)
-    _tables: dict[Kind, Any] = field(default_factory=dict)
 
     @classmethod
     def discover(cls, plugins: Sequence[Path | Given] = (), *, try_first: bool = False) -> Registry:
@@ -407,45 +411,36 @@ class Registry:
                 registry.files.append(one)
         return registry
 
-    @property
+    # Each kind is collected when it is first asked for.
+
+    @cached_property
     def strategies(self) -> ClassTable[Strategy]:
         """All strategies."""
-        return self._table(STRATEGY, ClassTable)
+        return _collected(ClassTable(STRATEGY, self.unavailable))
 
-    @property
+    @cached_property
     def trainers(self) -> ClassTable[Trainer]:
         """All trainers."""
-        return self._table(TRAINER, ClassTable)
+        return _collected(ClassTable(TRAINER, self.unavailable))
 
-    @property
+    @cached_property
     def datasets(self) -> FunctionTable[Dataset]:
         """All data sets."""
-        return self._table(DATASET, FunctionTable)
+        return _collected(FunctionTable(DATASET, self.unavailable))
 
-    @property
+    @cached_property
     def models(self) -> FunctionTable[Any]:
         """All models."""
-        return self._table(MODEL, FunctionTable)
+        return _collected(FunctionTable(MODEL, self.unavailable))
 
-    @property
+    @cached_property
     def metrics(self) -> MetricTable:
         """All metrics."""
-        return self._table(METRIC, MetricTable)
+        return _collected(MetricTable(METRIC, self.unavailable))
 
     def tables(self) -> tuple[PluginTable[Any], ...]:
         """Return the plugins of all kinds, kind by kind."""
         return self.strategies, self.trainers, self.datasets, self.models, self.metrics
-
-    def _table(self, kind: Kind, make: Callable[[Kind, list[Unavailable]], Table]) -> Table:
-        """Return the plugins of a kind; they are collected when they are first asked for."""
-        if kind not in self._tables:
-            table: Any = make(kind, self.unavailable)
-            table.add_built_in()
-            for entry in entry_points(group=kind.package):
-                table.add_entry(entry)
-            self._tables[kind] = table
-        found: Table = self._tables[kind]
-        return found
 
     @property
     def sources(self) -> dict[str, str]:
@@ -497,6 +492,14 @@ class Registry:
         kind = kind_of(plugin)
         [table] = [table for table in self.tables() if table.kind == kind]
         table.add(plugin, source, fingerprint)
+
+
+def _collected(table: Table) -> Table:
+    """Add the built-in and installed plugins to a table."""
+    table.add_built_in()
+    for entry in entry_points(group=table.kind.package):
+        table.add_entry(entry)
+    return table
 
 
 _active: ContextVar[Registry | None] = ContextVar("registry", default=None)
