@@ -28,8 +28,9 @@ from fal_bench.report.answer import Comparison, answer
 from fal_bench.report.context import Accounting
 from fal_bench.report.targets import Asked, Question
 from fal_bench.results import chosen_results, open_results
+from fal_bench.results.identity import records
 from fal_bench.results.model import Results
-from fal_bench.results.store import Corrupt, Store
+from fal_bench.results.store import Store
 from fal_bench.sweep.cluster import check_backend, device_for
 from fal_bench.sweep.memory import LEAST_MIB
 from fal_bench.sweep.plan import Monitor, Plan, no_monitor, run_missing
@@ -39,7 +40,6 @@ from fal_bench.sweep.supervisor import Backend, Supervisor
 if TYPE_CHECKING:
     from fal_bench.conformance.report import Report
     from fal_bench.plugins.strategy import Strategy
-    from fal_bench.plugins.trainer import Trainer
     from fal_bench.publication.verification import Verification
     from fal_bench.results.merging import Keep, Merged
     from fal_bench.results.published import Record
@@ -78,7 +78,6 @@ class Prepared:
         results: what the folder holds of them.
         question: what is asked of them.
         missing: the runs that have to run.
-        corrupt: those among them whose files are broken.
         jobs: worker processes.
     """
 
@@ -87,7 +86,6 @@ class Prepared:
     results: Results
     question: Question
     missing: tuple[RunSpec, ...]
-    corrupt: tuple[Corrupt, ...]
     jobs: int
 
 
@@ -180,12 +178,13 @@ def compare(
             notify=notify,
         )
         ready.store.prepare()
-        for broken in ready.corrupt:
-            notify(
-                "warning",
-                f"run {broken.path.name[:12]} is corrupted: {broken.reason}; it is set aside and "
-                "runs again.",
-            )
+        for run in records(ready.results.here):
+            if run["state"] == "corrupted":
+                name = f"{run['key'][:12]} ({run['task']}, {run['strategy']}, seed {run['seed']})"
+                notify(
+                    "warning",
+                    f"run {name} is corrupted: {run['reason']}; it is set aside and runs again.",
+                )
         if not ready.missing:
             return answer(ready.question, ready.results)
         supervisor = Supervisor(
@@ -238,7 +237,7 @@ def prepare(
     results = plan.results(store, external=external)
     question = Question.make(target_acc, target, accounting, baseline, results)
     question.check_metrics({*results.metrics, *Registry.discover(plan.plugins).metrics.names()})
-    missing, corrupt = plan.missing(store)
+    missing, _ = plan.missing(store)
     plan.check(missing)
     return Prepared(
         plan,
@@ -246,7 +245,6 @@ def prepare(
         results,
         question,
         tuple(missing),
-        tuple(corrupt),
         jobs or default_jobs(plan.device),
     )
 
@@ -518,30 +516,21 @@ def import_curves(
     )
 
 
-def check(
-    plugin: type[Strategy] | Strategy | type[Trainer] | Trainer,
-    *,
-    only: Sequence[str] | str = (),
-    call_timeout: float = 60.0,
-) -> Report:
+def check(plugin: object, *, only: Sequence[str] | str = (), call_timeout: float = 60.0) -> Report:
     """Check that a plugin satisfies what every plugin of its kind must.
 
     Args:
-        plugin: a strategy or a trainer, as a class or an object.
+        plugin: a class, an object, a decorated function, or the name of an installed plugin.
         only: names of the checks to do; all if empty.
         call_timeout: seconds that one call may take.
 
     Raises:
         ConformanceError: something does not hold; its text is the report.
-        FalbenchError: there is no such check, or it is no plugin.
+        FalbenchError: there is no such check, or no such plugin.
     """
-    from fal_bench.conformance.runner import check_strategy, check_trainer
-    from fal_bench.plugins.trainer import Trainer
+    from fal_bench.conformance import runner
 
-    kind = plugin if isinstance(plugin, type) else type(plugin)
-    if issubclass(kind, Trainer):
-        return check_trainer(plugin, only=only, call_timeout=call_timeout)  # type: ignore[arg-type]
-    return check_strategy(plugin, only=only, call_timeout=call_timeout)  # type: ignore[arg-type]
+    return runner.check(plugin, only=only, call_timeout=call_timeout)
 
 
 def default_jobs(device: str) -> int:

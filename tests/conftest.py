@@ -145,14 +145,12 @@ from fal_bench import Strategy
 
 def plugin_class(base: str, name: str, method: str, deed: str) -> str:
     """Source of a plugin whose method does something before what it should."""
-    arguments, end = METHODS[method]
-    return (
-        f"class {name.title().replace('-', '')}({base}):\n"
-        f"    name = {name!r}\n"
-        f"    def {method}(self, {arguments}):\n"
-        f"        {deed}\n"
-        f"        {end}\n"
-    )
+    deeds = {"select": "pass", method: deed} if base == "Strategy" else {method: deed}
+    lines = [f"class {name.title().replace('-', '')}({base}):", f"    name = {name!r}"]
+    for own, line in deeds.items():
+        arguments, end = METHODS[own]
+        lines += [f"    def {own}(self, {arguments}):", f"        {line}", f"        {end}"]
+    return "\n".join([*lines, ""])
 
 
 @pytest.fixture

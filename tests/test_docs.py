@@ -4,6 +4,8 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parent.parent
 FOLDERS = ("fal_bench", "strategies", "environments", "docs", "examples")
 
@@ -39,3 +41,35 @@ def test_the_page_of_strategies_says_what_the_strategies_say():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (REPOSITORY / "docs" / "strategies.md").read_text() == module.page()
+
+
+def test_the_page_on_results_runs_as_written(tmp_path, monkeypatch):
+    (tmp_path / "results").symlink_to(REPOSITORY / "results")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in examples("results.md"):
+        exec(code, names)
+    assert set(names["some"].strategies) == {"logo", "random"}
+    assert len(names["some"].seeds) == 5
+    assert len(names["both"].runs) == len(names["some"].runs) + 840
+    assert set(names["board"].leaderboard["metric"]) == {"accuracy", "loss"}
+    assert (tmp_path / "out" / "leaderboard.csv").exists()
+
+
+def examples(page):
+    return re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / page).read_text(), re.DOTALL)
+
+
+EXAMPLES = [
+    pytest.param(page, number, id=f"{page} {number}")
+    for page, count in (("fedral.md", 1), ("fedral-environment.md", 3))
+    for number in range(count)
+]
+
+
+@pytest.mark.parametrize(("page", "number"), EXAMPLES)
+def test_examples_run_and_print(page, number, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(examples(page)[number], page, "exec"), {})
+    assert capsys.readouterr().out
+    assert len(examples(page)) == sum(one.values[0] == page for one in EXAMPLES)

@@ -29,7 +29,7 @@ def status(
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
-    """Show which runs of a comparison are done, partial, failed, corrupt or new."""
+    """Show which runs of a comparison are done, partial, failed, corrupted or new."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -40,14 +40,15 @@ def status(
 
     plan = Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugin or ())
     results = plan.results(Store(out), external=False)
-    states = ("done", "partial", "failed", "corrupt", "new")
+    states = ("done", "partial", "failed", "corrupted", "new")
     table = Table("task", "strategy", *states)
     counts: dict[tuple[str, str], Counter[str]] = {}
     problems: list[str] = []
     for run in records(results.here):
         counts.setdefault((run["task"], run["strategy"]), Counter())[run["state"]] += 1
-        if run["state"] in ("failed", "corrupt"):
-            reason = f"corrupt: {run['reason']}" if run["state"] == "corrupt" else run["reason"]
+        if run["state"] in ("failed", "corrupted"):
+            broken = "corrupted: " if run["state"] == "corrupted" else ""
+            reason = f"{broken}{run['reason']}"
             problems.append(f"{run['task']}, {run['strategy']}, seed {run['seed']}: {reason}")
     for (task_name, label), row in counts.items():
         table.add_row(Text(task_name), Text(label), *(str(row[one] or "") for one in states))

@@ -332,25 +332,25 @@ def _definition(lines: list[str], path: list[str], inside: int | None) -> list[s
         scope: list[ast.stmt] = ast.parse("".join(lines)).body
     except SyntaxError:
         return None
-    found: Any = None
+    start = end = 0
     for name in path:
-        kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        own = [one for tree in scope for one in ast.walk(tree) if isinstance(one, kinds)]
-        spans = [
-            (min([one.lineno, *(each.lineno for each in one.decorator_list)]), one)
-            for one in own
-            if one.name == name
-        ]
         fitting = [
-            (start, one)
-            for start, one in spans
-            if inside is None or start <= inside <= (one.end_lineno or start)
+            one
+            for tree in scope
+            for one in ast.walk(tree)
+            if isinstance(one, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and one.name == name
+            and (inside is None or _first_line(one) <= inside <= (one.end_lineno or 0))
         ]
         if not fitting:
             return None
-        start, found = fitting[-1]
-        scope = found.body
-    return lines[start - 1 : found.end_lineno]
+        start, end, scope = _first_line(fitting[-1]), fitting[-1].end_lineno or 0, fitting[-1].body
+    return lines[start - 1 : end]
+
+
+def _first_line(definition: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return the line at which a definition begins, with its decorators."""
+    return min([definition.lineno, *(one.lineno for one in definition.decorator_list)])
 
 
 def _functions(code: type) -> Iterator[types.FunctionType]:
@@ -359,7 +359,9 @@ def _functions(code: type) -> Iterator[types.FunctionType]:
         wrapped = (value.fget, value.fset) if isinstance(value, property) else (value,)
         for one in wrapped:
             function = getattr(one, "__func__", one)
-            if isinstance(function, types.FunctionType) and function.__module__ == MAIN:
+            if not isinstance(function, types.FunctionType):
+                continue
+            if function.__globals__ is vars(sys.modules[MAIN]):  # wrappers of libraries are not
                 yield function
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fal_bench._version import __version__
-from fal_bench.errors import InvalidSpecError
+from fal_bench.errors import InvalidSpecError, StoreError
 from fal_bench.report.context import ReportContext, task_facts
 from fal_bench.report.external import external_curves
 from fal_bench.report.targets import Question
@@ -71,7 +71,7 @@ class Board:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of a comparison; in a notebook it shows itself as its tables.
+    """The result of a comparison; it shows itself as its short boards with their verdicts.
 
     Attributes:
         boards: one board a target.
@@ -102,7 +102,8 @@ class Comparison:
     def write(self, out: str | Path) -> list[Path]:
         """Write ``leaderboard.csv``, ``curves.csv`` and ``leaderboard.html`` into a folder.
 
-        ``curves.csv`` holds what was measured here; external curves keep their own files.
+        The folder is made if need be. ``curves.csv`` holds what was measured here; external curves
+        keep their own files.
 
         Raises:
             StoreError: the folder cannot be written.
@@ -111,6 +112,10 @@ class Comparison:
         from fal_bench.report.page import render_page
         from fal_bench.results.files import write_atomically
 
+        try:
+            Path(out).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"Cannot write into {str(out)!r} ({error.strerror}).") from None
         paths = [Path(out) / name for name in ("leaderboard.csv", "curves.csv", "leaderboard.html")]
         write_csv(self.leaderboard, paths[0])
         write_csv(self.curves, paths[1])
@@ -129,9 +134,13 @@ class Comparison:
     def __str__(self) -> str:
         from rich.console import Console
 
+        from fal_bench.report.table import leaderboard_table
+
         console = Console(width=120, color_system=None)
         with console.capture() as capture:
-            console.print(self)
+            for board in self.boards:
+                table = leaderboard_table(board.leaderboard, board.context, width=120)
+                console.print(table, *board.verdict, sep="\n", markup=False, highlight=False)
         return capture.get()
 
     __repr__ = __str__
@@ -153,8 +162,9 @@ class Comparison:
         yield from map(Text, sentences(shared, self.context))
 
     def _repr_html_(self) -> str:
-        shown: str = self.leaderboard.to_html(index=False, float_format="{:.3g}".format)
-        return shown
+        from fal_bench.report.export import to_html
+
+        return to_html(self.boards)
 
 
 def answer(question: Question, results: Results) -> Comparison:

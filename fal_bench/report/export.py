@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import os
@@ -81,6 +82,23 @@ def to_markdown(boards: Sequence[Board]) -> str:
     ]
     common = _bullets(sentences(shared, boards[0].context))
     return "\n\n".join([*parts, *(["For all targets:", common] if shared else [])])
+
+
+def to_html(boards: Sequence[Board]) -> str:
+    """Return boards as a notebook shows them: the columns of the terminal, and the verdict."""
+    return "\n".join(_html(board) for board in boards)
+
+
+def _html(board: Board) -> str:
+    columns = columns_shown("board", board.context)
+    rows = cast("list[Row]", board.leaderboard.to_dict("records"))
+    table = pd.DataFrame(
+        [[column.text(row) for column in columns] for row in rows],
+        columns=[column.short for column in columns],
+    )
+    title = f"{wording.question(board.context)}, {wording.setting(board.context)}"
+    sentences = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in board.verdict)
+    return f"<p><b>{html.escape(title)}</b></p>{table.to_html(index=False)}{sentences}"
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

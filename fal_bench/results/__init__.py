@@ -70,7 +70,7 @@ def chosen_results(
     check_text("task", task)
     names, seeds = as_names("strategies", strategies), as_whole("seeds", seeds, 1)
     results = open_results(path, suite=suite)
-    if not (results.runs["origin"] == "").any():
+    if results.tasks.empty:
         raise StoreError(
             f"There are only curves measured elsewhere in {str(path)!r}; import them into a "
             "results folder with falbench import."

@@ -135,7 +135,7 @@ class Results:
             ``trainer_fingerprint``: version or source hash, ``trainer``, ``seed``, ``device``,
             ``numerics``, ``data`` and ``model``: what identifies the user's own); ``origin``:
             empty if measured here, else the import's name; ``reference``: a yardstick that is
-            never ranked; ``state``: new, partial, done, failed or corrupt, with the ``reason``;
+            never ranked; ``state``: new, partial, done, failed or corrupted, with the ``reason``;
             ``environment``: what it was computed with; ``finished``: when (UTC).
         curves: one row a finished run and cycle: ``key``, ``cycle``, labels, bytes, seconds, and
             every metric that some run recorded; NaN where a run did not.

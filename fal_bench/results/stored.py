@@ -110,7 +110,7 @@ def _planned_row(planned: Planned, store: Store) -> dict[str, Any]:
     phase = store.phase(planned)
     named = {"task": planned.task.name, "spec": planned.task}
     if isinstance(phase, Corrupt):
-        state, reason = "corrupt", phase.reason
+        state, reason = "corrupted", phase.reason
     elif phase == "new":
         state, reason = "new", NOT_FINISHED
     else:

@@ -37,10 +37,6 @@ def test_quantiles_agree_with_numpy(margins, count) -> None:
     assert margin_quantiles(with_margins(margins), count) == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_length_does_not_depend_on_the_samples() -> None:
-    assert len(margin_quantiles(with_margins([0.3]), 32)) == 32
-
-
 def test_nothing_left_is_nothing_uncertain() -> None:
     assert margin_quantiles(np.empty((0, 3)), 4).tolist() == [1, 1, 1, 1]
 

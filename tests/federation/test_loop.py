@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from untimed import resumed, untimed
 
 from fal_bench.acquisition.scores import smallest, top_two_margin
 from fal_bench.errors import DivergedError, PluginError
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.loop import FederatedTraining, simulate
 from fal_bench.federation.setting import Setting
-from fal_bench.federation.state import RunState
 from fal_bench.learning.engine import train
 from fal_bench.plugins.distillation import Distillation
 from fal_bench.plugins.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
@@ -18,8 +18,6 @@ from fal_bench.strategies.random import Random
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY, CrossEntropy
 from fal_bench.trainers.evidential import Evidential
 from fal_bench.trainers.kcfu import Kcfu
-
-TIMES = ("train_seconds", "select_seconds")
 
 
 class First(Strategy):
@@ -49,10 +47,6 @@ def watch(tiny, blobs, run):
         return run(task, probe, blobs, trainer=trainer)
 
     return watched
-
-
-def untimed(rows):
-    return [{k: v for k, v in vars(row).items() if k not in TIMES} for row in rows]
 
 
 def change(task, **fields):
@@ -100,13 +94,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tiny, blobs, run, reset):
             order = client.rng.permutation(len(client.unlabelled))
             return order[len(client.memory["seen"]) + len(client.memory["pair"]) :][:budget]
 
-    class Resumed(MemoryJournal):
-        def resume(self):
-            return RunState.from_arrays(whole.states[1].to_arrays())
-
     task = change(tiny, reset=reset)
     whole = run(task, Remembering, blobs)
-    rest = run(task, Remembering, blobs, journal=Resumed())
+    rest = run(task, Remembering, blobs, journal=resumed(whole.states[1]))
     assert untimed(rest.rows) == untimed(whole.rows[2:])
     assert rest.charges == whole.charges
     assert whole.states[-1].memories[0]["seen"].tolist() == [0, 1, 2]

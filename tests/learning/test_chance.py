@@ -51,11 +51,7 @@ def test_dropout_keeps_the_mean():
 def test_they_change_training_and_leave_predictions_alone(lane):
     plain = Architecture(ModelSpec(kind="cnn", channels=(4, 6)), (1, 16, 8), 5)
     dropped = replace(plain, spec=ModelSpec(kind="cnn", channels=(4, 6), dropout=0.5))
-    recipes = [
-        RECIPE,
-        replace(RECIPE, augmentation="flip"),
-        replace(RECIPE, augmentation="flip-crop"),
-    ]
+    recipes = [replace(RECIPE, augmentation=kind) for kind in ("none", "flip", "flip-crop")]
     trained = [
         train([TrainRequest(architecture, recipe, (lane(plain, 12, 3),))])[0].weights[0]
         for architecture, recipe in [(plain, one) for one in recipes] + [(dropped, RECIPE)]

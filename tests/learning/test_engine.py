@@ -32,37 +32,40 @@ def request(architecture, training, sizes, seed=0, key=None):
     return TrainRequest(architecture, training, lanes, key)
 
 
-def assert_same(ours, theirs):
-    for one, other in zip(ours.weights, theirs.weights, strict=True):
-        for name, tensor in one.items():
-            assert torch.equal(tensor, other[name])
+COMPANY = [
+    (MLP, SHORT, (5, 9)),
+    (CNN, SHORT, (3, 8, 4)),
+    (MLP, LONG, (6,)),
+    (CNN4, SHORT, (4, 6)),
+    (MLP, SHORT, (2, 3, 30)),
+    (CNN, SHORT, (7,)),
+]
 
 
-def test_a_request_has_the_same_answer_in_any_company():
+@pytest.fixture
+def same(same_bits):
+    """A function that asserts that two answers have the same weights."""
+
+    def assert_same(ours, theirs):
+        for one, other in zip(ours.weights, theirs.weights, strict=True):
+            same_bits(one, other)
+
+    return assert_same
+
+
+def test_a_request_has_the_same_answer_in_any_company(same):
     def requests():
-        return [
-            request(architecture, training, sizes, seed)
-            for seed, (architecture, training, sizes) in enumerate(
-                [
-                    (MLP, SHORT, (5, 9)),
-                    (CNN, SHORT, (3, 8, 4)),
-                    (MLP, LONG, (6,)),
-                    (CNN4, SHORT, (4, 6)),
-                    (MLP, SHORT, (2, 3, 30)),
-                    (CNN, SHORT, (7,)),
-                ]
-            )
-        ]
+        return [request(*members, seed) for seed, members in enumerate(COMPANY)]
 
     together = train(requests())
     backwards = train(requests()[::-1])[::-1]
     for number, alone in enumerate(requests()):
         [answer] = train([alone])
-        assert_same(answer, together[number])
-        assert_same(answer, backwards[number])
+        same(answer, together[number])
+        same(answer, backwards[number])
 
 
-def test_the_same_key_is_trained_once(monkeypatch):
+def test_the_same_key_is_trained_once(monkeypatch, same):
     calls = []
 
     def counting(network, training, lanes, *more):
@@ -77,7 +80,7 @@ def test_the_same_key_is_trained_once(monkeypatch):
     answers = train([named[0], unnamed, named[1], other])
     assert calls == [6]
     assert answers[0] is answers[2]
-    assert_same(answers[0], answers[1])
+    same(answers[0], answers[1])
     assert not torch.equal(answers[3].weights[0]["head.bias"], answers[0].weights[0]["head.bias"])
 
 

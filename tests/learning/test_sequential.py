@@ -30,12 +30,8 @@ def reference(architecture, start, features, labels, rng, recipe):
     """Train as a tutorial would."""
     network = architecture.network
     network.load_state_dict(start)
-    optimiser = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    options = {name: getattr(recipe, name) for name in ("lr", "momentum", "weight_decay")}
+    optimiser = torch.optim.SGD(network.parameters(), **options)
     for _ in range(recipe.epochs):
         for chosen in batches(len(labels), recipe.batch_size, rng):
             optimiser.zero_grad()
@@ -46,13 +42,9 @@ def reference(architecture, start, features, labels, rng, recipe):
 
 @pytest.mark.parametrize(
     "recipe",
-    [
-        LocalTraining(epochs=3, batch_size=4, lr=0.1, momentum=0, weight_decay=0),
-        LocalTraining(epochs=3, batch_size=4, lr=0.05, momentum=0.9, weight_decay=1e-2),
-    ],
+    [LocalTraining(3, 4, 0.1, 0, 0, None), LocalTraining(3, 4, 0.05, 0.9, 1e-2, None)],
 )
 def test_it_is_sgd(architecture, recipe, lane):
-    recipe = LocalTraining(**{**vars(recipe), "stop_at_accuracy": None})
     job = lane(architecture, 13)
     [answer] = train([TrainRequest(architecture, recipe, (job,))])
     expected = reference(
@@ -62,35 +54,15 @@ def test_it_is_sgd(architecture, recipe, lane):
         torch.testing.assert_close(answer.weights[0][name], tensor, rtol=1e-5, atol=1e-6)
 
 
-def test_a_lane_has_the_same_bits_alone_and_in_company(architecture, lane):
-    recipe = LocalTraining(epochs=2, batch_size=4)
-    together = train(
-        [
-            TrainRequest(
-                architecture, recipe, (lane(architecture, 9, 1), lane(architecture, 5, 2))
-            ),
-            TrainRequest(architecture, recipe, (lane(architecture, 7, 3),)),
-        ]
-    )
-    [alone] = train([TrainRequest(architecture, recipe, (lane(architecture, 5, 2),))])
-    for name, tensor in alone.weights[0].items():
-        assert torch.equal(together[0].weights[1][name], tensor)
-
-
-def test_the_start_is_left_as_it_was(architecture, lane):
-    job = lane(architecture, 9)
-    before = {name: tensor.clone() for name, tensor in job.start.items()}
-    [answer] = train([TrainRequest(architecture, LocalTraining(epochs=1), (job,))])
-    for name, tensor in before.items():
-        assert torch.equal(job.start[name], tensor)
-        assert not torch.equal(answer.weights[0][name], tensor)
-
-
-def test_no_samples_no_change(architecture, lane):
-    job = lane(architecture, 0)
-    [answer] = train([TrainRequest(architecture, LocalTraining(), (job,))])
-    for name, tensor in job.start.items():
-        assert torch.equal(answer.weights[0][name], tensor)
+def test_the_start_is_left_as_it_was_and_without_samples_nothing_changes(
+    architecture, lane, same_bits
+):
+    jobs = lane(architecture, 9), lane(architecture, 0)
+    before = {name: tensor.clone() for name, tensor in jobs[0].start.items()}
+    [answer] = train([TrainRequest(architecture, LocalTraining(epochs=1), jobs)])
+    same_bits(jobs[0].start, before)
+    assert not any(torch.equal(answer.weights[0][name], before[name]) for name in before)
+    same_bits(answer.weights[1], jobs[1].start)
 
 
 def test_training_stops_at_the_accuracy(architecture, lane):
@@ -114,15 +86,7 @@ def test_the_learning_rate_drops_at_its_step(lane):
     architecture = Architecture(ModelSpec(kind="mlp", hidden=(4,)), SHAPE, 5)
 
     def moved(drop, steps):
-        recipe = LocalTraining(
-            epochs=steps,
-            batch_size=10,
-            lr=0.1,
-            momentum=0,
-            weight_decay=0,
-            stop_at_accuracy=None,
-            lr_drop_step=drop,
-        )
+        recipe = LocalTraining(steps, 10, 0.1, 0, 0, None, lr_drop_step=drop)
         [answer] = train([TrainRequest(architecture, recipe, (lane(architecture, 4),))])
         return answer.weights[0]["head.bias"]
 

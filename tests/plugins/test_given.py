@@ -17,15 +17,22 @@ from fal_bench.plugins.registry import Registry
 from fal_bench.strategies.random import Random
 
 SETUP = """
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 from fal_bench import Params, Strategy, dataset, metric, model
 SCALE = 1.5
+
+@dataclass
+class Config:
+    offset: float = 0.0
+
+CONFIG = Config()
 TABLE = {"weights": np.arange(4), "name": ("a", 2)}
 
 def helper(probs):
-    return SCALE * probs.max(axis=1) + TABLE["weights"][0]
+    return SCALE * probs.max(axis=1) + TABLE["weights"][0] + CONFIG.offset
 
 class MyParams(Params):
     k: Annotated[int, Field(ge=1)] = 1
@@ -76,6 +83,7 @@ def test_what_a_class_of_a_notebook_names_identifies_it_and_nothing_else_does(no
     assert fingerprint(notebook(IDEA).MyIdea) == first
     for change in (
         "SCALE = 2.5",
+        "CONFIG = Config(1.0)",
         "TABLE = {'weights': np.arange(4)[::-1].copy(), 'name': ('a', 2)}",
         "def helper(probs):\n    return probs.min(axis=1)",
         "class MyParams(Params):\n    k: Annotated[int, Field(ge=1)] = 2",

@@ -1,11 +1,13 @@
 """The leaderboard for other programs."""
 
 import csv
+import html
 import io
 import json
 
 import pytest
 from boards import comparison, context, runs
+from rich.console import Console
 
 ROWS = [
     *runs("random", 22, 26, 36),
@@ -54,10 +56,28 @@ def test_markdown_escapes_names(result):
     assert set(bars) == {10}
 
 
+def printed(result):
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(result)
+    return capture.get()
+
+
+def test_it_shows_itself_as_short_boards_with_their_verdicts(result):
+    shown, page = str(result), result._repr_html_()
+    for board in result.boards:
+        assert board.verdict
+        for sentence in board.verdict:
+            assert " ".join(sentence.split()) in " ".join(shown.split())
+            assert html.escape(sentence) in page
+    assert "Resolution:" not in shown
+    assert "my|strategy_&lt;b&gt;" in page
+
+
 @pytest.mark.parametrize("form", ["table", "md"])
 def test_several_boards_share_their_notes(result, form):
-    text = str(result) if form == "table" else result.text(form)
+    text = printed(result) if form == "table" else result.text(form)
     assert text.count("Resolution:") == 1
     assert text.index("55 %") < text.index("Resolution:")
     assert ("\n- Resolution:" in text) == (form == "md")
-    assert str(comparison(ROWS, ASKED)).count("Resolution:") == 1
+    assert printed(comparison(ROWS, ASKED)).count("Resolution:") == 1

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from stored import TINY, spec, store_run
 
 from fal_bench import load, report
@@ -231,7 +232,10 @@ def test_files_and_forms_say_where_rows_come_from(root, tmp_path):
     assert [one["file"] for one in question["external"]] == ["curves.csv", "other.csv"]
     assert question["external"][0]["not_ranked"] is None
     assert "\\<b\\>theirs (external): " in result.text("md")
-    shown = str(result)
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(result)
+    shown = capture.get()
     assert "<i>other (external): " in shown
     assert "imported from other.csv" in " ".join(shown.split())
 

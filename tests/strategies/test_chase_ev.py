@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from untimed import resumed
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.federation.journal import MemoryJournal
-from fal_bench.federation.state import RunState
 from fal_bench.strategies.chase_ev import CHASeEV, epistemic_variation
 from fal_bench.task import Task
 
@@ -115,9 +114,5 @@ def test_in_a_federation_also_after_an_interruption(tiny, blobs, run):
     assert [row.labels for row in whole.rows] == list(range(12, 60, 6))
     assert any(len(memory["dormant"]) for memory in whole.states[0].memories[:-1])
 
-    class Resumed(MemoryJournal):
-        def resume(self):
-            return RunState.from_arrays(whole.states[2].to_arrays())
-
-    rest = run(task, CHASeEV, blobs, journal=Resumed())
+    rest = run(task, CHASeEV, blobs, journal=resumed(whole.states[2]))
     assert rest.charges == whole.charges

@@ -5,12 +5,11 @@ import random
 import numpy as np
 import pytest
 import torch
+from untimed import resumed, untimed
 
 from fal_bench.environments.agents.policy import GreedyPolicy, export_policy
 from fal_bench.errors import InvalidSpecError
-from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.setting import Setting
-from fal_bench.federation.state import RunState
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
 from fal_bench.strategies.fal_margin import FalMargin
@@ -23,7 +22,6 @@ from fal_bench.sweep.spec import plan_runs
 from fal_bench.task import Task
 
 SHORT = {"warm_episodes": 2, "epochs": 2, "episodes": 2, "updates": 3, "max_steps": 4}
-TIMES = ("train_seconds", "select_seconds")
 SIZES = (1, 2, 3, 4, 6, 8)  # the size grid of pools of up to 160 samples
 
 
@@ -35,10 +33,6 @@ def task(tiny):
 
 def fedral(**params):
     return lambda: FedRAL({**SHORT, **params})
-
-
-def untimed(rows):
-    return [{k: v for k, v in vars(row).items() if k not in TIMES} for row in rows]
 
 
 def policy_for(action, path, quantiles=32, n_actions=6):
@@ -89,13 +83,9 @@ def test_online_can_have_a_reward_set_that_is_charged(task, blobs, run):
 
 @pytest.mark.parametrize("mode", ["pretrain", "per_round", "online"])
 def test_a_resumed_run_equals_an_uninterrupted_one(task, blobs, run, mode):
-    class Resumed(MemoryJournal):
-        def resume(self):
-            return RunState.from_arrays(whole.states[1].to_arrays())
-
     strategy = fedral(mode=mode, refresh=2 if mode == "pretrain" else 0)
     whole = run(task, strategy, blobs)
-    rest = run(task, strategy, blobs, journal=Resumed())
+    rest = run(task, strategy, blobs, journal=resumed(whole.states[1]))
     assert untimed(rest.rows) == untimed(whole.rows[2:])
     assert rest.charges == whole.charges
     for ours, theirs in zip(rest.kept, whole.kept, strict=True):

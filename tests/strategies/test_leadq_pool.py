@@ -8,26 +8,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
+from untimed import resumed, untimed
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.setting import Setting
-from fal_bench.federation.state import RunState
 from fal_bench.strategies.leadq_pool import LeaDQPool
 from fal_bench.strategies.leadq_pool.arrivals import Arrivals, default_reward_labels
 from fal_bench.strategies.random import Random
 from fal_bench.task import Task
 
-TIMES = ("train_seconds", "select_seconds")
 SHORT = {"arrivals": 4, "batch_size": 3, "updates": 5, "hidden": 8, "mixer_hidden": 4}
 
 
 def leadq(**params):
     return lambda: LeaDQPool({**SHORT, **params})
-
-
-def untimed(rows):
-    return [{k: v for k, v in vars(row).items() if k not in TIMES} for row in rows]
 
 
 @pytest.fixture(scope="session")
@@ -179,13 +173,9 @@ def test_the_reward_is_the_change_of_accuracy_shared_by_the_queries(tiny, blobs,
 def test_a_resumed_run_equals_an_uninterrupted_one(tiny, blobs, run, mixer):
     long = Task.model_validate({**tiny.model_dump(), "budget_cap": 48})
 
-    class Resumed(MemoryJournal):
-        def resume(self):
-            return RunState.from_arrays(whole.states[3].to_arrays())
-
     strategy = leadq(mixer=mixer, epsilon=0.3)
     whole = run(long, strategy, blobs)
-    rest = run(long, strategy, blobs, journal=Resumed())
+    rest = run(long, strategy, blobs, journal=resumed(whole.states[3]))
     assert untimed(rest.rows) == untimed(whole.rows[4:])
     assert rest.charges == whole.charges
     ours, theirs = (one.states[-1].memories[-1]["learner"]["arrays"] for one in (rest, whole))

@@ -6,15 +6,14 @@ import threading
 import time
 from importlib.util import find_spec
 
-import pandas as pd
 import pytest
+from untimed import assert_same_curves
 
 import fal_bench
 from fal_bench.errors import FalbenchError
 from fal_bench.sweep import cluster
 from fal_bench.sweep.cluster import check_backend
 
-TIMES = ["train_seconds", "select_seconds"]
 LIBRARIES = {"ray": "ray", "dask": "distributed"}
 
 # Ray and Dask leave sockets and files to the garbage collector when they shut down.
@@ -41,10 +40,6 @@ def backend(request):
     return request.param
 
 
-def untimed(comparison):
-    return comparison.curves.drop(columns=TIMES)
-
-
 def compare(suite, out, strategies, **options):
     return fal_bench.compare(strategies, suite=suite, out=out, progress=False, jobs=2, **options)
 
@@ -54,7 +49,7 @@ def test_a_cluster_computes_the_same_runs_bit_for_bit(backend, suite, tmp_path):
     there = compare(suite, tmp_path / "there", strategies, backend=backend)
     here = compare(suite, tmp_path / "here", strategies)
     assert not there.context.missing
-    pd.testing.assert_frame_equal(untimed(there), untimed(here), check_exact=True)
+    assert_same_curves(there, here)
 
 
 def test_a_killed_worker_costs_its_runs_a_retry(backend, suite, tmp_path, write_plugin):
@@ -79,7 +74,7 @@ def test_a_killed_worker_costs_its_runs_a_retry(backend, suite, tmp_path, write_
     assert killed[0] != os.getpid()
     assert not result.context.missing
     whole = compare(suite, tmp_path / "whole", ["random", "slow"], plugins=plugins)
-    pd.testing.assert_frame_equal(untimed(result), untimed(whole), check_exact=True)
+    assert_same_curves(result, whole)
 
 
 @pytest.mark.skipif(find_spec("distributed") is None, reason="dask is not installed")

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from functools import partial
 
-import pandas as pd
 import pytest
+from untimed import assert_same_curves
 
 import fal_bench
 from fal_bench.errors import PluginError
@@ -52,10 +52,6 @@ def compare(suite, tmp_path, plugin):
     return run
 
 
-def untimed(result):
-    return result.curves.drop(columns=["train_seconds", "select_seconds"])
-
-
 def reasons(result):
     """What every failed run raised; its reason names the plugin first."""
     found = {}
@@ -74,7 +70,7 @@ def test_runs_fail_alone_and_by_name_in_workers_and_in_this_process(compare):
     inline = compare(["random", *RAISED], "inline", backend="sequential")
     assert reasons(inline) == RAISED
     assert set(inline.curves.strategy) == {"random"}
-    pd.testing.assert_frame_equal(untimed(result), untimed(inline), check_exact=True)
+    assert_same_curves(result, inline)
 
 
 def test_a_constructor_that_hangs_in_a_worker_is_ended(compare):

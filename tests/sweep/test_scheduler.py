@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from untimed import untimed
 
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.loop import simulate
@@ -13,8 +14,6 @@ from fal_bench.strategies.random import Random
 from fal_bench.sweep import scheduler
 from fal_bench.sweep.scheduler import run_together
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY, CrossEntropy
-
-TIMES = ("train_seconds", "select_seconds")
 
 
 class Picky(CrossEntropy):
@@ -34,10 +33,6 @@ class Failing(Strategy):
 
     def select(self, client, budget):
         raise RuntimeError("no idea")
-
-
-def untimed(journal):
-    return [{k: v for k, v in vars(row).items() if k not in TIMES} for row in journal.rows]
 
 
 def journals(task, dataset, strategies, seeds, trainer=CROSS_ENTROPY):

@@ -11,16 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from untimed import assert_same_curves, untimed
 
 import fal_bench
 from fal_bench.results.sessions import read_sessions
 from fal_bench.results.store import Store
-
-TIMES = ["train_seconds", "select_seconds"]
-
-
-def untimed(comparison):
-    return comparison.curves.drop(columns=TIMES)
 
 
 @pytest.fixture
@@ -86,7 +81,7 @@ def test_a_plugin_that_kills_hangs_or_raises_fails_alone(compare, bad_plugins):
     assert set(result.curves.strategy) == {"random"}
     assert len(result.curves) == 4
     alone = compare(["random"], "alone", jobs=2, task="a", seeds=1)
-    pd.testing.assert_frame_equal(untimed(result), untimed(alone), check_exact=True)
+    assert_same_curves(result, alone)
     board = result.leaderboard.set_index("strategy")
     assert board.loc["random", "rank"] == 1
     assert (board.drop("random").verdict == "incomplete").all()
@@ -131,9 +126,7 @@ def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(slow_suite, tm
     # The workers of a killed supervisor notice and end.
     assert group_ends(run.pid)
     killed, whole = (pd.read_csv(place / "curves.csv") for place in (out, tmp_path / "whole"))
-    pd.testing.assert_frame_equal(
-        killed.drop(columns=TIMES), whole.drop(columns=TIMES), check_exact=True
-    )
+    assert_same_curves(killed, whole)
     boards = [(place / "leaderboard.csv").read_bytes() for place in (out, tmp_path / "whole")]
     assert boards[0] == boards[1]
     assert not (out / "set-aside").exists()
@@ -157,7 +150,7 @@ def test_a_corrupted_run_is_named_set_aside_and_run_again(compare, suite, tmp_pa
     assert "corrupted" in result.stderr
     assert "random, seed" in result.stderr
     assert list((tmp_path / "results" / "set-aside").iterdir())
-    pd.testing.assert_frame_equal(untimed(compare(["random"])), untimed(before), check_exact=True)
+    assert_same_curves(compare(["random"]), before)
 
 
 @pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM])
@@ -215,13 +208,13 @@ def test_an_edited_module_of_a_plugin_runs_again_in_the_same_session(
 
     first, same, second = curves(1), curves(1, "x = 1"), curves(-1)
     pd.testing.assert_frame_equal(same, first, check_exact=True)  # times too: nothing was run
-    assert not second.drop(columns=TIMES).equals(first.drop(columns=TIMES))
+    assert not untimed(second).equals(untimed(first))
     pd.testing.assert_frame_equal(curves(1), first, check_exact=True)
     fresh = compare(["mine"], "fresh", **options)
-    pd.testing.assert_frame_equal(untimed(fresh), first.drop(columns=TIMES), check_exact=True)
+    assert_same_curves(fresh, first)
 
 
 def test_fedral_is_the_same_in_any_number_of_workers(compare):
     one = compare(["fedral"], "one", task="a", jobs=1)
     inline = compare(["fedral"], "inline", task="a", backend="sequential")
-    pd.testing.assert_frame_equal(untimed(one), untimed(inline), check_exact=True)
+    assert_same_curves(one, inline)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from untimed import assert_same_curves, untimed
 
 import fal_bench
 from fal_bench.data.loading import load_dataset
@@ -20,7 +21,6 @@ from fal_bench.sweep.spec import plan_runs
 from fal_bench.sweep.worker import Job
 from fal_bench.task.suite import load_suite
 
-TIMES = ["train_seconds", "select_seconds"]
 LIMIT = 1024
 
 HEAD = "EATEN, ODD = [], []"
@@ -54,10 +54,6 @@ def compare(suite, tmp_path, plugin):
     return run
 
 
-def untimed(result):
-    return result.curves.drop(columns=TIMES)
-
-
 def reasons(result):
     return {run.strategy: run.reason for run in result.context.missing}
 
@@ -72,7 +68,7 @@ def test_a_trainer_that_hangs_or_leaves_fails_alone_and_by_name(compare):
         fact = "died.*'exiting'.*cycle 0" if name == "exiting" else f"'{name}'.* 1 s in cycle 0"
         assert re.search(fact, found[f"random[trainer={name}]"])
     alone = compare(["random", "fal-margin"], "alone", backend="sequential")
-    pd.testing.assert_frame_equal(untimed(result), untimed(alone), check_exact=True)
+    assert_same_curves(result, alone)
 
 
 def test_a_trainer_that_raises_is_named(compare):
