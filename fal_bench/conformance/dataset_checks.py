@@ -10,9 +10,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from fal_bench.conformance.shared_checks import params
 from fal_bench.conformance.side_effects import digest as digest_of
-from fal_bench.conformance.subject import Failure, FunctionSubject, NotApplicable, once, owned_by
+from fal_bench.conformance.subject import (
+    Failure,
+    FunctionSubject,
+    NotApplicable,
+    once,
+    owned_by,
+    params,
+)
 from fal_bench.data.base import Dataset
 from fal_bench.plugins.functions import DatasetTraits, traits_of
 from fal_bench.plugins.registry import DATASET

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from fal_bench.arrays import FloatArray
-from fal_bench.conformance.shared_checks import params
 from fal_bench.conformance.side_effects import digest
-from fal_bench.conformance.subject import Broken, Failure, FunctionSubject, once, owned_by
+from fal_bench.conformance.subject import Broken, Failure, FunctionSubject, once, owned_by, params
 from fal_bench.conformance.worlds import CLASSES, blobs
 from fal_bench.errors import InvalidSpecError
 from fal_bench.learning.engine import train

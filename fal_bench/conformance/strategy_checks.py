@@ -11,7 +11,6 @@ import torch
 from fal_bench.conformance.advice import NOT_IDS, advice_on, causes, described, with_line
 from fal_bench.conformance.deadline import HangError
 from fal_bench.conformance.reach import openings
-from fal_bench.conformance.shared_checks import check_class, params
 from fal_bench.conformance.subject import (
     Broken,
     ClassSubject,
@@ -19,6 +18,7 @@ from fal_bench.conformance.subject import (
     NotApplicable,
     once,
     owned_by,
+    params,
     within_limit,
 )
 from fal_bench.conformance.trial import QUERIES, Trial, Watch, as_resumed, input_of, run_trial
@@ -157,11 +157,8 @@ def _offer(strategy: Strategy, world: World) -> None:
 
 def _owner_of(error: BaseException) -> str:
     """Return the name of the check that an error of the harness or of a plugin belongs to."""
-    for cause in causes(error):
-        for kind, check in _OWNERS.items():
-            if isinstance(cause, kind):
-                return check
-    return "positions"
+    kinds = [kind for cause in causes(error) for kind in _OWNERS if isinstance(cause, kind)]
+    return _OWNERS[kinds[0]] if kinds else "positions"
 
 
 check = StrategySubject.check
@@ -178,7 +175,7 @@ def declaration(subject: StrategySubject) -> None:
     override select (or select_all); see the attributes of fal_bench.Strategy.
     """
     kind: type[Strategy] = subject.code
-    check_class(kind, "-s")
+    subject.check_class("-s")
     if kind.select is Strategy.select and kind.select_all is Strategy.select_all:
         raise Failure(f"{kind.__name__} overrides neither select nor select_all.")
     for flag in ("adaptive", "deterministic"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from fal_bench.conformance.side_effects import (
 )
 from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError
 from fal_bench.inputs.params import Params
+from fal_bench.inputs.selector import can_be_typed
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.plugins.functions import checked, parameters_of
 from fal_bench.plugins.registry import Kind, code_of, kind_of, name_of
@@ -368,6 +370,26 @@ class ClassSubject(Subject[Made]):
         made: Made = self.code(dict(self._given))
         return made
 
+    def check_class(self, typed: str) -> None:
+        """Check the attributes that all plugins of this sort have.
+
+        Args:
+            typed: what its name is typed after.
+
+        Raises:
+            Failure: one of them is not what it must be.
+        """
+        kind = self.code
+        name = getattr(kind, "name", None)
+        if not isinstance(name, str):
+            raise Failure(f"{kind.__name__} has no name.")
+        if not can_be_typed(name):
+            raise Failure(f"The name {name!r} cannot be typed after {typed}.")
+        if not (isinstance(kind.Params, type) and issubclass(kind.Params, Params)):
+            raise Failure("Params is not a subclass of fal_bench.Params.")
+        if not (kind.version is None or isinstance(kind.version, int)):
+            raise Failure(f"version is {kind.version!r}, neither None nor a whole number.")
+
 
 class FunctionSubject(Subject[Made]):
     """A plugin that is a function, such as a model.
@@ -411,3 +433,50 @@ class FunctionSubject(Subject[Made]):
     def remade(self, values: dict[str, Any]) -> Params:
         """Return the parameters of the function for some values."""
         return checked(self.code, values)
+
+
+def params(subject: ClassSubject[Any] | FunctionSubject[Any]) -> str:
+    """Parameters have valid defaults and survive JSON.
+
+    What to do: Give every parameter a default that its own type allows, and a type that JSON
+    knows: numbers, text, booleans, lists, tuples or None.
+    """
+    given = subject.params
+    if not isinstance(given, Params):
+        raise Failure(f"params is a {type(given).__name__}; call super().__init__(params).")
+    values = given.model_dump()
+    if not values:
+        raise NotApplicable("it has no parameters")
+    try:
+        text = json.dumps(given.model_dump(mode="json"))
+    except (ValueError, TypeError) as error:
+        raise Failure(f"The parameters cannot be written as JSON: {error}.") from error
+    read = _validated(given, json.loads(text))
+    for name, value in values.items():
+        if getattr(read, name) != getattr(given, name):
+            raise Failure(
+                f"Parameter {name!r} is {value!r} and comes back from JSON as "
+                f"{getattr(read, name)!r}."
+            )
+    # The form that a run keeps: what differs from the defaults.
+    stored = json.loads(json.dumps(given.model_dump(mode="json", exclude_defaults=True)))
+    try:
+        again = subject.remade(stored)
+    except InvalidSpecError as error:
+        what = f"The parameters that differ from their defaults are refused: {error}"
+        raise Failure(what) from error
+    if again != given:
+        raise Failure(f"Made from {stored!r}, it has other parameters than before.")
+    return ", ".join(values)
+
+
+def _validated(params: Params, values: dict[str, Any]) -> Params:
+    try:
+        return type(params).model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise Failure(
+            f"The value {first['input']!r} of parameter {name!r} is refused when it is read back "
+            f"from JSON: {first['msg'].lower()}."
+        ) from error

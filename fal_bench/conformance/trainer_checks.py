@@ -14,7 +14,6 @@ from torch import Tensor
 from fal_bench.arrays import FloatArray
 from fal_bench.conformance import batches
 from fal_bench.conformance.batches import CLASSES, LANES, Shown
-from fal_bench.conformance.shared_checks import check_class, params
 from fal_bench.conformance.side_effects import digests
 from fal_bench.conformance.subject import (
     ClassSubject,
@@ -23,6 +22,7 @@ from fal_bench.conformance.subject import (
     Raised,
     once,
     owned_by,
+    params,
 )
 from fal_bench.conformance.worlds import WORLDS
 from fal_bench.federation.setting import Setting
@@ -160,7 +160,7 @@ def declaration(subject: TrainerSubject) -> None:
     What to do: Give the class a name without spaces, commas or brackets, such as 'my-loss';
     override losses, and mixed_losses if mixes_unlabelled is set; see fal_bench.Trainer.
     """
-    check_class(subject.code, "trainer=")
+    subject.check_class("trainer=")
     trainer = subject.made
     subject.check_methods()
     if not subject.call(lambda: trainer == subject.make(), "comparing two trainers"):

@@ -24,7 +24,7 @@ def lines_of_code(text):
     )
 
 
-def tested(folder):
+def run_tests(folder):
     """Run the tests of a folder in another process; return how many passed."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
@@ -51,7 +51,7 @@ def test_what_is_written_passes_its_checks_and_is_ranked(falbench, tmp_path, sui
     assert re.findall(r"^(\S+) passes: ", out, re.MULTILINE) == list(KINDS)
     assert "(unsure)" in out.partition("my-saver [")[2]
     assert "bytes of messages" in out.partition("my-server-2 [")[2]
-    assert tested(tmp_path) == 3
+    assert run_tests(tmp_path) == 3
     code, _, err = falbench(
         "compare", "--plugin", ".", *(f"-s{name}" for name in (*KINDS, "random")),
         "--suite", suite, "--task", "a", "--seeds", 1, "--backend", "sequential",
@@ -72,7 +72,7 @@ def test_the_other_kinds_pass_their_tests_and_run_as_the_next_steps_say(kind, fa
     assert {path.name for path in tmp_path.iterdir()} == files
     assert all(name in wrote for name in files)
     assert lines_of_code((tmp_path / "my_own.py").read_text()) <= 25
-    assert tested(tmp_path) == 1
+    assert run_tests(tmp_path) == 1
     checking, comparing = (shlex.split(line)[1:] for line in commands)
     code, out, err = falbench(*checking)
     assert code == 0, out + err
