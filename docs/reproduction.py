@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from fal_bench import api
-from fal_bench.report.wording import saving_with_interval
+from fal_bench.report.columns import saving_with_interval
 from fal_bench.results.published import published_tasks, read_record
 
 HERE = Path(__file__).parent
@@ -299,11 +299,11 @@ def cifar10() -> str:
     """CIFAR-10 as JPEG files of quality 75."""
     folder = "cifar10-jpegq75"
     random = ranked(folder, "auto")["random"]
-    runs = read_record(PUBLISHED / folder).runs
-    assert runs is not None
+    sessions = read_record(PUBLISHED / folder).sessions
+    assert sessions is not None
     return (
         by_task(CIFAR10) + f"\nAt the cap `random` has {final(random, 0)}. The run took "
-        f"{runs.wall_seconds / 60:.0f} minutes in two workers.\n"
+        f"{sessions.wall_seconds / 60:.0f} minutes in two workers.\n"
     )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
 
 from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError, StoreError
@@ -16,10 +19,9 @@ from fal_bench.results.identity import records, task_labels, trainer_selector
 from fal_bench.results.model import MissingRun, Results
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from fal_bench.report.budgets import GridRun, RunKey
+    from fal_bench.report.budgets import GridRun, RunBudget, RunKey
     from fal_bench.report.facts import Facts
 
 TextFormat = Literal["csv", "json", "md"]
@@ -30,41 +32,45 @@ class Board:
     """The leaderboard of one target.
 
     Attributes:
-        leaderboard: one row a strategy, best first.
+        runs: the finished runs on their label grids.
         context: the question and its provenance.
-        facts: what one must know beside the numbers.
     """
 
-    leaderboard: pd.DataFrame
+    runs: Mapping[RunKey, GridRun]
     context: ReportContext
-    facts: Facts
 
-    @classmethod
-    def of(cls, runs: Mapping[RunKey, GridRun], context: ReportContext) -> Board:
-        """Rank runs by their budgets to the context's target.
-
-        Args:
-            runs: the finished runs (``read_runs``).
-            context: the question.
-        """
+    @cached_property
+    def budgets(self) -> Mapping[RunKey, RunBudget]:
+        """The budget of every run to the target."""
         from fal_bench.report.budgets import budgets_at
-        from fal_bench.report.findings import board_facts
-        from fal_bench.report.leaderboard import rank_budgets
 
-        leaderboard = rank_budgets(budgets_at(runs, context), context)
-        return cls(leaderboard, context, board_facts(leaderboard, context, runs))
+        return budgets_at(self.runs, self.context)
+
+    @cached_property
+    def leaderboard(self) -> pd.DataFrame:
+        """One row a strategy, best first."""
+        from fal_bench.report.leaderboard import build_leaderboard
+
+        return build_leaderboard(self.budgets, self.context)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What one must know beside the numbers."""
+        from fal_bench.report.findings import board_facts
+
+        return board_facts(self.leaderboard, self.context, self.runs)
 
     @property
     def verdict(self) -> list[str]:
         """Who needed the fewest labels and how sure that is, in sentences."""
-        from fal_bench.report.sentences import sentences
+        from fal_bench.report.wording import sentences
 
         return sentences(self.facts.verdict, self.context)
 
     @property
     def notes(self) -> list[str]:
         """What belongs below the table, in sentences: how to read it, then what was found."""
-        from fal_bench.report.sentences import sentences
+        from fal_bench.report.wording import sentences
 
         return sentences([*self.facts.reading, *self.facts.findings], self.context)
 
@@ -90,8 +96,6 @@ class Comparison:
     @property
     def leaderboard(self) -> pd.DataFrame:
         """One row a strategy, best first; with several targets, one block of rows each."""
-        import pandas as pd
-
         return pd.concat([board.leaderboard for board in self.boards], ignore_index=True)
 
     @property
@@ -150,8 +154,8 @@ class Comparison:
         from rich.text import Text
 
         from fal_bench.report.facts import notes
-        from fal_bench.report.sentences import sentences
         from fal_bench.report.table import leaderboard_table
+        from fal_bench.report.wording import sentences
 
         below, shared = notes([board.facts for board in self.boards])
         for board, own in zip(self.boards, below, strict=True):
@@ -187,7 +191,7 @@ def answer(question: Question, results: Results) -> Comparison:
         asked = _of_metric(target.metric, context, results, curves, external)
         runs = read_runs(curves, asked, external)
         for one in contexts_for(target, runs, asked):
-            boards.setdefault((one.metric, one.target, one.task_targets), Board.of(runs, one))
+            boards.setdefault((one.metric, one.target, one.task_targets), Board(runs, one))
     return Comparison(tuple(boards.values()), curves, charges, external, results.missing)
 
 

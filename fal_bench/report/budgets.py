@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -47,25 +48,30 @@ class GridRun:
         axes: labels at the same points under each accounting; strict ones are left out where an
             external curve does not give them.
         cycles: cycle of the model read at each of these points.
-        cap_index: index of the budget cap.
-        area: area under the label curve up to the cap; NaN if the run ended before it.
-        higher_is_better: whether the metric reaches a target from below.
+        sign: 1 if the metric reaches a target from below, -1 from above.
     """
 
     accuracy: NDArray[np.float64]
     axes: Mapping[Accounting, NDArray[np.float64]]
     cycles: NDArray[np.int64]
-    cap_index: int
-    area: float
-    higher_is_better: bool = True
+    sign: int
+
+    @property
+    def cap_index(self) -> int:
+        """Index of the budget cap."""
+        return self.accuracy.size - 2
+
+    @cached_property
+    def area(self) -> float:
+        """Area under the label curve up to the cap; NaN if the run ended before it."""
+        return area_under_curve(self.axes["paper"][:-1], self.accuracy[:-1])
 
     def budget(self, target: float) -> RunBudget:
         """Return the budget to a target."""
-        crossing = self._crossing(target)
-        cap = self.cap_index
+        crossing, cap, axes = self._crossing(target), self.cap_index, self.axes.items()
         return RunBudget(
-            interpolated={name: crossing.interpolated(axis, cap) for name, axis in _items(self)},
-            step={name: crossing.step(axis, cap) for name, axis in _items(self)},
+            interpolated={name: crossing.interpolated(axis, cap) for name, axis in axes},
+            step={name: crossing.step(axis, cap) for name, axis in axes},
             accuracy_at_cap=float(self.accuracy[cap]),
             area=self.area,
             cycle=int(self.cycles[cap if crossing.index is None else crossing.index]),
@@ -81,21 +87,14 @@ class GridRun:
         index = self._crossing(target).index
         if index is not None:
             return index == 0 or not np.isnan(self.accuracy[index - 1])
-        last, confirming = self._sign * self.accuracy[self.cap_index :][:2]
-        target *= self._sign
+        last, confirming = self.sign * self.accuracy[-2:]
+        target *= self.sign
         return bool(last < target or (last >= target and not np.isnan(confirming)))
 
-    @property
-    def _sign(self) -> int:
-        return 1 if self.higher_is_better else -1
-
     def _crossing(self, target: float) -> Crossing:
-        values = self._sign * self.accuracy
-        return find_crossing(values, self._sign * target, cap_index=self.cap_index)
-
-
-def _items(run: GridRun) -> Iterator[tuple[Accounting, NDArray[np.float64]]]:
-    return iter(run.axes.items())
+        return find_crossing(
+            self.sign * self.accuracy, self.sign * target, cap_index=self.cap_index
+        )
 
 
 def read_runs(
@@ -119,7 +118,7 @@ def read_runs(
     """
     missing = {(run.task, run.strategy, run.seed) for run in context.missing}
     asked = curves[
-        curves["task"].isin([facts.name for facts in context.tasks])
+        curves["task"].isin(context.task_names)
         & curves["strategy"].isin(context.strategies)
         & curves["seed"].isin(context.seeds)
     ]
@@ -152,8 +151,7 @@ def _runs_of(
     for key, rows in itertools.groupby(keys):
         stop = start + sum(1 for _ in rows)
         if key not in left_out:
-            run = _read_run(key, numbers[start:stop], tasks[key[0]])
-            yield key, replace(run, higher_is_better=context.higher_is_better)
+            yield key, _read_run(key, numbers[start:stop], tasks[key[0]], context.sign)
         start = stop
 
 
@@ -164,7 +162,7 @@ def budgets_at(runs: Mapping[RunKey, GridRun], context: ReportContext) -> dict[R
     (``GridRun.shows``).
     """
     doubtful = {one.strategy for one in context.externals if one.obstacle}
-    targets = {facts.name: context.target_on(facts.name) for facts in context.tasks}
+    targets = {name: context.target_on(name) for name in context.task_names}
     return {
         key: run.budget(targets[key[0]])
         for key, run in runs.items()
@@ -172,12 +170,7 @@ def budgets_at(runs: Mapping[RunKey, GridRun], context: ReportContext) -> dict[R
     }
 
 
-def read_budgets(curves: pd.DataFrame, context: ReportContext) -> dict[RunKey, RunBudget]:
-    """Read the budget to target of every finished run: ``budgets_at(read_runs(...))``."""
-    return budgets_at(read_runs(curves, context), context)
-
-
-def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts) -> GridRun:
+def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts, sign: int) -> GridRun:
     """Read one run, its rows in order of cycles, in paper and in strict labels."""
     cycles, labels, strict, values = rows.T
     if np.any(np.diff(cycles) == 0):
@@ -185,7 +178,6 @@ def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts) -> GridR
     extra = strict - labels
     if np.any(extra < 0):
         raise ValueError("strict labels must be at least the paper labels in every cycle.")
-    cap_index = len(facts.grid) - 1
     grid = np.array([*facts.grid, facts.cap + facts.query_labels], dtype=float)
     accuracy = read_at_grid(labels, values, grid)
     # Strict labels are the grid point plus what was read beyond the pool, so that the two
@@ -195,7 +187,6 @@ def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts) -> GridR
     beyond = np.where(ended, extra[-1], read_at_grid(labels, extra, grid))
     beyond = np.where(grid < labels[0], extra[0], beyond)
     seen = np.where(ended, cycles[-1], read_at_grid(labels, cycles, grid))
-    up_to_cap = slice(cap_index + 1)
     axes: dict[Accounting, NDArray[np.float64]] = {"paper": grid}
     if not np.any(np.isnan(strict)):
         axes["strict"] = grid + beyond
@@ -203,6 +194,5 @@ def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts) -> GridR
         accuracy=accuracy,
         axes=axes,
         cycles=np.nan_to_num(seen, nan=cycles[0]).astype(np.int64),
-        cap_index=cap_index,
-        area=area_under_curve(grid[up_to_cap], accuracy[up_to_cap]),
+        sign=sign,
     )

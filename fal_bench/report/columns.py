@@ -1,11 +1,11 @@
-"""The columns of the leaderboard, each declared once: a new one is an entry of ``COLUMNS``."""
+"""The rows of the leaderboard and its columns, each declared once: a new one is in ``COLUMNS``."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,59 @@ import pandas as pd
 from fal_bench.report import wording
 from fal_bench.report.context import Accounting, ReportContext
 from fal_bench.report.own_runs import OwnRuns
-from fal_bench.report.rows import Row, pair_counts
 from fal_bench.task.target import ACCURACY
 
 VERDICTS = (
     "better", "baseline", "no evidence", "n too small", "not comparable", "external", "worse",
 )  # fmt: skip
 """The verdicts of ranked strategies, the best one first."""
+
+Row = Mapping[str, Any]
+"""One row of the leaderboard, by column."""
+
+Group = Literal["ranked", "reference", "external", "incomplete"]
+GROUPS: tuple[Group, ...] = ("ranked", "reference", "external", "incomplete")
+"""From the top of the board to its end."""
+
+
+def rows_of(leaderboard: pd.DataFrame) -> list[Row]:
+    """Return the rows of a leaderboard."""
+    return cast("list[Row]", leaderboard.to_dict("records"))
+
+
+def group(row: Row) -> Group:
+    """Return where a row stands: ranked, or after those that are, in the order of ``GROUPS``."""
+    verdict: str = row["verdict"]
+    if verdict == "reference":
+        return "reference"
+    if verdict == "incomplete":
+        return "incomplete"
+    return "external" if verdict == "external" and pd.isna(row["rank"]) else "ranked"
+
+
+def is_ranked(row: Row) -> bool:
+    """Tell whether a row is ranked: it has all its runs, of these tasks, and is no reference."""
+    return group(row) == "ranked"
+
+
+def is_best(row: Row) -> bool:
+    """Tell whether a row is a winner: first, with a run that reached the target."""
+    return is_ranked(row) and row["rank"] == 1 and row["reached"] > 0
+
+
+def pair_counts(row: Row) -> tuple[int, int, int] | None:
+    """Return in how many pairs only the baseline, only the strategy, or neither reached.
+
+    None where there are no pairs.
+    """
+    names = ("pairs_strategy_censored", "pairs_baseline_censored", "pairs_both_censored")
+    first, second, third = (row[name] for name in names)
+    return None if pd.isna(first) else (int(first), int(second), int(third))
+
+
+def censored_pairs(row: Row) -> int:
+    """Return in how many pairs not both runs reached."""
+    return sum(pair_counts(row) or ())
 
 
 @dataclass(frozen=True)
@@ -84,6 +130,62 @@ class Column:
         return None if value is None or pd.isna(value) else value
 
 
+def _plain_rank(row: Row) -> str:
+    """Write the rank without its interval; empty for a strategy that is not ranked."""
+    return "" if pd.isna(row["rank"]) else str(row["rank"])
+
+
+def _rank_with_interval(row: Row) -> str:
+    """Write the rank: "3 [2-5]", "3" without an interval, empty without a rank."""
+    known = bool(pd.notna(row["rank_low"]))
+    return _plain_rank(row) + (f" [{row['rank_low']}-{row['rank_high']}]" if known else "")
+
+
+def budget_with_interval(row: Row) -> str:
+    """Write the budget that ranks the board: "312 [290, 334]", or "312" without an interval."""
+    text = wording.budget(row["labels"], row["reached"], row["runs"])
+    if math.isnan(row["labels_low"]):
+        return text
+    return f"{text} [{row['labels_low']:.0f}, {row['labels_high']:.0f}]"
+
+
+def _median(row: Row) -> str:
+    """Write the median budget, with ">" where the median run of some task did not reach."""
+    if math.isnan(row["median"]):
+        return ""
+    return f"{'' if row['median_reached'] else '>'}{row['median']:.0f}"
+
+
+def _restarts(row: Row) -> str:
+    """Write the expected labels with restarts: "380", "380 [350, 420]" or "never"."""
+    if math.isnan(row["ert"]):
+        return ""
+    if math.isinf(row["ert"]):
+        return "never"
+    if math.isnan(row["ert_low"]):
+        return f"{row['ert']:.0f}"
+    high = "never" if math.isinf(row["ert_high"]) else f"{row['ert_high']:.0f}"
+    return f"{row['ert']:.0f} [{row['ert_low']:.0f}, {high}]"
+
+
+def _share_interval(row: Row) -> str:
+    """Write the interval of the share of runs that reach: "72 to 100 %"."""
+    if math.isnan(row["reached_low"]):
+        return ""
+    return f"{100 * row['reached_low']:.0f} to {100 * row['reached_high']:.0f} %"
+
+
+def saving_with_interval(row: Row) -> str:
+    """Write the saving: "+12 % [4, 19]", "+12 %" without an interval, empty without a saving.
+
+    A dagger marks a saving from pairs of which some are censored; the notes count them.
+    """
+    if math.isnan(row["saving_vs_random"]):
+        return ""
+    text = wording.signed(row["saving_vs_random"]) + ("\u2020" if censored_pairs(row) else "")
+    return wording.bracketed(text, row["saving_low"], row["saving_high"])
+
+
 def _budget(key: str) -> Callable[[Row], str]:
     return lambda row: wording.budget(row[key], row["reached"], row["runs"])
 
@@ -98,7 +200,7 @@ def _target_accuracy(context: ReportContext, strategy: str) -> Any:  # noqa: ARG
 
 def _external_file(context: ReportContext, strategy: str) -> Any:
     external = context.external(strategy)
-    return external.file if external else math.nan
+    return external.origin.file if external else math.nan
 
 
 def _verdict_order(row: Row) -> float:
@@ -109,7 +211,7 @@ def _verdict_order(row: Row) -> float:
 COLUMNS = (
     Column(
         "rank", dtype="Int64", board=1, heading="Rank", short="#", brief=True,
-        text=wording.rank_with_interval, brief_text=wording.plain_rank,
+        text=_rank_with_interval, brief_text=_plain_rank,
     ),
     Column(
         "strategy", given=lambda _, strategy: strategy, kind="name", brief=True,
@@ -126,7 +228,7 @@ COLUMNS = (
     Column(
         "labels", value=lambda own: own.budget.mean, board=4, brief=True,
         heading="Labels to target ({accounting})", short="{accounting} labels",
-        text=wording.budget_with_interval,
+        text=budget_with_interval,
     ),
     Column("labels_low", value=lambda own: own.budget.low),
     Column("labels_high", value=lambda own: own.budget.high),
@@ -149,7 +251,7 @@ COLUMNS = (
     ),
     Column(
         "saving_vs_random", board=8, more_is_better=True,
-        heading="Saving against {baseline}", short="saving", text=wording.saving_with_interval,
+        heading="Saving against {baseline}", short="saving", text=saving_with_interval,
     ),
     Column("saving_low"),
     Column("saving_high"),
@@ -170,11 +272,11 @@ COLUMNS = (
     Column("rank_high", dtype="Int64"),
     Column(
         "reached_low", value=lambda own: own.reached[0], more=2, more_is_better=True,
-        heading="Share that reaches (95 %)", short="share", text=wording.share_interval,
+        heading="Share that reaches (95 %)", short="share", text=_share_interval,
     ),
     Column("reached_high", value=lambda own: own.reached[1]),
     Column(
-        "median", more=3, heading="Median labels", short="median", text=wording.median,
+        "median", more=3, heading="Median labels", short="median", text=_median,
         value=lambda own: float(np.mean([one.labels for one in own.medians] or [math.nan])),
     ),
     Column(
@@ -183,7 +285,7 @@ COLUMNS = (
     ),
     Column(
         "ert", value=lambda own: own.restarts.mean, more=4,
-        heading="Labels with restarts (ERT)", short="ERT", text=wording.restarts,
+        heading="Labels with restarts (ERT)", short="ERT", text=_restarts,
     ),
     Column("ert_low", value=lambda own: own.restarts.low),
     Column("ert_high", value=lambda own: own.restarts.high),

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from fal_bench.results.model import Environment as Environment
-from fal_bench.results.model import MissingRun as MissingRun
+from fal_bench.results.model import Environment, ImportOrigin, MissingRun
 from fal_bench.task import Task
 from fal_bench.task.target import ACCURACY
 
@@ -64,20 +63,14 @@ class External:
 
     Attributes:
         strategy: what it is called.
-        name: what the import is called.
-        file: name of the file that its curves came from.
-        imported: date of the import.
-        sha256: digest of that file.
+        origin: the import that its curves came with.
         runs: its runs that take part, as (task, seed).
         strict_known: whether its strict labels are known.
         obstacle: why it cannot be ranked, as the end of a sentence; empty if it can.
     """
 
     strategy: str
-    name: str
-    file: str
-    imported: str
-    sha256: str
+    origin: ImportOrigin
     runs: frozenset[tuple[str, int]]
     strict_known: bool
     obstacle: str
@@ -101,7 +94,7 @@ class ReportContext:
         target: the target, of an accuracy in (0, 1]; the mean over tasks where each has its own.
         accounting: which labels rank the board.
         baseline: the strategy that savings refer to.
-        strategies: all strategies compared, in the order they were asked for.
+        strategies: all strategies compared.
         seeds: the seeds compared.
         tasks: the tasks compared.
         missing: runs without a finished curve.
@@ -116,6 +109,8 @@ class ReportContext:
         computed: the days on which the first and the last run were finished, in UTC.
         metric: the metric that must reach the target.
         higher_is_better: whether it reaches it from below.
+
+    Tasks are in the order of their names, and seeds in theirs, in whichever they are given.
     """
 
     suite: str
@@ -138,6 +133,21 @@ class ReportContext:
     metric: str = ACCURACY
     higher_is_better: bool = True
 
+    def __post_init__(self) -> None:
+        tasks = sorted(self.tasks, key=lambda facts: facts.name)
+        object.__setattr__(self, "tasks", tuple(tasks))
+        object.__setattr__(self, "seeds", tuple(sorted(set(self.seeds))))
+
+    @property
+    def task_names(self) -> list[str]:
+        """The names of the tasks, in order."""
+        return [facts.name for facts in self.tasks]
+
+    @property
+    def sign(self) -> int:
+        """The sign under which more of the metric is better."""
+        return 1 if self.higher_is_better else -1
+
     @property
     def shown(self) -> tuple[str, ...]:
         """All strategies that have a row: those compared, and external ones."""
@@ -146,6 +156,13 @@ class ReportContext:
     def external(self, strategy: str) -> External | None:
         """Return what is known of an external strategy; None if it is not one."""
         return next((one for one in self.externals if one.strategy == strategy), None)
+
+    def seeds_of(self, strategy: str, task: str) -> tuple[int, ...]:
+        """Return the seeds that a strategy must have on a task, in order."""
+        external = self.external(strategy)
+        if external is None:
+            return self.seeds
+        return tuple(sorted(seed for name, seed in external.runs if name == task))
 
     def target_on(self, task: str) -> float:
         """Return the target of a task."""

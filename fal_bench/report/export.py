@@ -5,21 +5,18 @@ from __future__ import annotations
 import html
 import json
 import math
-import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
 from fal_bench.errors import StoreError
 from fal_bench.report import wording
 from fal_bench.report.answer import Board
-from fal_bench.report.columns import columns_shown
+from fal_bench.report.columns import columns_shown, rows_of
 from fal_bench.report.facts import notes
-from fal_bench.report.rows import Row
-from fal_bench.report.sentences import sentences
+from fal_bench.results.files import write_atomically
 from fal_bench.task.target import ACCURACY
 
 
@@ -46,15 +43,15 @@ def to_json(boards: Sequence[Board]) -> str:
                 "task_targets": dict(board.context.task_targets),
                 "accounting": board.context.accounting,
                 "baseline": board.context.baseline,
-                "tasks": sorted(facts.name for facts in board.context.tasks),
-                "seeds": sorted(board.context.seeds),
+                "tasks": board.context.task_names,
+                "seeds": list(board.context.seeds),
                 "external": [
                     {
                         "strategy": one.strategy,
-                        "import": one.name,
-                        "file": one.file,
-                        "sha256": one.sha256,
-                        "imported": one.imported,
+                        "import": one.origin.name,
+                        "file": one.origin.file,
+                        "sha256": one.origin.sha256,
+                        "imported": one.origin.imported,
                         "not_ranked": one.unranked(board.context.accounting) or None,
                     }
                     for one in board.context.externals
@@ -77,10 +74,10 @@ def to_markdown(boards: Sequence[Board]) -> str:
     """Return boards as Markdown tables with the columns of the terminal, and their notes."""
     below, shared = notes([board.facts for board in boards])
     parts = [
-        _markdown(board, sentences(own, board.context))
+        _markdown(board, wording.sentences(own, board.context))
         for board, own in zip(boards, below, strict=True)
     ]
-    common = _bullets(sentences(shared, boards[0].context))
+    common = _bullets(wording.sentences(shared, boards[0].context))
     return "\n\n".join([*parts, *(["For all targets:", common] if shared else [])])
 
 
@@ -91,7 +88,7 @@ def to_html(boards: Sequence[Board]) -> str:
 
 def _html(board: Board) -> str:
     columns = columns_shown("board", board.context)
-    rows = cast("list[Row]", board.leaderboard.to_dict("records"))
+    rows = rows_of(board.leaderboard)
     table = pd.DataFrame(
         [[column.text(row) for column in columns] for row in rows],
         columns=[column.short for column in columns],
@@ -114,13 +111,9 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    content = to_csv(frame).encode()
     try:
-        try:
-            frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, lambda file: file.write(content))
     except OSError as error:
         raise StoreError(
             f"Cannot write {path} ({error.strerror or error}); "
@@ -140,7 +133,7 @@ def _markdown(board: Board, below: Sequence[str]) -> str:
         [column.short for column in columns],
         ["--:" if column.numeric else ":--" for column in columns],
     ]
-    for row in cast("list[Row]", board.leaderboard.to_dict("records")):
+    for row in rows_of(board.leaderboard):
         lines.append([_cell(column.text(row)) for column in columns])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     title = f"**{_cell(wording.question(board.context))}**, {_cell(wording.setting(board.context))}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from fal_bench.report import wording
 from fal_bench.report.context import External, TaskFacts
 from fal_bench.results.identity import SHOWN, strategy_labels
-from fal_bench.results.model import ImportOrigin, Results
+from fal_bench.results.model import Results
 
 
 def external_curves(
@@ -34,26 +34,19 @@ def external_curves(
         What is known of each strategy, and the curves as ``Results.shown_curves`` has them, with
         ``source``: the name of the file they came from.
     """
-    origins = {one.name: one for one in results.provenance.imports}
-    runs = _placed(results.imported, tasks)
-    runs = runs.assign(strategy=strategy_labels(runs))
-    curves = results.curves.merge(
-        runs[["key", *SHOWN, "task_hash", "reference", "origin"]], on="key"
-    )
     externals, frames = [], []
-    for label, mine in curves.groupby("strategy", sort=True):
-        origin = origins[mine["origin"].iloc[0]]
-        external = _external(origin, str(label), mine, tasks, seeds)
+    for label, mine in _by_strategy(results, tasks):
+        external = _external(results, label, mine, tasks, seeds)
         shown = [run in external.runs for run in zip(mine["task"], mine["seed"], strict=True)]
-        part = mine[shown].assign(source=external.file)
+        part = mine[shown].assign(source=external.origin.file)
         frames.append(part if external.strict_known else part.assign(labels_strict=float("nan")))
         externals.append(external)
     if not externals:
         return (), pd.DataFrame()
-    whole = pd.concat(frames)
-    names = [name for name in curves if name not in SHOWN and name not in ("key", "origin")]
-    kept = [name for name in names if name == "labels_strict" or whole[name].notna().any()]
-    frame = whole[[*SHOWN, *kept, "source"]].astype({"labels_strict": float})
+    whole = pd.concat(frames).drop(columns=["key", "origin"])
+    kept = [name for name in whole if name == "labels_strict" or whole[name].notna().any()]
+    first = [*SHOWN, *(name for name in kept if name not in SHOWN)]
+    frame = whole[first].astype({"labels_strict": float})
     return tuple(externals), frame.sort_values([*SHOWN, "cycle"], ignore_index=True)
 
 
@@ -67,15 +60,11 @@ def preview(results: Results, tasks: Sequence[TaskFacts]) -> list[str]:
     given = set(results.runs["task_hash"])
     # Suites may have different tasks of one name; the one that the file means counts.
     known = {facts.name: facts for facts in sorted(tasks, key=lambda facts: facts.hash in given)}
-    runs = _placed(results.imported, list(known.values()))
-    runs = runs.assign(strategy=strategy_labels(runs))
-    curves = results.curves.merge(runs[["key", *SHOWN, "task_hash", "reference"]], on="key")
-    (origin,) = results.provenance.imports
     sentences = []
-    for label, mine in curves.groupby("strategy", sort=True):
+    for label, mine in _by_strategy(results, list(known.values())):
         names = sorted(set(mine["task"]))
         external = _external(
-            origin, str(label), mine, [known[name] for name in names], sorted(set(mine["seed"]))
+            results, label, mine, [known[name] for name in names], sorted(set(mine["seed"]))
         )
         count = wording.counted(mine["key"].nunique(), "run")
         fate = "ranked where these tasks and no other seeds are compared"
@@ -83,10 +72,20 @@ def preview(results: Results, tasks: Sequence[TaskFacts]) -> list[str]:
             fate = f"shown but not ranked, since {external.obstacle}"
         elif not external.strict_known:
             fate = f"{fate}, under --accounting paper only, since its file has no labels_strict"
-        sentences.append(
-            f"{wording.one_line(external.strategy)}: {count} on {wording.listed(names)}; {fate}."
-        )
+        sentences.append(f"{wording.one_line(label)}: {count} on {wording.listed(names)}; {fate}.")
     return sentences
+
+
+def _by_strategy(
+    results: Results, tasks: Sequence[TaskFacts]
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield each imported strategy that has runs of these tasks, with its curves."""
+    runs = _placed(results.imported, tasks)
+    runs = runs.assign(strategy=strategy_labels(runs))
+    columns = ["key", *SHOWN, "task_hash", "reference", "origin"]
+    curves = results.curves.merge(runs[columns], on="key")
+    for label, mine in curves.groupby("strategy", sort=True):
+        yield str(label), mine
 
 
 def _placed(runs: pd.DataFrame, tasks: Sequence[TaskFacts]) -> pd.DataFrame:
@@ -108,26 +107,24 @@ def _placed(runs: pd.DataFrame, tasks: Sequence[TaskFacts]) -> pd.DataFrame:
 
 
 def _external(
-    origin: ImportOrigin,
+    results: Results,
     label: str,
     curves: pd.DataFrame,
     tasks: Sequence[TaskFacts],
     seeds: Sequence[int],
 ) -> External:
-    runs = frozenset(zip(curves["task"], curves["seed"], strict=True))
+    origins = {one.name: one for one in results.provenance.imports}
+    keys = list(zip(curves["task"], curves["seed"], strict=True))
+    runs = frozenset(keys)
     compared = frozenset((facts.name, seed) for facts in tasks for seed in seeds)
-    mine = [run in compared for run in zip(curves["task"], curves["seed"], strict=True)]
     obstacle = (
         _other_question(curves, {facts.name: facts.hash for facts in tasks})
         or _absent(runs, compared)
-        or _unfinished(curves[mine], tasks)
+        or _unfinished(curves[[key in compared for key in keys]], tasks)
     )
     return External(
         strategy=label,
-        name=origin.name,
-        file=origin.file,
-        imported=origin.imported,
-        sha256=origin.sha256,
+        origin=origins[curves["origin"].iloc[0]],
         runs=runs if obstacle else compared,
         strict_known=bool(curves["labels_strict"].notna().all()),
         obstacle=obstacle,

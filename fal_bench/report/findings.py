@@ -2,59 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import operator
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from fal_bench.report import facts as f
 from fal_bench.report.budgets import GridRun, RunKey
-from fal_bench.report.context import External, ReportContext
-from fal_bench.report.facts import (
-    BudgetsWithoutInterval,
-    CensoredPairs,
-    Censoring,
-    Compared,
-    Dagger,
-    EndsEarly,
-    EnvironmentsDiffer,
-    ExternalOrigin,
-    ExternalUnranked,
-    Fact,
-    Facts,
-    Incomplete,
-    IntervalExcludesZero,
-    Intervals,
-    MetAtStart,
-    Missing,
-    NeverReachedLast,
-    NoIntervals,
-    NotComparable,
-    NothingRanked,
-    NotRecorded,
-    OnlyStrategy,
-    OrderUntested,
-    PairedTest,
-    Reference,
-    Resolution,
-    SameCurves,
-    Saving,
-    SharedFirst,
-    Standing,
-    StrictBeyondCap,
-    TargetNotReached,
-    TargetTooHard,
-    TooFewPairs,
-    TrainersDiffer,
-    Winner,
+from fal_bench.report.columns import (
+    Row,
+    censored_pairs,
+    group,
+    is_best,
+    is_ranked,
+    pair_counts,
+    rows_of,
 )
-from fal_bench.report.rows import Row, censored_pairs, group, is_best, is_ranked, pair_counts
-from fal_bench.report.savings import ALPHA
+from fal_bench.report.context import ReportContext
+from fal_bench.report.leaderboard import ALPHA
 from fal_bench.results.model import Environment
 from fal_bench.stats import FEWEST_FOR_INTERVAL, can_reject
 
@@ -70,7 +40,7 @@ _COMPARED = ("better", "worse", "no evidence", "n too small", "not comparable", 
 
 def board_facts(
     leaderboard: pd.DataFrame, context: ReportContext, runs: Mapping[RunKey, GridRun]
-) -> Facts:
+) -> f.Facts:
     """Compute the facts of a board.
 
     Args:
@@ -78,13 +48,13 @@ def board_facts(
         context: the question it answers.
         runs: the finished runs.
     """
-    rows = cast("list[Row]", leaderboard.to_dict("records"))
+    rows = rows_of(leaderboard)
     ranked = [row for row in rows if is_ranked(row)]
     complete = [row for row in rows if group(row) != "incomplete"]
     here = {key: run for key, run in runs.items() if context.external(key[1]) is None}
     trainers = _trainers(ranked, context)
     verdicts = sorted({row["verdict"] for row in ranked})
-    return Facts(
+    return f.Facts(
         verdict=(*_verdict(ranked, context), *trainers, *_not_ranked(rows, context)),
         reading=_reading(ranked, complete, context),
         findings=(
@@ -105,32 +75,32 @@ def board_facts(
 # The verdict.
 
 
-def _verdict(ranked: list[Row], context: ReportContext) -> list[Fact]:
+def _verdict(ranked: list[Row], context: ReportContext) -> list[f.Fact]:
     best = [row for row in ranked if is_best(row)]
     if not ranked:
-        return [NothingRanked()]
+        return [f.NothingRanked()]
     if not best:
         return [_not_reached(ranked, context)]
     if len(ranked) == 1:
-        return [OnlyStrategy(_standing(best[0]), others=len(set(context.strategies)) > 1)]
-    first: Fact = SharedFirst(tuple(map(_standing, best)))
+        return [f.OnlyStrategy(_standing(best[0]), others=len(set(context.strategies)) > 1)]
+    first: f.Fact = f.SharedFirst(tuple(map(_standing, best)))
     rest = ranked
     if len(best) == 1:
-        first = Winner(_standing(best[0]), _untested(best[0]["verdict"], ranked, context))
+        first = f.Winner(_standing(best[0]), _untested(best[0]["verdict"], ranked, context))
         rest = [row for row in ranked if row is not best[0]]
-    return [first, *_compared(rest), *([OrderUntested()] if _tests(ranked) > 1 else [])]
+    return [first, *_compared(rest), *([f.OrderUntested()] if _tests(ranked) > 1 else [])]
 
 
-def _compared(rows: list[Row]) -> list[Fact]:
+def _compared(rows: list[Row]) -> list[f.Fact]:
     found = {
         verdict: tuple(_standing(row) for row in rows if row["verdict"] == verdict)
         for verdict in _COMPARED
     }
-    return [Compared(verdict, standings) for verdict, standings in found.items() if standings]
+    return [f.Compared(verdict, standings) for verdict, standings in found.items() if standings]
 
 
-def _standing(row: Row) -> Standing:
-    return Standing(
+def _standing(row: Row) -> f.Standing:
+    return f.Standing(
         row["strategy"],
         float(row["labels"]),
         int(row["reached"]),
@@ -141,7 +111,7 @@ def _standing(row: Row) -> Standing:
     )
 
 
-def _saving(row: Row) -> Saving | None:
+def _saving(row: Row) -> f.Saving | None:
     share, low, high = (row[f"saving_{name}"] for name in ("vs_random", "low", "high"))
     if math.isnan(share):
         return None
@@ -151,49 +121,49 @@ def _saving(row: Row) -> Saving | None:
     if bool(harm) != bool(gain) and not neither:
         bound = "at least" if (share > 0) == bool(gain) else "at most"
     interval = (float(low), float(high)) if known else None
-    return Saving(float(share), interval, bound)
+    return f.Saving(float(share), interval, bound)
 
 
-def _not_reached(ranked: list[Row], context: ReportContext) -> Fact:
+def _not_reached(ranked: list[Row], context: ReportContext) -> f.Fact:
     caps = tuple(sorted({facts.cap for facts in context.tasks}))
     known = [row for row in ranked if not math.isnan(row["accuracy_final"])]
     if not known:
-        return TargetNotReached(caps, None, None)
+        return f.TargetNotReached(caps, None, None)
     best = max if context.higher_is_better else min
     nearest = best(known, key=lambda row: float(row["accuracy_final"]))
-    return TargetNotReached(caps, nearest["strategy"], float(nearest["accuracy_final"]))
+    return f.TargetNotReached(caps, nearest["strategy"], float(nearest["accuracy_final"]))
 
 
-def _not_ranked(rows: list[Row], context: ReportContext) -> list[Fact]:
+def _not_ranked(rows: list[Row], context: ReportContext) -> list[f.Fact]:
     members = {name: [row for row in rows if group(row) == name] for name in map(group, rows)}
-    facts: list[Fact] = [Reference(_standing(row)) for row in members.get("reference", [])]
+    facts: list[f.Fact] = [f.Reference(_standing(row)) for row in members.get("reference", [])]
     if external := members.get("external"):
-        facts.append(ExternalUnranked(tuple(row["strategy"] for row in external)))
+        facts.append(f.ExternalUnranked(tuple(row["strategy"] for row in external)))
     if incomplete := members.get("incomplete"):
         finished = tuple((row["strategy"], int(row["runs"])) for row in incomplete)
-        facts.append(Incomplete(finished, _tasks(context) * _seeds(context)))
+        facts.append(f.Incomplete(finished, len(context.tasks) * len(context.seeds)))
     return facts
 
 
 def _untested(
     verdict: str, ranked: list[Row], context: ReportContext
-) -> TooFewPairs | NotComparable | None:
+) -> f.TooFewPairs | f.NotComparable | None:
     """Say why rows of a verdict were not tested; None if they were."""
     if verdict == "n too small":
         return _too_few_pairs(ranked, context)
     return _not_comparable(ranked, context) if verdict == "not comparable" else None
 
 
-def _too_few_pairs(ranked: list[Row], context: ReportContext) -> TooFewPairs:
-    comparisons, tasks = _tests(ranked), _tasks(context)
+def _too_few_pairs(ranked: list[Row], context: ReportContext) -> f.TooFewPairs:
+    comparisons, tasks = _tests(ranked), len(context.tasks)
     needed = next(number for number in itertools.count(1) if can_reject(number, comparisons))
-    return TooFewPairs(tasks * _seeds(context), comparisons, needed, math.ceil(needed / tasks))
+    return f.TooFewPairs(tasks * len(context.seeds), comparisons, needed, math.ceil(needed / tasks))
 
 
-def _not_comparable(ranked: list[Row], context: ReportContext) -> NotComparable:
+def _not_comparable(ranked: list[Row], context: ReportContext) -> f.NotComparable:
     if any(row["strategy"] == context.baseline for row in ranked):
-        return NotComparable("undecided")
-    return NotComparable("incomplete" if context.baseline in context.strategies else "absent")
+        return f.NotComparable("undecided")
+    return f.NotComparable("incomplete" if context.baseline in context.strategies else "absent")
 
 
 def _tests(rows: list[Row]) -> int:
@@ -201,16 +171,16 @@ def _tests(rows: list[Row]) -> int:
     return sum(not math.isnan(row["p_holm"]) for row in rows)
 
 
-def _trainers(ranked: list[Row], context: ReportContext) -> list[Fact]:
+def _trainers(ranked: list[Row], context: ReportContext) -> list[f.Fact]:
     known = dict(context.trainers)
     names = sorted({known[row["strategy"]] for row in ranked if row["strategy"] in known})
-    return [TrainersDiffer(tuple(names))] if len(names) > 1 else []
+    return [f.TrainersDiffer(tuple(names))] if len(names) > 1 else []
 
 
 # How to read the table.
 
 
-def _reading(ranked: list[Row], complete: list[Row], context: ReportContext) -> tuple[Fact, ...]:
+def _reading(ranked: list[Row], complete: list[Row], context: ReportContext) -> tuple[f.Fact, ...]:
     steps = [facts.query_labels for facts in context.tasks]
     caps = [facts.cap for facts in context.tasks]
     few = any(row["reached"] < max(3, row["runs"] / 2) for row in ranked)
@@ -220,36 +190,36 @@ def _reading(ranked: list[Row], complete: list[Row], context: ReportContext) -> 
     most = max((row["labels"] for row in ranked if row["reached"]), default=-math.inf)
     behind = any(row["labels"] < most for row in ranked if not row["reached"])
     found = [
-        Resolution(min(steps), max(steps)),
-        Censoring(min(caps), max(caps), from_below=context.higher_is_better),
+        f.Resolution(min(steps), max(steps)),
+        f.Censoring(min(caps), max(caps), from_below=context.higher_is_better),
         intervals(context, ranks=any(pd.notna(row["rank_low"]) for row in ranked)),
-        BudgetsWithoutInterval() if few and has_intervals(context) else None,
-        PairedTest(context.baseline, ALPHA) if tested else None,
-        IntervalExcludesZero(_tests(ranked)) if unsure else None,
-        StrictBeyondCap() if beyond and context.accounting == "strict" else None,
-        NeverReachedLast() if behind else None,
-        Dagger(context.baseline) if _daggered(complete) else None,
+        f.BudgetsWithoutInterval() if few and has_intervals(context) else None,
+        f.PairedTest(context.baseline, ALPHA) if tested else None,
+        f.IntervalExcludesZero(_tests(ranked)) if unsure else None,
+        f.StrictBeyondCap() if beyond and context.accounting == "strict" else None,
+        f.NeverReachedLast() if behind else None,
+        f.Dagger(context.baseline) if _daggered(complete) else None,
     ]
     return tuple(fact for fact in found if fact is not None)
 
 
-def intervals(context: ReportContext, *, ranks: bool = False) -> Intervals | NoIntervals:
+def intervals(context: ReportContext, *, ranks: bool = False) -> f.Intervals | f.NoIntervals:
     """Say what intervals there are.
 
     Args:
         context: the question.
         ranks: whether ranks have intervals.
     """
-    seeds, tasks = _seeds(context), _tasks(context)
+    seeds, tasks = len(context.seeds), len(context.tasks)
     if not has_intervals(context):
-        return NoIntervals(seeds, tasks, needed=FEWEST_FOR_INTERVAL)
+        return f.NoIntervals(seeds, tasks, needed=FEWEST_FOR_INTERVAL)
     narrow = ranks and seeds < _ENOUGH_SEEDS
-    return Intervals(seeds, tasks, ranks, wide=seeds < _WIDE_SEEDS, ranks_narrow=narrow)
+    return f.Intervals(seeds, tasks, ranks, wide=seeds < _WIDE_SEEDS, ranks_narrow=narrow)
 
 
 def has_intervals(context: ReportContext) -> bool:
     """Tell whether there are seeds enough for intervals over them."""
-    return _seeds(context) >= FEWEST_FOR_INTERVAL
+    return len(context.seeds) >= FEWEST_FOR_INTERVAL
 
 
 def _excludes_zero(row: Row) -> bool:
@@ -264,40 +234,40 @@ def _daggered(rows: list[Row]) -> list[Row]:
 # Findings.
 
 
-def _censored_pairs(complete: list[Row]) -> list[Fact]:
+def _censored_pairs(complete: list[Row]) -> list[f.Fact]:
     marked = _daggered(complete)
     counts = tuple((row["strategy"], *pairs) for row in marked if (pairs := pair_counts(row)))
-    return [CensoredPairs(int(marked[0]["runs"]), counts)] if marked else []
+    return [f.CensoredPairs(int(marked[0]["runs"]), counts)] if marked else []
 
 
-def _too_hard(rows: list[Row], context: ReportContext) -> list[Fact]:
+def _too_hard(rows: list[Row], context: ReportContext) -> list[f.Fact]:
     return [
-        TargetTooHard(row["strategy"], int(row["reached"]), int(row["runs"]))
+        f.TargetTooHard(row["strategy"], int(row["reached"]), int(row["runs"]))
         for row in rows
         if row["strategy"] == context.baseline and 2 * row["reached"] < row["runs"]
     ]
 
 
-def _met_at_start(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[Fact]:
+def _met_at_start(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[f.Fact]:
     """Point out targets that tell little apart, since many runs begin at them."""
     met = []
-    for task in _task_names(context):
+    for task in context.task_names:
         starts = [float(run.accuracy[0]) for key, run in runs.items() if key[0] == task]
         target = context.target_on(task)
         met_by = operator.ge if context.higher_is_better else operator.le
         at_once = sum(met_by(start, target) for start in starts)
         if starts and at_once >= _MANY * len(starts):
             met.append((task, at_once, len(starts)))
-    return [MetAtStart(tuple(met), several=_tasks(context) > 1)] if met else []
+    return [f.MetAtStart(tuple(met), several=len(context.tasks) > 1)] if met else []
 
 
-def _same_curves(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[Fact]:
+def _same_curves(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[f.Fact]:
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for task in _task_names(context):
+    for task in context.task_names:
         for names in _alike_on(runs, task):
             alike[names].append(task)
     return [
-        SameCurves(names, () if len(where) == _tasks(context) else tuple(where))
+        f.SameCurves(names, () if len(where) == len(context.tasks) else tuple(where))
         for names, where in sorted(alike.items())
     ]
 
@@ -320,48 +290,35 @@ def _digest(run: GridRun) -> bytes:
     return b"".join(np.ascontiguousarray(values).tobytes() for values in (run.accuracy, *axes))
 
 
-def _origins(rows: list[Row], context: ReportContext) -> list[Fact]:
+def _origins(rows: list[Row], context: ReportContext) -> list[f.Fact]:
     """Say where external strategies come from; those with the same origin share a fact."""
     known = {row["strategy"]: int(row["runs"]) for row in rows}
-    origins: dict[ExternalOrigin, list[str]] = defaultdict(list)
-    for external in context.externals:
-        origins[_origin(external, known[external.strategy], context)].append(external.strategy)
-    return [
-        dataclasses.replace(origin, strategies=tuple(names)) for origin, names in origins.items()
-    ]
+    origins: dict[tuple[str, str, str, str, int, int], list[str]] = defaultdict(list)
+    for one in context.externals:
+        unranked, runs = one.unranked(context.accounting), len(one.runs)
+        unknown = runs - known[one.strategy] if unranked else 0
+        file, name, imported = one.origin.file, one.origin.name, one.origin.imported
+        origins[file, name, imported, unranked, runs, unknown].append(one.strategy)
+    return [f.ExternalOrigin(tuple(names), *origin) for origin, names in origins.items()]
 
 
-def _origin(external: External, known: int, context: ReportContext) -> ExternalOrigin:
-    unranked = external.unranked(context.accounting)
-    runs = len(external.runs)
-    return ExternalOrigin(
-        (),
-        external.file,
-        external.name,
-        external.imported,
-        unranked,
-        runs,
-        unknown=runs - known if unranked else 0,
-    )
-
-
-def _missing(context: ReportContext) -> list[Fact]:
+def _missing(context: ReportContext) -> list[f.Fact]:
     seeds: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     for run in context.missing:
         seeds[run.task, run.strategy, run.reason].add(run.seed)
     return [
-        Missing(task, strategy, tuple(sorted(numbers)), reason)
+        f.Missing(task, strategy, tuple(sorted(numbers)), reason)
         for (task, strategy, reason), numbers in sorted(seeds.items())
     ]
 
 
-def _ends_early(runs: Mapping[RunKey, GridRun], context: ReportContext) -> tuple[Fact, ...]:
+def _ends_early(runs: Mapping[RunKey, GridRun], context: ReportContext) -> tuple[f.Fact, ...]:
     early = {key[1] for key, run in runs.items() if np.isnan(run.accuracy[run.cap_index])}
     names = tuple(sorted(early & set(context.strategies)))
-    return (EndsEarly(names),) if names else ()
+    return (f.EndsEarly(names),) if names else ()
 
 
-def _environments(environments: Sequence[Environment]) -> tuple[Fact, ...]:
+def _environments(environments: Sequence[Environment]) -> tuple[f.Fact, ...]:
     """Say what differs, and what cannot be told to differ since some did not record it."""
     recorded = [dict(one.facts) for one in environments]
     names = sorted(set().union(*recorded))
@@ -369,18 +326,6 @@ def _environments(environments: Sequence[Environment]) -> tuple[Fact, ...]:
     differing = tuple(name for name in names if len(values[name]) > 1)
     unrecorded = tuple(name for name in names if any(name not in one for one in recorded))
     return (
-        *((EnvironmentsDiffer(differing),) if differing else ()),
-        *((NotRecorded(unrecorded),) if unrecorded else ()),
+        *((f.EnvironmentsDiffer(differing),) if differing else ()),
+        *((f.NotRecorded(unrecorded),) if unrecorded else ()),
     )
-
-
-def _seeds(context: ReportContext) -> int:
-    return len(set(context.seeds))
-
-
-def _tasks(context: ReportContext) -> int:
-    return len(_task_names(context))
-
-
-def _task_names(context: ReportContext) -> list[str]:
-    return sorted({facts.name for facts in context.tasks})

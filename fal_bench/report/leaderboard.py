@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fal_bench.report.budgets import RunBudget, RunKey, read_budgets
+from fal_bench.report.budgets import RunBudget, RunKey
 from fal_bench.report.columns import COLUMNS, KEYS
-from fal_bench.report.context import External, ReportContext
+from fal_bench.report.context import ReportContext
 from fal_bench.report.own_runs import OwnRuns, own_stream
-from fal_bench.report.savings import compare_with_baseline
-from fal_bench.stats import rank, rank_intervals
+from fal_bench.stats import (
+    can_reject,
+    holm,
+    log_ratios,
+    paired_saving,
+    rank,
+    rank_intervals,
+    sign_flip_test,
+)
+
+ALPHA = 0.05
+"""Level of the tests behind the verdicts, after Holm's correction."""
 
 _AFTER_RANKED = {"external": 1, "incomplete": 2}
 _TYPES = {column.key: column.dtype for column in COLUMNS if column.dtype}
 
 
-def build_leaderboard(curves: pd.DataFrame, context: ReportContext) -> pd.DataFrame:
-    """Rank strategies by the labels they need to reach the target accuracy.
+def build_leaderboard(budgets: Mapping[RunKey, RunBudget], context: ReportContext) -> pd.DataFrame:
+    """Rank strategies by the labels they need to reach the target.
 
     Only complete strategies, with a finished run for every task and seed of the context, are
     ranked: those that reached the target at least once by ``labels``, then those that never did,
@@ -30,12 +40,10 @@ def build_leaderboard(curves: pd.DataFrame, context: ReportContext) -> pd.DataFr
     without a rank or a test, then external strategies (``context.externals``) that cannot be
     ranked; those that can are ranked, but not tested. Incomplete strategies come last, with their
     counts alone, since means over other runs would not compare. The result does not depend on the
-    order of rows, strategies, tasks or seeds.
+    order of runs, strategies, tasks or seeds.
 
     Args:
-        curves: one row a (task, strategy, seed, cycle), with at least these columns and
-            ``labels`` (paper labels over all clients), ``labels_strict`` and ``accuracy`` of the
-            model trained with them.
+        budgets: the budgets of the finished runs (``budgets_at``).
         context: the tasks, the strategies and the question asked.
 
     Returns:
@@ -47,23 +55,18 @@ def build_leaderboard(curves: pd.DataFrame, context: ReportContext) -> pd.DataFr
         where no run reached the target.
 
     Raises:
-        ValueError: the context has no task or no seed, or a curve is malformed.
+        ValueError: the context has no task or no seed.
     """
-    return rank_budgets(read_budgets(curves, context), context)
-
-
-def rank_budgets(budgets: Mapping[RunKey, RunBudget], context: ReportContext) -> pd.DataFrame:
-    """Rank strategies by budgets that were read before: see ``build_leaderboard``."""
     if not context.tasks or not context.seeds:
         raise ValueError("a leaderboard needs at least one task and one seed.")
     rows, complete = [], {}
-    for strategy in sorted(set(context.shown)):
+    for strategy in sorted(context.shown):
         row, own = _counts(strategy, budgets, context)
         rows.append(row)
         if own is not None:
             complete[strategy] = own
             row.update({one.key: one.value(own) for one in COLUMNS if one.value is not None})
-    compare_with_baseline(rows, complete, context)
+    _compare_with_baseline(rows, complete, context)
     unranked = {one.strategy for one in context.externals if one.unranked(context.accounting)}
     ranked = set(complete) - context.references - unranked
     _rank([row for row in rows if row["strategy"] in ranked], complete, context)
@@ -81,17 +84,13 @@ def _counts(
     strategy: str, budgets: Mapping[RunKey, RunBudget], context: ReportContext
 ) -> tuple[dict[str, Any], OwnRuns | None]:
     """Start the row of a strategy; also return its runs if none is missing."""
-    external = context.external(strategy)
-    tasks = sorted({facts.name for facts in context.tasks})
-    expected = [sorted(_seeds(task, external, context)) for task in tasks]
-    runs = [
-        [budgets[key] for seed in seeds if (key := (task, strategy, seed)) in budgets]
-        for task, seeds in zip(tasks, expected, strict=True)
-    ]
+    runs, complete_tasks = [], 0
+    for task in context.task_names:
+        seeds = context.seeds_of(strategy, task)
+        keys = [(task, strategy, seed) for seed in seeds if (task, strategy, seed) in budgets]
+        runs.append([budgets[key] for key in keys])
+        complete_tasks += 0 < len(keys) == len(seeds)
     finished = [run for task in runs for run in task]
-    complete_tasks = sum(
-        0 < len(task) == len(seeds) for task, seeds in zip(runs, expected, strict=True)
-    )
     row: dict[str, Any] = {
         column.key: column.given(context, strategy) if column.given else column.blank
         for column in COLUMNS
@@ -100,16 +99,9 @@ def _counts(
         tasks=complete_tasks,
         runs=len(finished),
         reached=sum(run.interpolated["paper"].reached for run in finished),
-        verdict="external" if external else "incomplete",
+        verdict="external" if context.external(strategy) else "incomplete",
     )
     return row, OwnRuns(runs, context) if complete_tasks == len(runs) else None
-
-
-def _seeds(task: str, external: External | None, context: ReportContext) -> set[int]:
-    """Return the seeds that a strategy must have on a task."""
-    if external is None:
-        return set(context.seeds)
-    return {seed for name, seed in external.runs if name == task}
 
 
 def _rank(
@@ -119,21 +111,76 @@ def _rank(
     if not rows:
         return
     own = [complete[row["strategy"]] for row in rows]
-    sign = 1 if context.higher_is_better else -1
     places = rank(
         [row["labels"] for row in rows],
         [row["reached"] > 0 for row in rows],
-        [sign * row["accuracy_final"] for row in rows],
+        [context.sign * row["accuracy_final"] for row in rows],
     )
     for row, place in zip(rows, places, strict=True):
         row["rank"] = int(place)
     intervals = rank_intervals(
         np.array([[[run.labels for run in task] for task in mine.ranking] for mine in own]),
         np.array([[[run.reached for run in task] for task in mine.ranking] for mine in own]),
-        sign * np.array([mine.read(lambda run: run.accuracy_at_cap) for mine in own]),
+        context.sign * np.array([mine.read(lambda run: run.accuracy_at_cap) for mine in own]),
         own_stream(),
     )
     if intervals is None or len(rows) < 2:
         return
-    for row, low, high in zip(rows, intervals.low, intervals.high, strict=True):
+    for row, low, high in zip(rows, *intervals, strict=True):
         row.update(rank_low=int(low), rank_high=int(high))
+
+
+def _compare_with_baseline(
+    rows: Sequence[dict[str, Any]], complete: Mapping[str, OwnRuns], context: ReportContext
+) -> None:
+    """Fill in savings, p-values and verdicts of the complete strategies.
+
+    External strategies get neither: imported runs are not known to be paired with these.
+
+    Args:
+        rows: rows of the leaderboard, changed in place.
+        complete: the runs of every complete strategy.
+        context: the question, for baseline and references.
+    """
+    tested, p_values = [], []
+    baseline = complete.get(context.baseline)
+    for row in rows:
+        own = complete.get(row["strategy"])
+        if own is None or row["verdict"] == "external":
+            continue
+        if row["strategy"] == context.baseline:
+            row.update(saving_vs_random=0.0, verdict="baseline")
+            continue
+        row["verdict"] = "not comparable"
+        p_value = None if baseline is None else _saving(row, own, baseline)
+        if row["strategy"] in context.references:
+            row["verdict"] = "reference"  # no test: it is no competitor
+        elif p_value is not None:
+            tested.append(row)
+            p_values.append(p_value)
+    for row, adjusted in zip(tested, holm(p_values), strict=True):
+        row["p_holm"] = float(adjusted)
+        row["verdict"] = _verdict(row, comparisons=len(tested))
+
+
+def _saving(row: dict[str, Any], own: OwnRuns, baseline: OwnRuns) -> float | None:
+    """Fill in the saving; return the unadjusted p-value, or None if there is no comparing."""
+    pair = own.ranking, baseline.ranking
+    saving = paired_saving(*pair)
+    row.update(
+        pairs_strategy_censored=saving.strategy_censored,
+        pairs_baseline_censored=saving.baseline_censored,
+        pairs_both_censored=saving.both_censored,
+    )
+    if not saving.comparable:
+        return None
+    row.update(saving_vs_random=saving.saving, saving_low=saving.low, saving_high=saving.high)
+    return sign_flip_test(log_ratios(*pair), own_stream())
+
+
+def _verdict(row: dict[str, Any], comparisons: int) -> str:
+    if not can_reject(row["runs"], comparisons, alpha=ALPHA):
+        return "n too small"
+    if row["p_holm"] > ALPHA:
+        return "no evidence"
+    return "better" if row["saving_vs_random"] > 0 else "worse"

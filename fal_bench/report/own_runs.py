@@ -16,14 +16,10 @@ from fal_bench.stats import (
     Budget,
     Estimate,
     expected_restart_labels,
-    mean_of_task_means,
     median_budget,
     restricted_mean,
     wilson_interval,
 )
-
-Runs = Sequence[Sequence[RunBudget]]
-"""Runs of one strategy: a list over tasks of a list over seeds, in one order for everyone."""
 
 _T = TypeVar("_T")
 _UNKNOWN = Estimate(math.nan)
@@ -44,11 +40,12 @@ class OwnRuns:
     Numbers are NaN where they need labels that an external strategy does not give.
 
     Attributes:
-        runs: its runs, tasks in the order of their names.
+        runs: a list over tasks, in the order of their names, of a list over seeds, in one order
+            for every strategy.
         context: the question, for accounting and tasks.
     """
 
-    runs: Runs
+    runs: Sequence[Sequence[RunBudget]]
     context: ReportContext
 
     def read(self, number: Callable[[RunBudget], _T]) -> list[list[_T]]:
@@ -59,36 +56,26 @@ class OwnRuns:
         """Average a number over the runs of each task, then over tasks."""
         return float(np.mean([np.mean(task) for task in self.read(number)]))
 
-    def knows(self, accounting: Accounting) -> bool:
-        """Tell whether all runs have labels under an accounting."""
-        return all(accounting in run.interpolated for task in self.runs for run in task)
-
     def budgets(self, accounting: Accounting) -> list[list[Budget]]:
-        """Return the interpolated budgets under an accounting."""
+        """Return the interpolated budgets; empty if the labels of some run are not known."""
+        if any(accounting not in run.interpolated for task in self.runs for run in task):
+            return []
         return self.read(lambda run: run.interpolated[accounting])
 
-    @property
+    @cached_property
     def ranking(self) -> list[list[Budget]]:
-        """The interpolated budgets under the accounting that ranks."""
+        """The interpolated budgets under the accounting that ranks; empty if not known."""
         return self.budgets(self.context.accounting)
-
-    @property
-    def ranks(self) -> bool:
-        """Whether the labels are known that rank."""
-        return self.knows(self.context.accounting)
 
     def labels(self, accounting: Accounting) -> float:
         """The restricted mean budget under an accounting."""
-        return (
-            restricted_mean(self.budgets(accounting)).mean if self.knows(accounting) else math.nan
-        )
+        budgets = self.budgets(accounting)
+        return restricted_mean(budgets).mean if budgets else math.nan
 
     @cached_property
     def budget(self) -> Estimate:
         """The restricted mean budget that ranks, with its interval."""
-        if not self.ranks:
-            return _UNKNOWN
-        found = restricted_mean(self.ranking)
+        found = restricted_mean(self.ranking) if self.ranking else _UNKNOWN
         if not math.isfinite(found.low):
             return found
         # No budget is below the initial labels, so no interval says so.
@@ -98,37 +85,29 @@ class OwnRuns:
     @property
     def step(self) -> float:
         """The restricted mean of the step values that rank."""
-        accounting = self.context.accounting
-        return (
-            restricted_mean(self.read(lambda run: run.step[accounting])).mean
-            if self.ranks
-            else math.nan
-        )
+        if not self.ranking:
+            return math.nan
+        return restricted_mean(self.read(lambda run: run.step[self.context.accounting])).mean
 
     @property
     def pool_share(self) -> float:
         """Paper labels as a percentage of the query pool."""
-        pools = [facts.pool for facts in sorted(self.context.tasks, key=lambda facts: facts.name)]
-        shares = [
-            [100 * run.labels / pool for run in task]
-            for task, pool in zip(self.budgets("paper"), pools, strict=True)
-        ]
-        return mean_of_task_means(shares).mean
+        pairs = zip(self.budgets("paper"), self.context.tasks, strict=True)
+        shares = [[100 * run.labels / facts.pool for run in task] for task, facts in pairs]
+        return float(np.mean([np.mean(task) for task in shares]))
 
     @cached_property
     def medians(self) -> list[Budget]:
         """The median budget of every task; none if labels that rank are not known."""
-        return [median_budget(task) for task in self.ranking] if self.ranks else []
+        return [median_budget(task) for task in self.ranking]
 
     @cached_property
     def restarts(self) -> Estimate:
         """The expected labels with restarts."""
-        return expected_restart_labels(self.ranking, own_stream()) if self.ranks else _UNKNOWN
+        return expected_restart_labels(self.ranking, own_stream()) if self.ranking else _UNKNOWN
 
     @cached_property
     def reached(self) -> tuple[float, float]:
         """The interval of the share of runs that reach the target."""
-        if not self.ranks:
-            return math.nan, math.nan
         flat = [run.reached for task in self.ranking for run in task]
-        return wilson_interval(sum(flat), len(flat))
+        return wilson_interval(sum(flat), len(flat)) if flat else (math.nan, math.nan)

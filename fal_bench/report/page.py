@@ -6,25 +6,27 @@ import base64
 import functools
 import gzip
 import math
-from typing import Any, cast
+from typing import Any
 
 import jinja2
 
 from fal_bench.report import wording
 from fal_bench.report.answer import Board, Comparison
-from fal_bench.report.budgets import read_runs
-from fal_bench.report.columns import Column, columns_shown
-from fal_bench.report.context import External
+from fal_bench.report.columns import (
+    GROUPS,
+    Column,
+    Row,
+    budget_with_interval,
+    columns_shown,
+    group,
+    is_best,
+    rows_of,
+    saving_with_interval,
+)
 from fal_bench.report.facts import Winner, notes
 from fal_bench.report.findings import has_intervals
 from fal_bench.report.panels import all_panels
 from fal_bench.report.panels.base import PageData
-from fal_bench.report.rows import GROUPS, Row, group, is_best, is_ranked
-from fal_bench.report.sentences import certainty, sentences
-from fal_bench.report.styles import line_styles
-
-# Above so many strategies the lines of a figure cannot be told apart; it then shows the best few.
-_MANY, _BEST = 10, 5
 
 
 def render_page(comparison: Comparison) -> str:
@@ -53,10 +55,10 @@ def render_page(comparison: Comparison) -> str:
     main = comparison.boards[middle]
     below, shared = notes([board.facts for board in comparison.boards], page=True)
     boards = [
-        _board(place, board, sentences(own, board.context))
+        _board(place, board, wording.sentences(own, board.context))
         for place, (board, own) in enumerate(zip(comparison.boards, below, strict=True))
     ]
-    data = page_data(comparison, main)
+    data = PageData(comparison, main)
     # The first panel with lines has the switches that choose them, for all others, too.
     chooser = next((panel for panel in all_panels() if panel.lines), None)
     panels = [
@@ -73,52 +75,20 @@ def render_page(comparison: Comparison) -> str:
         facts=_key_facts(main),
         main=boards[middle],
         main_number=middle + 1,
-        shared_notes=sentences(shared, context),
-        provenance=sentences(main.facts.provenance, context),
+        shared_notes=wording.sentences(shared, context),
+        provenance=wording.sentences(main.facts.provenance, context),
         computed=wording.span(context.computed),
         metric=wording.metric(context),
         measured=wording.measured,
         data=data,
         panels=panels,
-        tasks=sorted(context.tasks, key=lambda facts: facts.name),
-        externals=[_origin(external, main) for external in context.externals],
         plotly=packed_plotly(),
-    )
-
-
-def page_data(comparison: Comparison, main: Board) -> PageData:
-    """Put together what panels are drawn from.
-
-    Args:
-        comparison: the boards and the curves behind them.
-        main: the board that the page leads with.
-    """
-    context = main.context
-    styles = line_styles(context.shown, context.baseline)
-    rows = cast("list[Row]", main.leaderboard.to_dict("records"))
-    ranked = tuple(row["strategy"] for row in rows if is_ranked(row))
-    leading = tuple(
-        name
-        for name in styles
-        if len(styles) <= _MANY or name in ranked[:_BEST] or name == context.baseline
-    )
-    return PageData(
-        contexts=tuple(
-            board.context for board in comparison.boards if board.context.metric == context.metric
-        ),
-        context=context,
-        runs=read_runs(comparison.curves, context, comparison.external),
-        curves=comparison.curves,
-        charges=comparison.charges,
-        ranked=ranked,
-        styles=styles,
-        leading=leading,
     )
 
 
 def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
     """Prepare the verdict and the tables of one target."""
-    rows = cast("list[Row]", board.leaderboard.to_dict("records"))
+    rows = rows_of(board.leaderboard)
     columns, more = (columns_shown(table, board.context) for table in ("board", "more"))
     return {
         "key": "board" if place == 0 else f"board-{place}",
@@ -138,27 +108,21 @@ def _key_facts(board: Board) -> list[tuple[str, str]]:
     first, *_ = board.facts.verdict
     if not isinstance(first, Winner):
         return []
-    row = cast("Row", board.leaderboard.to_dict("records")[0])
+    row = rows_of(board.leaderboard)[0]
     facts = [
         ("Fewest labels", row["strategy"]),
-        (_with_interval("Labels to target", row["labels_low"]), wording.budget_with_interval(row)),
+        (_with_interval("Labels to target", row["labels_low"]), budget_with_interval(row)),
     ]
-    saving = "" if row["verdict"] == "baseline" else wording.saving_with_interval(row)
+    saving = "" if row["verdict"] == "baseline" else saving_with_interval(row)
     if saving:
         name = f"Saving against {board.context.baseline}"
         facts.append((_with_interval(name, row["saving_low"]), saving))
-    return [*facts, ("How sure", certainty(first, board.context))]
+    return [*facts, ("How sure", wording.certainty(first, board.context))]
 
 
 def _with_interval(name: str, low: float) -> str:
     """Say in a number's name what the brackets behind it are, if there are any."""
     return name if math.isnan(low) else f"{name} (95 % interval)"
-
-
-def _origin(external: External, board: Board) -> dict[str, Any]:
-    """Say where an external strategy comes from."""
-    reason = external.unranked(board.context.accounting)
-    return {"external": external, "reason": f"no: {reason}" if reason else "yes"}
 
 
 def _sections(rows: list[Row], columns: list[Column]) -> list[dict[str, Any]]:

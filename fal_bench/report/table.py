@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
 
 import pandas as pd
 from rich import box
@@ -14,9 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from fal_bench.report import wording
-from fal_bench.report.columns import Column, columns_shown
+from fal_bench.report.columns import (
+    GROUPS,
+    Column,
+    Row,
+    columns_shown,
+    group,
+    is_best,
+    rows_of,
+)
 from fal_bench.report.context import ReportContext
-from fal_bench.report.rows import GROUPS, Row, group, is_best
 
 _VERDICT_STYLES = {"better": "green", "worse": "red"}
 _UNBOUNDED = 10_000
@@ -37,7 +43,7 @@ def leaderboard_table(
     After that names wrap, and numbers at the very last.
 
     Args:
-        leaderboard: the table of ``build_leaderboard``.
+        leaderboard: the board's table.
         context: the question it answers.
         width: columns of the terminal; by default those of rich's own console.
 
@@ -45,7 +51,7 @@ def leaderboard_table(
         The table, best row emphasised; what is not ranked is dimmed after a rule.
     """
     width = Console().width if width is None else width
-    rows = cast("list[Row]", leaderboard.to_dict("records"))
+    rows = rows_of(leaderboard)
     columns = columns_shown("board", context)
     table = _lay_out(rows, columns)
     for spare in ("any", context.accounting):

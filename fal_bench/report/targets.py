@@ -140,10 +140,7 @@ def contexts_for(
 def _automatic(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[ReportContext]:
     found = []
     for share in AUTO_SHARES:
-        by_task = [
-            (facts.name, _median(facts, share, runs, context))
-            for facts in sorted(context.tasks, key=lambda facts: facts.name)
-        ]
+        by_task = [(facts.name, _median(facts, share, runs, context)) for facts in context.tasks]
         values = [value for _, value in by_task]
         if not all(map(math.isfinite, values)):
             continue  # so small a part of the cap is spent before the first query
@@ -167,16 +164,11 @@ def _median(
     facts: TaskFacts, share: float, runs: Mapping[RunKey, GridRun], context: ReportContext
 ) -> float:
     """Return the baseline's median at a share of the cap; NaN below the first point."""
-    mine: Sequence[GridRun] = [
-        run
-        for (task, strategy, _), run in runs.items()
-        if (task, strategy) == (facts.name, context.baseline)
-    ]
+    mine = [run for key, run in runs.items() if key[:2] == (facts.name, context.baseline)]
     if not mine:
         raise InvalidSpecError(
             f"The target auto needs finished runs of the baseline {context.baseline!r} on every "
             f"task, and there are none on {facts.name!r}; name a target instead."
         )
-    points = [*facts.grid]
-    median = np.median([run.accuracy[: len(points)] for run in mine], axis=0)
-    return round(float(np.interp(share * facts.cap, points, median, left=math.nan)), _DIGITS)
+    median = np.median([run.accuracy[:-1] for run in mine], axis=0)
+    return round(float(np.interp(share * facts.cap, facts.grid, median, left=math.nan)), _DIGITS)

@@ -1,30 +1,17 @@
-"""How the report writes numbers and names: one spelling for terminal, page and sentences."""
+"""How the report writes numbers, names and facts: one spelling for terminal, page and Markdown."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
-import pandas as pd
+import jinja2
 
 from fal_bench.report.context import ReportContext
-from fal_bench.report.rows import Row, censored_pairs
-
-IN_SENTENCES = (
-    "change",
-    "change_interval",
-    "counted",
-    "listed",
-    "measured",
-    "metric",
-    "one_line",
-    "p_value",
-    "target",
-    "target_value",
-    "tasks",
-)
-"""What the template of sentences may call."""
+from fal_bench.report.facts import Fact, Winner
 
 
 def percent(share: float) -> str:
@@ -42,11 +29,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def tasks(context: ReportContext) -> int:
-    """Return the number of tasks."""
-    return len({facts.name for facts in context.tasks})
-
-
 def budget(labels: float, reached: int, runs: int) -> str:
     """Write a mean budget to target, in labels; empty if there is none.
 
@@ -56,51 +38,6 @@ def budget(labels: float, reached: int, runs: int) -> str:
     if math.isnan(labels):
         return ""
     return f"{labels:.0f}" if reached == runs else f">{labels:.0f}"
-
-
-def budget_with_interval(row: Row) -> str:
-    """Write the budget that ranks the board: "312 [290, 334]", or "312" without an interval."""
-    text = budget(row["labels"], row["reached"], row["runs"])
-    if math.isnan(row["labels_low"]):
-        return text
-    return f"{text} [{row['labels_low']:.0f}, {row['labels_high']:.0f}]"
-
-
-def rank_with_interval(row: Row) -> str:
-    """Write the rank: "3 [2-5]", "3" without an interval, empty without a rank."""
-    known = bool(pd.notna(row["rank_low"]))
-    return plain_rank(row) + (f" [{row['rank_low']}-{row['rank_high']}]" if known else "")
-
-
-def plain_rank(row: Row) -> str:
-    """Write the rank without its interval; empty for a strategy that is not ranked."""
-    return "" if pd.isna(row["rank"]) else str(row["rank"])
-
-
-def median(row: Row) -> str:
-    """Write the median budget, with ">" where the median run of some task did not reach."""
-    if math.isnan(row["median"]):
-        return ""
-    return f"{'' if row['median_reached'] else '>'}{row['median']:.0f}"
-
-
-def restarts(row: Row) -> str:
-    """Write the expected labels with restarts: "380", "380 [350, 420]" or "never"."""
-    if math.isnan(row["ert"]):
-        return ""
-    if math.isinf(row["ert"]):
-        return "never"
-    if math.isnan(row["ert_low"]):
-        return f"{row['ert']:.0f}"
-    high = "never" if math.isinf(row["ert_high"]) else f"{row['ert_high']:.0f}"
-    return f"{row['ert']:.0f} [{row['ert_low']:.0f}, {high}]"
-
-
-def share_interval(row: Row) -> str:
-    """Write the interval of the share of runs that reach: "72 to 100 %"."""
-    if math.isnan(row["reached_low"]):
-        return ""
-    return f"{100 * row['reached_low']:.0f} to {100 * row['reached_high']:.0f} %"
 
 
 def signed(saving: float) -> str:
@@ -115,17 +52,6 @@ def signed(saving: float) -> str:
 def bracketed(text: str, low: float, high: float) -> str:
     """Write the interval of a saving behind it: "+12 % [4, 19]"; none if there is none."""
     return text if math.isnan(low) else f"{text} [{round(100 * low)}, {round(100 * high)}]"
-
-
-def saving_with_interval(row: Row) -> str:
-    """Write the saving: "+12 % [4, 19]", "+12 %" without an interval, empty without a saving.
-
-    A dagger marks a saving from pairs of which some are censored; the notes count them.
-    """
-    if math.isnan(row["saving_vs_random"]):
-        return ""
-    text = signed(row["saving_vs_random"]) + ("\u2020" if censored_pairs(row) else "")
-    return bracketed(text, row["saving_low"], row["saving_high"])
 
 
 def change(saving: float) -> str:
@@ -211,7 +137,7 @@ def question(context: ReportContext) -> str:
 
 def setting(context: ReportContext) -> str:
     """Write the setting of the question: suite, seeds and accounting."""
-    seeds = counted(len(set(context.seeds)), "seed")
+    seeds = counted(len(context.seeds), "seed")
     return f"suite {one_line(context.suite)}, {seeds}, {context.accounting} accounting"
 
 
@@ -234,3 +160,43 @@ def one_line(text: str) -> str:
     A name or an error message must neither break a table apart nor command the terminal.
     """
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def sentences(facts: Sequence[Fact], context: ReportContext) -> list[str]:
+    """Word facts of a board; every sentence stands in ``templates/sentences.txt.j2``.
+
+    Args:
+        facts: the facts.
+        context: the question that the board answers.
+
+    Returns:
+        One text a fact, on one line and without control characters. It may hold square brackets:
+        print it without markup.
+    """
+    words = _words(context)
+    return [one_line(getattr(words, fact.kind())(fact)) for fact in facts]
+
+
+def certainty(winner: Winner, context: ReportContext) -> str:
+    """Say in a few words how sure it is that the winner differs from the baseline."""
+    return one_line(_words(context).certainty(winner.standing))
+
+
+def _words(context: ReportContext) -> Any:
+    """Return the macros of the sentences, for one question."""
+    return _template().make_module({"context": context})
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fal_bench.report"),
+        autoescape=False,  # what is worded is plain text; who shows it escapes it
+        undefined=jinja2.StrictUndefined,
+    )
+    known = (
+        change, change_interval, counted, listed, measured, metric, one_line, p_value, target,
+        target_value,
+    )  # fmt: skip
+    environment.globals.update({one.__name__: one for one in known})
+    return environment.get_template("sentences.txt.j2")

@@ -1,25 +1,58 @@
-"""Summaries of budgets to target of which some are right-censored at the cap."""
+"""Means and shares of budgets to target of which some are right-censored at the cap."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from scipy import stats
 
 from fal_bench.stats.crossing import Budget
 from fal_bench.stats.means import Estimate, combine_task_means
-from fal_bench.stats.survival import kaplan_meier_mean
+
+
+def kaplan_meier_mean(budgets: Sequence[Budget]) -> tuple[float, float]:
+    """Return the area under the Kaplan-Meier curve up to the largest label count of any run.
+
+    The curve estimates the share of runs that have not reached the target yet (Kaplan and Meier,
+    1958). Where a run reaches it at the very label count at which another is censored, the
+    censored one still counts as at risk. Without censoring below the cap the area is the plain
+    mean of min(T, cap), and its variance the plug-in variance of that mean (divisor n).
+
+    Args:
+        budgets: one budget a run.
+
+    Returns:
+        E[min(T, largest count)], in labels, and Greenwood's variance of it; 0 if nothing varies.
+
+    Raises:
+        ValueError: there is no run.
+    """
+    if not budgets:
+        raise ValueError("a Kaplan-Meier curve needs at least one run.")
+    counts = np.array([run.labels for run in budgets])
+    reached = np.array([run.reached for run in budgets])
+    labels, events = np.unique(counts[reached], return_counts=True)
+    at_risk = counts.size - np.searchsorted(np.sort(counts), labels, side="left")
+    share = np.cumprod(1 - events / at_risk)
+    widths = np.diff(np.concatenate([[0.0], labels, [counts.max()]]))
+    pieces = np.concatenate([[1.0], share]) * widths
+    # Area between each event and the end.
+    beyond = np.cumsum(pieces[::-1])[::-1][1:]
+    left = at_risk - events
+    # The last factor, 0/0 where all runs have reached, has no area behind it.
+    factors = np.divide(events, at_risk * left, out=np.zeros_like(share), where=left > 0)
+    return float(pieces.sum()), float(np.sum(beyond**2 * factors))
 
 
 def restricted_mean(budgets: Sequence[Sequence[Budget]], *, level: float = 0.95) -> Estimate:
     """Return the restricted mean E[min(T, cap)] over runs and tasks, with a t interval.
 
-    In each task it is the area under the Kaplan-Meier curve up to the largest label count of any
-    run. Under a common cap that is the plain mean of min(T, cap): runs that did not reach the
-    target count with their labels at the cap and are never dropped, so the mean is a lower bound
-    of the true budget. The variance is Greenwood's, times n / (n - 1); under a common cap that is
-    the usual variance of a mean.
+    In each task it is that of ``kaplan_meier_mean``. Under a common cap that is the plain mean of
+    min(T, cap): runs that did not reach the target count with their labels at the cap and are
+    never dropped, so the mean is a lower bound of the true budget. The variance is Greenwood's,
+    times n / (n - 1); under a common cap that is the usual variance of a mean.
 
     Args:
         budgets: for each task, the budgets of its runs; a list of one list for a single task.
@@ -35,17 +68,17 @@ def restricted_mean(budgets: Sequence[Sequence[Budget]], *, level: float = 0.95)
     """
     if not budgets:
         raise ValueError("a mean over tasks needs at least one task.")
-    tasks = [kaplan_meier_mean(task) for task in budgets]
+    means, variances = zip(*map(kaplan_meier_mean, budgets), strict=True)
     sizes = [len(task) for task in budgets]
     estimate = combine_task_means(
-        [task.mean for task in tasks],
-        [task.variance * size / max(size - 1, 1) for task, size in zip(tasks, sizes, strict=True)],
+        means,
+        [one * size / max(size - 1, 1) for one, size in zip(variances, sizes, strict=True)],
         sizes,
         scale=max(run.labels for task in budgets for run in task),
         level=level,
     )
     reached = sum(run.reached for task in budgets for run in task)
-    return estimate if reached >= max(3, sum(sizes) / 2) else estimate.without_interval()
+    return estimate if reached >= max(3, sum(sizes) / 2) else Estimate(estimate.mean)
 
 
 def wilson_interval(reached: int, runs: int, *, level: float = 0.95) -> tuple[float, float]:

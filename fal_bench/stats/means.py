@@ -35,10 +35,6 @@ class Estimate:
     low: float = math.nan
     high: float = math.nan
 
-    def without_interval(self) -> Estimate:
-        """Return the same mean without an interval."""
-        return Estimate(self.mean)
-
 
 def mean_of_task_means(samples: Sequence[ArrayLike], *, level: float = 0.95) -> Estimate:
     """Average over runs within each task, then over tasks with equal weights.

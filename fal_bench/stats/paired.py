@@ -25,7 +25,6 @@ class PairedSaving:
         saving: 1 - exp(mean log-ratio of budgets): 0.2 means 20 % fewer labels.
         low: lower end of the interval; NaN where there is none.
         high: upper end of the interval; NaN where there is none.
-        pairs: number of pairs.
         strategy_censored: pairs in which only the baseline reached: harm is understated.
         baseline_censored: pairs in which only the strategy reached: saving is understated.
         both_censored: pairs in which neither reached: uninformative.
@@ -39,7 +38,6 @@ class PairedSaving:
     saving: float
     low: float
     high: float
-    pairs: int
     strategy_censored: int
     baseline_censored: int
     both_censored: int
@@ -106,7 +104,6 @@ def paired_saving(
         saving=_saving(mean.mean),
         low=_saving(mean.high),
         high=_saving(mean.low),
-        pairs=len(pairs),
         strategy_censored=sum(not a.reached and b.reached for a, b in pairs),
         baseline_censored=sum(a.reached and not b.reached for a, b in pairs),
         both_censored=both,

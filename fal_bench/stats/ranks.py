@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -12,21 +10,6 @@ from fal_bench.stats.means import FEWEST_FOR_INTERVAL
 _SAME_LABELS = 1e-9
 # Bootstrap samples handled at once: bounds the memory of large boards.
 _CHUNK = 100
-
-
-@dataclass(frozen=True)
-class RankIntervals:
-    """Percentile bootstrap intervals of ranks.
-
-    Attributes:
-        low: best rank of the interval, shape (n_strategies,).
-        high: worst rank of the interval, shape (n_strategies,).
-        resampled: what was drawn again: "tasks and seeds" or "seeds".
-    """
-
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
-    resampled: str
 
 
 def rank(labels: ArrayLike, reached: ArrayLike, accuracy: ArrayLike) -> NDArray[np.int64]:
@@ -65,7 +48,7 @@ def rank_intervals(
     *,
     level: float = 0.95,
     draws: int = 2000,
-) -> RankIntervals | None:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Return bootstrap intervals of the ranks over tasks and seeds.
 
     All strategies keep their pairing: a draw takes the same tasks and seeds for everyone. Tasks
@@ -82,8 +65,9 @@ def rank_intervals(
         draws: number of bootstrap samples.
 
     Returns:
-        The intervals; None with fewer than ``FEWEST_FOR_INTERVAL`` seeds. A bootstrap of two
-        draws the same seed twice half of the time, and is too narrow by a third.
+        Best and worst rank of each interval, shape (n_strategies,); None with fewer than
+        ``FEWEST_FOR_INTERVAL`` seeds. A bootstrap of two draws the same seed twice half of the
+        time, and is too narrow by a third.
 
     Raises:
         ValueError: the shapes differ or are not three-dimensional.
@@ -91,8 +75,7 @@ def rank_intervals(
     arrays = [np.asarray(a, dtype=float) for a in (labels, reached, accuracy)]
     if arrays[0].ndim != 3 or len({array.shape for array in arrays}) > 1:
         raise ValueError("ranks are bootstrapped from arrays of (strategy, task, seed).")
-    _, tasks, seeds = arrays[0].shape
-    if seeds < FEWEST_FOR_INTERVAL:
+    if arrays[0].shape[2] < FEWEST_FOR_INTERVAL:
         return None
     places = np.concatenate(
         [
@@ -101,11 +84,8 @@ def rank_intervals(
         ]
     )
     tail = (1 - level) / 2
-    low = np.quantile(places, tail, axis=0, method="inverted_cdf")
-    high = np.quantile(places, 1 - tail, axis=0, method="inverted_cdf")
-    return RankIntervals(
-        low.astype(np.int64), high.astype(np.int64), "tasks and seeds" if tasks > 1 else "seeds"
-    )
+    low, high = np.quantile(places, [tail, 1 - tail], axis=0, method="inverted_cdf")
+    return low.astype(np.int64), high.astype(np.int64)
 
 
 def _resampled_ranks(

@@ -145,7 +145,7 @@ def _settled(draw: tuple[list[list[Budget]], list[list[Budget]]], rng: np.random
     labels = np.array([[[run.labels for run in task] for task in side] for side in draw])
     reached = np.array([[[run.reached for run in task] for task in side] for side in draw])
     found = rank_intervals(labels, reached, np.zeros_like(labels), rng, draws=400)
-    return found is not None and bool(found.high.min() < found.low.max())
+    return found is not None and bool(found[1].min() < found[0].max())
 
 
 def _share(outcomes: Sequence[bool]) -> float:

@@ -4,8 +4,9 @@ import pandas as pd
 
 from fal_bench.report.answer import Board, Comparison
 from fal_bench.report.budgets import read_runs
-from fal_bench.report.context import MissingRun, ReportContext, TaskFacts
+from fal_bench.report.context import ReportContext, TaskFacts
 from fal_bench.report.page import render_page
+from fal_bench.results.model import MissingRun
 
 GRID = (10, 20, 30, 40)
 POINTS = (*GRID, 50)
@@ -80,7 +81,7 @@ NO_CHARGES = pd.DataFrame(columns=["task", "strategy", "seed", "purpose", "cycle
 
 def board_of(rows, asked):
     """The board of curves in rows."""
-    return Board.of(read_runs(pd.DataFrame(rows), asked), asked)
+    return Board(read_runs(pd.DataFrame(rows), asked), asked)
 
 
 def comparison(rows, *contexts, charges=NO_CHARGES):

@@ -90,7 +90,7 @@ def test_a_run_of_the_same_tasks_and_seeds_is_ranked_but_not_tested(root):
     # Nothing of the others changes but their rank.
     ranks = ["rank", "rank_low", "rank_high"]
     pd.testing.assert_series_equal(table.loc["random"].drop(ranks), alone.loc["random"].drop(ranks))
-    imported = result.context.externals[0].imported
+    imported = result.context.externals[0].origin.imported
     assert about(result) == ExternalOrigin(
         ("theirs (external)",), "curves.csv", "curves", imported, unranked="", runs=6, unknown=0
     )
@@ -250,9 +250,9 @@ def test_the_page_draws_them_and_names_their_files(root):
     origins = page[page.index('id="external"') :]
     origins = origins[: origins.index("</table>")]
     for external in result.context.externals:
-        assert external.file in origins
-        assert external.imported in origins
-        assert external.sha256 in origins
+        assert external.origin.file in origins
+        assert external.origin.imported in origins
+        assert external.origin.sha256 in origins
     assert "no: its file has no task_hash" in origins
     assert 'class="external"' in page
     assert '"name": "bare (external)"' in page

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fal_bench.report import facts as f
-from fal_bench.report.context import Environment, MissingRun, TaskFacts
-from fal_bench.report.sentences import certainty, sentences
+from fal_bench.report.context import TaskFacts
+from fal_bench.report.wording import certainty, sentences
+from fal_bench.results.model import Environment, MissingRun
 
 HIGH = (0.6, 0.6, 0.7, 0.8, 0.8)
 KINDS = [kind for kind in vars(f).values() if isinstance(kind, type) and issubclass(kind, f.Fact)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from boards import context, curve, runs
+from boards import board_of, context, curve, runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -16,14 +16,18 @@ from fal_bench.errors import StoreError
 from fal_bench.report import wording
 from fal_bench.report.columns import KEYS as COLUMNS
 from fal_bench.report.columns import columns_shown
-from fal_bench.report.context import MissingRun
 from fal_bench.report.export import write_csv
-from fal_bench.report.leaderboard import build_leaderboard
+from fal_bench.results.model import MissingRun
+
+
+def plain(rows, asked):
+    """The leaderboard."""
+    return board_of(rows, asked).leaderboard
 
 
 def board(rows, asked):
     """The leaderboard, indexed by strategy."""
-    return build_leaderboard(pd.DataFrame(rows), asked).set_index("strategy", drop=False)
+    return plain(rows, asked).set_index("strategy", drop=False)
 
 
 def test_columns_and_types():
@@ -285,7 +289,7 @@ def test_without_a_complete_baseline_nothing_is_comparable(rows, strategies):
 
 def test_no_curve_at_all():
     empty = pd.DataFrame(runs("random", 20)).iloc[:0]
-    table = build_leaderboard(empty, context("random", "mine"))
+    table = plain(empty, context("random", "mine"))
     assert list(table["verdict"]) == ["incomplete", "incomplete"]
     assert tuple(table.columns) == COLUMNS
 
@@ -323,15 +327,15 @@ def test_order_and_company_do_not_matter(table, accounting, seed):
     names = ["random", *(f"s{number}" for number in range(1, len(table)))]
     settings_ = {"seeds": 2, "tasks": ("a", "b"), "accounting": accounting}
     rows = pd.DataFrame(rows_of(table))
-    full = build_leaderboard(rows, context(*names, **settings_))
+    full = plain(rows, context(*names, **settings_))
 
     turned = {**settings_, "tasks": ("b", "a")}
     shuffled = rows.sample(frac=1, random_state=seed)
     pd.testing.assert_frame_equal(
-        full, build_leaderboard(shuffled, context(*names[::-1], **turned)), check_exact=True
+        full, plain(shuffled, context(*names[::-1], **turned)), check_exact=True
     )
 
-    fewer = build_leaderboard(rows, context(*names[:-1], **settings_)).set_index("strategy")
+    fewer = plain(rows, context(*names[:-1], **settings_)).set_index("strategy")
     pd.testing.assert_frame_equal(
         full.set_index("strategy").loc[fewer.index, UNADJUSTED],
         fewer[UNADJUSTED],
@@ -357,7 +361,7 @@ def test_malformed_curves_are_refused():
 
 
 def test_csv_reads_back_to_the_same_numbers(tmp_path):
-    table = build_leaderboard(
+    table = plain(
         pd.DataFrame(runs("random", 21.3, 26.1, 35.7) + runs("mine", 11, None, 18)),
         context("random", "mine", "absent", seeds=3),
     )
@@ -402,7 +406,7 @@ def test_a_reference_has_its_numbers_but_no_rank_and_no_test():
     rows = runs("random", *[30] * 6) + runs("fine", *[25, 24, 26, 25, 24, 26])
     rows += runs("oracle", *[15] * 6)
     asked = context("random", "fine", "oracle", seeds=6, references=frozenset({"oracle"}))
-    board = build_leaderboard(pd.DataFrame(rows), asked).set_index("strategy")
+    board = plain(pd.DataFrame(rows), asked).set_index("strategy")
     assert list(board.index) == ["fine", "random", "oracle"]
     assert board.loc["fine", "rank"] == 1
     assert board.loc["oracle", ["labels", "reached", "verdict"]].tolist() == [
@@ -412,12 +416,12 @@ def test_a_reference_has_its_numbers_but_no_rank_and_no_test():
     ]
     assert board.loc["oracle", ["rank", "p_holm"]].isna().all()
     # It takes no part in Holm's correction.
-    without = build_leaderboard(pd.DataFrame(rows), context("random", "fine", seeds=6))
+    without = plain(pd.DataFrame(rows), context("random", "fine", seeds=6))
     assert board.loc["fine", "p_holm"] == without.set_index("strategy").loc["fine", "p_holm"]
 
 
 def test_the_trainer_of_every_row_is_named():
     trainers = (("random", "cross-entropy"), ("feal", "evidential"))
     asked = context("random", "feal", trainers=trainers)
-    board = build_leaderboard(pd.DataFrame(runs("random", 30) + runs("feal", 20)), asked)
+    board = plain(pd.DataFrame(runs("random", 30) + runs("feal", 20)), asked)
     assert dict(zip(board["strategy"], board["trainer"], strict=True)) == dict(trainers)

@@ -14,8 +14,8 @@ from html.parser import HTMLParser
 import pandas as pd
 from boards import ASKED, GRID, ROWS, board_of, comparison, context, render, runs
 
-from fal_bench.report.context import Environment, MissingRun
 from fal_bench.report.page import packed_plotly, render_page
+from fal_bench.results.model import Environment, MissingRun
 
 EVIL = "<script>alert(1)</script>"
 

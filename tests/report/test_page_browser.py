@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from boards import ASKED, CHARGES, ROWS, comparison, context, render, runs
 
-from fal_bench.report.context import MissingRun
 from fal_bench.report.page import render_page
+from fal_bench.results.model import MissingRun
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 from selenium import webdriver

@@ -9,19 +9,19 @@ import pytest
 from boards import ASKED, CHARGES, ROWS, board_of, comparison, context, curve, runs
 
 from fal_bench.report.budgets import read_runs
-from fal_bench.report.context import MissingRun
-from fal_bench.report.leaderboard import build_leaderboard
-from fal_bench.report.page import page_data, render_page
+from fal_bench.report.page import render_page
 from fal_bench.report.panels import all_panels
-from fal_bench.report.panels.curves import mean_curve
-from fal_bench.report.styles import line_styles
+from fal_bench.report.panels.base import PageData
+from fal_bench.report.panels.curves import shared_points
+from fal_bench.report.panels.plotting import line_styles
+from fal_bench.results.model import MissingRun
 
 
 def draw(key, rows=ROWS, *contexts, **options):
     """What a panel shows on the page of a comparison; the last target leads."""
     result = comparison(rows, *(contexts or [ASKED]), **options)
     (panel,) = (panel for panel in all_panels() if panel.key == key)
-    return panel.show(page_data(result, result.boards[-1]))
+    return panel.show(PageData(result, result.boards[-1]))
 
 
 @functools.cache
@@ -86,11 +86,9 @@ def test_curves_stop_where_the_first_run_stops():
     rows = curve("s", (0.1, 0.2, 0.3, 0.4), labels=(10, 20, 30, 40))
     rows += curve("s", (0.3, 0.4, 0.5), labels=(10, 15, 30), extra=6, seed=1)
     found = read_runs(pd.DataFrame(rows), context("s", seeds=2))
-    drawn = mean_curve(list(found.values()), "strict")
-    assert drawn.labels.tolist() == [13, 23, 33]
-    assert drawn.mean.tolist() == pytest.approx([0.2, 0.3, 0.4])
-    assert drawn.low.tolist() == pytest.approx([0.1, 0.2, 0.3])
-    assert drawn.high.tolist() == pytest.approx([0.3, 0.4, 0.5])
+    labels, values = shared_points(list(found.values()), "strict")
+    assert labels.tolist() == [13, 23, 33]
+    assert values.tolist() == [pytest.approx([0.1, 0.2, 0.3]), pytest.approx([0.3, 0.4, 0.5])]
 
 
 def test_a_single_seed_has_no_band():
@@ -159,7 +157,7 @@ def test_ranks_follow_the_target():
         drawing.numbers.rows, drawn["mine[k=3]"]["y"], drawn["random"]["y"], strict=True
     ):
         assert [cell.number for cell in cells] == [first, second]
-        found = build_leaderboard(pd.DataFrame(ROWS), replace(ASKED, target=target.number))
+        found = board_of(ROWS, replace(ASKED, target=target.number)).leaderboard
         assert found.set_index("strategy")["rank"]["mine[k=3]"] == first
     # Easy targets cost mine the labels of its own that it reads before the first query.
     assert set(drawn["mine[k=3]"]["y"]) == {1, 2}

@@ -5,14 +5,13 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from boards import GRID, context, curve, runs
+from boards import GRID, board_of, context, curve, runs
 from stored import TINY, row, spec, store_run
 
 from fal_bench import load, report
 from fal_bench.errors import InvalidSpecError
 from fal_bench.report import wording
 from fal_bench.report.budgets import read_runs
-from fal_bench.report.leaderboard import build_leaderboard
 from fal_bench.report.targets import Question, contexts_for
 from fal_bench.task.target import parse_targets
 
@@ -105,7 +104,7 @@ def test_every_task_has_its_own_automatic_target():
     found = derive(rows, tasks=("b", "a"))[1]
     assert (found.target_on("a"), found.target_on("b")) == (0.2, 0.6)
     assert found.target == 0.4
-    row = build_leaderboard(pd.DataFrame(rows), found).set_index("strategy").loc["random"]
+    row = board_of(rows, found).leaderboard.set_index("strategy").loc["random"]
     # Both tasks are reached where they have their target, at half of the cap.
     assert (row["labels"], row["reached"], row["target_name"]) == (20, 2, "auto-50")
 

@@ -1,20 +1,58 @@
-"""Restricted means and the share of runs that reached the target."""
+"""Kaplan-Meier and restricted means, and the share of runs that reached the target."""
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fal_bench.stats import Budget, restricted_mean, wilson_interval
+from fal_bench.stats import Budget, kaplan_meier_mean, restricted_mean, wilson_interval
 
 CAP = 200.0
+# 1 reached at 10, 1 censored at 15, 1 reached at 20, 1 censored at 30.
+MIXED = [Budget(20, True), Budget(10, True), Budget(30, False), Budget(15, False)]
 
 
 def runs(*labels):
     """Budgets of one task; those at the cap are censored."""
     return [Budget(float(n), reached=n < CAP) for n in labels]
+
+
+def test_mean_and_greenwood_variance_by_hand():
+    mean, variance = kaplan_meier_mean(MIXED)
+    # 10 * 1 + 10 * 3/4 + 10 * 3/8; areas beyond the events: 7.5 + 3.75 and 3.75.
+    assert mean == pytest.approx(21.25)
+    assert variance == pytest.approx(11.25**2 / (4 * 3) + 3.75**2 / (2 * 1))
+    assert restricted_mean([MIXED]).mean == mean > np.mean([10, 15, 20, 30])
+
+
+def test_a_run_censored_at_an_event_is_still_at_risk_there():
+    mean, _ = kaplan_meier_mean([Budget(10, True), Budget(10, False), Budget(40, False)])
+    assert mean == pytest.approx(10 + 30 * 2 / 3)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 120), min_size=1, max_size=12))
+def test_under_a_common_cap_it_is_the_plain_mean_and_variance(times):
+    """With ties, and with any number of runs censored at the cap of 100: all, some or none."""
+    mean, variance = kaplan_meier_mean([Budget(min(time, 100), time <= 100) for time in times])
+    plain = np.minimum(times, 100)
+    assert mean == pytest.approx(plain.mean())
+    assert variance == pytest.approx(plain.var() / plain.size, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(st.permutations(MIXED))
+def test_the_order_of_runs_does_not_matter(runs):
+    assert kaplan_meier_mean(runs) == kaplan_meier_mean(MIXED)
+
+
+@pytest.mark.parametrize(("summary", "nothing"), [(kaplan_meier_mean, []), (restricted_mean, [[]])])
+def test_no_run_is_refused(summary, nothing):
+    with pytest.raises(ValueError, match="one run"):
+        summary(nothing)
 
 
 def test_without_censoring_it_is_the_mean_with_its_t_interval():

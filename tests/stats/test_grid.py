@@ -1,11 +1,13 @@
-"""Reading curves at the label grid."""
+"""Reading curves at the label grid, and the area under them."""
+
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fal_bench.stats import read_at_grid
+from fal_bench.stats import area_under_curve, read_at_grid
 
 NAN = np.nan
 
@@ -60,3 +62,19 @@ def test_matches_the_definition(first, bought, step):
             assert np.isnan(value)
         else:
             assert value == allowed[-1]
+
+
+def test_an_area_by_hand():
+    # Trapezes of 10 * 0.3 and 30 * 0.5 over a width of 40.
+    assert area_under_curve([10, 20, 50], [0.2, 0.4, 0.6]) == pytest.approx((3 + 15) / 40)
+
+
+def test_a_constant_curve_is_its_value_and_a_gap_is_not_bridged():
+    assert area_under_curve([10, 20, 40], [0.3] * 3) == pytest.approx(0.3)
+    assert math.isnan(area_under_curve([10, 20, 40], [0.3, math.nan, 0.3]))
+
+
+@pytest.mark.parametrize(("grid", "values"), [([10], [0.1]), ([10, 20], [0.1])])
+def test_malformed_curves_have_no_area(grid, values):
+    with pytest.raises(ValueError, match="two grid"):
+        area_under_curve(grid, values)

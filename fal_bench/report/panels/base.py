@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-import pandas as pd
-
-from fal_bench.report.budgets import GridRun, RunBudget, RunKey, budgets_at
+from fal_bench.report.answer import Board, Comparison
+from fal_bench.report.columns import is_ranked, rows_of
 from fal_bench.report.context import ReportContext
-from fal_bench.report.styles import LineStyle
+from fal_bench.report.panels.plotting import LineStyle, line_styles
 
-Budgets = Mapping[RunKey, RunBudget]
+# Above so many strategies the lines of a figure cannot be told apart; it then shows the best few.
+_MANY, _BEST = 10, 5
 
 
 @dataclass(frozen=True)
@@ -23,49 +22,45 @@ class PageData:
     """What panels are drawn from.
 
     Attributes:
-        contexts: the question for every target of one metric.
-        context: the one that the page leads with; panels with room for one target show it.
-        runs: the finished runs on their label grids, external ones included.
-        curves: one row a run and cycle, of what was measured here.
-        charges: labels read, one row a run, purpose and cycle; empty where there is no ledger.
-        ranked: the ranked strategies, best first.
-        styles: the line of every strategy that has a row, in the order of names.
-        leading: the strategies that figures show at first; a few of many.
+        comparison: the boards and the curves behind them.
+        board: the one that the page leads with; panels with room for one target show it.
     """
 
-    contexts: tuple[ReportContext, ...]
-    context: ReportContext
-    runs: Mapping[RunKey, GridRun]
-    curves: pd.DataFrame
-    charges: pd.DataFrame
-    ranked: tuple[str, ...]
-    styles: Mapping[str, LineStyle]
-    leading: tuple[str, ...]
+    comparison: Comparison
+    board: Board
 
     @property
-    def own(self) -> tuple[str, ...]:
+    def context(self) -> ReportContext:
+        """The question of the leading board."""
+        return self.board.context
+
+    @cached_property
+    def boards(self) -> list[Board]:
+        """The boards of all targets of its metric."""
+        metric = self.context.metric
+        return [board for board in self.comparison.boards if board.context.metric == metric]
+
+    @cached_property
+    def ranked(self) -> list[str]:
+        """The ranked strategies, best first."""
+        return [row["strategy"] for row in rows_of(self.board.leaderboard) if is_ranked(row)]
+
+    @property
+    def own(self) -> list[str]:
         """The ranked strategies that were measured here: runs of others pair with none."""
-        return tuple(name for name in self.ranked if self.context.external(name) is None)
+        return [name for name in self.ranked if self.context.external(name) is None]
 
     @cached_property
-    def budgets(self) -> Budgets:
-        """The budgets to the target of ``context``."""
-        return budgets_at(self.runs, self.context)
+    def styles(self) -> dict[str, LineStyle]:
+        """The line of every strategy that has a row, in the order of names."""
+        return line_styles(self.context.shown, self.context.baseline)
 
     @cached_property
-    def answers(self) -> list[tuple[ReportContext, Budgets]]:
-        """Every question with the budgets to its target."""
-        return [(one, budgets_at(self.runs, one)) for one in self.contexts]
-
-    @property
-    def task_names(self) -> list[str]:
-        """The names of the tasks, in order."""
-        return sorted({facts.name for facts in self.context.tasks})
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds, in order."""
-        return sorted(set(self.context.seeds))
+    def leading(self) -> list[str]:
+        """The strategies that figures show at first; a few of many."""
+        names = list(self.styles)
+        shown = {*self.ranked[:_BEST], self.context.baseline}
+        return names if len(names) <= _MANY else [name for name in names if name in shown]
 
 
 @dataclass(frozen=True)
@@ -87,11 +82,6 @@ class Figure:
     layout: dict[str, Any]
     height: int | None = None
     width: int | None = None
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """What the page hands to plotly."""
-        return {"data": self.data, "layout": self.layout}
 
 
 @dataclass(frozen=True)
@@ -164,35 +154,6 @@ class Drawing:
     heading: str = ""
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What a panel takes; without it, it says what it lacks.
-
-    Attributes:
-        strategies: so many ranked strategies.
-        own: whether only those count that were measured here.
-        charges: whether it takes the ledger.
-    """
-
-    strategies: int = 1
-    own: bool = False
-    charges: bool = False
-
-    def lacking(self, data: PageData) -> str:
-        """Say what is not there; empty if nothing is amiss."""
-        if self.charges and data.charges.empty:
-            return (
-                "These results have no ledger (some published results come without one), so labels "
-                "cannot be shown by purpose. What was read beyond the query pool is still in the "
-                "strict labels of every table."
-            )
-        if len(data.own if self.own else data.ranked) >= self.strategies:
-            return ""
-        if self.strategies == 1:
-            return "No strategy has all of its runs."
-        return f"It takes {self.strategies} strategies with all of their runs."
-
-
 class Panel(ABC):
     """A section of the page. Every class in a module of ``report.panels`` is found by its file.
 
@@ -200,7 +161,9 @@ class Panel(ABC):
         key: its id on the page.
         title: its heading.
         order: its place on the page, from top to bottom.
-        needs: what it takes.
+        strategies: how many ranked strategies it takes.
+        own: whether it shows only those that were measured here.
+        charges: whether it takes the ledger.
         lines: whether its figures have a line a strategy, which readers show and hide.
         one_target: whether it shows one target only, of several.
     """
@@ -208,18 +171,29 @@ class Panel(ABC):
     key: ClassVar[str]
     title: ClassVar[str]
     order: ClassVar[int]
-    needs: ClassVar[Needs] = Needs()
+    strategies: ClassVar[int] = 1
+    own: ClassVar[bool] = False
+    charges: ClassVar[bool] = False
     lines: ClassVar[bool] = False
     one_target: ClassVar[bool] = False
 
     @abstractmethod
     def draw(self, data: PageData) -> Drawing:
-        """Draw it; what it needs is there."""
+        """Draw it; what it takes is there."""
 
     def show(self, data: PageData) -> Drawing:
         """Draw it, or say what it lacks."""
-        lacking = self.needs.lacking(data)
-        return Drawing(lacking) if lacking else self.draw(data)
+        if self.charges and data.comparison.charges.empty:
+            return Drawing(
+                "These results have no ledger (some published results come without one), so labels "
+                "cannot be shown by purpose. What was read beyond the query pool is still in the "
+                "strict labels of every table."
+            )
+        if len(data.own if self.own else data.ranked) >= self.strategies:
+            return self.draw(data)
+        if self.strategies == 1:
+            return Drawing("No strategy has all of its runs.")
+        return Drawing(f"It takes {self.strategies} strategies with all of their runs.")
 
 
 def number(value: float, text: str) -> Cell:

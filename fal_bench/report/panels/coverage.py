@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from fal_bench.report.panels.base import Cell, Drawing, Heading, Needs, PageData, Panel, Table
+from fal_bench.report.panels.base import Cell, Drawing, Heading, PageData, Panel, Table
 
 
 class Coverage(Panel):
@@ -13,7 +11,7 @@ class Coverage(Panel):
     key = "coverage"
     title = "Coverage"
     order = 70
-    needs: ClassVar = Needs(strategies=0)
+    strategies = 0
 
     def draw(self, data: PageData) -> Drawing:
         """Draw tables alone."""
@@ -25,10 +23,10 @@ class Coverage(Panel):
 
 
 def _finished(data: PageData) -> Table:
-    tasks, seeds = data.task_names, len(data.seeds)
+    tasks, seeds = data.context.task_names, len(data.context.seeds)
     rows = []
     for strategy in sorted(set(data.context.strategies)):
-        counts = [sum(key[:2] == (task, strategy) for key in data.runs) for task in tasks]
+        counts = [sum(key[:2] == (task, strategy) for key in data.board.runs) for task in tasks]
         rows.append([Cell(strategy), *(Cell(f"{count}/{seeds}", count) for count in counts)])
     return Table("Finished runs by strategy and task", ("Strategy", *tasks), rows)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,13 @@ from fal_bench.report.panels.base import (
     Drawing,
     Figure,
     Heading,
-    Needs,
     PageData,
     Panel,
     Table,
     number,
 )
 from fal_bench.report.panels.plotting import (
+    LineStyle,
     axis_format,
     label_axis,
     layout,
@@ -32,12 +31,10 @@ from fal_bench.report.panels.plotting import (
     marked_line,
     plotted,
 )
-from fal_bench.report.styles import LineStyle
 
 _BAND_OPACITY = 0.13
 # Names of targets that are closer than this would be printed over each other.
 _APART = 0.08
-
 
 Runs = Mapping[str, Sequence[GridRun]]
 """The finished runs of a task by strategy."""
@@ -49,13 +46,12 @@ class Curves(Panel):
     key = "curves"
     title = "Learning curves"
     order = 10
-    needs = Needs(strategies=0)
+    strategies = 0
     lines = True
 
     def draw(self, data: PageData) -> Drawing:
         """Draw a part a task."""
-        tasks = sorted(data.context.tasks, key=lambda facts: facts.name)
-        parts = tuple(_part(place, facts, data) for place, facts in enumerate(tasks))
+        parts = tuple(_part(place, facts, data) for place, facts in enumerate(data.context.tasks))
         first = len(data.leading) < len(data.styles)
         strict = data.context.accounting == "strict"
         text = (
@@ -69,7 +65,7 @@ class Curves(Panel):
 
 def _part(place: int, facts: TaskFacts, data: PageData) -> Drawing:
     runs: dict[str, list[GridRun]] = {}
-    for (task, strategy, _), run in data.runs.items():
+    for (task, strategy, _), run in data.board.runs.items():
         if task == facts.name:
             runs.setdefault(strategy, []).append(run)
     text = facts.description
@@ -105,13 +101,10 @@ def _results(facts: TaskFacts, data: PageData) -> Table:
 
 
 def _result(task: str, name: str, style: LineStyle, data: PageData) -> list[Cell]:
-    accounting, external = data.context.accounting, data.context.external(name)
-    runs = [run for key, run in data.budgets.items() if key[:2] == (task, name)]
+    accounting, expected = data.context.accounting, len(data.context.seeds_of(name, task))
+    runs = [run for key, run in data.board.budgets.items() if key[:2] == (task, name)]
     known = [run.interpolated[accounting] for run in runs if accounting in run.interpolated]
     reached = sum(run.interpolated["paper"].reached for run in runs)
-    expected = len(data.seeds)
-    if external is not None:
-        expected = sum(where == task for where, _ in external.runs)
     lacking = f" ({expected - len(runs)} missing)" if len(runs) < expected else ""
     labels = _mean([run.labels for run in known])
     final = _mean([run.accuracy_at_cap for run in runs])
@@ -132,47 +125,24 @@ def _cell(value: float, text: str) -> Cell:
     return Cell(text, value) if text else Cell("-")
 
 
-@dataclass(frozen=True)
-class MeanCurve:
-    """The learning curve of a strategy on a task, over its finished runs.
+def shared_points(
+    runs: Sequence[GridRun], accounting: Accounting
+) -> tuple[DoubleArray, DoubleArray]:
+    """Return the points of the label grid, and the confirming one, that all of these runs got to.
 
-    Attributes:
-        labels: labels under the ranking accounting, mean over the runs, shape (n_points,).
-        mean: mean accuracy, shape (n_points,).
-        low: lowest accuracy of any run, shape (n_points,).
-        high: highest accuracy of any run, shape (n_points,).
-        runs: number of runs.
-    """
-
-    labels: DoubleArray
-    mean: DoubleArray
-    low: DoubleArray
-    high: DoubleArray
-    runs: int
-
-
-def mean_curve(runs: Sequence[GridRun], accounting: Accounting) -> MeanCurve:
-    """Average runs at the points of the label grid and at the confirming point beyond the cap.
-
-    Points that some run did not get to are left out: a mean over fewer runs would jump there.
+    A mean over the runs that got to the others would jump there.
 
     Args:
         runs: at least one run of one task.
         accounting: which labels make the axis.
 
     Returns:
-        The mean curve, possibly without any point.
+        Mean labels, shape (n_points,), and the metric of each run, shape (n_runs, n_points).
     """
     values = np.array([run.accuracy for run in runs])
     shared = ~np.isnan(values).any(axis=0)
-    values = values[:, shared]
-    return MeanCurve(
-        np.array([run.axes[accounting] for run in runs])[:, shared].mean(axis=0),
-        values.mean(axis=0),
-        values.min(axis=0),
-        values.max(axis=0),
-        len(runs),
-    )
+    labels = np.array([run.axes[accounting] for run in runs])[:, shared].mean(axis=0)
+    return labels, values[:, shared]
 
 
 def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
@@ -183,23 +153,23 @@ def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
     drawn = {
         name: mine for name, mine in runs.items() if all(accounting in run.axes for run in mine)
     }
-    for name in sorted(drawn):
-        mine = drawn[name]
-        curve = mean_curve(mine, accounting)
-        if curve.runs > 1:
-            traces.append(_band(curve, styles[name]))
-        marker = {"symbol": styles[name].marker, "size": 7}
+    for name, mine in sorted(drawn.items()):
+        labels, values = shared_points(mine, accounting)
+        if len(mine) > 1:
+            traces.append(_band(labels, values, styles[name]))
+        reach = max(float(run.axes[accounting][-1]) for run in mine)
         traces.append(
             line_trace(
-                name, styles[name], curve.labels.tolist(), curve.mean.tolist(),
-                mode="lines+markers", marker=marker, meta={"reach": _reach(mine, accounting)},
+                name, styles[name], labels.tolist(), values.mean(axis=0).tolist(),
+                mode="lines+markers", marker={"symbol": styles[name].marker, "size": 7},
+                meta={"reach": reach},
                 hovertemplate=f"%{{y:{axis_format(data.context, 1)}}} with %{{x:,.0f}} labels",
             )
         )  # fmt: skip
         traces.append(_ticks(facts, mine, styles[name], data))
     first, last = facts.grid[0], facts.cap + facts.query_labels
     margin = 0.04 * (last - first)
-    targets = sorted(context.target_on(facts.name) for context in data.contexts)
+    targets = sorted(board.context.target_on(facts.name) for board in data.boards)
     cap = marked_line("x", facts.cap, "dot", f"cap {facts.cap}")
     return Figure(
         f"curves-{place}",
@@ -215,11 +185,6 @@ def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
             shapes=[*_target_lines(targets, drawn, data), cap],
         ),
     )
-
-
-def _reach(runs: Sequence[GridRun], accounting: Accounting) -> float:
-    """Return how far to the right a strategy's line goes."""
-    return max(float(run.axes[accounting][-1]) for run in runs)
 
 
 def _numbers(facts: TaskFacts, runs: Runs, data: PageData) -> Table:
@@ -243,13 +208,13 @@ def _numbers(facts: TaskFacts, runs: Runs, data: PageData) -> Table:
     )
 
 
-def _band(curve: MeanCurve, style: LineStyle) -> dict[str, Any]:
-    """One closed polygon: up along the highest accuracies and back along the lowest."""
+def _band(labels: DoubleArray, values: DoubleArray, style: LineStyle) -> dict[str, Any]:
+    """One closed polygon: up along the highest values and back along the lowest."""
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": plotted([*curve.labels, *curve.labels[::-1]]),
-        "y": plotted([*curve.high, *curve.low[::-1]]),
+        "x": plotted([*labels, *labels[::-1]]),
+        "y": plotted([*values.max(axis=0), *values.min(axis=0)[::-1]]),
         "legendgroup": style.group,
         "meta": {"part": "band"},
         "fill": "toself",
@@ -264,13 +229,10 @@ def _ticks(
     facts: TaskFacts, runs: Sequence[GridRun], style: LineStyle, data: PageData
 ) -> dict[str, Any]:
     """One upright tick on the target's line for every run that reached it."""
-    crossings = [
-        (budget.labels, context.target_on(facts.name))
-        for context in data.contexts
-        for run in runs
-        for budget in [run.budget(context.target_on(facts.name)).interpolated[context.accounting]]
-        if budget.reached
-    ]
+    accounting, crossings = data.context.accounting, []
+    for target in [board.context.target_on(facts.name) for board in data.boards]:
+        budgets = [run.budget(target).interpolated[accounting] for run in runs]
+        crossings += [(budget.labels, target) for budget in budgets if budget.reached]
     return {
         "type": "scatter",
         "mode": "markers",

@@ -26,7 +26,9 @@ class Ecdf(Panel):
     def draw(self, data: PageData) -> Drawing:
         """Draw a line a strategy, from no label to the cap or beyond."""
         found = {name: _pooled(name, data) for name in sorted(data.ranked)}
-        end = max([1.0, *(float(ecdf.shares[-1]) for ecdf in found.values() if ecdf.shares.size)])
+        known = [ecdf.shares for ecdf in found.values() if ecdf.shares.size]
+        first = min((float(shares[0]) for shares in known), default=1.0)
+        end = max([1.0, *(float(shares[-1]) for shares in known)])
         figure = Figure(
             "ecdf-plot",
             "Share of runs that reached the target, by share of the budget cap",
@@ -34,7 +36,7 @@ class Ecdf(Panel):
             layout(
                 f"Share of the budget cap ({data.context.accounting} labels)",
                 "Runs that reached",
-                meta=label_axis(1.05, 0.0, 0.8 * _first(found)),
+                meta=label_axis(1.05, 0.0, 0.8 * first),
                 xaxis={"tickformat": ".0%", "tickangle": 0},
                 yaxis={"tickformat": ".0%", "range": [0, 1.03]},
                 hovermode="closest",
@@ -47,10 +49,10 @@ class Ecdf(Panel):
 def _text(data: PageData, *, beyond: bool) -> str:
     pooled = [
         wording.counted(len(data.context.tasks), "task"),
-        wording.counted(len(data.seeds), "seed"),
+        wording.counted(len(data.context.seeds), "seed"),
     ]
-    if len(data.contexts) > 1:
-        pooled.append(wording.counted(len(data.contexts), "target"))
+    if len(data.boards) > 1:
+        pooled.append(wording.counted(len(data.boards), "target"))
     text = (
         f"The share of a strategy's runs ({', '.join(pooled)}) that reach the target with at most "
         "this share of the budget cap. Higher and further left is better. Where a line ends on "
@@ -77,18 +79,13 @@ def _line(name: str, ecdf: BudgetEcdf, end: float, data: PageData) -> dict[str, 
     )
 
 
-def _first(found: Mapping[str, BudgetEcdf]) -> float:
-    """Return the smallest budget as a share of the cap."""
-    return min((float(ecdf.shares[0]) for ecdf in found.values() if ecdf.shares.size), default=1.0)
-
-
 def _pooled(name: str, data: PageData) -> BudgetEcdf:
     caps = {facts.name: float(facts.cap) for facts in data.context.tasks}
     return budget_ecdf(
         [
-            (run.interpolated[context.accounting], caps[task])
-            for context, budgets in data.answers
-            for (task, strategy, _), run in budgets.items()
+            (run.interpolated[data.context.accounting], caps[task])
+            for board in data.boards
+            for (task, strategy, _), run in board.budgets.items()
             if strategy == name
         ]
     )

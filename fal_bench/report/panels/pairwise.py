@@ -10,9 +10,8 @@ from typing import Any
 
 from fal_bench.report import wording
 from fal_bench.report.findings import has_intervals, intervals
-from fal_bench.report.panels.base import Cell, Drawing, Figure, Needs, PageData, Panel, Table
+from fal_bench.report.panels.base import Cell, Drawing, Figure, PageData, Panel, Table
 from fal_bench.report.panels.plotting import drawn_name, layout, plotted
-from fal_bench.report.sentences import sentences
 from fal_bench.stats import Budget, paired_saving
 
 # Blue saves and vermilion costs, the pair of Okabe and Ito that colour-blind readers tell apart
@@ -60,7 +59,8 @@ class Pairwise(Panel):
     key = "pairwise"
     title = "Pairwise savings"
     order = 40
-    needs = Needs(strategies=2, own=True)
+    strategies = 2
+    own = True
     one_target = True
 
     def draw(self, data: PageData) -> Drawing:
@@ -76,7 +76,7 @@ class Pairwise(Panel):
             "The 95 % intervals in the table are not corrected for the number of pairs: "
             f"the verdicts above, against {data.context.baseline} alone, are."
             if known
-            else sentences([intervals(data.context)], data.context)[0]
+            else wording.sentences([intervals(data.context)], data.context)[0]
         )
         table = Table(
             f"Saving of the row's strategy against the column's{', with 95 % intervals' * known}",
@@ -110,11 +110,11 @@ def _figure(names: Sequence[str], savings: Savings) -> Figure:
 
 
 def _all_savings(data: PageData) -> Savings:
-    accounting = data.context.accounting
+    context, budgets = data.context, data.board.budgets
     runs: dict[str, list[list[Budget]]] = {
         name: [
-            [data.budgets[task, name, seed].interpolated[accounting] for seed in data.seeds]
-            for task in data.task_names
+            [budgets[task, name, seed].interpolated[context.accounting] for seed in context.seeds]
+            for task in context.task_names
         ]
         for name in data.own
     }

@@ -8,7 +8,7 @@ import numpy as np
 
 from fal_bench.report import wording
 from fal_bench.report.budgets import GridRun
-from fal_bench.report.panels.base import Cell, Drawing, Figure, Needs, PageData, Panel, Table
+from fal_bench.report.panels.base import Cell, Drawing, Figure, PageData, Panel, Table
 from fal_bench.report.panels.plotting import axis_format, layout, line_trace, marked_line
 from fal_bench.stats import rank, restricted_mean
 
@@ -21,7 +21,7 @@ class RankByTarget(Panel):
     key = "ranks"
     title = "Rank against target"
     order = 30
-    needs = Needs(strategies=2)
+    strategies = 2
     lines = True
 
     def draw(self, data: PageData) -> Drawing:
@@ -31,7 +31,9 @@ class RankByTarget(Panel):
         if not targets:
             return Drawing("No target between the first and the best curve tells them apart.")
         places = [_places(data, names, target) for target in targets]
-        asked = [one.target for one in data.contexts if len(one.task_targets) <= 1]
+        asked = [
+            board.context.target for board in data.boards if len(board.context.task_targets) <= 1
+        ]
         text = (
             "Would another target have given another winner? Every strategy's rank, by mean budget "
             "over all tasks and seeds, at targets that at least one run reached. Rank 1 is on top; "
@@ -99,10 +101,8 @@ def _targets(data: PageData) -> list[float]:
     """Return targets from the worst mean at the initial labels to the best one at the cap."""
     starts, ends = [], []
     for name in sorted(data.ranked):
-        for facts in data.context.tasks:
-            mine = [
-                data.runs[facts.name, name, seed].accuracy[: len(facts.grid)] for seed in data.seeds
-            ]
+        for task in data.context.task_names:
+            mine = [data.board.runs[task, name, seed].accuracy[:-1] for seed in data.context.seeds]
             mean = np.mean(mine, axis=0)
             starts.append(float(mean[0]))
             ends.append(float(mean[-1]))
@@ -114,7 +114,7 @@ def _targets(data: PageData) -> list[float]:
     reachable = [
         target
         for target in found.tolist()
-        if any(_reached(run, target) for run in data.runs.values())
+        if any(_reached(run, target) for run in data.board.runs.values())
     ]
     return [float(target) for target in reachable if target > 0]
 
@@ -127,12 +127,11 @@ def _places(data: PageData, names: Sequence[str], target: float) -> list[int]:
     labels, reached, accuracy = [], [], []
     for name in names:
         found = [
-            [data.runs[task, name, seed].budget(target) for seed in data.seeds]
-            for task in data.task_names
+            [data.board.runs[task, name, seed].budget(target) for seed in data.context.seeds]
+            for task in data.context.task_names
         ]
         budgets = [[run.interpolated[data.context.accounting] for run in task] for task in found]
         labels.append(restricted_mean(budgets).mean)
         reached.append(any(budget.reached for task in budgets for budget in task))
         accuracy.append(float(np.mean([[run.accuracy_at_cap for run in task] for task in found])))
-    sign = 1 if data.context.higher_is_better else -1
-    return [int(place) for place in rank(labels, reached, sign * np.array(accuracy))]
+    return [int(place) for place in rank(labels, reached, data.context.sign * np.array(accuracy))]

@@ -11,14 +11,19 @@ from fal_bench.report.panels.base import (
     Cell,
     Drawing,
     Figure,
-    Needs,
     PageData,
     Panel,
     Table,
     number,
 )
-from fal_bench.report.panels.plotting import bar_height, drawn_name, layout, plotted
-from fal_bench.report.styles import COLOURS, LineStyle
+from fal_bench.report.panels.plotting import (
+    COLOURS,
+    LineStyle,
+    bar_height,
+    drawn_name,
+    layout,
+    plotted,
+)
 
 _RUN = ["task", "strategy", "seed"]
 # In the order in which a federation spends them; a purpose that is not here comes last.
@@ -39,13 +44,14 @@ class Ledger(Panel):
     key = "ledger"
     title = "Labels read, by purpose"
     order = 50
-    needs = Needs(own=True, charges=True)
+    own = True
+    charges = True
     one_target = True
 
     def draw(self, data: PageData) -> Drawing:
         """Draw a bar a strategy."""
         names, until = data.own, _until(data)
-        spent = data.charges.merge(until, on=_RUN)
+        spent = data.comparison.charges.merge(until, on=_RUN)
         # Labels of a query are first trained with in the next cycle; the initial ones at once.
         spent = spent[(spent["purpose"] == "initial") | (spent["cycle"] < spent["until"])]
         means = _mean_of_tasks(
@@ -88,7 +94,7 @@ class Costs(Panel):
     key = "costs"
     title = "Costs"
     order = 60
-    needs = Needs(own=True)
+    own = True
     one_target = True
 
     def draw(self, data: PageData) -> Drawing:
@@ -119,7 +125,7 @@ class Costs(Panel):
 
 def _mean_costs(data: PageData) -> pd.DataFrame:
     until = _until(data)
-    rows = data.curves.merge(until, on=_RUN)
+    rows = data.comparison.curves.merge(until, on=_RUN)
     rows = rows[rows["cycle"] <= rows["until"]]
     rounds = {facts.name: facts.rounds for facts in data.context.tasks}
     rows = rows.assign(
@@ -134,7 +140,7 @@ def _mean_costs(data: PageData) -> pd.DataFrame:
 def _until(data: PageData) -> pd.DataFrame:
     """Return the cycle up to which every run of a ranked strategy is counted."""
     wanted = set(data.own)
-    rows = [(*key, run.cycle) for key, run in data.budgets.items() if key[1] in wanted]
+    rows = [(*key, run.cycle) for key, run in data.board.budgets.items() if key[1] in wanted]
     return pd.DataFrame(rows, columns=[*_RUN, "until"])
 
 
