@@ -105,4 +105,4 @@ def test_data_that_change_after_planning_stop_the_run(home, suite, tmp_path):
         run_job(Job(store.root, (run,), (), "run", None))
     status = store.folder(run).status()
     assert status["phase"] == "failed"
-    assert "imagefolder" in status["reason"]
+    assert "planned with" in status["reason"]
