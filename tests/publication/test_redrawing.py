@@ -49,7 +49,7 @@ def test_another_question_is_answered_as_from_the_runs(smoke, published, tmp_pat
 def test_changed_files_are_not_drawn(published, tmp_path, name):
     with (published / name).open("a") as file:
         file.write("\n")
-    with pytest.raises(FalbenchError, match=rf"{name} in .* not the one .* restore it"):
+    with pytest.raises(FalbenchError, match=rf"{name} in .*restore it"):
         publish(published, tmp_path / "again")
     assert not (tmp_path / "again").exists()
 
@@ -67,7 +67,7 @@ def test_results_without_charges_that_read_more_are_not_drawn(published, tmp_pat
     write_csv(hungry, published / "curves.csv")
     edit_record(published, files=checksums(published))
     in_format_1(published)
-    with pytest.raises(FalbenchError, match=r"published without charges\.csv"):
+    with pytest.raises(FalbenchError, match=r"without charges\.csv"):
         publish(published, tmp_path / "again")
 
 
@@ -75,16 +75,16 @@ def test_the_command_draws_published_results_anew(published, tmp_path, falbench)
     page = (published / "leaderboard.html").read_bytes()
     code, out, _ = falbench("publish", published, "--to", published, "--accounting", "paper")
     assert code == 0
-    assert "as this falbench draws them" in out
+    assert "this falbench draws" in out
     assert (published / "leaderboard.html").read_bytes() != page
     assert json.loads((published / "provenance.json").read_text())["accounting"] == "paper"
     code, _, err = falbench("publish", published, "--to", tmp_path / "part", "--seeds", "1")
     assert code == 2
-    assert "drawn as a whole; leave --seeds out" in err
+    assert "leave --seeds out" in err
 
 
 def test_unknown_baselines_are_refused(published, tmp_path):
-    with pytest.raises(InvalidSpecError, match="'logo' is not among"):
+    with pytest.raises(InvalidSpecError, match="'logo'"):
         publish(published, tmp_path / "again", baseline="logo")
 
 

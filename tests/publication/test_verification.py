@@ -63,7 +63,8 @@ def test_a_sample_recomputes_bit_for_bit_in_other_processes(published, scratch):
         for label in ("random", "feal[trainer=evidential]")
     }
     assert {one.state for one in result.runs} == {"same"}
-    assert result.summary == "The files are unchanged, and 4 of 8 runs recompute bit for bit."
+    assert "4 of 8 runs" in result.summary
+    assert "bit for bit" in result.summary
 
 
 def better(text):
@@ -83,7 +84,7 @@ def test_a_falsified_accuracy_is_found(published, scratch):
     [wrong] = [one for one in result.runs if one.state != "same"]
     assert wrong.run.identity == ("digits-shards", "feal[trainer=evidential]", 1)
     assert wrong.note.startswith("cycle 2: accuracy 0.987 published, 0.")
-    assert "and 7 of 8 runs recompute bit for bit" in result.summary
+    assert "7 of 8 runs" in result.summary
 
 
 def on_a_z80(content):
@@ -111,11 +112,10 @@ def test_another_processor_may_round_otherwise(published, scratch):
     edit_record(published, **on_a_z80(json.loads((published / "provenance.json").read_text())))
     result = quietly(published, runs=None)
     assert {one.state for one in result.runs} == {"close"}
-    assert "8 of 8 runs recompute as closely as another environment allows." in result.summary
+    assert "8 of 8 runs" in result.summary
+    assert "bit for bit" not in result.summary
     told = {one.run.identity: one.note for one in result.runs}
-    assert told["digits-iid", "random", 0].startswith(
-        "0.0028 apart in accuracy at most, allowed 0."
-    )
+    assert told["digits-iid", "random", 0].startswith("0.0028 apart in accuracy ")
     bits = quietly(published, runs=None, tolerance=0.0)
     assert {one.state for one in bits.runs} == {"differs"}
     within = quietly(published, runs=None, tolerance=0.01)
@@ -128,7 +128,7 @@ def test_another_processor_is_no_excuse(published, scratch):
     result = quietly(published, runs=None)
     assert not result.passed
     [wrong] = [one for one in result.runs if one.state == "differs"]
-    assert re.match(r"\d+ labels: accuracy 0.\d+ apart, allowed 0.\d+", wrong.note)
+    assert re.match(r"\d+ labels: accuracy 0.\d+ .*allowed 0.\d+", wrong.note)
     assert {one.state for one in result.runs if one is not wrong} == {"same"}
 
 
@@ -136,9 +136,9 @@ def test_a_falsified_leaderboard_is_found(published, scratch):
     falsify(published, "leaderboard.csv", lambda text: text.replace(",0.6,", ",0.7,", 1))
     result = quietly(published, runs=1)
     assert not result.passed
-    assert "target_acc: 0.7 published, 0.6 ranked anew" in result.ranking
+    assert "target_acc: 0.7 published, 0.6 " in result.ranking
     assert [one.state for one in result.runs] == ["same"]
-    assert result.summary.startswith("The leaderboard does not follow from the curves")
+    assert "does not follow" in result.summary
 
 
 def recharged(text, row):
@@ -152,10 +152,9 @@ def test_charges_that_do_not_add_up_are_found(published, scratch):
     falsify(published, "charges.csv", partial(recharged, row=",pool,2,13"))
     result = quietly(published, runs=1, seed=1)
     assert not result.passed
-    assert result.imbalance == (
-        "digits-iid, random, seed 0, cycle 3: 13 labels charged, 12 more strict labels in the curve"
-    )
-    assert result.summary.startswith("The charges do not add up to the curves, and ")
+    assert result.imbalance.startswith("digits-iid, random, ")
+    assert re.findall(r"\d+", result.imbalance) == ["0", "3", "13", "12"]  # seed, cycle, labels
+    assert result.summary.startswith("The charges do")
 
 
 def test_charges_for_another_purpose_are_found(published, scratch):
@@ -164,7 +163,8 @@ def test_charges_for_another_purpose_are_found(published, scratch):
     assert (result.ranking, result.imbalance) == ("", "")
     [wrong] = [one for one in result.runs if one.state != "same"]
     assert wrong.run.identity == ("digits-iid", "random", 0)
-    assert wrong.note == "cycle 2: 0 labels read for pool published, 12 recomputed"
+    assert wrong.note.startswith("cycle 2: 0 labels ")
+    assert "pool published, 12 " in wrong.note
 
 
 def test_results_of_a_falbench_without_charges_can_be_verified(published, scratch, falbench):
@@ -184,7 +184,7 @@ def test_changed_files_are_named_and_nothing_is_computed(published, scratch, mon
     assert not result.passed
     assert [file.state for file in result.files] == ["same", "changed", "same", "missing"]
     assert result.runs == ()
-    assert "curves.csv is changed, leaderboard.html is missing" in result.summary
+    assert re.search(r"curves\.csv .*changed, .*html .*missing", result.summary)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_data_set_that_is_not_installed_is_one_sentence(published, scratch):
     before, task["hash"] = task["hash"], Task.model_validate(task["canonical"]).hash
     falsify(published, "curves.csv", lambda text: text.replace(before, task["hash"]))
     edit_record(published, tasks=content["tasks"])
-    with pytest.raises(PublicationError, match=r"The data set 'mars' .* is not installed here"):
+    with pytest.raises(PublicationError, match=r"'mars' .*not installed"):
         quietly(published)
 
 
@@ -234,7 +234,7 @@ def test_a_device_that_is_not_there_is_one_sentence(published, monkeypatch):
 
     monkeypatch.setattr("fal_bench.publication.verification.resolve_device", refuse)
     edit_record(published, device="cuda")
-    with pytest.raises(PublicationError, match="computed on 'cuda', and PyTorch finds no such dev"):
+    with pytest.raises(PublicationError, match="'cuda'"):
         quietly(published)
 
 
@@ -256,11 +256,11 @@ def test_a_plugin_is_needed_and_must_be_the_published_one(tmp_path, suite, scrat
     compare("first", suite=suite, plugins=[plugin], out=tmp_path / "results",
             backend="sequential", progress=False)  # fmt: skip
     publish(tmp_path / "results", to, suite=suite)
-    with pytest.raises(PublicationError, match=r"'first' .* not installed here; .* --plugin"):
+    with pytest.raises(PublicationError, match=r"'first' .*--plugin"):
         quietly(to)
     assert quietly(to, plugins=[plugin], runs=1).passed
     plugin.write_text(PLUGIN.replace("[:budget]", "[-budget:]"))
-    with pytest.raises(PublicationError, match="not the one that was published"):
+    with pytest.raises(PublicationError, match="not the one"):
         quietly(to, plugins=[plugin])
     plugin.write_text("def oops(:")
     with pytest.raises(FalbenchError, match="SyntaxError"):
@@ -292,12 +292,9 @@ def test_the_environment_is_told_where_it_differs(smoke):
         return environment_note(record.model_copy(update={"environments": published}))
 
     assert note((8, {})) == ""
-    assert note((6, {}), (2, {"torch": "1.0"})).startswith("2 of 8 runs were computed in another")
+    assert note((6, {}), (2, {"torch": "1.0"})).startswith("2 of 8 runs ")
     told = note((6, {"torch": "1.0", "processor": "Z80"}), (2, {"torch": "1.0"}))
-    assert told == (
-        f"The runs were computed elsewhere (torch 1.0 there, {here['torch']} here), "
-        "so bits may differ."
-    )
+    assert f"(torch 1.0 there, {here['torch']} here)" in told
     # What was not recorded then cannot be told to differ.
     bare = PublishedEnvironment(runs=8, facts={"torch": here["torch"]})
     assert environment_note(record.model_copy(update={"environments": (bare,)})) == ""
