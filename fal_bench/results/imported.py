@@ -33,6 +33,7 @@ from fal_bench.results.model import (
     ImportOrigin,
     Provenance,
     Results,
+    empty_run,
 )
 from fal_bench.task import Task
 
@@ -293,10 +294,9 @@ def import_frames(imports: Sequence[Import]) -> tuple[pd.DataFrame, pd.DataFrame
 
 
 def _run(key: str, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    given = {"task": row["task"], "strategy": row["strategy"], "seed": row["seed"]}
     return {
-        **dict.fromkeys(RUNS, ""),
-        **given,
+        **empty_run(),
+        **{column: row[column] for column in ("task", "strategy", "seed")},
         "key": key,
         "task_hash": row["task_hash"] or "",
         "trainer_named": False,
@@ -305,8 +305,6 @@ def _run(key: str, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
         "reference": bool(row["reference"]),
         "numerics": 0,
         "state": "done",
-        "environment": {},
-        "finished": pd.NaT,
     }
 
 

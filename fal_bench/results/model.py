@@ -222,9 +222,9 @@ class Results:
         apart = self.provenance.environments or other.provenance.environments
         days = [day for one in (self, other) for day in one.computed or ()]
         return Results(
-            _stacked(first.runs, last.runs),
-            _stacked(first.curves, last.curves),
-            _stacked(first.charges, last.charges),
+            stacked(first.runs, last.runs),
+            stacked(first.curves, last.curves),
+            stacked(first.charges, last.charges),
             tasks.reset_index(drop=True),
             replace(
                 self.provenance,
@@ -430,6 +430,11 @@ def of_suite(results: Results, suite: Suite) -> Results:
     return _named(whole).narrow()
 
 
+def empty_run() -> dict[str, Any]:
+    """Return a row of ``Results.runs`` that says nothing yet."""
+    return {**dict.fromkeys(RUNS, ""), "environment": {}, "finished": pd.NaT}
+
+
 def task_row(task: Task, suite: str, data: str = "", pool: int = 0) -> dict[str, Any]:
     """Return a row of ``Results.tasks``.
 
@@ -510,5 +515,6 @@ def _any(masks: Iterable[pd.Series]) -> pd.Series:
     return first
 
 
-def _stacked(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
+def stacked(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of both frames; an empty one says nothing of the columns' types."""
     return pd.concat([part for part in (first, last) if len(part)] or [first], ignore_index=True)

@@ -31,6 +31,7 @@ from fal_bench.results.model import (
     Environment,
     Provenance,
     Results,
+    empty_run,
     task_row,
 )
 from fal_bench.results.store import PUBLISHED
@@ -436,7 +437,7 @@ def _runs(record: Record, tasks: Sequence[Task]) -> list[dict[str, Any]]:
         )
         runs.append(
             {
-                **dict.fromkeys(RUNS, ""),
+                **empty_run(),
                 **identity_columns(description, trainer_named=row.label != row.strategy),
                 "key": description_key(description),
                 "label": row.label,
@@ -444,8 +445,6 @@ def _runs(record: Record, tasks: Sequence[Task]) -> list[dict[str, Any]]:
                 "task_hash": task.hash,
                 "reference": row.reference,
                 "state": "done",
-                "environment": {},
-                "finished": pd.NaT,
             }
         )
     return runs

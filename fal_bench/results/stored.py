@@ -21,7 +21,17 @@ from fal_bench.results.identity import (
     trainer_selector,
 )
 from fal_bench.results.imported import ImportFolder, import_frames
-from fal_bench.results.model import CHARGES, RUNS, TASKS, Provenance, Results, of_suite, task_row
+from fal_bench.results.model import (
+    CHARGES,
+    RUNS,
+    TASKS,
+    Provenance,
+    Results,
+    empty_run,
+    of_suite,
+    stacked,
+    task_row,
+)
 from fal_bench.results.store import Corrupt, Keyed, Store
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, Suite, load_suite, suite_names
@@ -116,7 +126,7 @@ def _planned_row(planned: Planned, store: Store) -> dict[str, Any]:
     else:
         return {**run_row(store.folder(planned)), **named}
     return {
-        **dict.fromkeys(RUNS, ""),
+        **empty_run(),
         **identity_columns(planned.description, trainer_named=planned.trainer_named),
         **named,
         "key": planned.key,
@@ -124,8 +134,6 @@ def _planned_row(planned: Planned, store: Store) -> dict[str, Any]:
         "reference": planned.reference,
         "state": state,
         "reason": reason,
-        "environment": {},
-        "finished": pd.NaT,
         "metrics": {},
     }
 
@@ -227,10 +235,10 @@ def _gathered(
     metrics = {name for row in curves for name in row} - {"key", *given}
     imports = [] if imported is None else imported.imports()
     more_runs, more_curves = import_frames(imports)
-    frames = [pd.DataFrame(curves, columns=["key", *Row.columns(metrics)]), more_curves]
+    measured = pd.DataFrame(curves, columns=["key", *Row.columns(metrics)])
     return Results(
-        _joined([pd.DataFrame(runs, columns=RUNS), more_runs]),
-        _joined(frames),
+        stacked(pd.DataFrame(runs, columns=RUNS), more_runs),
+        stacked(measured, more_curves),
         pd.DataFrame(charges, columns=CHARGES),
         pd.DataFrame(tasks, columns=TASKS),
         Provenance(
@@ -245,10 +253,6 @@ def _gathered(
 def _curve(key: str, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
     for row in rows:
         yield {"key": key, **{name: getattr(row, name) for name in Row.columns()}, **row.metrics}
-
-
-def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat([one for one in frames if len(one)] or frames[:1], ignore_index=True)
 
 
 def _pools(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
