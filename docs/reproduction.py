@@ -299,11 +299,11 @@ def cifar10() -> str:
     """CIFAR-10 as JPEG files of quality 75."""
     folder = "cifar10-jpegq75"
     random = ranked(folder, "auto")["random"]
-    runs = read_record(PUBLISHED / folder).runs
-    assert runs is not None
+    sessions = read_record(PUBLISHED / folder).sessions
+    assert sessions is not None
     return (
         by_task(CIFAR10) + f"\nAt the cap `random` has {final(random, 0)}. The run took "
-        f"{runs.wall_seconds / 60:.0f} minutes in two workers.\n"
+        f"{sessions.wall_seconds / 60:.0f} minutes in two workers.\n"
     )
 
 

@@ -3,46 +3,47 @@
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import use_data_folder
-from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.arguments import (
+    Notify,
     as_names,
     as_path,
     as_several,
     as_whole,
     check_seconds,
     check_text,
+    warn,
 )
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.learning.device import CPU, Device
 from fal_bench.plugins.given import given, named
 from fal_bench.plugins.registry import Registry
+from fal_bench.publication.publishing import publish
+from fal_bench.publication.verification import verify
 from fal_bench.report.answer import Comparison, answer
 from fal_bench.report.context import Accounting
+from fal_bench.report.progress import progress_monitor
 from fal_bench.report.targets import Asked, Question
 from fal_bench.results import chosen_results, open_results
 from fal_bench.results.identity import records
+from fal_bench.results.merging import merge
 from fal_bench.results.model import Results
 from fal_bench.results.store import Store
 from fal_bench.sweep.cluster import check_backend, device_for
 from fal_bench.sweep.memory import LEAST_MIB
-from fal_bench.sweep.plan import Monitor, Plan, no_monitor, run_missing
+from fal_bench.sweep.plan import Plan, run_missing
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.supervisor import Backend, Supervisor
 
 if TYPE_CHECKING:
     from fal_bench.conformance.report import Report
     from fal_bench.plugins.strategy import Strategy
-    from fal_bench.publication.verification import Verification
-    from fal_bench.results.merging import Keep, Merged
-    from fal_bench.results.published import Record
 
     Strategies = Sequence[str | type[Strategy] | Strategy] | str | type[Strategy] | None
 
@@ -58,14 +59,6 @@ __all__ = [
     "report",
     "verify",
 ]
-
-Kind = Literal["note", "warning"]
-Notify = Callable[[Kind, str], None]
-
-
-def warn(kind: Kind, text: str) -> None:  # noqa: ARG001
-    """Say something as Python says it."""
-    warnings.warn(text, stacklevel=3)
 
 
 @dataclass(frozen=True)
@@ -190,7 +183,7 @@ def compare(
         supervisor = Supervisor(
             ready.store, ready.jobs, backend, ready.plan.plugins, call_timeout, memory_limit
         )
-        run_missing(supervisor, ready.plan, _monitor(shown=progress))
+        run_missing(supervisor, ready.plan, progress_monitor(shown=progress))
         return answer(ready.question, ready.plan.results(ready.store, external=external))
 
 
@@ -307,152 +300,6 @@ def report(
     return answer(question, results)
 
 
-def publish(
-    results: str | Path,
-    to: str | Path,
-    *,
-    target_acc: Asked = None,
-    target: Asked = None,
-    strategies: Sequence[str] | str | None = None,
-    suite: str | Path | None = None,
-    task: str | None = None,
-    seeds: int | None = None,
-    accounting: Accounting | None = None,
-    baseline: str | None = None,
-    notify: Notify = warn,
-) -> Record:
-    """Write a comparison where others can verify it; runs nothing.
-
-    Args:
-        results: a results folder; or results published before, which are drawn again as a whole.
-        to: the folder to write; new, empty, or with results published before, which are replaced.
-        target_acc: the target accuracies, as for ``compare``; by default as published before.
-        target: targets of any recorded metric, likewise.
-        strategies: selectors; all stored strategies if there are none.
-        suite: a suite's name or TOML file; found from the stored tasks if None.
-        task: one task only.
-        seeds: the first so many of the stored seeds; all of them if None.
-        accounting: the labels that rank: ``"strict"`` or ``"paper"``; by default strict, or as
-            published before.
-        baseline: the strategy that savings refer to; random by default, or as published before.
-        notify: as for ``compare``.
-
-    Returns:
-        What ``provenance.json`` says.
-
-    Raises:
-        PublicationError: the runs are no complete comparison that others can compute again, or
-            ``to`` holds other files; nothing has been written then.
-        FalbenchError: the folder holds no such runs, or a name or value cannot be used.
-    """
-    from fal_bench.publication import publishing
-    from fal_bench.results.published import is_published
-
-    source, folder = as_path("results", results), as_path("to", to)
-    parts = {"strategies": strategies, "suite": suite, "task": task, "seeds": seeds}
-    if is_published(source):
-        if given := [name for name, value in parts.items() if value]:
-            raise InvalidSpecError(
-                f"Results published before are drawn as a whole; leave --{given[0]} out, or name "
-                "the results folder that they came from."
-            )
-        return publishing.redraw(
-            source,
-            folder,
-            target_acc=target_acc,
-            target=target,
-            accounting=accounting,
-            baseline=baseline,
-        )
-    record, notes = publishing.publish(
-        source,
-        folder,
-        strategies=strategies,
-        target_acc=target_acc,
-        target=target,
-        suite=suite,
-        task=task,
-        seeds=seeds,
-        accounting=accounting or "strict",
-        baseline=baseline,
-    )
-    for note in notes:
-        notify("note", note)
-    return record
-
-
-def verify(
-    folder: str | Path,
-    *,
-    runs: int | None = 4,
-    seed: int = 0,
-    jobs: int = 1,
-    plugins: Sequence[object] | str | Path = (),
-    data_dir: str | Path | None = None,
-    tolerance: float | None = None,
-    call_timeout: float = 600.0,
-    memory_limit: int | None = None,
-    progress: bool = True,
-    announce: Callable[[Verification], None] = lambda _: None,
-) -> Verification:
-    """Verify published results: compare the files with their checksums, and compute runs again.
-
-    Nothing is computed if a file has changed.
-
-    Args:
-        folder: the folder that ``publish`` wrote.
-        runs: how many runs to compute; all of them if None.
-        seed: seed of their choice.
-        jobs: worker processes.
-        plugins: further plugins, as for ``compare``.
-        data_dir: the folder of data sets, as for ``compare``.
-        tolerance: largest allowed difference in metrics; 0 asks for the same bits, which are
-            promised on the same processor type and versions alone. None asks for them there, and
-            otherwise for curves as close as another environment allows.
-        call_timeout: seconds a strategy's call may take.
-        memory_limit: MiB a worker may take, as for ``compare``.
-        progress: show a live display on the terminal.
-        announce: called with what is known so far: after the files, and before runs are computed.
-
-    Raises:
-        PublicationError: the results cannot be verified here.
-        FalbenchError: a plugin or data cannot be used.
-    """
-    from fal_bench.publication import verification
-
-    return verification.verify(
-        as_path("folder", folder),
-        runs=as_whole("runs", runs, 1),
-        seed=seed,
-        jobs=jobs,
-        plugins=as_several("plugins", plugins),
-        data_dir=None if data_dir is None else as_path("data_dir", data_dir),
-        tolerance=tolerance,
-        call_timeout=call_timeout,
-        memory_limit=memory_limit,
-        monitor=_monitor(shown=progress),
-        announce=announce,
-    )
-
-
-def merge(folders: Sequence[str | Path], out: str | Path, *, keep: Keep | None = None) -> Merged:
-    """Copy the finished runs of several results folders into one.
-
-    Args:
-        folders: the folders, in the order that ``keep`` refers to.
-        out: where to; it may hold runs already, which come first.
-        keep: which of several differing runs to take, ``"first"`` or ``"last"``; None refuses them
-            before anything is written.
-
-    Raises:
-        StoreError: runs conflict, a folder holds none, or one cannot be read or written.
-    """
-    from fal_bench.results.merging import merge_stores
-
-    sources = [Store(as_path("each of folders", folder)) for folder in folders]
-    return merge_stores(sources, Store(as_path("out", out)), keep)
-
-
 @dataclass(frozen=True)
 class Imported:
     """What became of a file of curves.
@@ -545,15 +392,6 @@ def default_jobs(device: str) -> int:
 
     cores: int = joblib.cpu_count()
     return cores
-
-
-def _monitor(*, shown: bool) -> Monitor:
-    """Return the live display, or one that shows nothing."""
-    if not shown:
-        return no_monitor
-    from fal_bench.report.progress import show_progress
-
-    return show_progress
 
 
 class _ReportRoom(ModuleType):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+import random
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
 
+import fal_bench
 from fal_bench.cli.main import run as run_falbench
 from fal_bench.data.base import Dataset
 from fal_bench.federation.journal import MemoryJournal
@@ -35,6 +39,19 @@ def own_cache(monkeypatch, tmp_path_factory):
 def own_path(monkeypatch):
     """What one test can import, because a plugin file lay beside it, the next one cannot."""
     monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture
+def untouched_streams():
+    """Fail the test if the global random streams have moved."""
+
+    def state():
+        kind, keys, *more = np.random.get_state()  # noqa: NPY002
+        return kind, keys.tolist(), more, torch.get_rng_state().tolist(), random.getstate()
+
+    before = state()
+    yield
+    assert state() == before
 
 
 @pytest.fixture(scope="session")
@@ -195,6 +212,17 @@ def suite(tmp_path):
 
 
 @pytest.fixture
+def compare(suite, tmp_path):
+    """Return a function that compares strategies on ``suite``; results go to a folder ``out``."""
+
+    def run(strategies=None, out="results", **options):
+        out = tmp_path / out
+        return fal_bench.compare(strategies, suite=suite, out=out, progress=False, **options)
+
+    return run
+
+
+@pytest.fixture
 def slow_suite(tmp_path):
     """The path of the same suite with cycles long enough to be interrupted in the middle."""
     file = tmp_path / "slow.toml"
@@ -213,3 +241,19 @@ def bad_plugins(tmp_path, write_plugin):
     for name, deed in PLUGINS.items():
         write_plugin(folder / f"{name}.py", {name: deed})
     return folder
+
+
+@pytest.fixture
+def cluster_worker():
+    """Return a function that runs a job as Ray and Dask do, where no supervisor can reach it."""
+    code = (
+        "import pickle, sys\n"
+        "from fal_bench.sweep.worker import run_job\n"
+        "run_job(pickle.load(sys.stdin.buffer))\n"
+    )
+
+    def work(job):
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, input=pickle.dumps(job), capture_output=True, check=False)
+
+    return work

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from stored import spec, store_run
+from untimed import untimed
 
-import fal_bench
 from fal_bench.task.suite import load_suite
 
 ROOT = Path(__file__).parent.parent
@@ -25,20 +25,12 @@ def test_there_are_two_set_up_commands():
     assert test == "pip install tox && tox"
 
 
-def test_the_plugin_runs(tmp_path, suite):
+def test_the_plugin_runs(tmp_path, compare):
     [plugin] = [block for block in blocks("python") if "class MyMargin" in block]
     (tmp_path / "my_margin.py").write_text(plugin)
-    result = fal_bench.compare(
-        ["my-margin", "fal-margin"],
-        suite=suite,
-        task="a",
-        seeds=1,
-        out=tmp_path / "results",
-        plugins=[tmp_path / "my_margin.py"],
-        backend="sequential",
-        progress=False,
-    )
-    curves = result.curves.drop(columns=["strategy", "train_seconds", "select_seconds"])
+    options = {"task": "a", "seeds": 1, "backend": "sequential"}
+    result = compare(["my-margin", "fal-margin"], plugins=[tmp_path / "my_margin.py"], **options)
+    curves = untimed(result).drop(columns="strategy")
     mine = curves[result.curves.strategy == "my-margin"].reset_index(drop=True)
     theirs = curves[result.curves.strategy == "fal-margin"].reset_index(drop=True)
     assert mine.equals(theirs)

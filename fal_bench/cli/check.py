@@ -41,28 +41,26 @@ def check(
         return
     if not plugins:
         raise InvalidSpecError("Name a plugin or a plugin file, or use --list.")
-    from fal_bench.conformance.process import Order
-
-    if not _show(Order(tuple(plugins), tuple(only or ()), call_timeout)):
+    if not _show(tuple(plugins), tuple(only or ()), call_timeout):
         raise typer.Exit(1)
 
 
-def _show(order: object) -> bool:
+def _show(plugins: tuple[str, ...], only: tuple[str, ...], call_timeout: float) -> bool:
     """Print what happens; return whether all plugins pass."""
     from rich.console import Console
     from rich.text import Text
 
-    from fal_bench.conformance.process import Announced, Order, Unusable, check_apart
+    from fal_bench.conformance.process import Announced, Order, check_apart
     from fal_bench.conformance.report import CheckInfo, Outcome, show_end, show_outcome
+    from fal_bench.plugins.registry import Unavailable
 
-    assert isinstance(order, Order)
     console = Console(soft_wrap=True, highlight=False)
     passed = True
     with console.status("starting") as status:
-        for event in check_apart(order):
-            if isinstance(event, Unusable):
-                passed = passed and not event.broken
-                console.print(Text(event.message, style="bold red" if event.broken else "yellow"))
+        for event in check_apart(Order(plugins, only, call_timeout)):
+            if isinstance(event, Unavailable):
+                passed = passed and event.empty
+                console.print(Text(event.message, style="yellow" if event.empty else "bold red"))
                 console.print()
             elif isinstance(event, Announced):
                 console.print(Text(f"{event.label} [{event.source}]", style="bold"))
@@ -78,10 +76,10 @@ def _show(order: object) -> bool:
 
 
 def _list_checks() -> None:
-    from fal_bench.conformance.runner import FAMILIES
+    from fal_bench.conformance.runner import SUBJECTS
 
-    width = max(len(one.name) for family in FAMILIES for one in family.checks)
-    for family in FAMILIES:
-        typer.echo(f"Checks of {family.subject.kind.words}:")
-        for one in family.checks:
+    width = max(len(one.name) for subject in SUBJECTS for one in subject.checks)
+    for subject in SUBJECTS:
+        typer.echo(f"Checks of {subject.kind.words}:")
+        for one in subject.checks:
             typer.echo(f"  {one.name:<{width}}  {one.info.proves}")

@@ -1,6 +1,5 @@
 """What every plugin must satisfy, and a report of whether it does.
 
 ``falbench check`` runs the checks in a process of its own (``process``); tests of a plugin call
-``fal_bench.check`` (``runner``). A check is a plain function in ``strategy_checks`` or
-``trainer_checks``.
+``fal_bench.check`` (``runner``). A check is a plain function in one of the modules ``*_checks``.
 """

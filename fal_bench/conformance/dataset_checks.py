@@ -10,10 +10,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable, collector
-from fal_bench.conformance.shared_checks import check_random, check_settings, params
 from fal_bench.conformance.side_effects import digest as digest_of
-from fal_bench.conformance.subject import FunctionSubject, once
+from fal_bench.conformance.subject import (
+    Failure,
+    FunctionSubject,
+    NotApplicable,
+    once,
+    owned_by,
+    params,
+)
 from fal_bench.data.base import Dataset
 from fal_bench.plugins.functions import DatasetTraits, traits_of
 from fal_bench.plugins.registry import DATASET
@@ -40,29 +45,18 @@ class DatasetSubject(FunctionSubject[Dataset]):
 
     @once
     def loaded(self) -> Dataset:
-        """The data set.
-
-        Raises:
-            Broken: it cannot be loaded.
-        """
+        """The data set."""
         _ = self.params
-        try:
+        with owned_by("loads"):
             return self.call(self.make, "loading")
-        except Failure as failure:
-            raise Broken("loads", failure) from None
 
     def call_all(self) -> None:
-        """Load it.
-
-        Raises:
-            Broken: it cannot be loaded.
-        """
+        """Load it."""
         _ = self.loaded
         self.call(self.make, "loading")
 
 
-DATASET_CHECKS: Final[list[Check[DatasetSubject]]] = []
-check = collector(DATASET_CHECKS)
+check = DatasetSubject.check
 
 check(params)
 
@@ -86,7 +80,7 @@ def global_random(subject: DatasetSubject) -> None:
     What to do: Draw from np.random.default_rng(0), or another fixed seed: the data set is the same
     in every run.
     """
-    check_random(subject)
+    subject.check_random()
 
 
 @check
@@ -95,7 +89,7 @@ def settings(subject: DatasetSubject) -> None:
 
     What to do: Change settings only inside a context that puts them back.
     """
-    check_settings(subject)
+    subject.check_settings()
 
 
 @check

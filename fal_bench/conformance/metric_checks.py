@@ -7,10 +7,8 @@ from typing import Any, Final
 import numpy as np
 
 from fal_bench.arrays import FloatArray, IntArray
-from fal_bench.conformance.base import Broken, Check, Failure, Raised, collector
-from fal_bench.conformance.shared_checks import check_random, check_settings
 from fal_bench.conformance.side_effects import digest
-from fal_bench.conformance.subject import FunctionSubject, once
+from fal_bench.conformance.subject import Failure, FunctionSubject, Raised, once, owned_by
 from fal_bench.plugins.metric import Metric
 from fal_bench.plugins.registry import METRIC
 
@@ -40,22 +38,12 @@ class MetricSubject(FunctionSubject[Metric]):
 
     @once
     def ordinary(self) -> float:
-        """The metric of ordinary predictions.
-
-        Raises:
-            Broken: there is none.
-        """
-        try:
+        """The metric of ordinary predictions."""
+        with owned_by("value"):
             return self.measured(*_predictions(), f"{ROWS} samples of {CLASSES} classes")
-        except Failure as failure:
-            raise Broken("value", failure) from None
 
     def call_all(self) -> None:
-        """Measure ordinary predictions.
-
-        Raises:
-            Broken: that is not possible.
-        """
+        """Measure ordinary predictions."""
         _ = self.ordinary
         self.measured(*_predictions(), "")
 
@@ -87,8 +75,7 @@ def _given(labels: IntArray, logits: FloatArray) -> dict[str, Any]:
     return {"labels": labels.copy(), "probs": np.exp(log_probs), "log_probs": log_probs}
 
 
-METRIC_CHECKS: Final[list[Check[MetricSubject]]] = []
-check = collector(METRIC_CHECKS)
+check = MetricSubject.check
 
 
 @check
@@ -106,7 +93,7 @@ def global_random(subject: MetricSubject) -> None:
 
     What to do: Draw nothing, or from np.random.default_rng(0).
     """
-    check_random(subject)
+    subject.check_random()
 
 
 @check
@@ -115,7 +102,7 @@ def settings(subject: MetricSubject) -> None:
 
     What to do: Change settings only inside a context that puts them back (np.errstate).
     """
-    check_settings(subject)
+    subject.check_settings()
 
 
 @check

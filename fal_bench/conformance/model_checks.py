@@ -11,10 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from fal_bench.arrays import FloatArray
-from fal_bench.conformance.base import Broken, Check, Failure, collector
-from fal_bench.conformance.shared_checks import check_random, check_settings, params
 from fal_bench.conformance.side_effects import digest
-from fal_bench.conformance.subject import FunctionSubject, once
+from fal_bench.conformance.subject import Broken, Failure, FunctionSubject, once, owned_by, params
 from fal_bench.conformance.worlds import CLASSES, blobs
 from fal_bench.errors import InvalidSpecError
 from fal_bench.learning.engine import train
@@ -41,19 +39,13 @@ class ModelSubject(FunctionSubject[Model]):
 
     @once
     def architecture(self) -> Architecture:
-        """What it builds for the first samples that it accepts.
-
-        Raises:
-            Broken: it cannot be built.
-        """
+        """What it builds for the first samples that it accepts."""
         given = self.params.model_dump(mode="json", exclude_defaults=True)
         spec, refusals = ModelSpec(kind=self.name, **given), []
         for shape in SHAPES:
             found = Architecture(spec, shape, CLASSES, function=self.code)
-            try:
+            with owned_by("builds"):
                 refusal = self.call(partial(_refusal, found), "building")
-            except Failure as failure:
-                raise Broken("builds", failure) from None
             if refusal is None:
                 return found
             refusals.append(refusal)
@@ -84,27 +76,17 @@ class ModelSubject(FunctionSubject[Model]):
         return logits
 
     def call_all(self) -> None:
-        """Build it and predict.
-
-        Raises:
-            Broken: it raised or hung.
-        """
+        """Build it and predict."""
         _ = self.ordinary
         self.call(self.make, "building")
         self.predicted(self.samples)
 
     @once
     def ordinary(self) -> FloatArray:
-        """The logits of ordinary samples; others are compared with them.
-
-        Raises:
-            Broken: there are none.
-        """
+        """The logits of ordinary samples; others are compared with them."""
         _ = self.architecture
-        try:
+        with owned_by("logits"):
             return self.predicted(self.samples)
-        except Failure as failure:
-            raise Broken("logits", failure) from None
 
     def in_training(
         self, samples: Tensor, weights: Weights | None = None
@@ -132,8 +114,7 @@ def _refusal(architecture: Architecture) -> str | None:
     return None
 
 
-MODEL_CHECKS: Final[list[Check[ModelSubject]]] = []
-check = collector(MODEL_CHECKS)
+check = ModelSubject.check
 
 check(params)
 
@@ -168,7 +149,7 @@ def global_random(subject: ModelSubject) -> None:
     What to do: Draw initial weights with torch alone, seed nothing, and let layers that draw, such
     as dropout, do so in training mode only.
     """
-    check_random(subject)
+    subject.check_random()
     ends = [subject.call(partial(_end_of_stream, subject, seed), "building") for seed in (1, 2)]
     if ends[0].equal(ends[1]):
         raise Failure("It seeds torch's generator, so all runs start from the same weights.")
@@ -187,7 +168,7 @@ def settings(subject: ModelSubject) -> None:
 
     What to do: Change settings only inside a context that puts them back (torch.no_grad).
     """
-    check_settings(subject)
+    subject.check_settings()
 
 
 @check

@@ -20,15 +20,14 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Final
 
 from fal_bench.conformance.report import CheckInfo, Outcome, Report
-from fal_bench.conformance.targets import Found, named, unusable
+from fal_bench.conformance.targets import Found, named
 from fal_bench.errors import FalbenchError, PluginError
 from fal_bench.isolation.interrupts import signals_noticed
+from fal_bench.plugins.registry import Unavailable
 from fal_bench.sweep.memory import default_limit, resident_mib
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
-
-    from fal_bench.plugins.registry import Unavailable
 
 
 GRACE: Final = 10.0
@@ -76,20 +75,7 @@ _ADVICE_ON_DEATH: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Unusable:
-    """A file of a folder of plugins that has none to check.
-
-    Attributes:
-        message: why, in a sentence.
-        broken: whether it cannot be imported; otherwise it may be there for the others.
-    """
-
-    message: str
-    broken: bool
-
-
-Event = Unusable | Announced | CheckInfo | Outcome | Report
+Event = Unavailable | Announced | CheckInfo | Outcome | Report
 """First the files of folders that have no plugin; then, for each plugin: announced, each
 check and its outcome, the report."""
 
@@ -260,12 +246,12 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
             f"{', '.join(order.targets)} cannot be loaded: {error}; fix what runs at import."
         ) from None
     # Late, so that a wrong name is reported without the import of PyTorch.
-    from fal_bench.conformance.runner import FAMILIES, chosen, family_of, run_checks
+    from fal_bench.conformance.runner import SUBJECTS, chosen, run_checks, subject_of
 
-    chosen([one for family in FAMILIES for one in family.checks], order.only)
+    chosen([one for subject in SUBJECTS for one in subject.checks], order.only)
     jobs = []
     for label, source, plugin in (one for found, _ in loaded for one in found):
-        known = [one.info for one in family_of(plugin).checks]
+        known = [one.info for one in subject_of(plugin).checks]
         checks = tuple(one for one in known if not order.only or one.name in order.only)
         if checks:
             jobs.append((label, source, checks, plugin))
@@ -273,7 +259,7 @@ def _check_all(order: Order, skip: int, send: Any) -> None:
         raise PluginError("No check that --only names is one of these plugins'; see --list.")
     if not skip:
         for file in (one for _, files in loaded for one in files):
-            send(Unusable(unusable(file), broken=not file.empty))
+            send(file)
     for number, (label, source, checks, plugin) in list(enumerate(jobs, start=1))[skip:]:
         send(Announced(label, source, checks, left=len(jobs) - number))
         only = [one.name for one in checks]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -48,16 +49,16 @@ def _granted(view: LiveClientView, setting: Setting) -> Iterator[str]:
             ("a label of the state share", view.share("state")[:1]),
         ):
             if len(ids):
-                tries[f"buys {what} for {purpose!r}"] = _call(view.buy, ids, purpose)
+                tries[f"buys {what} for {purpose!r}"] = partial(view.buy, ids, purpose)
     for purpose in TRAINING_PURPOSES:
         ids = view.unlabelled[:1]
-        tries[f"buys labels of the query on the side, for {purpose!r}"] = _call(
+        tries[f"buys labels of the query on the side, for {purpose!r}"] = partial(
             view.buy, ids, purpose
         )
     tries["hands out true labels by hindsight()"] = view.hindsight
-    tries["shows another client's sample"] = _call(view.inputs, foreign)
-    tries["predicts another client's sample"] = _call(view.probs, view.global_model, foreign)
-    tries["predicts test samples"] = _call(view.logits, view.global_model, beyond)
+    tries["shows another client's sample"] = partial(view.inputs, foreign)
+    tries["predicts another client's sample"] = partial(view.probs, view.global_model, foreign)
+    tries["predicts test samples"] = partial(view.logits, view.global_model, beyond)
     for what, attempt in tries.items():
         try:
             attempt()
@@ -116,7 +117,3 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
             if not name.startswith("_") and callable(method):
                 for cell in getattr(method, "__closure__", None) or ():
                     yield f".{name} (closure)", cell.cell_contents
-
-
-def _call(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    return lambda: function(*arguments)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 
-from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable
-from fal_bench.conformance.dataset_checks import DATASET_CHECKS, DatasetSubject
-from fal_bench.conformance.metric_checks import METRIC_CHECKS, MetricSubject
-from fal_bench.conformance.model_checks import MODEL_CHECKS, ModelSubject
+from fal_bench.conformance.dataset_checks import DatasetSubject
+from fal_bench.conformance.metric_checks import MetricSubject
+from fal_bench.conformance.model_checks import ModelSubject
 from fal_bench.conformance.report import CheckInfo, Outcome, Report
 from fal_bench.conformance.side_effects import restored
-from fal_bench.conformance.strategy_checks import STRATEGY_CHECKS
-from fal_bench.conformance.strategy_subject import StrategySubject
-from fal_bench.conformance.subject import Subject
+from fal_bench.conformance.strategy_checks import StrategySubject
+from fal_bench.conformance.subject import Broken, Check, Failure, NotApplicable, Subject
 from fal_bench.conformance.targets import named
-from fal_bench.conformance.trainer_checks import TRAINER_CHECKS
-from fal_bench.conformance.trainer_subject import TrainerSubject
+from fal_bench.conformance.trainer_checks import TrainerSubject
 from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.inputs.arguments import as_names, check_seconds
 from fal_bench.isolation.interrupts import signals_noticed
@@ -35,24 +31,14 @@ Notify = Callable[[CheckInfo | Outcome], None]
 """Called with each check that begins, and with each outcome."""
 
 
-@dataclass(frozen=True)
-class Family:
-    """The checks of one kind of plugin, and what they are done on."""
-
-    subject: type[Subject[Any]]
-    checks: Sequence[Check[Any]]
-
-
-STRATEGIES: Final = Family(StrategySubject, STRATEGY_CHECKS)
-TRAINERS: Final = Family(TrainerSubject, TRAINER_CHECKS)
-FAMILIES: Final = (
-    STRATEGIES,
-    TRAINERS,
-    Family(ModelSubject, MODEL_CHECKS),
-    Family(DatasetSubject, DATASET_CHECKS),
-    Family(MetricSubject, METRIC_CHECKS),
+SUBJECTS: Final[tuple[type[Subject[Any]], ...]] = (
+    StrategySubject,
+    TrainerSubject,
+    ModelSubject,
+    DatasetSubject,
+    MetricSubject,
 )
-"""All checks, in the order in which ``falbench check --list`` lists them."""
+"""What is checked, with its checks, in the order in which ``falbench check --list`` lists them."""
 
 
 class ConformanceError(AssertionError):
@@ -103,7 +89,7 @@ def check_strategy(
     call_timeout: float = CALL_TIMEOUT,
 ) -> Report:
     """Do what ``check`` does, and refuse what is not a strategy."""
-    return _passed(_run(STRATEGIES, strategy, only, call_timeout))
+    return _passed(_run(StrategySubject, strategy, only, call_timeout))
 
 
 def check_trainer(
@@ -113,7 +99,7 @@ def check_trainer(
     call_timeout: float = CALL_TIMEOUT,
 ) -> Report:
     """Do what ``check`` does, and refuse what is not a trainer."""
-    return _passed(_run(TRAINERS, trainer, only, call_timeout))
+    return _passed(_run(TrainerSubject, trainer, only, call_timeout))
 
 
 def run_checks(
@@ -131,18 +117,18 @@ def run_checks(
         call_timeout: seconds that one call may take.
         notify: is called on the way.
     """
-    return _run(family_of(plugin), plugin, only, call_timeout, notify)
+    return _run(subject_of(plugin), plugin, only, call_timeout, notify)
 
 
-def family_of(plugin: object) -> Family:
-    """Return the checks of a plugin.
+def subject_of(plugin: object) -> type[Subject[Any]]:
+    """Return the class of subjects that a plugin is one of, which knows its checks.
 
     Raises:
         InvalidSpecError: it is no plugin.
     """
-    for family in FAMILIES:
-        if family.subject.accepts(plugin):
-            return family
+    for subject in SUBJECTS:
+        if subject.accepts(plugin):
+            return subject
     name = getattr(plugin, "__name__", type(plugin).__name__)
     raise InvalidSpecError(
         f"{name} is not a plugin; derive a class from fal_bench.Strategy or fal_bench.Trainer, or "
@@ -150,7 +136,7 @@ def family_of(plugin: object) -> Family:
     )
 
 
-def chosen(checks: Sequence[Check[Any]], only: Sequence[str] | str) -> tuple[Check[Any], ...]:
+def chosen(checks: Sequence[Check], only: Sequence[str] | str) -> tuple[Check, ...]:
     """Return the checks of the given names, or all, in the order in which they are reported.
 
     Raises:
@@ -166,18 +152,18 @@ def chosen(checks: Sequence[Check[Any]], only: Sequence[str] | str) -> tuple[Che
 
 
 def _run(
-    family: Family,
+    kind: type[Subject[Any]],
     plugin: object,
     only: Sequence[str] | str,
     call_timeout: float,
     notify: Notify = lambda _: None,
 ) -> Report:
     check_seconds("call_timeout", call_timeout)
-    subject = family.subject(plugin, call_timeout)
+    subject = kind(plugin, call_timeout)
     outcomes = []
     with signals_noticed(), restored(), warnings.catch_warnings():
         torch.set_num_threads(1)  # the bits of two runs are compared
-        for one in chosen(family.checks, only):
+        for one in chosen(kind.checks, only):
             notify(one.info)
             outcomes.append(_outcome(one, subject))
             notify(outcomes[-1])
@@ -190,26 +176,22 @@ def _passed(report: Report) -> Report:
     return report
 
 
-def _outcome(check: Check[Any], subject: Subject[Any]) -> Outcome:
-    started = time.perf_counter()
+def _outcome(check: Check, subject: Subject[Any]) -> Outcome:
+    started, info = time.perf_counter(), check.info
 
     def seconds() -> float:
         return time.perf_counter() - started
 
-    info = check.info
     try:
         note = subject.verdict(check)
     except NotApplicable as reason:
         return Outcome(info.name, info.proves, "not applicable", seconds(), str(reason))
-    except Failure as failure:
-        return _failed(info, failure, seconds())
+    except Failure as found:
+        failure = found
     except Broken as broken:
-        if broken.owner == check.name:
-            return _failed(info, broken.failure, seconds())
-        why = f"because {broken.owner} failed: {broken.failure.what}"
-        return info.not_checked(why, seconds())
-    return Outcome(info.name, info.proves, "ok", seconds(), note or "")
-
-
-def _failed(info: CheckInfo, failure: Failure, seconds: float) -> Outcome:
-    return info.failed(seconds, failure.what, str(failure.where or ""), failure.advice)
+        failure = broken.failure
+        if broken.owner != check.name:
+            return info.not_checked(f"because {broken.owner} failed: {failure.what}", seconds())
+    else:
+        return Outcome(info.name, info.proves, "ok", seconds(), note or "")
+    return info.failed(seconds(), failure.what, failure.where, failure.advice)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import torch
 
-from fal_bench.conformance.advice import with_line
-from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable, collector
+from fal_bench.conformance.advice import NOT_IDS, advice_on, causes, described, with_line
+from fal_bench.conformance.deadline import HangError
 from fal_bench.conformance.reach import openings
-from fal_bench.conformance.shared_checks import check_class, params
-from fal_bench.conformance.strategy_subject import StrategySubject
-from fal_bench.conformance.trial import QUERIES, Trial, as_resumed
-from fal_bench.conformance.watch import Watch
+from fal_bench.conformance.subject import (
+    Broken,
+    ClassSubject,
+    Failure,
+    NotApplicable,
+    once,
+    owned_by,
+    params,
+    within_limit,
+)
+from fal_bench.conformance.trial import QUERIES, Trial, Watch, as_resumed, input_of, run_trial
 from fal_bench.conformance.worlds import (
+    WORLDS,
+    World,
     labelled,
     own_hidden,
     unlabelled,
@@ -28,17 +36,132 @@ from fal_bench.conformance.worlds import (
     with_pool_reordered,
 )
 from fal_bench.data import loading
+from fal_bench.errors import (
+    CoordinationError,
+    InvalidSpecError,
+    LabelAccessError,
+    MemoryContentError,
+    NeedsError,
+    PositionError,
+    UndeclaredNeedError,
+)
+from fal_bench.federation.setting import Setting
 from fal_bench.federation.view import LiveFederationView
+from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.model import Weights
+from fal_bench.plugins.registry import STRATEGY
 from fal_bench.plugins.strategy import Strategy
-
-STRATEGY_CHECKS: Final[list[Check[StrategySubject]]] = []
-check = collector(STRATEGY_CHECKS)
 
 OTHER_GLOBAL_SEED: Final = 12345
 OTHER_SEED: Final = 1
 STEEP: Final = 1e4
 """Factor of the head's weights with which probabilities are exactly 0 and 1."""
+
+_OWNERS: Final[dict[type[Exception], str]] = {
+    NeedsError: "needs",
+    UndeclaredNeedError: "needs",
+    CoordinationError: "coordination",
+    LabelAccessError: "hidden-labels",
+    MemoryContentError: "memory",
+}
+
+
+class StrategySubject(ClassSubject[Strategy]):
+    """One strategy under check."""
+
+    kind = STRATEGY
+    base = Strategy
+
+    @once
+    def world(self) -> World:
+        """The first world that the strategy accepts."""
+        refusals, made = [], self.made
+        for world in WORLDS:
+            try:
+                within_limit(self.limit, partial(_offer, made, world))
+            except InvalidSpecError as error:
+                refusals.append(f"{world.name}: {error}")
+            except BaseException as error:
+                let_interrupts_pass(error)
+                what = f"check_task or check_shares raised {described(error, self.code)}"
+                advice = advice_on(error, self.code)
+                raise Broken("task", Failure(what, input_of(world.name, 0), advice)) from None
+            else:
+                return world
+        raise Broken("task", Failure("It accepts none of the tasks: " + " ".join(refusals)))
+
+    def setting(self, seed: int = 0) -> Setting:
+        """Draw a new setting of the world."""
+        return self.world.setting(seed)
+
+    def run(self, setting: Setting, **options: Any) -> Trial:
+        """Run a trial; see ``run_trial``.
+
+        Raises:
+            Failure: the strategy hangs.
+        """
+        watch: Watch = options.setdefault("watch", Watch())
+        try:
+            return run_trial(self.make, setting, limit=self.limit, **options)
+        except HangError as error:
+            cycle = max(watch.budgets, default=None)
+            place = input_of(setting.task.name, setting.streams.seed, cycle=cycle)
+            raise self.hung(error, "A call", place) from error
+
+    @once
+    def ordinary(self) -> Trial:
+        """A whole run on the world as it is; others are compared with it."""
+        with owned_by("returns"):
+            trial = self.run(self.setting())
+        error = trial.error
+        if error is not None:
+            what, advice = with_line(error, self.code), advice_on(error, self.code)
+            raise Broken(_owner_of(error), Failure(what, trial.place, advice))
+        return trial
+
+    @once
+    def again(self) -> Trial:
+        """The same run once more, when all that is imported on the way has been imported."""
+        _ = self.ordinary
+        with owned_by("repeatable"):
+            trial = self.run(self.setting())
+            if trial.error is not None:
+                what = f"Run a second time, it failed: {with_line(trial.error, self.code)}"
+                raise Failure(what, trial.place)
+        return trial
+
+    def survives(self, setting: Setting, situation: str, **options: Any) -> None:
+        """Run one query in an unusual situation.
+
+        Raises:
+            Failure: the strategy raised, broke its contract, or computed with invalid values.
+            Broken: it does so in ordinary situations too.
+        """
+        _ = self.ordinary
+        trial = self.run(setting, **{"queries": 1, **options})
+        if trial.error is not None:
+            what = f"{situation}: {with_line(trial.error, self.code)}"
+            # What an exception means here, the check says best.
+            advice = NOT_IDS if isinstance(trial.error, PositionError) else None
+            raise Failure(what, trial.place, advice)
+        if not trial.journal.states:
+            raise RuntimeError(f"{situation}: the harness asked for no selection")
+        if trial.numeric:
+            raise Failure(f"{situation}: {trial.numeric[0]}", trial.place)
+
+
+def _offer(strategy: Strategy, world: World) -> None:
+    strategy.check_task(world.task)
+    strategy.check_shares(world.task, world.setting().smallest_shares)
+
+
+def _owner_of(error: BaseException) -> str:
+    """Return the name of the check that an error of the harness or of a plugin belongs to."""
+    kinds = [kind for cause in causes(error) for kind in _OWNERS if isinstance(cause, kind)]
+    return _OWNERS[kinds[0]] if kinds else "positions"
+
+
+check = StrategySubject.check
 
 
 # What the class says, and what it returns.
@@ -52,7 +175,7 @@ def declaration(subject: StrategySubject) -> None:
     override select (or select_all); see the attributes of fal_bench.Strategy.
     """
     kind: type[Strategy] = subject.code
-    check_class(kind, "-s")
+    subject.check_class("-s")
     if kind.select is Strategy.select and kind.select_all is Strategy.select_all:
         raise Failure(f"{kind.__name__} overrides neither select nor select_all.")
     for flag in ("adaptive", "deterministic"):
@@ -266,11 +389,11 @@ def _compare_with_other_labels(subject: StrategySubject, query: int) -> None:
         if not found:
             found.extend(openings(federation, other))
 
-    with _no_loading() as loaded:
-        twin = subject.run(other, queries=query + 1, watch=Watch(visit))
+    before = loading._load.cache_info()
+    twin = subject.run(other, queries=query + 1, watch=Watch(visit))
     if found:
         raise Failure(f"There is a way to what must stay hidden: {found[0]}.", trial.where())
-    if loaded():
+    if loading._load.cache_info() != before:  # worlds are loaded from nowhere
         raise Failure("It loads a data set by itself, which shows all labels.", trial.where())
     difference = trial.first_difference(twin, cycles=query + 1)
     if twin.error is not None or difference is not None:
@@ -279,13 +402,6 @@ def _compare_with_other_labels(subject: StrategySubject, query: int) -> None:
             "selects other samples: it sees what it must not.",
             trial.where(*(difference or ())),
         )
-
-
-@contextmanager
-def _no_loading() -> Iterator[Callable[[], bool]]:
-    """Notice whether a registered data set is loaded; the worlds need none."""
-    before = loading._load.cache_info()
-    yield lambda: loading._load.cache_info() != before
 
 
 @check

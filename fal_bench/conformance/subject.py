@@ -1,17 +1,20 @@
-"""What checks are done on: a plugin that is made, called under a time limit, and watched."""
+"""Checks, and what they are done on: plugins that are called with a time limit and watched."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 
 from pydantic import ValidationError
 
 from fal_bench.conformance.advice import advice_on, described, line_of, with_line
-from fal_bench.conformance.base import Broken, Check, Failure, NotApplicable, Raised, Where
 from fal_bench.conformance.deadline import HangError, Pulse, within
+from fal_bench.conformance.report import CheckInfo
 from fal_bench.conformance.side_effects import (
     GLOBAL_SEED,
     changed,
@@ -22,12 +25,89 @@ from fal_bench.conformance.side_effects import (
 )
 from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError
 from fal_bench.inputs.params import Params
+from fal_bench.inputs.selector import can_be_typed
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.plugins.functions import checked, parameters_of
 from fal_bench.plugins.registry import Kind, code_of, kind_of, name_of
 
 Made = TypeVar("Made")
 Result = TypeVar("Result")
+
+_ADVICE: Final = "What to do: "
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that every plugin of a kind must satisfy.
+
+    Attributes:
+        info: name, what it proves, advice.
+        run: checks one subject; returns a note for the report, or None.
+
+    Raises:
+        Failure: (by ``run``) it does not hold.
+        NotApplicable: (by ``run``) it does not apply to this subject.
+        Broken: (by ``run``) the failure of another check stands in the way.
+    """
+
+    info: CheckInfo
+    run: Callable[[Any], str | None]
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+        return self.info.name
+
+
+class Failure(Exception):  # noqa: N818
+    """A check does not hold.
+
+    Args:
+        what: what went wrong, in a sentence.
+        where: on which input.
+        advice: what to do about it; None if the advice of the check that fails is right.
+    """
+
+    def __init__(self, what: str, where: str = "", advice: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.advice = advice
+
+
+class Raised(Failure):
+    """A plugin raised where it should have answered."""
+
+
+class NotApplicable(Exception):  # noqa: N818
+    """A check cannot be done on this subject; the message says why."""
+
+
+class Broken(Exception):  # noqa: N818
+    """Nothing can be run, because of something that another check is about.
+
+    Args:
+        owner: name of that check.
+        failure: what is wrong.
+    """
+
+    def __init__(self, owner: str, failure: Failure) -> None:
+        super().__init__(f"{owner}: {failure.what}")
+        self.owner = owner
+        self.failure = failure
+
+
+@contextmanager
+def owned_by(check: str) -> Iterator[None]:
+    """Count a failure as that of a check, whichever check meets it first.
+
+    Raises:
+        Broken: in place of a failure.
+    """
+    try:
+        yield
+    except Failure as failure:
+        raise Broken(check, failure) from None
 
 
 class once(Generic[Result]):  # noqa: N801
@@ -64,19 +144,6 @@ def within_limit(limit: float, function: Callable[[], Result]) -> Result:
     return within(limit, pulse, run)
 
 
-@dataclass(frozen=True)
-class Touched:
-    """What calls of a plugin have done to their surroundings.
-
-    Attributes:
-        random: global random streams that they drew from or seeded.
-        settings: settings of the process that they changed.
-    """
-
-    random: set[str]
-    settings: set[str]
-
-
 class Subject(Generic[Made]):
     """One plugin under check.
 
@@ -86,6 +153,7 @@ class Subject(Generic[Made]):
 
     Attributes:
         kind: the kind of plugin.
+        checks: the checks of this kind, in the order in which they are reported.
         plugin: what is checked.
         code: the class or function that its author wrote.
         name: its name.
@@ -93,14 +161,34 @@ class Subject(Generic[Made]):
     """
 
     kind: ClassVar[Kind]
+    checks: ClassVar[list[Check]]
     code: Any
     name: str
 
     def __init__(self, plugin: Any, limit: float) -> None:
         self.plugin = plugin
         self.limit = limit
-        self._touched = Touched(set(), set())
+        self._random: set[str] = set()
+        self._settings: set[str] = set()
         self._kept: dict[object, Any] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls.checks = []
+
+    @classmethod
+    def check(cls, function: Callable[[Self], str | None]) -> Check:
+        """Make a check of a function, as a decorator, and add it to the checks of this kind.
+
+        It is named after the function. The first paragraph of the docstring is what it proves, and
+        the last one, "What to do: ...", the advice on a failure.
+        """
+        documented = inspect.getdoc(function) or ""
+        paragraphs = [" ".join(one.split()) for one in documented.split("\n\n")]
+        proves, advice = paragraphs[0].rstrip("."), paragraphs[-1].removeprefix(_ADVICE)
+        name = function.__name__.replace("_", "-")
+        info = CheckInfo(name, f"{proves[:1].lower()}{proves[1:]}", advice)
+        cls.checks.append(Check(info, function))
+        return cls.checks[-1]
 
     @classmethod
     def accepts(cls, plugin: object) -> bool:
@@ -113,11 +201,7 @@ class Subject(Generic[Made]):
 
     @once
     def made(self) -> Made:
-        """One of them, to look at.
-
-        Raises:
-            Broken: it cannot be made.
-        """
+        """One of them, to look at."""
         try:
             return within_limit(self.limit, self.make)
         except (Broken, Failure):
@@ -148,8 +232,8 @@ class Subject(Generic[Made]):
             try:
                 return function()
             finally:
-                self._touched.random.update(changed(streams, random_streams()))
-                self._touched.settings.update(changed(rules, settings()))
+                self._random.update(changed(streams, random_streams()))
+                self._settings.update(changed(rules, settings()))
 
         try:
             return within_limit(self.limit, run)
@@ -159,33 +243,44 @@ class Subject(Generic[Made]):
             raise self.hung(error, what, where) from None
         except BaseException as error:
             let_interrupts_pass(error)
+            said = with_line(error, self.code)
             if not isinstance(error, FalbenchError):  # others say what is wrong themselves
-                what = f"{what} raised {type(error).__name__}: {with_line(error, self.code)}"
-            else:
-                what = with_line(error, self.code)
-            raise Raised(what, where, advice_on(error, self.code)) from error
+                said = f"{what} raised {type(error).__name__}: {said}"
+            raise Raised(said, where, advice_on(error, self.code)) from error
 
     def call_all(self) -> None:
-        """Call all that the plugin defines, to see what else it does.
-
-        Raises:
-            Broken: one of these calls raised or hung.
-        """
+        """Call all that the plugin defines, to see what else it does."""
         raise NotImplementedError
 
     @once
-    def touched(self) -> Touched:
-        """What the plugin's calls do to their surroundings.
+    def _called(self) -> None:
+        """Whether all has been called that the plugin defines, and what else that does noted."""
+        for _ in range(2):  # the first time, what is imported on the way does its part
+            self._random, self._settings = set(), set()
+            self.call_all()
+
+    def check_random(self) -> None:
+        """Check that the plugin leaves the global random streams alone.
 
         Raises:
-            Broken: one of these calls raised or hung.
+            Failure: it does not.
         """
-        for _ in range(2):  # the first time, what is imported on the way does its part
-            self._touched = Touched(set(), set())
-            self.call_all()
-        return self._touched
+        _ = self._called
+        if self._random:
+            names = ", ".join(sorted(self._random))
+            raise Failure(f"It drew from, or seeded, a global random stream: {names}.")
 
-    def hung(self, error: HangError, what: str, where: Where | str) -> Failure:
+    def check_settings(self) -> None:
+        """Check that the plugin leaves the settings of the process alone.
+
+        Raises:
+            Failure: it does not.
+        """
+        _ = self._called
+        if self._settings:
+            raise Failure(f"It changed {', '.join(sorted(self._settings))}.")
+
+    def hung(self, error: HangError, what: str, where: str) -> Failure:
         """Return the failure of a call that did not come back."""
         line = line_of(error.stack, self.code)
         at = f"; it was at {line}" if line else ""
@@ -204,7 +299,7 @@ class Subject(Generic[Made]):
             raise kept
         return kept
 
-    def verdict(self, check: Check[Any]) -> str | None:
+    def verdict(self, check: Check) -> str | None:
         """Run a check, once, and return its note.
 
         Raises:
@@ -214,17 +309,15 @@ class Subject(Generic[Made]):
         """
         return self.keep(check.name, lambda: check.run(self))
 
-    def require(self, *checks: Check[Any]) -> None:
+    def require(self, *checks: Check) -> None:
         """Have checks that another one builds on done first.
 
         Raises:
             Broken: one of them does not hold.
         """
         for check in checks:
-            try:
+            with owned_by(check.name):
                 self.verdict(check)
-            except Failure as failure:
-                raise Broken(check.name, failure) from None
 
 
 class ClassSubject(Subject[Made]):
@@ -277,6 +370,26 @@ class ClassSubject(Subject[Made]):
         made: Made = self.code(dict(self._given))
         return made
 
+    def check_class(self, typed: str) -> None:
+        """Check the attributes that all plugins of this sort have.
+
+        Args:
+            typed: what its name is typed after.
+
+        Raises:
+            Failure: one of them is not what it must be.
+        """
+        kind = self.code
+        name = getattr(kind, "name", None)
+        if not isinstance(name, str):
+            raise Failure(f"{kind.__name__} has no name.")
+        if not can_be_typed(name):
+            raise Failure(f"The name {name!r} cannot be typed after {typed}.")
+        if not (isinstance(kind.Params, type) and issubclass(kind.Params, Params)):
+            raise Failure("Params is not a subclass of fal_bench.Params.")
+        if not (kind.version is None or isinstance(kind.version, int)):
+            raise Failure(f"version is {kind.version!r}, neither None nor a whole number.")
+
 
 class FunctionSubject(Subject[Made]):
     """A plugin that is a function, such as a model.
@@ -301,11 +414,7 @@ class FunctionSubject(Subject[Made]):
 
     @once
     def params(self) -> Params:
-        """The parameters under check.
-
-        Raises:
-            Broken: one of them is missing, or cannot be checked.
-        """
+        """The parameters under check; one without a value belongs to the check of that name."""
         try:
             return parameters_of(self.code).model_validate(self._given)
         except ValidationError as error:
@@ -318,13 +427,56 @@ class FunctionSubject(Subject[Made]):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The keyword arguments that the function is called with.
-
-        Raises:
-            Broken: there is none for one of its parameters.
-        """
+        """The keyword arguments that the function is called with."""
         return {name: getattr(self.params, name) for name in type(self.params).model_fields}
 
     def remade(self, values: dict[str, Any]) -> Params:
         """Return the parameters of the function for some values."""
         return checked(self.code, values)
+
+
+def params(subject: ClassSubject[Any] | FunctionSubject[Any]) -> str:
+    """Parameters have valid defaults and survive JSON.
+
+    What to do: Give every parameter a default that its own type allows, and a type that JSON
+    knows: numbers, text, booleans, lists, tuples or None.
+    """
+    given = subject.params
+    if not isinstance(given, Params):
+        raise Failure(f"params is a {type(given).__name__}; call super().__init__(params).")
+    values = given.model_dump()
+    if not values:
+        raise NotApplicable("it has no parameters")
+    try:
+        text = json.dumps(given.model_dump(mode="json"))
+    except (ValueError, TypeError) as error:
+        raise Failure(f"The parameters cannot be written as JSON: {error}.") from error
+    read = _validated(given, json.loads(text))
+    for name, value in values.items():
+        if getattr(read, name) != getattr(given, name):
+            raise Failure(
+                f"Parameter {name!r} is {value!r} and comes back from JSON as "
+                f"{getattr(read, name)!r}."
+            )
+    # The form that a run keeps: what differs from the defaults.
+    stored = json.loads(json.dumps(given.model_dump(mode="json", exclude_defaults=True)))
+    try:
+        again = subject.remade(stored)
+    except InvalidSpecError as error:
+        what = f"The parameters that differ from their defaults are refused: {error}"
+        raise Failure(what) from error
+    if again != given:
+        raise Failure(f"Made from {stored!r}, it has other parameters than before.")
+    return ", ".join(values)
+
+
+def _validated(params: Params, values: dict[str, Any]) -> Params:
+    try:
+        return type(params).model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise Failure(
+            f"The value {first['input']!r} of parameter {name!r} is refused when it is read back "
+            f"from JSON: {first['msg'].lower()}."
+        ) from error

@@ -11,7 +11,7 @@ from fal_bench.plugins.registry import Unavailable
 
 if TYPE_CHECKING:
     from fal_bench.inputs.selector import Selector
-    from fal_bench.plugins.registry import PluginTable, Registry
+    from fal_bench.plugins.registry import PluginTable
 
 
 Found = tuple[str, str, Any]
@@ -39,8 +39,8 @@ def named(target: str) -> tuple[list[Found], list[Unavailable]]:
             for table in registry.tables()
             for name in table.sources_in(path)
         ]
-        if not (found and path.is_dir()):
-            _refuse_broken(registry)
+        if registry.unavailable and not (found and path.is_dir()):
+            raise PluginError(registry.unavailable[0].message)
         if not found:
             raise PluginError(f"There is no plugin in {target!r}; name a file that defines one.")
         return found, registry.unavailable
@@ -73,13 +73,3 @@ def _made(table: PluginTable[Any], selector: Selector) -> Any:
     if isinstance(table, FunctionTable):
         return partial(plugin, **arguments(plugin, selector.params))
     raise UnknownNameError("parameter", next(iter(selector.params)), (), "a metric has none.")
-
-
-def _refuse_broken(registry: Registry) -> None:
-    for broken in registry.unavailable:
-        raise PluginError(unusable(broken))
-
-
-def unusable(file: Unavailable) -> str:
-    """Say of a file that it cannot be used."""
-    return f"{file.source} cannot be loaded ({file.reason}); fix the file."

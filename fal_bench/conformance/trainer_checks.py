@@ -5,18 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from fal_bench.arrays import FloatArray
 from fal_bench.conformance import batches
-from fal_bench.conformance.base import Check, Failure, NotApplicable, Raised, collector
 from fal_bench.conformance.batches import CLASSES, LANES, Shown
-from fal_bench.conformance.shared_checks import check_class, check_random, check_settings, params
 from fal_bench.conformance.side_effects import digests
-from fal_bench.conformance.trainer_subject import TrainerSubject
+from fal_bench.conformance.subject import (
+    ClassSubject,
+    Failure,
+    NotApplicable,
+    Raised,
+    once,
+    owned_by,
+    params,
+)
 from fal_bench.conformance.worlds import WORLDS
 from fal_bench.federation.setting import Setting
 from fal_bench.learning.model import Weights
@@ -24,9 +31,8 @@ from fal_bench.learning.request import Lane, TrainedLane
 from fal_bench.learning.sequential import train_sequentially
 from fal_bench.learning.stacked.engine import train_stacked
 from fal_bench.plugins.needs import LocalTraining
-
-TRAINER_CHECKS: Final[list[Check[TrainerSubject]]] = []
-check = collector(TRAINER_CHECKS)
+from fal_bench.plugins.registry import TRAINER
+from fal_bench.plugins.trainer import Trainer
 
 TOLERANCE: Final = 1e-4
 EPOCHS: Final = 5
@@ -36,6 +42,117 @@ WEIGHT_TOLERANCE: Final = 1e-3
 Engine = Callable[..., tuple[TrainedLane, ...]]
 
 
+class Losses(NamedTuple):
+    """What came of one call.
+
+    Attributes:
+        values: the losses.
+        gradient: of their sum, shape of the logits; None if they do not depend on the logits.
+    """
+
+    values: Tensor
+    gradient: Tensor | None
+
+
+class TrainerSubject(ClassSubject[Trainer]):
+    """One trainer under check."""
+
+    kind = TRAINER
+    base = Trainer
+
+    @once
+    def ordinary(self) -> Losses:
+        """The losses of an ordinary batch; others are compared with them."""
+        with owned_by("declaration"):
+            self.check_methods()
+        with owned_by("losses"):
+            self.losses(batches.ordinary().lane(0))
+            return self.losses(batches.ordinary())
+
+    @once
+    def mixes(self) -> bool:
+        """Whether the trainer mixes unlabelled samples."""
+        _ = self.ordinary
+        if self.concentration() is None:
+            return False
+        with owned_by("mixtures"):
+            self.losses(batches.mixtures())
+            self.losses(batches.mixtures().lane(0))
+        return True
+
+    @property
+    def given(self) -> list[Shown]:
+        """What it can be asked about: an ordinary batch, and mixtures if it mixes."""
+        return [batches.ordinary(), batches.mixtures()] if self.mixes else [batches.ordinary()]
+
+    def concentration(self) -> Any:
+        """Return the trainer's ``mixes_unlabelled``.
+
+        Raises:
+            Failure: it raised or hung.
+        """
+        trainer = self.made
+        return self.call(lambda: trainer.mixes_unlabelled, "mixes_unlabelled")
+
+    def check_methods(self) -> None:
+        """Check that the trainer overrides what it must.
+
+        Raises:
+            Failure: it does not.
+        """
+        if self.code.losses is Trainer.losses:
+            raise Failure(f"{self.code.__name__} does not override losses.")
+        mixes = self.concentration() is not None
+        if mixes and self.code.mixed_losses is Trainer.mixed_losses:
+            raise Failure("mixes_unlabelled is set, but mixed_losses is not overridden.")
+
+    def losses(self, shown: Shown) -> Losses:
+        """Return the losses of a batch, or of mixtures, and their gradient.
+
+        Raises:
+            Failure: the trainer raised or hung, or returned something else than one loss a sample.
+        """
+        trainer, method = self.made, shown.method
+
+        def compute() -> Losses:
+            leaf = shown.logits.clone().requires_grad_()
+            # Not the leaf itself: that it must not be changed in place has a check of its own.
+            values = getattr(trainer, method)(leaf * 1, shown.batch)
+            expected = tuple(shown.logits.shape[:-1])
+            got = "None" if values is None else f"a {type(values).__name__}"
+            if isinstance(values, Tensor):
+                got = f"shape {tuple(values.shape)}"
+            if got != f"shape {expected}":
+                raise Failure(f"{method} returned {got} instead of shape {expected}.", str(shown))
+            if not values.is_floating_point():
+                raise Failure(f"{method} returned {values.dtype}, no losses.", str(shown))
+            gradient = None
+            if values.requires_grad:
+                [gradient] = torch.autograd.grad(values.sum(), leaf, allow_unused=True)
+            return Losses(values.detach(), gradient)
+
+        return self.call(compute, method, str(shown))
+
+    def call_all(self) -> None:
+        """Call every method, to see what else it does."""
+        for shown in self.given:
+            self.losses(shown)
+        with owned_by("probs"):
+            self.probs(torch.eye(CLASSES).numpy())
+
+    def probs(self, logits: FloatArray) -> Any:
+        """Return what the trainer makes of logits.
+
+        Raises:
+            Failure: it raised or hung.
+        """
+        trainer = self.made
+        return self.call(lambda: trainer.probs(logits), "probs", f"logits of {len(logits)} samples")
+
+
+check = TrainerSubject.check
+
+
 @check
 def declaration(subject: TrainerSubject) -> None:
     """Name, parameters and methods are what the engines expect.
@@ -43,7 +160,7 @@ def declaration(subject: TrainerSubject) -> None:
     What to do: Give the class a name without spaces, commas or brackets, such as 'my-loss';
     override losses, and mixed_losses if mixes_unlabelled is set; see fal_bench.Trainer.
     """
-    check_class(subject.code, "trainer=")
+    subject.check_class("trainer=")
     trainer = subject.made
     subject.check_methods()
     if not subject.call(lambda: trainer == subject.make(), "comparing two trainers"):
@@ -118,7 +235,7 @@ def global_random(subject: TrainerSubject) -> None:
     What to do: A loss must not draw: with draws of its own no run could be repeated. Mixtures of
     unlabelled samples are drawn by the harness (mixes_unlabelled).
     """
-    check_random(subject)
+    subject.check_random()
 
 
 @check
@@ -130,9 +247,7 @@ def repeatable(subject: TrainerSubject) -> None:
     """
     _ = subject.ordinary
     subject.require(global_random)
-    for shown in (
-        (batches.ordinary(), batches.mixtures()) if subject.mixes else (batches.ordinary(),)
-    ):
+    for shown in subject.given:
         first, *others = (subject.losses(shown).values.nan_to_num() for _ in range(3))
         if not all(torch.equal(first, other) for other in others):
             what = "batch has" if shown.method == "losses" else "mixtures have"
@@ -146,7 +261,7 @@ def settings(subject: TrainerSubject) -> None:
     What to do: Change settings only inside a context that puts them back (np.errstate,
     torch.no_grad).
     """
-    check_settings(subject)
+    subject.check_settings()
 
 
 @check
@@ -157,9 +272,8 @@ def mutation(subject: TrainerSubject) -> None:
     no assignment into it.
     """
     _ = subject.ordinary
-    _check_unchanged(subject, batches.ordinary())
-    if subject.mixes:
-        _check_unchanged(subject, batches.mixtures())
+    for shown in subject.given:
+        _check_unchanged(subject, shown)
     logits = np.linspace(-2, 2, 4 * CLASSES, dtype=np.float32).reshape(4, CLASSES)
     before = logits.copy()
     subject.call_all()

@@ -1,36 +1,42 @@
-"""One trial: the real harness runs a strategy for a few cycles on a small federation."""
+"""One trial: the real harness runs a strategy for a few cycles on a small federation.
+
+The views that the strategy gets stay real; what it does with them is noted.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import io
 import linecache
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from fal_bench.conformance.base import Where
 from fal_bench.conformance.deadline import Pulse, within
 from fal_bench.conformance.side_effects import (
     GLOBAL_SEED,
     changed,
     digest,
+    digests,
     random_streams,
     restored,
     seed_streams,
     settings,
 )
-from fal_bench.conformance.watch import Watch
+from fal_bench.errors import LabelAccessError, UndeclaredNeedError
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.ledger import POOL
 from fal_bench.federation.loop import simulate
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import RunState
+from fal_bench.federation.view import LiveClientView, LiveFederationView
 from fal_bench.inputs.selector import Selector
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
@@ -46,6 +52,118 @@ Picks = dict[tuple[int, int], list[int]]
 """Ids that were bought for the query, in order, by (cycle, client)."""
 
 Retrain = Callable[[Weights], Weights]
+
+
+FREE = ("memory", "rng")
+"""What a strategy may change on a view."""
+
+Visit = Callable[[LiveFederationView], None]
+
+
+@dataclass
+class Watch:
+    """What one strategy did, over all cycles of a run.
+
+    Attributes:
+        visit: called with the federation's view before the strategy is, in every cycle.
+        budgets: labels that each client could buy, by cycle.
+        pools: size of each client's pool, by cycle.
+        undeclared: costly inputs that it touched without declaring them.
+        refused: labels that it asked for and that may not be read.
+        unsendable: messages of clients that are no arrays.
+        mutated: what it changed in place.
+    """
+
+    visit: Visit | None = None
+    budgets: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    pools: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    undeclared: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    unsendable: list[str] = field(default_factory=list)
+    mutated: list[str] = field(default_factory=list)
+    _before: dict[str, dict[str, str]] = field(default_factory=dict)
+    _federation: LiveFederationView | None = None
+
+    def attach(self, strategy: Strategy) -> Strategy:
+        """Have a strategy call ``enter`` before it selects."""
+        select_all = strategy.select_all
+
+        def watched(federation: Any) -> Any:
+            self.enter(federation)
+            return select_all(federation)
+
+        # On the object, so that its class is what the plugin defined.
+        vars(strategy)["select_all"] = watched
+        return strategy
+
+    def enter(self, federation: LiveFederationView) -> None:
+        """Note what the strategy is about to be shown."""
+        views = _views(federation)
+        self.budgets[federation.cycle] = federation.budgets
+        self.pools[federation.cycle] = tuple(len(view.unlabelled) for view in views)
+        if self.visit is not None:
+            self.visit(federation)
+        for view in views:
+            self._listen(view)
+        self._listen_to_messages(federation)
+        self._federation = federation
+        self._before = self._digests(federation)
+
+    def leave(self) -> None:
+        """Note what changed since ``enter``."""
+        if self._federation is None:
+            return
+        after = self._digests(self._federation)
+        for owner, before in self._before.items():
+            for name, was in before.items():
+                if after[owner].get(name) != was:
+                    self.mutated.append(f"{owner}: {name.lstrip('_')}")
+        self._federation = None
+
+    def _digests(self, federation: LiveFederationView) -> dict[str, dict[str, str]]:
+        own = digests(federation, leave_out=(*FREE, "bytes_up", "bytes_down", "_views"))
+        views = {f"client {view.index}": digests(view, FREE) for view in _views(federation)}
+        return {"federation": own, **views}
+
+    def _listen(self, view: LiveClientView) -> None:
+        """Note the errors that a view raises, for a strategy may catch them."""
+        where = f"client {view.index}, cycle {view.cycle}"
+
+        def note(name: str, error: Exception) -> None:
+            if isinstance(error, UndeclaredNeedError):
+                self.undeclared.append(f"client.{name} ({where})")
+            elif isinstance(error, LabelAccessError):
+                self.refused.append(f"client.{name} ({where}): {error}")
+
+        kind = type(view)
+        listening = {
+            name: _listened(name, member, note)
+            for name, member in inspect.getmembers_static(kind)
+            if not name.startswith("_") and (isinstance(member, property) or callable(member))
+        }
+        # A subclass of the real view's class: isinstance and all else stay as they are.
+        view.__class__ = type(kind.__name__, (kind,), listening)
+
+    def _listen_to_messages(self, federation: LiveFederationView) -> None:
+        gather, broadcast = federation.gather, federation.broadcast
+
+        def look(message: Any, where: str) -> None:
+            if not isinstance(message, np.ndarray) or message.dtype.hasobject:
+                self.unsendable.append(f"{where} is a {type(message).__name__}")
+
+        def listening_gather(compute: Callable[[Any], Any]) -> Any:
+            def watched(view: Any) -> Any:
+                message = compute(view)
+                look(message, f"what client {view.index} gathers in cycle {view.cycle}")
+                return message
+
+            return gather(watched)
+
+        def listening_broadcast(message: Any) -> Any:
+            look(message, f"what the server broadcasts in cycle {federation.cycle}")
+            return broadcast(message)
+
+        vars(federation).update(gather=listening_gather, broadcast=listening_broadcast)
 
 
 class TrialJournal(MemoryJournal):
@@ -72,23 +190,16 @@ class TrialJournal(MemoryJournal):
         super().checkpoint(state)
         self._watch.leave()
 
-    def plugin_call(
-        self,
-        cycle: int,
-        trainer: str = "",  # noqa: ARG002
-    ) -> AbstractContextManager[None]:
+    @contextmanager
+    def plugin_call(self, cycle: int, trainer: str = "") -> Iterator[None]:  # noqa: ARG002
         """Beat the pulse before and after a call."""
-        self.beat(cycle)
-        return self._around()
+        self._pulse.beat()
+        yield
+        self._pulse.beat(in_plugin=False)
 
     def beat(self, cycle: int) -> None:  # noqa: ARG002
         """Beat the pulse."""
         self._pulse.beat()
-
-    @contextmanager
-    def _around(self) -> Iterator[None]:
-        yield
-        self._pulse.beat(in_plugin=False)
 
 
 @dataclass
@@ -152,18 +263,17 @@ class Trial:
                 return client, cycle
         return None
 
-    def where(self, client: int | None = None, cycle: int | None = None) -> Where:
-        """Return the input of a client in a cycle, as far as it is known."""
+    def where(self, client: int | None = None, cycle: int | None = None) -> str:
+        """Return the input of a client in a cycle in words, as far as it is known."""
         seed, world = self.setting.streams.seed, self.setting.task.name
-        if cycle is None:
-            return Where(world, seed, client)
-        budgets, pools = self.watch.budgets.get(cycle), self.watch.pools.get(cycle)
-        if client is None or budgets is None or pools is None:
-            return Where(world, seed, client, cycle)
-        return Where(world, seed, client, cycle, budgets[client], pools[client])
+        budgets, pools = self.watch.budgets, self.watch.pools
+        if client is None or cycle is None or cycle not in budgets:
+            return input_of(world, seed, client=client, cycle=cycle)
+        more = {"budget": budgets[cycle][client], "pool": pools[cycle][client]}
+        return input_of(world, seed, client=client, cycle=cycle, **more)
 
     @property
-    def place(self) -> Where:
+    def place(self) -> str:
         """Return the input on which it ended, as its error says."""
         client = re.search(r"client (\d+)", str(self.error))
         cycle = max(self.watch.budgets, default=0)
@@ -171,6 +281,18 @@ class Trial:
 
     def _charges(self) -> list[tuple[int, int, str, int]]:
         return self.journal.states[-1].charges if self.journal.states else []
+
+
+def input_of(world: str, seed: int, **known: int | None) -> str:
+    """Return the input on which a check failed in words; what is None is left out.
+
+    Args:
+        world: name of the small federation.
+        seed: its seed.
+        known: the client, the cycle, labels that the client could buy, size of its pool.
+    """
+    parts = [f"{name} {value}" for name, value in known.items() if value is not None]
+    return ", ".join([f"world {world}", *parts, f"seed {seed}"])
 
 
 def run_trial(
@@ -302,3 +424,25 @@ def _with_line(warning: warnings.WarningMessage) -> str:
     line = linecache.getline(warning.filename, warning.lineno).strip()
     name = warning.filename.rpartition("/")[2]
     return f"{warning.message} ({name}, line {warning.lineno}: {line})"
+
+
+def _views(federation: LiveFederationView) -> list[LiveClientView]:
+    return [view for view in federation._views if isinstance(view, LiveClientView)]
+
+
+def _listened(name: str, member: Any, note: Callable[[str, Exception], None]) -> Any:
+    if isinstance(member, property):
+        return property(_noting(name, member.fget, note), member.fset, member.fdel)
+    return _noting(name, member, note)
+
+
+def _noting(name: str, function: Any, note: Callable[[str, Exception], None]) -> Any:
+    @functools.wraps(function)
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            note(name, error)
+            raise
+
+    return noting

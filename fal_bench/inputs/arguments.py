@@ -6,9 +6,11 @@ Messages name arguments as Python does, which is also how the command line's opt
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Literal
 
 from fal_bench.errors import InvalidSpecError
 
@@ -99,3 +101,12 @@ def as_names(name: str, value: object) -> tuple[str, ...] | None:
         if not isinstance(one, str):
             raise InvalidSpecError(f"{name} must be names, not {one!r}.")
     return names
+
+
+Notify = Callable[[Literal["note", "warning"], str], None]
+"""Tells a user a note or a warning: a sentence."""
+
+
+def warn(kind: Literal["note", "warning"], text: str) -> None:  # noqa: ARG001
+    """Tell a user something as Python does."""
+    warnings.warn(text, stacklevel=3)

@@ -20,6 +20,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from linecache import getlines
 from pathlib import Path, PurePath
 from typing import Any, Final
 
@@ -312,15 +313,13 @@ def _names(source: str) -> set[str]:
 
 def _source(code: Any) -> str | None:
     """Return the source of a class or function with its decorators, also that of a notebook."""
-    if not isinstance(code, type):
-        lines = _lines(code.__code__.co_filename)
-        first: int | None = code.__code__.co_firstlineno
-        files: Iterator[list[str]] = iter([lines])
-    else:
-        own = [one.__code__ for one in _functions(code) if _lines(one.__code__.co_filename)]
-        first = own[0].co_firstlineno if own else None
-        files = iter([_lines(own[0].co_filename)]) if own else _cells()
-    for lines in files:
+    own = (
+        [code.__code__]
+        if not isinstance(code, type)
+        else [one.__code__ for one in _functions(code) if getlines(one.__code__.co_filename)]
+    )
+    first = own[0].co_firstlineno if own else None
+    for lines in [getlines(own[0].co_filename)] if own else _cells():
         found = _definition(lines, code.__qualname__.split("."), first)
         if found is not None:
             return textwrap.dedent("".join(found))
@@ -373,8 +372,4 @@ def _cells() -> Iterator[list[str]]:
             yield entry[2]
     file = getattr(sys.modules[MAIN], "__file__", None)
     if file is not None:
-        yield _lines(file)
-
-
-def _lines(file: str) -> list[str]:
-    return linecache.getlines(file)
+        yield getlines(file)

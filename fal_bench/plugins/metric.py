@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any, Final, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,15 @@ from fal_bench.errors import PluginError, told
 
 INPUTS = ("labels", "probs", "log_probs")
 """What a metric may ask for, by the names of its parameters."""
+
+OTHER_COLUMNS: Final = frozenset(
+    [
+        *("key", "task", "task_hash", "strategy", "seed", "reference", "source", "cycle"),
+        *("labels", "labels_strict", "labels_by_client", "labels_strict_by_client"),
+        *("bytes_up", "bytes_down", "train_seconds", "select_seconds"),
+    ]
+)
+"""Columns of curves that are no metrics, whose names no metric can have."""
 
 Samples = Literal["test", "train"]
 """Which samples a metric is measured on."""
@@ -43,6 +52,9 @@ class Metric:
         samples: ``"test"`` for the test set; ``"train"`` for the labelled samples that the global
             model was trained with.
         inputs: the names of the function's parameters, a part of ``INPUTS``.
+
+    Raises:
+        PluginError: the curves have another column of that name.
     """
 
     name: str
@@ -50,6 +62,13 @@ class Metric:
     higher_is_better: bool
     samples: Samples
     inputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.name in OTHER_COLUMNS:
+            raise PluginError(
+                f"A metric cannot be called {self.name!r}, because curves have another column of "
+                "that name; rename it."
+            )
 
     def __call__(self, *args: Any, **kwargs: Any) -> float:
         """Call the function itself."""
@@ -103,7 +122,7 @@ def metric(
         samples: ``"train"`` measures on the labels that the global model was trained with.
 
     Raises:
-        PluginError: a parameter of the function is no input.
+        PluginError: a parameter of the function is no input, or its name is taken.
     """
 
     def make(function: Callable[..., float]) -> Metric:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -77,11 +77,8 @@ def kind_of(member: object) -> Kind | None:
     from fal_bench.plugins.trainer import Trainer
 
     if isinstance(member, type):
-        named = "name" in vars(member)
-        bases = {Strategy: STRATEGY, Trainer: TRAINER}
-        return next(
-            (kind for base, kind in bases.items() if named and issubclass(member, base)), None
-        )
+        bases = ((Strategy, STRATEGY), (Trainer, TRAINER)) if "name" in vars(member) else ()
+        return next((kind for base, kind in bases if issubclass(member, base)), None)
     if isinstance(member, Metric):
         return METRIC
     traits = traits_of(member)
@@ -117,6 +114,11 @@ class Unavailable:
     source: str
     reason: str
     empty: bool = False
+
+    @property
+    def message(self) -> str:
+        """The same in a sentence."""
+        return f"{self.source} cannot be loaded ({self.reason}); fix the file."
 
 
 @contextmanager
@@ -189,19 +191,22 @@ class PluginTable(Generic[Loaded]):
             load = partial(self._installed, entry)
             self._claim(entry.name, _Origin(entry.value, load, entry.module))
 
-    def add(self, plugin: Loaded, source: Path | str, fingerprint: str = "") -> None:
+    def add(
+        self, plugin: Loaded, source: Path | str, fingerprint: str = "", built_in: bool = False
+    ) -> None:
         """Add a plugin that a file defines, or that was given in Python.
 
         Args:
             plugin: the plugin.
             source: where it comes from.
             fingerprint: what identifies its behaviour; found from its source if empty.
+            built_in: whether it is falbench's own.
 
         Raises:
             InvalidSpecError: the name is taken.
         """
-        load = partial(_same, plugin)
-        self._claim(name_of(plugin), _Origin(str(source), load, fingerprint=fingerprint))
+        origin = _Origin(str(source), lambda: plugin, built_in=built_in, fingerprint=fingerprint)
+        self._claim(name_of(plugin), origin)
 
     def sources_in(self, path: Path) -> list[str]:
         """Return the names of plugins from a file, or from the files of a folder."""
@@ -351,16 +356,11 @@ class MetricTable(PluginTable["Metric"]):
         for place in _places(self.kind.package).values():
             for member in vars(import_module(place)).values():
                 if kind_of(member) == METRIC and member.function.__module__ == place:
-                    origin = _Origin(place, partial(_same, member), place, built_in=True)
-                    self._claim(member.name, origin)
+                    self.add(member, place, built_in=True)
 
     def all(self) -> tuple[Metric, ...]:
         """Import all metrics and return them by name."""
         return tuple(self.load(name) for name in self.names())
-
-
-def _same(plugin: Loaded) -> Loaded:
-    return plugin
 
 
 @dataclass
@@ -376,7 +376,6 @@ class Registry:
 
     unavailable: list[Unavailable] = field(default_factory=list)
     files: list[Path | Given] = field(default_factory=list)
-    _tables: dict[Kind, Any] = field(default_factory=dict)
 
     @classmethod
     def discover(cls, plugins: Sequence[Path | Given] = (), *, try_first: bool = False) -> Registry:
@@ -408,54 +407,40 @@ class Registry:
                 registry._add_file(file)
         for one in plugins:
             if not isinstance(one, Path):
-                plugin = one.load()
-                registry._table_of(plugin).add(plugin, "given in Python", one.fingerprint)
+                registry._add(one.load(), "given in Python", one.fingerprint)
                 registry.files.append(one)
         return registry
 
-    @property
+    # Each kind is collected when it is first asked for.
+
+    @cached_property
     def strategies(self) -> ClassTable[Strategy]:
         """All strategies."""
-        return self._table(STRATEGY, ClassTable)
+        return _collected(ClassTable(STRATEGY, self.unavailable))
 
-    @property
+    @cached_property
     def trainers(self) -> ClassTable[Trainer]:
         """All trainers."""
-        return self._table(TRAINER, ClassTable)
+        return _collected(ClassTable(TRAINER, self.unavailable))
 
-    @property
+    @cached_property
     def datasets(self) -> FunctionTable[Dataset]:
         """All data sets."""
-        return self._table(DATASET, FunctionTable)
+        return _collected(FunctionTable(DATASET, self.unavailable))
 
-    @property
+    @cached_property
     def models(self) -> FunctionTable[Any]:
         """All models."""
-        return self._table(MODEL, FunctionTable)
+        return _collected(FunctionTable(MODEL, self.unavailable))
 
-    @property
+    @cached_property
     def metrics(self) -> MetricTable:
         """All metrics."""
-        return self._table(METRIC, MetricTable)
+        return _collected(MetricTable(METRIC, self.unavailable))
 
     def tables(self) -> tuple[PluginTable[Any], ...]:
         """Return the plugins of all kinds, kind by kind."""
         return self.strategies, self.trainers, self.datasets, self.models, self.metrics
-
-    def _table_of(self, plugin: Any) -> PluginTable[Any]:
-        kind = kind_of(plugin)
-        return next(table for table in self.tables() if table.kind == kind)
-
-    def _table(self, kind: Kind, make: Callable[[Kind, list[Unavailable]], Table]) -> Table:
-        """Return the plugins of a kind; they are collected when they are first asked for."""
-        if kind not in self._tables:
-            table: Any = make(kind, self.unavailable)
-            table.add_built_in()
-            for entry in entry_points(group=kind.package):
-                table.add_entry(entry)
-            self._tables[kind] = table
-        found: Table = self._tables[kind]
-        return found
 
     @property
     def sources(self) -> dict[str, str]:
@@ -479,8 +464,14 @@ class Registry:
         return self.strategies.fingerprint(name)
 
     def _add_file(self, file: Path) -> None:
+        """Import a file, once per content, and add the plugins that it defines itself."""
         try:
-            found = list(_plugins_in(file))
+            module = import_file(file)
+            found = [
+                member
+                for member in list(vars(module).values())
+                if kind_of(member) is not None and code_of(member).__module__ == module.__name__
+            ]
         except BaseException as error:
             let_interrupts_pass(error)
             reason = f"{told(error)}{_place(error, file)}"
@@ -495,7 +486,20 @@ class Registry:
             return
         self.files.append(file)
         for plugin in found:
-            self._table_of(plugin).add(plugin, file)
+            self._add(plugin, file)
+
+    def _add(self, plugin: Any, source: Path | str, fingerprint: str = "") -> None:
+        kind = kind_of(plugin)
+        [table] = [table for table in self.tables() if table.kind == kind]
+        table.add(plugin, source, fingerprint)
+
+
+def _collected(table: Table) -> Table:
+    """Add the built-in and installed plugins to a table."""
+    table.add_built_in()
+    for entry in entry_points(group=table.kind.package):
+        table.add_entry(entry)
+    return table
 
 
 _active: ContextVar[Registry | None] = ContextVar("registry", default=None)
@@ -546,17 +550,6 @@ def _places(package: str) -> dict[str, str]:
         for module in pkgutil.iter_modules(folders or ())
         if not module.name.startswith("_")
     }
-
-
-def _plugins_in(file: Path) -> Iterator[Any]:
-    """Import a file under a name of its own and yield the plugins it defines.
-
-    A file is imported once per content, so that its plugins stay the same objects.
-    """
-    module = import_file(file)
-    for member in list(vars(module).values()):
-        if kind_of(member) is not None and code_of(member).__module__ == module.__name__:
-            yield member
 
 
 def _place(error: BaseException, file: Path) -> str:

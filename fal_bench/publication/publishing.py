@@ -11,9 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from fal_bench._version import __version__
-from fal_bench.errors import PublicationError, UnknownNameError
+from fal_bench.errors import InvalidSpecError, PublicationError, UnknownNameError
+from fal_bench.inputs.arguments import Notify, as_path, warn
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.report.answer import Comparison, answer
+from fal_bench.report.context import Accounting
 from fal_bench.report.export import write_csv
 from fal_bench.report.targets import Asked, Question
 from fal_bench.results import chosen_results
@@ -39,6 +41,7 @@ from fal_bench.results.published import (
     Sessions,
     file_states,
     has_charges,
+    is_published,
     parse_record,
     read_record,
     results_of,
@@ -78,84 +81,79 @@ def publish(
     results: str | Path,
     to: str | Path,
     *,
-    strategies: Sequence[str] | str | None = None,
     target_acc: Asked = None,
     target: Asked = None,
+    strategies: Sequence[str] | str | None = None,
     suite: str | Path | None = None,
     task: str | None = None,
     seeds: int | None = None,
-    accounting: str = "strict",
+    accounting: Accounting | None = None,
     baseline: str | None = None,
-) -> tuple[Record, tuple[str, ...]]:
-    """Write the comparison of a results folder where others can verify it; runs nothing.
-
-    The folder then holds ``leaderboard.csv``, ``curves.csv``, ``charges.csv``,
-    ``leaderboard.html`` and ``provenance.json``, and nothing else. Curves measured elsewhere are
-    left out.
+    notify: Notify = warn,
+) -> Record:
+    """Write a comparison where others can verify it; runs nothing.
 
     Args:
-        results: the results folder; ``redraw`` is for results published before.
+        results: a results folder; or results published before, which are drawn again as a whole.
         to: the folder to write; new, empty, or with results published before, which are replaced.
+        target_acc: the target accuracies, as for ``compare``; by default as published before.
+        target: targets of any recorded metric, likewise.
         strategies: selectors; all stored strategies if there are none.
-        target_acc: the target accuracies, as for ``fal_bench.compare``; by default the suite's.
-        target: targets of any metric, likewise.
         suite: a suite's name or TOML file; found from the stored tasks if None.
         task: one task only.
         seeds: the first so many of the stored seeds; all of them if None.
-        accounting: the labels that rank: ``"strict"`` or ``"paper"``.
-        baseline: the strategy that savings refer to; random by default.
+        accounting: the labels that rank: ``"strict"`` or ``"paper"``; by default strict, or as
+            published before.
+        baseline: the strategy that savings refer to; random by default, or as published before.
+        notify: as for ``compare``.
 
     Returns:
-        What ``provenance.json`` says, and sentences on stored runs that are left out.
+        What ``provenance.json`` says.
 
     Raises:
         PublicationError: the runs are no complete comparison that others can compute again, or
             ``to`` holds other files; nothing has been written then.
         FalbenchError: the folder holds no such runs, or a name or value cannot be used.
     """
-    store, folder = Store(Path(results)), Path(to)
+    source, folder = as_path("results", results), as_path("to", to)
     check_target(folder)
+    if is_published(source):
+        parts = {"strategies": strategies, "suite": suite, "task": task, "seeds": seeds}
+        if given := [name for name, value in parts.items() if value]:
+            raise InvalidSpecError(
+                f"Results published before are drawn as a whole; leave --{given[0]} out, or name "
+                "the results folder that they came from."
+            )
+        return _redrawn(source, folder, target_acc, target, accounting, baseline)
+    store = Store(source)
     found = select_publishable(
         store.root, suite=suite, task=task, strategies=strategies, seeds=seeds
     )
-    question = Question.make(target_acc, target, accounting, baseline, found.results)
+    question = Question.make(target_acc, target, accounting or "strict", baseline, found.results)
     comparison = answer(question, found.results)
     draft = _describe(store, found, question)
     _check_keys(draft, found.results)
-    return write_published(comparison, draft, folder), found.notes
+    record = write_published(comparison, draft, folder)
+    for note in found.notes:
+        notify("note", note)
+    return record
 
 
-def redraw(
-    published: str | Path,
-    to: str | Path,
-    *,
-    target_acc: Asked = None,
-    target: Asked = None,
-    accounting: str | None = None,
-    baseline: str | None = None,
+def _redrawn(
+    source: Path,
+    folder: Path,
+    target_acc: Asked,
+    target: Asked,
+    accounting: str | None,
+    baseline: str | None,
 ) -> Record:
-    """Publish results that were published before again, as this falbench reports them.
-
-    Curves and charges stay as they are; nothing is computed.
-
-    Args:
-        published: the folder that ``publish`` wrote.
-        to: the folder to write, new, empty, or with results published before; may be the same.
-        target_acc: the target accuracies; by default the targets that were published.
-        target: targets of any metric, likewise.
-        accounting: the labels that rank; by default as published.
-        baseline: the strategy that savings refer to; by default as published.
-
-    Returns:
-        What ``provenance.json`` says.
+    """Publish results that were published before again; curves and charges stay as they are.
 
     Raises:
-        PublicationError: a file was changed, the results were published without charges that do
-            not follow from the curves, or ``to`` holds other files.
+        PublicationError: a file was changed, or the results were published without charges that do
+            not follow from the curves.
         FalbenchError: a name or value cannot be used.
     """
-    source, folder = Path(published), Path(to)
-    check_target(folder)
     record = read_record(source)
     for file in file_states(source, record):
         if file.state != "same":

@@ -18,6 +18,7 @@ import pandas as pd
 
 from fal_bench.data.folders import use_data_folder
 from fal_bench.errors import PublicationError
+from fal_bench.inputs.arguments import as_path, as_several, as_whole
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import DeviceError, resolve_device
 from fal_bench.learning.numerics import NUMERICS_VERSION
@@ -37,6 +38,7 @@ from fal_bench.publication.closeness import (
 from fal_bench.publication.publishing import question_of
 from fal_bench.report.answer import answer
 from fal_bench.report.export import to_csv
+from fal_bench.report.progress import progress_monitor
 from fal_bench.results.identity import TRAINER, records, strategy_selector, trainer_selector
 from fal_bench.results.model import Results
 from fal_bench.results.published import (
@@ -52,7 +54,7 @@ from fal_bench.results.published import (
 from fal_bench.results.store import Store
 from fal_bench.results.stored import read_planned
 from fal_bench.sweep.environment import environment
-from fal_bench.sweep.plan import Monitor, Plan, no_monitor, run_missing
+from fal_bench.sweep.plan import Plan, run_missing
 from fal_bench.sweep.spec import RunSpec, plan_runs
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
@@ -178,61 +180,64 @@ class Verification:
 def verify(
     folder: str | Path,
     *,
-    runs: int | None = SAMPLE,
+    runs: int | None = 4,
     seed: int = 0,
     jobs: int = 1,
-    plugins: Sequence[object] = (),
+    plugins: Sequence[object] | str | Path = (),
     data_dir: str | Path | None = None,
     tolerance: float | None = None,
     call_timeout: float = 600.0,
     memory_limit: int | None = None,
-    monitor: Monitor = no_monitor,
+    progress: bool = True,
     announce: Callable[[Verification], None] = lambda _: None,
 ) -> Verification:
-    """Verify published results: compare the files with their checksums, and compute runs anew.
+    """Verify published results: compare the files with their checksums, and compute runs again.
 
     Nothing is computed if a file has changed.
 
     Args:
         folder: the folder that ``publish`` wrote.
-        runs: how many runs to compute anew; all of them if None.
+        runs: how many runs to compute; all of them if None.
         seed: seed of their choice.
         jobs: worker processes.
-        plugins: Python files or folders with further strategies.
-        data_dir: the folder of data sets, as for ``fal_bench.compare``.
-        tolerance: largest allowed difference in accuracy, precision and loss; 0 asks for the same
-            bits, which are promised on the same processor type and versions alone. None asks for
-            them there, and elsewhere for curves as close as another environment allows.
+        plugins: further plugins, as for ``compare``.
+        data_dir: the folder of data sets, as for ``compare``.
+        tolerance: largest allowed difference in metrics; 0 asks for the same bits, which are
+            promised on the same processor type and versions alone. None asks for them there, and
+            otherwise for curves as close as another environment allows.
         call_timeout: seconds a strategy's call may take.
-        memory_limit: MiB a worker may take, as for ``fal_bench.compare``.
-        monitor: shows the progress of runs.
-        announce: called with what is known: after the files, and before runs are computed.
+        memory_limit: MiB a worker may take, as for ``compare``.
+        progress: show a live display on the terminal.
+        announce: called with what is known so far: after the files, and before runs are computed.
 
     Raises:
         PublicationError: the results cannot be verified here.
         FalbenchError: a plugin or data cannot be used.
     """
-    record = read_record(Path(folder))
-    state = Verification(record, file_states(Path(folder), record), tolerance=tolerance)
+    folder = as_path("folder", folder)
+    runs = as_whole("runs", runs, 1)
+    data = None if data_dir is None else as_path("data_dir", data_dir)
+    record = read_record(folder)
+    state = Verification(record, file_states(folder, record), tolerance=tolerance)
     if not state.unchanged:
         announce(state)
         return state
-    results = results_of(record, Path(folder))
-    state = replace(
-        state, ranking=leaderboard_difference(record, results, Path(folder) / LEADERBOARD)
-    )
+    results = results_of(record, folder)
+    state = replace(state, ranking=leaderboard_difference(record, results, folder / LEADERBOARD))
     if has_charges(record):
         found = imbalance(results.shown_curves(), results.shown_charges())
         state = replace(state, imbalance=found)
     announce(state)
-    with use_data_folder(None if data_dir is None else Path(data_dir)):
-        sample = draw_sample(record, results, runs=runs, seed=seed, plugins=plugins)
+    with use_data_folder(data):
+        sample = draw_sample(
+            record, results, runs=runs, seed=seed, plugins=as_several("plugins", plugins)
+        )
         state = replace(state, sample=sample)
         announce(state)
         with scratch_store() as store:
             limits = (call_timeout, memory_limit)
             supervisor = Supervisor(store, jobs, "loky", sample.plugins, *limits)
-            run_missing(supervisor, _plan(record, sample), monitor)
+            run_missing(supervisor, _plan(record, sample), progress_monitor(shown=progress))
             outcomes = tuple(_outcome(store, run, state) for run in sample.runs)
     return replace(state, runs=outcomes)
 

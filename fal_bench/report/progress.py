@@ -17,6 +17,7 @@ from rich.text import Text
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
 from fal_bench.results.store import Corrupt, Store
+from fal_bench.sweep.plan import Monitor, no_monitor
 from fal_bench.sweep.spec import RunSpec
 
 SHOWN_RUNS = 8
@@ -169,3 +170,8 @@ class Progress:
             return "starting workers"
         left = elapsed * (len(self._runs) - self._work_done()) / gained
         return f"about {timedelta(seconds=round(left))} left"
+
+
+def progress_monitor(*, shown: bool) -> Monitor:
+    """Return the live display, or one that shows nothing."""
+    return show_progress if shown else no_monitor

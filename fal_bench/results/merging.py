@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from fal_bench.errors import StoreError
+from fal_bench.inputs.arguments import as_path
 from fal_bench.results.folder import RunFolder
 from fal_bench.results.identity import records
 from fal_bench.results.imported import ImportFolder
@@ -43,23 +44,22 @@ class Merged:
     notes: tuple[str, ...] = ()
 
 
-def merge_stores(sources: Sequence[Store], out: Store, keep: Keep | None = None) -> Merged:
+def merge(folders: Sequence[str | Path], out: str | Path, *, keep: Keep | None = None) -> Merged:
     """Copy the finished runs of several results folders into one.
 
-    Runs that ``out`` holds already take part as if it were the first source; when two runs of one
-    key are equal, ``Results.conflicts`` says.
-
     Args:
-        sources: the folders, in the order that ``keep`` refers to.
-        out: where to; it may hold runs already.
-        keep: which of several differing runs to take; None refuses them.
+        folders: the folders, in the order that ``keep`` refers to.
+        out: where to; it may hold runs already, which come first.
+        keep: which of several differing runs to take, ``"first"`` or ``"last"``; None refuses them
+            before anything is written.
 
     Raises:
-        StoreError: runs conflict and ``keep`` is None (nothing has been written then), a source
-            holds no run, or a folder cannot be read or written.
+        StoreError: runs conflict, a folder holds none, or one cannot be read or written.
     """
+    sources = [Store(as_path("each of folders", folder)) for folder in folders]
+    target = Store(as_path("out", out))
     try:
-        whole, *_ = _finished(out)
+        whole, *_ = _finished(target)
         warnings = list(whole.provenance.problems)
     except NoRunsError:
         whole, warnings = None, []
@@ -85,8 +85,8 @@ def merge_stores(sources: Sequence[Store], out: Store, keep: Keep | None = None)
         raise StoreError(refusal(conflicts, whole))
     assert whole is not None
     runs = {run["key"]: Path(run["path"]) for run in records(whole.runs)}
-    fresh = {key: path for key, path in runs.items() if path.parent != out.runs}
-    _copy(fresh, out)
+    fresh = {key: path for key, path in runs.items() if path.parent != target.runs}
+    _copy(fresh, target)
     warnings += mixtures(list(whole.runs["environment"]))
     notes = [
         f"the external curves of {store.root} stay there."

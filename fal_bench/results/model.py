@@ -219,6 +219,8 @@ class Results:
         first = self._with(self.runs[~self.runs["key"].isin(late)], self.tasks, self.provenance)
         last = other._with(other.runs[other.runs["key"].isin(late)], other.tasks, other.provenance)
         tasks = pd.concat([self.tasks, other.tasks]).drop_duplicates(["hash", "data"])
+        apart = self.provenance.environments or other.provenance.environments
+        days = [day for one in (self, other) for day in one.computed or ()]
         return Results(
             _stacked(first.runs, last.runs),
             _stacked(first.curves, last.curves),
@@ -232,6 +234,8 @@ class Results:
                     **other.provenance.higher_is_better,
                     **self.provenance.higher_is_better,
                 },
+                environments=(*first.environments, *last.environments) if apart else (),
+                computed=(min(days), max(days)) if apart and days else None,
                 problems=(*self.provenance.problems, *other.provenance.problems),
             ),
         )

@@ -1,13 +1,11 @@
 """Shared by the agents' tests: a tiny environment, agents, and the global random streams."""
 
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
-import torch
 from gymnasium import spaces
 
 from fal_bench.environments.agents.dqn import FedRALDQN
@@ -48,18 +46,3 @@ def make_agent(corridor: Corridor) -> Callable[..., FedRALDQN]:
         return FedRALDQN("MlpPolicy", corridor, rng=np.random.default_rng(stream), **options)
 
     return make
-
-
-def global_state() -> tuple[Any, ...]:
-    """Everything a well-behaved agent leaves alone, in comparable form."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
-    torch_state = torch.get_rng_state().numpy().tobytes()
-    return (kind, keys.tobytes(), position, has_gauss, gauss, torch_state, random.getstate())
-
-
-@pytest.fixture
-def untouched_streams() -> Iterator[None]:
-    """Fail the test if the global random streams have moved."""
-    before = global_state()
-    yield
-    assert global_state() == before

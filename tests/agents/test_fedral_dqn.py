@@ -23,8 +23,12 @@ def global_streams():
     torch.set_rng_state(torch_state)
 
 
-def two_states(double: bool = True, **options) -> FedRALDQN:
-    """An agent whose Q-values are tables: one row a state, one column an action."""
+def two_states(double: bool = True, end=None, **options) -> FedRALDQN:
+    """An agent whose Q-values are tables: one row a state, one column an action.
+
+    It has stored action 0 in state 0, for a reward of 1, after which it was in state 1. ``end``
+    says whether that was the end.
+    """
     spaces_only = SpacesOnly(spaces.Box(0, 1, (2,), np.float32), spaces.Discrete(2))
     agent = FedRALDQN(
         "MlpPolicy",
@@ -37,6 +41,7 @@ def two_states(double: bool = True, **options) -> FedRALDQN:
     )
     set_table(agent.q_net, [[0.5, 0.0], [3.0, 1.0]])
     set_table(agent.q_net_target, [[0.0, 0.0], [10.0, 20.0]])
+    store_transition(agent, STATE_0, 0, 1.0, STATE_1, **{"terminated": False, **(end or {})})
     return agent
 
 
@@ -52,31 +57,23 @@ def td_error(agent: FedRALDQN) -> float:
     return agent.replay_buffer.inverse_priorities[0] ** (-1 / 3) - EPSILON
 
 
-def test_double_target_by_hand() -> None:
-    # Online, action 0 is best in state 1; the target network values it at 10, though 20 is its
-    # maximum. y = 1 + 0.5 * 10 = 6, and Q(state 0, action 0) = 0.5.
-    agent = two_states()
-    store_transition(agent, STATE_0, 0, 1.0, STATE_1, terminated=False)
-    assert td_error(agent) == pytest.approx(5.5)
-
-
-def test_plain_target_by_hand() -> None:
-    agent = two_states(double=False)  # y = 1 + 0.5 * 20 = 11
-    store_transition(agent, STATE_0, 0, 1.0, STATE_1, terminated=False)
-    assert td_error(agent) == pytest.approx(10.5)
-
-
-def test_termination_stops_the_bootstrap_and_truncation_does_not() -> None:
-    ended, cut = two_states(), two_states()
-    store_transition(ended, STATE_0, 0, 1.0, STATE_1, terminated=True)
-    store_transition(cut, STATE_0, 0, 1.0, STATE_1, terminated=False, truncated=True)
-    assert td_error(ended) == pytest.approx(0.5)
-    assert td_error(cut) == pytest.approx(5.5)
+# Online, action 0 is best in state 1; the target network values it at 10, though 20 is its maximum.
+# Double: y = 1 + 0.5 * 10 = 6; plain: y = 1 + 0.5 * 20 = 11; Q(state 0, action 0) = 0.5.
+@pytest.mark.parametrize(
+    ("double", "end", "expected"),
+    [
+        (True, {}, 5.5),
+        (False, {}, 10.5),
+        (True, {"terminated": True}, 0.5),  # the end stops the bootstrap
+        (True, {"truncated": True}, 5.5),  # a cut does not
+    ],
+)
+def test_targets_by_hand(double, end, expected) -> None:
+    assert td_error(two_states(double, end)) == pytest.approx(expected)
 
 
 def test_target_moves_a_hundredth_after_every_gradient_step() -> None:
     agent = two_states()
-    store_transition(agent, STATE_0, 0, 1.0, STATE_1, terminated=False)
     before = agent.q_net_target.q_net[0].weight.clone()
     agent.train(1, batch_size=1)
     online = agent.q_net.q_net[0].weight
@@ -86,7 +83,6 @@ def test_target_moves_a_hundredth_after_every_gradient_step() -> None:
 
 def test_target_waits_for_the_environment_on_request() -> None:
     agent = two_states(target_update="env")
-    store_transition(agent, STATE_0, 0, 1.0, STATE_1, terminated=False)
     before = agent.q_net_target.q_net[0].weight.clone()
     agent.train(3, batch_size=1)
     assert torch.equal(agent.q_net_target.q_net[0].weight, before)
@@ -95,15 +91,15 @@ def test_target_waits_for_the_environment_on_request() -> None:
 @pytest.mark.parametrize(("loss", "expected"), [("huber", 5.5 - 0.5), ("mse", 5.5**2)])
 def test_losses_by_hand(loss: str, expected: float) -> None:
     agent = two_states(loss=loss)
-    store_transition(agent, STATE_0, 0, 1.0, STATE_1, terminated=False)
     agent.train(1, batch_size=1)
     assert agent.logger.name_to_value["train/loss"] == pytest.approx(expected)
 
 
 def test_importance_weights_scale_the_loss() -> None:
-    agent = two_states(loss="mse", replay_buffer_kwargs={"exponent": 1, "beta": 1.0})
-    for action in (0, 1):  # squared errors 0.5 ** 2 and 1.0 ** 2
-        store_transition(agent, STATE_0, action, 1.0, STATE_1, terminated=True)
+    options = {"loss": "mse", "replay_buffer_kwargs": {"exponent": 1, "beta": 1.0}}
+    agent = two_states(end={"terminated": True}, **options)
+    # Squared errors 0.5 ** 2 and 1.0 ** 2.
+    store_transition(agent, STATE_0, 1, 1.0, STATE_1, terminated=True)
     agent.replay_buffer.update_priorities(np.arange(2), np.array([1.0, 4.0]))
     agent.train(1, batch_size=2)  # weights 1 and 1/4
     expected = (0.25 * 1 + 1.0 * 0.25) / 2

@@ -96,12 +96,7 @@ MISFIT = {"weight1": np.ones((2, 5), np.float32), "bias1": np.ones(2, np.float32
         {"header": header(), **GOOD, "bias0": np.ones(3, np.float32)},
         {"header": header(), **GOOD, "bias0": np.array([1, np.nan], np.float32)},
         {"header": header(), **GOOD, "weight0": np.ones((2, 3))},
-        {
-            "header": header(),
-            **GOOD,
-            "weight1": np.ones((2, 5), np.float32),
-            "bias1": GOOD["bias0"],
-        },
+        {"header": header(), **GOOD, **MISFIT},
     ],
 )
 def test_damaged_files_are_refused(tmp_path, arrays) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fal_bench.conformance.runner import FAMILIES, run_checks
+from fal_bench.conformance.runner import SUBJECTS, run_checks
 from fal_bench.plugins.registry import Registry
 
 FOLDER = Path(__file__).parent / "bad"
@@ -20,7 +20,7 @@ def check_of(name):
 def test_every_check_has_a_bad_plugin():
     assert not REGISTRY.unavailable
     assert {(word, check_of(name)) for word, name in BAD} == {
-        (family.subject.kind.word, check.name) for family in FAMILIES for check in family.checks
+        (subject.kind.word, check.name) for subject in SUBJECTS for check in subject.checks
     }
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from fal_bench.conformance.reach import openings
-from fal_bench.conformance.trial import run_trial
-from fal_bench.conformance.watch import Watch
+from fal_bench.conformance.trial import Watch, run_trial
 from fal_bench.conformance.worlds import WORLDS
 from fal_bench.federation.view import LiveClientView
 from fal_bench.strategies.random import Random
@@ -36,43 +35,32 @@ def labels_of_pool(view, setting):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "way"),
+    ("spoil", "path"),
     [
-        (
-            lambda view, setting: vars(view).update(_true=labels_of_pool(view, setting)),
-            "client._true holds the labels of the pool",
-        ),
-        (
-            lambda view, setting: vars(view).update(data=setting.dataset),
-            "client.data.train_labels holds labels that were not bought",
-        ),
+        (lambda view, setting: vars(view).update(_true=labels_of_pool(view, setting)), "_true"),
+        (lambda view, setting: vars(view).update(data=setting.dataset), "data.train_labels"),
+        (lambda view, setting: vars(view).update(data=setting.dataset), "data.test_features"),
         (
             lambda view, setting: view.memory.update(seen=[setting.dataset.test_labels.numpy()]),
-            "client.memory['seen'][0] holds test data",
+            "memory['seen'][0]",
         ),
     ],
 )
-def test_labels_and_test_data_in_reach_are_found(spoil, way):
-    assert way in found(spoil)
+def test_labels_and_test_data_in_reach_are_found(spoil, path):
+    assert f"client.{path}" in {way.partition(" holds ")[0] for way in found(spoil)}
 
 
-def test_test_images_are_found_too():
-    ways = found(lambda view, setting: vars(view).update(data=setting.dataset))
-    assert "client.data.test_features holds test data" in ways
-
-
-def test_an_open_door_is_found(monkeypatch):
-    monkeypatch.setattr(LiveClientView, "_checked", lambda self, ids: np.minimum(ids, 299))
-    ways = found()
-    assert "client.shows another client's sample" in ways
-    assert "client.predicts test samples" in ways
-
-
-def test_a_label_that_can_be_bought_is_found(monkeypatch):
-    monkeypatch.setattr(LiveClientView, "buy", lambda self, ids, purpose: np.zeros(len(ids)))
-    ways = found()
-    assert "client.buys a label of the state share for 'reward'" in ways
-    assert "client.buys labels of the query on the side, for 'pool'" in ways
+@pytest.mark.parametrize(
+    ("method", "door", "ways"),
+    [
+        ("_checked", lambda self, ids: np.minimum(ids, 299), ("another client", "test samples")),
+        ("buy", lambda self, ids, purpose: np.zeros(len(ids)), ("state share", "'pool'")),
+    ],
+)
+def test_an_open_door_is_found(method, door, ways, monkeypatch):
+    monkeypatch.setattr(LiveClientView, method, door)
+    every = found()
+    assert all(any(way in one for one in every) for way in ways)
 
 
 def test_what_a_public_method_closes_over_is_found(monkeypatch):
@@ -80,4 +68,4 @@ def test_what_a_public_method_closes_over_is_found(monkeypatch):
         secret = labels_of_pool(view, setting)
         monkeypatch.setattr(LiveClientView, "hint", lambda self: secret[0], raising=False)
 
-    assert "client.hint (closure) holds the labels of the pool" in found(spoil)
+    assert any("client.hint (closure)" in way for way in found(spoil))

@@ -102,15 +102,14 @@ def test_bad_parameters_are_refused(selector, message):
         load_dataset(selector)
 
 
-def test_a_whole_number_may_stand_for_a_float_and_a_list_for_a_tuple(register):
+def test_values_are_those_of_the_functions_parameters(register):
     register(toy=f"{__name__}:plugin")
+    # A whole number may stand for a float, and a list for a tuple.
     assert load_dataset("toy[sizes=[4,1,2,3],scale=2]").input_shape == (1, 2, 3)
-
-
-def test_a_parameter_without_default_must_be_given(register):
-    register(toy=f"{__name__}:plugin")
-    with pytest.raises(InvalidSpecError, match="'sizes'"):
+    with pytest.raises(InvalidSpecError, match="'sizes'"):  # it has no default
         load_dataset("toy")
+    with pytest.raises(InvalidSpecError, match="sizes, scale, classes"):
+        load_dataset("toy[_other=1]")
 
 
 def test_data_of_ones_own_are_identified_by_a_digest_and_loaded_again_when_it_changes(
@@ -139,12 +138,6 @@ def test_descriptions_say_what_there_is_to_know(register):
     assert describe("own").startswith(own_data.__doc__.partition("\n")[0])
     assert "sizes (needed), scale=1.0" in describe("toy")
     assert describe("bad").startswith("unavailable")
-
-
-def test_extra_keywords_are_no_parameters(register):
-    register(toy=f"{__name__}:plugin")
-    with pytest.raises(InvalidSpecError, match="sizes, scale, classes"):
-        load_dataset("toy[_other=1]")
 
 
 @pytest.mark.parametrize(

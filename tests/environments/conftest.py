@@ -39,8 +39,8 @@ class Diary:
         self.entries += [(int(i), purpose) for i in ids]
         return true_labels(ids)
 
-    def ids(self, purpose: str) -> set[int]:
-        return {sample for sample, why in self.entries if why == purpose}
+    def bought(self, purpose: str = "agent-training") -> list[int]:
+        return [sample for sample, why in self.entries if why == purpose]
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Samples without labels, and the labels that are read."""
 
-import dataclasses
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -99,28 +99,11 @@ class Untouchable:
         pytest.fail(f"the test data were used: {name}")
 
 
-@dataclasses.dataclass
-class TrainOnly:
-    """The digits as the environment may see them."""
-
-    train_features: torch.Tensor
-    train_labels: torch.Tensor
-    n_classes: int
-    n_train: int
-    test_features: object
-    test_labels: object
-
-
 def test_episodes_do_not_touch_test_data(monkeypatch) -> None:
     digits = load_digits()
-    guarded = TrainOnly(
-        digits.train_features,
-        digits.train_labels,
-        digits.n_classes,
-        digits.n_train,
-        Untouchable(),
-        Untouchable(),
-    )
+    seen = ("train_features", "train_labels", "n_classes", "n_train")
+    guarded = SimpleNamespace(**{name: getattr(digits, name) for name in seen})
+    guarded.test_features = guarded.test_labels = Untouchable()
     monkeypatch.setattr(fal_bench.datasets.digits, "load_digits", lambda: guarded)
     env = gymnasium.make("falbench/FedRALBatch-v0")
     for seed in range(3):

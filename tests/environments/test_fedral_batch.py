@@ -91,11 +91,11 @@ def test_what_holds_in_every_episode(data, toy, actions, changes, budget) -> Non
         assert 0 <= info["precision"] <= 1
         assert (np.diff(observation[:32]) >= 0).all()
     assert steps[-1][2] or steps[-1][3]
-    bought = [sample for sample, why in diary.entries if why == "agent-training"]
+    bought = diary.bought()
     assert len(bought) == len(set(bought)) == labels
     assert set(bought) <= set(toy.pool.tolist())
-    assert diary.ids("reward") == set(toy.reward.tolist())
-    assert not (diary.ids("agent-training") | diary.ids("reward")) & set(toy.forbidden.tolist())
+    assert set(diary.bought("reward")) == set(toy.reward.tolist())
+    assert not {sample for sample, _ in diary.entries} & set(toy.forbidden.tolist())
     assert start.dtype == np.float32
 
 
@@ -128,7 +128,7 @@ def test_the_classifier_is_fitted_on_bought_labels_only(data, diary, toy) -> Non
 
     env = FedRALBatchEnv(data, diary, fit=fit, sizes=(4,), budget=20)
     run(env, [0, 0])
-    bought = [sample for sample, why in diary.entries if why == "agent-training"]
+    bought = diary.bought()
     assert [len(rows) for rows, _ in fitted] == [3, 7, 11]
     rows, labels = fitted[-1]
     assert (rows == toy.features(bought)).all()
@@ -157,9 +157,9 @@ def test_actions_take_the_ranks_they_stand_for(
 ) -> None:
     env = make_env(fit=lambda *_: margins_by_id, **changes)
     env.reset(seed=0)
-    seeds = [sample for sample, why in diary.entries if why == "agent-training"]
+    seeds = diary.bought()
     env.step(action)
-    bought = [sample for sample, why in diary.entries if why == "agent-training"][3:]
+    bought = diary.bought()[3:]
     rest = np.setdiff1d(toy.pool, seeds)
     by_margin = rest[np.argsort(toy.features(rest)[:, 0], kind="stable")]
     assert bought == by_margin[list(ranks)].tolist()
@@ -171,7 +171,7 @@ def test_random_rank_ignores_the_classifier(make_env, diary, toy) -> None:
         return np.full((len(inputs), toy.n_classes), 1 / toy.n_classes)
 
     run(make_env(rank="random", fit=lambda *_: refuse_pool), [1, 1])
-    assert len(diary.ids("agent-training")) == 11
+    assert len(set(diary.bought())) == 11
 
 
 def test_the_observation_is_that_of_the_state_samples(make_env, data) -> None:
@@ -196,10 +196,19 @@ def test_the_target_ends_an_episode(make_env) -> None:
     assert last[4]["labels"] < 40
 
 
-def test_the_budget_ends_an_episode_and_cuts_its_last_batch(make_env) -> None:
-    *_, last = run(make_env(budget=15), [2] * 5)
-    assert last[2:4] == (True, False)
-    assert (last[4]["batch_size"], last[4]["labels"]) == (2, 15)
+@pytest.mark.parametrize(
+    ("changes", "action", "ends", "last_batch", "labels"),
+    [
+        ({"budget": 15}, 2, (True, False), 2, 15),  # the last batch is cut
+        ({"max_steps": 4}, 0, (False, True), 1, 3 + 4),
+    ],
+)
+def test_budget_and_steps_end_an_episode(
+    make_env, changes, action, ends, last_batch, labels
+) -> None:
+    *_, last = run(make_env(**changes), [action] * 9)
+    assert last[2:4] == ends
+    assert (last[4]["batch_size"], last[4]["labels"]) == (last_batch, labels)
 
 
 @pytest.mark.parametrize("source", ["state", "pool"])
@@ -208,12 +217,6 @@ def test_an_empty_pool_ends_an_episode(make_env, source) -> None:
     assert last[2:4] == (True, False)
     assert last[4]["labels"] == 60
     assert (last[0] == 1).all() == (source == "pool")
-
-
-def test_max_steps_cuts_an_episode(make_env) -> None:
-    seen = run(make_env(max_steps=4), [0] * 9)
-    assert len(seen) == 1 + 4
-    assert seen[-1][2:4] == (False, True)
 
 
 def test_two_declines_in_a_row_cut_a_warm_start_episode(make_env) -> None:
@@ -234,8 +237,8 @@ def test_two_declines_in_a_row_cut_a_warm_start_episode(make_env) -> None:
 def test_warm_start_labels_have_their_own_purpose(make_env, diary) -> None:
     env = make_env(options=EpisodeOptions().warm_start())
     run(env, [1])
-    assert len(diary.ids("warm-start")) == 7
-    assert not diary.ids("agent-training")
+    assert len(set(diary.bought("warm-start"))) == 7
+    assert not diary.bought()
 
 
 def test_steps_need_a_running_episode(make_env) -> None:

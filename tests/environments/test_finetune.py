@@ -30,12 +30,7 @@ def predicted(toy):
 def test_it_learns_from_the_same_start_every_time(model, toy, predicted) -> None:
     start = [parameter.clone() for parameter in model.parameters()]
     fit = Finetune(model)
-    first = fit(toy.features(toy.pool), toy.true_labels(toy.pool), toy.n_classes)(
-        toy.features(toy.reward)
-    )
-    again = fit(toy.features(toy.pool), toy.true_labels(toy.pool), toy.n_classes)(
-        toy.features(toy.reward)
-    )
+    first, again = predicted(fit), predicted(fit)
     assert (first == again).all()
     assert (first.argmax(axis=1) == toy.true_labels(toy.reward)).mean() > 0.75
     assert np.allclose(first.sum(axis=1), 1, atol=1e-5)

@@ -63,7 +63,7 @@ def test_two_folders_with_modules_of_one_name_are_told_apart(tmp_path):
         (tmp_path / name / f"{name}.py").write_text(text)
     registry = Registry.discover([tmp_path / "one", tmp_path / "two"])
     assert registry.fingerprint("one")
-    with pytest.raises(PluginError, match=r"Plugin 'two' has a module 'aid' .* rename one of the"):
+    with pytest.raises(PluginError, match=r"'two' .*'aid'"):
         registry.fingerprint("two")
 
 

@@ -5,6 +5,13 @@ import json
 import pandas as pd
 import pytest
 
+from fal_bench import metric
+from fal_bench.errors import PluginError
+from fal_bench.federation.journal import Row
+from fal_bench.plugins.metric import OTHER_COLUMNS, Metric
+from fal_bench.plugins.registry import Registry
+from fal_bench.results.model import NOT_METRICS
+
 FILES = {
     "idea": """
 import numpy as np
@@ -139,3 +146,25 @@ def test_what_a_suite_gets_wrong_is_one_sentence(falbench, plugins, tmp_path, ol
     [error] = [line for line in err.splitlines() if not line.startswith("Importing ")]
     assert message in error
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", sorted({"labels", "cycle", "seed", "task", *Row.columns()}))
+def test_a_metric_cannot_be_called_like_another_column_of_the_curves(tmp_path, name):
+    def function(labels):
+        return 0.0
+
+    function.__name__ = name
+    with pytest.raises(PluginError, match=f"'{name}'"):
+        metric(function)
+    with pytest.raises(PluginError, match=f"'{name}'"):
+        Metric(name, lambda labels: 0.0, True, "test", ("labels",))
+    file = tmp_path / "mine.py"
+    file.write_text(FILES["third"].replace("def third", f"def {name}"))
+    [refused] = Registry.discover([file]).unavailable
+    assert f"'{name}'" in refused.reason
+    assert refused.reason.count(". ") == 0
+
+
+def test_those_columns_are_all_that_curves_have_beside_metrics():
+    assert OTHER_COLUMNS == NOT_METRICS
+    assert {*Row.columns()} < OTHER_COLUMNS

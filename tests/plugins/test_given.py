@@ -132,7 +132,7 @@ def test_a_class_without_a_source_or_inside_a_function_is_refused(notebook):
     class Local(fal_bench.Strategy):
         name = "local"
 
-    with pytest.raises(InvalidSpecError, match="'local' is defined inside a function"):
+    with pytest.raises(InvalidSpecError, match="'local'"):
         given([Local])
 
 
@@ -187,7 +187,7 @@ def test_built_in_classes_are_names():
 
 @pytest.mark.parametrize("wrong", [3, object(), int, len])
 def test_what_is_no_plugin_is_refused(wrong):
-    with pytest.raises(InvalidSpecError, match=r"no plugin|must be"):
+    with pytest.raises(InvalidSpecError, match="plugin"):
         fal_bench.compare("random", plugins=[wrong])
 
 

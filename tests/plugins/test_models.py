@@ -113,7 +113,8 @@ def test_dropout_and_batch_normalisation_are_at_work_in_training_and_not_in_pred
     of = architecture()
     [trained] = train([request(of, 9)])
     [other] = train([request(architecture(share=0.0), 9)])
-    assert trained.weights[0]["body.1.num_batches_tracked"] == 6
+    steps = trained.weights[0]["body.1.num_batches_tracked"]
+    assert steps == 6
     assert not trained.weights[0]["head.weight"].equal(other.weights[0]["head.weight"])
     fitted = of.with_weights(trained.weights[0])
     features = torch.randn(5, *SHAPE, generator=generator(4))
@@ -205,7 +206,7 @@ def test_an_error_in_training_says_so():
         width = math.prod(input_shape)
         return Net(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(width)), width, n_classes)
 
-    with pytest.raises(PluginError, match=r"batch of shape \(1, 2, 4, 4\).*more than 1 value"):
+    with pytest.raises(PluginError, match=r"\(1, 2, 4, 4\).*more than 1"):
         train([request(architecture(normalised), 9)])
 
 

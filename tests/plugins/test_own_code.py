@@ -151,30 +151,17 @@ def test_imports_are_followed_through_packages_cycles_functions_and_branches(fol
         flat__deeper__middle2="",  # folders without __init__.py
         flat__middle="from flat.deeper import middle2",
     )
-    assert names(folder / "mine.py") == [
-        "flat.deeper.middle2",
-        "flat.middle",
-        "kit",
-        "kit.first",
-        "kit.inner",
-        "kit.inner.leaf",
-        "kit.inner.sibling",
-        "kit.lazy",
-        "kit.second",
-        "kit.third",
-        "mine",
-        "mine2",
-    ]
+    of_kit = "first inner inner.leaf inner.sibling lazy second third".split()
+    expected = ["flat.deeper.middle2", "flat.middle", "kit", *(f"kit.{one}" for one in of_kit)]
+    assert names(folder / "mine.py") == [*expected, "mine", "mine2"]
 
 
 def test_a_missing_optional_module_counts_once_it_is_there(folder):
     optional = "try:\n    import maybe\nexcept Exception:\n    maybe = None\n"
     write(folder, mine=plugin(optional))
     before = fingerprint(folder / "mine.py")
-    assert (
-        before.removeprefix("source ")
-        == hashlib.sha256((folder / "mine.py").read_bytes()).hexdigest()
-    )
+    content = (folder / "mine.py").read_bytes()
+    assert before == f"source {hashlib.sha256(content).hexdigest()}"
     write(folder, maybe="this is no Python")
     broken = fingerprint(folder / "mine.py")
     write(folder, maybe="x = 1")
@@ -235,7 +222,7 @@ def test_another_module_of_the_same_name_is_refused_not_taken(folder, tmp_path, 
     fingerprint(folder / "mine.py")
     monkeypatch.syspath_prepend(away)
     sys.path.remove(str(folder))
-    with pytest.raises(PluginError, match=r"'other' has a module 'helper' \(.*away.* rename one"):
+    with pytest.raises(PluginError, match=r"'other' .*'helper' .*away"):
         fingerprint(away / "other.py", "other")
 
 

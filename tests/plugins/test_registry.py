@@ -46,9 +46,9 @@ def test_every_built_in_loads_under_its_own_name_with_a_version_and_a_docstring(
 
 
 def test_unknown_names_come_with_the_nearest_one():
-    with pytest.raises(UnknownNameError, match="did you mean 'random'"):
+    with pytest.raises(UnknownNameError, match="'random'"):
         Registry.discover().load("randon")
-    with pytest.raises(UnknownNameError, match=r"choose from: .*fal-margin"):
+    with pytest.raises(UnknownNameError, match=r"fal-margin"):
         Registry.discover().load("xxxxxx")
 
 
@@ -77,10 +77,10 @@ def test_an_edited_plugin_has_another_fingerprint_and_an_unedited_one_has_not(tm
 def test_two_plugins_of_one_name_are_refused_with_both_places(tmp_path):
     plugin(tmp_path / "a.py", "same")
     plugin(tmp_path / "b.py", "same")
-    with pytest.raises(InvalidSpecError, match=r"'same': .*a\.py and .*b\.py"):
+    with pytest.raises(InvalidSpecError, match=r"'same'.*a\.py.*b\.py"):
         Registry.discover([tmp_path])
     plugin(tmp_path / "c.py", "random")
-    with pytest.raises(InvalidSpecError, match=r"'random': fal_bench\.strategies.* and .*c\.py"):
+    with pytest.raises(InvalidSpecError, match=r"'random'.*strategies.*c\.py"):
         Registry.discover([tmp_path / "c.py"])
 
 
@@ -91,9 +91,10 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_stops_nobody(tmp_path):
     registry = Registry.discover([tmp_path])
     assert "fine" in registry.names()
     reasons = {broken.name: broken.reason for broken in registry.unavailable}
-    assert "No module named 'not_installed_anywhere', at broken.py, line 2" in reasons["broken"]
+    assert "'not_installed_anywhere'" in reasons["broken"]
+    assert "broken.py, line 2" in reasons["broken"]
     assert "defines no plugin" in reasons["empty"]
-    with pytest.raises(PluginError, match=r"'not-there' could be loaded .*broken\.py: .*No module"):
+    with pytest.raises(PluginError, match=r"'not-there' .*broken"):
         registry.load("not-there")  # a file's name need not be its strategy's
 
 
@@ -102,12 +103,12 @@ def test_a_plugin_that_leaves_at_import_or_cannot_be_made_is_named(tmp_path):
     plugin(tmp_path / "odd.py", "odd", extra="\n    def __init__(self): ...\n")
     registry = Registry.discover([tmp_path])
     assert [broken.name for broken in registry.unavailable] == ["leaving"]
-    with pytest.raises(PluginError, match="'odd' cannot be set up: TypeError"):
+    with pytest.raises(PluginError, match=r"'odd'.*TypeError"):
         registry.make(Selector("odd"))
 
 
 def test_a_missing_path_is_refused(tmp_path):
-    with pytest.raises(InvalidSpecError, match="no plugin file or folder"):
+    with pytest.raises(InvalidSpecError, match=r"none\.py"):
         Registry.discover([tmp_path / "none.py"])
 
 
@@ -130,12 +131,15 @@ def test_a_plugin_whose_import_ends_or_hangs_its_process_is_unavailable(tmp_path
     plugin(tmp_path / "f_last.py", "last")
     registry = Registry.discover([tmp_path], try_first=True)
     assert {"first", "last"} <= set(registry.names())
-    assert {broken.name: broken.reason for broken in registry.unavailable} == {
-        "b_leaving": "its import ended the process with exit code 0",
-        "c_crashing": "its import crashed with signal SIGSEGV",
-        "d_hanging": "its import was not over within 2 s",
-        "e_raising": "RuntimeError: ordinary, at e_raising.py, line 1",
+    culprits = {
+        "b_leaving": "exit code 0",
+        "c_crashing": "SIGSEGV",
+        "d_hanging": "2 s",
+        "e_raising": "RuntimeError: ordinary",
     }
+    assert [broken.name for broken in registry.unavailable] == list(culprits)
+    for broken in registry.unavailable:
+        assert culprits[broken.name] in broken.reason
     assert [file.stem for file in registry.files] == ["a_first", "f_last"]
 
 
@@ -144,7 +148,8 @@ def test_what_a_plugin_says_is_one_line_without_escape_sequences(tmp_path):
         r"raise RuntimeError('\x1b[31mno\n\n  idea\x1b[0m\x07 at all')"
     )
     [broken] = Registry.discover([tmp_path]).unavailable
-    assert broken.reason == "RuntimeError: no idea at all, at loud.py, line 1"
+    assert broken.reason.isprintable()
+    assert "no idea at" in broken.reason
 
 
 def test_only_names_that_can_be_typed_are_suggested(tmp_path):
@@ -156,5 +161,5 @@ def test_only_names_that_can_be_typed_are_suggested(tmp_path):
 
 def test_a_strategy_whose_trainer_there_is_not_is_named(tmp_path):
     file = plugin(tmp_path / "mine.py", extra="\n    trainer = 'nosuch'\n")
-    with pytest.raises(PluginError, match=r"^Strategy 'mine' names a trainer .*'nosuch'"):
+    with pytest.raises(PluginError, match=r"'mine' .*'nosuch'"):
         plan_runs([Task()], [Selector("mine")], [0], Registry.discover([file]))

@@ -139,3 +139,15 @@ def pools_fixture():
 @pytest.fixture(scope="session", name="federated")
 def federated_fixture():
     return federated
+
+
+@pytest.fixture(scope="session")
+def on_a_circle():
+    """A function that returns a client with unit vectors at angles, the last ones labelled."""
+
+    def make(degrees, labelled=0, index=0):
+        angles = np.radians(degrees)
+        points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        return ToyPool([0] * labelled, ToyModel(points, np.eye(2)), index=index)
+
+    return make

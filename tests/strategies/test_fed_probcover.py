@@ -11,17 +11,6 @@ from fal_bench.strategies.fed_probcover import RADII, CoveredClient, FedProbCove
 
 
 @pytest.fixture(scope="session")
-def on_a_circle(toy_model, toy_pool):
-    def make(degrees, labelled=0, index=0, n_classes=2):
-        """A client with unit vectors at these angles, the last ones labelled."""
-        angles = np.radians(degrees)
-        points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        return toy_pool([0] * labelled, toy_model(points, np.ones((n_classes, 2))), index=index)
-
-    return make
-
-
-@pytest.fixture(scope="session")
 def selected(federated):
     def make(*clients, budgets, **params):
         federation = federated(*clients, budgets=budgets)

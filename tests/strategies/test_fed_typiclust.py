@@ -8,17 +8,6 @@ from fal_bench.strategies.fed_typiclust import FedTypiClust, federated_k_means
 
 
 @pytest.fixture(scope="session")
-def on_a_circle(toy_model, toy_pool):
-    def make(degrees, labelled=0, index=0):
-        """A client with unit vectors at these angles, the last ones labelled."""
-        angles = np.radians(degrees)
-        model = toy_model(np.stack([np.cos(angles), np.sin(angles)], axis=1), np.eye(2))
-        return toy_pool([0] * labelled, model, index=index)
-
-    return make
-
-
-@pytest.fixture(scope="session")
 def selected(federated):
     def make(*clients, budgets, **params):
         federation = federated(*clients, budgets=budgets)

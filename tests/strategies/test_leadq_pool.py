@@ -1,10 +1,7 @@
 """LeaDQ on a real (tiny) federation, and its client's part on toy pools."""
 
-import random
-
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
@@ -200,13 +197,9 @@ def test_only_the_trained_mixer_changes(tiny, blobs, run):
     assert mixers("sum") == []
 
 
+@pytest.mark.usefixtures("untouched_streams")
 def test_the_global_random_streams_are_left_alone(tiny, blobs, run):
-    def states():
-        return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), random.getstate()  # noqa: NPY002
-
-    before = states()
     run(tiny, leadq(), blobs)
-    assert states() == before
 
 
 def test_a_pool_can_be_bought_to_the_last_sample(tiny, blobs, run):
@@ -219,7 +212,8 @@ def test_a_pool_can_be_bought_to_the_last_sample(tiny, blobs, run):
     assert journal.rows[-1].labels_strict == 240
 
 
-def test_a_reward_set_that_takes_the_pool_is_refused(tiny):
+def test_a_reward_set_that_takes_the_pool_is_refused(tiny, blobs):
+    assert Setting.draw(tiny, 0, blobs).smallest_shares["pool"] == 80
     strategy = LeaDQPool({"reward_labels": 76})
     with pytest.raises(InvalidSpecError, match=r"76 labels.* 76"):
         strategy.check_shares(tiny, {"pool": 80})
@@ -236,7 +230,3 @@ def test_a_reward_set_that_takes_the_pool_is_refused(tiny):
 def test_bad_parameters_are_refused(params, message):
     with pytest.raises(InvalidSpecError, match=message):
         LeaDQPool(params)
-
-
-def test_the_setting_of_the_tiny_task_has_the_pools_the_tests_count_on(tiny, blobs):
-    assert Setting.draw(tiny, 0, blobs).smallest_shares["pool"] == 80

@@ -117,10 +117,6 @@ def test_always_the_exact_count_also_without_any_information(pool, known, consta
     assert np.isfinite(head.gains()).all()
 
 
-def test_it_is_a_reference():
-    assert OracleGreedy.reference
-
-
 def test_memory_is_linear_in_the_pool():
     x, labels, probs = world(0, 20, 20_000, 16)
     tracemalloc.start()
@@ -131,6 +127,7 @@ def test_memory_is_linear_in_the_pool():
 
 
 def test_in_a_federation_it_sees_true_labels_without_buying_them(tiny, blobs, run):
+    assert OracleGreedy.reference
     journal = run(tiny, OracleGreedy, blobs)
     assert {purpose for _, _, purpose, _ in journal.charges} == {"initial", "pool"}
     assert [row.labels for row in journal.rows] == [row.labels_strict for row in journal.rows]

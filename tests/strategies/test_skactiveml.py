@@ -5,7 +5,6 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-import fal_bench
 from fal_bench import check_strategy
 from fal_bench.errors import InvalidSpecError
 from fal_bench.strategies.fal_margin import FalMargin
@@ -97,17 +96,9 @@ def test_what_cannot_work_is_refused_before_anything_runs(params, message):
 
 
 @installed
-def test_it_stands_in_the_leaderboard(tmp_path, suite):
-    result = fal_bench.compare(
-        ["random", "skactiveml[query=Badge,CoreSet]"],
-        suite=suite,
-        task="a",
-        seeds=1,
-        target_acc=0.2,
-        out=tmp_path,
-        backend="sequential",
-        progress=False,
-    )
+def test_it_stands_in_the_leaderboard(compare):
+    strategies = ["random", "skactiveml[query=Badge,CoreSet]"]
+    result = compare(strategies, task="a", seeds=1, target_acc=0.2, backend="sequential")
     assert set(result.leaderboard["strategy"]) == {
         "random",
         "skactiveml[query=Badge]",

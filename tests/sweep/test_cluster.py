@@ -9,7 +9,6 @@ from importlib.util import find_spec
 import pytest
 from untimed import assert_same_curves
 
-import fal_bench
 from fal_bench.errors import FalbenchError
 from fal_bench.sweep import cluster
 from fal_bench.sweep.cluster import check_backend
@@ -40,19 +39,14 @@ def backend(request):
     return request.param
 
 
-def compare(suite, out, strategies, **options):
-    return fal_bench.compare(strategies, suite=suite, out=out, progress=False, jobs=2, **options)
-
-
-def test_a_cluster_computes_the_same_runs_bit_for_bit(backend, suite, tmp_path):
-    strategies = ["random", "logo"]
-    there = compare(suite, tmp_path / "there", strategies, backend=backend)
-    here = compare(suite, tmp_path / "here", strategies)
+def test_a_cluster_computes_the_same_runs_bit_for_bit(backend, compare):
+    there = compare(["random", "logo"], "there", backend=backend, jobs=2)
+    here = compare(["random", "logo"], "here", jobs=2)
     assert not there.context.missing
     assert_same_curves(there, here)
 
 
-def test_a_killed_worker_costs_its_runs_a_retry(backend, suite, tmp_path, write_plugin):
+def test_a_killed_worker_costs_its_runs_a_retry(backend, compare, tmp_path, write_plugin):
     touch = f"pathlib.Path({str(tmp_path)!r}, f'{{os.getpid()}}.pid').touch()"
     plugins = [write_plugin(tmp_path / "slow.py", {"slow": f"{touch}; time.sleep(0.2)"})]
     killed = []
@@ -67,18 +61,18 @@ def test_a_killed_worker_costs_its_runs_a_retry(backend, suite, tmp_path, write_
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    out = tmp_path / "killed"
-    result = compare(suite, out, ["random", "slow"], backend=backend, plugins=plugins)
+    options = {"plugins": plugins, "jobs": 2}
+    result = compare(["random", "slow"], "killed", backend=backend, **options)
     killer.join()
     assert killed
     assert killed[0] != os.getpid()
     assert not result.context.missing
-    whole = compare(suite, tmp_path / "whole", ["random", "slow"], plugins=plugins)
+    whole = compare(["random", "slow"], "whole", **options)
     assert_same_curves(result, whole)
 
 
 @pytest.mark.skipif(find_spec("distributed") is None, reason="dask is not installed")
-def test_dask_workers_with_several_threads_are_refused(suite, tmp_path):
+def test_dask_workers_with_several_threads_are_refused(compare):
     from distributed import Client, LocalCluster
 
     options = {"n_workers": 1, "threads_per_worker": 2, "dashboard_address": None}
@@ -87,7 +81,7 @@ def test_dask_workers_with_several_threads_are_refused(suite, tmp_path):
         Client(local),
         pytest.raises(FalbenchError, match="--nthreads 1"),
     ):
-        compare(suite, tmp_path, ["random"], backend="dask")
+        compare(["random"], backend="dask", jobs=2)
 
 
 @pytest.mark.parametrize("missing", ["ray", "dask"])

@@ -1,6 +1,7 @@
 """A run is one of the data that it was computed on, wherever these lie."""
 
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -73,27 +74,22 @@ def test_the_key_follows_the_content_not_the_place(home, suite, tmp_path):
     assert not set(keys(suite, tmp_path / "moved")) & set(before)
 
 
-def test_workers_find_the_data_and_results_outlive_their_place(home, suite, tmp_path):
-    def compare(folder, **options):
-        return fal_bench.compare(
-            ["random", "fal-margin"], suite=suite, out=tmp_path / "results", data_dir=folder,
-            target_acc=0.4, progress=False, **options,
-        )  # fmt: skip
-
-    first = compare(home, jobs=2)
+def test_workers_find_the_data_and_results_outlive_their_place(home, compare, tmp_path):
+    compare = partial(compare, ["random", "fal-margin"], target_acc=0.4)
+    first = compare(data_dir=home, jobs=2)
     assert not first.context.missing
     shutil.copytree(home, tmp_path / "moved")
     shutil.rmtree(home)
     started = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("curve.csv")}
     assert len(started) == 2
-    again = compare(tmp_path / "moved", backend="sequential")
+    again = compare(data_dir=tmp_path / "moved", backend="sequential")
     assert again.curves.equals(first.curves)
     assert started == {
         path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("curve.csv")
     }
 
     change(tmp_path / "moved")
-    changed = compare(tmp_path / "moved", backend="sequential")
+    changed = compare(data_dir=tmp_path / "moved", backend="sequential")
     assert not changed.context.missing
     assert len(list((tmp_path / "results").rglob("curve.csv"))) == 4
     runs = fal_bench.load(tmp_path / "results").runs
@@ -109,4 +105,4 @@ def test_data_that_change_after_planning_stop_the_run(home, suite, tmp_path):
         run_job(Job(store.root, (run,), (), "run", None))
     status = store.folder(run).status()
     assert status["phase"] == "failed"
-    assert "imagefolder" in status["reason"]
+    assert "planned with" in status["reason"]

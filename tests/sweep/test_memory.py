@@ -1,9 +1,9 @@
 """Real worker processes whose plugins eat memory."""
 
 import os
-import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ import psutil
 import pytest
 from untimed import assert_same_curves
 
-import fal_bench
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
@@ -63,20 +62,24 @@ def plugin(tmp_path):
     return file
 
 
-def test_a_plugin_that_eats_memory_fails_alone_and_by_name(suite, tmp_path, plugin):
-    def compare(strategies, out, **options):
-        return fal_bench.compare(
-            strategies,
-            suite=suite,
-            task="a",
-            seeds=1,
-            out=tmp_path / out,
-            progress=False,
-            **options,
-        )
+@pytest.fixture
+def planned(suite, tmp_path):
+    """Return a function that plans one run of a strategy, for a new store."""
 
+    def plan(name, *plugins):
+        task = load_suite(suite).task("a")
+        [run] = plan_runs([task], [Selector(name)], [0], Registry.discover(plugins))
+        store = Store(tmp_path / "results")
+        store.prepare()
+        return run, store
+
+    return plan
+
+
+def test_a_plugin_that_eats_memory_fails_alone_and_by_name(compare, plugin):
+    compare = partial(compare, task="a", seeds=1)
     result = compare(
-        ["random", "eating", "fal-margin", "leaking"], "results",
+        ["random", "eating", "fal-margin", "leaking"],
         jobs=2, plugins=[plugin], memory_limit=LIMIT,
     )  # fmt: skip
     reasons = {run.strategy: run.reason for run in result.context.missing}
@@ -94,21 +97,10 @@ def test_a_plugin_that_eats_memory_fails_alone_and_by_name(suite, tmp_path, plug
     assert_same_curves(result, alone)
 
 
-def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin):
-    [run] = plan_runs(
-        [load_suite(suite).task("a")], [Selector("eating")], [0], Registry.discover([plugin])
-    )
-    store = Store(tmp_path / "results")
-    store.prepare()
-    code = (
-        "import pickle, sys\n"
-        "from fal_bench.sweep.worker import run_job\n"
-        "run_job(pickle.load(sys.stdin.buffer))\n"
-    )
+def test_a_worker_of_a_cluster_ends_itself_and_says_why(planned, plugin, cluster_worker):
+    run, store = planned("eating", plugin)
     job = Job(store.root, (run,), (plugin,), "run", parent=None, memory_limit=LIMIT)
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=pickle.dumps(job), capture_output=True, check=False
-    )
+    done = cluster_worker(job)
     assert done.returncode == 1, done.stderr
     folder = store.folder(run)
     assert folder.over_memory() > LIMIT
@@ -140,10 +132,8 @@ def test_a_containers_limit_counts(monkeypatch, limit, used, free):
     assert memory.free_bytes() == pytest.approx(expected, rel=0.1)
 
 
-def test_a_foreign_process_is_never_killed(suite, tmp_path):
-    [run] = plan_runs([load_suite(suite).task("a")], [Selector("random")], [0], Registry.discover())
-    store = Store(tmp_path / "results")
-    store.prepare()
+def test_a_foreign_process_is_never_killed(planned):
+    run, store = planned("random")
     folder = store.folder(run)
     folder.create(run.facts, {}, "run")  # by this very process, which is no child of itself
     guard = MemoryGuard(store, [run], "run", limit=1)
@@ -159,10 +149,8 @@ def test_a_limit_that_a_bare_worker_would_break_is_refused(tmp_path, limit):
         Supervisor(Store(tmp_path / "results"), memory_limit=limit)
 
 
-def test_nobody_is_blamed_while_no_plugin_is_at_work(suite, tmp_path):
-    [run] = plan_runs([load_suite(suite).task("a")], [Selector("random")], [0], Registry.discover())
-    store = Store(tmp_path / "results")
-    store.prepare()
+def test_no_plugin_is_blamed_while_none_is_at_work(planned):
+    run, store = planned("random")
     folder = store.folder(run)
     folder.note_memory(1100)
     reason = cause_of_death(run, folder, 600, 1024)

@@ -9,7 +9,6 @@ from functools import partial
 import pytest
 from untimed import assert_same_curves
 
-import fal_bench
 from fal_bench.errors import PluginError
 
 IN_WORKER = "if multiprocessing.current_process().name != 'MainProcess': "
@@ -42,14 +41,8 @@ def plugin(tmp_path, write_plugin):
 
 
 @pytest.fixture
-def compare(suite, tmp_path, plugin):
-    def run(strategies, out="results", **options):
-        return fal_bench.compare(
-            strategies, suite=suite, task="a", seeds=1, out=tmp_path / out, progress=False,
-            plugins=[plugin], **{"jobs": 2, **options},
-        )  # fmt: skip
-
-    return run
+def compare(compare, plugin):
+    return partial(compare, task="a", seeds=1, jobs=2, plugins=[plugin])
 
 
 def reasons(result):

@@ -18,16 +18,6 @@ from fal_bench.results.sessions import read_sessions
 from fal_bench.results.store import Store
 
 
-@pytest.fixture
-def compare(suite, tmp_path):
-    def run(strategies, out="results", **options):
-        return fal_bench.compare(
-            strategies, suite=suite, out=tmp_path / out, progress=False, **options
-        )
-
-    return run
-
-
 def test_workers_order_and_company_do_not_change_a_bit(compare):
     two = compare(["random", "fal-margin", "logo"], "two", jobs=2)
     one = compare(["logo", "random"], "one", jobs=1)

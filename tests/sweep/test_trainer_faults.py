@@ -1,10 +1,8 @@
 """Real worker processes whose trainers hang, leave, raise, eat memory, or just take long."""
 
 import json
-import pickle
 import re
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +10,6 @@ import pytest
 import torch
 from untimed import assert_same_curves, untimed
 
-import fal_bench
 from fal_bench.data.loading import load_dataset
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
@@ -44,14 +41,8 @@ def plugin(tmp_path, write_plugin):
 
 
 @pytest.fixture
-def compare(suite, tmp_path, plugin):
-    def run(strategies, out="results", **options):
-        return fal_bench.compare(
-            strategies, suite=suite, task="a", out=tmp_path / out,
-            progress=False, plugins=[plugin], **{"seeds": 1, "jobs": 2, **options},
-        )  # fmt: skip
-
-    return run
+def compare(compare, plugin):
+    return partial(compare, task="a", seeds=1, jobs=2, plugins=[plugin])
 
 
 def reasons(result):
@@ -123,7 +114,7 @@ def test_runs_trained_together_are_told_apart(compare, plugin, tmp_path):
     pd.testing.assert_frame_equal(untimed(result), expected, check_exact=True)
 
 
-def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin):
+def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin, cluster_worker):
     """What ray and dask run: there the supervisor cannot reach the worker."""
     runs = plan_runs(
         [load_suite(suite).task("a")],
@@ -133,15 +124,8 @@ def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin)
     )
     store = Store(tmp_path / "results")
     store.prepare()
-    code = (
-        "import pickle, sys\n"
-        "from fal_bench.sweep.worker import run_job\n"
-        "run_job(pickle.load(sys.stdin.buffer))\n"
-    )
     job = Job(store.root, tuple(runs), (plugin,), "run", parent=None, time_limit=1)
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=pickle.dumps(job), capture_output=True, check=False
-    )
+    done = cluster_worker(job)
     assert done.returncode == 1, done.stderr
     for run in runs:
         marker = store.folder(run).marker()

@@ -19,12 +19,34 @@ from fal_bench.errors import InvalidSpecError, LabelAccessError, UndeclaredNeedE
 class First(Strategy):
     """Has no name, so it is not found itself: takes the first samples after ``deed``."""
 
-    def deed(self, client):
+    @staticmethod
+    def deed(client):
         pass
 
     def select(self, client, budget):
         self.deed(client)
         return np.arange(budget)
+
+
+def strategy(name, **attributes):
+    """Make a strategy of a function that selects."""
+
+    def make(select):
+        members = {"name": name, "select": lambda self, *given: select(*given)}
+        return type(name, (Strategy,), members | attributes | {"__module__": __name__})
+
+    return make
+
+
+def doing(name):
+    """Make a strategy that takes the first samples after a function has done something."""
+
+    def make(deed):
+        return type(
+            name, (First,), {"name": name, "deed": staticmethod(deed), "__module__": __name__}
+        )
+
+    return make
 
 
 def margins(client):
@@ -46,12 +68,9 @@ class Bracketed(First):
     name = "declaration--mine[a=1]"
 
 
-class NotAFlag(Strategy):
-    name = "declaration--not-a-flag"
-    deterministic = 0
-
-    def select(self, client, budget):
-        return client.rng.permutation(len(client.unlabelled))[:budget]
+@strategy("declaration--not-a-flag", deterministic=0)
+def not_a_flag(client, budget):
+    return client.rng.permutation(len(client.unlabelled))[:budget]
 
 
 class OneName(First):
@@ -101,11 +120,9 @@ class RaisingAtTheTask(First):
         raise KeyError(task.name)
 
 
-class Sleeping(First):
-    name = "returns--sleeping"
-
-    def deed(self, client):
-        time.sleep(3600)
+@doing("returns--sleeping")
+def sleeping(client):
+    time.sleep(3600)
 
 
 class Looping(Strategy):
@@ -116,22 +133,18 @@ class Looping(Strategy):
             time.sleep(0.01)
 
 
-class FallingBack(Strategy):
-    name = "needs--falling-back"
-
-    def select(self, client, budget):
-        try:
-            model = client.local_model
-        except UndeclaredNeedError:
-            model = client.global_model
-        return smallest(top_two_margin(client.probs(model)), budget)
+@strategy("needs--falling-back")
+def falling_back(client, budget):
+    try:
+        model = client.local_model
+    except UndeclaredNeedError:
+        model = client.global_model
+    return smallest(top_two_margin(client.probs(model)), budget)
 
 
-class Undeclared(Strategy):
-    name = "needs--undeclared"
-
-    def select(self, client, budget):
-        return smallest(top_two_margin(client.probs(client.local_model)), budget)
+@strategy("needs--undeclared")
+def undeclared(client, budget):
+    return smallest(top_two_margin(client.probs(client.local_model)), budget)
 
 
 class Coordinated(Strategy):
@@ -171,71 +184,52 @@ class BroadcastingANumber(Coordinated):
         federation.broadcast(7)
 
 
-class Floats(Strategy):
-    name = "positions--floats"
-
-    def select(self, client, budget):
-        return np.arange(budget) / 1
+@strategy("positions--floats")
+def floats(client, budget):
+    return np.arange(budget) / 1
 
 
-class Repeated(Strategy):
-    name = "positions--repeated"
-
-    def select(self, client, budget):
-        return np.zeros(budget, dtype=int)
+@strategy("positions--repeated")
+def repeated(client, budget):
+    return np.zeros(budget, dtype=int)
 
 
-class Ids(Strategy):
-    name = "positions--ids"
-
-    def select(self, client, budget):
-        return client.unlabelled[-budget:]
+@strategy("positions--ids")
+def ids(client, budget):
+    return client.unlabelled[-budget:]
 
 
-class AlreadyLabelled(Strategy):
-    name = "positions--already-labelled"
-
-    def select(self, client, budget):
-        return client.labelled[:budget] + len(client.unlabelled)
+@strategy("positions--already-labelled")
+def already_labelled(client, budget):
+    return client.labelled[:budget] + len(client.unlabelled)
 
 
-class TooFew(Strategy):
-    name = "positions--too-few"
-
-    def select(self, client, budget):
-        return np.arange(budget - 1)
+@strategy("positions--too-few")
+def too_few(client, budget):
+    return np.arange(budget - 1)
 
 
-class TooMany(Strategy):
-    name = "positions--too-many"
-    adaptive = True
-
-    def select(self, client, budget):
-        return np.arange(budget + (client.cycle == 2))
+@strategy("positions--too-many", adaptive=True)
+def too_many(client, budget):
+    return np.arange(budget + (client.cycle == 2))
 
 
-class RaisingLater(Strategy):
-    name = "positions--raising-later"
-
-    def select(self, client, budget):
-        return np.arange(budget) // (2 - client.cycle)
+@strategy("positions--raising-later")
+def raising_later(client, budget):
+    return np.arange(budget) // (2 - client.cycle)
 
 
 # What it depends on, and what it leaves behind.
 
 
-class FreshGenerator(Strategy):
-    name = "repeatable--fresh-generator"
-
-    def select(self, client, budget):
-        return np.random.default_rng().permutation(len(client.unlabelled))[:budget]
+@strategy("repeatable--fresh-generator")
+def fresh_generator(client, budget):
+    return np.random.default_rng().permutation(len(client.unlabelled))[:budget]
 
 
-class Clock(Strategy):
-    name = "repeatable--clock"
-
-    def select(self, client, budget):
-        return (np.arange(budget) + time.perf_counter_ns()) % len(client.unlabelled)
+@strategy("repeatable--clock")
+def clock(client, budget):
+    return (np.arange(budget) + time.perf_counter_ns()) % len(client.unlabelled)
 
 
 class CountingCalls(Strategy):
@@ -247,42 +241,32 @@ class CountingCalls(Strategy):
         return (np.arange(budget) + CountingCalls.calls) % len(client.unlabelled)
 
 
-class NumpyRandom(Strategy):
-    name = "global-random--numpy"
-
-    def select(self, client, budget):
-        return np.random.permutation(len(client.unlabelled))[:budget]  # noqa: NPY002
+@strategy("global-random--numpy")
+def numpy_random(client, budget):
+    return np.random.permutation(len(client.unlabelled))[:budget]  # noqa: NPY002
 
 
-class PythonRandom(Strategy):
-    name = "global-random--python"
-
-    def select(self, client, budget):
-        return random.sample(range(len(client.unlabelled)), budget)
+@strategy("global-random--python")
+def python_random(client, budget):
+    return random.sample(range(len(client.unlabelled)), budget)
 
 
-class TorchRandom(Strategy):
-    name = "global-random--torch"
-
-    def select(self, client, budget):
-        return torch.randperm(len(client.unlabelled)).numpy()[:budget]
+@strategy("global-random--torch")
+def torch_random(client, budget):
+    return torch.randperm(len(client.unlabelled)).numpy()[:budget]
 
 
-class Seeding(First):
-    name = "global-random--seeding"
-
-    def deed(self, client):
-        np.random.seed(0)  # noqa: NPY002
+@doing("global-random--seeding")
+def seeding(client):
+    np.random.seed(0)  # noqa: NPY002
 
 
-class Restoring(Strategy):
-    name = "global-random--reading-and-restoring"
-
-    def select(self, client, budget):
-        state = torch.get_rng_state()
-        order = torch.randperm(len(client.unlabelled)).numpy()
-        torch.set_rng_state(state)
-        return order[:budget]
+@strategy("global-random--reading-and-restoring")
+def restoring(client, budget):
+    state = torch.get_rng_state()
+    order = torch.randperm(len(client.unlabelled)).numpy()
+    torch.set_rng_state(state)
+    return order[:budget]
 
 
 class Remembering(Strategy):
@@ -310,91 +294,67 @@ class InTheModule(Remembering):
         return OFFSETS
 
 
-class RememberingASet(First):
-    name = "memory--a-set"
-
-    def deed(self, client):
-        client.memory["seen"] = {1, 2}
+@doing("memory--a-set")
+def remembering_a_set(client):
+    client.memory["seen"] = {1, 2}
 
 
-class ChangingTheFolder(First):
-    name = "settings--working-directory"
-
-    def deed(self, client):
-        os.chdir("/")
+@doing("settings--working-directory")
+def changing_the_folder(client):
+    os.chdir("/")
 
 
-class SilencingNumpy(First):
-    name = "settings--numpy"
-
-    def deed(self, client):
-        np.seterr(all="ignore")
+@doing("settings--numpy")
+def silencing_numpy(client):
+    np.seterr(all="ignore")
 
 
-class SettingTheEnvironment(First):
-    name = "settings--environment"
-
-    def deed(self, client):
-        os.environ["MY_IDEA"] = "1"
+@doing("settings--environment")
+def setting_the_environment(client):
+    os.environ["MY_IDEA"] = "1"
 
 
-class SlowingTorchDown(First):
-    name = "settings--torch"
-
-    def deed(self, client):
-        torch.use_deterministic_algorithms(True)
+@doing("settings--torch")
+def slowing_torch_down(client):
+    torch.use_deterministic_algorithms(True)
 
 
-class ChangingTheModel(First):
-    name = "mutation--global-model"
-
-    def deed(self, client):
-        client.global_model.weights["head.bias"].zero_()
+@doing("mutation--global-model")
+def changing_the_model(client):
+    client.global_model.weights["head.bias"].zero_()
 
 
-class ChangingThePreviousModel(First):
-    name = "mutation--previous-model"
-
-    def deed(self, client):
-        client.previous_model.weights["head.bias"] += 1
+@doing("mutation--previous-model")
+def changing_the_previous_model(client):
+    client.previous_model.weights["head.bias"] += 1
 
 
-class AskingForGradients(First):
-    name = "mutation--gradients"
-
-    def deed(self, client):
-        client.global_model.weights["head.bias"].requires_grad_()
+@doing("mutation--gradients")
+def asking_for_gradients(client):
+    client.global_model.weights["head.bias"].requires_grad_()
 
 
-class ReorderingThePool(First):
-    name = "mutation--pool"
-
-    def deed(self, client):
-        client.unlabelled = client.unlabelled[::-1]
+@doing("mutation--pool")
+def reordering_the_pool(client):
+    client.unlabelled = client.unlabelled[::-1]
 
 
-class RewritingLabels(First):
-    name = "mutation--labels"
-
-    def deed(self, client):
-        client.labels.setflags(write=True)
-        client.labels[:] = 0
+@doing("mutation--labels")
+def rewriting_labels(client):
+    client.labels.setflags(write=True)
+    client.labels[:] = 0
 
 
-class AugmentingInPlace(First):
-    name = "mutation--samples"
-
-    def deed(self, client):
-        client._features[client.unlabelled] = 0
+@doing("mutation--samples")
+def augmenting_in_place(client):
+    client._features[client.unlabelled] = 0
 
 
-class DiggingThroughAClosure(Strategy):
-    name = "hidden-labels--digging-through-a-closure"
-
-    def select(self, client, budget):
-        contents = [cell.cell_contents for cell in client._buy.__closure__]
-        [ledger] = [one for one in contents if hasattr(one, "charges")]
-        return smallest(ledger._Ledger__labels[client.unlabelled], budget)
+@strategy("hidden-labels--digging-through-a-closure")
+def digging_through_a_closure(client, budget):
+    contents = [cell.cell_contents for cell in client._buy.__closure__]
+    [ledger] = [one for one in contents if hasattr(one, "charges")]
+    return smallest(ledger._Ledger__labels[client.unlabelled], budget)
 
 
 def dataset_of_the_caller():
@@ -423,43 +383,33 @@ class PeekingLater(ClimbingFrames):
     since = 2
 
 
-class LookingAtTheTestSet(Strategy):
-    name = "hidden-labels--looking-at-the-test-set"
-
-    def select(self, client, budget):
-        test = dataset_of_the_caller().test_features.numpy()
-        return smallest(distance(client.inputs(), test.mean(axis=0)), budget)
+@strategy("hidden-labels--looking-at-the-test-set")
+def looking_at_the_test_set(client, budget):
+    test = dataset_of_the_caller().test_features.numpy()
+    return smallest(distance(client.inputs(), test.mean(axis=0)), budget)
 
 
-class Trespassing(Strategy):
+@strategy("hidden-labels--trespassing")
+def trespassing(client, budget):
     """Asks for a label of another client, is refused, and goes on."""
-
-    name = "hidden-labels--trespassing"
-
-    def select(self, client, budget):
-        own = [*client.unlabelled, *client.labelled]
-        try:
-            client.buy(np.setdiff1d(np.arange(300), own)[:1], "reward")
-        except LabelAccessError:
-            return np.arange(budget)
-        return largest(client.unlabelled, budget)
+    own = [*client.unlabelled, *client.labelled]
+    try:
+        client.buy(np.setdiff1d(np.arange(300), own)[:1], "reward")
+    except LabelAccessError:
+        return np.arange(budget)
+    return largest(client.unlabelled, budget)
 
 
-class Shoplifting(Strategy):
-    name = "hidden-labels--shoplifting"
-
-    def select(self, client, budget):
-        return smallest(client.buy(client.unlabelled, "pool"), budget)
+@strategy("hidden-labels--shoplifting")
+def shoplifting(client, budget):
+    return smallest(client.buy(client.unlabelled, "pool"), budget)
 
 
-class LoadingTheDataSet(Strategy):
+@strategy("hidden-labels--loading-the-data-set")
+def loading_the_data_set(client, budget):
     """Knows where the labels of a built-in data set come from."""
-
-    name = "hidden-labels--loading-the-data-set"
-
-    def select(self, client, budget):
-        labels = load_dataset("digits").train_labels.numpy()
-        return smallest(labels[client.unlabelled], budget)
+    labels = load_dataset("digits").train_labels.numpy()
+    return smallest(labels[client.unlabelled], budget)
 
 
 class PassingOnSelf(Strategy):
@@ -493,11 +443,9 @@ class PoolingInSilence(Strategy):
         )
 
 
-class LookingAtAllSamples(Strategy):
-    name = "isolation--looking-at-all-samples"
-
-    def select(self, client, budget):
-        return smallest(distance(client.inputs(), client._features.numpy().mean(axis=0)), budget)
+@strategy("isolation--looking-at-all-samples")
+def looking_at_all_samples(client, budget):
+    return smallest(distance(client.inputs(), client._features.numpy().mean(axis=0)), budget)
 
 
 class FirstCome(First):
@@ -505,12 +453,9 @@ class FirstCome(First):
     deterministic = True
 
 
-class NoisyScores(Strategy):
-    name = "pool-order--noisy-scores"
-    deterministic = True
-
-    def select(self, client, budget):
-        return smallest(client.rng.normal(size=len(client.unlabelled)), budget)
+@strategy("pool-order--noisy-scores", deterministic=True)
+def noisy_scores(client, budget):
+    return smallest(client.rng.normal(size=len(client.unlabelled)), budget)
 
 
 # Unusual federations.
@@ -526,83 +471,64 @@ class SendingTheLeastMargin(Strategy):
         return federation.each(lambda client, budget: smallest(margins(client), budget))
 
 
-class SecondBest(Strategy):
-    name = "one-left--second-best"
-
-    def select(self, client, budget):
-        return np.argpartition(margins(client), 1)[:budget]
+@strategy("one-left--second-best")
+def second_best(client, budget):
+    return np.argpartition(margins(client), 1)[:budget]
 
 
-class Standardised(Strategy):
-    name = "one-left--standardised"
-
-    def select(self, client, budget):
-        distances = client.inputs().sum(axis=(1, 2, 3))
-        spread = distances.std(ddof=1) or 1.0
-        return smallest(distances / spread, budget)
+@strategy("one-left--standardised")
+def standardised(client, budget):
+    distances = client.inputs().sum(axis=(1, 2, 3))
+    spread = distances.std(ddof=1) or 1.0
+    return smallest(distances / spread, budget)
 
 
-class HalfThePool(Strategy):
-    name = "whole-pool--half-the-pool"
-
-    def select(self, client, budget):
-        candidates = smallest(margins(client), -(-len(client.unlabelled) // 2))
-        return client.rng.choice(candidates, budget, replace=False)
+@strategy("whole-pool--half-the-pool")
+def half_the_pool(client, budget):
+    candidates = smallest(margins(client), -(-len(client.unlabelled) // 2))
+    return client.rng.choice(candidates, budget, replace=False)
 
 
-class TwoNearestClasses(Strategy):
+@strategy("single-class--two-nearest-classes")
+def two_nearest_classes(client, budget):
     """Hesitates between the two nearest class means of the labelled samples."""
-
-    name = "single-class--two-nearest-classes"
-
-    def select(self, client, budget):
-        labelled, pool = client.inputs(client.labelled), client.inputs()
-        means = np.stack(
-            [labelled[client.labels == label].mean(axis=0) for label in np.unique(client.labels)]
-        )
-        distances = ((pool[:, None] - means[None]) ** 2).sum(axis=(2, 3, 4))
-        nearest, second = np.partition(distances, 1, axis=1)[:, :2].T
-        return smallest(second - nearest, budget)
+    labelled, pool = client.inputs(client.labelled), client.inputs()
+    means = np.stack(
+        [labelled[client.labels == label].mean(axis=0) for label in np.unique(client.labels)]
+    )
+    distances = ((pool[:, None] - means[None]) ** 2).sum(axis=(2, 3, 4))
+    nearest, second = np.partition(distances, 1, axis=1)[:, :2].T
+    return smallest(second - nearest, budget)
 
 
-class InverseFrequencies(Strategy):
+@strategy("absent-class--inverse-frequencies")
+def inverse_frequencies(client, budget):
     """Prefers classes with few labels, but cannot count to 0."""
-
-    name = "absent-class--inverse-frequencies"
-
-    def select(self, client, budget):
-        if len(np.unique(client.labels)) == 1:
-            return np.arange(budget)
-        counts = np.bincount(client.labels, minlength=client.n_classes)
-        predicted = client.probs(client.global_model).argmax(axis=1)
-        return largest((1 / counts)[predicted], budget)
+    if len(np.unique(client.labels)) == 1:
+        return np.arange(budget)
+    counts = np.bincount(client.labels, minlength=client.n_classes)
+    predicted = client.probs(client.global_model).argmax(axis=1)
+    return largest((1 / counts)[predicted], budget)
 
 
-class DistanceSampling(Strategy):
+@strategy("duplicates--distance-sampling")
+def distance_sampling(client, budget):
     """Draws samples with a probability that grows with their distance to those drawn before."""
-
-    name = "duplicates--distance-sampling"
-
-    def select(self, client, budget):
-        samples = client.inputs().reshape(len(client.unlabelled), -1).astype(float)
-        chosen = [0]
-        while len(chosen) < budget:
-            nearest = ((samples[:, None] - samples[chosen][None]) ** 2).sum(axis=2).min(axis=1)
-            chosen.append(int(client.rng.choice(len(samples), p=nearest / nearest.sum())))
-        return np.array(chosen)
+    samples = client.inputs().reshape(len(client.unlabelled), -1).astype(float)
+    chosen = [0]
+    while len(chosen) < budget:
+        nearest = ((samples[:, None] - samples[chosen][None]) ** 2).sum(axis=2).min(axis=1)
+        chosen.append(int(client.rng.choice(len(samples), p=nearest / nearest.sum())))
+    return np.array(chosen)
 
 
-class PlainEntropy(Strategy):
-    name = "finite-scores--plain-entropy"
-
-    def select(self, client, budget):
-        probs = client.probs(client.global_model)
-        return np.argsort((probs * np.log(probs)).sum(axis=1))[:budget]
+@strategy("finite-scores--plain-entropy")
+def plain_entropy(client, budget):
+    probs = client.probs(client.global_model)
+    return np.argsort((probs * np.log(probs)).sum(axis=1))[:budget]
 
 
-class NormalisedLogits(Strategy):
-    name = "finite-scores--normalised-logits"
-
-    def select(self, client, budget):
-        two = np.sort(client.logits(client.global_model), axis=1)[:, [-1, -2, 0]]
-        return np.argsort((two[:, 0] - two[:, 1]) / (two[:, 0] - two[:, 2]))[:budget]
+@strategy("finite-scores--normalised-logits")
+def normalised_logits(client, budget):
+    two = np.sort(client.logits(client.global_model), axis=1)[:, [-1, -2, 0]]
+    return np.argsort((two[:, 0] - two[:, 1]) / (two[:, 0] - two[:, 2]))[:budget]

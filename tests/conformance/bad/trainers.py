@@ -1,6 +1,7 @@
 """Trainers that each fail the check that their name begins with, before ``--``, and no other."""
 
 import time
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,6 +11,18 @@ from pydantic import Field
 from fal_bench import Params, Trainer
 from fal_bench.trainers.cross_entropy import CrossEntropy
 from fal_bench.trainers.kcfu import Kcfu
+
+
+def changed(name, method="losses", base=CrossEntropy):
+    """Make a trainer of a function that gets the method that it replaces, and its arguments."""
+
+    def make(function):
+        def own(self, *given):
+            return function(partial(getattr(base, method), self), *given)
+
+        return type(name, (base,), {"name": name, method: own, "__module__": __name__})
+
+    return make
 
 
 class WithoutLosses(Trainer):
@@ -53,100 +66,73 @@ class ChangedByJson(CrossEntropy):
         weights: Any = (1, 2)
 
 
-class Mean(CrossEntropy):
-    name = "losses--mean"
-
-    def losses(self, logits, batch):
-        return super().losses(logits, batch).mean()
+@changed("losses--mean")
+def mean(plain, logits, batch):
+    return plain(logits, batch).mean()
 
 
-class Raising(CrossEntropy):
-    name = "losses--raising"
-
-    def losses(self, logits, batch):
-        raise RuntimeError("no idea")
+@changed("losses--raising")
+def raising(plain, logits, batch):
+    raise RuntimeError("no idea")
 
 
-class Hanging(CrossEntropy):
-    name = "losses--hanging"
-
-    def losses(self, logits, batch):
-        time.sleep(3)
+@changed("losses--hanging")
+def hanging(plain, logits, batch):
+    time.sleep(3)
 
 
-class ForManyLanesOnly(CrossEntropy):
-    name = "losses--for-many-lanes-only"
-
-    def losses(self, logits, batch):
-        _, _, _ = logits.shape
-        return super().losses(logits, batch)
+@changed("losses--for-many-lanes-only")
+def for_many_lanes_only(plain, logits, batch):
+    _, _, _ = logits.shape
+    return plain(logits, batch)
 
 
-class WholeNumbers(CrossEntropy):
-    name = "losses--whole-numbers"
-
-    def losses(self, logits, batch):
-        return (logits.argmax(-1) != batch.labels).long()
+@changed("losses--whole-numbers")
+def whole_numbers(plain, logits, batch):
+    return (logits.argmax(-1) != batch.labels).long()
 
 
-class LogarithmOfASoftmax(CrossEntropy):
-    name = "finite--logarithm-of-a-softmax"
-
-    def losses(self, logits, batch):
-        return -logits.softmax(-1).log().gather(-1, batch.labels.unsqueeze(-1)).squeeze(-1)
+@changed("finite--logarithm-of-a-softmax")
+def logarithm_of_a_softmax(plain, logits, batch):
+    return -logits.softmax(-1).log().gather(-1, batch.labels.unsqueeze(-1)).squeeze(-1)
 
 
-class RootOfALoss(CrossEntropy):
+@changed("finite--root-of-a-loss")
+def root_of_a_loss(plain, logits, batch):
     """Its losses are finite; where they are 0, the gradient of their root is not."""
-
-    name = "finite--root-of-a-loss"
-
-    def losses(self, logits, batch):
-        return super().losses(logits, batch).sqrt()
+    return plain(logits, batch).sqrt()
 
 
-class CutOff(CrossEntropy):
-    name = "gradients--cut-off"
-
-    def losses(self, logits, batch):
-        return super().losses(logits.detach(), batch)
+@changed("gradients--cut-off")
+def cut_off(plain, logits, batch):
+    return plain(logits.detach(), batch)
 
 
-class Constant(CrossEntropy):
-    name = "gradients--constant"
-
-    def losses(self, logits, batch):
-        return super().losses(0 * logits, batch)
+@changed("gradients--constant")
+def constant(plain, logits, batch):
+    return plain(0 * logits, batch)
 
 
-class Noisy(CrossEntropy):
-    name = "global-random--noisy"
-
-    def losses(self, logits, batch):
-        return super().losses(logits + torch.randn_like(logits), batch)
+@changed("global-random--noisy")
+def noisy(plain, logits, batch):
+    return plain(logits + torch.randn_like(logits), batch)
 
 
-class Seeding(CrossEntropy):
-    name = "global-random--seeding"
-
-    def losses(self, logits, batch):
-        torch.manual_seed(3)
-        return super().losses(logits, batch)
+@changed("global-random--seeding")
+def seeding(plain, logits, batch):
+    torch.manual_seed(3)
+    return plain(logits, batch)
 
 
-class DrawingInProbs(CrossEntropy):
-    name = "global-random--drawing-in-probs"
-
-    def probs(self, logits):
-        np.random.rand()  # noqa: NPY002
-        return super().probs(logits)
+@changed("global-random--drawing-in-probs", "probs")
+def drawing_in_probs(plain, logits):
+    np.random.rand()  # noqa: NPY002
+    return plain(logits)
 
 
-class DrawingForMixtures(Kcfu):
-    name = "global-random--drawing-for-mixtures"
-
-    def mixed_losses(self, logits, batch):
-        return super().mixed_losses(logits, batch) * torch.rand(())
+@changed("global-random--drawing-for-mixtures", "mixed_losses", Kcfu)
+def drawing_for_mixtures(plain, logits, batch):
+    return plain(logits, batch) * torch.rand(())
 
 
 class CountingItsCalls(CrossEntropy):
@@ -169,165 +155,121 @@ class WithAStreamOfItsOwn(CrossEntropy):
         return super().losses(logits, batch) * torch.rand((), generator=self.stream)
 
 
-class ChangingThreads(CrossEntropy):
-    name = "settings--threads"
-
-    def losses(self, logits, batch):
-        torch.set_num_threads(2)
-        return super().losses(logits, batch)
+@changed("settings--threads")
+def changing_threads(plain, logits, batch):
+    torch.set_num_threads(2)
+    return plain(logits, batch)
 
 
-class SilencingNumpy(CrossEntropy):
-    name = "settings--numpy"
-
-    def probs(self, logits):
-        np.seterr(all="ignore")
-        return super().probs(logits)
+@changed("settings--numpy", "probs")
+def silencing_numpy(plain, logits):
+    np.seterr(all="ignore")
+    return plain(logits)
 
 
-class ScalingInPlace(CrossEntropy):
-    name = "mutation--scaling-in-place"
-
-    def losses(self, logits, batch):
-        return super().losses(logits.mul_(0.5), batch)
+@changed("mutation--scaling-in-place")
+def scaling_in_place(plain, logits, batch):
+    return plain(logits.mul_(0.5), batch)
 
 
-class ClampingCountsInPlace(CrossEntropy):
+@changed("mutation--clamping-counts-in-place")
+def clamping_counts_in_place(plain, logits, batch):
     """Changes ordinary counts the first time only."""
-
-    name = "mutation--clamping-counts-in-place"
-
-    def losses(self, logits, batch):
-        batch.class_counts.clamp_(min=1, max=4)
-        return super().losses(logits, batch)
+    batch.class_counts.clamp_(min=1, max=4)
+    return plain(logits, batch)
 
 
-class ShiftingInPlace(CrossEntropy):
-    name = "mutation--shifting-in-place"
-
-    def probs(self, logits):
-        logits -= logits.max(axis=1, keepdims=True)
-        return super().probs(logits)
+@changed("mutation--shifting-in-place", "probs")
+def shifting_in_place(plain, logits):
+    logits -= logits.max(axis=1, keepdims=True)
+    return plain(logits)
 
 
-class NormalisedByTheBatch(CrossEntropy):
-    name = "samples--normalised-by-the-batch"
-
-    def losses(self, logits, batch):
-        losses = super().losses(logits, batch)
-        return losses / losses.detach().mean(-1, keepdim=True).clamp(min=0.1)
+@changed("samples--normalised-by-the-batch")
+def normalised_by_the_batch(plain, logits, batch):
+    losses = plain(logits, batch)
+    return losses / losses.detach().mean(-1, keepdim=True).clamp(min=0.1)
 
 
-class LookingBack(CrossEntropy):
-    name = "samples--looking-back"
-
-    def losses(self, logits, batch):
-        losses = super().losses(logits, batch)
-        return losses + 0.5 * losses.cumsum(-1) / torch.arange(1, losses.shape[-1] + 1)
+@changed("samples--looking-back")
+def looking_back(plain, logits, batch):
+    losses = plain(logits, batch)
+    return losses + 0.5 * losses.cumsum(-1) / torch.arange(1, losses.shape[-1] + 1)
 
 
-class BalancedWithinTheBatch(CrossEntropy):
-    name = "samples--balanced-within-the-batch"
-
-    def losses(self, logits, batch):
-        classes = torch.nn.functional.one_hot(batch.labels, logits.shape[-1]).to(logits.dtype)
-        weight = (classes / classes.sum(-2, keepdim=True).clamp(min=1)).sum(-1)
-        return super().losses(logits, batch) * weight
+@changed("samples--balanced-within-the-batch")
+def balanced_within_the_batch(plain, logits, batch):
+    classes = torch.nn.functional.one_hot(batch.labels, logits.shape[-1]).to(logits.dtype)
+    weight = (classes / classes.sum(-2, keepdim=True).clamp(min=1)).sum(-1)
+    return plain(logits, batch) * weight
 
 
-class SummedOverClients(CrossEntropy):
+@changed("lanes--summed-over-clients")
+def summed_over_clients(plain, logits, batch):
     """The sum of the counts has no axis, so it is that of all clients."""
-
-    name = "lanes--summed-over-clients"
-
-    def losses(self, logits, batch):
-        prior = batch.class_counts.clamp(min=1) / batch.class_counts.sum()
-        return super().losses(logits + prior.unsqueeze(-2), batch) * batch.class_counts.sum() / 100
+    prior = batch.class_counts.clamp(min=1) / batch.class_counts.sum()
+    return plain(logits + prior.unsqueeze(-2), batch) * batch.class_counts.sum() / 100
 
 
-class LookingAtTheFirstRound(CrossEntropy):
-    name = "lanes--looking-at-the-first-round"
-
-    def losses(self, logits, batch):
-        first = batch.round.reshape(-1)[0]
-        return super().losses(logits, batch) * (1 + first)
+@changed("lanes--looking-at-the-first-round")
+def looking_at_the_first_round(plain, logits, batch):
+    first = batch.round.reshape(-1)[0]
+    return plain(logits, batch) * (1 + first)
 
 
-class Squeezing(CrossEntropy):
-    name = "single-sample--squeezing"
-
-    def losses(self, logits, batch):
-        return super().losses(logits, batch).squeeze()
+@changed("single-sample--squeezing")
+def squeezing(plain, logits, batch):
+    return plain(logits, batch).squeeze()
 
 
-class WeightedByRarity(CrossEntropy):
-    name = "absent-class--weighted-by-rarity"
-
-    def losses(self, logits, batch):
-        weights = 1 / batch.class_counts
-        weights = weights / weights.sum(-1, keepdim=True)
-        return weights.gather(-1, batch.labels) * super().losses(logits, batch)
+@changed("absent-class--weighted-by-rarity")
+def weighted_by_rarity(plain, logits, batch):
+    weights = 1 / batch.class_counts
+    weights = weights / weights.sum(-1, keepdim=True)
+    return weights.gather(-1, batch.labels) * plain(logits, batch)
 
 
-class MeanOfMixtures(Kcfu):
-    name = "mixtures--mean"
-
-    def mixed_losses(self, logits, batch):
-        return super().mixed_losses(logits, batch).mean()
+@changed("mixtures--mean", "mixed_losses", Kcfu)
+def mean_of_mixtures(plain, logits, batch):
+    return plain(logits, batch).mean()
 
 
-class NormalisedMixtures(Kcfu):
-    name = "mixtures--normalised"
-
-    def mixed_losses(self, logits, batch):
-        losses = super().mixed_losses(logits, batch)
-        return losses / (1 + losses.detach().mean(-1, keepdim=True))
+@changed("mixtures--normalised", "mixed_losses", Kcfu)
+def normalised_mixtures(plain, logits, batch):
+    losses = plain(logits, batch)
+    return losses / (1 + losses.detach().mean(-1, keepdim=True))
 
 
-class MixingClients(Kcfu):
-    name = "mixtures--mixing-clients"
-
-    def mixed_losses(self, logits, batch):
-        return super().mixed_losses(logits, batch) * batch.class_counts.sum()
+@changed("mixtures--mixing-clients", "mixed_losses", Kcfu)
+def mixing_clients(plain, logits, batch):
+    return plain(logits, batch) * batch.class_counts.sum()
 
 
-class UndefinedMixtures(Kcfu):
-    name = "mixtures--undefined"
-
-    def mixed_losses(self, logits, batch):
-        return super().mixed_losses(logits, batch) / (batch.round - batch.round).unsqueeze(-1)
+@changed("mixtures--undefined", "mixed_losses", Kcfu)
+def undefined_mixtures(plain, logits, batch):
+    return plain(logits, batch) / (batch.round - batch.round).unsqueeze(-1)
 
 
-class Unnormalised(CrossEntropy):
-    name = "probs--unnormalised"
-
-    def probs(self, logits):
-        return 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
+@changed("probs--unnormalised", "probs")
+def unnormalised(plain, logits):
+    return 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
 
 
-class Negative(CrossEntropy):
-    name = "probs--negative"
-
-    def probs(self, logits):
-        return logits / logits.sum(axis=1, keepdims=True)
+@changed("probs--negative", "probs")
+def negative(plain, logits):
+    return logits / logits.sum(axis=1, keepdims=True)
 
 
-class OverABatch(CrossEntropy):
-    name = "probs--over-a-batch"
-
-    def probs(self, logits):
-        return super().probs(logits - logits.mean(axis=0))
+@changed("probs--over-a-batch", "probs")
+def over_a_batch(plain, logits):
+    return plain(logits - logits.mean(axis=0))
 
 
-class RaisingInProbs(CrossEntropy):
-    name = "probs--raising"
-
-    def probs(self, logits):
-        raise RuntimeError("no idea")
+@changed("probs--raising", "probs")
+def raising_in_probs(plain, logits):
+    raise RuntimeError("no idea")
 
 
-class Exploding(CrossEntropy):
-    name = "training--exploding"
-
-    def losses(self, logits, batch):
-        return 1e20 * super().losses(logits, batch)
+@changed("training--exploding")
+def exploding(plain, logits, batch):
+    return 1e20 * plain(logits, batch)
