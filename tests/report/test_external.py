@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -39,6 +40,11 @@ def matching(*args, **more):
     """The same, as another falbench run exports it."""
     rows = curve(*args, task_hash=TINY.hash, **more)
     return [{**row, "labels_strict": row["labels"] + 3} for row in rows]
+
+
+def six(*args, **more):
+    """Such runs of six seeds."""
+    return [row for seed in range(6) for row in matching(*args, seed=seed, **more)]
 
 
 def put(root, rows, name="curves"):
@@ -102,21 +108,11 @@ def test_a_run_of_the_same_tasks_and_seeds_is_ranked_but_not_tested(root):
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
-        (curve(), f"its file has no task_hash to show that {HERE} is the task compared here."),
-        (
-            curve(task_hash=OTHER.hash),
-            f"by its task_hash {HERE} is another task than the one here.",
-        ),
-        (matching(), "it lacks runs of seeds 1, 2, 3, 4 and 5."),
-        (
-            [row for seed in range(6) for row in matching(seed=seed, labels=LABELS[:4])],
-            f"its curve of {HERE}, seed 0, goes from 10 to 40 labels, and the protocol of that "
-            "task from 10 to 50.",
-        ),
-        (
-            [row for seed in range(6) for row in matching(seed=seed, reference=True)],
-            "it is a reference, which sees the true labels.",
-        ),
+        (curve(), rf"no task_hash .* {HERE} "),
+        (curve(task_hash=OTHER.hash), f"its task_hash {HERE} is another"),
+        (matching(), "seeds 1, 2, 3, 4 and 5"),
+        (six(labels=LABELS[:4]), f"{HERE}, seed 0, goes from 10 to 40 labels, .* 10 to 50"),
+        (six(reference=True), "a reference"),
     ],
 )
 def test_what_does_not_compare_is_shown_after_the_ranked_rows_with_the_reason(root, rows, why):
@@ -129,7 +125,7 @@ def test_what_does_not_compare_is_shown_after_the_ranked_rows_with_the_reason(ro
     theirs = table.loc["theirs (external)"]
     assert theirs["verdict"] == "external"
     assert theirs["labels_paper"] == pytest.approx(20)
-    assert about(result).unranked == why.removesuffix(".")
+    assert re.search(why, about(result).unranked)
     assert ExternalUnranked(("theirs (external)",)) in result.boards[0].facts.verdict
 
 
@@ -178,7 +174,7 @@ def test_a_crossing_at_the_last_point_is_not_confirmed(root):
 def test_a_strategy_with_runs_on_some_tasks_only_has_no_mean(root):
     for seed in range(6):
         store_run(root, spec(seed=seed, task=OTHER))
-    put(root, [row for seed in range(6) for row in matching(seed=seed)])
+    put(root, six())
     result = ask(root)
     theirs = board(result).loc["theirs (external)"]
     assert (theirs["tasks"], theirs["runs"]) == (1, 6)
@@ -189,7 +185,7 @@ def test_a_strategy_with_runs_on_some_tasks_only_has_no_mean(root):
 
 
 def test_a_task_is_the_same_by_its_hash_and_not_by_its_name(root):
-    rows = [row for seed in range(6) for row in matching(seed=seed, task="their-name")]
+    rows = six(task="their-name")
     rows += curve("fake")  # has the name alone, and curves of that task are there already
     put(root, rows)
     table = board(ask(root))
@@ -214,7 +210,7 @@ def test_they_can_be_left_out(root):
 
 
 def test_files_and_forms_say_where_rows_come_from(root, tmp_path):
-    put(root, [row for seed in range(6) for row in matching("<b>theirs", seed=seed)])
+    put(root, six("<b>theirs"))
     put(root, curve("<i>other"), "other")
     result = ask(root)
     names = ["task", "strategy", "seed", "cycle", "labels", "labels_strict", "accuracy"]
@@ -241,7 +237,7 @@ def test_files_and_forms_say_where_rows_come_from(root, tmp_path):
 
 
 def test_the_page_draws_them_and_names_their_files(root):
-    put(root, [row for seed in range(6) for row in matching("<b>theirs", seed=seed)])
+    put(root, six("<b>theirs"))
     put(root, curve("bare", seed=7), "bare")
     result = ask(root, "paper")
     page = render_page(result)

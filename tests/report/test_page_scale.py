@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stored import TINY, spec, store_run
 
-import fal_bench
+from fal_bench.api import report
 from fal_bench.report.page import render_page
 
 TASKS = [
@@ -35,7 +35,7 @@ def root(tmp_path_factory):
 
 def test_it_is_built_fast_and_stays_small(root):
     started = time.process_time()
-    found = fal_bench.report(root, target_acc=(0.4, 0.5))
+    found = report(root, target_acc=(0.4, 0.5))
     html = render_page(found)
     seconds = time.process_time() - started
     assert found.missing == ()
