@@ -73,7 +73,7 @@ class Column:
     """A column of the leaderboard: how it is found, and how people see it.
 
     A column without ``given`` and ``value`` needs several strategies, or runs of strategies that
-    lack some: ``leaderboard`` and ``savings`` fill it in.
+    lack some: ``leaderboard`` fills it in.
 
     Attributes:
         key: its name in ``leaderboard.csv``.

@@ -61,9 +61,10 @@ def build_leaderboard(budgets: Mapping[RunKey, RunBudget], context: ReportContex
         raise ValueError("a leaderboard needs at least one task and one seed.")
     rows, complete = [], {}
     for strategy in sorted(context.shown):
-        row, own = _counts(strategy, budgets, context)
+        own = OwnRuns.of(strategy, budgets, context)
+        row = _counts(strategy, own, context)
         rows.append(row)
-        if own is not None:
+        if own.complete_tasks == len(context.tasks):
             complete[strategy] = own
             row.update({one.key: one.value(own) for one in COLUMNS if one.value is not None})
     _compare_with_baseline(rows, complete, context)
@@ -80,28 +81,34 @@ def _place(row: Mapping[str, Any]) -> tuple[float, int, str]:
     return place, _AFTER_RANKED.get(row["verdict"], 0), row["strategy"]
 
 
-def _counts(
-    strategy: str, budgets: Mapping[RunKey, RunBudget], context: ReportContext
-) -> tuple[dict[str, Any], OwnRuns | None]:
-    """Start the row of a strategy; also return its runs if none is missing."""
-    runs, complete_tasks = [], 0
-    for task in context.task_names:
-        seeds = context.seeds_of(strategy, task)
-        keys = [(task, strategy, seed) for seed in seeds if (task, strategy, seed) in budgets]
-        runs.append([budgets[key] for key in keys])
-        complete_tasks += 0 < len(keys) == len(seeds)
-    finished = [run for task in runs for run in task]
-    row: dict[str, Any] = {
+def _counts(strategy: str, own: OwnRuns, context: ReportContext) -> dict[str, Any]:
+    """Start the row of a strategy."""
+    row = {
         column.key: column.given(context, strategy) if column.given else column.blank
         for column in COLUMNS
     }
+    finished = [run for task in own.runs for run in task]
     row.update(
-        tasks=complete_tasks,
+        tasks=own.complete_tasks,
         runs=len(finished),
         reached=sum(run.interpolated["paper"].reached for run in finished),
         verdict="external" if context.external(strategy) else "incomplete",
     )
-    return row, OwnRuns(runs, context) if complete_tasks == len(runs) else None
+    return row
+
+
+def places(own: Sequence[OwnRuns]) -> list[int]:
+    """Return the ranks of complete strategies, from 1; equal ones share the better rank.
+
+    Args:
+        own: the runs of each strategy; their labels that rank are known.
+    """
+    found: list[int] = rank(
+        [one.budget.mean for one in own],
+        [any(run.reached for task in one.ranking for run in task) for one in own],
+        [one.context.sign * one.mean(lambda run: run.accuracy_at_cap) for one in own],
+    ).tolist()
+    return found
 
 
 def _rank(
@@ -111,13 +118,8 @@ def _rank(
     if not rows:
         return
     own = [complete[row["strategy"]] for row in rows]
-    places = rank(
-        [row["labels"] for row in rows],
-        [row["reached"] > 0 for row in rows],
-        [context.sign * row["accuracy_final"] for row in rows],
-    )
-    for row, place in zip(rows, places, strict=True):
-        row["rank"] = int(place)
+    for row, place in zip(rows, places(own), strict=True):
+        row["rank"] = place
     intervals = rank_intervals(
         np.array([[[run.labels for run in task] for task in mine.ranking] for mine in own]),
         np.array([[[run.reached for run in task] for task in mine.ranking] for mine in own]),

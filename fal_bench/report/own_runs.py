@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 
-from fal_bench.report.budgets import RunBudget
+from fal_bench.report.budgets import RunBudget, RunKey
 from fal_bench.report.context import Accounting, ReportContext
 from fal_bench.stats import (
     Budget,
@@ -35,18 +35,31 @@ def own_stream() -> np.random.Generator:
 
 @dataclass(frozen=True)
 class OwnRuns:
-    """A complete strategy's runs; columns of the leaderboard read their values off it.
+    """A strategy's runs; columns of the leaderboard read their values off it if it is complete.
 
     Numbers are NaN where they need labels that an external strategy does not give.
 
     Attributes:
-        runs: a list over tasks, in the order of their names, of a list over seeds, in one order
-            for every strategy.
+        runs: a list over tasks, in the order of their names, of a list over seeds, in theirs.
         context: the question, for accounting and tasks.
+        complete_tasks: number of tasks on which no run is missing.
     """
 
     runs: Sequence[Sequence[RunBudget]]
     context: ReportContext
+    complete_tasks: int
+
+    @classmethod
+    def of(
+        cls, strategy: str, budgets: Mapping[RunKey, RunBudget], context: ReportContext
+    ) -> OwnRuns:
+        """Pick the runs of a strategy."""
+        runs, complete_tasks = [], 0
+        for task in context.task_names:
+            keys = [(task, strategy, seed) for seed in context.seeds_of(strategy, task)]
+            runs.append([budgets[key] for key in keys if key in budgets])
+            complete_tasks += 0 < len(runs[-1]) == len(keys)
+        return cls(runs, context, complete_tasks)
 
     def read(self, number: Callable[[RunBudget], _T]) -> list[list[_T]]:
         """Read something off every run: a list over tasks of a list over seeds."""

@@ -51,10 +51,13 @@ def show_progress(
         return
     over = threading.Event()
 
+    def say() -> None:
+        for line in progress.news():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def report() -> None:
         while not over.wait(SECONDS_BETWEEN_LOOKS):
-            for line in progress.news():
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say()
 
     reporter = threading.Thread(target=report, daemon=True)
     reporter.start()
@@ -63,8 +66,7 @@ def show_progress(
     finally:
         over.set()
         reporter.join()
-        for line in progress.news():
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say()
 
 
 class Progress:

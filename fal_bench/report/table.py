@@ -13,15 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fal_bench.report import wording
-from fal_bench.report.columns import (
-    GROUPS,
-    Column,
-    Row,
-    columns_shown,
-    group,
-    is_best,
-    rows_of,
-)
+from fal_bench.report.columns import GROUPS, Column, Row, columns_shown, group, is_best, rows_of
 from fal_bench.report.context import ReportContext
 
 _VERDICT_STYLES = {"better": "green", "worse": "red"}

@@ -35,8 +35,14 @@ def test_columns_and_types():
     assert tuple(table.columns) == COLUMNS
     assert table["rank"].dtype == "Int64"
     assert all(table[name].dtype == "int64" for name in ("tasks", "runs", "reached"))
-    assert list(table["target_acc"]) == [0.5, 0.5]
-    assert list(table["accounting"]) == ["paper", "paper"]
+    assert [*table["target_acc"], *table["accounting"]] == [0.5, 0.5, "paper", "paper"]
+    # No interval of one seed.
+    assert table.filter(regex="labels_(low|high)|saving_(low|high)|rank_").isna().all(axis=None)
+    assert table.loc["mine", "saving_vs_random"] == pytest.approx(0.4)
+    assert table.loc["mine", "p_holm"] == 1.0
+    none = board(pd.DataFrame(runs("random", 20)).iloc[:0], context("random", "mine"))
+    assert list(none["verdict"]) == ["incomplete", "incomplete"]
+    assert tuple(none.columns) == COLUMNS
 
 
 def test_columns_that_people_see_are_named_after_the_question():
@@ -71,28 +77,24 @@ def test_numbers_by_hand():
     assert (random["tasks"], random["runs"], random["reached"]) == (1, 3, 3)
     assert random["labels"] == pytest.approx(28)
     half = stats.t.ppf(0.975, 2) * math.sqrt(52) / math.sqrt(3)  # variance (36 + 4 + 64) / 2
-    assert random["labels_low"] == pytest.approx(28 - half)
-    assert random["labels_high"] == pytest.approx(28 + half)
+    assert (random["labels_low"], random["labels_high"]) == pytest.approx((28 - half, 28 + half))
     assert random["labels_step"] == pytest.approx((30 + 30 + 40) / 3)
     assert random["labels_paper"] == random["labels_strict"] == random["labels"]
     assert random["budget_pct"] == pytest.approx(14)
     assert random["accuracy_final"] == pytest.approx(0.5 + (18 + 14 + 4) / 300)
     assert (random["saving_vs_random"], random["verdict"]) == (0.0, "baseline")
     assert random[["saving_low", "saving_high", "p_holm"]].isna().all()
-    assert mine["saving_vs_random"] == pytest.approx(0.5)
-    assert mine["p_holm"] == pytest.approx(2 / 8)
+    assert (mine["saving_vs_random"], mine["p_holm"]) == pytest.approx((0.5, 2 / 8))
     assert mine["verdict"] == "n too small"
 
 
 def test_saving_has_its_interval_on_the_log_scale():
     rows = runs("random", 20, 30, 25) + runs("mine", 16, 15, 20)
-    table = board(rows, context("random", "mine", seeds=3))
+    mine = board(rows, context("random", "mine", seeds=3)).loc["mine"]
     logs = np.log([16 / 20, 15 / 30, 20 / 25])
     half = stats.t.ppf(0.975, 2) * logs.std(ddof=1) / math.sqrt(3)
-    mine = table.loc["mine"]
-    assert mine["saving_vs_random"] == pytest.approx(1 - math.exp(logs.mean()))
-    assert mine["saving_low"] == pytest.approx(1 - math.exp(logs.mean() + half))
-    assert mine["saving_high"] == pytest.approx(1 - math.exp(logs.mean() - half))
+    found = [mine[f"saving_{name}"] for name in ("vs_random", "low", "high")]
+    assert found == pytest.approx([1 - math.exp(logs.mean() + one) for one in (0, half, -half)])
 
 
 def test_two_seeds_give_numbers_without_intervals():
@@ -126,19 +128,15 @@ def test_secondary_numbers_by_hand():
 def test_rank_intervals():
     rows = runs("random", 22, 26, 36) + runs("mine", 11, 13, 18) + runs("near", 23, 25, 35)
     table = board(rows, context("random", "mine", "near", seeds=3))
-    low, high = (table[name].to_dict() for name in ("rank_low", "rank_high"))
-    assert (low["mine"], high["mine"]) == (1, 1)
-    assert (low["near"], high["near"], low["random"], high["random"]) == (2, 3, 2, 3)
-    single = board(runs("random", 22) + runs("mine", 11), context("random", "mine"))
-    assert single["rank_low"].isna().all()
+    assert table["rank_low"].to_dict() == {"mine": 1, "near": 2, "random": 2}
+    assert table["rank_high"].to_dict() == {"mine": 1, "near": 3, "random": 3}
 
 
 def test_tasks_weigh_the_same_and_pools_are_their_own():
     rows = runs("random", 20, task="a") + runs("random", 30, task="b")
     table = board(rows, context("random", tasks=("b", "a"), pools={"a": 100, "b": 200}))
     row = table.loc["random"]
-    assert row["labels"] == pytest.approx(25)
-    assert row["budget_pct"] == pytest.approx((20 + 15) / 2)
+    assert (row["labels"], row["budget_pct"]) == pytest.approx((25, (20 + 15) / 2))
     assert row["tasks"] == 2
 
 
@@ -147,15 +145,13 @@ def test_both_accountings_stand_side_by_side():
     paper = board(rows, context("random", "hungry"))
     strict = board(rows, context("random", "hungry", accounting="strict"))
     for table in (paper, strict):
-        assert table.loc["hungry", "labels_paper"] == pytest.approx(15)
-        assert table.loc["hungry", "labels_strict"] == pytest.approx(115)
+        both = table.loc["hungry", ["labels_paper", "labels_strict"]]
+        assert both.tolist() == pytest.approx([15, 115])
     assert list(paper["strategy"]) == ["hungry", "random"]
     assert list(strict["strategy"]) == ["random", "hungry"]
     assert paper.loc["hungry", "labels"] == pytest.approx(15)
-    assert strict.loc["hungry", "labels"] == pytest.approx(115)
-    assert strict.loc["hungry", "labels_step"] == pytest.approx(120)
-    assert strict.loc["hungry", "saving_vs_random"] == pytest.approx(1 - 115 / 35)
-    assert strict.loc["hungry", "budget_pct"] == pytest.approx(7.5)
+    found = strict.loc["hungry", ["labels", "labels_step", "saving_vs_random", "budget_pct"]]
+    assert found.tolist() == pytest.approx([115, 120, 1 - 115 / 35, 7.5])
 
 
 def test_all_censored():
@@ -163,15 +159,12 @@ def test_all_censored():
     for seed in range(3):
         rows += curve("close", (0.1, 0.2, 0.3, 0.45, 0.45), seed=seed)
     table = board(rows, context("random", "close", seeds=3))
-    assert list(table["labels"]) == [40, 40]
-    assert list(table["reached"]) == [0, 0]
-    assert (
-        table[["labels_low", "labels_high", "saving_vs_random", "p_holm"]].loc["close"].isna().all()
-    )
-    assert table.loc["close", "verdict"] == "not comparable"
     # Equal labels and none reached: the better accuracy at the cap comes first.
     assert list(table["strategy"]) == ["close", "random"]
-    assert list(table["rank"]) == [1, 2]
+    assert table[["labels", "reached", "rank"]].T.to_numpy().tolist() == [[40, 40], [0, 0], [1, 2]]
+    close = table.loc["close"]
+    assert close[["labels_low", "labels_high", "saving_vs_random", "p_holm"]].isna().all()
+    assert close["verdict"] == "not comparable"
 
 
 def test_strategies_that_reached_rank_before_those_that_never_did():
@@ -182,20 +175,12 @@ def test_strategies_that_reached_rank_before_those_that_never_did():
     assert table.loc["hungry", "verdict"] == "not comparable"
 
 
-def test_one_seed_has_no_intervals():
-    table = board(runs("random", 25) + runs("mine", 15), context("random", "mine"))
-    assert table[["labels_low", "labels_high", "saving_low", "saving_high"]].isna().all(axis=None)
-    assert table.loc["mine", "saving_vs_random"] == pytest.approx(0.4)
-    assert table.loc["mine", "p_holm"] == 1.0
-
-
 def test_a_copy_of_the_baseline_saves_nothing_and_shares_its_rank():
     budgets = (15, 22, 31, 24, 28, 19, 27)
     rows = runs("random", *budgets) + runs("copy", *budgets) + runs("late", *[38] * 7)
     table = board(rows, context("random", "late", "copy", seeds=7))
-    assert table.loc["copy", "saving_vs_random"] == 0.0
-    assert table.loc["copy", "p_holm"] == 1.0
-    assert table.loc["copy", "verdict"] == "no evidence"
+    copy = table.loc["copy", ["saving_vs_random", "p_holm", "verdict"]].tolist()
+    assert copy == [0.0, 1.0, "no evidence"]
     assert table["rank"].to_dict() == {"copy": 1, "random": 1, "late": 3}
 
 
@@ -206,8 +191,7 @@ def test_verdicts_with_enough_pairs():
     rows += runs("bad", *[n + 9 - n / 10 for n in base])
     table = board(rows, context("random", "good", "bad", seeds=7))
     assert table["verdict"].to_dict() == {"good": "better", "random": "baseline", "bad": "worse"}
-    assert table.loc["good", "p_holm"] == pytest.approx(2 * 2 / 128)
-    assert table.loc["bad", "p_holm"] == pytest.approx(2 * 2 / 128)
+    assert table.loc[["good", "bad"], "p_holm"].tolist() == pytest.approx([2 * 2 / 128] * 2)
     # 2^(1 - 7) * 4 comparisons is above 0.05: the same pairs no longer carry a verdict.
     rows += runs("third", *base[::-1]) + runs("fourth", *base[::-1])
     more = board(rows, context("random", "good", "bad", "third", "fourth", seeds=7))
@@ -218,22 +202,21 @@ def test_an_adaptive_run_that_stopped_short_is_censored_at_the_cap():
     rows = runs("random", 25)
     rows += curve("thrifty", (0.2, 0.9, 0.9), labels=(10, 12, 14), extra=7)
     row = board(rows, context("random", "thrifty")).loc["thrifty"]
-    assert row["reached"] == 0
-    assert (row["labels"], row["labels_strict"]) == (40, 47)
+    assert (row["reached"], row["labels"], row["labels_strict"]) == (0, 40, 47)
     assert math.isnan(row["accuracy_final"])
 
 
-def test_an_accuracy_unknown_at_the_cap_ranks_below_a_known_one():
-    rows = runs("random", None) + curve("frugal", (0.2, 0.4), labels=(10, 12))
-    table = board(rows, context("frugal", "random"))
-    assert table["rank"].to_dict() == {"random": 1, "frugal": 2}
-
-
-def test_accuracy_at_the_cap_does_not_part_strategies_that_reached_at_once():
-    rows = runs("random", 25) + curve("steep", (0.35, 0.45, 0.55, 0.9, 0.9))
-    table = board(rows, context("steep", "random"))
-    assert table["rank"].to_dict() == {"random": 1, "steep": 1}
-    assert table.loc["steep", "accuracy_final"] > table.loc["random", "accuracy_final"]
+@pytest.mark.parametrize(
+    ("rows", "ranks"),
+    [
+        # An accuracy that is unknown at the cap ranks below a known one.
+        (runs("random", None) + curve("x", (0.2, 0.4), labels=(10, 12)), {"random": 1, "x": 2}),
+        # Accuracy at the cap plays no part among strategies that reached.
+        (runs("random", 25) + curve("x", (0.35, 0.45, 0.55, 0.9, 0.9)), {"random": 1, "x": 1}),
+    ],
+)
+def test_accuracy_at_the_cap_orders_those_that_never_reached(rows, ranks):
+    assert board(rows, context("x", "random"))["rank"].to_dict() == ranks
 
 
 def test_strict_labels_are_those_read_up_to_the_crossing():
@@ -242,8 +225,7 @@ def test_strict_labels_are_those_read_up_to_the_crossing():
         row["labels_strict"] += extra
     row = board(rows, context("random", accounting="strict")).loc["random"]
     # Halfway between the grid points 20 (60 strict labels) and 30 (90 strict labels).
-    assert row["labels"] == pytest.approx(75)
-    assert row["labels_step"] == pytest.approx(90)
+    assert (row["labels"], row["labels_step"]) == pytest.approx((75, 90))
 
 
 def test_the_confirming_point_beyond_the_cap_confirms_only():
@@ -260,21 +242,15 @@ def test_incomplete_strategies_come_last_without_a_rank():
     table = board(rows, asked)
     assert list(table["strategy"]) == ["random", "absent", "half"]
     assert table["rank"].isna().to_list() == [False, True, True]
-    half = table.loc["half"]
-    assert (half["tasks"], half["runs"], half["reached"], half["verdict"]) == (
-        1,
-        3,
-        3,
-        "incomplete",
-    )
+    half = table.loc["half", ["tasks", "runs", "reached", "verdict"]].tolist()
+    assert half == [1, 3, 3, "incomplete"]
     assert table.loc["absent", "runs"] == 0
     assert table.loc[["absent", "half"], ["labels", "saving_vs_random"]].isna().all(axis=None)
 
 
 def test_rows_of_a_missing_run_are_not_a_finished_run():
-    rows = runs("random", 20, 30)
     missing = [MissingRun("a", "random", 1, "interrupted")]
-    row = board(rows, context("random", seeds=2, missing=missing)).loc["random"]
+    row = board(runs("random", 20, 30), context("random", seeds=2, missing=missing)).loc["random"]
     assert (row["runs"], row["verdict"]) == (1, "incomplete")
 
 
@@ -287,18 +263,34 @@ def test_without_a_complete_baseline_nothing_is_comparable(rows, strategies):
     assert mine[["saving_vs_random", "saving_low", "saving_high", "p_holm"]].isna().all()
 
 
-def test_no_curve_at_all():
-    empty = pd.DataFrame(runs("random", 20)).iloc[:0]
-    table = plain(empty, context("random", "mine"))
-    assert list(table["verdict"]) == ["incomplete", "incomplete"]
-    assert tuple(table.columns) == COLUMNS
-
-
 def test_savings_refer_to_the_baseline_of_the_context():
     rows = runs("random", 30) + runs("other", 15)
     table = board(rows, context("random", "other", baseline="other"))
     assert table.loc["other", "verdict"] == "baseline"
     assert table.loc["random", "saving_vs_random"] == pytest.approx(-1)
+
+
+def test_a_reference_has_its_numbers_but_no_rank_and_no_test():
+    rows = runs("random", *[30] * 6) + runs("fine", 25, 24, 26, 25, 24, 26)
+    rows += runs("oracle", *[15] * 6)
+    asked = context("random", "fine", "oracle", seeds=6, references=frozenset({"oracle"}))
+    table = board(rows, asked)
+    assert list(table["strategy"]) == ["fine", "random", "oracle"]
+    assert table.loc["fine", "rank"] == 1
+    oracle = table.loc["oracle"]
+    assert (oracle["labels"], oracle["reached"]) == (pytest.approx(15), 6)
+    assert oracle["verdict"] == "reference"
+    assert oracle[["rank", "p_holm"]].isna().all()
+    # It takes no part in Holm's correction.
+    without = board(rows, context("random", "fine", seeds=6))
+    assert table.loc["fine", "p_holm"] == without.loc["fine", "p_holm"]
+
+
+def test_the_trainer_of_every_row_is_named():
+    trainers = (("random", "cross-entropy"), ("feal", "evidential"))
+    asked = context("random", "feal", trainers=trainers)
+    table = board(runs("random", 30) + runs("feal", 20), asked)
+    assert table["trainer"].to_dict() == dict(trainers)
 
 
 ADJUSTED = ("rank", "rank_low", "rank_high", "strategy", "p_holm", "verdict")
@@ -400,28 +392,3 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
 def test_a_folder_that_does_not_exist_is_a_plain_error():
     with pytest.raises(StoreError, match="Cannot write"):
         write_csv(pd.DataFrame({"x": [1]}), Path("/nonexistent/table.csv"))
-
-
-def test_a_reference_has_its_numbers_but_no_rank_and_no_test():
-    rows = runs("random", *[30] * 6) + runs("fine", *[25, 24, 26, 25, 24, 26])
-    rows += runs("oracle", *[15] * 6)
-    asked = context("random", "fine", "oracle", seeds=6, references=frozenset({"oracle"}))
-    board = plain(pd.DataFrame(rows), asked).set_index("strategy")
-    assert list(board.index) == ["fine", "random", "oracle"]
-    assert board.loc["fine", "rank"] == 1
-    assert board.loc["oracle", ["labels", "reached", "verdict"]].tolist() == [
-        pytest.approx(15),
-        6,
-        "reference",
-    ]
-    assert board.loc["oracle", ["rank", "p_holm"]].isna().all()
-    # It takes no part in Holm's correction.
-    without = plain(pd.DataFrame(rows), context("random", "fine", seeds=6))
-    assert board.loc["fine", "p_holm"] == without.set_index("strategy").loc["fine", "p_holm"]
-
-
-def test_the_trainer_of_every_row_is_named():
-    trainers = (("random", "cross-entropy"), ("feal", "evidential"))
-    asked = context("random", "feal", trainers=trainers)
-    board = plain(pd.DataFrame(runs("random", 30) + runs("feal", 20)), asked)
-    assert dict(zip(board["strategy"], board["trainer"], strict=True)) == dict(trainers)

@@ -10,9 +10,10 @@ from typing import Any
 
 from fal_bench.report import wording
 from fal_bench.report.findings import has_intervals, intervals
+from fal_bench.report.own_runs import OwnRuns
 from fal_bench.report.panels.base import Cell, Drawing, Figure, PageData, Panel, Table
 from fal_bench.report.panels.plotting import drawn_name, layout, plotted
-from fal_bench.stats import Budget, paired_saving
+from fal_bench.stats import paired_saving
 
 # Blue saves and vermilion costs, the pair of Okabe and Ito that colour-blind readers tell apart
 # best; the middle is transparent, so that it fits both backgrounds.
@@ -110,14 +111,8 @@ def _figure(names: Sequence[str], savings: Savings) -> Figure:
 
 
 def _all_savings(data: PageData) -> Savings:
-    context, budgets = data.context, data.board.budgets
-    runs: dict[str, list[list[Budget]]] = {
-        name: [
-            [budgets[task, name, seed].interpolated[context.accounting] for seed in context.seeds]
-            for task in context.task_names
-        ]
-        for name in data.own
-    }
+    budgets, context = data.board.budgets, data.context
+    runs = {name: OwnRuns.of(name, budgets, context).ranking for name in data.own}
     savings = {}
     for one, other in itertools.combinations(data.own, 2):
         found = paired_saving(runs[one], runs[other])

@@ -8,9 +8,10 @@ import numpy as np
 
 from fal_bench.report import wording
 from fal_bench.report.budgets import GridRun
+from fal_bench.report.leaderboard import places
+from fal_bench.report.own_runs import OwnRuns
 from fal_bench.report.panels.base import Cell, Drawing, Figure, PageData, Panel, Table
 from fal_bench.report.panels.plotting import axis_format, layout, line_trace, marked_line
-from fal_bench.stats import rank, restricted_mean
 
 _TARGETS = 20
 
@@ -30,7 +31,7 @@ class RankByTarget(Panel):
         targets = _targets(data)
         if not targets:
             return Drawing("No target between the first and the best curve tells them apart.")
-        places = [_places(data, names, target) for target in targets]
+        found = [_places(data, names, target) for target in targets]
         asked = [
             board.context.target for board in data.boards if len(board.context.task_targets) <= 1
         ]
@@ -47,12 +48,12 @@ class RankByTarget(Panel):
                     Cell(wording.value(target, data.context.metric), target),
                     *(Cell(str(one), one) for one in place),
                 ]
-                for target, place in zip(targets, places, strict=True)
+                for target, place in zip(targets, found, strict=True)
             ],
         )
         return Drawing(
             text + (" Dashed: what was asked." if asked else ""),
-            (_figure(data, names, targets, places, asked),),
+            (_figure(data, names, targets, found, asked),),
             numbers=table,
         )
 
@@ -61,7 +62,7 @@ def _figure(
     data: PageData,
     names: Sequence[str],
     targets: Sequence[float],
-    places: Sequence[Sequence[int]],
+    found: Sequence[Sequence[int]],
     asked: Sequence[float],
 ) -> Figure:
     form = axis_format(data.context)
@@ -73,7 +74,7 @@ def _figure(
                 name,
                 data.styles[name],
                 targets,
-                [place[column] for place in places],
+                [place[column] for place in found],
                 mode="lines+markers",
                 marker={"symbol": data.styles[name].marker, "size": 6},
                 hovertemplate=f"rank %{{y}} at %{{x:{form}}}",
@@ -91,10 +92,10 @@ def _figure(
     )
 
 
-def _ticks(places: int) -> list[int]:
+def _ticks(ranks: int) -> list[int]:
     """Return the ranks that are written on the axis: the first one, and steps that leave room."""
-    step = 1 if places <= 12 else 5
-    return sorted({1, *range(step, places + 1, step)})
+    step = 1 if ranks <= 12 else 5
+    return sorted({1, *range(step, ranks + 1, step)})
 
 
 def _targets(data: PageData) -> list[float]:
@@ -124,14 +125,6 @@ def _reached(run: GridRun, target: float) -> bool:
 
 
 def _places(data: PageData, names: Sequence[str], target: float) -> list[int]:
-    labels, reached, accuracy = [], [], []
-    for name in names:
-        found = [
-            [data.board.runs[task, name, seed].budget(target) for seed in data.context.seeds]
-            for task in data.context.task_names
-        ]
-        budgets = [[run.interpolated[data.context.accounting] for run in task] for task in found]
-        labels.append(restricted_mean(budgets).mean)
-        reached.append(any(budget.reached for task in budgets for budget in task))
-        accuracy.append(float(np.mean([[run.accuracy_at_cap for run in task] for task in found])))
-    return [int(place) for place in rank(labels, reached, data.context.sign * np.array(accuracy))]
+    runs = data.board.runs.items()
+    budgets = {key: run.budget(target) for key, run in runs if key[1] in names}
+    return places([OwnRuns.of(name, budgets, data.context) for name in names])

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from fal_bench.report.panels.base import (
-    Cell,
-    Drawing,
-    Figure,
-    PageData,
-    Panel,
-    Table,
-    number,
-)
-from fal_bench.report.panels.plotting import (
-    COLOURS,
-    LineStyle,
-    bar_height,
-    drawn_name,
-    layout,
-    plotted,
-)
+from fal_bench.report.panels.base import Cell, Drawing, Figure, PageData, Panel, Table, number
+from fal_bench.report.panels.plotting import COLOURS, bar_height, drawn_name, layout, plotted
 
 _RUN = ["task", "strategy", "seed"]
 # In the order in which a federation spends them; a purpose that is not here comes last.
@@ -57,7 +42,7 @@ class Ledger(Panel):
         means = _mean_of_tasks(
             spent.groupby([*_RUN, "purpose"])["labels"].sum().unstack(fill_value=0), until
         )
-        purposes = sorted(means.columns, key=lambda name: (_order(name), name))
+        purposes = sorted(means.columns, key=_order)
         text = (
             "Labels that somebody had to provide until the target was confirmed (or, in runs that "
             "did not reach it, up to the cap), mean over all runs. Initial and pool labels are "
@@ -68,7 +53,7 @@ class Ledger(Panel):
         figure = Figure(
             "ledger-plot",
             "Labels read until the target, by purpose",
-            [_purpose_bars(means, purpose, place, names) for place, purpose in enumerate(purposes)],
+            [_purpose_bars(place, purpose, means, data) for place, purpose in enumerate(purposes)],
             layout(
                 "Labels", "", barmode="stack", showlegend=True, hovermode="closest",
                 yaxis={"autorange": "reversed"},
@@ -105,12 +90,12 @@ class Costs(Panel):
             "cap), mean over all runs. Seconds depend on the machine; see the provenance below."
         )
         figures = tuple(
-            _cost_bars(place, heading, means[key], data.own, data.styles)
+            _cost_figure(place, heading, means[key], data)
             for place, (heading, (key, _)) in enumerate(_COSTS.items())
         )
         table = Table(
             "Mean costs of a run until the target",
-            ("Strategy", *(heading[0].upper() + heading[1:] for heading in _COSTS)),
+            ("Strategy", *map(_capitalised, _COSTS)),
             [
                 [Cell(name)]
                 + [
@@ -151,22 +136,29 @@ def _mean_of_tasks(values: pd.DataFrame, until: pd.DataFrame) -> pd.DataFrame:
     return by_task.groupby("strategy").mean()
 
 
-def _order(purpose: str) -> int:
-    return _PURPOSES.index(purpose) if purpose in _PURPOSES else len(_PURPOSES)
-
-
-def _purpose_bars(
-    means: pd.DataFrame, purpose: str, place: int, ranked: Sequence[str]
-) -> dict[str, Any]:
-    colour = COLOURS[place % len(COLOURS)]
+def _bars(names: Sequence[str], values: pd.Series[float], **more: Any) -> dict[str, Any]:
+    """Return a bar a strategy."""
     return {
         "type": "bar",
         "orientation": "h",
-        "name": drawn_name(purpose),
-        "y": [drawn_name(name) for name in ranked],
-        "x": plotted(means[purpose][name] for name in ranked),
-        "marker": {
-            "color": colour,
+        "y": [drawn_name(name) for name in names],
+        "x": plotted(values[name] for name in names),
+        **more,
+    }
+
+
+def _order(purpose: str) -> tuple[int, str]:
+    known = purpose in _PURPOSES
+    return _PURPOSES.index(purpose) if known else len(_PURPOSES), purpose
+
+
+def _purpose_bars(place: int, purpose: str, means: pd.DataFrame, data: PageData) -> dict[str, Any]:
+    return _bars(
+        data.own,
+        means[purpose],
+        name=drawn_name(purpose),
+        marker={
+            "color": COLOURS[place % len(COLOURS)],
             "pattern": {
                 "shape": _PATTERNS[place % len(_PATTERNS)],
                 "fillmode": "overlay",
@@ -176,37 +168,28 @@ def _purpose_bars(
                 "solidity": 0.2,
             },
         },
-        "hovertemplate": "%{y}: %{x:.0f} labels",
-    }
-
-
-def _cost_bars(
-    place: int,
-    heading: str,
-    means: pd.Series[float],
-    ranked: Sequence[str],
-    styles: Mapping[str, LineStyle],
-) -> Figure:
-    return Figure(
-        f"costs-{place}",
-        f"Cost until the target: {heading}",
-        [
-            {
-                "type": "bar",
-                "orientation": "h",
-                "y": [drawn_name(name) for name in ranked],
-                "x": plotted(means[name] for name in ranked),
-                "marker": {"color": [styles[name].colour for name in ranked]},
-                "hovertemplate": "%{y}: %{x:.3~s}<extra></extra>",
-            }
-        ],
-        layout(
-            "",
-            "",
-            title={"text": heading[0].upper() + heading[1:], "x": 0, "font": {"size": 14}},
-            yaxis={"autorange": "reversed"},
-            xaxis={"rangemode": "tozero", "nticks": 4, "tickangle": 0},
-            margin={"l": 20, "r": 14, "t": 36, "b": 26},
-        ),
-        height=bar_height(len(ranked)) - 30,
+        hovertemplate="%{y}: %{x:.0f} labels",
     )
+
+
+def _cost_figure(place: int, heading: str, means: pd.Series[float], data: PageData) -> Figure:
+    bars = _bars(
+        data.own,
+        means,
+        marker={"color": [data.styles[name].colour for name in data.own]},
+        hovertemplate="%{y}: %{x:.3~s}<extra></extra>",
+    )
+    form = layout(
+        "",
+        "",
+        title={"text": _capitalised(heading), "x": 0, "font": {"size": 14}},
+        yaxis={"autorange": "reversed"},
+        xaxis={"rangemode": "tozero", "nticks": 4, "tickangle": 0},
+        margin={"l": 20, "r": 14, "t": 36, "b": 26},
+    )
+    label = f"Cost until the target: {heading}"
+    return Figure(f"costs-{place}", label, [bars], form, height=bar_height(len(data.own)) - 30)
+
+
+def _capitalised(heading: str) -> str:
+    return heading[0].upper() + heading[1:]
