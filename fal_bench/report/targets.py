@@ -12,6 +12,7 @@ import numpy as np
 
 from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.inputs.arguments import check_choice, check_text
+from fal_bench.plugins.registry import current_registry
 from fal_bench.report.context import Accounting, ReportContext, TaskFacts
 from fal_bench.results.identity import label_of
 from fal_bench.task.target import ACCURACY, Target, parse_targets
@@ -79,6 +80,8 @@ class Question:
                 f"The baseline {baseline!r} is not among the strategies compared "
                 f"({', '.join(results.strategies)}); add it to them."
             )
+        for one in chosen:
+            _refuse_beyond_a_share(one)
         return cls(chosen or results.targets, cast("Accounting", accounting), label)
 
     def check_metrics(self, known: Collection[str]) -> None:
@@ -112,6 +115,16 @@ def _parsed(given: Asked, where: str, *, named: bool) -> tuple[Target, ...]:
     several: Sequence[object] = [given] if one else list(cast("Iterable[object]", given))
     parts = [part for each in several for part in str(each).split(",")]
     return parse_targets(parts, where, named=named)
+
+
+def _refuse_beyond_a_share(target: Target) -> None:
+    metrics = current_registry().metrics
+    known = target.metric in metrics.names() and metrics.load(target.metric).share
+    if known and target.value is not None and not 0 <= target.value <= 1:
+        raise InvalidSpecError(
+            f"target: {target.metric} lies between 0 and 1, and cannot reach {target.value:g}; "
+            "write 0.5 for 50 %."
+        )
 
 
 def contexts_for(

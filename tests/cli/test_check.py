@@ -65,7 +65,7 @@ def test_a_failure_ends_in_1_with_what_where_and_what_to_do(falbench, plugin):
     assert "first passes" in out
     assert "third passes" in out
     assert "FAILED         positions" in out
-    assert "select must 4 positions, not 3" in out
+    assert "4 positions, not 3" in out
     assert "cycle 1, budget 4, pool 76" in out
     assert "what to do" in out
     assert "hello from" not in out
