@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -129,8 +128,7 @@ def _not_reached(ranked: list[Row], context: ReportContext) -> f.Fact:
     known = [row for row in ranked if not math.isnan(row["accuracy_final"])]
     if not known:
         return f.TargetNotReached(caps, None, None)
-    best = max if context.higher_is_better else min
-    nearest = best(known, key=lambda row: float(row["accuracy_final"]))
+    nearest = max(known, key=lambda row: context.sign * float(row["accuracy_final"]))
     return f.TargetNotReached(caps, nearest["strategy"], float(nearest["accuracy_final"]))
 
 
@@ -252,10 +250,8 @@ def _met_at_start(runs: Mapping[RunKey, GridRun], context: ReportContext) -> lis
     """Point out targets that tell little apart, since many runs begin at them."""
     met = []
     for task in context.task_names:
-        starts = [float(run.accuracy[0]) for key, run in runs.items() if key[0] == task]
-        target = context.target_on(task)
-        met_by = operator.ge if context.higher_is_better else operator.le
-        at_once = sum(met_by(start, target) for start in starts)
+        starts = [context.sign * run.accuracy[0] for key, run in runs.items() if key[0] == task]
+        at_once = sum(bool(start >= context.sign * context.target_on(task)) for start in starts)
         if starts and at_once >= _MANY * len(starts):
             met.append((task, at_once, len(starts)))
     return [f.MetAtStart(tuple(met), several=len(context.tasks) > 1)] if met else []

@@ -83,8 +83,8 @@ class Progress:
         self._started = time.monotonic()
         self._ended: dict[str, str] = {}
         self._rows: dict[str, Row] = {}
-        self._look()
-        self._told = set(self._ended)
+        self._look(first=True)
+        self._reported = set(self._ended)
         self._work_before = self._work_done()
 
     def news(self) -> list[str]:
@@ -92,9 +92,9 @@ class Progress:
         self._look()
         lines = []
         for run in self._runs:
-            if run.key in self._ended and run.key not in self._told:
-                self._told.add(run.key)
-                lines.append(f"[{len(self._told)}/{len(self._runs)}] {run}: {self._state(run)}")
+            if run.key in self._ended and run.key not in self._reported:
+                self._reported.add(run.key)
+                lines.append(f"[{len(self._reported)}/{len(self._runs)}] {run}: {self._state(run)}")
         return lines
 
     def render(self) -> RenderableType:
@@ -128,7 +128,7 @@ class Progress:
             )
         return Group(header, table)
 
-    def _look(self) -> None:
+    def _look(self, *, first: bool = False) -> None:
         """Read the store again, but not the runs that have ended."""
         for run in self._runs:
             if run.key in self._ended:
@@ -143,7 +143,7 @@ class Progress:
             if rows:
                 self._rows[run.key] = rows[-1]
             # A failed run counts as ended only once this run has had a try at it.
-            if phase == "done" or (phase == "failed" and hasattr(self, "_told")):
+            if phase == "done" or (phase == "failed" and not first):
                 self._ended[run.key] = phase
 
     def _state(self, run: RunSpec) -> str:
