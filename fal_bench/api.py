@@ -81,6 +81,16 @@ class Prepared:
     missing: tuple[RunSpec, ...]
     jobs: int
 
+    @property
+    def corrupted(self) -> list[str]:
+        """A sentence on every run whose files contradict each other."""
+        return [
+            f"run {run['key'][:12]} ({run['task']}, {run['strategy']}, seed {run['seed']}) is "
+            f"corrupted: {run['reason']}; it is set aside and runs again."
+            for run in records(self.results.here)
+            if run["state"] == "corrupted"
+        ]
+
 
 def compare(
     strategies: Strategies = None,
@@ -154,30 +164,13 @@ def compare(
     data = None if data_dir is None else as_path("data_dir", data_dir)
     with signals_noticed(), use_data_folder(data):
         ready = prepare(
-            strategies,
-            target_acc=target_acc,
-            target=target,
-            suite=suite,
-            task=task,
-            seeds=seeds,
-            jobs=jobs,
-            accounting=accounting,
-            baseline=baseline,
-            out=out,
-            plugins=plugins,
-            backend=backend,
-            device=device,
-            external=external,
-            notify=notify,
-        )
+            strategies, target_acc=target_acc, target=target, suite=suite, task=task, seeds=seeds,
+            jobs=jobs, accounting=accounting, baseline=baseline, out=out, plugins=plugins,
+            backend=backend, device=device, external=external, notify=notify,
+        )  # fmt: skip
         ready.store.prepare()
-        for run in records(ready.results.here):
-            if run["state"] == "corrupted":
-                name = f"{run['key'][:12]} ({run['task']}, {run['strategy']}, seed {run['seed']})"
-                notify(
-                    "warning",
-                    f"run {name} is corrupted: {run['reason']}; it is set aside and runs again.",
-                )
+        for sentence in ready.corrupted:
+            notify("warning", sentence)
         if not ready.missing:
             return answer(ready.question, ready.results)
         supervisor = Supervisor(
@@ -188,22 +181,22 @@ def compare(
 
 
 def prepare(
-    strategies: Strategies = None,
+    strategies: Strategies,
     *,
-    target_acc: Asked = None,
-    target: Asked = None,
-    suite: str | Path | None = None,
-    task: str | None = None,
-    seeds: int | None = None,
-    jobs: int | None = None,
-    accounting: str = "strict",
-    baseline: str | None = None,
-    out: str | Path = "results",
-    plugins: Sequence[object] | str | Path = (),
-    backend: Backend = "loky",
-    device: Device = "auto",
-    external: bool = True,
-    notify: Notify = warn,
+    target_acc: Asked,
+    target: Asked,
+    suite: str | Path | None,
+    task: str | None,
+    seeds: int | None,
+    jobs: int | None,
+    accounting: str,
+    baseline: str | None,
+    out: str | Path,
+    plugins: Sequence[object] | str | Path,
+    backend: Backend,
+    device: Device,
+    external: bool,
+    notify: Notify,
 ) -> Prepared:
     """Plan a comparison and check everything that can be checked before it runs.
 
@@ -232,14 +225,8 @@ def prepare(
     question.check_metrics({*results.metrics, *Registry.discover(plan.plugins).metrics.names()})
     missing, _ = plan.missing(store)
     plan.check(missing)
-    return Prepared(
-        plan,
-        store,
-        results,
-        question,
-        tuple(missing),
-        jobs or default_jobs(plan.device),
-    )
+    jobs = jobs or default_jobs(plan.device)
+    return Prepared(plan, store, results, question, tuple(missing), jobs)
 
 
 def load(path: str | Path, *, suite: str | Path | None = None) -> Results:

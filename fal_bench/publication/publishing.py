@@ -39,11 +39,11 @@ from fal_bench.results.published import (
     PublishedTask,
     Record,
     Sessions,
-    file_states,
     has_charges,
     is_published,
     parse_record,
     read_record,
+    refuse_changed,
     results_of,
     run_keys,
     sha256_of,
@@ -155,11 +155,7 @@ def _redrawn(
         FalbenchError: a name or value cannot be used.
     """
     record = read_record(source)
-    for file in file_states(source, record):
-        if file.state != "same":
-            raise PublicationError(
-                f"{file.name} in {str(source)!r} is not the one that was published; restore it."
-            )
+    refuse_changed(source, record)
     results = results_of(record, source)
     names = (CURVES_FILE, CHARGES_FILE) if has_charges(record) else (CURVES_FILE,)
     kept = {name: (source / name).read_bytes() for name in names}
@@ -171,13 +167,8 @@ def _redrawn(
                 "page needs; compute and publish them again."
             )
         results = replace(results, charges=charges)
-    question = Question.make(
-        target_acc,
-        target,
-        accounting or record.accounting,
-        baseline or record.baseline,
-        results,
-    )
+    accounting, baseline = accounting or record.accounting, baseline or record.baseline
+    question = Question.make(target_acc, target, accounting, baseline, results)
     runs = record.command.removesuffix(f" {question_of(record).options()}")
     draft = record.model_copy(
         update={

@@ -14,7 +14,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -357,8 +357,16 @@ def _written(new: Import) -> str:
 
 @dataclass(frozen=True)
 class _Line:
+    file: str
     number: int
     row: dict[str, Any]
+
+    @property
+    def run(self) -> str:
+        return f"{self.row['strategy']!r} on {self.row['task']!r}, seed {self.row['seed']},"
+
+    def mistake(self, column: str, reason: str) -> ExternalCurvesError:
+        return ExternalCurvesError(f"{self.file}, line {self.number}, column {column}: {reason}.")
 
 
 def read_curves_text(text: str, file: str, *, first_line: int = 1) -> CurvesText:
@@ -374,45 +382,48 @@ def read_curves_text(text: str, file: str, *, first_line: int = 1) -> CurvesText
     Raises:
         ExternalCurvesError: something cannot be used.
     """
-    # A file saved by a spreadsheet may begin with a byte order mark.
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
-    table: list[tuple[int, list[str]]] = []
-    try:
-        heading = [name.strip() for name in next(reader, [])]
-        _check_heading(heading, file, first_line)
-        for values in reader:
-            number = reader.line_num + first_line - 1
-            if values and len(values) != len(heading):
-                raise ExternalCurvesError(
-                    f"{file}, line {number}: it has {len(values)} values for {len(heading)} "
-                    "columns."
-                )
-            if values:
-                table.append((number, [value.strip() for value in values]))
-    except csv.Error as error:
-        number = reader.line_num + first_line - 1
-        raise ExternalCurvesError(f"{file}, line {number}: this is no CSV ({error}).") from None
-    if not table:
-        raise ExternalCurvesError(f"{file} has no rows below its heading.")
+    heading, lines = _table(text, file, first_line)
     metrics = tuple(
         name
-        for place, name in enumerate(heading)
-        if name not in _READERS and _is_metric(name, [values[place] for _, values in table])
+        for name in heading
+        if name not in _READERS and _is_metric(name, [line.row[name] for line in lines])
     )
     if not metrics:
         raise ExternalCurvesError(f"{file}, line {first_line}: {_needed('accuracy')}")
     readers = {**_READERS, **{name: _METRIC_READERS.get(name, _number) for name in metrics}}
-    lines = [
-        _Line(number, _row(heading, values, readers, file, number, place))
-        for place, (number, values) in enumerate(table)
-    ]
-    ordered = _in_order(lines, file, counted="cycle" in heading)
+    read = [_read(line, readers, place) for place, line in enumerate(lines)]
+    ordered = _in_order(read, counted="cycle" in heading)
     return CurvesText(
         tuple(line.row for line in ordered),
         tuple(line.number for line in ordered),
         metrics,
         tuple(name for name in heading if name not in readers),
     )
+
+
+def _table(text: str, file: str, first_line: int) -> tuple[list[str], list[_Line]]:
+    """Return the columns' names, and the lines below them as text by column."""
+    # A file saved by a spreadsheet may begin with a byte order mark.
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    lines = []
+    try:
+        heading = [name.strip() for name in next(reader, [])]
+        _check_heading(heading, file, first_line)
+        for values in filter(None, reader):
+            number = reader.line_num + first_line - 1
+            if len(values) != len(heading):
+                raise ExternalCurvesError(
+                    f"{file}, line {number}: it has {len(values)} values for {len(heading)} "
+                    "columns."
+                )
+            row = zip(heading, map(str.strip, values), strict=True)
+            lines.append(_Line(file, number, dict(row)))
+    except csv.Error as error:
+        number = reader.line_num + first_line - 1
+        raise ExternalCurvesError(f"{file}, line {number}: this is no CSV ({error}).") from None
+    if not lines:
+        raise ExternalCurvesError(f"{file} has no rows below its heading.")
+    return heading, lines
 
 
 def _needed(name: str) -> str:
@@ -443,16 +454,10 @@ def _check_heading(heading: Sequence[str], file: str, line: int) -> None:
             raise ExternalCurvesError(f"{file}, line {line}: there are two columns {name!r}.")
 
 
-def _row(
-    heading: Sequence[str],
-    values: Sequence[str],
-    readers: Mapping[str, Callable[[str], Any]],
-    file: str,
-    line: int,
-    place: int,
-) -> dict[str, Any]:
+def _read(line: _Line, readers: Mapping[str, Callable[[str], Any]], place: int) -> _Line:
+    """Return a line with values in place of text."""
     found: dict[str, Any] = dict.fromkeys(readers)
-    for name, text in zip(heading, values, strict=True):
+    for name, text in line.row.items():
         if name not in readers or (not text and name not in (*REQUIRED, "cycle", "accuracy")):
             continue
         try:
@@ -460,70 +465,61 @@ def _row(
                 raise ValueError("there is no value")
             found[name] = readers[name](text)
         except ValueError as error:
-            raise _mistake(file, line, name, str(error)) from None
+            raise line.mistake(name, str(error)) from None
     if found["cycle"] is None:
         found["cycle"] = place  # in the order of the file; numbered by run further on
-    return found
+    return replace(line, row=found)
 
 
-def _in_order(lines: Sequence[_Line], file: str, *, counted: bool) -> list[_Line]:
+def _in_order(lines: Sequence[_Line], *, counted: bool) -> list[_Line]:
     """Return the rows by run and cycle, if they can be so."""
     runs: dict[tuple[str, str, int], list[_Line]] = defaultdict(list)
     for line in lines:
         runs[line.row["task"], line.row["strategy"], line.row["seed"]].append(line)
-    ordered = [
-        line for key in sorted(runs) for line in _checked_run(runs[key], file, counted=counted)
-    ]
+    ordered = [line for key in sorted(runs) for line in _checked_run(runs[key], counted=counted)]
     for by, column in (("task", "task_hash"), ("task_hash", "task"), ("strategy", "reference")):
-        _check_constant(ordered, file, by, column)
+        _check_constant(ordered, by, column)
     return ordered
 
 
-def _checked_run(lines: list[_Line], file: str, *, counted: bool) -> list[_Line]:
+def _checked_run(lines: list[_Line], *, counted: bool) -> list[_Line]:
     """Return the rows of a run in order of cycles, if they can follow each other."""
     column = "cycle" if counted else "labels"
     first: dict[int, int] = {}
     for line in lines:
         value = line.row[column]
         if value in first:
-            raise _mistake(
-                file, line.number, column,
-                f"{_run_of(line)} has {column} {value} on line {first[value]} already",
-            )  # fmt: skip
+            raise line.mistake(
+                column, f"{line.run} has {column} {value} on line {first[value]} already"
+            )
         first[value] = line.number
     ordered = sorted(lines, key=lambda line: line.row["cycle"])
-    for before, line in zip([None, *ordered], ordered, strict=False):
-        _check_labels(None if before is None else before.row, line, ordered[0].row, file)
+    for before, line in zip([ordered[0], *ordered], ordered, strict=False):
+        _check_labels(before.row, line)
     if counted:
         return ordered
-    return [_Line(line.number, {**line.row, "cycle": n}) for n, line in enumerate(ordered)]
+    return [replace(line, row={**line.row, "cycle": n}) for n, line in enumerate(ordered)]
 
 
-def _check_labels(
-    before: Mapping[str, Any] | None, line: _Line, first: Mapping[str, Any], file: str
-) -> None:
-    row, number = line.row, line.number
-    strict = row["labels_strict"]
-    if (strict is None) != (first["labels_strict"] is None):
-        raise _mistake(
-            file, number, "labels_strict", f"{_run_of(line)} has a value in some rows only"
+def _check_labels(before: Mapping[str, Any], line: _Line) -> None:
+    """Check the labels of a line against those of the one before it in its run."""
+    labels, strict = line.row["labels"], line.row["labels_strict"]
+    if (strict is None) != (before["labels_strict"] is None):
+        raise line.mistake("labels_strict", f"{line.run} has a value in some rows only")
+    if strict is not None and strict < labels:
+        raise line.mistake(
+            "labels_strict", f"{strict} is below the {labels} paper labels, which are a part of it"
         )
-    if strict is not None and strict < row["labels"]:
-        raise _mistake(
-            file, number, "labels_strict",
-            f"{strict} is below the {row['labels']} paper labels, which are a part of it",
-        )  # fmt: skip
     for name in ("labels", "labels_strict"):
-        earlier = None if before is None else before[name]
-        if earlier is not None and row[name] < earlier:
-            raise _mistake(
-                file, number, name,
-                f"the labels of {_run_of(line)} fall from {earlier} to {row[name]}, and they "
-                "never can",
-            )  # fmt: skip
+        now, earlier = line.row[name], before[name]
+        if now is not None and now < earlier:
+            raise line.mistake(
+                name,
+                f"the labels of {line.run} fall from {earlier} to {now}, and they never can",
+            )
 
 
-def _check_constant(lines: Sequence[_Line], file: str, by: str, column: str) -> None:
+def _check_constant(lines: Sequence[_Line], by: str, column: str) -> None:
     """Check that one value of a column goes with every value of another one."""
     first: dict[object, _Line] = {}
     for line in sorted(lines, key=lambda line: line.number):
@@ -531,16 +527,6 @@ def _check_constant(lines: Sequence[_Line], file: str, by: str, column: str) -> 
             continue
         other = first.setdefault(key, line)
         if line.row[column] != other.row[column]:
-            raise _mistake(
-                file, line.number, column,
-                f"the value differs from that of the same {by} on line {other.number}",
-            )  # fmt: skip
-
-
-def _run_of(line: _Line) -> str:
-    row = line.row
-    return f"{row['strategy']!r} on {row['task']!r}, seed {row['seed']},"
-
-
-def _mistake(file: str, line: int, column: str, reason: str) -> ExternalCurvesError:
-    return ExternalCurvesError(f"{file}, line {line}, column {column}: {reason}.")
+            raise line.mistake(
+                column, f"the value differs from that of the same {by} on line {other.number}"
+            )

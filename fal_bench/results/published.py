@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import product
@@ -307,6 +307,19 @@ def file_states(folder: Path, record: Record) -> tuple[FileState, ...]:
     return tuple(FileState(name, _state(folder / name, record.files[name])) for name in names)
 
 
+def refuse_changed(folder: Path, record: Record, names: Collection[str] = FILES) -> None:
+    """Check that files are those that were published.
+
+    Raises:
+        PublicationError: one of these names is not.
+    """
+    for file in file_states(folder, record):
+        if file.name in names and file.state != "same":
+            raise PublicationError(
+                f"{file.name} in {str(folder)!r} is not the one that was published; restore it."
+            )
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
@@ -330,11 +343,7 @@ def read_published(folder: Path, *, suite: str | None = None) -> Results:
         PublicationError: a file was changed or cannot be read.
     """
     record = read_record(folder)
-    for file in file_states(folder, record):
-        if file.name in (CURVES_FILE, CHARGES_FILE) and file.state != "same":
-            raise PublicationError(
-                f"{file.name} in {str(folder)!r} is not the one that was published; restore it."
-            )
+    refuse_changed(folder, record, (CURVES_FILE, CHARGES_FILE))
     if suite not in (None, record.suite):
         raise PublicationError(
             f"The results in {str(folder)!r} are of {record.suite!r}; leave --suite out."
@@ -480,42 +489,36 @@ def _check_runs(curves: pd.DataFrame, runs: Sequence[Mapping[str, Any]]) -> None
             )
 
 
+def _metric(text: str) -> float:
+    return float(text) if text else math.nan
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys((*_CURVE_KEYS, *_CHARGE_COLUMNS), str),
     **dict.fromkeys(("seed", *KEYS, "bytes_up", "bytes_down"), int),
     **dict.fromkeys(TIMINGS, float),
     "reference": {"True": True, "False": False}.__getitem__,
 }
-"""Of columns of curves that are neither text nor metrics."""
+"""How a value is read, by column; those of other columns are metrics."""
 
 
 def read_published_curves(path: Path) -> pd.DataFrame:
     """Read ``curves.csv`` to the last bit."""
-    curves = _read_table(path)
+    curves = _read_text(path)
     if not {*_CURVE_KEYS} <= {*curves.columns} or not {*curves.columns} - NOT_METRICS:
         raise PublicationError(f"{str(path)!r} does not have the columns of curves; restore it.")
-    for name in curves.columns:
-        read = _READERS.get(name, str if name in _CURVE_KEYS else _metric)
-        try:
-            curves[name] = [read(text) for text in curves[name]]
-        except (ValueError, KeyError) as error:
-            raise PublicationError(
-                f"Cannot read column {name!r} of {str(path)!r} ({error}); restore it."
-            ) from None
-    return curves
+    return _values(curves, path)
 
 
 def read_published_charges(path: Path) -> pd.DataFrame:
     """Read ``charges.csv``."""
-    charges = _read_table(path)
+    charges = _read_text(path)
     if list(charges.columns) != _CHARGE_COLUMNS:
         raise PublicationError(f"{str(path)!r} does not have the columns of charges; restore it.")
-    try:
-        return charges.astype(dict.fromkeys(("seed", "cycle", "labels"), int))
-    except ValueError as error:
-        raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
+    return _values(charges, path)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_text(path: Path) -> pd.DataFrame:
     try:
         # As text: a strategy may be called "NA", and not every reader of numbers keeps all bits.
         return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
@@ -523,8 +526,16 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
 
 
-def _metric(text: str) -> float:
-    return float(text) if text else math.nan
+def _values(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    for name in table.columns:
+        read = _READERS.get(name, _metric)
+        try:
+            table[name] = [read(text) for text in table[name]]
+        except (ValueError, KeyError) as error:
+            raise PublicationError(
+                f"Cannot read column {name!r} of {str(path)!r} ({error}); restore it."
+            ) from None
+    return table
 
 
 def _task(published: PublishedTask) -> Task:

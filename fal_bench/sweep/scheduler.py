@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 
 from fal_bench.errors import told
-from fal_bench.federation.guarded import is_built_in
+from fal_bench.federation.guarded import Guard, guarded, is_built_in
 from fal_bench.federation.loop import Run
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.request import Trained, TrainRequest, trainer_of
 from fal_bench.results.marks import Marks
-from fal_bench.sweep.marked_training import training_marked
 
 Requests = dict[str, TrainRequest]
 
@@ -82,8 +83,41 @@ def _by_origin(waiting: Requests) -> list[Requests]:
 def _train(requests: Requests, marks: Mapping[str, Marks] | None) -> list[Trained]:
     if all(is_built_in(trainer_of(request.training)) for request in requests.values()):
         return train(list(requests.values()))
-    with training_marked(requests, marks) as guarded:
-        return train(guarded)
+    with _marked(requests, marks) as watched:
+        return train(watched)
+
+
+@contextmanager
+def _marked(
+    requests: Mapping[str, TrainRequest], marks: Mapping[str, Marks] | None
+) -> Iterator[list[TrainRequest]]:
+    """Mark, while the context is open, that trainers of plugins are at work for these runs.
+
+    They are trained together, so one clock, at the first of them, counts for all.
+
+    Args:
+        requests: what the runs ask for, by key.
+        marks: the runs' marks, by key; None marks nothing.
+
+    Yields:
+        The requests, with trainers that set the clock.
+    """
+    with ExitStack() as opened:
+        guard: Guard = nullcontext
+        if marks is not None:
+            first = next(iter(requests))
+            clock = marks[first].clock
+            opened.enter_context(clock.running())
+            for key, request in requests.items():
+                name = trainer_of(request.training).name
+                opened.enter_context(marks[key].plugin_call(request.cycle, name, clock=first))
+            guard = clock.call
+        yield [_guarded(request, guard) for request in requests.values()]
+
+
+def _guarded(request: TrainRequest, guard: Guard) -> TrainRequest:
+    trainer = guarded(trainer_of(request.training), guard)
+    return replace(request, training=replace(request.training, trainer=trainer))
 
 
 def _states(requests: Requests) -> list[dict[str, object]]:

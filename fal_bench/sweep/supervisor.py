@@ -25,8 +25,7 @@ from fal_bench.plugins.given import Source
 from fal_bench.results.store import Store
 from fal_bench.sweep.cluster import cluster_pool, worker_deaths
 from fal_bench.sweep.groups import plan_groups
-from fal_bench.sweep.guard import MemoryGuard
-from fal_bench.sweep.memory import check_limit, default_limit
+from fal_bench.sweep.memory import MemoryGuard, check_limit, default_limit
 from fal_bench.sweep.post_mortem import cause_of_death
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.worker import Job, run_job

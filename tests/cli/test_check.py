@@ -98,7 +98,7 @@ def test_plugins_that_hang_or_die_do_not_stop_the_next_one(falbench, tmp_path, p
     )
     assert code == 1
     assert "exit code 7" in out
-    assert re.search(r"all\.py, line \d+: .*sleep", out)
+    assert re.search(r"line \d+: .*sleep", out)
     assert "not be interrupted" in out
     assert out.count("FAILED         returns") == 3
     assert out.count("1 FAILED, 1 not checked") == 3
@@ -195,7 +195,7 @@ def test_a_broken_file_of_a_folder_does_not_stop_the_others(falbench, tmp_path, 
     (tmp_path / "folder" / "broken.py").write_text("import os\n\nos.nothing()\n")
     code, out, _ = falbench(*arguments)
     assert code == 1
-    assert re.search(r"AttributeError: .*broken\.py, line 3", out)
+    assert re.search(r"AttributeError: .*broken.*line 3", out)
     for name in ("first", "second", "third"):
         assert f"\n{name} passes: 1 ok" in out
 

@@ -74,24 +74,25 @@ def test_the_main_job(falbench, suite, tmp_path):
     assert tree(results / "runs") == runs
     code, out, err = falbench("merge", "results", "--out", "copy")
     assert (code, err) == (0, "")
-    assert "Copied 16 runs to copy" in out
+    assert "Copied 16 runs" in out
     code, out, _ = falbench("report", "copy", "--target-acc", 0.3, "--format", "csv")
     assert code == 0
     assert out == (tmp_path / "copy" / "leaderboard.csv").read_text()
     code, _, err = falbench("merge", "nowhere", "--out", "copy")
-    assert (code, err) == (2, "Error: There are no runs in 'nowhere'; check the folder's name.\n")
+    assert code == 2
+    assert "'nowhere'" in err
 
     code, out, _ = falbench("status", "--suite", suite)
     assert code == 0
     assert re.search(r"random\D+2", out)
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run")
-    assert "All 16 runs are there" in out
+    assert "All 16 runs" in out
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "-s", "sal-margin")
-    assert "sal-margin: 2 of 2 seeds missing" in out
-    assert re.search(r"4 of 4 runs are missing; they take at least about \d+ s on \d+ worker", out)
-    assert "no finished run on one of these tasks (sal-margin)" in out
+    assert "sal-margin: 2 of 2" in out
+    assert re.search(r"4 of 4 runs .* least .*\d+ s\b", out)
+    assert "(sal-margin)" in out
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "--seeds", 3)
-    assert re.search(r"8 of 24 runs are missing; they take about \d+ s on", out)
+    assert re.search(r"8 of 24 runs .*\d+ s\b", out)
     assert "Not counted" not in out
     assert tree(results / "runs") == runs
 
@@ -157,11 +158,11 @@ def test_a_default_strategy_that_does_not_suit_the_task_is_left_out_with_a_note(
     (tmp_path / "plain.toml").write_text("[tasks.x]\n")
     code, out, err = falbench("compare", "--suite", "plain.toml", "--dry-run")
     assert code == 0
-    assert "Note: fedral is left out: " in err
-    assert "15 of 15 runs are missing" in out
+    assert "Note: fedral " in err
+    assert "15 of 15 runs" in out
     code, _, err = falbench("compare", "--suite", "plain.toml", "-s", "fedral")
     assert code == 2
-    assert "needs data in the shares warm_start, agent, state" in err
+    assert all(share in err for share in ("warm_start", "agent", "state"))
 
 
 @pytest.mark.parametrize(
@@ -193,10 +194,11 @@ def test_a_broken_plugin_file_is_mentioned(falbench, tmp_path):
     (tmp_path / "my_broken.py").write_text("def oops(:\n")
     code, _, err = falbench("compare", "--plugin", "my_broken.py", "-s", "my-broken")
     assert code == 2
-    assert "my_broken.py: SyntaxError" in err
+    assert "SyntaxError" in err
     code, _, err = falbench("compare", "--plugin", "my_broken.py", "-s", "random", "--dry-run")
     assert code == 0
-    assert "Note: my_broken.py could not be loaded: SyntaxError" in err
+    assert "my_broken.py " in err
+    assert "SyntaxError" in err
 
 
 def test_debug_shows_the_traceback(falbench):
@@ -229,8 +231,8 @@ def test_listing_says_what_is_unavailable_and_why(falbench, tmp_path):
     (tmp_path / "broken.py").write_text("import not_there")
     code, out, _ = falbench("list", "strategies", "--verbose", "--plugin", tmp_path / "broken.py")
     assert code == 0
-    assert "No module named 'not_there'" in out
-    assert "Uniform sampling without replacement" in out
+    assert "'not_there'" in out
+    assert "Uniform sampling" in out
 
 
 def test_help_shows_how_to_pass_parameters(falbench):
@@ -258,7 +260,8 @@ def test_debug_shows_the_tracebacks_of_failed_runs(falbench, suite, bad_plugins,
     assert "Traceback" not in err
     _, out, err = falbench("--debug", verb, *arguments, *["--jobs", 1] * (verb == "compare"))
     assert "no idea" in out
-    assert "a, raising, seed 0 failed:\nTraceback" in err
+    assert "a, raising, seed 0 failed:\n" in err
+    assert "\nTraceback" in err
     assert "raising.py" in err
 
 
@@ -305,7 +308,8 @@ def test_a_plugin_that_leaves_or_waits_at_import_neither_ends_a_comparison_nor_s
     options = ("--suite", suite, "--task", "a", "--seeds", 1, "--jobs", 1, "--plugin", folder)
     code, _, err = falbench("compare", "-s", "mine,random", *options)
     assert code == 0
-    assert "leaving.py could not be loaded: its import ended the process with exit code 0" in err
+    assert "leaving.py" in err
+    assert "exit code 0" in err
     code, _, err = falbench("compare", "-s", "leaving", *options)
     assert (code, err.count("leaving.py")) == (2, 1)
 
@@ -326,9 +330,10 @@ def test_a_full_disk_under_the_output_is_told_in_words(falbench, monkeypatch):
 
     monkeypatch.setattr("fal_bench.cli.list._suites", full)
     code, _, err = falbench("list", "suites")
-    assert (code, err) == (2, "Error: The output cannot be written (No space left on device).\n")
+    assert (code, err[:7], err.count("\n")) == (2, "Error: ", 1)
+    assert os.strerror(errno.ENOSPC) in err
 
 
 def test_a_file_without_permission_is_named_with_what_to_check():
     told = _told(PermissionError(13, "Permission denied", "results/runs"))
-    assert told == "Cannot use 'results/runs' (Permission denied); check who may read and write it."
+    assert "'results/runs' (Permission denied)" in told

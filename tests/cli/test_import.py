@@ -24,14 +24,14 @@ def test_a_run_of_falbench_is_recognised_in_another_folder(falbench, suite, tmp_
 
     code, out, err = falbench("import", "theirs/curves.csv", "--suite", suite, "--name", "lab")
     assert code == 0, err
-    assert "Imported 32 rows of theirs/curves.csv as 'lab' (metrics: accuracy, " in out
-    assert "logo (external): 4 runs on a and b; ranked where these tasks and no other seeds" in out
-    assert "labels_by_client, labels_strict_by_client" in err
+    assert "Imported 32 rows" in out
+    assert "logo (external): 4 runs" in out
+    assert {"labels_by_client", "labels_strict_by_client"} <= set(re.findall(r"\w+", err))
     before = files(tmp_path / "results")
     assert list(before) == [tmp_path / "results" / "external" / "lab.csv"]
     code, out, _ = falbench("import", "theirs/curves.csv", "--suite", suite)
     assert code == 0
-    assert "is imported as 'lab' since" in out
+    assert "'lab' since" in out
     assert "nothing changed" in out
     assert files(tmp_path / "results") == before
 
@@ -47,8 +47,8 @@ def test_a_run_of_falbench_is_recognised_in_another_folder(falbench, suite, tmp_
         "random": "baseline", "random (external)": "external", "logo (external)": "external",
     }  # fmt: skip
     said = " ".join(out.split())
-    assert "logo (external) and random (external): " in said
-    assert "imported from curves.csv as lab on 20" in said
+    assert " and random (external): " in said
+    assert " as lab on 20" in said
     assert "curves.csv" in (tmp_path / "results" / "leaderboard.html").read_text()
 
     result = fal_bench.compare(
@@ -68,7 +68,8 @@ def test_a_run_of_falbench_is_recognised_in_another_folder(falbench, suite, tmp_
         assert "(external)" not in out
         assert "(external)" in falbench(*verb, "--format", "csv")[1]
     code, _, err = falbench("merge", "results", "--out", "all")
-    assert (code, err) == (0, "Note: the external curves of results stay there.\n")
+    assert (code, err[:6], err.count("\n")) == (0, "Note: ", 1)
+    assert "external curves" in err
     code, out, _ = falbench("import", "--remove", "lab")
     assert (code, out) == (0, "Removed lab.\n")
     assert "(external)" not in falbench("report", "--suite", suite, "--format", "csv")[1]
@@ -84,11 +85,9 @@ def test_curves_of_other_code_are_shown_and_not_ranked(falbench, suite, tmp_path
     (tmp_path / "fedx.csv").write_text(GOOD.splitlines()[0] + "\n" + "".join(rows))
     code, out, _ = falbench("import", "fedx.csv", "--suite", suite)
     assert code == 0
-    assert (
-        "FedX (external): 6 runs on a and b; shown but not ranked, since its file has no "
-        "task_hash to show that a and b are the tasks compared here.\n" in out
-    )
-    assert "To undo it: falbench import --remove fedx --out results\n" in out
+    assert re.search(r"FedX \(external\): 6 runs .*not ranked", out)
+    assert "task_hash" in out
+    assert "import --remove fedx" in out
     code, _, err = falbench(
         "compare", "--suite", suite, "-s", "random", "--target-acc", 0.25, "--backend", "sequential"
     )
@@ -151,7 +150,7 @@ def test_a_spoiled_import_is_said_before_anything_runs(falbench, suite, tmp_path
     (folder / "lab.csv").write_text("no curves\n")
     code, _, err = falbench("compare", "--suite", suite, "-s", "random")
     assert code == 2
-    assert "Cannot read the external curves 'results/external/lab.csv'" in err
+    assert "external/lab.csv'" in err
     assert not (tmp_path / "results" / "runs").exists()
     assert falbench("compare", "--suite", suite, "--dry-run", "--no-external")[0] == 0
 
@@ -176,7 +175,7 @@ def test_a_report_of_imports_alone_says_that_they_are_there(falbench, tmp_path, 
     assert falbench("import", "good.csv", "--suite", suite)[0] == 0
     code, _, err = falbench("report")
     assert code == 2
-    assert "There are no runs in 'results', only imported curves (good); run falbench" in err
+    assert "(good)" in err
     code, _, err = falbench("report", "good.csv")
     assert code == 2
-    assert "'good.csv'; import them into a results folder" in err
+    assert "good.csv'; import" in err

@@ -65,6 +65,6 @@ def test_the_command_prints_and_writes_nothing(published, falbench):
     before = {path: path.read_bytes() for path in published.iterdir()}
     code, out, _ = falbench("report", str(published), "--task", "digits-iid", "--target-acc", "0.5")
     assert code == 0
-    assert "suite digits-iid, 2 seeds" in out
+    assert "digits-iid, 2 seeds" in out
     assert "Wrote" not in out
     assert {path: path.read_bytes() for path in published.iterdir()} == before

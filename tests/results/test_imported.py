@@ -126,12 +126,12 @@ def test_mistakes_in_optional_columns(column, values, message):
 
 def test_one_hash_is_one_task():
     text = f"task,strategy,seed,labels,accuracy,task_hash\na,s,0,1,0.1,{HASH}\nb,s,0,1,0.1,{HASH}\n"
-    with pytest.raises(ExternalCurvesError, match=r"line 3, column task: .* same task_hash on"):
+    with pytest.raises(ExternalCurvesError, match="line 3, column task: "):
         read(text)
 
 
 def test_lines_are_counted_from_that_of_the_file():
-    with pytest.raises(ExternalCurvesError, match=r"curves.csv, line 4, column accuracy"):
+    with pytest.raises(ExternalCurvesError, match="line 4, column accuracy"):
         read(changed(3, "a,mine,0,20,high"), first_line=2)
 
 
@@ -190,7 +190,7 @@ def test_the_same_file_twice_changes_nothing(file, tmp_path):
 def test_other_curves_never_take_the_place_of_earlier_ones(file, tmp_path):
     add(file, tmp_path)
     file.write_text(FILE.replace("0.1", "0.2"))
-    with pytest.raises(ExternalCurvesError, match="Other curves are imported as 'their-curves'"):
+    with pytest.raises(ExternalCurvesError, match="'their-curves' already"):
         add(file, tmp_path)
     add(file, tmp_path, "newer")
     assert ImportFolder(tmp_path).names() == ["newer", "their-curves"]
@@ -198,10 +198,10 @@ def test_other_curves_never_take_the_place_of_earlier_ones(file, tmp_path):
 
 def test_they_are_removed_by_name_or_by_hand(file, tmp_path):
     folder = ImportFolder(tmp_path)
-    with pytest.raises(StoreError, match="There are no external curves in"):
+    with pytest.raises(StoreError, match="no external curves"):
         folder.remove("their-curves")
     add(file, tmp_path)
-    with pytest.raises(UnknownNameError, match="did you mean 'their-curves'"):
+    with pytest.raises(UnknownNameError, match="'their-curves'"):
         folder.remove("their-curve")
     folder.remove("their-curves")
     assert folder.imports() == []
@@ -217,7 +217,7 @@ def test_names_are_names_of_files(file, name):
 
 
 def test_files_that_are_no_text_and_unknown_tasks_are_refused(file):
-    with pytest.raises(ExternalCurvesError, match="line 2, column task: unknown task 'tiny'; cho"):
+    with pytest.raises(ExternalCurvesError, match=r"column task: .*'tiny'"):
         read_import(file, [TINY.model_copy(update={"name": "other"})])
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(ExternalCurvesError, match="is not UTF-8"):

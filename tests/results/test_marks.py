@@ -4,10 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from fal_bench.results import clock as clock_module
 from fal_bench.results import marks as marks_module
-from fal_bench.results.clock import ENGINE_SECONDS
-from fal_bench.results.marks import Marks
+from fal_bench.results.marks import ENGINE_SECONDS, Marks
 
 
 class Time:
@@ -23,8 +21,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch):
     time = Time()
-    for module in (clock_module, marks_module):
-        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: time.now))
+    monkeypatch.setattr(marks_module, "time", SimpleNamespace(time=lambda: time.now))
     return time
 
 

@@ -61,7 +61,7 @@ def test_merging_again_changes_nothing(folders, tmp_path):
 def test_conflicts_are_refused_before_anything_is_written(folders, tmp_path):
     store_run(folders[1], spec(seed=1), start=0.2)
     out = tmp_path / "out"
-    with pytest.raises(StoreError, match=r"1 run has different results .*random, seed 1.*--keep"):
+    with pytest.raises(StoreError, match=r"1 run .*seed 1.*--keep"):
         merge(out, *folders)
     assert not out.exists()
 
@@ -115,15 +115,13 @@ def test_mixed_environments_are_pointed_out(folders, tmp_path):
         folders[1], spec(seed=5), environment={"processor": "Toy 2", "torch": "3.0", "new": "1"}
     )
     merged = merge(tmp_path / "out", *folders)
-    assert merged.warnings == (
-        "Runs were computed with different new: 1, unknown.",
-        "Runs were computed with different processor: Toy 1, Toy 2.",
-        "Runs were computed with different torch: 2.9, 3.0.",
-    )
+    assert [warning.partition(" different ")[2] for warning in merged.warnings] == [
+        "new: 1, unknown.", "processor: Toy 1, Toy 2.", "torch: 2.9, 3.0.",
+    ]  # fmt: skip
 
 
 def test_an_empty_folder_is_a_mistake(folders, tmp_path):
-    with pytest.raises(StoreError, match=r"There are no runs in .*nothing-here"):
+    with pytest.raises(StoreError, match="nothing-here"):
         merge(tmp_path / "out", folders[0], tmp_path / "nothing-here")
 
 

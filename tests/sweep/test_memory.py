@@ -16,7 +16,6 @@ from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
 from fal_bench.results.store import Store
 from fal_bench.sweep import memory
-from fal_bench.sweep.guard import MemoryGuard
 from fal_bench.sweep.post_mortem import cause_of_death
 from fal_bench.sweep.spec import plan_runs
 from fal_bench.sweep.supervisor import Supervisor
@@ -136,7 +135,7 @@ def test_a_foreign_process_is_never_killed(planned):
     run, store = planned("random")
     folder = store.folder(run)
     folder.create(run.facts, {}, "run")  # by this very process, which is no child of itself
-    guard = MemoryGuard(store, [run], "run", limit=1)
+    guard = memory.MemoryGuard(store, [run], "run", limit=1)
     guard.find_workers()
     guard.look()
     assert folder.over_memory() is None

@@ -84,7 +84,8 @@ def test_a_file_that_raises_it_is_left_out(falbench, suite, tmp_path):
         "compare", "--plugin", "bad.py", "--suite", suite, "-s", "random", "--dry-run"
     )
     assert code == 0
-    assert "KeyboardInterrupt: import, at bad.py" in errors
+    assert "KeyboardInterrupt: import, " in errors
+    assert "bad.py" in errors
 
 
 @pytest.mark.parametrize("backend", ["sequential", "loky"])
@@ -109,7 +110,7 @@ def test_a_signal_is_no_fault_of_a_plugin(suite, tmp_path, plugin, backend):
         assert run.stderr.splitlines()[-1].startswith("Stopped;")
     else:
         assert run.returncode == 1
-        assert "'stopping' did not return" in run.stderr
+        assert "'stopping' did not" in run.stderr
         assert "within 3 s" in run.stderr
         assert "random, seed 0: " in run.stderr
 

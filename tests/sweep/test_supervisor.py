@@ -161,7 +161,7 @@ def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_pa
         os.kill(run.pid, ask)  # as batch systems do before they kill
     _, errors = run.communicate(timeout=120)
     assert run.returncode == 130
-    assert "Stopped; the same command" in errors
+    assert "Stopped; the same" in errors
     assert "Traceback" not in errors
     assert [session.finished for session in read_sessions(Store(out))] == [0]
     assert group_ends(run.pid)
