@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.errors import PluginError, told
+from fal_bench.errors import PluginError, message_of
 
 INPUTS = ("labels", "probs", "log_probs")
 """What a metric may ask for, by the names of its parameters."""
@@ -91,7 +91,9 @@ class Metric:
         try:
             value = float(self.function(**{name: given[name] for name in self.inputs}))
         except Exception as error:
-            raise PluginError(f"Metric {self.name!r} cannot be computed: {told(error)}.") from error
+            raise PluginError(
+                f"Metric {self.name!r} cannot be computed: {message_of(error)}."
+            ) from error
         if np.isinf(value):
             raise PluginError(
                 f"Metric {self.name!r} is infinite; return NaN where it has no value."

@@ -124,7 +124,7 @@ class Supervisor:
                 return True
             except OSError as error:
                 raise StoreError(
-                    f"A worker cannot use {str(self.store.root)!r} ({error}); mend that, and the "
+                    f"A worker cannot use {str(self.store.root)!r} ({error}); correct that, and the "
                     "same command goes on."
                 ) from error
             except KeyboardInterrupt:

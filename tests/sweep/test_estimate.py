@@ -27,7 +27,7 @@ def flights(monkeypatch):
     """The tasks that are timed; workers start in three seconds, a run trains for ten."""
     flown = []
 
-    def fly(tasks, device, jobs, plugins, inline):
+    def time_tasks(tasks, device, jobs, plugins, inline):
         flown.append([task.name for task in tasks])
         return Pilot(START, {task.hash: TRAINING for task in tasks})
 
