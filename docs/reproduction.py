@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from fal_bench import api
-from fal_bench.report.columns import saving_with_interval
+from fal_bench.reporting.columns import saving_with_interval
 from fal_bench.results.published import published_tasks, read_record
 
 HERE = Path(__file__).parent

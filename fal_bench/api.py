@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import use_data_folder
@@ -26,10 +24,10 @@ from fal_bench.plugins.given import given, named
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.publishing import publish
 from fal_bench.publication.verification import verify
-from fal_bench.report.answer import Comparison, answer
-from fal_bench.report.context import Accounting
-from fal_bench.report.progress import progress_monitor
-from fal_bench.report.targets import Asked, Question
+from fal_bench.reporting.answer import Comparison, answer
+from fal_bench.reporting.context import Accounting
+from fal_bench.reporting.progress import progress_monitor
+from fal_bench.reporting.targets import Asked, Question
 from fal_bench.results import chosen_results, open_results
 from fal_bench.results.identity import records
 from fal_bench.results.merging import merge
@@ -326,8 +324,8 @@ def import_curves(
     Raises:
         ExternalCurvesError: something in the file cannot be used.
     """
-    from fal_bench.report.context import task_facts
-    from fal_bench.report.external import preview
+    from fal_bench.reporting.context import task_facts
+    from fal_bench.reporting.external import preview
     from fal_bench.results.imported import ImportFolder, as_results, read_import
     from fal_bench.task.suite import load_suite, suite_names
 
@@ -379,12 +377,3 @@ def default_jobs(device: str) -> int:
 
     cores: int = joblib.cpu_count()
     return cores
-
-
-class _ReportRoom(ModuleType):
-    """The package ``fal_bench.report``, which has the name of a verb: called, it is the verb."""
-
-    __call__ = staticmethod(report)
-
-
-sys.modules["fal_bench.report"].__class__ = _ReportRoom

@@ -24,7 +24,7 @@ class FalbenchError(Exception):
     """Base class of every error that a user can cause."""
 
 
-def told(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return what an error says, on one line; its kind comes first unless it is one of ours."""
     said = one_line(str(error))
     kind = "" if isinstance(error, FalbenchError) else type(error).__name__

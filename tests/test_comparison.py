@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import fal_bench
-from fal_bench.report.facts import TrainersDiffer
+from fal_bench.reporting.facts import TrainersDiffer
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_it_holds_one_top_level_package_and_all_its_data(wheel):
         "fal_bench/task/suites/quick.toml",
         "fal_bench/strategies/logo.py",
         "fal_bench/environments/__init__.py",
-        "fal_bench/report/templates/leaderboard.html.j2",
+        "fal_bench/reporting/templates/leaderboard.html.j2",
         "fal_bench/cli/templates/strategy.txt",
         "fal_bench/cli/templates/trainer.txt",
     ):

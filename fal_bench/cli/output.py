@@ -14,7 +14,7 @@ from fal_bench.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fal_bench.report.answer import Comparison, TextFormat
+    from fal_bench.reporting.answer import Comparison, TextFormat
     from fal_bench.results.model import MissingRun
 
 

@@ -33,9 +33,9 @@ def verify(
         ),
     ],
     runs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many runs to compute anew.")
+        int, typer.Option(min=1, metavar="N", help="How many runs to compute again.")
     ] = 4,
-    every: Annotated[bool, typer.Option("--all", help="Compute all runs anew.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Compute all runs again.")] = False,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the choice of runs.")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.")] = 1,
     plugin: PluginOption = None,
@@ -53,7 +53,7 @@ def verify(
     call_timeout: CallTimeoutOption = 600.0,
     memory_limit: MemoryLimitOption = None,
 ) -> None:
-    """Verify published results: compare checksums, and compute a sample of the runs anew.
+    """Verify published results: compare checksums, and compute a sample of the runs again.
 
     The runs are computed in a temporary folder, and every row of their curves is compared with
     the published one, timings aside: bit for bit, or, on another processor or with other versions,

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 from fal_bench.arrays import FloatArray
-from fal_bench.errors import PluginError, told
+from fal_bench.errors import PluginError, message_of
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.plugins.trainer import LocalBatch, MixedBatch, Trainer
 
@@ -74,7 +74,7 @@ class GuardedTrainer(Trainer):
                 return function()
         except BaseException as error:
             let_interrupts_pass(error)
-            raise PluginError(f"Trainer {self.name!r} failed: {told(error)}") from error
+            raise PluginError(f"Trainer {self.name!r} failed: {message_of(error)}") from error
 
 
 def is_built_in(trainer: Trainer) -> bool:
@@ -84,9 +84,9 @@ def is_built_in(trainer: Trainer) -> bool:
 
 def guarded(trainer: Trainer, guard: Guard) -> Trainer:
     """Return a trainer whose calls run inside ``guard``; a built-in one as it is."""
-    return trainer if is_built_in(trainer) else GuardedTrainer(bare(trainer), guard)
+    return trainer if is_built_in(trainer) else GuardedTrainer(unguarded(trainer), guard)
 
 
-def bare(trainer: Trainer) -> Trainer:
+def unguarded(trainer: Trainer) -> Trainer:
     """Return the trainer without its guard."""
     return trainer.inner if isinstance(trainer, GuardedTrainer) else trainer

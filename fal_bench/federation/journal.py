@@ -76,7 +76,7 @@ class Journal(Protocol):
         """
 
     def beat(self, cycle: int) -> None:
-        """Say that the plugin call is getting on: its time limit starts anew."""
+        """Say that the plugin call is getting on: its time limit starts again."""
 
     def finish(
         self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
@@ -115,7 +115,7 @@ class MemoryJournal:
         cycle: int,  # noqa: ARG002
         trainer: str = "",  # noqa: ARG002
     ) -> AbstractContextManager[None]:
-        """Mark nothing: there is nobody to tell."""
+        """Mark nothing: nothing reads it."""
         return nullcontext()
 
     def beat(self, cycle: int) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fal_bench.errors import DivergedError
 from fal_bench.federation.declared import declared_needs
 from fal_bench.federation.fedavg import average
-from fal_bench.federation.guarded import bare, guarded
+from fal_bench.federation.guarded import guarded, unguarded
 from fal_bench.federation.journal import Journal, Row
 from fal_bench.federation.ledger import Ledger
 from fal_bench.federation.models import CycleModels
@@ -93,7 +93,7 @@ class FederatedTraining:
         setting: the run's setting.
         ledger: the run's ledger.
         state: the state at the start of the cycle.
-        trainer: what clients minimise; a plugin's is guarded, and whoever trains guards it anew.
+        trainer: what clients minimise; a plugin's is guarded, and guarded again where it trains.
         metrics: what is measured.
         keep_epochs: whether the weights after every local epoch of the last round are kept.
     """
@@ -179,7 +179,7 @@ class FederatedTraining:
             momentum=sgd.momentum,
             weight_decay=sgd.weight_decay,
             stop_at_accuracy=None,
-            trainer=bare(self.trainer),
+            trainer=unguarded(self.trainer),
             augmentation=task.augmentation,
         )
 

@@ -54,7 +54,7 @@ def from_json_array(array: NDArray[np.uint8]) -> Any:
 
 
 def join(plain: Any, arrays: dict[str, NDArray[Any]]) -> Any:
-    """Undo ``split``; the arrays are copied, so nobody shares them."""
+    """Undo ``split``; the arrays are copied, so that they are not shared."""
     if isinstance(plain, dict):
         if _ARRAY in plain:
             return np.array(arrays[plain[_ARRAY]])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fal_bench.errors import PluginError
 from fal_bench.federation.declared import declared_needs
-from fal_bench.federation.guarded import bare
+from fal_bench.federation.guarded import unguarded
 from fal_bench.federation.journal import Journal
 from fal_bench.federation.ledger import POOL, Ledger
 from fal_bench.federation.memory import join, split
@@ -156,7 +156,7 @@ class Query:
     def _resolved(self, training: LocalTraining) -> LocalTraining:
         """Return a recipe with what it leaves to the run: trainer, augmentation, learning rate."""
         if training.trainer is None:
-            training = replace(training, trainer=bare(self._trainer))
+            training = replace(training, trainer=unguarded(self._trainer))
         if training.augmentation is None:
             training = replace(training, augmentation=self._setting.task.augmentation)
         if training.lr_share is not None:

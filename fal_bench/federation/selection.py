@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.arrays import IntArray
-from fal_bench.errors import CoordinationError, PluginError, PositionError, told
+from fal_bench.errors import CoordinationError, PluginError, PositionError, message_of
 from fal_bench.federation.journal import Journal
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.model import Model
@@ -172,4 +172,4 @@ def _complaint(array: NDArray[Any], budget: int, adaptive: bool) -> str | None:
 
 def _blame(strategy: Strategy, cycle: int, error: BaseException) -> PluginError:
     where = ", ".join([*getattr(error, "__notes__", []), f"cycle {cycle}"])
-    return PluginError(f"Strategy {strategy.name!r} failed ({where}): {told(error)}")
+    return PluginError(f"Strategy {strategy.name!r} failed ({where}): {message_of(error)}")

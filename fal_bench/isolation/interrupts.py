@@ -44,7 +44,7 @@ def signals_noticed() -> Iterator[None]:
 def is_interrupt(error: BaseException) -> bool:
     """Whether an error that came out of a plugin's code is Ctrl-C, and not the plugin's own.
 
-    Where nobody noticed signals that cannot be known, and it is taken for Ctrl-C.
+    Where signals were not noticed that cannot be known, and it is taken for Ctrl-C.
     """
     return isinstance(error, KeyboardInterrupt) and (_Watch.came or _Watch.depth == 0)
 

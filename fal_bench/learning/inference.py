@@ -98,6 +98,6 @@ def _folded(architecture: Architecture) -> tuple[Network, tuple[tuple[str, str, 
 
 
 def frozen(array: FloatArray) -> FloatArray:
-    """Make an array read-only, so that nobody changes what others will read."""
+    """Make an array read-only, so that it cannot be changed for others."""
     array.setflags(write=False)
     return array

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from fal_bench.errors import FalbenchError, PluginError, told
+from fal_bench.errors import FalbenchError, PluginError, message_of
 from fal_bench.learning.chance import Dropout
 
 PROBE_SAMPLES = 2
@@ -118,7 +118,7 @@ def build(
         except Exception as error:
             raise PluginError(
                 f"Model {name!r} cannot be used on samples of shape {input_shape} with "
-                f"{n_classes} classes: {told(error)}."
+                f"{n_classes} classes: {message_of(error)}."
             ) from error
     return cast("Network", built)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from fal_bench.errors import PluginError, told
+from fal_bench.errors import PluginError, message_of
 from fal_bench.learning.chance import Distortions, Mixtures, distort, drop_mask
 from fal_bench.learning.device import on_device
 from fal_bench.learning.model import Weights
@@ -157,7 +157,7 @@ class _Run:
                 raise
             raise PluginError(
                 f"The model cannot be trained on a batch of shape {tuple(images.shape)}: "
-                f"{told(error)}."
+                f"{message_of(error)}."
             ) from error
         return logits
 

@@ -20,7 +20,7 @@ def loss(labels: Labels, log_probs: Probs) -> float:
     return float(-log_probs[np.arange(len(labels)), labels].mean())
 
 
-@metric(higher_is_better=False)
+@metric(higher_is_better=False, share=True)
 def calibration_error(labels: Labels, probs: Probs) -> float:
     """Expected calibration error of the predicted class, with 15 bins of equal width.
 

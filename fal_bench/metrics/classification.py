@@ -11,13 +11,13 @@ Labels = NDArray[np.int64]
 Probs = NDArray[np.float64]
 
 
-@metric
+@metric(share=True)
 def accuracy(labels: Labels, probs: Probs) -> float:
     """Share of correct predictions."""
     return float((probs.argmax(axis=1) == labels).mean())
 
 
-@metric
+@metric(share=True)
 def precision(labels: Labels, probs: Probs) -> float:
     """Precision of each class, averaged with the true class frequencies as weights.
 
@@ -26,7 +26,7 @@ def precision(labels: Labels, probs: Probs) -> float:
     return weighted_precision(probs.argmax(axis=1), labels, probs.shape[1])
 
 
-@metric
+@metric(share=True)
 def balanced_accuracy(labels: Labels, probs: Probs) -> float:
     """Recall of each class, averaged over the classes that occur."""
     hits, _, support = _counts(probs.argmax(axis=1), labels, probs.shape[1])
@@ -34,7 +34,7 @@ def balanced_accuracy(labels: Labels, probs: Probs) -> float:
     return float((hits[present] / support[present]).mean())
 
 
-@metric
+@metric(share=True)
 def macro_f1(labels: Labels, probs: Probs) -> float:
     """F1 score of each class, averaged over the classes that occur."""
     hits, claims, support = _counts(probs.argmax(axis=1), labels, probs.shape[1])
@@ -42,7 +42,7 @@ def macro_f1(labels: Labels, probs: Probs) -> float:
     return float((2 * hits[present] / (claims[present] + support[present])).mean())
 
 
-@metric
+@metric(share=True)
 def auroc(labels: Labels, probs: Probs) -> float:
     """Area under the ROC curve of each class against the rest, averaged over the classes.
 
@@ -64,7 +64,7 @@ def auroc(labels: Labels, probs: Probs) -> float:
     return float(np.mean(areas)) if areas else float("nan")
 
 
-@metric(samples="train")
+@metric(samples="train", share=True)
 def train_accuracy(labels: Labels, probs: Probs) -> float:
     """Share of correct predictions on the labels that the global model was trained with."""
     return float((probs.argmax(axis=1) == labels).mean())

@@ -24,7 +24,7 @@ from linecache import getlines
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-from fal_bench.errors import InvalidSpecError, PluginError, told
+from fal_bench.errors import InvalidSpecError, PluginError, message_of
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.files import edited, forget_edited, note
 from fal_bench.plugins.own_code import OwnModule, Root, digest_of, own_modules
@@ -153,7 +153,8 @@ def _by_value(name: str, plugin: Any) -> Given:
         payload = cloudpickle.dumps(plugin)
     except Exception as error:
         raise PluginError(
-            f"Plugin {name!r} cannot be sent to workers ({told(error)}); define it in a .py file."
+            f"Plugin {name!r} cannot be sent to workers ({message_of(error)}); define it in a "
+            ".py file."
         ) from error
     return Given(name, fingerprint, payload, digest.modules(), plugin)
 
@@ -165,8 +166,8 @@ def _unpickled(plugin: Given) -> Any:
         return pickle.loads(plugin.payload)
     except Exception as error:
         raise PluginError(
-            f"Plugin {plugin.name!r} cannot be loaded in a worker ({told(error)}); define it in a "
-            ".py file."
+            f"Plugin {plugin.name!r} cannot be loaded in a worker ({message_of(error)}); define "
+            "it in a .py file."
         ) from error
 
 

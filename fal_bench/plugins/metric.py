@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.errors import PluginError, told
+from fal_bench.errors import PluginError, message_of
 
 INPUTS = ("labels", "probs", "log_probs")
 """What a metric may ask for, by the names of its parameters."""
@@ -52,6 +52,7 @@ class Metric:
         samples: ``"test"`` for the test set; ``"train"`` for the labelled samples that the global
             model was trained with.
         inputs: the names of the function's parameters, a part of ``INPUTS``.
+        share: whether all values are between 0 and 1.
 
     Raises:
         PluginError: the curves have another column of that name.
@@ -62,6 +63,7 @@ class Metric:
     higher_is_better: bool
     samples: Samples
     inputs: tuple[str, ...]
+    share: bool = False
 
     def __post_init__(self) -> None:
         if self.name in OTHER_COLUMNS:
@@ -89,7 +91,9 @@ class Metric:
         try:
             value = float(self.function(**{name: given[name] for name in self.inputs}))
         except Exception as error:
-            raise PluginError(f"Metric {self.name!r} cannot be computed: {told(error)}.") from error
+            raise PluginError(
+                f"Metric {self.name!r} cannot be computed: {message_of(error)}."
+            ) from error
         if np.isinf(value):
             raise PluginError(
                 f"Metric {self.name!r} is infinite; return NaN where it has no value."
@@ -101,7 +105,7 @@ class Metric:
 def metric(function: Callable[..., float], /) -> Metric: ...
 @overload
 def metric(
-    *, higher_is_better: bool = True, samples: Samples = "test"
+    *, higher_is_better: bool = True, samples: Samples = "test", share: bool = False
 ) -> Callable[[Callable[..., float]], Metric]: ...
 def metric(
     function: Callable[..., float] | None = None,
@@ -109,6 +113,7 @@ def metric(
     *,
     higher_is_better: bool = True,
     samples: Samples = "test",
+    share: bool = False,
 ) -> Metric | Callable[[Callable[..., float]], Metric]:
     """Make a metric of a function.
 
@@ -120,6 +125,7 @@ def metric(
         function: the function; it returns a number, or NaN where there is none.
         higher_is_better: False for losses and errors.
         samples: ``"train"`` measures on the labels that the global model was trained with.
+        share: whether all values are between 0 and 1, so that other targets are refused.
 
     Raises:
         PluginError: a parameter of the function is no input, or its name is taken.
@@ -134,6 +140,6 @@ def metric(
                 f"Metric {function.__name__!r} {asked}; its parameters must be among "
                 f"{', '.join(INPUTS)}."
             )
-        return Metric(function.__name__, function, higher_is_better, samples, names)
+        return Metric(function.__name__, function, higher_is_better, samples, names, share)
 
     return make if function is None else make(function)

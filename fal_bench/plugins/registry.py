@@ -26,7 +26,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, UnknownNameError, told
+from fal_bench.errors import (
+    FalbenchError,
+    InvalidSpecError,
+    PluginError,
+    UnknownNameError,
+    message_of,
+)
 from fal_bench.inputs.selector import Selector, can_be_typed
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.plugins.files import check_imported, forget_edited, import_file, note, python_files
@@ -134,7 +140,7 @@ def blamed_on(name: str) -> Iterator[None]:
         raise
     except BaseException as error:
         let_interrupts_pass(error)
-        raise PluginError(f"Plugin {name!r} cannot be set up: {told(error)}.") from error
+        raise PluginError(f"Plugin {name!r} cannot be set up: {message_of(error)}.") from error
 
 
 @dataclass(frozen=True)
@@ -246,7 +252,7 @@ class PluginTable(Generic[Loaded]):
                 let_interrupts_pass(error)
                 raise PluginError(
                     f"{self.kind.word.capitalize()} {name!r} ({origin.source}) cannot be loaded: "
-                    f"{told(error)}."
+                    f"{message_of(error)}."
                 ) from error
         return self._loaded[name]
 
@@ -474,7 +480,7 @@ class Registry:
             ]
         except BaseException as error:
             let_interrupts_pass(error)
-            reason = f"{told(error)}{_place(error, file)}"
+            reason = f"{message_of(error)}{_place(error, file)}"
             self.unavailable.append(Unavailable(file.stem, str(file), reason))
             return
         if not found:

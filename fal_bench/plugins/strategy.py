@@ -189,7 +189,7 @@ class Strategy:
         paper: where it was published, in a few words, for tables.
         keeps: names of ``client.memory`` entries that are kept beside a finished curve.
         adaptive: whether ``select`` may return fewer positions than its budget; what is left
-            stays in the client's purse.
+            stays in the client's remaining budget.
         reference: whether this is no strategy but a yardstick that may see true labels
             (``ClientView.hindsight``); it is shown apart from the others and never ranked.
         trainer: the trainer that the method was published with, as a selector. The command line

@@ -1,1 +1,1 @@
-"""Publishing results with all that is needed to compute them anew, and verifying that."""
+"""Publishing results with all that is needed to compute them again, and verifying that."""

@@ -27,7 +27,7 @@ from fal_bench.task import Task
 BEFORE_CHOICES = 1.0
 """Largest difference of models that no choice has shaped, in standard deviations between seeds."""
 
-PARTED = 0.005
+APART = 0.005
 """Difference in accuracy that tells two runs from one that is rounded otherwise."""
 
 FALSE_ALARMS = 0.01
@@ -62,7 +62,7 @@ class PublishedRun:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What came out of computing one run anew.
+    """What came out of computing one run again.
 
     Attributes:
         run: the run.
@@ -96,7 +96,7 @@ def compare_curves(
     Args:
         run: the run.
         published: its published rows.
-        computed: its rows as they were computed anew.
+        computed: its rows as they were computed again.
         tolerance: largest allowed difference in accuracy, precision and loss; 0 asks for the same
             bits. Everything else must be the same.
     """
@@ -139,7 +139,7 @@ def allowed_deviations(runs: int) -> float:
     """Return how many standard deviations between seeds two runs of a run may be apart.
 
     Args:
-        runs: how many are computed anew; of more runs the largest difference is larger.
+        runs: how many are computed again; of more runs the largest difference is larger.
     """
     return float(norm.isf(FALSE_ALARMS / (2 * runs)))
 
@@ -156,7 +156,7 @@ def judge_closeness(
 
     Args:
         run: the run.
-        computed: its rows as they were computed anew.
+        computed: its rows as they were computed again.
         published: all published curves.
         deviations: how many standard deviations are allowed.
     """
@@ -174,10 +174,10 @@ def judge_closeness(
     )
     if wrong:
         return RunOutcome(run, "differs", len(there), wrong, largest)
-    parted = np.flatnonzero(gaps > PARTED)
+    differing = np.flatnonzero(gaps > APART)
     note = f"{largest:.2g} apart in accuracy at most, allowed {allowed:.2g}"
-    if parted.size:
-        note += f"; as published up to {run.spec.task.label_grid[parted[0] - 1]} labels"
+    if differing.size:
+        note += f"; as published up to {run.spec.task.label_grid[differing[0] - 1]} labels"
     return RunOutcome(run, "close", len(there), note, largest)
 
 
@@ -282,12 +282,12 @@ def imbalance(curves: pd.DataFrame, charges: pd.DataFrame) -> str:
 
 
 def charges_difference(run: PublishedRun, published: pd.DataFrame, computed: pd.DataFrame) -> str:
-    """Say where the charges of a run differ from those computed anew.
+    """Say where the charges of a run differ from those computed again.
 
     Args:
         run: the run.
         published: all published charges.
-        computed: those of the run, computed anew.
+        computed: those of the run, computed again.
 
     Returns:
         The first difference; empty if there is none.

@@ -14,10 +14,10 @@ from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError, PublicationError, UnknownNameError
 from fal_bench.inputs.arguments import Notify, as_path, warn
 from fal_bench.learning.numerics import NUMERICS_VERSION
-from fal_bench.report.answer import Comparison, answer
-from fal_bench.report.context import Accounting
-from fal_bench.report.export import write_csv
-from fal_bench.report.targets import Asked, Question
+from fal_bench.reporting.answer import Comparison, answer
+from fal_bench.reporting.context import Accounting
+from fal_bench.reporting.export import write_csv
+from fal_bench.reporting.targets import Asked, Question
 from fal_bench.results import chosen_results
 from fal_bench.results.files import write_atomically
 from fal_bench.results.identity import (

@@ -36,9 +36,9 @@ from fal_bench.publication.closeness import (
     judge_closeness,
 )
 from fal_bench.publication.publishing import question_of
-from fal_bench.report.answer import answer
-from fal_bench.report.export import to_csv
-from fal_bench.report.progress import progress_monitor
+from fal_bench.reporting.answer import answer
+from fal_bench.reporting.export import to_csv
+from fal_bench.reporting.progress import progress_monitor
 from fal_bench.results.identity import TRAINER, records, strategy_selector, trainer_selector
 from fal_bench.results.model import Results
 from fal_bench.results.published import (
@@ -66,12 +66,12 @@ _PATIENCE = 5.0
 """Seconds that killed workers may take to end."""
 
 SAMPLE = 4
-"""Runs that are computed anew unless another number is asked for."""
+"""Runs that are computed again unless another number is asked for."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The published runs that are to be computed anew.
+    """The published runs that are to be computed again.
 
     Attributes:
         runs: the runs.
@@ -103,7 +103,7 @@ class Verification:
         files: what became of the files.
         ranking: where the leaderboard does not follow from the curves; empty if it does.
         imbalance: where the charges do not add up to the curves; empty if they do.
-        sample: what is computed anew; None where files have changed.
+        sample: what is computed again; None where files have changed.
         runs: what came out of it; empty before.
         tolerance: largest allowed difference in accuracy, precision and loss; None for the same
             bits, or curves as close as another environment allows.
@@ -119,7 +119,7 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether files, leaderboard and every run computed anew are as they were published."""
+        """Whether files, leaderboard and every run computed again are as they were published."""
         return self.unchanged and not self._contradiction and not self._wrong
 
     @property
@@ -250,7 +250,7 @@ def draw_sample(
     seed: int,
     plugins: Sequence[object],
 ) -> Sample:
-    """Choose the runs to compute anew, and check that this installation can.
+    """Choose the runs to compute again, and check that this installation can.
 
     Args:
         record: the provenance.
@@ -457,7 +457,7 @@ def _with_trainer(row: PublishedStrategy) -> Selector:
 
 
 def leaderboard_difference(record: Record, results: Results, path: Path) -> str:
-    """Rank the published curves anew, and say where the result differs from ``leaderboard.csv``.
+    """Rank the published curves again, and say where the result differs from ``leaderboard.csv``.
 
     Args:
         record: the provenance, with the question that was asked.
@@ -490,13 +490,13 @@ def _first_difference(published: pd.DataFrame, anew: pd.DataFrame) -> str:
     if [name for name in anew if name in published] != list(published):
         return "it has other columns"
     if len(published) != len(anew):
-        return f"{len(published)} rows published, {len(anew)} ranked anew"
+        return f"{len(published)} rows published, {len(anew)} ranked again"
     for place in range(len(anew)):
         for column in published.columns:
             there, here = published[column].iloc[place], anew[column].iloc[place]
             if not _is_same(there, here):
                 name = anew["strategy"].iloc[place]
-                return f"{name}, {column}: {there} published, {here} ranked anew"
+                return f"{name}, {column}: {there} published, {here} ranked again"
     return ""
 
 

@@ -93,7 +93,7 @@ class Marks:
         return Clock(self.path / "trainer-clock")
 
     def beat(self, cycle: int) -> None:  # noqa: ARG002
-        """Say that the open call is getting on: its time limit starts anew."""
+        """Say that the open call is getting on: its time limit starts again."""
         if self._calls:
             self._calls[-1]["since"] = time.time()
             write_json(self._marker, self._calls[-1])

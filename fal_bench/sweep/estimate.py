@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fal_bench.plugins.given import Source
 from fal_bench.results.store import Store
 from fal_bench.sweep.groups import plan_groups
-from fal_bench.sweep.pilot import fly
+from fal_bench.sweep.pilot import time_tasks
 from fal_bench.sweep.spec import RunSpec
 
 
@@ -66,7 +66,9 @@ def estimate(
         for spec in missing
         if _by_strategy(spec) not in spent.whole and _by_trainer(spec) not in spent.training
     }
-    pilot = fly(list(timed.values()), missing[0].device, jobs, plugins=plugins, inline=inline)
+    pilot = time_tasks(
+        list(timed.values()), missing[0].device, jobs, plugins=plugins, inline=inline
+    )
     loads = [0.0] * jobs
     for group in plan_groups(missing, jobs):  # handed out in this order, as workers get free
         loads.sort()

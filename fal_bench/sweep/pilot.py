@@ -22,7 +22,7 @@ from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry, use_registry
 from fal_bench.plugins.strategy import ClientView, Strategy
 from fal_bench.sweep.groups import updates
-from fal_bench.sweep.worker import one_thread, settle
+from fal_bench.sweep.worker import become_worker, one_thread
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Pilot:
     runs: dict[str, float]
 
 
-def fly(
+def time_tasks(
     tasks: Sequence[Task],
     device: str,
     jobs: int,
@@ -98,7 +98,7 @@ def _trial(
     from fal_bench.learning.engine import engine_of
 
     if os.getpid() != parent:
-        settle(parent)
+        become_worker(parent)
     runs: dict[str, float] = {}
     spent = 0.0
     registry = Registry.discover(plugins)
@@ -130,7 +130,7 @@ def _together(settings: Sequence[Setting]) -> float:
 
     runs = [simulate(setting, _First, MemoryJournal()) for setting in settings]
     requests = [next(run) for run in runs]
-    train(requests)  # what is set up once; the lanes' streams are nobody else's
+    train(requests)  # what is set up once; the lanes' streams belong to no other run
     done = 0
     started = time.perf_counter()
     try:

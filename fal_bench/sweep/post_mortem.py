@@ -1,4 +1,4 @@
-"""Why a run failed whose worker died although nobody was beside it."""
+"""Why a run failed whose worker died although nothing ran beside it."""
 
 from __future__ import annotations
 

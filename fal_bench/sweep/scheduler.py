@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 
-from fal_bench.errors import told
+from fal_bench.errors import message_of
 from fal_bench.federation.guarded import Guard, guarded, is_built_in
 from fal_bench.federation.loop import Run
 from fal_bench.isolation.interrupts import let_interrupts_pass
@@ -44,7 +44,7 @@ def run_together(
 
     def fail(key: str, error: BaseException) -> None:
         waiting.pop(key, None)
-        on_failure(key, told(error), "".join(traceback.format_exception(error)))
+        on_failure(key, message_of(error), "".join(traceback.format_exception(error)))
 
     def answer_together(requests: Requests) -> None:
         states = _states(requests)

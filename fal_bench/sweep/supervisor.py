@@ -124,8 +124,8 @@ class Supervisor:
                 return True
             except OSError as error:
                 raise StoreError(
-                    f"A worker cannot use {str(self.store.root)!r} ({error}); mend that, and the "
-                    "same command goes on."
+                    f"A worker cannot use {str(self.store.root)!r} ({error}); correct that, and "
+                    "the same command goes on."
                 ) from error
             except KeyboardInterrupt:
                 self._kill_workers()

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import Folders, use_folders
-from fal_bench.errors import DataError, FalbenchError, PluginError, told
+from fal_bench.errors import DataError, FalbenchError, PluginError, message_of
 from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.isolation.leftover import leave_despite_threads
 from fal_bench.learning.device import CPU, full_precision, resolve_device
@@ -77,7 +77,7 @@ def run_job(job: Job) -> None:
     Failures are recorded in the store, never raised; a failed run does not stop the others.
     """
     if job.parent is not None and os.getpid() != job.parent:
-        settle(job.parent)
+        become_worker(job.parent)
     store = Store(job.root)
     limits = _end_if_over_limits(job, store)
     with (
@@ -99,7 +99,7 @@ def run_job(job: Job) -> None:
             let_interrupts_pass(error)
             for spec in job.specs:
                 if store.folder(spec).in_progress():
-                    reason = f"The worker failed: {told(error)}"
+                    reason = f"The worker failed: {message_of(error)}"
                     store.folder(spec).fail(reason, traceback.format_exc())
 
 
@@ -123,14 +123,14 @@ def _run_with(registry: Registry, job: Job, store: Store) -> None:
         try:
             setting = _setting(spec, drawn, loaded)
         except Exception as error:
-            reason = f"Cannot set the task up: {told(error)}"
+            reason = f"Cannot set the task up: {message_of(error)}"
             folders[spec.key].fail(reason, traceback.format_exc())
             continue
         folders[spec.key].note_pool(setting.pool)
         try:
             trainer = _trainer(spec, registry, folders[spec.key])
         except FalbenchError as error:
-            folders[spec.key].fail(told(error), traceback.format_exc())
+            folders[spec.key].fail(message_of(error), traceback.format_exc())
             continue
         make_strategy = partial(registry.make, spec.strategy)
         runs[spec.key] = simulate(setting, make_strategy, folders[spec.key], trainer, metrics)
@@ -188,7 +188,7 @@ def _dataset(spec: RunSpec) -> Dataset:
 
 
 def _open_folder(job: Job, store: Store, spec: RunSpec, metrics: Sequence[Metric]) -> None:
-    """Describe the run; one whose files do not fit together is set aside and starts anew."""
+    """Describe the run; one whose files do not fit together is set aside and starts again."""
     from fal_bench.sweep.environment import environment
 
     folder = store.folder(spec)
@@ -206,7 +206,7 @@ def _open_folder(job: Job, store: Store, spec: RunSpec, metrics: Sequence[Metric
 
 
 @lru_cache(maxsize=1)
-def settle(parent: int) -> None:
+def become_worker(parent: int) -> None:
     """Make this process a worker: leave Ctrl-C to the supervisor, and end when it is gone.
 
     A supervisor that was killed cannot stop its workers, and another run may have taken over. A

@@ -279,7 +279,7 @@ class Task(Spec):
         return hashlib.sha256(_json(self.canonical).encode()).hexdigest()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Task:
-        """Return a copy with other values; its identity is found anew."""
+        """Return a copy with other values; its identity is found again."""
         copy = super().model_copy(update=update, deep=deep)
         for name in ("canonical", "hash"):
             copy.__dict__.pop(name, None)  # pydantic copies what cached_property keeps there

@@ -18,8 +18,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from comparisons import Stock, measure, standard_errors
 
-from fal_bench.report.budgets import budgets_at
-from fal_bench.report.context import ReportContext
+from fal_bench.reporting.budgets import budgets_at
+from fal_bench.reporting.context import ReportContext
 
 TWINS = ("random", "twin-1", "twin-2", "twin-3")
 
@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
 
 def _run(options: argparse.Namespace):
     from fal_bench.api import compare
-    from fal_bench.report.budgets import read_runs
+    from fal_bench.reporting.budgets import read_runs
 
     result = compare(
         list(TWINS[: options.twins]),
@@ -101,7 +101,7 @@ def _run(options: argparse.Namespace):
 
 
 def _contexts(options: argparse.Namespace, runs, context: ReportContext) -> list[ReportContext]:
-    from fal_bench.report.targets import contexts_for
+    from fal_bench.reporting.targets import contexts_for
     from fal_bench.task.target import parse_targets
 
     plain = replace(context, target_name="", task_targets=())

@@ -250,11 +250,24 @@ def test_a_strategy_is_checked_with_the_trainer_it_names():
     assert "boom" in report.text
 
 
-def failure_of(select, **attributes):
+def faulty(select, **attributes):
     kind = type("Faulty", (Strategy,), {"name": "faulty", "select": select, **attributes})
     # Where a class statement in this file would have it.
     kind.__module__ = __name__
-    [failure] = [one for one in run_checks(kind).outcomes if one.status == "FAILED"]
+    return kind
+
+
+def losses_raising(error, when=lambda logits: True):
+    def losses(self, logits, batch):
+        if when(logits):
+            raise error
+        return CrossEntropy.losses(self, logits, batch)
+
+    return type("Raising", (CrossEntropy,), {"losses": losses, "__module__": __name__})
+
+
+def failure_of(plugin, **options):
+    [failure] = [one for one in run_checks(plugin, **options).outcomes if one.status == "FAILED"]
     return failure
 
 
@@ -270,44 +283,52 @@ def unsigned(self, client):
     return np.arange(4)
 
 
+def ids(self, client, budget):
+    return client.unlabelled[-budget:]
+
+
 @pytest.mark.parametrize(
-    ("select", "attributes", "note", "advice"),
+    ("plugin", "check", "note", "advice"),
     [
-        (raising, {}, "test_runner.py, line", "Fix the exception"),
-        (endless, {}, "test_runner.py, line", "Fix the exception"),
-        (unsigned, {}, "unsigned() takes 2", "select(self, client, budget)"),
-        (Sized.select, {"trainer": "nosuch"}, "Unknown trainer 'nosuch'", "check the spelling"),
-        (lambda self, client, budget: client.unlabelled[-budget:], {}, "positions in", "not ids"),
-        (lambda self, client, budget: None, {}, "not None", "Return positions"),
-        (Sized.select, {"needs": LocalModel()}, "needs is a LocalModel", "frozenset({LocalModel"),
+        (faulty(raising), "positions", "test_runner.py, line", "Fix the exception"),
+        (faulty(endless), "positions", "test_runner.py, line", "Fix the exception"),
+        (faulty(unsigned), "positions", "unsigned() takes 2", "select(self, client, budget)"),
+        (faulty(Sized.select, trainer="nosuch"), "positions", "'nosuch'", "check the spelling"),
+        (faulty(ids), "positions", "positions in", "not ids"),
+        (faulty(lambda self, client, budget: None), "positions", "not None", "Return positions"),
+        (faulty(Sized.select, needs=LocalModel()), "needs", "LocalModel", "frozenset({LocalModel"),
+        (losses_raising(RuntimeError("no")), "losses", "test_runner.py, line", "Fix the exception"),
+        (losses_raising(MemoryError()), "losses", "test_runner.py, line", "memory"),
+        (
+            losses_raising(IndexError("too small"), lambda logits: logits.shape[-2] == 1),
+            "single-sample",
+            "test_runner.py, line",
+            "last batch of an epoch",
+        ),
     ],
 )
-def test_what_to_do_fits_the_cause(select, attributes, note, advice):
-    failure = failure_of(select, **attributes)
+def test_what_to_do_fits_the_cause(plugin, check, note, advice):
+    failure = failure_of(plugin)
+    assert failure.check == check
     assert note in failure.note
     assert advice in failure.advice
+
+
+def test_ids_are_distinguished_from_positions_where_few_samples_are_left():
+    def first_ids(self, client, budget):
+        return client.unlabelled[:budget]
+
+    assert "not ids" in failure_of(faulty(first_ids), only=["one-left"]).advice
 
 
 def test_an_interrupt_that_a_plugin_raises_fails_its_check():
     def interrupt(self, params=None):
         raise KeyboardInterrupt("made")
 
-    failure = failure_of(Sized.select, __init__=interrupt)
+    failure = failure_of(faulty(Sized.select, __init__=interrupt))
     assert failure.check == "params"
     assert "KeyboardInterrupt: made" in failure.note
     assert "test_runner.py" in failure.note
-
-
-def test_ids_are_distinguished_from_positions_where_few_samples_are_left():
-    class Ids(Strategy):
-        name = "ids"
-
-        def select(self, client, budget):
-            return client.unlabelled[:budget]
-
-    [failure] = run_checks(Ids, only=["one-left"]).outcomes
-    assert failure.status == "FAILED"
-    assert "not ids" in failure.advice
 
 
 def test_the_contracts_smallest_trainer_passes():
@@ -320,31 +341,3 @@ def test_the_contracts_smallest_trainer_passes():
             return -0.9 * true - 0.1 * log_probs.mean(-1)
 
     assert check_trainer(LabelSmoothing).passed
-
-
-def losses_raising(error, when=lambda logits: True):
-    def losses(self, logits, batch):
-        if when(logits):
-            raise error
-        return CrossEntropy.losses(self, logits, batch)
-
-    return type("Raising", (CrossEntropy,), {"losses": losses, "__module__": __name__})
-
-
-@pytest.mark.parametrize(
-    ("trainer", "failed", "advice"),
-    [
-        (losses_raising(RuntimeError("no idea")), "losses", "Fix the exception"),
-        (losses_raising(MemoryError()), "losses", "memory"),
-        (
-            losses_raising(IndexError("too small"), lambda logits: logits.shape[-2] == 1),
-            "single-sample",
-            "last batch of an epoch",
-        ),
-    ],
-)
-def test_what_to_do_fits_the_cause_in_trainers_too(trainer, failed, advice):
-    [failure] = [one for one in run_checks(trainer).outcomes if one.status == "FAILED"]
-    assert failure.check == failed
-    assert "test_runner.py" in failure.note
-    assert advice in failure.advice

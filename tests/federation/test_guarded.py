@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fal_bench.errors import PluginError
-from fal_bench.federation.guarded import GuardedTrainer, bare, guarded, is_built_in
+from fal_bench.federation.guarded import GuardedTrainer, guarded, is_built_in, unguarded
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY, CrossEntropy
@@ -47,7 +47,7 @@ def test_only_plugins_are_guarded():
     assert guarded(CROSS_ENTROPY, lambda: calls.append(1)) is CROSS_ENTROPY
     own = guarded(Foreign(), lambda: calls.append(1))
     assert isinstance(own, GuardedTrainer)
-    assert bare(guarded(own, lambda: calls.append(2))) == Foreign()
+    assert unguarded(guarded(own, lambda: calls.append(2))) == Foreign()
     assert own == guarded(Foreign(), lambda: calls.append(3))
     assert hash(own) == hash(guarded(Foreign(), lambda: calls.append(3)))
     assert own != CROSS_ENTROPY

@@ -12,7 +12,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from fal_bench.errors import PluginError
+import fal_bench
+from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.learning.evaluation import evaluate
 from fal_bench.plugins.metric import Metric, metric
 from fal_bench.plugins.registry import current_registry
@@ -95,6 +96,13 @@ def test_their_values_are_shares_whatever_the_order_of_samples(seed, n, classes)
     assert evaluate(ON_TEST, logits[order], labels[order]) == pytest.approx(found, nan_ok=True)
     for name, value in found.items():
         assert math.isnan(value) or 0 <= value <= (math.inf if name == "loss" else 1)
+
+
+@pytest.mark.parametrize("name", [one.name for one in EVERY.values() if one.share])
+def test_a_target_that_no_share_can_reach_is_refused_before_anything_runs(name, tmp_path):
+    with pytest.raises(InvalidSpecError, match="60"):
+        fal_bench.compare("random", suite="smoke", target=f"{name}=60", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 class TestYourOwn:

@@ -19,7 +19,7 @@ from fal_bench.publication.closeness import (
     imbalance,
     judge_closeness,
 )
-from fal_bench.report.export import write_csv
+from fal_bench.reporting.export import write_csv
 from fal_bench.results.published import read_published_charges, read_published_curves
 from fal_bench.results.store import Store
 from fal_bench.results.stored import read_planned

@@ -12,7 +12,7 @@ from fal_bench.errors import FalbenchError, InvalidSpecError, PublicationError
 from fal_bench.learning.device import DeviceError
 from fal_bench.publication.publishing import checksums
 from fal_bench.publication.verification import environment_note
-from fal_bench.report.export import write_csv
+from fal_bench.reporting.export import write_csv
 from fal_bench.results.published import FORMAT, PublishedEnvironment, read_record
 from fal_bench.sweep.environment import environment
 

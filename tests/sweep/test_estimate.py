@@ -23,16 +23,16 @@ TRAINING = 10.0
 
 
 @pytest.fixture
-def flights(monkeypatch):
+def timed(monkeypatch):
     """The tasks that are timed; workers start in three seconds, a run trains for ten."""
-    flown = []
+    found = []
 
-    def fly(tasks, device, jobs, plugins, inline):
-        flown.append([task.name for task in tasks])
+    def time_tasks(tasks, device, jobs, plugins, inline):
+        found.append([task.name for task in tasks])
         return Pilot(START, {task.hash: TRAINING for task in tasks})
 
-    monkeypatch.setattr(estimating, "fly", fly)
-    return flown
+    monkeypatch.setattr(estimating, "time_tasks", time_tasks)
+    return found
 
 
 @pytest.fixture
@@ -64,17 +64,17 @@ def set_seconds(store, runs, train, select):
         folder.finish([], [])
 
 
-def test_what_is_not_known_of_strategies_makes_it_a_lower_bound(flights, store, suite):
+def test_what_is_not_known_of_strategies_makes_it_a_lower_bound(timed, store, suite):
     runs = planned(suite, "random,logo", task=None)
     found = estimate(store, runs, runs, 2)
     assert found.seconds == START + 4 * TRAINING  # four runs in each of two workers
     assert found.unknown == ("random", "logo")
-    assert flights == [["a", "b"]]
+    assert timed == [["a", "b"]]
     assert estimate(store, runs, [], 2).seconds == 0
     assert estimate(store, runs, runs, 2, inline=True).seconds == START + 8 * TRAINING
 
 
-def test_finished_runs_say_what_a_strategy_costs(flights, store, suite):
+def test_finished_runs_say_what_a_strategy_costs(timed, store, suite):
     runs = planned(suite, "random,logo")
     set_seconds(store, [runs[0]], train=6.0, select=2.0)
     assert runs[0].label == "random"
@@ -82,23 +82,23 @@ def test_finished_runs_say_what_a_strategy_costs(flights, store, suite):
     assert (found.seconds, found.unknown) == (pytest.approx(START + 8.0), ())
     found = estimate(store, runs, [runs[1]], 1)  # logo: trains as random did
     assert (found.seconds, found.unknown) == (pytest.approx(START + 6.0), ("logo",))
-    assert flights == [[], []]
+    assert timed == [[], []]
 
 
-def test_one_long_group_is_as_long_as_it_is(flights, store, suite):
+def test_one_long_group_is_as_long_as_it_is(timed, store, suite):
     [run] = planned(suite, "random", seeds=1)
     assert estimate(store, [run], [run], 8).seconds == START + TRAINING
-    assert flights == [["a"]]
+    assert timed == [["a"]]
 
 
 def test_a_trial_in_workers_is_as_long_as_what_it_stands_for(store, suite):
     """A tenth or ten times: other jobs on the machine may do much, and a wrong unit does more."""
     runs = planned(suite, "random", seeds=1)
-    flown = pilot.fly([runs[0].task], "cpu", 2)
-    assert 0 <= flown.start < 120  # next to nothing where workers are there from before
+    found = pilot.time_tasks([runs[0].task], "cpu", 2)
+    assert 0 <= found.start < 120  # next to nothing where workers are there from before
     Supervisor(store, backend="sequential").run(runs)
     trained = sum(row.train_seconds for row in store.folder(runs[0]).rows())
-    assert trained / 10 < flown.runs[runs[0].task.hash] < trained * 10
+    assert trained / 10 < found.runs[runs[0].task.hash] < trained * 10
     assert not list(store.root.rglob("in-plugin.json"))
 
 

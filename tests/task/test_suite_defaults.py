@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import fal_bench
-from fal_bench.report.targets import Question
+from fal_bench.reporting.targets import Question
 from fal_bench.sweep.plan import Plan
 from fal_bench.task.suite import load_suite
 from fal_bench.task.target import DEFAULT_TARGETS, Target, parse_targets

@@ -1,0 +1,262 @@
+"""The answer to a question: one leaderboard a target, and everything that is written of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from fal_bench._version import __version__
+from fal_bench.errors import InvalidSpecError, StoreError
+from fal_bench.reporting.context import ReportContext, task_facts
+from fal_bench.reporting.external import external_curves
+from fal_bench.reporting.targets import Question
+from fal_bench.results.identity import records, task_labels, trainer_selector
+from fal_bench.results.model import MissingRun, Results
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from fal_bench.reporting.budgets import GridRun, RunBudget, RunKey
+    from fal_bench.reporting.facts import Facts
+
+TextFormat = Literal["csv", "json", "md"]
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard of one target.
+
+    Attributes:
+        runs: the finished runs on their label grids.
+        context: the question and its provenance.
+    """
+
+    runs: Mapping[RunKey, GridRun]
+    context: ReportContext
+
+    @cached_property
+    def budgets(self) -> Mapping[RunKey, RunBudget]:
+        """The budget of every run to the target."""
+        from fal_bench.reporting.budgets import budgets_at
+
+        return budgets_at(self.runs, self.context)
+
+    @cached_property
+    def leaderboard(self) -> pd.DataFrame:
+        """One row a strategy, best first."""
+        from fal_bench.reporting.leaderboard import build_leaderboard
+
+        return build_leaderboard(self.budgets, self.context)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What one must know beside the numbers."""
+        from fal_bench.reporting.findings import board_facts
+
+        return board_facts(self.leaderboard, self.context, self.runs)
+
+    @property
+    def verdict(self) -> list[str]:
+        """Who needed the fewest labels and how sure that is, in sentences."""
+        from fal_bench.reporting.wording import sentences
+
+        return sentences(self.facts.verdict, self.context)
+
+    @property
+    def notes(self) -> list[str]:
+        """What belongs below the table, in sentences: how to read it, then what was found."""
+        from fal_bench.reporting.wording import sentences
+
+        return sentences([*self.facts.reading, *self.facts.findings], self.context)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result of a comparison; it shows itself as its short boards with their verdicts.
+
+    Attributes:
+        boards: one board a target.
+        curves: one row a run and cycle.
+        charges: labels read, one row a run, purpose and cycle.
+        external: curves measured elsewhere, one row a run and cycle; None if there are none.
+        missing: the runs without a finished curve, and why.
+    """
+
+    boards: tuple[Board, ...]
+    curves: pd.DataFrame
+    charges: pd.DataFrame
+    external: pd.DataFrame | None = None
+    missing: tuple[MissingRun, ...] = ()
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """One row a strategy, best first; with several targets, one block of rows each."""
+        return pd.concat([board.leaderboard for board in self.boards], ignore_index=True)
+
+    @property
+    def context(self) -> ReportContext:
+        """The question and its provenance; with several targets, those of the first."""
+        return self.boards[0].context
+
+    def write(self, out: str | Path) -> list[Path]:
+        """Write ``leaderboard.csv``, ``curves.csv`` and ``leaderboard.html`` into a folder.
+
+        The folder is made if need be. ``curves.csv`` holds what was measured here; external curves
+        keep their own files.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        from fal_bench.reporting.export import write_csv
+        from fal_bench.reporting.page import render_page
+        from fal_bench.results.files import write_atomically
+
+        try:
+            Path(out).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"Cannot write into {str(out)!r} ({error.strerror}).") from None
+        paths = [Path(out) / name for name in ("leaderboard.csv", "curves.csv", "leaderboard.html")]
+        write_csv(self.leaderboard, paths[0])
+        write_csv(self.curves, paths[1])
+        page = render_page(self).encode()
+        write_atomically(paths[2], lambda file: file.write(page))
+        return paths
+
+    def text(self, form: TextFormat) -> str:
+        """Return the boards as text for other programs, ending in a line break."""
+        from fal_bench.reporting import export
+
+        if form == "csv":
+            return export.to_csv(self.leaderboard)
+        return (export.to_json if form == "json" else export.to_markdown)(self.boards) + "\n"
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        from fal_bench.reporting.table import leaderboard_table
+
+        console = Console(width=120, color_system=None)
+        with console.capture() as capture:
+            for board in self.boards:
+                table = leaderboard_table(board.leaderboard, board.context, width=120)
+                console.print(table, *board.verdict, sep="\n", markup=False, highlight=False)
+        return capture.get()
+
+    __repr__ = __str__
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Show tables and notes, laid out for the console's width; shared notes come last."""
+        from rich.text import Text
+
+        from fal_bench.reporting.facts import notes
+        from fal_bench.reporting.table import leaderboard_table
+        from fal_bench.reporting.wording import sentences
+
+        below, shared = notes([board.facts for board in self.boards])
+        for board, own in zip(self.boards, below, strict=True):
+            yield leaderboard_table(board.leaderboard, board.context, width=options.max_width)
+            yield from map(Text, sentences(own, board.context))
+            if len(self.boards) > 1:
+                yield Text("")
+        yield from map(Text, sentences(shared, self.context))
+
+    def _repr_html_(self) -> str:
+        from fal_bench.reporting.export import to_html
+
+        return to_html(self.boards)
+
+
+def answer(question: Question, results: Results) -> Comparison:
+    """Answer a question from results; runs nothing.
+
+    Args:
+        question: targets, accounting and baseline.
+        results: the runs that are compared, finished or not, and imported ones.
+
+    Raises:
+        InvalidSpecError: no run recorded a metric, or automatic targets cannot be found.
+    """
+    from fal_bench.reporting.budgets import read_runs
+    from fal_bench.reporting.targets import contexts_for
+
+    context, external = _context(question, results)
+    curves, charges = results.shown_curves(), results.shown_charges()
+    boards: dict[Any, Board] = {}
+    for target in question.targets:
+        asked = _of_metric(target.metric, context, results, curves, external)
+        runs = read_runs(curves, asked, external)
+        for one in contexts_for(target, runs, asked):
+            boards.setdefault((one.metric, one.target, one.task_targets), Board(runs, one))
+    return Comparison(tuple(boards.values()), curves, charges, external, results.missing)
+
+
+def _context(question: Question, results: Results) -> tuple[ReportContext, pd.DataFrame | None]:
+    """Return what is known besides the curves, and the imported curves of the tasks compared."""
+    tasks = tuple(
+        task_facts(task.model_copy(update={"name": name}), int(pool))
+        for task, name, pool in zip(
+            results.tasks["spec"], task_labels(results.tasks), results.tasks["pool"], strict=True
+        )
+    )
+    here = results.here
+    done = here[here["state"] == "done"]
+    first = done.sort_values("strategy", kind="stable").drop_duplicates("strategy")
+    externals, external = external_curves(results, tasks, results.seeds)
+    context = ReportContext(
+        suite=results.title,
+        target=0.0,
+        accounting=question.accounting,
+        baseline=question.baseline,
+        strategies=results.strategies,
+        seeds=results.seeds,
+        tasks=tasks,
+        missing=results.missing,
+        command=f"{results.provenance.command} {question.options()}",
+        version=__version__,
+        environments=results.environments,
+        trainers=tuple((run["strategy"], str(trainer_selector(run))) for run in records(first)),
+        references=frozenset(first.loc[first["reference"].astype(bool), "strategy"]),
+        externals=externals,
+        computed=results.computed,
+    )
+    return context, external if externals else None
+
+
+def _of_metric(
+    metric: str,
+    context: ReportContext,
+    results: Results,
+    curves: pd.DataFrame,
+    external: pd.DataFrame | None,
+) -> ReportContext:
+    """Return the context of a metric: runs that did not record it count as missing.
+
+    Raises:
+        InvalidSpecError: none did.
+    """
+    from fal_bench.reporting.budgets import unrecorded_runs
+
+    if results.metrics and metric not in results.metrics:
+        recorded = ", ".join(results.metrics)
+        raise InvalidSpecError(f"No run recorded the metric {metric!r}; recorded are {recorded}.")
+    lacking = [
+        MissingRun(*key, f"{metric} is not recorded") for key in unrecorded_runs(curves, metric)
+    ]
+    silent = set() if external is None else {key[1] for key in unrecorded_runs(external, metric)}
+    return replace(
+        context,
+        metric=metric,
+        higher_is_better=results.higher_is_better(metric),
+        missing=(*context.missing, *sorted(lacking, key=lambda one: (one.task, one.strategy))),
+        externals=tuple(
+            replace(one, obstacle=f"its file does not record {metric}")
+            if one.strategy in silent
+            else one
+            for one in context.externals
+        ),
+    )

@@ -1,0 +1,150 @@
+"""The leaderboard as text for other programs: CSV, JSON and Markdown."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fal_bench.errors import StoreError
+from fal_bench.reporting import wording
+from fal_bench.reporting.answer import Board
+from fal_bench.reporting.columns import columns_shown, rows_of
+from fal_bench.reporting.facts import notes
+from fal_bench.results.files import write_atomically
+from fal_bench.task.target import ACCURACY
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """Return a table as CSV, with the fewest digits that read back to the same numbers."""
+    text: str = frame.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def to_json(boards: Sequence[Board]) -> str:
+    """Return boards as JSON: for each target the question, its facts, and one object a strategy.
+
+    JSON has no word for "not a number" nor for infinity; both are null.
+    """
+    content = [
+        {
+            "question": {
+                "suite": board.context.suite,
+                "target_acc": board.context.target if board.context.metric == ACCURACY else None,
+                "metric": board.context.metric,
+                "target": board.context.target,
+                "higher_is_better": board.context.higher_is_better,
+                "target_name": board.context.target_name or None,
+                "task_targets": dict(board.context.task_targets),
+                "accounting": board.context.accounting,
+                "baseline": board.context.baseline,
+                "tasks": board.context.task_names,
+                "seeds": list(board.context.seeds),
+                "external": [
+                    {
+                        "strategy": one.strategy,
+                        "import": one.origin.name,
+                        "file": one.origin.file,
+                        "sha256": one.origin.sha256,
+                        "imported": one.origin.imported,
+                        "not_ranked": one.unranked(board.context.accounting) or None,
+                    }
+                    for one in board.context.externals
+                ],
+                "command": board.context.command,
+                "falbench": board.context.version,
+            },
+            "facts": board.facts.data(),
+            "rows": [
+                {name: _plain(value) for name, value in row.items()}
+                for row in board.leaderboard.to_dict("records")
+            ],
+        }
+        for board in boards
+    ]
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def to_markdown(boards: Sequence[Board]) -> str:
+    """Return boards as Markdown tables with the columns of the terminal, and their notes."""
+    below, shared = notes([board.facts for board in boards])
+    parts = [
+        _markdown(board, wording.sentences(own, board.context))
+        for board, own in zip(boards, below, strict=True)
+    ]
+    common = _bullets(wording.sentences(shared, boards[0].context))
+    return "\n\n".join([*parts, *(["For all targets:", common] if shared else [])])
+
+
+def to_html(boards: Sequence[Board]) -> str:
+    """Return boards as a notebook shows them: the columns of the terminal, and the verdict."""
+    return "\n".join(_html(board) for board in boards)
+
+
+def _html(board: Board) -> str:
+    columns = columns_shown("board", board.context)
+    rows = rows_of(board.leaderboard)
+    table = pd.DataFrame(
+        [[column.text(row) for column in columns] for row in rows],
+        columns=[column.short for column in columns],
+    )
+    title = f"{wording.question(board.context)}, {wording.setting(board.context)}"
+    sentences = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in board.verdict)
+    return f"<p><b>{html.escape(title)}</b></p>{table.to_html(index=False)}{sentences}"
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV so that a reader sees the old file or the new one, never a part.
+
+    Floats are written with the fewest digits that read back to the same number, so equal tables
+    give equal bytes. Missing values are empty fields.
+
+    Args:
+        frame: the table; its index is not written.
+        path: the file to write or replace; its folder must exist.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    content = to_csv(frame).encode()
+    try:
+        write_atomically(path, lambda file: file.write(content))
+    except OSError as error:
+        raise StoreError(
+            f"Cannot write {path} ({error.strerror or error}); "
+            f"check that its folder exists and may be written to."
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def _markdown(board: Board, below: Sequence[str]) -> str:
+    columns = columns_shown("board", board.context)
+    lines = [
+        [column.short for column in columns],
+        ["--:" if column.numeric else ":--" for column in columns],
+    ]
+    for row in rows_of(board.leaderboard):
+        lines.append([_cell(column.text(row)) for column in columns])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    title = f"**{_cell(wording.question(board.context))}**, {_cell(wording.setting(board.context))}"
+    return "\n\n".join([title, table, *([_bullets(below)] if below else [])])
+
+
+def _bullets(notes: Sequence[str]) -> str:
+    return "\n".join(f"- {_cell(note)}" for note in notes)
+
+
+def _cell(text: str) -> str:
+    """Escape what Markdown would take for markup."""
+    plain = wording.one_line(text) or "-"
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|#&" else c for c in plain)

@@ -1,0 +1,201 @@
+"""What a panel of the page is, what it is drawn from, and what it consists of."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from fal_bench.reporting.answer import Board, Comparison
+from fal_bench.reporting.columns import is_ranked, rows_of
+from fal_bench.reporting.context import ReportContext
+from fal_bench.reporting.panels.plotting import LineStyle, line_styles
+
+# Above so many strategies the lines of a figure cannot be told apart; it then shows the best few.
+_MANY, _BEST = 10, 5
+
+
+@dataclass(frozen=True)
+class PageData:
+    """What panels are drawn from.
+
+    Attributes:
+        comparison: the boards and the curves behind them.
+        board: the one that the page leads with; panels with room for one target show it.
+    """
+
+    comparison: Comparison
+    board: Board
+
+    @property
+    def context(self) -> ReportContext:
+        """The question of the leading board."""
+        return self.board.context
+
+    @cached_property
+    def boards(self) -> list[Board]:
+        """The boards of all targets of its metric."""
+        metric = self.context.metric
+        return [board for board in self.comparison.boards if board.context.metric == metric]
+
+    @cached_property
+    def ranked(self) -> list[str]:
+        """The ranked strategies, best first."""
+        return [row["strategy"] for row in rows_of(self.board.leaderboard) if is_ranked(row)]
+
+    @property
+    def own(self) -> list[str]:
+        """The ranked strategies that were measured here: runs of others pair with none."""
+        return [name for name in self.ranked if self.context.external(name) is None]
+
+    @cached_property
+    def styles(self) -> dict[str, LineStyle]:
+        """The line of every strategy that has a row, in the order of names."""
+        return line_styles(self.context.shown, self.context.baseline)
+
+    @cached_property
+    def leading(self) -> list[str]:
+        """The strategies that figures show at first; a few of many."""
+        names = list(self.styles)
+        shown = {*self.ranked[:_BEST], self.context.baseline}
+        return names if len(names) <= _MANY else [name for name in names if name in shown]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure in plotly's JSON; the page adds the colours of text, grid and background.
+
+    Attributes:
+        key: its id on the page.
+        label: what it shows, for screen readers and file names.
+        data: plotly's traces.
+        layout: plotly's layout.
+        height: height in pixels; None for the usual one.
+        width: width in pixels below which it is scrolled instead of squeezed.
+    """
+
+    key: str
+    label: str
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+    height: int | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: its words, its number in full if it is one, and a strategy's line."""
+
+    text: str
+    number: float | None = None
+    style: LineStyle | None = None
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The heading of a column.
+
+    Attributes:
+        text: its words.
+        kind: class of its cells in the page's style sheet.
+        more_is_better: whether the largest number is the best one.
+    """
+
+    text: str
+    kind: str = "number"
+    more_is_better: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; its first column names the rows.
+
+    Attributes:
+        caption: what the table shows.
+        headings: headings of the columns.
+        rows: one list of cells a row, the first one its name.
+        kind: class of the table in the page's style sheet.
+    """
+
+    caption: str
+    headings: tuple[Heading | str, ...]
+    rows: list[list[Cell]]
+    kind: str = ""
+
+    @property
+    def columns(self) -> list[Heading]:
+        """The headings; words alone head a column of numbers, but for the first one."""
+        return [
+            Heading(one, "number" if place else "") if isinstance(one, str) else one
+            for place, one in enumerate(self.headings)
+        ]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a panel shows, from top to bottom.
+
+    Attributes:
+        text: how to read it, or why there is nothing to see.
+        figures: its figures, side by side if they are several.
+        tables: tables that are seen at once.
+        numbers: the numbers behind the figures, folded away.
+        parts: sections of their own.
+        heading: the heading of a part.
+    """
+
+    text: str = ""
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    numbers: Table | None = None
+    parts: tuple[Drawing, ...] = ()
+    heading: str = ""
+
+
+class Panel(ABC):
+    """A section of the page. Every class in a module of ``report.panels`` is found by its file.
+
+    Attributes:
+        key: its id on the page.
+        title: its heading.
+        order: its place on the page, from top to bottom.
+        strategies: how many ranked strategies it takes.
+        own: whether it shows only those that were measured here.
+        charges: whether it takes the ledger.
+        lines: whether its figures have a line a strategy, which readers show and hide.
+        one_target: whether it shows one target only, of several.
+    """
+
+    key: ClassVar[str]
+    title: ClassVar[str]
+    order: ClassVar[int]
+    strategies: ClassVar[int] = 1
+    own: ClassVar[bool] = False
+    charges: ClassVar[bool] = False
+    lines: ClassVar[bool] = False
+    one_target: ClassVar[bool] = False
+
+    @abstractmethod
+    def draw(self, data: PageData) -> Drawing:
+        """Draw it; what it takes is there."""
+
+    def show(self, data: PageData) -> Drawing:
+        """Draw it, or say what it lacks."""
+        if self.charges and data.comparison.charges.empty:
+            return Drawing(
+                "These results have no ledger (some published results come without one), so labels "
+                "cannot be shown by purpose. What was read beyond the query pool is still in the "
+                "strict labels of every table."
+            )
+        if len(data.own if self.own else data.ranked) >= self.strategies:
+            return self.draw(data)
+        if self.strategies == 1:
+            return Drawing("No strategy has all of its runs.")
+        return Drawing(f"It takes {self.strategies} strategies with all of their runs.")
+
+
+def number(value: float, text: str) -> Cell:
+    """Return a cell with a number, to the digits that a drawing can show; "-" without one."""
+    return Cell("-") if math.isnan(value) else Cell(text, float(f"{value:.6g}"))

@@ -1,0 +1,210 @@
+"""Savings of every strategy against every other one."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fal_bench.reporting import wording
+from fal_bench.reporting.findings import has_intervals, intervals
+from fal_bench.reporting.own_runs import OwnRuns
+from fal_bench.reporting.panels.base import Cell, Drawing, Figure, PageData, Panel, Table
+from fal_bench.reporting.panels.plotting import drawn_name, layout, plotted
+from fal_bench.stats import paired_saving
+
+# Blue saves and vermilion costs, the pair of Okabe and Ito that colour-blind readers tell apart
+# best; the middle is transparent, so that it fits both backgrounds.
+_SCALE = [
+    [0, "rgba(213,94,0,0.7)"],
+    [0.3, "rgba(213,94,0,0.32)"],
+    [0.5, "rgba(133,133,133,0.03)"],
+    [0.7, "rgba(0,114,178,0.32)"],
+    [1, "rgba(0,114,178,0.7)"],
+]
+_NOT_COMPARABLE = "rgba(133,133,133,0.45)"
+# One strategy that needs many times the labels of the others would leave these without a colour.
+_STRONGEST = 0.5
+_MOST_NUMBERS = 12
+# What a field, one with a number in it, and a name take, in pixels: a figure that has less room is
+# scrolled.
+_FIELD, _NUMBER, _NAMES = 22, 40, 190
+
+
+@dataclass(frozen=True)
+class _Saving:
+    value: float
+    low: float
+    high: float
+
+    def turned(self) -> _Saving:
+        """The same comparison seen from the other side."""
+        return _Saving(*(1 - 1 / (1 - bound) for bound in (self.value, self.high, self.low)))
+
+    def text(self) -> str:
+        return wording.signed(self.value) or "n/c"
+
+    def cell(self) -> Cell:
+        number = None if math.isnan(self.value) else self.value
+        return Cell(wording.bracketed(self.text(), self.low, self.high), number)
+
+
+Savings = Mapping[tuple[str, str], _Saving]
+
+
+class Pairwise(Panel):
+    """The paired savings between all strategies that are ranked and were measured here."""
+
+    key = "pairwise"
+    title = "Pairwise savings"
+    order = 40
+    strategies = 2
+    own = True
+    one_target = True
+
+    def draw(self, data: PageData) -> Drawing:
+        """Draw a field a pair."""
+        names, savings = data.own, _all_savings(data)
+        known = has_intervals(data.context)
+        text = (
+            "Share of labels that the strategy of a row saves against that of a column, over runs "
+            "of the same task and seed; a plus (blue) is a saving, a minus (orange) a loss, n/c "
+            "(grey, crossed) not comparable. "
+        )
+        text += (
+            "The 95 % intervals in the table are not corrected for the number of pairs: "
+            f"the verdicts above, against {data.context.baseline} alone, are."
+            if known
+            else wording.sentences([intervals(data.context)], data.context)[0]
+        )
+        table = Table(
+            f"Saving of the row's strategy against the column's{', with 95 % intervals' * known}",
+            ("Strategy", *names),
+            [
+                [Cell(row)]
+                + [Cell("") if row == column else savings[row, column].cell() for column in names]
+                for row in names
+            ],
+        )
+        return Drawing(text, (_figure(names, savings),), numbers=table)
+
+
+def _figure(names: Sequence[str], savings: Savings) -> Figure:
+    field = _NUMBER if len(names) <= _MOST_NUMBERS else _FIELD
+    return Figure(
+        "pairwise-plot",
+        "Saving of the row's strategy against the column's",
+        [_heatmap(names, savings), *_crosses(names, savings)],
+        layout(
+            "",
+            "",
+            xaxis={"side": "top", "tickangle": _angle(len(names)), **_axis(names)},
+            yaxis={**_axis(names), "range": [len(names) - 0.5, -0.5]},
+            margin={"l": 20, "r": 14, "t": 20, "b": 14},
+            hovermode="closest",
+        ),
+        height=200 + max(field * len(names), 120),
+        width=_NAMES + field * len(names),
+    )
+
+
+def _all_savings(data: PageData) -> Savings:
+    budgets, context = data.board.budgets, data.context
+    runs = {name: OwnRuns.of(name, budgets, context).ranking for name in data.own}
+    savings = {}
+    for one, other in itertools.combinations(data.own, 2):
+        found = paired_saving(runs[one], runs[other])
+        saving = _Saving(found.saving, found.low, found.high)
+        if not found.comparable:
+            saving = _Saving(math.nan, math.nan, math.nan)
+        savings[one, other], savings[other, one] = saving, saving.turned()
+    return savings
+
+
+def _angle(columns: int) -> int:
+    """Return how the names of columns are turned, so that they do not overlap."""
+    if columns > 20:
+        return -90
+    return -45 if columns > 5 else 0
+
+
+def _axis(ranked: Sequence[str]) -> dict[str, Any]:
+    """Return an axis that names every strategy, in this order."""
+    names = [drawn_name(name) for name in ranked]
+    order = {"categoryorder": "array", "categoryarray": names}
+    return {"showgrid": False, "dtick": 1, "range": [-0.5, len(ranked) - 0.5], **order}
+
+
+def _crosses(ranked: Sequence[str], savings: Savings) -> list[dict[str, Any]]:
+    """Return grey, crossed fields for the pairs that cannot be compared, unlike the diagonal."""
+    pairs = [
+        (drawn_name(row), drawn_name(column))
+        for row in ranked
+        for column in ranked
+        if row != column and math.isnan(savings[row, column].value)
+    ]
+    if not pairs:
+        return []
+    rows, columns = [row for row, _ in pairs], [column for _, column in pairs]
+    shared = {"x": columns, "y": rows, "hovertemplate": "%{y} against %{x}: n/c<extra></extra>"}
+    field = {"colorscale": [[0, _NOT_COMPARABLE], [1, _NOT_COMPARABLE]], "showscale": False}
+    cross = {"symbol": "x-thin", "size": 7, "line": {"width": 1, "color": "var(--text)"}}
+    return [
+        {"type": "heatmap", "z": [1] * len(pairs), "xgap": 2, "ygap": 2, **field, **shared},
+        {"type": "scatter", "mode": "markers", "marker": cross, **shared},
+    ]
+
+
+def _heatmap(ranked: Sequence[str], savings: Savings) -> dict[str, Any]:
+    values = [
+        [math.nan if row == column else savings[row, column].value for column in ranked]
+        for row in ranked
+    ]
+    known = [abs(value) for row in values for value in row if not math.isnan(value)]
+    extent = min(_STRONGEST, max([0.1, *known]))
+    names = [drawn_name(name) for name in ranked]
+    texts = [
+        [
+            "" if math.isnan(value) else savings[row, column].text()
+            for column, value in zip(ranked, line, strict=True)
+        ]
+        for row, line in zip(ranked, values, strict=True)
+    ]
+    return {
+        "type": "heatmap",
+        "x": names,
+        "y": names,
+        "z": [plotted(row) for row in values],
+        "text": texts,
+        "texttemplate": "%{text}" if len(ranked) <= _MOST_NUMBERS else "",
+        "zmin": -extent,
+        "zmax": extent,
+        "colorscale": _SCALE,
+        "showscale": True,
+        "colorbar": _bar(extent, clipped=max(known, default=0.0) > extent),
+        "textfont": {"color": "var(--text)"},
+        "hoverongaps": False,
+        "xgap": 2,
+        "ygap": 2,
+        "hovertemplate": "%{y} against %{x}: %{text}<extra></extra>",
+    }
+
+
+def _bar(extent: float, *, clipped: bool) -> dict[str, Any]:
+    """Return the key of the colours, which says where stronger ones are not told apart."""
+    ends = (" or less", " or more") if clipped else ("", "")
+    size = 100 * extent
+    return {
+        "orientation": "h",
+        "x": 0.5,
+        "y": -0.01,
+        "yanchor": "top",
+        "len": 0.7,
+        "thickness": 12,
+        "outlinewidth": 0,
+        "tickvals": [-extent, 0, extent],
+        "ticktext": [f"-{size:.0f} %{ends[0]}", "0 %", f"+{size:.0f} %{ends[1]}"],
+        "ticklabeloverflow": "allow",
+    }

@@ -1,0 +1,130 @@
+"""How the ranking depends on the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fal_bench.reporting import wording
+from fal_bench.reporting.budgets import GridRun
+from fal_bench.reporting.leaderboard import places
+from fal_bench.reporting.own_runs import OwnRuns
+from fal_bench.reporting.panels.base import Cell, Drawing, Figure, PageData, Panel, Table
+from fal_bench.reporting.panels.plotting import axis_format, layout, line_trace, marked_line
+
+_TARGETS = 20
+
+
+class RankByTarget(Panel):
+    """The rank of every ranked strategy at targets from easy to hard."""
+
+    key = "ranks"
+    title = "Rank against target"
+    order = 30
+    strategies = 2
+    lines = True
+
+    def draw(self, data: PageData) -> Drawing:
+        """Draw a line a strategy, rank 1 on top."""
+        names = sorted(data.ranked)
+        targets = _targets(data)
+        if not targets:
+            return Drawing("No target between the first and the best curve tells them apart.")
+        found = [_places(data, names, target) for target in targets]
+        asked = [
+            board.context.target for board in data.boards if len(board.context.task_targets) <= 1
+        ]
+        text = (
+            "Would another target have given another winner? Every strategy's rank, by mean budget "
+            "over all tasks and seeds, at targets that at least one run reached. Rank 1 is on top; "
+            "where lines cross, the order depends on the target."
+        )
+        table = Table(
+            "Rank by target",
+            ("Target", *names),
+            [
+                [
+                    Cell(wording.value(target, data.context.metric), target),
+                    *(Cell(str(one), one) for one in place),
+                ]
+                for target, place in zip(targets, found, strict=True)
+            ],
+        )
+        return Drawing(
+            text + (" Dashed: what was asked." if asked else ""),
+            (_figure(data, names, targets, found, asked),),
+            numbers=table,
+        )
+
+
+def _figure(
+    data: PageData,
+    names: Sequence[str],
+    targets: Sequence[float],
+    found: Sequence[Sequence[int]],
+    asked: Sequence[float],
+) -> Figure:
+    form = axis_format(data.context)
+    return Figure(
+        "ranks-plot",
+        f"Rank of every strategy, by target {wording.metric(data.context)}",
+        [
+            line_trace(
+                name,
+                data.styles[name],
+                targets,
+                [place[column] for place in found],
+                mode="lines+markers",
+                marker={"symbol": data.styles[name].marker, "size": 6},
+                hovertemplate=f"rank %{{y}} at %{{x:{form}}}",
+            )
+            for column, name in enumerate(names)
+        ],
+        layout(
+            f"Target {wording.metric(data.context)}, the same on all tasks",
+            "Rank",
+            xaxis={"tickformat": form},
+            yaxis={"range": [len(names) + 0.5, 0.5], "tickvals": _ticks(len(names))},
+            hovermode="closest",
+            shapes=[marked_line("x", target, "dash") for target in asked],
+        ),
+    )
+
+
+def _ticks(ranks: int) -> list[int]:
+    """Return the ranks that are written on the axis: the first one, and steps that leave room."""
+    step = 1 if ranks <= 12 else 5
+    return sorted({1, *range(step, ranks + 1, step)})
+
+
+def _targets(data: PageData) -> list[float]:
+    """Return targets from the worst mean at the initial labels to the best one at the cap."""
+    starts, ends = [], []
+    for name in sorted(data.ranked):
+        for task in data.context.task_names:
+            mine = [data.board.runs[task, name, seed].accuracy[:-1] for seed in data.context.seeds]
+            mean = np.mean(mine, axis=0)
+            starts.append(float(mean[0]))
+            ends.append(float(mean[-1]))
+    known = [end for end in ends if not np.isnan(end)]
+    low, high = (min, max) if data.context.higher_is_better else (max, min)
+    if not known or high([low(starts), high(known)]) == low(starts):
+        return []
+    found = np.unique(np.round(np.linspace(low(starts), high(known), _TARGETS + 2)[1:-1], 3))
+    reachable = [
+        target
+        for target in found.tolist()
+        if any(_reached(run, target) for run in data.board.runs.values())
+    ]
+    return [float(target) for target in reachable if target > 0]
+
+
+def _reached(run: GridRun, target: float) -> bool:
+    return run.budget(target).interpolated["paper"].reached
+
+
+def _places(data: PageData, names: Sequence[str], target: float) -> list[int]:
+    runs = data.board.runs.items()
+    budgets = {key: run.budget(target) for key, run in runs if key[1] in names}
+    return places([OwnRuns.of(name, budgets, data.context) for name in names])

@@ -1,0 +1,177 @@
+"""The live display of a running comparison, read from the store alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from fal_bench.errors import StoreError
+from fal_bench.federation.journal import Row
+from fal_bench.results.store import Corrupt, Store
+from fal_bench.sweep.plan import Monitor, no_monitor
+from fal_bench.sweep.spec import RunSpec
+
+SHOWN_RUNS = 8
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@contextmanager
+def show_progress(
+    store: Store, runs: Sequence[RunSpec], console: Console | None = None
+) -> Iterator[None]:
+    """Show how far runs are while the context is open.
+
+    On a terminal the display is live; otherwise one line is printed per finished run.
+
+    Args:
+        store: the results folder.
+        runs: all runs of the comparison, finished ones included.
+        console: where to show it; standard error by default.
+    """
+    console = console or Console(stderr=True)
+    progress = Progress(store, runs)
+    if console.is_terminal:
+        refresh = 1 / SECONDS_BETWEEN_LOOKS
+        with Live(
+            get_renderable=progress.render,
+            console=console,
+            refresh_per_second=refresh,
+            transient=True,
+        ):
+            yield
+        return
+    over = threading.Event()
+
+    def say() -> None:
+        for line in progress.news():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def report() -> None:
+        while not over.wait(SECONDS_BETWEEN_LOOKS):
+            say()
+
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        over.set()
+        reporter.join()
+        say()
+
+
+class Progress:
+    """How far each run is.
+
+    Args:
+        store: the results folder.
+        runs: all runs of the comparison.
+    """
+
+    def __init__(self, store: Store, runs: Sequence[RunSpec]) -> None:
+        self._store = store
+        self._runs = runs
+        self._started = time.monotonic()
+        self._ended: dict[str, str] = {}
+        self._rows: dict[str, Row] = {}
+        self._look(first=True)
+        self._reported = set(self._ended)
+        self._work_before = self._work_done()
+
+    def news(self) -> list[str]:
+        """Return one line for each run that ended since the last call."""
+        self._look()
+        lines = []
+        for run in self._runs:
+            if run.key in self._ended and run.key not in self._reported:
+                self._reported.add(run.key)
+                lines.append(f"[{len(self._reported)}/{len(self._runs)}] {run}: {self._state(run)}")
+        return lines
+
+    def render(self) -> RenderableType:
+        """Return the display: a bar with the time left, and the runs at work."""
+        self._look()
+        header = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=len(self._runs), completed=self._work_done(), width=30)
+        failed = sum(phase == "failed" for phase in self._ended.values())
+        header.add_row(
+            Text(f"{len(self._ended)} of {len(self._runs)} runs"),
+            bar,
+            Text(self._time_left()),
+            Text(f"{failed} failed", style="red") if failed else Text(""),
+        )
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("task")
+        table.add_column("strategy")
+        for name in ("seed", "labels", "accuracy"):
+            table.add_column(name, justify="right")
+        running = [
+            run for run in self._runs if run.key in self._rows and run.key not in self._ended
+        ]
+        for run in running[:SHOWN_RUNS]:
+            row = self._rows[run.key]
+            table.add_row(
+                Text(run.task.name),
+                Text(run.label),
+                str(run.seed),
+                f"{row.labels}/{run.task.budget_cap}",
+                f"{row.metrics['accuracy']:.1%}",
+            )
+        return Group(header, table)
+
+    def _look(self, *, first: bool = False) -> None:
+        """Read the store again, but not the runs that have ended."""
+        for run in self._runs:
+            if run.key in self._ended:
+                continue
+            phase = self._store.phase(run)
+            if isinstance(phase, Corrupt) or phase == "new":
+                continue
+            try:
+                rows = self._store.folder(run).rows()
+            except (StoreError, OSError):
+                continue  # read in the middle of a change; the next look sees it whole
+            if rows:
+                self._rows[run.key] = rows[-1]
+            # A failed run counts as ended only once this run has had a try at it.
+            if phase == "done" or (phase == "failed" and not first):
+                self._ended[run.key] = phase
+
+    def _state(self, run: RunSpec) -> str:
+        if self._ended[run.key] == "failed":
+            return f"failed: {self._store.folder(run).status()['reason']}"
+        return (
+            f"{self._rows[run.key].metrics['accuracy']:.1%} at {self._rows[run.key].labels} labels"
+        )
+
+    def _work_done(self) -> float:
+        """Return finished runs, and running ones by the labels they have been trained on."""
+        done = float(len(self._ended))
+        for run in self._runs:
+            if run.key not in self._ended and run.key in self._rows:
+                counts = [*run.task.label_grid, run.task.budget_cap + run.task.query_labels]
+                reached = self._rows[run.key].labels
+                done += sum(count for count in counts if count <= reached) / sum(counts)
+        return done
+
+    def _time_left(self) -> str:
+        elapsed = time.monotonic() - self._started
+        gained = self._work_done() - self._work_before
+        if gained <= 0 or elapsed < 3:
+            return "starting workers"
+        left = elapsed * (len(self._runs) - self._work_done()) / gained
+        return f"about {timedelta(seconds=round(left))} left"
+
+
+def progress_monitor(*, shown: bool) -> Monitor:
+    """Return the live display, or one that shows nothing."""
+    return show_progress if shown else no_monitor

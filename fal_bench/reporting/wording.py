@@ -1,0 +1,202 @@
+"""How the report writes numbers, names and facts: one spelling for terminal, page and Markdown."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import jinja2
+
+from fal_bench.reporting.context import ReportContext
+from fal_bench.reporting.facts import Fact, Winner
+
+
+def percent(share: float) -> str:
+    """Write a share that somebody chose, such as the target, without losing its digits."""
+    return f"{100 * share:.4g} %"
+
+
+def share(value: float) -> str:
+    """Write a share that was measured: "61.3 %"; empty if there is none."""
+    return "" if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: "1 seed", "5 seeds"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def budget(labels: float, reached: int, runs: int) -> str:
+    """Write a mean budget to target, in labels; empty if there is none.
+
+    A leading ">" says that at least one run did not reach the target, so that the mean is only
+    a lower bound.
+    """
+    if math.isnan(labels):
+        return ""
+    return f"{labels:.0f}" if reached == runs else f">{labels:.0f}"
+
+
+def signed(saving: float) -> str:
+    """Write a saving: "+12 %", "-3 %" or "0 %"; empty if there is none."""
+    if math.isnan(saving):
+        return ""
+    # Rounding to a whole number first avoids "-0 %".
+    whole = round(100 * saving)
+    return f"{whole:+d} %" if whole else "0 %"
+
+
+def bracketed(text: str, low: float, high: float) -> str:
+    """Write the interval of a saving behind it: "+12 % [4, 19]"; none if there is none."""
+    return text if math.isnan(low) else f"{text} [{round(100 * low)}, {round(100 * high)}]"
+
+
+def change(saving: float) -> str:
+    """Write a saving that is not nothing in words: "12 % fewer", "below 1 % more"."""
+    size = round(100 * abs(saving))
+    return f"{f'{size} %' if size else 'below 1 %'} {'more' if saving < 0 else 'fewer'}"
+
+
+def change_interval(low: float, high: float) -> str:
+    """Write the interval of a saving in the saving's own direction."""
+    if low < 0 < high:
+        return f"from {change(low)} to {change(high)}"
+    near, far = sorted((abs(round(100 * low)), abs(round(100 * high))))
+    return f"{near} to {far} %"
+
+
+def p_value(value: float) -> str:
+    """Write a p-value behind its letter: "= 0.016" or "< 0.001"; empty if there is none."""
+    if math.isnan(value):
+        return ""
+    return f"= {value:.2g}" if value >= 0.001 else "< 0.001"
+
+
+def metric(context: ReportContext) -> str:
+    """Return the metric's name in words."""
+    return one_line(context.metric.replace("_", " "))
+
+
+def measured(value: float, metric: str) -> str:
+    """Write a value of a metric: accuracies as "61.3 %", others as "0.613"; empty if unknown."""
+    if metric == "accuracy" or math.isnan(value):
+        return share(value)
+    return f"{value:.3g}"
+
+
+def target(context: ReportContext) -> str:
+    """Write the target: "50 %", or by how it was derived where every task has its own."""
+    if not context.task_targets:
+        return target_value(context)
+    derived = f"{one_line(context.baseline)} at {_cap_share(context)} % of the cap"
+    if len(context.task_targets) == 1:
+        return f"{target_value(context)} ({derived})"
+    return f"the {metric(context)} of {derived}"
+
+
+def value(target: float, metric: str) -> str:
+    """Write a target without losing its digits: accuracies as "50 %", others as "0.5"."""
+    return percent(target) if metric == "accuracy" else f"{target:.4g}"
+
+
+def target_value(context: ReportContext) -> str:
+    """Write the target's own value: "50 %", "log loss 0.8"."""
+    name = "" if context.metric == "accuracy" else f"{metric(context)} "
+    return name + value(context.target, context.metric)
+
+
+def _cap_share(context: ReportContext) -> str:
+    return context.target_name.rpartition("auto-")[2]
+
+
+def questions(contexts: Sequence[ReportContext]) -> str:
+    """Write the question that boards of several targets answer together, without its setting."""
+    targets = []
+    for name in dict.fromkeys(metric(one) for one in contexts):
+        mine = [one for one in contexts if metric(one) == name]
+        plain = [one for one in mine if len(one.task_targets) <= 1]
+        own = [one for one in mine if len(one.task_targets) > 1]
+        if plain and name == "accuracy":
+            values = listed([f"{100 * one.target:.4g}" for one in plain])
+            targets.append(f"{values} % accuracy")
+        elif plain:
+            targets.append(f"{name} {listed([f'{one.target:.4g}' for one in plain])}")
+        if own:
+            shares = listed([_cap_share(one) for one in own])
+            targets.append(f"the {name} of {one_line(own[0].baseline)} at {shares} % of the cap")
+    return f"Labels until the federation reaches {' and '.join(targets)}"
+
+
+def question(context: ReportContext) -> str:
+    """Write the question that a board answers, without its setting."""
+    return questions([context])
+
+
+def setting(context: ReportContext) -> str:
+    """Write the setting of the question: suite, seeds and accounting."""
+    seeds = counted(len(context.seeds), "seed")
+    return f"suite {one_line(context.suite)}, {seeds}, {context.accounting} accounting"
+
+
+def span(days: tuple[date, date] | None) -> str:
+    """Write the days from first to last: "2025-11-24", "2025-11-24 to 2025-11-25", or nothing."""
+    if days is None:
+        return ""
+    return " to ".join(sorted({day.isoformat() for day in days}))
+
+
+def listed(names: Sequence[object]) -> str:
+    """Join names as in a sentence: "a, b and c"."""
+    words = [one_line(str(name)) for name in names]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def one_line(text: str) -> str:
+    """Put text from a plugin or a file on one line, without control characters.
+
+    A name or an error message must neither break a table apart nor command the terminal.
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def sentences(facts: Sequence[Fact], context: ReportContext) -> list[str]:
+    """Word facts of a board; every sentence stands in ``templates/sentences.txt.j2``.
+
+    Args:
+        facts: the facts.
+        context: the question that the board answers.
+
+    Returns:
+        One text a fact, on one line and without control characters. It may hold square brackets:
+        print it without markup.
+    """
+    words = _words(context)
+    return [one_line(getattr(words, fact.kind())(fact)) for fact in facts]
+
+
+def certainty(winner: Winner, context: ReportContext) -> str:
+    """Say in a few words how sure it is that the winner differs from the baseline."""
+    return one_line(_words(context).certainty(winner.standing))
+
+
+def _words(context: ReportContext) -> Any:
+    """Return the macros of the sentences, for one question."""
+    return _template().make_module({"context": context})
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fal_bench.reporting"),
+        autoescape=False,  # what is worded is plain text; who shows it escapes it
+        undefined=jinja2.StrictUndefined,
+    )
+    known = (
+        change, change_interval, counted, listed, measured, metric, one_line, p_value, target,
+        target_value,
+    )  # fmt: skip
+    environment.globals.update({one.__name__: one for one in known})
+    return environment.get_template("sentences.txt.j2")

@@ -1,0 +1,300 @@
+"""The panels of the page: what they draw, as data."""
+
+import functools
+import textwrap
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from boards import ASKED, CHARGES, ROWS, board_of, comparison, context, curve, runs
+
+from fal_bench.reporting.budgets import read_runs
+from fal_bench.reporting.page import render_page
+from fal_bench.reporting.panels import all_panels
+from fal_bench.reporting.panels.base import PageData
+from fal_bench.reporting.panels.curves import shared_points
+from fal_bench.reporting.panels.plotting import line_styles
+from fal_bench.results.model import MissingRun
+
+
+def draw(key, rows=ROWS, *contexts, **options):
+    """What a panel shows on the page of a comparison; the last target leads."""
+    result = comparison(rows, *(contexts or [ASKED]), **options)
+    (panel,) = (panel for panel in all_panels() if panel.key == key)
+    return panel.show(PageData(result, result.boards[-1]))
+
+
+@functools.cache
+def of_two_targets(key):
+    return draw(key, ROWS, ASKED, replace(ASKED, target=0.55), charges=CHARGES)
+
+
+def lines(drawing):
+    """The traces of strategies by name."""
+    return {trace["name"]: trace for trace in drawing.figures[0].data if "name" in trace}
+
+
+def texts(table):
+    """The rows of a table by name, as text by heading."""
+    headings = [heading.text for heading in table.columns[1:]]
+    return {
+        name.text: dict(zip(headings, [cell.text for cell in cells], strict=True))
+        for name, *cells in table.rows
+    }
+
+
+# Learning curves.
+
+
+def test_curves_draw_mean_and_range_over_the_labels_that_rank():
+    (figure,) = draw("curves").parts[0].figures
+    assert [trace.get("name") for trace in figure.data] == [
+        None, "half", None, None, "mine[k=3]", None, None, "random", None,
+    ]  # fmt: skip
+    assert [trace["legendgroup"] for trace in figure.data] == list("000111222")
+    band, line, ticks = figure.data[3:6]
+    assert ticks["x"] == pytest.approx([18.2, 20, 25])
+    assert ticks["y"] == [0.5] * 3
+    assert line["x"] == [17, 27, 37, 47, 57]
+    points, crossings = (10, 20, 30, 40, 50), (11.2, 13, 18)
+    assert line["y"] == pytest.approx([0.5 + (p - sum(crossings) / 3) / 100 for p in points])
+    assert band["x"] == line["x"] + line["x"][::-1]
+    assert band["y"][:5] == pytest.approx([0.5 + (p - 11.2) / 100 for p in points])
+    assert band["y"][5:] == pytest.approx([0.5 + (p - 18) / 100 for p in points[::-1]])
+    target, cap = figure.layout["shapes"]
+    assert (target["y0"], target["y1"], target["line"]["dash"]) == (0.5, 0.5, "dash")
+    assert (cap["x0"], cap["x1"], cap["label"]["text"]) == (40, 40, "cap 40")
+
+
+def test_targets_close_to_each_other_have_their_names_side_by_side():
+    drawn = [
+        shape
+        for shape in of_two_targets("curves").parts[0].figures[0].layout["shapes"]
+        if shape.get("xref") == "paper"
+    ]
+    assert [shape["y0"] for shape in drawn] == [0.5, 0.55]
+    assert len({shape["label"]["textposition"] for shape in drawn}) == 2
+
+
+def test_paper_accounting_has_its_own_axis():
+    part = draw("curves", ROWS, replace(ASKED, accounting="paper")).parts[0]
+    assert lines(part)["mine[k=3]"]["x"] == [10, 20, 30, 40, 50]
+    assert "paper" in part.figures[0].layout["xaxis"]["title"]["text"]
+
+
+def test_curves_stop_where_the_first_run_stops():
+    rows = curve("s", (0.1, 0.2, 0.3, 0.4), labels=(10, 20, 30, 40))
+    rows += curve("s", (0.3, 0.4, 0.5), labels=(10, 15, 30), extra=6, seed=1)
+    found = read_runs(pd.DataFrame(rows), context("s", seeds=2))
+    labels, values = shared_points(list(found.values()), "strict")
+    assert labels.tolist() == [13, 23, 33]
+    assert values.tolist() == [pytest.approx([0.1, 0.2, 0.3]), pytest.approx([0.3, 0.4, 0.5])]
+
+
+def test_a_single_seed_has_no_band():
+    rows = runs("random", 25) + runs("mine", 15)
+    (part,) = draw("curves", rows, context("random", "mine")).parts
+    assert [trace.get("name") for trace in part.figures[0].data] == ["mine", None, "random", None]
+
+
+def test_results_by_task():
+    first, second = (part.tables[0] for part in draw("curves").parts)
+    cells = {row[0].text: row[1:] for row in second.rows}
+    assert list(cells) == ["half", "mine[k=3]", "random"]
+    reached, labels, accuracy = cells["random"]
+    assert (reached.text, labels.text) == ("2/3", ">32")
+    assert labels.number == pytest.approx((25 + 31.5 + 40) / 3)
+    # 0.5 + (40 - 25) / 100, 0.5 + (40 - 31.5) / 100 and 0.4
+    assert accuracy.number == pytest.approx((0.65 + 0.585 + 0.4) / 3)
+    assert cells["mine[k=3]"][1].number == pytest.approx(15.1667 + 7, 1e-4)
+    assert first.rows[0][1].text.startswith("2/2 (1 ")
+
+
+def test_unfinished_curves_are_not_drawn():
+    missing = tuple(MissingRun("a", "half", seed, "interrupted") for seed in range(3))
+    part = draw("curves", ROWS, replace(ASKED, missing=missing)).parts[0]
+    assert "half" not in lines(part)
+    reached, *others = part.tables[0].rows[0][1:]
+    assert reached.text.startswith("0/0 (3 ")
+    assert [cell.text for cell in others] == ["-", "-"]
+
+
+def test_lines_follow_names_and_do_not_repeat():
+    names = [f"s{number:02d}" for number in range(42)]
+    styles = line_styles(reversed(names))
+    assert styles == line_styles(names)
+    assert len({(style.colour, style.dash) for style in styles.values()}) == 42
+    assert len({(style.colour, style.marker) for style in styles.values()}) == 42
+    own = line_styles(["a", "random", "z"], "random")
+    assert own["random"].colour == "var(--text)"
+    assert own["random"].dash
+    assert [own[name] for name in "az"] == [
+        replace(style, place=own[name].place) for name, style in line_styles(["a", "z"]).items()
+    ]
+
+
+# Figures over all tasks.
+
+
+def test_the_ecdf_pools_tasks_seeds_and_targets():
+    drawing = of_two_targets("ecdf")
+    line = lines(drawing)["random"]
+    # Twelve budgets as shares of the cap of 40; the one run of task b that never crossed 0.5
+    # and the two whose accuracy stays below 0.55 up to the cap end the line below 1.
+    crossings = [22.4, 26, 36, 25, 31.5, 27.4, 31, 30, 36.5]
+    assert line["x"] == pytest.approx([0, *sorted(c / 40 for c in crossings), 1])
+    assert line["y"][-1] == pytest.approx(9 / 12)
+    rows = texts(drawing.numbers)
+    assert list(rows) == ["mine[k=3]", "random"]
+    assert [*rows["random"].values()][-1] == "75 %"
+    assert rows["random"]["Runs"] == "12"
+
+
+def test_ranks_follow_the_target():
+    drawing = of_two_targets("ranks")
+    drawn = lines(drawing)
+    for (target, *cells), first, second in zip(
+        drawing.numbers.rows, drawn["mine[k=3]"]["y"], drawn["random"]["y"], strict=True
+    ):
+        assert [cell.number for cell in cells] == [first, second]
+        found = board_of(ROWS, replace(ASKED, target=target.number)).leaderboard
+        assert found.set_index("strategy")["rank"]["mine[k=3]"] == first
+    # Easy targets cost mine the labels of its own that it reads before the first query.
+    assert set(drawn["mine[k=3]"]["y"]) == {1, 2}
+    assert [shape["x0"] for shape in drawing.figures[0].layout["shapes"]] == [0.5, 0.55]
+
+
+def test_a_dashed_line_is_only_spoken_of_where_there_is_one():
+    own = replace(ASKED, task_targets=(("a", 0.5), ("b", 0.6)), target_name="auto-50")
+    for asked, dashed in ((ASKED, True), (own, False)):
+        drawing = draw("ranks", ROWS, asked)
+        assert bool(drawing.figures[0].layout["shapes"]) == dashed
+        assert ("Dashed" in drawing.text) == dashed
+
+
+def test_the_first_rank_is_on_the_axis():
+    names = ["random", *(f"s{number:02d}" for number in range(16))]
+    rows = [row for n, name in enumerate(names) for row in runs(name, 15 + n)]
+    axis = draw("ranks", rows, context(*names)).figures[0].layout["yaxis"]
+    assert axis["tickvals"] == [1, 5, 10, 15]
+
+
+def test_pairwise_savings_mirror_each_other_and_agree_with_the_board():
+    cells = texts(draw("pairwise").numbers)
+    best = board_of(ROWS, ASKED).leaderboard.iloc[0]
+    there = [best[name] for name in ("saving_vs_random", "saving_low", "saving_high")]
+    back = [1 - 1 / (1 - there[place]) for place in (0, 2, 1)]
+    for row, column, values in (
+        ("mine[k=3]", "random", there), ("random", "mine[k=3]", back),
+    ):  # fmt: skip
+        saving, low, high = (round(100 * value) for value in values)
+        assert cells[row][column] == f"{saving:+d} % [{low}, {high}]"
+    assert cells["random"]["random"] == ""
+
+
+def test_two_seeds_are_spoken_of_without_intervals():
+    rows = runs("random", 22, 26) + runs("mine", 11, 13)
+    few = draw("pairwise", rows, context("random", "mine", seeds=2))
+    assert "No intervals: 2 seeds" in few.text
+    assert "95 %" not in few.text + few.numbers.caption
+    assert "95 %" in draw("pairwise").numbers.caption
+
+
+def test_pairs_that_cannot_be_compared_are_told_from_the_diagonal():
+    rows = runs("random", 25, 26) + runs("never", None, None) + runs("poor", None, None)
+    drawing = draw("pairwise", rows, context("random", "never", "poor", seeds=2))
+    savings, fields, crosses = drawing.figures[0].data
+    pairs = [("never", "poor"), ("poor", "never")]
+    assert sorted(zip(crosses["y"], crosses["x"], strict=True)) == pairs
+    assert sorted(zip(fields["y"], fields["x"], strict=True)) == pairs
+    assert all(savings["z"][place][place] is None for place in range(3))
+    assert len(draw("pairwise").figures[0].data) == 1
+
+
+def test_one_strategy_does_not_take_the_colours_of_the_others():
+    rows = runs("random", 25) + runs("mine", 20) + runs("hungry", 15, extra=900)
+    asked = context("random", "mine", "hungry", accounting="strict")
+    savings = draw("pairwise", rows, asked).figures[0].data[0]
+    assert (savings["zmin"], savings["zmax"]) == (-0.5, 0.5)
+    low, _, high = savings["colorbar"]["ticktext"]
+    assert (low, high) == ("-50 % or less", "+50 % or more")
+
+
+def test_labels_are_stacked_by_purpose_up_to_the_target():
+    drawing = of_two_targets("ledger")
+    rows = texts(drawing.numbers)
+    # At 0.55 mine is confirmed at 20, 20, 30 and 20, 30, 20; ten of these are the initial labels.
+    assert rows["mine[k=3]"] == {"initial": "10.0", "pool": "13.3", "reward": "7.0", "all": "30.3"}
+    assert rows["random"]["reward"] == "0.0"
+    confirmed = (30 + 40 + 40 + 30 + 40 + 40) / 6
+    assert float(rows["random"]["all"]) == pytest.approx(confirmed, abs=0.05)
+    bars = drawing.figures[0].data
+    assert [bar["name"] for bar in bars] == ["initial", "pool", "reward"]
+    assert bars[1]["x"][0] == pytest.approx(40 / 3, rel=1e-4)
+
+
+def test_costs_are_counted_up_to_the_target():
+    rows = [{**row, "select_seconds": 1.0, "bytes_up": 500_000} for row in ROWS]
+    drawing = draw("costs", rows)
+    # Confirmed at 20, 20, 20 and 20, 20, 20: cycles 0 and 1.
+    assert [*texts(drawing.numbers)["mine[k=3]"].values()] == ["27", "2", "1.0", "2.00", "0.0"]
+    assert drawing.figures[0].data[0]["x"][0] == 27
+
+
+def test_coverage_counts_finished_runs_and_lists_the_missing_ones():
+    drawing = draw("coverage")
+    assert {name: [*cells.values()] for name, cells in texts(drawing.tables[0]).items()} == {
+        "half": ["2/3", "3/3"], "mine[k=3]": ["3/3", "3/3"], "random": ["3/3", "3/3"],
+    }  # fmt: skip
+    (row,) = drawing.parts[0].tables[0].rows
+    assert [cell.text for cell in row] == ["half", "a", "2", ASKED.missing[0].reason]
+    complete = draw("coverage", runs("random", 25), context("random"))
+    assert complete.parts[0].tables == ()
+    assert complete.parts[0].text
+
+
+# All panels.
+
+
+@pytest.mark.parametrize(
+    ("key", "rows", "lack"),
+    [
+        ("ledger", ROWS, "ledger"),  # no charges
+        ("ecdf", ROWS[:0], "No strategy"),
+        ("costs", ROWS[:0], "No strategy"),
+        ("ranks", runs("random", 25), "2 strategies"),
+        ("pairwise", runs("random", 25), "2 strategies"),
+    ],
+)
+def test_a_panel_says_what_it_lacks(key, rows, lack):
+    asked = context("random") if len(rows) < len(ROWS) else ASKED
+    drawing = draw(key, pd.DataFrame(rows, columns=ROWS[0].keys()), asked)
+    assert (drawing.figures, drawing.numbers) == ((), None)
+    assert lack in drawing.text
+
+
+def test_a_new_panel_is_one_file(tmp_path, monkeypatch):
+    (tmp_path / "extra.py").write_text(
+        textwrap.dedent("""
+        from fal_bench.reporting.panels.base import Cell, Drawing, Panel, Table
+
+        class Extra(Panel):
+            key, title, order = "extra", "One more", 45
+
+            def draw(self, data):
+                table = Table("Names", ("Strategy",), [[Cell(name)] for name in data.ranked])
+                return Drawing("Seen.", tables=(table,))
+        """)
+    )
+    from fal_bench.reporting import panels
+
+    monkeypatch.setattr(panels, "__path__", [*panels.__path__, str(tmp_path)])
+    all_panels.cache_clear()
+    try:
+        keys = [panel.key for panel in all_panels()]
+        assert keys.index("pairwise") < keys.index("extra") < keys.index("ledger")
+        html = render_page(comparison(ROWS, ASKED))
+    finally:
+        all_panels.cache_clear()
+    assert '<h2 id="extra">' in html
+    assert '<a href="#extra">' in html

@@ -1,0 +1,43 @@
+"""The live display: what it reads from the store, and what it says of it."""
+
+import io
+
+from rich.console import Console
+from stored import TINY, spec, store_run
+
+from fal_bench.reporting.progress import Progress, show_progress
+from fal_bench.results.store import Store
+
+RUNS = [spec(seed=seed) for seed in range(4)]
+
+
+def shown(progress):
+    console = Console(file=io.StringIO(), width=100)
+    console.print(progress.render())
+    return console.file.getvalue()
+
+
+def test_runs_that_end_are_reported_once_and_earlier_ones_are_not(tmp_path):
+    store = Store(tmp_path)
+    store_run(tmp_path, RUNS[0])
+    store_run(tmp_path, RUNS[1], finished=False)
+    progress = Progress(store, RUNS)
+    assert progress.news() == []
+    store.folder(RUNS[1]).fail("ValueError: shapes")
+    assert progress.news() == [f"[2/4] {RUNS[1]}: failed: ValueError: shapes"]
+    store_run(tmp_path, RUNS[2])
+    store_run(tmp_path, RUNS[3], finished=False, accuracies=[0.1, 0.2])
+    (line,) = progress.news()
+    assert line.startswith(f"[3/4] {RUNS[2]}: ")
+    assert progress.news() == []
+    text = shown(progress)
+    assert "3 of 4 runs" in text
+    assert "1 failed" in text
+    assert f"20/{TINY.budget_cap}" in text  # the run at work, with its labels
+
+
+def test_without_a_terminal_lines_are_printed(tmp_path):
+    store, output = Store(tmp_path), io.StringIO()
+    with show_progress(store, RUNS[:1], Console(file=output, width=40)):
+        store_run(tmp_path, RUNS[0])
+    assert output.getvalue().startswith(f"[1/1] {RUNS[0]}: ")
