@@ -103,13 +103,13 @@ def test_curves_of_other_code_are_shown_and_not_ranked(falbench, suite, tmp_path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "curves.csv is empty; it needs task, strategy, seed, labels and accuracy"),
-        (GOOD.replace("seed,", ""), "curves.csv, line 1: there is no column seed"),
-        (GOOD.replace("0.5", "half"), "curves.csv, line 3, column accuracy: 'half' is not a num"),
-        (GOOD.replace("0.5", "50"), "curves.csv, line 3, column accuracy: 50 is not between 0 and"),
-        (GOOD.replace("20", "9"), "curves.csv, line 3, column labels: .* fall from 10 to 9"),
-        (GOOD.replace("20", "10"), "curves.csv, line 3, column labels: .* on line 2 already"),
-        (GOOD.replace("a,t", "c,t"), "curves.csv, line 2, column task: unknown task 'c'"),
+        ("", "curves.csv is empty"),
+        (GOOD.replace("seed,", ""), "line 1: .*no column seed"),
+        (GOOD.replace("0.5", "half"), "line 3, column accuracy: 'half'"),
+        (GOOD.replace("0.5", "50"), "line 3, column accuracy: 50 "),
+        (GOOD.replace("20", "9"), "line 3, column labels: .* 10 to 9"),
+        (GOOD.replace("20", "10"), "line 3, column labels: .* line 2"),
+        (GOOD.replace("a,t", "c,t"), "line 2, column task: .*'c'"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_is_written(falbench, suite, tmp_path, text, message):
@@ -126,13 +126,13 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(falbench, suite, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Name a CSV file to import, or an import to --remove; not both."),
-        (["curves.csv", "--remove", "curves"], "Name a CSV file to import, or an import"),
-        (["none.csv"], "Cannot use 'none.csv' (No such file or directory)."),
-        (["curves.csv"], "line 2, column task: without --suite, unknown task 'a'"),
-        (["--remove", "curves"], "There are no external curves in 'results'."),
-        (["curves.csv", "--out", "curves.csv"], "results folder 'curves.csv' is a file"),
-        (["curves.csv", "--suite", "quik"], "Unknown suite 'quik'"),
+        ([], "--remove; not both"),
+        (["curves.csv", "--remove", "curves"], "--remove; not both"),
+        (["none.csv"], "'none.csv'"),
+        (["curves.csv"], "without --suite, unknown task 'a'"),
+        (["--remove", "curves"], "no external curves"),
+        (["curves.csv", "--out", "curves.csv"], "'curves.csv' is a file"),
+        (["curves.csv", "--suite", "quik"], "'quik'"),
     ],
 )
 def test_wrong_commands_are_one_sentence(falbench, tmp_path, arguments, message):

@@ -96,13 +96,13 @@ def test_a_changed_file_ends_in_1(falbench, results, suite, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["publish", "results", "--to", "p"], "not all of one suite; name one with --suite"),
+        (["publish", "results", "--to", "p"], "--suite"),
         (["publish", "results", "--to", "results"], "holds other files"),
-        (["publish", "nowhere", "--to", "p"], "There are no runs in 'nowhere'"),
-        (["publish", "partly", "--to", "p", "--suite", "tiny.toml"], "3 of 4 runs are missing"),
-        (["verify", "results"], "There is no provenance.json in 'results'"),
-        (["verify", "nowhere"], "There is no provenance.json in 'nowhere'"),
-        (["verify", "newer"], "written by a newer falbench"),
+        (["publish", "nowhere", "--to", "p"], "no runs in 'nowhere'"),
+        (["publish", "partly", "--to", "p", "--suite", "tiny.toml"], "3 of 4 runs"),
+        (["verify", "results"], "provenance.json in 'results'"),
+        (["verify", "nowhere"], "provenance.json in 'nowhere'"),
+        (["verify", "newer"], "newer falbench"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_ends_in_2(
