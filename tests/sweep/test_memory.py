@@ -16,9 +16,8 @@ from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
 from fal_bench.results.store import Store
 from fal_bench.sweep import memory
-from fal_bench.sweep.post_mortem import cause_of_death
 from fal_bench.sweep.spec import plan_runs
-from fal_bench.sweep.supervisor import Supervisor
+from fal_bench.sweep.supervisor import Supervisor, cause_of_death
 from fal_bench.sweep.worker import Job
 from fal_bench.task.suite import load_suite
 
