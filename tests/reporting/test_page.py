@@ -273,10 +273,10 @@ def test_the_page_is_well_structured():
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     headings = list(root.all("h2"))
-    assert [h.attributes["id"] for h in headings] == [
-        "verdict", "leaderboard", "curves", "ecdf", "ranks", "pairwise", "ledger", "costs",
-        "coverage", "reading", "provenance",
-    ]  # fmt: skip
+    shown = [h.attributes["id"] for h in headings]
+    assert shown[:3] == ["verdict", "leaderboard", "curves"]
+    assert shown[-2:] == ["reading", "provenance"]
+    assert {"ecdf", "ranks", "pairwise", "ledger", "costs", "coverage"} <= set(shown)
     assert [a.text for a in root.one("nav").all("a")] == [h.text for h in headings]
     ids = [e.attributes["id"] for e in root.all() if "id" in e.attributes]
     assert len(ids) == len(set(ids))

@@ -1,4 +1,4 @@
-"""The panels of the page: a new one is a module of this folder with a class ``Panel``."""
+"""The panels of the page: a new one is a module of this folder with a subclass of ``Panel``."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class Drawing:
 
 
 class Panel(ABC):
-    """A section of the page. Every class in a module of ``report.panels`` is found by its file.
+    """A section of the page. Every class in a module of ``reporting.panels`` is found by its file.
 
     Attributes:
         key: its id on the page.
