@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 
 from fal_bench.errors import ExternalCurvesError, StoreError, UnknownNameError
+from fal_bench.plugins.registry import current_registry
 from fal_bench.results.files import write_atomically
 from fal_bench.results.model import (
     BY_CLIENT,
@@ -112,12 +113,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "reference": _truth,
 }
 """How a value is read, by column; each raises ``ValueError`` with a reason."""
-
-_SHARES = frozenset(
-    ["accuracy", "precision", "balanced_accuracy", "macro_f1", "auroc", "train_accuracy"]
-)
-_METRIC_READERS = {**dict.fromkeys(_SHARES, _share), "loss": _amount}
-"""Of metrics whose values are known to lie within bounds."""
 
 
 @dataclass(frozen=True)
@@ -388,7 +383,7 @@ def read_curves_text(text: str, file: str, *, first_line: int = 1) -> CurvesText
     )
     if not metrics:
         raise ExternalCurvesError(f"{file}, line {first_line}: {_needed('accuracy')}")
-    readers = {**_READERS, **{name: _METRIC_READERS.get(name, _number) for name in metrics}}
+    readers = {**_READERS, **{name: _metric_reader(name) for name in metrics}}
     read = [_read(line, readers, place) for place, line in enumerate(lines)]
     ordered = _in_order(read, counted="cycle" in heading)
     return CurvesText(
@@ -431,8 +426,16 @@ def _needed(name: str) -> str:
     )
 
 
+def _metric_reader(name: str) -> Callable[[str], float]:
+    """Return how a metric's values are read, within the bounds that are known of it."""
+    metrics = current_registry().metrics
+    if name in metrics.names() and metrics.load(name).share:
+        return _share
+    return _amount if name == "loss" else _number
+
+
 def _is_metric(name: str, texts: Sequence[str]) -> bool:
-    if name in _METRIC_READERS:
+    if name in current_registry().metrics.names():
         return True
     try:
         numbers = [float(text) for text in texts if text]
