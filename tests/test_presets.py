@@ -64,7 +64,6 @@ def test_every_page_says_what_is_faithful_how_long_it_takes_and_what_was_publish
 def test_every_suite_plans_its_own_comparison(name):
     suite = load_suite(name)
     plan = Plan.make(suite=name, device="cpu")
-    assert plan.targets == suite.targets
     assert plan.notes == ()
     assert "random" in plan.strategies  # what savings and automatic targets refer to
     assert len(plan.strategies) == len(suite.strategies)

@@ -50,7 +50,7 @@ def test_a_file_may_name_targets_and_strategies(tmp_path):
         "strategies = ['random', 'logo[n_init=1,2]']\n[tasks.a]\n[tasks.b]\nrounds = 3\n"
     )
     suite = load_suite(str(file))
-    assert suite.targets == (0.3, 1.0, "auto")
+    assert [one.plain for one in suite.targets] == [0.3, 1.0, "auto"]
     assert suite.strategies == ("random", "logo[n_init=1,2]")
     assert suite.describe().split(". ") == [
         "Mine", "Tasks: a, b", "Seeds: 5", "Targets: 0.3, 1.0, auto",
