@@ -475,27 +475,27 @@ def leaderboard_difference(record: Record, results: Results, path: Path) -> str:
     except (OSError, ValueError) as error:
         raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
     try:
-        anew = _read(to_csv(answer(question_of(record), results).leaderboard))
+        ranked = _read(to_csv(answer(question_of(record), results).leaderboard))
     except ValueError as error:
         return f"the curves cannot be ranked ({error})"
-    return _first_difference(published, anew)
+    return _first_difference(published, ranked)
 
 
 def _read(text: str) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(text))
 
 
-def _first_difference(published: pd.DataFrame, anew: pd.DataFrame) -> str:
+def _first_difference(published: pd.DataFrame, ranked: pd.DataFrame) -> str:
     # A newer falbench may know more columns.
-    if [name for name in anew if name in published] != list(published):
+    if [name for name in ranked if name in published] != list(published):
         return "it has other columns"
-    if len(published) != len(anew):
-        return f"{len(published)} rows published, {len(anew)} ranked again"
-    for place in range(len(anew)):
+    if len(published) != len(ranked):
+        return f"{len(published)} rows published, {len(ranked)} ranked again"
+    for place in range(len(ranked)):
         for column in published.columns:
-            there, here = published[column].iloc[place], anew[column].iloc[place]
+            there, here = published[column].iloc[place], ranked[column].iloc[place]
             if not _is_same(there, here):
-                name = anew["strategy"].iloc[place]
+                name = ranked["strategy"].iloc[place]
                 return f"{name}, {column}: {there} published, {here} ranked again"
     return ""
 
