@@ -26,7 +26,7 @@ from fal_bench.arrays import FloatArray
 from fal_bench.data.base import Normalisation
 from fal_bench.data.folders import CACHE_VARIABLE, current_folders
 from fal_bench.errors import DataError, InvalidSpecError
-from fal_bench.isolation.free_memory import free_bytes
+from fal_bench.isolation.memory import free_bytes
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ from fal_bench.federation.memory import from_json_array, join, split, to_json_ar
 from fal_bench.federation.state import RunState
 from fal_bench.results.files import read_json, write_atomically, write_json
 from fal_bench.results.identity import description_key
-from fal_bench.results.marks import Marks
 
 Phase = Literal["new", "partial", "done", "failed"]
 
@@ -34,38 +32,37 @@ class CorruptRunError(StoreError):
     """A run's files do not fit together."""
 
 
-class RunFolder(Marks):
+class RunFolder:
     """The directory of one run, and the journal of its run.
 
     Files: ``run.json`` (description and environment), ``curve.csv`` (one row a cycle),
     ``checkpoint.npz`` (state before the next cycle; gone when done), ``status.json``,
-    ``ledger.csv`` (every charge; written when done), ``memory.npz`` (what the strategy keeps, if
-    anything) and, while it runs, those of ``fal_bench.results.marks``.
+    ``ledger.csv`` (every charge; written when done) and ``memory.npz`` (what the strategy keeps, if
+    anything).
 
     Args:
         path: the directory; it need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        self.path = path
         self._curve = path / "curve.csv"
         self._ledger = path / "ledger.csv"
         self._checkpoint = path / "checkpoint.npz"
         self._status = path / "status.json"
 
-    def create(self, facts: Mapping[str, Any], environment: dict[str, str], attempt: str) -> None:
-        """Make the directory, describe the run, and note which round is at work on it.
+    def create(self, facts: Mapping[str, Any], environment: dict[str, str]) -> None:
+        """Make the directory and describe the run.
 
         Args:
             facts: what is known of the run: ``description`` (canonical), ``reference`` (whether
                 its strategy is a yardstick), ``trainer_named`` (whether the trainer belongs to
                 what the strategy is called) and ``metrics`` (whether higher is better, by name).
             environment: versions and processor.
-            attempt: name of the supervisor's round; this process's id is noted beside it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.path / _FACTS, {**facts, "environment": environment})
-        self._set_status("partial", run=attempt, pid=str(os.getpid()))
+        self._set_status("partial")
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of the run: what ``create`` was given, and its ``pool``.
@@ -245,7 +242,6 @@ class RunFolder(Marks):
     def fail(self, reason: str, details: str = "") -> None:
         """Mark the run failed, with one sentence and, if there is one, a traceback."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.clear_marker()
         self._set_status("failed", reason=reason, details=details)
 
     def kept(self) -> list[dict[str, Any]]:

@@ -362,7 +362,7 @@ def test_an_interrupted_session_is_recorded(tmp_path):
     store = Store(tmp_path)
     store.prepare()
     runs = Plan.make("random", task="digits-iid", seeds=1).runs
-    with pytest.raises(KeyboardInterrupt), recorded_session(store, runs, jobs=2, backend="loky"):
+    with pytest.raises(KeyboardInterrupt), recorded_session(store, runs, jobs=2, backend="processes"):
         raise KeyboardInterrupt
     (session,) = read_sessions(Store(tmp_path))
     assert (session.finished, session.jobs) == (0, 2)

@@ -88,7 +88,7 @@ def test_a_file_that_raises_it_is_left_out(falbench, suite, tmp_path):
     assert "bad.py" in errors
 
 
-@pytest.mark.parametrize("backend", ["sequential", "loky"])
+@pytest.mark.parametrize("backend", ["sequential", "processes"])
 def test_a_signal_is_no_fault_of_a_plugin(suite, tmp_path, plugin, backend):
     """In this process a plugin that sends it is not told from a user; workers ignore it."""
     arguments = [

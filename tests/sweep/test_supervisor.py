@@ -178,7 +178,7 @@ def test_an_edited_plugin_runs_again_in_the_same_session(compare, tmp_path, writ
     pd.testing.assert_frame_equal(curves("::1"), first, check_exact=True)
 
 
-@pytest.mark.parametrize("backend", ["loky", "sequential"])
+@pytest.mark.parametrize("backend", ["processes", "sequential"])
 def test_an_edited_module_of_a_plugin_runs_again_in_the_same_session(
     compare, tmp_path, backend, write_plugin
 ):

@@ -1,0 +1,180 @@
+"""Running a group of runs in a process of its own, and going on when that dies or hangs.
+
+A run that dies alone is to blame, by name, and so is the only run for which a plugin was called
+that did not come back. The others go on where they were. On a cluster this happens at each of its
+workers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from fal_bench.errors import StoreError
+from fal_bench.isolation.child import Child, Ended
+from fal_bench.results.store import Store
+from fal_bench.sweep.spec import RunSpec
+from fal_bench.sweep.worker import Job, run_job
+
+UNEXPLAINED_DEATHS: Final = 2
+"""Deaths outside plugin code (out of memory, say) after which a run is computed alone."""
+
+SECONDS_IDLE: Final = 300.0
+"""Seconds after which a process that waits for more work is ended."""
+
+OURS: Final[frozenset[str]] = frozenset()
+"""The company of runs that run none but falbench's own code."""
+
+
+@dataclass
+class Children:
+    """Processes that wait for more work of their company.
+
+    Those that have run a plugin's code are kept for a comparison alone, since its file may be
+    edited; the others are kept for the next one, too.
+    """
+
+    _idle: list[tuple[frozenset[str], Child]] = field(default_factory=list)
+    _busy: set[Child] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def one(self, company: frozenset[str]) -> Iterator[Child]:
+        """Return a child for work of a company; one that ends is not used again.
+
+        Raises:
+            ChildError: none can be started.
+        """
+        with self._lock:
+            found = next((one for one in self._idle if one[0] == company), None)
+            if found is not None:
+                self._idle.remove(found)
+        child = found[1] if found is not None else Child()
+        with self._lock:
+            self._busy.add(child)
+        try:
+            yield child
+        except BaseException:
+            child.end()
+            raise
+        else:
+            with self._lock:
+                self._idle.append((company, child))
+        finally:
+            with self._lock:
+                self._busy.discard(child)
+
+    def companies(self) -> list[frozenset[str]]:
+        """Return the companies of the processes that wait."""
+        with self._lock:
+            return [company for company, _ in self._idle]
+
+    def end(self, *, but: frozenset[str] | None = None) -> None:
+        """End all processes.
+
+        Args:
+            but: the company of those that may go on waiting.
+        """
+        with self._lock:
+            ending = [child for company, child in self._idle if company != but]
+            ending += [] if but is not None else self._busy
+            self._idle = [one for one in self._idle if one[0] == but]
+        for child in ending:
+            child.end()
+
+
+def attend(job: Job, children: Children, stopped: threading.Event | None = None) -> None:
+    """Run a group of runs, each until it is done or failed; that is in the store afterwards.
+
+    Args:
+        job: the group.
+        children: processes that it may use.
+        stopped: set before the processes are ended from outside, which is no run's fault.
+
+    Raises:
+        ChildError: no process can be started.
+        StoreError: the results folder cannot be used.
+    """
+    store, deaths = Store(job.root), 0
+    while job.specs:
+        ending = _run(job, children)
+        if ending is None or (stopped is not None and stopped.is_set()):
+            return
+        suspects = _suspects(job, ending)
+        if len(job.specs) == 1 or (len(suspects) == 1 and ending.how == "hung"):
+            suspect = job.specs[0] if len(job.specs) == 1 else suspects[0]
+            _blame(store, suspect, ending)
+            suspects = []
+        deaths += not suspects and ending.call is None
+        if deaths >= UNEXPLAINED_DEATHS:
+            suspects = list(job.specs)
+        for suspect in _unfinished(store, suspects):
+            alone = _run(replace(job, specs=(suspect,)), children)
+            if stopped is not None and stopped.is_set():
+                return
+            if alone is not None:
+                _blame(store, suspect, alone)
+        job = replace(job, specs=tuple(_unfinished(store, job.specs)))
+
+
+def _run(job: Job, children: Children) -> Ended | None:
+    """Run a group in one process, and return how that ended if it did."""
+    try:
+        with children.one(job.company) as child:
+            child.run(run_job, job, limits=job.limits)
+    except Ended as ending:
+        return ending
+    return None
+
+
+def _suspects(job: Job, ending: Ended) -> list[RunSpec]:
+    """Return the runs that may have ended a process."""
+    return [spec for spec in job.specs if ending.call and spec.key in ending.call.runs]
+
+
+def _unfinished(store: Store, specs: Sequence[RunSpec]) -> list[RunSpec]:
+    return [spec for spec in specs if store.phase(spec) not in ("done", "failed")]
+
+
+def _blame(store: Store, spec: RunSpec, ending: Ended) -> None:
+    """Say of a run that it ended its process."""
+    try:
+        store.folder(spec).fail(cause_of_death(spec, ending))
+    except OSError as error:
+        raise StoreError(f"Cannot write to {str(store.root)!r} ({error}).") from error
+
+
+def cause_of_death(spec: RunSpec, ending: Ended) -> str:
+    """Return, in one sentence, which plugin did what.
+
+    Args:
+        spec: the run.
+        ending: how its process ended.
+    """
+    call = ending.call
+    if ending.how == "too large" and call is None:
+        return (
+            f"The worker took {ending.what} while no plugin was at work, which is above its limit; "
+            "raise memory_limit, or keep less in memory between the calls of "
+            f"{spec.strategy.name!r} if it keeps anything."
+        )
+    if call is None:
+        return (
+            f"The worker process ended with {ending.what} while no plugin was at work; it may have "
+            "run out of memory."
+        )
+    who = f"{call.who} ({call.where})" if call.where else call.who
+    if ending.how == "too large":
+        return (
+            f"{who} brought its worker to {ending.what}, which is above its limit; keep less in "
+            "memory, or raise memory_limit."
+        )
+    if ending.how == "hung":
+        return f"{who} did not return {ending.what}; make it faster or raise call_timeout."
+    return (
+        f"{who} ended the worker process with {ending.what}; it exits the process, crashes, or "
+        "takes too much memory."
+    )
