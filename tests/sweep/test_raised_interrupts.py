@@ -11,7 +11,7 @@ from untimed import assert_same_curves
 
 from fal_bench.errors import PluginError
 
-IN_WORKER = "if multiprocessing.current_process().name != 'MainProcess': "
+IN_WORKER = "if not HERE: "
 STRATEGIES = {
     "interrupting": "raise KeyboardInterrupt('me')",
     "closing": "raise GeneratorExit",
