@@ -35,7 +35,9 @@ class Call:
         runs: keys of the runs that it is made for; several if a trainer trains them together.
         steps: whether it consists of many short calls, each under the time limit, as a training
             with a plugin's trainer does.
-        ours: whether the code is falbench's own, which leaves its surroundings alone.
+        ours: whether the code is falbench's own, which leaves its surroundings alone and has no
+            time limit.
+        patience: seconds that it may take beyond the time limit, as for an import.
     """
 
     who: str
@@ -43,6 +45,7 @@ class Call:
     runs: tuple[str, ...] = ()
     steps: bool = False
     ours: bool = False
+    patience: float = 0.0
 
 
 @dataclass

@@ -306,8 +306,9 @@ class _Watch:
         limit = self._limits.seconds
         if limit is None or self.call is None:
             return None
-        hangs = self._since is not None and now - self._since > limit
-        if hangs or now - self._heard > limit + GRACE:
+        limit += self.call.patience
+        late = self._since is not None and now - self._since > limit
+        if (late and not self.call.ours) or now - self._heard > limit + GRACE:
             return Ended("hung", self.call, f"within {limit:g} s")
         return None
 

@@ -88,5 +88,5 @@ def import_all(channel: Channel, files: Sequence[str]) -> None:
     """Import files one after the other, in the other process; each is told when it begins."""
     for file in files:
         channel.tell(file)
-        with suppress(BaseException), channel.calls.open(Call(file, ours=True)):
+        with suppress(BaseException), channel.calls.open(Call(file)):
             import_file(Path(file))

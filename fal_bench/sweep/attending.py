@@ -1,8 +1,8 @@
 """Running a group of runs in a process of its own, and going on when that dies or hangs.
 
-A run that dies alone is to blame, by name, and so is the only run for which a plugin was called
-that did not come back. The others go on where they were. On a cluster this happens at each of its
-workers.
+A run that may have ended its process is run again alone, and is to blame if that ends, too. So is
+the only run for which a plugin was called that did not come back. The others go on where they were.
+On a cluster this happens at each of its workers.
 """
 
 from __future__ import annotations
@@ -104,13 +104,11 @@ def attend(job: Job, children: Children, stopped: threading.Event | None = None)
         if ending is None or (stopped is not None and stopped.is_set()):
             return
         suspects = _suspects(job, ending)
-        if len(job.specs) == 1 or (len(suspects) == 1 and ending.how == "hung"):
-            suspect = job.specs[0] if len(job.specs) == 1 else suspects[0]
-            _blame(store, suspect, ending)
-            suspects = []
-        deaths += not suspects and ending.call is None
+        deaths += not suspects
         if deaths >= UNEXPLAINED_DEATHS:
             suspects = list(job.specs)
+        if _is_clear(job, ending, suspects):
+            _blame(store, suspects[0], ending)
         for suspect in _unfinished(store, suspects):
             alone = _run(replace(job, specs=(suspect,)), children)
             if stopped is not None and stopped.is_set():
@@ -133,6 +131,12 @@ def _run(job: Job, children: Children) -> Ended | None:
 def _suspects(job: Job, ending: Ended) -> list[RunSpec]:
     """Return the runs that may have ended a process."""
     return [spec for spec in job.specs if ending.call and spec.key in ending.call.runs]
+
+
+def _is_clear(job: Job, ending: Ended, suspects: Sequence[RunSpec]) -> bool:
+    """Whether an end has one cause; a death by itself may have come from outside."""
+    alone = len(job.specs) == 1
+    return len(suspects) == 1 and (ending.how == "hung" or (ending.how == "too large" and alone))
 
 
 def _unfinished(store: Store, specs: Sequence[RunSpec]) -> list[RunSpec]:

@@ -25,6 +25,7 @@ from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import DATASET, STRATEGY, TRAINER, Registry, use_registry
+from fal_bench.plugins.trial import TIME_LIMIT
 from fal_bench.results.folder import CorruptRunError
 from fal_bench.results.store import Corrupt, Store
 from fal_bench.sweep.metrics import all_metrics
@@ -112,8 +113,13 @@ def run_job(channel: Channel, job: Job) -> None:
 
 
 def _loading(job: Job) -> Call:
-    names = ", ".join(sorted(job.company)) or "falbench"
-    return Call(f"The import of {names}", runs=tuple(spec.key for spec in job.specs), ours=True)
+    """Return the call that imports the plugins of a group."""
+    return Call(
+        f"The import of {', '.join(sorted(job.company))}",
+        runs=tuple(spec.key for spec in job.specs),
+        ours=not job.company,
+        patience=TIME_LIMIT,
+    )
 
 
 def _run_with(

@@ -96,29 +96,28 @@ def workers_of(pid):
     return psutil.Process(pid).children(recursive=True)
 
 
-@pytest.mark.parametrize("victim", ["everything", "supervisor"])
-def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(slow_suite, tmp_path, victim):
-    out = tmp_path / "killed"
+def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(slow_suite, tmp_path):
     arguments = ("-s", "random", "-s", "logo", "--jobs", "2")
-    run = subprocess.Popen(
-        command(slow_suite, out, *arguments), start_new_session=True, stderr=subprocess.DEVNULL
-    )
-    wait_for_rows(run, out)
-    workers = workers_of(run.pid)
-    assert len(workers) == 2
-    for worker in workers if victim == "everything" else []:
-        worker.kill()
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
-    # The workers of a killed supervisor notice and end.
-    assert not psutil.wait_procs(workers, timeout=5)[1]
-    for place in (out, tmp_path / "whole"):
-        subprocess.run(command(slow_suite, place, *arguments), check=True, capture_output=True)
-    killed, whole = (pd.read_csv(place / "curves.csv") for place in (out, tmp_path / "whole"))
-    assert_same_curves(killed, whole)
-    boards = [(place / "leaderboard.csv").read_bytes() for place in (out, tmp_path / "whole")]
-    assert boards[0] == boards[1]
-    assert not (out / "set-aside").exists()
+    victims = ("everything", "supervisor")
+    for victim in victims:
+        run = subprocess.Popen(command(slow_suite, tmp_path / victim, *arguments), stderr=-3)
+        wait_for_rows(run, tmp_path / victim)
+        workers = workers_of(run.pid)
+        assert len(workers) == 2
+        run.kill()
+        for worker in workers if victim == "everything" else []:
+            worker.kill()
+        run.wait()
+        # The workers of a killed supervisor notice and end.
+        assert not psutil.wait_procs(workers, timeout=5)[1]
+    for out in (*victims, "whole"):
+        whole = command(slow_suite, tmp_path / out, *arguments)
+        subprocess.run(whole, check=True, capture_output=True)
+        curves = [pd.read_csv(tmp_path / one / "curves.csv") for one in (out, "everything")]
+        assert_same_curves(*curves)
+        boards = [(tmp_path / one / "leaderboard.csv").read_bytes() for one in (out, "everything")]
+        assert boards[0] == boards[1]
+        assert not (tmp_path / out / "set-aside").exists()
 
 
 def curve_files(out: Path):
