@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b.")
 
@@ -21,7 +22,18 @@ def one_line(text: str) -> str:
 
 
 class FalbenchError(Exception):
-    """Base class of every error that a user can cause."""
+    """Base class of every error that a user can cause. All of them can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, vars(self))
+
+
+def _rebuilt(kind: type[FalbenchError], args: tuple[Any, ...], more: dict[str, Any]) -> Any:
+    """Return an error as it was, though its class is made from other arguments."""
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(more)
+    return error
 
 
 def message_of(error: BaseException) -> str:

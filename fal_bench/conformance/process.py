@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from fal_bench.conformance.report import CheckInfo, Outcome, Report
 from fal_bench.conformance.targets import Found, named
@@ -19,6 +19,7 @@ from fal_bench.isolation.child import Channel, Child, Ended, Limits
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.isolation.memory import default_limit
 from fal_bench.plugins.registry import Unavailable
+from fal_bench.plugins.trial import TIME_LIMIT
 
 
 @dataclass(frozen=True)
@@ -149,13 +150,37 @@ def _said(ending: Ended) -> str:
 
 def _check_all(channel: Channel, order: Order, skip: int) -> None:
     """Check plugins but the first ``skip``, until one hangs, and tell what happens."""
-    with signals_noticed(), channel.calls.open(Call("checks", steps=True, ours=True)):
-        _check_each(channel, order, skip)
+    from fal_bench.conformance.deadline import left_behind
+
+    with signals_noticed():
+        with channel.calls.open(Call("the import", patience=TIME_LIMIT)):
+            jobs, unavailable = _loaded(order)
+            from fal_bench.conformance.runner import run_checks
+        for file in [] if skip else unavailable:
+            channel.tell(file)
+        for number, job in list(enumerate(jobs, start=1))[skip:]:
+            channel.tell(Announced(job.label, job.source, job.checks, left=len(jobs) - number))
+            only = [one.name for one in job.checks]
+            with channel.calls.open(Call("a check", steps=True)):
+                report = run_checks(
+                    job.plugin, only=only, call_timeout=order.call_timeout, notify=channel.tell
+                )
+            channel.tell(Report(job.label, report.outcomes))
+            if left_behind():
+                return  # what still runs would be in the way of the next one
 
 
-def _check_each(channel: Channel, order: Order, skip: int) -> None:
-    send = channel.tell
-    from fal_bench.conformance.deadline import HangError, Pulse, left_behind, within
+@dataclass(frozen=True)
+class _Job:
+    label: str
+    source: str
+    checks: tuple[CheckInfo, ...]
+    plugin: Any
+
+
+def _loaded(order: Order) -> tuple[list[_Job], list[Unavailable]]:
+    """Import what is to be checked, and return it with the files that cannot be used."""
+    from fal_bench.conformance.deadline import HangError, Pulse, within
 
     def load() -> list[tuple[list[Found], list[Unavailable]]]:
         return [named(target) for target in order.targets]
@@ -167,7 +192,7 @@ def _check_each(channel: Channel, order: Order, skip: int) -> None:
             f"{', '.join(order.targets)} cannot be loaded: {error}; fix what runs at import."
         ) from None
     # Late, so that a wrong name is reported without the import of PyTorch.
-    from fal_bench.conformance.runner import SUBJECTS, chosen, run_checks, subject_of
+    from fal_bench.conformance.runner import SUBJECTS, chosen, subject_of
 
     chosen([one for subject in SUBJECTS for one in subject.checks], order.only)
     jobs = []
@@ -175,16 +200,7 @@ def _check_each(channel: Channel, order: Order, skip: int) -> None:
         known = [one.info for one in subject_of(plugin).checks]
         checks = tuple(one for one in known if not order.only or one.name in order.only)
         if checks:
-            jobs.append((label, source, checks, plugin))
+            jobs.append(_Job(label, source, checks, plugin))
     if not jobs:
         raise PluginError("No check that --only names is one of these plugins'; see --list.")
-    if not skip:
-        for file in (one for _, files in loaded for one in files):
-            send(file)
-    for number, (label, source, checks, plugin) in list(enumerate(jobs, start=1))[skip:]:
-        send(Announced(label, source, checks, left=len(jobs) - number))
-        only = [one.name for one in checks]
-        report = run_checks(plugin, only=only, call_timeout=order.call_timeout, notify=send)
-        send(Report(label, report.outcomes))
-        if left_behind():
-            return  # what still runs would be in the way of the next one
+    return jobs, [one for _, files in loaded for one in files]

@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, Final, Literal, TypeVar
 
-from fal_bench.errors import FalbenchError, message_of
+from fal_bench.errors import FalbenchError, PluginError, message_of
 from fal_bench.isolation.calls import Call, Calls
 from fal_bench.isolation.memory import resident_mib
 
@@ -80,6 +80,15 @@ class Ended(Exception):  # noqa: N818
         self.how = how
         self.call = call
         self.what = what
+
+    @property
+    def deed(self) -> str:
+        """What the call did, to stand behind its name."""
+        return {
+            "died": f"ended its process with {self.what}",
+            "hung": f"did not return {self.what}",
+            "too large": f"brought its process to {self.what}, which is above the limit",
+        }[self.how]
 
 
 class Channel:
@@ -304,11 +313,11 @@ class _Watch:
         if most is not None and taken is not None and taken > most:
             return Ended("too large", self.call, f"{taken} MiB")
         limit = self._limits.seconds
-        if limit is None or self.call is None:
+        if limit is None or self.call is None or self.call.ours:
             return None
         limit += self.call.patience
         late = self._since is not None and now - self._since > limit
-        if (late and not self.call.ours) or now - self._heard > limit + GRACE:
+        if late or now - self._heard > limit + GRACE:
             return Ended("hung", self.call, f"within {limit:g} s")
         return None
 
@@ -341,7 +350,11 @@ def serve() -> None:
     threading.Thread(target=listen, daemon=True, name="falbench-orders").start()
     threading.Thread(target=channel._beat, daemon=True, name="falbench-beats").start()
     while True:
-        channel._send(_answer(channel, orders.get()))
+        order = orders.get()
+        try:
+            channel._send(_answer(channel, order))
+        except BaseException:  # a plugin has taken apart what it takes to answer
+            os._exit(1)
 
 
 def _answer(channel: Channel, order: _Order) -> _Returned | _Raised:
@@ -350,10 +363,12 @@ def _answer(channel: Channel, order: _Order) -> _Returned | _Raised:
     except Exception as error:
         answer = _Raised(error)
     except BaseException as error:
-        answer = _Raised(ChildError(message_of(error)))
+        answer = _Raised(PluginError(message_of(error)))
     try:
         pickle.loads(pickle.dumps(answer))  # what the process outside will do
     except Exception as error:
         what = answer.error if isinstance(answer, _Raised) else error
-        answer = _Raised(ChildError(f"What a process answered cannot be sent: {message_of(what)}."))
+        answer = _Raised(
+            PluginError(f"What a process answered cannot be sent: {message_of(what)}.")
+        )
     return answer

@@ -50,7 +50,7 @@ def faults_at_import(files: Sequence[Path], limit: float = TIME_LIMIT) -> dict[P
         except Ended as ending:
             if not begun:
                 raise
-            faults[left[len(begun) - 1]] = _said(ending, limit)
+            faults[left[len(begun) - 1]] = f"its import {ending.deed}"
             left = left[len(begun) :]
         finally:
             child.end()
@@ -67,14 +67,6 @@ def _said_if_long(begun: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def _said(ending: Ended, limit: float) -> str:
-    if ending.how == "hung":
-        return f"its import was not over within {limit:g} s"
-    if ending.how == "too large":
-        return f"its import took {ending.what} of memory"
-    return f"its import ended the process with {ending.what}"
 
 
 def _import_torch_meanwhile(files: Sequence[Path]) -> None:

@@ -11,10 +11,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from tempfile import TemporaryFile
 from typing import Final
 
-from fal_bench.errors import StoreError
-from fal_bench.isolation.child import Child, Ended
+from fal_bench.errors import StoreError, message_of
+from fal_bench.isolation.child import Child, ChildError, Ended
 from fal_bench.results.store import Store
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.worker import Job, run_job
@@ -125,7 +126,25 @@ def _run(job: Job, children: Children) -> Ended | None:
             child.run(run_job, job, limits=job.limits)
     except Ended as ending:
         return ending
+    except ChildError:
+        raise
+    except Exception as error:
+        # A plugin may have set a limit to its process, or taken our code apart.
+        if job.company == OURS or not _can_write(Store(job.root)):
+            raise
+        return Ended("died", None, message_of(error))
     return None
+
+
+def _can_write(store: Store) -> bool:
+    """Whether this process can write to a results folder."""
+    try:
+        with TemporaryFile(dir=store.root) as file:
+            file.write(bytes(2**16))
+            file.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _suspects(job: Job, ending: Ended) -> list[RunSpec]:
@@ -159,26 +178,19 @@ def cause_of_death(spec: RunSpec, ending: Ended) -> str:
         ending: how its process ended.
     """
     call = ending.call
-    if ending.how == "too large" and call is None:
-        return (
-            f"The worker took {ending.what} while no plugin was at work, which is above its limit; "
-            "raise memory_limit, or keep less in memory between the calls of "
-            f"{spec.strategy.name!r} if it keeps anything."
-        )
+    if call is None and spec.company != OURS:
+        return f"{', '.join(sorted(spec.company))} or what it left behind {ending.deed}."
     if call is None:
         return (
-            f"The worker process ended with {ending.what} while no plugin was at work; it may have "
-            "run out of memory."
+            f"While no plugin was at work, the run {ending.deed}; it may need more memory than "
+            f"there is, or {spec.strategy.name!r} keeps too much between its calls."
         )
     who = f"{call.who} ({call.where})" if call.where else call.who
-    if ending.how == "too large":
-        return (
-            f"{who} brought its worker to {ending.what}, which is above its limit; keep less in "
-            "memory, or raise memory_limit."
-        )
-    if ending.how == "hung":
-        return f"{who} did not return {ending.what}; make it faster or raise call_timeout."
-    return (
-        f"{who} ended the worker process with {ending.what}; it exits the process, crashes, or "
-        "takes too much memory."
-    )
+    return f"{who} {ending.deed}; {_ADVICE[ending.how]}."
+
+
+_ADVICE: Final = {
+    "died": "it exits the process, crashes, or takes too much memory",
+    "hung": "make it faster or raise call_timeout",
+    "too large": "keep less in memory, or raise memory_limit",
+}

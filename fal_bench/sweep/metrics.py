@@ -71,8 +71,7 @@ class _Measuring:
             return self._child.run(function, self._sources, *arguments, limits=self._limits)
         except Ended as ending:
             self._child = None
-            words = {"hung": "did not return", "too large": "took", "died": "ended its process:"}
-            raise PluginError(f"it {words[ending.how]} {ending.what}") from None
+            raise PluginError(f"it {ending.deed}") from None
 
 
 # In the other process.

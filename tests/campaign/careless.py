@@ -62,7 +62,6 @@ DEEDS = {
     "crash": "os.abort()",
     "interrupt": "raise KeyboardInterrupt",
     "memory": "KEPT.append(bytearray(3 * 10**9))",
-
 }
 HEAD = """
 import gc, inspect, random, resource, torch
@@ -81,7 +80,9 @@ def plugins(tmp_path, write_plugin):
     folder = tmp_path / "careless"
     folder.mkdir()
     for name, deed in DEEDS.items():
-        once = f"exec({deed!r}, globals() | locals()) if client.cycle == client.index == 0 else None"
+        once = (
+            f"exec({deed!r}, globals() | locals()) if client.cycle == client.index == 0 else None"
+        )
         head = f"{HEAD}OUT = {str(tmp_path)!r}\n"
         write_plugin(folder / f"{name.replace('-', '_')}.py", {f"evil-{name}": once}, head=head)
     return folder

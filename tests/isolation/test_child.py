@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from fal_bench.errors import PluginError
+from fal_bench.errors import PluginError, UnknownNameError
 from fal_bench.isolation import child as child_module
 from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import Child, ChildError, Ended, Limits
@@ -124,9 +124,9 @@ def test_answers_events_and_errors_come_back(child):
     assert text == ""
     with pytest.raises(ValueError, match="mine"):
         child.run(fail, ValueError("mine"))
-    with pytest.raises(ChildError, match="KeyboardInterrupt: mine"):
+    with pytest.raises(PluginError, match="KeyboardInterrupt: mine"):
         child.run(fail, KeyboardInterrupt("mine"))
-    with pytest.raises(ChildError, match="Odd"):
+    with pytest.raises(PluginError, match="Odd"):
         child.run(fail, None)
     assert child.run(events, 0)[0] == ""  # it still works
 
@@ -175,3 +175,9 @@ def test_one_that_cannot_begin_is_an_error_with_its_ending(monkeypatch):
     monkeypatch.setattr(child_module, "_BOOT", "import sys; sys.exit(5)  # {path}")
     with pytest.raises(ChildError, match="exit code 5"):
         Child()
+
+
+def test_every_error_of_ours_comes_back(child):
+    with pytest.raises(UnknownNameError, match=r"'logi'.*'logo'") as raised:
+        child.run(fail, UnknownNameError("strategy", "logi", ["logo"]))
+    assert str(raised.value) == str(UnknownNameError("strategy", "logi", ["logo"]))

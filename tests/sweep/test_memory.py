@@ -66,7 +66,6 @@ def test_a_plugin_that_eats_memory_fails_alone_and_by_name(compare, plugin):
     assert set(reasons) == {"eating", "leaking"}
     for strategy, reason in reasons.items():
         taken = int(re.search(r"(\d+) MiB", reason)[1])
-        assert "raise memory_limit" in reason
         assert repr(strategy) in reason
         assert LIMIT < taken < LIMIT + 1000
     assert "cycle 1" in reasons["eating"]
