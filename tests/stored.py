@@ -6,6 +6,7 @@ from datetime import datetime
 
 from fal_bench.federation.journal import Row
 from fal_bench.inputs.selector import Selector
+from fal_bench.results.files import write_sealed
 from fal_bench.results.folder import RunFolder
 from fal_bench.results.store import Store
 from fal_bench.sweep.spec import RunSpec
@@ -62,9 +63,12 @@ def charges(task, cycles):
 
 def store_run(
     root, run, *, start=0.1, seconds=1.0, environment=None, finished=True, accuracies=None,
-    rows=None, higher_is_better=None,
+    rows=None, higher_is_better=None, kept=(), ended=None,
 ):  # fmt: skip
-    """Write one run; its accuracy rises by a tenth a cycle from ``start``."""
+    """Write one run; its accuracy rises by a tenth a cycle from ``start``.
+
+    ``ended`` is when it was finished; now if None.
+    """
     store = Store(root)
     store.prepare()
     folder: RunFolder = store.folder(run)
@@ -77,7 +81,10 @@ def store_run(
     for one in rows:
         folder.append(one)
     if finished:
-        folder.finish(charges(run.task, len(rows)), [])
+        folder.finish(charges(run.task, len(rows)), kept)
+    if ended:
+        status = {**folder.status(), "finished": ended.isoformat()}
+        write_sealed(folder.path / "status.json", run.key, status)
     return folder
 
 

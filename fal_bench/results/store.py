@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Protocol
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fal_bench.errors import StoreError
-from fal_bench.inputs.files import MissingFileError, UnreadableFileError, read_json
-from fal_bench.results.files import write_json
+from fal_bench.inputs.files import MissingFileError, UnreadableFileError
+from fal_bench.results.files import read_sealed, write_sealed
 from fal_bench.results.folder import CorruptRunError, Phase, RunFolder
 
 PUBLISHED = "provenance.json"
@@ -140,7 +140,7 @@ class Store:
             for problem in self.problems:
                 self.set_aside(Corrupt(self._schema_file, problem))
             self.problems = ()
-            write_json(self._schema_file, {"schema": SCHEMA})
+            write_sealed(self._schema_file, "", {"schema": SCHEMA})
         except OSError as error:
             raise StoreError(
                 f"Cannot write to the results folder {str(self.root)!r} ({error.strerror}); "
@@ -214,7 +214,8 @@ class Store:
     def _check_schema(self) -> tuple[str, ...]:
         """Return a sentence if ``store.json`` cannot be read: nothing but its version is lost."""
         try:
-            schema = _Schema.model_validate(read_json(self._schema_file)).schema_
+            content, _ = read_sealed(self._schema_file, "")  # schemas 1 and 2 had no seal
+            schema = _Schema.model_validate(content).schema_
         except MissingFileError:
             return ()
         except (UnreadableFileError, ValidationError) as error:
@@ -232,5 +233,7 @@ class Store:
 
 class _Schema(BaseModel):
     """What ``store.json`` holds."""
+
+    model_config = ConfigDict(extra="forbid")
 
     schema_: int = Field(alias="schema", strict=True)

@@ -322,10 +322,11 @@ def _named_tasks(
     tasks: Mapping[tuple[str, str], Task], pools: Mapping[tuple[str, str], int]
 ) -> tuple[list[dict[str, Any]], dict[str, Suite]]:
     """Return the rows of the stored tasks under the names of their suites, and those suites."""
-    whole = _covering_suite({digest for digest, _ in tasks})
+    known = [load_suite(name) for name in suite_names()]
+    whole = _covering_suite({digest for digest, _ in tasks}, known)
     rows, suites = [], {}
     for (digest, data), task in tasks.items():
-        suite = whole or _covering_suite({digest})
+        suite = whole or _covering_suite({digest}, known)
         named = next((one for one in suite.tasks if one.hash == digest), task) if suite else task
         rows.append(
             task_row(named, suite.name if suite else "", data, pools.get((digest, data), 0))
@@ -335,8 +336,7 @@ def _named_tasks(
     return sorted(rows, key=lambda row: (row["name"], row["data"])), suites
 
 
-def _covering_suite(hashes: set[str]) -> Suite | None:
-    suites = [load_suite(name) for name in suite_names()]
+def _covering_suite(hashes: set[str], suites: Sequence[Suite]) -> Suite | None:
     covering = [suite for suite in suites if hashes <= {task.hash for task in suite.tasks}]
     # Suites share tasks; of several, the one of which most is there, and rather the default one.
     return min(

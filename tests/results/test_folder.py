@@ -232,7 +232,10 @@ def test_a_newer_results_folder_is_refused(store):
         Store(store.root)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"schema": "1"}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"schema": 99, "seal": "0"}', b"{}", b"\xff", b'{"schema": "1"}', b"[" * 100_000],
+)
 def test_a_damaged_description_of_the_folder_is_named_and_written_again(store, content):
     (store.root / "store.json").write_bytes(content)
     damaged = Store(store.root)
