@@ -15,7 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -60,6 +60,10 @@ _BEFORE: Final[Mapping[str, set[str]]] = {
 }
 """What ``status.json`` held before it was sealed: two digests at most, and none of itself."""
 
+_APPENDING: Final = (
+    os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+)
+
 _LONGEST: Final = 100_000
 """Characters of a traceback that are kept."""
 
@@ -96,6 +100,29 @@ class Facts(BaseModel):
     environment: dict[str, Any] = {}
     metrics: dict[str, StrictBool] = {}
     pool: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run says.
+
+    Attributes:
+        facts: what was known of it before it ended.
+        curve: its curve.
+        charges: how many labels were read, by cycle, purpose and client. A label that was read for
+            several purposes is counted once, for the first of them, so that the counts add up to
+            the strict labels.
+        ledger: digest of the ledger, which does not depend on its order.
+        ended: when it was finished; in earlier versions the time of ``status.json``.
+        sealed: whether digests cover all of it; those of earlier versions cover parts.
+    """
+
+    facts: Facts
+    curve: list[Row]
+    charges: Mapping[tuple[int, str, int], int]
+    ledger: str
+    ended: datetime
+    sealed: bool
 
 
 @dataclass(frozen=True)
@@ -182,27 +209,29 @@ class RunFolder(Marks):
         Raises:
             CorruptRunError: a file is damaged, missing, or of another run.
         """
+        phase, _ = self.look()
+        return phase
+
+    def look(self) -> tuple[Phase, Outcome | None]:
+        """Return how far the run is, as ``phase`` does, and what it says if it is finished.
+
+        Raises:
+            CorruptRunError: a file is damaged, missing, or of another run.
+        """
         if not os.path.lexists(self.path):
-            return "new"
+            return "new", None
         names = self._names()
         status = self._status()
         if status.phase == "new":
             if left := names & {_CURVE, _LEDGER, _MEMORY, _CHECKPOINT}:
                 raise CorruptRunError(f"{_STATUS} is missing beside {min(left)}")
-            return "new"
+            return "new", None
+        if status.phase == "done":
+            return "done", self._outcome(status)
         if status.phase != "failed" or self.is_described:
-            self.facts()
-        for name in status.files:
-            with _blamed_on(name):
-                self._content(name, status)
-        if status.phase != "done":
-            self._sealed_checkpoint(status)
-        return status.phase
-
-    @property
-    def is_sealed(self) -> bool:
-        """Whether digests cover all of the run; those of earlier versions cover parts of it."""
-        return self._status().sealed
+            self._facts(status)
+        self._sealed_checkpoint(status)
+        return status.phase, None
 
     @property
     def is_described(self) -> bool:
@@ -215,18 +244,7 @@ class RunFolder(Marks):
         Raises:
             CorruptRunError: it cannot be read, or belongs to another run.
         """
-        status = self._status()
-        path = self.path / self._facts_name(status)
-        with _blamed_on(path.name):
-            values, is_sealed = unsealed(path, self.path.name, self._content(path.name, status))
-            if status.sealed and status.phase != "new" and not is_sealed:
-                raise UnreadableFileError(path, "its seal is missing")
-            facts = Facts.model_validate(values)
-            if description_key(facts.description) != self.path.name:
-                raise UnreadableFileError(path, "its description does not belong to its key")
-            if status.phase == "done" and not facts.pool:
-                raise UnreadableFileError(path, "the size of the query pool is missing")
-        return facts
+        return self._facts(self._status())
 
     def status(self) -> dict[str, Any]:
         """Return the content of ``status.json``.
@@ -239,52 +257,13 @@ class RunFolder(Marks):
             raise CorruptRunError(f"{_STATUS} does not exist")
         return dict(status.content)
 
-    def ended(self) -> datetime:
-        """Return when the run was finished; in earlier versions the time of ``status.json``."""
-        noted = self._status().content.get("finished")
-        if noted is not None:
-            return datetime.fromisoformat(noted)
-        return datetime.fromtimestamp((self.path / _STATUS).stat().st_mtime, UTC)
-
     def rows(self) -> list[Row]:
         """Return the curve; a last line that was cut short is left out.
 
         Raises:
             CorruptRunError: the curve is not one of this format.
         """
-        status, path = self._status(), self.path / _CURVE
-        if status.phase != "done" and not self._has(_CURVE):
-            return []
-        with _blamed_on(path.name):
-            lines = decoded(path, self._content(_CURVE, status)).splitlines(keepends=True)
-            complete = [line for line in lines if line.endswith("\n")]
-            reader = csv.DictReader(complete)
-            if complete and not {*Row.columns()} <= {*(reader.fieldnames or ())}:
-                raise UnreadableFileError(path, "it lacks columns")
-            return [_row(record) for record in reader]
-
-    def charges(self) -> tuple[Counter[tuple[int, str, int]], str]:
-        """Return how many labels were read, by cycle, purpose and client, and the ledger's digest.
-
-        A label that was read for several purposes is counted once, for the first of them, so that
-        the counts add up to the strict labels. The digest does not depend on the ledger's order.
-
-        Raises:
-            CorruptRunError: the ledger cannot be read.
-        """
-        seen: set[tuple[str, str]] = set()
-        counts: Counter[tuple[int, str, int]] = Counter()
-        path = self.path / _LEDGER
-        with _blamed_on(path.name):
-            text = decoded(path, self._content(_LEDGER, self._status()))
-            heading, *lines = csv.reader(text.splitlines())
-            if heading != _CHARGE:
-                raise UnreadableFileError(path, "it has other columns")
-            for client, sample, purpose, cycle in lines:
-                if (client, sample) not in seen:
-                    seen.add((client, sample))
-                    counts[int(cycle), purpose, int(client)] += 1
-        return counts, sha256_of("\n".join(sorted(text.splitlines())).encode())
+        return self._stored_rows(self._status())
 
     def kept(self) -> list[dict[str, Any]]:
         """Return what the strategy kept of each client's memory; empty if nothing.
@@ -331,12 +310,21 @@ class RunFolder(Marks):
 
     def append(self, row: Row) -> None:
         """Add one row to the curve."""
+        known = _columns(self._rows)
         self._rows.append(row)
-        self._write_curve()
+        if _columns(self._rows) != known:
+            self._write_curve()
+            return
+        try:
+            # Neither created nor followed: whatever lies in its place now is written over.
+            with open(os.open(self.path / _CURVE, _APPENDING), "ab") as file:
+                file.write(_lines([row], known))
+        except OSError:
+            self._write_curve()
 
     def checkpoint(self, state: RunState) -> None:
         """Replace ``checkpoint.npz``."""
-        rows = to_json_array([asdict(row) for row in self._rows])
+        rows = to_json_array([vars(row) for row in self._rows])
         content = _archive({**state.to_arrays(), "rows": rows})
         write_sealed_bytes(self.path / _CHECKPOINT, self.path.name, content)
 
@@ -348,12 +336,11 @@ class RunFolder(Marks):
         Nothing but ``run.json``, which is sealed, is read back: what else lies in the directory
         may have been changed while the run was at work.
         """
-        self.facts()
-        contents = {
-            _FACTS: read_bytes(self.path / _FACTS),
-            _CURVE: _curve(self._rows),
-            _LEDGER: _ledger(charges),
-        }
+        status = self._status()
+        self._facts(status)
+        with _blamed_on(_FACTS):
+            facts = self._content(_FACTS, status)
+        contents = {_CURVE: _curve(self._rows), _LEDGER: _ledger(charges)}
         if any(kept):
             arrays: dict[str, NDArray[Any]] = {}
             arrays["memories"] = to_json_array(split(list(kept), arrays))
@@ -362,7 +349,7 @@ class RunFolder(Marks):
             write_bytes(self.path / name, content)
         files = {
             name: {"bytes": len(content), "sha256": sha256_of(content)}
-            for name, content in contents.items()
+            for name, content in {_FACTS: facts, **contents}.items()
         }
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         self._set_status("done", files=files, finished=finished)
@@ -389,6 +376,60 @@ class RunFolder(Marks):
             if not is_sealed and not set(content) <= _BEFORE[phase]:
                 raise UnreadableFileError(path, "its seal is missing")
             return _Status(phase, content, is_sealed)
+
+    def _outcome(self, status: _Status) -> Outcome:
+        facts, curve = self._facts(status), self._stored_rows(status)
+        charges, ledger = self._charges(status)
+        with _blamed_on(_MEMORY):
+            if _MEMORY in status.files:
+                self._content(_MEMORY, status)
+        noted = status.content.get("finished")
+        if noted is not None:
+            ended = datetime.fromisoformat(noted)
+        else:
+            ended = datetime.fromtimestamp((self.path / _STATUS).stat().st_mtime, UTC)
+        return Outcome(facts, curve, charges, ledger, ended, status.sealed)
+
+    def _facts(self, status: _Status) -> Facts:
+        path = self.path / self._facts_name(status)
+        with _blamed_on(path.name):
+            values, is_sealed = unsealed(path, self.path.name, self._content(path.name, status))
+            if status.sealed and status.phase != "new" and not is_sealed:
+                raise UnreadableFileError(path, "its seal is missing")
+            facts = Facts.model_validate(values)
+            if description_key(facts.description) != self.path.name:
+                raise UnreadableFileError(path, "its description does not belong to its key")
+            if status.phase == "done" and not facts.pool:
+                raise UnreadableFileError(path, "the size of the query pool is missing")
+        return facts
+
+    def _stored_rows(self, status: _Status) -> list[Row]:
+        path = self.path / _CURVE
+        if status.phase != "done" and not self._has(_CURVE):
+            return []
+        with _blamed_on(_CURVE):
+            lines = decoded(path, self._content(_CURVE, status)).splitlines(keepends=True)
+            complete = [line for line in lines if line.endswith("\n")]
+            reader = csv.DictReader(complete)
+            if complete and not {*Row.columns()} <= {*(reader.fieldnames or ())}:
+                raise UnreadableFileError(path, "it lacks columns")
+            return [_row(record) for record in reader]
+
+    def _charges(self, status: _Status) -> tuple[Counter[tuple[int, str, int]], str]:
+        """Return the numbers of labels and the digest of ``Outcome``."""
+        seen: set[tuple[str, str]] = set()
+        counts: Counter[tuple[int, str, int]] = Counter()
+        path = self.path / _LEDGER
+        with _blamed_on(_LEDGER):
+            text = decoded(path, self._content(_LEDGER, status))
+            heading, *lines = csv.reader(text.splitlines())
+            if heading != _CHARGE:
+                raise UnreadableFileError(path, "it has other columns")
+            for client, sample, purpose, cycle in lines:
+                if (client, sample) not in seen:
+                    seen.add((client, sample))
+                    counts[int(cycle), purpose, int(client)] += 1
+        return counts, sha256_of("\n".join(sorted(text.splitlines())).encode())
 
     def _set_status(self, phase: Phase, **more: Any) -> None:
         write_sealed(self.path / _STATUS, self.path.name, {"phase": phase, **more})
@@ -500,10 +541,17 @@ def _ledger(charges: Sequence[tuple[int, int, str, int]]) -> bytes:
 
 
 def _curve(rows: Sequence[Row]) -> bytes:
+    columns = _columns(rows)
+    return ",".join(columns).encode() + b"\n" + _lines(rows, columns)
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return Row.columns({name for row in rows for name in row.metrics})
+
+
+def _lines(rows: Sequence[Row], columns: Sequence[str]) -> bytes:
     text = io.StringIO(newline="")
-    metrics = {name for row in rows for name in row.metrics}
-    writer = csv.DictWriter(text, Row.columns(metrics), restval="", lineterminator="\n")
-    writer.writeheader()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writerows(map(_record, rows))
     return text.getvalue().encode()
 
