@@ -8,11 +8,7 @@ unfinished one is sealed and holds the rows of the curve up to it. Until a run i
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
@@ -44,6 +39,16 @@ from fal_bench.results.files import (
     write_bytes,
     write_sealed,
     write_sealed_bytes,
+)
+from fal_bench.results.formats import (
+    archive,
+    columns_of,
+    count_charges,
+    curve_csv,
+    curve_lines,
+    ledger_csv,
+    read_archive,
+    read_curve,
 )
 from fal_bench.results.identity import description_key
 from fal_bench.results.marks import Marks
@@ -69,8 +74,6 @@ _LONGEST: Final = 100_000
 
 _SHOWN: Final = 200
 """Characters that are shown of what is wrong with a file."""
-
-_CHARGE = ["client", "sample", "purpose", "cycle"]
 
 
 class CorruptRunError(StoreError):
@@ -109,9 +112,7 @@ class Outcome:
     Attributes:
         facts: what was known of it before it ended.
         curve: its curve.
-        charges: how many labels were read, by cycle, purpose and client. A label that was read for
-            several purposes is counted once, for the first of them, so that the counts add up to
-            the strict labels.
+        charges: how many labels were read, by cycle, purpose and client (``count_charges``).
         ledger: digest of the ledger, which does not depend on its order.
         ended: when it was finished; in earlier versions the time of ``status.json``.
         sealed: whether digests cover all of it; those of earlier versions cover parts.
@@ -271,13 +272,7 @@ class RunFolder(Marks):
         Raises:
             CorruptRunError: it cannot be read.
         """
-        status = self._status()
-        if _MEMORY not in self._named(status):
-            return []
-        with _blamed_on(_MEMORY):
-            found = _arrays(self._content(_MEMORY, status))
-            memories: list[dict[str, Any]] = join(from_json_array(found["memories"]), found)
-        return memories
+        return self._kept(self._status())
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
         """Return names and bytes of the files of a finished run, under the names of today.
@@ -288,7 +283,8 @@ class RunFolder(Marks):
         status = self._status()
         for name in self._named(status):
             with _blamed_on(name):
-                yield (_FACTS if name == _FACTS_BEFORE else name), self._content(name, status)
+                content = self._content(name, status)
+            yield (_FACTS if name == _FACTS_BEFORE else name), content
 
     # The journal of a running run.
 
@@ -302,7 +298,7 @@ class RunFolder(Marks):
         state, self._rows = None, []
         if content is not None:
             with _blamed_on(_CHECKPOINT):
-                arrays = _arrays(content)
+                arrays = read_archive(content)
                 self._rows = [Row(**values) for values in from_json_array(arrays.pop("rows"))]
                 state = RunState.from_arrays(arrays)
         self._write_curve()
@@ -310,22 +306,22 @@ class RunFolder(Marks):
 
     def append(self, row: Row) -> None:
         """Add one row to the curve."""
-        known = _columns(self._rows)
+        known = columns_of(self._rows)
         self._rows.append(row)
-        if _columns(self._rows) != known:
+        if columns_of(self._rows) != known:
             self._write_curve()
             return
         try:
             # Neither created nor followed: whatever lies in its place now is written over.
             with open(os.open(self.path / _CURVE, _APPENDING), "ab") as file:
-                file.write(_lines([row], known))
+                file.write(curve_lines([row], known))
         except OSError:
             self._write_curve()
 
     def checkpoint(self, state: RunState) -> None:
         """Replace ``checkpoint.npz``."""
         rows = to_json_array([vars(row) for row in self._rows])
-        content = _archive({**state.to_arrays(), "rows": rows})
+        content = archive({**state.to_arrays(), "rows": rows})
         write_sealed_bytes(self.path / _CHECKPOINT, self.path.name, content)
 
     def finish(
@@ -340,11 +336,11 @@ class RunFolder(Marks):
         self._facts(status)
         with _blamed_on(_FACTS):
             facts = self._content(_FACTS, status)
-        contents = {_CURVE: _curve(self._rows), _LEDGER: _ledger(charges)}
+        contents = {_CURVE: curve_csv(self._rows), _LEDGER: ledger_csv(charges)}
         if any(kept):
             arrays: dict[str, NDArray[Any]] = {}
             arrays["memories"] = to_json_array(split(list(kept), arrays))
-            contents[_MEMORY] = _archive(arrays)
+            contents[_MEMORY] = archive(arrays)
         for name, content in contents.items():
             write_bytes(self.path / name, content)
         files = {
@@ -380,9 +376,11 @@ class RunFolder(Marks):
     def _outcome(self, status: _Status) -> Outcome:
         facts, curve = self._facts(status), self._stored_rows(status)
         charges, ledger = self._charges(status)
-        with _blamed_on(_MEMORY):
-            if _MEMORY in status.files:
+        if _MEMORY in status.files:  # whose digest says enough; reading takes longer
+            with _blamed_on(_MEMORY):
                 self._content(_MEMORY, status)
+        else:
+            self._kept(status)
         noted = status.content.get("finished")
         if noted is not None:
             ended = datetime.fromisoformat(noted)
@@ -408,28 +406,22 @@ class RunFolder(Marks):
         if status.phase != "done" and not self._has(_CURVE):
             return []
         with _blamed_on(_CURVE):
-            lines = decoded(path, self._content(_CURVE, status)).splitlines(keepends=True)
-            complete = [line for line in lines if line.endswith("\n")]
-            reader = csv.DictReader(complete)
-            if complete and not {*Row.columns()} <= {*(reader.fieldnames or ())}:
-                raise UnreadableFileError(path, "it lacks columns")
-            return [_row(record) for record in reader]
+            return read_curve(decoded(path, self._content(_CURVE, status)))
 
-    def _charges(self, status: _Status) -> tuple[Counter[tuple[int, str, int]], str]:
+    def _charges(self, status: _Status) -> tuple[Mapping[tuple[int, str, int], int], str]:
         """Return the numbers of labels and the digest of ``Outcome``."""
-        seen: set[tuple[str, str]] = set()
-        counts: Counter[tuple[int, str, int]] = Counter()
-        path = self.path / _LEDGER
         with _blamed_on(_LEDGER):
-            text = decoded(path, self._content(_LEDGER, status))
-            heading, *lines = csv.reader(text.splitlines())
-            if heading != _CHARGE:
-                raise UnreadableFileError(path, "it has other columns")
-            for client, sample, purpose, cycle in lines:
-                if (client, sample) not in seen:
-                    seen.add((client, sample))
-                    counts[int(cycle), purpose, int(client)] += 1
-        return counts, sha256_of("\n".join(sorted(text.splitlines())).encode())
+            text = decoded(self.path / _LEDGER, self._content(_LEDGER, status))
+            ordered = "\n".join(sorted(text.splitlines()))
+            return count_charges(text), sha256_of(ordered.encode())
+
+    def _kept(self, status: _Status) -> list[dict[str, Any]]:
+        if _MEMORY not in self._named(status):
+            return []
+        with _blamed_on(_MEMORY):
+            found = read_archive(self._content(_MEMORY, status))
+            memories: list[dict[str, Any]] = join(from_json_array(found["memories"]), found)
+        return memories
 
     def _set_status(self, phase: Phase, **more: Any) -> None:
         write_sealed(self.path / _STATUS, self.path.name, {"phase": phase, **more})
@@ -438,7 +430,7 @@ class RunFolder(Marks):
         write_sealed(self.path / _FACTS, self.path.name, facts)
 
     def _write_curve(self) -> None:
-        write_bytes(self.path / _CURVE, _curve(self._rows))
+        write_bytes(self.path / _CURVE, curve_csv(self._rows))
 
     def _has(self, name: str) -> bool:
         return os.path.lexists(self.path / name)
@@ -521,62 +513,6 @@ def _blamed_on(name: str) -> Iterator[None]:
     raise CorruptRunError(f"{name}: {one_line(cause)[:_SHOWN]}")
 
 
-def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def _archive(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, **arrays)  # type: ignore[arg-type]
-    return file.getvalue()
-
-
-def _ledger(charges: Sequence[tuple[int, int, str, int]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_CHARGE)
-    writer.writerows(charges)
-    return text.getvalue().encode()
-
-
-def _curve(rows: Sequence[Row]) -> bytes:
-    columns = _columns(rows)
-    return ",".join(columns).encode() + b"\n" + _lines(rows, columns)
-
-
-def _columns(rows: Sequence[Row]) -> list[str]:
-    return Row.columns({name for row in rows for name in row.metrics})
-
-
-def _lines(rows: Sequence[Row], columns: Sequence[str]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writerows(map(_record, rows))
-    return text.getvalue().encode()
-
-
 def _storable(text: str) -> str:
     """Return text that a status can hold: not too long, and without halves of surrogate pairs."""
     return text[-_LONGEST:].encode("utf-8", "backslashreplace").decode()
-
-
-_INTEGERS = ("cycle", "labels", "labels_strict", "bytes_up", "bytes_down")
-_TEXTS = ("labels_by_client", "labels_strict_by_client")
-
-
-def _record(row: Row) -> dict[str, Any]:
-    """Return a row as it is written; a metric without a value is an empty field."""
-    values = {name: getattr(row, name) for name in Row.columns()}
-    return values | {
-        name: "" if math.isnan(value) else value for name, value in row.metrics.items()
-    }
-
-
-def _row(record: dict[str, str]) -> Row:
-    values: dict[str, Any] = {}
-    for name in Row.columns():
-        text = record.pop(name)
-        values[name] = text if name in _TEXTS else (int if name in _INTEGERS else float)(text)
-    metrics = {name: float(text) if text else math.nan for name, text in record.items()}
-    return Row(**values, metrics=metrics)
