@@ -34,6 +34,7 @@ from fal_bench.inputs.validation import explained
 from fal_bench.results.files import (
     read_sealed,
     read_sealed_bytes,
+    sealed_json,
     sha256_of,
     unsealed,
     write_bytes,
@@ -167,6 +168,7 @@ class RunFolder(Marks):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._rows: list[Row] = []
+        self._known: dict[str, Any] = {}
 
     def create(self, facts: Mapping[str, Any], environment: dict[str, str], attempt: str) -> None:
         """Make the directory, describe the run, and note which round is at work on it.
@@ -179,7 +181,7 @@ class RunFolder(Marks):
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._drop_old_checkpoint()
-        self._write_facts({**facts, "environment": environment})
+        self._know({**facts, "environment": environment})
         self._set_status("partial", run=attempt, pid=str(os.getpid()))
 
     def move_over(self) -> None:
@@ -202,7 +204,7 @@ class RunFolder(Marks):
 
     def note_pool(self, pool: int) -> None:
         """Keep the size of the query pool beside the description, for reports."""
-        self._write_facts({**self.facts().model_dump(exclude_unset=True), "pool": pool})
+        self._know({**self._facts_in_mind(), "pool": pool})
 
     def phase(self) -> Phase:
         """Return how far the run is, once all that it rests on has been checked.
@@ -327,16 +329,16 @@ class RunFolder(Marks):
     def finish(
         self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
     ) -> None:
-        """Write curve, ledger and what is kept, mark the run done, and drop the checkpoint.
+        """Write all files of the finished run, mark it done, and drop the checkpoint.
 
-        Nothing but ``run.json``, which is sealed, is read back: what else lies in the directory
-        may have been changed while the run was at work.
+        They are written from memory: what lies in the directory may have been changed while the
+        run was at work.
         """
-        status = self._status()
-        self._facts(status)
-        with _blamed_on(_FACTS):
-            facts = self._content(_FACTS, status)
-        contents = {_CURVE: curve_csv(self._rows), _LEDGER: ledger_csv(charges)}
+        contents = {
+            _FACTS: sealed_json(_FACTS, self.path.name, self._facts_in_mind()),
+            _CURVE: curve_csv(self._rows),
+            _LEDGER: ledger_csv(charges),
+        }
         if any(kept):
             arrays: dict[str, NDArray[Any]] = {}
             arrays["memories"] = to_json_array(split(list(kept), arrays))
@@ -345,7 +347,7 @@ class RunFolder(Marks):
             write_bytes(self.path / name, content)
         files = {
             name: {"bytes": len(content), "sha256": sha256_of(content)}
-            for name, content in {_FACTS: facts, **contents}.items()
+            for name, content in contents.items()
         }
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         self._set_status("done", files=files, finished=finished)
@@ -426,8 +428,13 @@ class RunFolder(Marks):
     def _set_status(self, phase: Phase, **more: Any) -> None:
         write_sealed(self.path / _STATUS, self.path.name, {"phase": phase, **more})
 
-    def _write_facts(self, facts: Mapping[str, Any]) -> None:
+    def _know(self, facts: dict[str, Any]) -> None:
+        self._known = facts
         write_sealed(self.path / _FACTS, self.path.name, facts)
+
+    def _facts_in_mind(self) -> dict[str, Any]:
+        """Return the facts as this object wrote them; as they are stored if it did not."""
+        return self._known or self.facts().model_dump(exclude_unset=True)
 
     def _write_curve(self) -> None:
         write_bytes(self.path / _CURVE, curve_csv(self._rows))

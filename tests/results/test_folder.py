@@ -116,6 +116,23 @@ def test_without_a_checkpoint_the_curve_starts_over(folder):
     assert folder.rows() == []
 
 
+def test_facts_that_are_lost_while_a_run_is_at_work_are_written_again(store, folder):
+    folder.append(ROW)
+    (folder.path / "run.json").unlink()
+    folder.finish([], [])
+    assert store.phase(SPEC) == "done"
+    assert folder.facts().pool == 100
+
+
+def test_what_could_not_be_read_again_is_not_written(store):
+    folder = store.folder(SPEC)
+    with pytest.raises(StoreError, match=r"run\.json"):
+        folder.create({**SPEC.facts, "metrics": {"a": float("nan")}}, {}, "run")
+    folder.fail("name \udcff", "x" * 10**6)
+    assert store.phase(SPEC) == "failed"
+    assert "name" in folder.status()["reason"]
+
+
 def test_a_failure_keeps_its_reason(store, folder):
     folder.fail("it broke", "Traceback ...")
     assert store.phase(SPEC) == "failed"
