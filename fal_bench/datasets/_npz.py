@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from fal_bench.arrays import IntArray
 from fal_bench.data.folders import own_path, where_looked
-from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, file_checksum, prepare
+from fal_bench.data.prepared import (
+    CacheKey,
+    Part,
+    Prepared,
+    Source,
+    file_checksum,
+    prepare,
+    stamp,
+)
 from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import DataError, InvalidSpecError
 
@@ -45,8 +53,7 @@ def prepare_npz(name: str, path: Path, train: int | None, test: int | None) -> P
             f"Data set {name!r}: cannot read {where_looked(path)}: {error.strerror}."
         ) from None
     place = {"path": str(full), "train": train, "test": test}
-    state = [facts.st_size, facts.st_mtime_ns]
-    return prepare(CacheKey(name, place, state), partial(_read, name, full, (train, test)))
+    return prepare(CacheKey(name, place, stamp(facts)), partial(_read, name, full, (train, test)))
 
 
 def _read(
