@@ -6,6 +6,7 @@ import base64
 import functools
 import gzip
 import math
+import re
 from typing import Any
 
 import jinja2
@@ -27,6 +28,11 @@ from fal_bench.reporting.facts import Winner, notes
 from fal_bench.reporting.findings import has_intervals
 from fal_bench.reporting.panels import all_panels
 from fal_bench.reporting.panels.base import PageData
+
+_MISLEADING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+"""Characters that cannot be seen, turn the direction of text, or cannot be written."""
 
 
 def render_page(comparison: Comparison) -> str:
@@ -50,6 +56,8 @@ def render_page(comparison: Comparison) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # As text, not as ASCII with escapes, so that what is shown in figures is cleaned, too.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
     main = comparison.boards[middle]
@@ -66,7 +74,7 @@ def render_page(comparison: Comparison) -> str:
         for panel in all_panels()
     ]
     context = main.context
-    return environment.get_template("leaderboard.html.j2").render(
+    page = environment.get_template("leaderboard.html.j2").render(
         context=context,
         question=wording.questions(contexts),
         setting=wording.setting(context),
@@ -84,6 +92,7 @@ def render_page(comparison: Comparison) -> str:
         panels=panels,
         plotly=packed_plotly(),
     )
+    return _MISLEADING.sub(" ", page)
 
 
 def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
