@@ -30,9 +30,13 @@ from fal_bench.reporting.panels import all_panels
 from fal_bench.reporting.panels.base import PageData
 
 _MISLEADING = re.compile(
+    r"\\(?P<escape>u00[01][0-9a-f]|.)|"
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
-"""Characters that cannot be seen, turn the direction of text, or cannot be written."""
+"""Characters that cannot be seen, turn the direction of text, or cannot be written.
+
+JSON has the first of them as escapes; other escapes are found, too, since ``\\\\u001b`` is none.
+"""
 
 
 def render_page(comparison: Comparison) -> str:
@@ -92,7 +96,11 @@ def render_page(comparison: Comparison) -> str:
         panels=panels,
         plotly=packed_plotly(),
     )
-    return _MISLEADING.sub(" ", page)
+    return _MISLEADING.sub(_harmless, page)
+
+
+def _harmless(found: re.Match[str]) -> str:
+    return found[0] if len(found["escape"] or "control") == 1 else " "
 
 
 def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
