@@ -14,6 +14,9 @@ LONGEST_NAME: Final = 200
 MOST_DIGITS: Final = 100
 """Digits that a whole number in a table may have."""
 
+LARGEST_COUNT: Final = 2**53
+"""Up to here every whole number is exact among floats."""
+
 _FORMULA: Final = ("=", "+", "-", "@")
 """How a cell begins that a spreadsheet runs instead of showing it."""
 
@@ -71,6 +74,18 @@ def read_whole(text: str) -> int:
     if len(match[1]) > MOST_DIGITS:
         raise ValueError(f"a number of {len(match[1])} digits is too large")
     return int(match[1])
+
+
+def read_count(text: str) -> int:
+    """Return a whole number that a float holds exactly, since counts stand beside missing values.
+
+    Raises:
+        ValueError: it is none, or too large.
+    """
+    count = read_whole(text)
+    if count > LARGEST_COUNT:
+        raise ValueError(f"{text} is too large")
+    return count
 
 
 def read_number(text: str) -> float:

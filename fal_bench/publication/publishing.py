@@ -13,10 +13,12 @@ import pandas as pd
 from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError, PublicationError, UnknownNameError
 from fal_bench.inputs.arguments import Notify, as_path, warn
+from fal_bench.inputs.files import read_bytes
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.context import Accounting
 from fal_bench.reporting.export import write_csv
+from fal_bench.reporting.page import page_version
 from fal_bench.reporting.targets import Asked, Question
 from fal_bench.results import chosen_results
 from fal_bench.results.files import write_atomically
@@ -158,7 +160,7 @@ def _redrawn(
     refuse_changed(source, record)
     results = results_of(record, source)
     names = (CURVES_FILE, CHARGES_FILE) if has_charges(record) else (CURVES_FILE,)
-    kept = {name: (source / name).read_bytes() for name in names}
+    kept = {name: read_bytes(source / name) for name in names}
     if not has_charges(record):
         charges = charges_of_buyers(results.curves)
         if charges is None:
@@ -175,7 +177,7 @@ def _redrawn(
             "format": FORMAT,
             "falbench": __version__,
             "command": f"{runs} {question.options()}",
-            "published": _iso(datetime.now(UTC)),
+            "drawn": page_version(),
             "targets": tuple(one.plain for one in question.targets),
             "accounting": question.accounting,
             "baseline": question.baseline,
@@ -458,6 +460,7 @@ def _describe(store: Store, found: Publishable, question: Question) -> Record:
             for one in results.environments
         ),
         metrics=_metrics(results),
+        drawn=page_version(),
         files={},
     )
 
@@ -487,11 +490,11 @@ def _strategies(results: Results) -> tuple[PublishedStrategy, ...]:
     named = results.runs.set_index("key")["strategy"]
     return tuple(
         PublishedStrategy(
-            label=run["strategy"],
             strategy=str(strategy_selector({**run, "strategy": named[run["key"]]})),
             fingerprint=run["fingerprint"],
             trainer=str(trainer_selector(run)),
             trainer_fingerprint=run["trainer_fingerprint"],
+            trainer_named=bool(run["trainer_named"]),
             reference=bool(run["reference"]),
         )
         for run in records(first)

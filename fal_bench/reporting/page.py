@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
+import hashlib
 import math
 import re
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from fal_bench._version import __version__
 from fal_bench.reporting import wording
 from fal_bench.reporting.answer import Board, Comparison
 from fal_bench.reporting.columns import (
@@ -28,6 +32,8 @@ from fal_bench.reporting.facts import Winner, notes
 from fal_bench.reporting.findings import has_intervals
 from fal_bench.reporting.panels import all_panels
 from fal_bench.reporting.panels.base import PageData
+
+_DRAWS = {".py", ".j2", ".css", ".js"}
 
 _MISLEADING = re.compile(
     r"\\(?P<escape>u00[01][0-9a-f]|.)|"
@@ -169,6 +175,21 @@ def _cell(row: Row, column: Column) -> dict[str, Any]:
         "interval": f"[{interval}" if bracket else "",
         "number": column.number(row),
     }
+
+
+@functools.cache
+def page_version() -> str:
+    """Identify the code that draws boards and pages: where it is the same, so are they.
+
+    Returns:
+        The start of the SHA-256 of falbench's version, plotly's, and all files of this room.
+    """
+    digest = hashlib.sha256(f"{__version__} {version('plotly')}".encode())
+    room = Path(__file__).parent
+    for path in sorted(room.rglob("*"), key=lambda path: path.relative_to(room).as_posix()):
+        if path.suffix in _DRAWS:
+            digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()[:16]
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from fal_bench.errors import ExternalCurvesError, StoreError, UnknownNameError, one_line
-from fal_bench.inputs.cells import guarded, read_name, read_number, read_whole
+from fal_bench.inputs.cells import guarded, read_count, read_name, read_number, read_whole
 from fal_bench.inputs.files import UnreadableFileError, decoded, parsed, read_bytes
 from fal_bench.plugins.registry import current_registry
 from fal_bench.results.files import write_atomically
@@ -46,18 +46,8 @@ _METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
 _MARK = "# external curves: "
 _ORIGIN = ("file", "sha256", "imported")
-_LARGEST_COUNT = 2**53
-"""Up to here every whole number is exact among floats, which stand beside missing values."""
-
 _MOST_CELLS = 2_000_000
 """Cells of a file; they are held in memory all at once."""
-
-
-def _count(text: str) -> int:
-    number = read_whole(text)
-    if number > _LARGEST_COUNT:
-        raise ValueError(f"{text} is too large")
-    return number
 
 
 def _share(text: str) -> float:
@@ -91,11 +81,11 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "task": read_name,
     "strategy": read_name,
     "seed": read_whole,
-    "cycle": _count,
-    "labels": _count,
-    "labels_strict": _count,
-    "bytes_up": _count,
-    "bytes_down": _count,
+    "cycle": read_count,
+    "labels": read_count,
+    "labels_strict": read_count,
+    "bytes_up": read_count,
+    "bytes_down": read_count,
     "train_seconds": _amount,
     "select_seconds": _amount,
     "task_hash": _hash,
