@@ -255,7 +255,9 @@ def _labels_differ(run: PublishedRun, there: pd.DataFrame, here: pd.DataFrame) -
             return f"cycle 0: {_told(name, there[name].iloc[0], here[name].iloc[0])}"
     rows = min(len(there), len(here))
     spends_all = bool((here["labels"].diff().dropna() == run.spec.task.query_labels).all())
-    reads_more = bool((here["labels"] != here["labels_strict"]).any())
+    reads_more = _reads_more(here)
+    if reads_more != _reads_more(there):
+        return "labels_strict: only one of the curves reads more than it buys"
     allowed = {
         "labels": 0.0 if spends_all else math.inf,
         "labels_strict": STRICT if reads_more or not spends_all else 0.0,
@@ -272,6 +274,10 @@ def _labels_differ(run: PublishedRun, there: pd.DataFrame, here: pd.DataFrame) -
         if list(there[name][:rows]) != list(here[name][:rows]):
             return f"{name} is not the one that is recomputed"
     return _end_differs(there, here, 0.0 if spends_all else PAPER)
+
+
+def _reads_more(curve: pd.DataFrame) -> bool:
+    return bool((curve["labels"] != curve["labels_strict"]).any())
 
 
 def _end_differs(there: pd.DataFrame, here: pd.DataFrame, part: float) -> str:

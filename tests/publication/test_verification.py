@@ -37,28 +37,41 @@ def edit(folder, name, old, new):
 
 def in_format_1(folder):
     """Make results what a falbench without charges published."""
+    rows = [{**row.model_dump(), "label": row.label} for row in read_record(folder).strategies]
     content = json.loads((folder / "provenance.json").read_text())
-    del content["files"]["charges.csv"]
+    for row in rows:
+        del row["trainer_named"]
+    del content["files"]["charges.csv"], content["drawn"]
     (folder / "charges.csv").unlink()
-    edit_record(folder, format=1, files=content["files"])
+    (folder / "provenance.json").write_text(
+        json.dumps({**content, "format": 1, "strategies": rows})
+    )
 
 
 def edit_record(folder, **changes):
-    content = json.loads((folder / "provenance.json").read_text())
-    (folder / "provenance.json").write_text(json.dumps({**content, **changes}))
+    content = {**json.loads((folder / "provenance.json").read_text()), **changes}
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    (folder / "provenance.json").write_text(text)
 
 
 def falsify(folder, name, change):
-    """Change a file and its checksum, as a forger would."""
+    """Change a file, and all that follows from it, as a forger would."""
     (folder / name).write_text(change((folder / name).read_text()))
+    again(folder)
+
+
+def again(folder):
+    """Draw what follows from the curves again; falbench itself does it for a forger."""
     edit_record(folder, files=checksums(folder))
+    publish(folder, folder)
 
 
 def test_a_sample_recomputes_bit_for_bit_in_other_processes(published, scratch):
     result = quietly(published)
     assert result.passed
     assert [file.state for file in result.files] == ["same"] * 4
-    assert result.ranking == ""
+    assert result.equal
+    assert {check.state for check in result.checks} == {"same"}
     assert {(one.run.spec.task.name, one.run.label) for one in result.runs} == {
         (task, label)
         for task in ("digits-iid", "digits-shards")
@@ -89,11 +102,12 @@ def test_a_falsified_accuracy_is_found(published, scratch):
     assert "7 of 8 runs" in result.summary
 
 
-def on_a_z80(content):
-    """Provenance as if the results had been computed on another processor."""
-    [environment] = content["environments"]
+def on_a_z80(folder):
+    """Claim that the results were computed on another processor."""
+    [environment] = json.loads((folder / "provenance.json").read_text())["environments"]
     environment = {**environment, "facts": {**environment["facts"], "processor": "Z80"}}
-    return {"environments": [environment]}
+    edit_record(folder, environments=[environment])
+    again(folder)
 
 
 def rounded(text):
@@ -111,9 +125,11 @@ def rounded(text):
 def test_another_processor_may_round_otherwise(published, scratch):
     falsify(published, "curves.csv", rounded)
     assert {one.state for one in quietly(published, runs=None).runs} == {"differs"}
-    edit_record(published, **on_a_z80(json.loads((published / "provenance.json").read_text())))
+    on_a_z80(published)
     result = quietly(published, runs=None)
     assert {one.state for one in result.runs} == {"close"}
+    assert (result.passed, result.equal) == (True, False)
+    assert result.caution.startswith("NOT EQUAL: 8 of 8 runs")
     assert "8 of 8 runs" in result.summary
     assert "bit for bit" not in result.summary
     told = {one.run.identity: one.note for one in result.runs}
@@ -121,26 +137,18 @@ def test_another_processor_may_round_otherwise(published, scratch):
     bits = quietly(published, runs=None, tolerance=0.0)
     assert {one.state for one in bits.runs} == {"differs"}
     within = quietly(published, runs=None, tolerance=0.01)
-    assert {one.state for one in within.runs} == {"same"}
+    assert {one.state for one in within.runs} == {"close"}
+    assert not within.equal
 
 
 def test_another_processor_is_no_excuse(published, scratch):
     falsify(published, "curves.csv", better)
-    edit_record(published, **on_a_z80(json.loads((published / "provenance.json").read_text())))
+    on_a_z80(published)
     result = quietly(published, runs=None)
     assert not result.passed
     [wrong] = [one for one in result.runs if one.state == "differs"]
-    assert re.match(r"\d+ labels: accuracy 0.\d+ .*allowed 0.\d+", wrong.note)
+    assert re.match(r"\d+ labels: accuracy 0.\d+ .*allowed 0.2", wrong.note)
     assert {one.state for one in result.runs if one is not wrong} == {"same"}
-
-
-def test_a_falsified_leaderboard_is_found(published, scratch):
-    falsify(published, "leaderboard.csv", lambda text: text.replace(",0.6,", ",0.7,", 1))
-    result = quietly(published, runs=1)
-    assert not result.passed
-    assert "target_acc: 0.7 published, 0.6 " in result.ranking
-    assert [one.state for one in result.runs] == ["same"]
-    assert "does not follow" in result.summary
 
 
 def recharged(text, row):
@@ -150,19 +158,10 @@ def recharged(text, row):
     return text.replace(f"{run},pool,2,12", f"{run}{row}")
 
 
-def test_charges_that_do_not_add_up_are_found(published, scratch):
-    falsify(published, "charges.csv", partial(recharged, row=",pool,2,13"))
-    result = quietly(published, runs=1, seed=1)
-    assert not result.passed
-    assert result.imbalance.startswith("digits-iid, random, ")
-    assert re.findall(r"\d+", result.imbalance) == ["0", "3", "13", "12"]  # seed, cycle, labels
-    assert result.summary.startswith("The charges do")
-
-
 def test_charges_for_another_purpose_are_found(published, scratch):
     falsify(published, "charges.csv", partial(recharged, row=",reward,2,12"))
     result = quietly(published, runs=None)
-    assert (result.ranking, result.imbalance) == ("", "")
+    assert result.consistent
     [wrong] = [one for one in result.runs if one.state != "same"]
     assert wrong.run.identity == ("digits-iid", "random", 0)
     assert wrong.note.startswith("cycle 2: 0 labels ")
@@ -172,7 +171,7 @@ def test_charges_for_another_purpose_are_found(published, scratch):
 def test_results_of_a_falbench_without_charges_can_be_verified(published, scratch, falbench):
     in_format_1(published)
     result = quietly(published, runs=1)
-    assert result.passed
+    assert (result.passed, result.equal) == (True, True)
     names = ["leaderboard.csv", "curves.csv", "leaderboard.html"]
     assert [file.name for file in result.files] == names
     assert falbench("report", str(published))[0] == 0

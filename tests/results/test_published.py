@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from fal_bench.errors import PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.results.identity import DEFAULT_TRAINER
 from fal_bench.results.published import (
     FORMAT,
     PublishedEnvironment,
     PublishedStrategy,
     PublishedTask,
     Record,
+    parse_record,
     read_record,
     run_keys,
 )
@@ -74,7 +76,9 @@ def comparisons(draw):
     chosen = [draw(tasks(f"task-{place}")) for place in range(count)]
     digests = draw(st.lists(st.sampled_from(["", "ab12"]), min_size=count, max_size=count))
     row = st.tuples(selectors, prints, selectors, prints, st.booleans())
-    rows = draw(st.lists(row, min_size=1, max_size=3))
+    rows = draw(
+        st.lists(row, min_size=1, max_size=3, unique_by=lambda one: (str(one[0]), str(one[2])))
+    )
     seeds = list(range(draw(st.integers(1, 3))))
     return list(zip(chosen, digests, strict=True)), rows, seeds, draw(
         st.sampled_from(["cpu", "cuda"])
@@ -108,14 +112,14 @@ def record_of(tasks_and_data, rows, seeds, device="cpu"):
         ),
         strategies=tuple(
             PublishedStrategy(
-                label=f"row {place}",
                 strategy=str(strategy),
                 fingerprint=own,
                 trainer=str(trainer),
                 trainer_fingerprint=its,
+                trainer_named=trainer != DEFAULT_TRAINER,
                 reference=reference,
             )
-            for place, (strategy, own, trainer, its, reference) in enumerate(rows)
+            for strategy, own, trainer, its, reference in rows
         ),
         environments=(PublishedEnvironment(runs=1, facts={"torch": "2.14"}),),
         files={},
@@ -126,12 +130,13 @@ def record_of(tasks_and_data, rows, seeds, device="cpu"):
 def test_the_rebuilt_runs_have_the_keys_that_were_published(tmp_path_factory, comparison):
     tasks_and_data, rows, seeds, device = comparison
     expected = {
-        (task.name, f"row {place}", seed): RunSpec(
-            task, strategy, own, seed, device, trainer, its, reference=reference, data=data
-        ).key
+        (one.task.name, one.label, one.seed): one.key
         for task, data in tasks_and_data
-        for place, (strategy, own, trainer, its, reference) in enumerate(rows)
+        for strategy, own, trainer, its, reference in rows
         for seed in seeds
+        for one in [
+            RunSpec(task, strategy, own, seed, device, trainer, its, reference=reference, data=data)
+        ]
     }
     folder = tmp_path_factory.mktemp("published")
     (folder / "provenance.json").write_text(record_of(*comparison).text, encoding="utf-8")
@@ -168,6 +173,16 @@ def test_the_text_is_stable_and_ends_with_a_newline(text):
         ('"seeds": [', '"seeds": ["x", ', "seeds.0: it must be a whole number, not 'x'"),
         ('"suite"', '"surprise": 1, "suite"', "surprise: unknown key"),
         (TASK.hash, 64 * "0", "The task 'a' of provenance.json does not belong to its hash"),
+        (
+            '"trainer_named": false',
+            '"trainer_named": "no"',
+            "strategies.0.trainer_named: it must be true or false",
+        ),
+        ('"trainer": "cross-entropy"', '"trainer": "x"', "trainer of 'random' is missing"),
+        ('"strategy": "random"', '"strategy": "=random"', "strategy '=random': .*formula"),
+        ('"seeds": [', '"seeds": [-1, ', "seeds.0: it must be at least 0"),
+        ('"published": "2026', '"published": "x', "is no date"),
+        ('"torch"', '"to\\u202erch"', "environments.0.facts: .*cannot be shown"),
         ('"canonical": {', '"canonical": {"planet": "mars"', "does not know the task 'a'"),
     ],
 )
@@ -195,8 +210,9 @@ def test_a_missing_record_and_one_that_is_no_text_are_refused(tmp_path):
     [
         ([(TASK, ""), (TASK, "")], [ROW], [0], "task 'a'"),
         ([(TASK, "")], [ROW], [0, 0], "seed '0'"),
+        ([(TASK, "")], [ROW, (*ROW[:4], True)], [0], "strategy 'random'"),
     ],
 )
 def test_a_name_that_stands_twice_is_refused(tasks_and_data, rows, seeds, twin):
-    with pytest.raises(PublicationError, match=f"The {twin} stands twice"):
-        run_keys(record_of(tasks_and_data, rows, seeds))
+    with pytest.raises(PublicationError, match=f"the {twin} stands twice"):
+        parse_record(record_of(tasks_and_data, rows, seeds).text)
