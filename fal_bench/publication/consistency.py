@@ -20,7 +20,6 @@ from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from fal_bench.errors import FalbenchError
@@ -31,8 +30,8 @@ from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.export import to_csv
 from fal_bench.reporting.page import page_version, render_page
 from fal_bench.reporting.targets import BASELINE
-from fal_bench.results.identity import SHOWN, records
-from fal_bench.results.model import BY_CLIENT, NOT_METRICS, Results
+from fal_bench.results.identity import SHOWN
+from fal_bench.results.model import NOT_METRICS, Results
 from fal_bench.results.published import (
     CHARGES_FILE,
     CURVES_FILE,
@@ -45,7 +44,6 @@ from fal_bench.results.published import (
     moment,
 )
 from fal_bench.sweep.plan import compare_command
-from fal_bench.task import Task
 from fal_bench.task.suite import load_suite, suite_names
 
 _RELATIVE = 1e-9
@@ -211,41 +209,12 @@ def ships(record: Record) -> bool:
     return title is not None and title["name"] in suite_names()
 
 
-def _curves(published: Published) -> str:
-    results = published.results
-    tasks = {task.hash: task for task in results.tasks["spec"]}
-    runs = {run["key"]: run for run in records(results.here)}
-    for key, curve in results.curves.groupby("key"):
-        run = runs[str(key)]
-        if wrong := _protocol(curve, tasks[run["task_hash"]]):
-            return f"{run['task']}, {run['strategy']}, seed {run['seed']}: {wrong}"
-    return _beginnings(results)
-
-
-def _protocol(curve: pd.DataFrame, task: Task) -> str:
-    """Say where a curve is none that the protocol of its task can give."""
-    labels, strict = (curve[name].to_numpy() for name in ("labels", "labels_strict"))
-    if list(curve["cycle"]) != list(range(len(curve))):
-        return "its cycles are not 0, 1, 2 and so on"
-    if labels[0] != task.label_grid[0]:
-        return f"it begins with {labels[0]} labels, and the task with {task.label_grid[0]}"
-    if (np.diff(labels) < 0).any() or (np.diff(strict) < 0).any() or (strict < labels).any():
-        return "its labels fall, or are more than all that were read"
-    end = task.label_grid[-1] + task.query_labels
-    if labels[-1] > end or (labels[-1] < end and len(curve) < task.cycle_limit):
-        return f"it ends with {labels[-1]} labels, and the protocol with {end}"
-    for name, whole in zip(BY_CLIENT, (labels, strict), strict=True):
-        parts = [list(map(int, text.split(" "))) for text in curve[name]]
-        if {len(part) for part in parts} != {task.clients} or list(map(sum, parts)) != list(whole):
-            return f"{name} does not add up"
-    return ""
-
-
-def _beginnings(results: Results) -> str:
-    """Say where runs differ before any choice: the first model of a seed is the same for all.
+def _beginnings(published: Published) -> str:
+    """Whether runs differ before any choice: the first model of a seed is the same for all.
 
     Bits are promised for one environment alone.
     """
+    results = published.results
     if len(results.environments) > 1:
         return ""
     metrics = [name for name in results.curves if name not in NOT_METRICS]
@@ -331,7 +300,7 @@ _CHECKS: dict[str, Callable[[Published], str]] = {
     "tasks under the names that ship": _tasks,
     "provenance": _provenance,
     "command line": _command,
-    "curves follow the tasks": _curves,
+    "curves of a seed begin alike": _beginnings,
     "charges added up": imbalance_of,
 }
 

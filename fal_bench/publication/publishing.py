@@ -19,7 +19,7 @@ from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.context import Accounting
 from fal_bench.reporting.export import write_csv
 from fal_bench.reporting.page import page_version
-from fal_bench.reporting.targets import Asked, Question
+from fal_bench.reporting.targets import BASELINE, Asked, Question
 from fal_bench.results import chosen_results
 from fal_bench.results.files import write_atomically
 from fal_bench.results.identity import (
@@ -169,7 +169,9 @@ def _redrawn(
                 "page needs; compute and publish them again."
             )
         results = replace(results, charges=charges)
-    accounting, baseline = accounting or record.accounting, baseline or record.baseline
+    accounting = accounting or record.accounting
+    if baseline is None and record.baseline != BASELINE:  # which need not be compared
+        baseline = record.baseline
     question = Question.make(target_acc, target, accounting, baseline, results)
     runs = record.command.removesuffix(f" {question_of(record).options()}")
     draft = record.model_copy(

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -14,6 +15,7 @@ from itertools import islice, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -298,8 +300,8 @@ def parse_record(text: str) -> Record:
         if Selector.parse(row.trainer) != DEFAULT_TRAINER and not row.trainer_named:
             raise PublicationError(f"the trainer of {row.strategy!r} is missing from its name")
     for kind, names in _shown_names(record).items():
-        for place, name in enumerate(names):
-            if name in names[:place]:
+        for name, count in Counter(names).items():
+            if count > 1:
                 raise PublicationError(f"the {kind} {name!r} stands twice")
             if fault := fault_of_name(name):
                 raise PublicationError(f"the {kind} {name!r}: {fault}")
@@ -493,6 +495,7 @@ def results_of(record: Record, folder: Path) -> Results:
     keys = {(run["task"], run["label"], run["seed"]): run["key"] for run in runs}
     curves = _keyed(table, keys, CURVES_FILE)
     _check_runs(table, runs)
+    _check_protocols(curves, runs, {task.hash: task for task in tasks})
     charges = pd.DataFrame(columns=CHARGES)
     if has_charges(record):
         found = _keyed(read_published_charges(folder / CHARGES_FILE), keys, CHARGES_FILE)
@@ -604,6 +607,39 @@ def _check_runs(curves: pd.DataFrame, runs: Sequence[Mapping[str, Any]]) -> None
                 f"{CURVES_FILE} has another task_hash or reference than {FILE} for {row[0]}, "
                 f"{row[1]}, seed {row[2]}; restore the files."
             )
+
+
+def _check_protocols(
+    curves: pd.DataFrame, runs: Sequence[Mapping[str, Any]], tasks: Mapping[str, Task]
+) -> None:
+    """Check that the curves are what the protocols of their tasks can give."""
+    known = {run["key"]: run for run in runs}
+    for key, curve in curves.groupby("key", sort=False):
+        run = known[str(key)]
+        if wrong := _broken_protocol(curve, tasks[run["task_hash"]]):
+            raise PublicationError(
+                f"{CURVES_FILE}: {run['task']}, {run['label']}, seed {run['seed']}: {wrong}; "
+                "restore the file."
+            )
+
+
+def _broken_protocol(curve: pd.DataFrame, task: Task) -> str:
+    """Say where a curve is none that the protocol of its task can give."""
+    labels, strict = (curve[name].to_numpy() for name in ("labels", "labels_strict"))
+    if list(curve["cycle"]) != list(range(len(curve))):
+        return "its cycles are not 0, 1, 2 and so on"
+    if labels[0] != task.label_grid[0]:
+        return f"it begins with {labels[0]} labels, and the task with {task.label_grid[0]}"
+    if (np.diff(labels) < 0).any() or (np.diff(strict) < 0).any() or (strict < labels).any():
+        return "its labels fall, or are more than all that were read"
+    end = task.label_grid[-1] + task.query_labels
+    if labels[-1] > end or (labels[-1] < end and len(curve) < task.cycle_limit):
+        return f"it ends with {labels[-1]} labels, and the protocol with {end}"
+    for name, whole in zip(BY_CLIENT, (labels, strict), strict=True):
+        parts = [list(map(int, text.split(" "))) for text in curve[name]]
+        if {len(part) for part in parts} != {task.clients} or list(map(sum, parts)) != list(whole):
+            return f"{name} does not add up"
+    return ""
 
 
 def _metric(text: str) -> float:
