@@ -44,7 +44,7 @@ STRICT: Final = 0.1
 """Part by which strict labels of a cycle may differ where a strategy reads more than it buys."""
 
 PAPER: Final = 0.35
-"""Part by which the labels in the end may differ where a strategy does not spend all it may."""
+"""Part of the larger by which labels in the end may differ where a strategy need not spend all."""
 
 BYTES: Final = 0.01
 """Part by which the bytes of a cycle may differ where messages depend on what was chosen."""
@@ -284,7 +284,7 @@ def _end_differs(there: pd.DataFrame, here: pd.DataFrame, part: float) -> str:
     if not part and len(there) != len(here):
         return f"{len(there)} cycles published, {len(here)} recomputed"
     published, computed = int(there["labels"].iloc[-1]), int(here["labels"].iloc[-1])
-    if abs(published - computed) > part * computed:
+    if abs(published - computed) > part * max(published, computed):
         return f"in the end {_told('labels', published, computed)}"
     return ""
 

@@ -391,7 +391,7 @@ def test_charges_of_strategies_that_only_buy_follow_from_the_curves(smoke, publi
 
 def test_results_without_charges_that_read_more_are_not_drawn(published, tmp_path):
     hungry = pd.read_csv(published / "curves.csv", dtype=str)
-    hungry.loc[3, "labels_strict"] = "100"
+    hungry.loc[5, ["labels_strict", "labels_strict_by_client"]] = ["75", "24 24 27"]
     write_csv(hungry, published / "curves.csv")
     edit_record(published, files=checksums(published))
     in_format_1(published)
