@@ -13,7 +13,6 @@ import pandas as pd
 from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError, PublicationError, UnknownNameError
 from fal_bench.inputs.arguments import Notify, as_path, warn
-from fal_bench.inputs.files import read_bytes
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.context import Accounting
@@ -32,7 +31,6 @@ from fal_bench.results.identity import (
 from fal_bench.results.model import Results
 from fal_bench.results.published import (
     CHARGES_FILE,
-    CURVES_FILE,
     FILE,
     FILES,
     FORMAT,
@@ -149,7 +147,7 @@ def _redrawn(
     accounting: str | None,
     baseline: str | None,
 ) -> Record:
-    """Publish results that were published before again; curves and charges stay as they are.
+    """Publish results that were published before again, with the curves and charges they have.
 
     Raises:
         PublicationError: a file was changed, or the results were published without charges that do
@@ -159,8 +157,6 @@ def _redrawn(
     record = read_record(source)
     refuse_changed(source, record)
     results = results_of(record, source)
-    names = (CURVES_FILE, CHARGES_FILE) if has_charges(record) else (CURVES_FILE,)
-    kept = {name: read_bytes(source / name) for name in names}
     if not has_charges(record):
         charges = charges_of_buyers(results.curves)
         if charges is None:
@@ -187,19 +183,16 @@ def _redrawn(
         }
     )
     results = replace(results, provenance=replace(results.provenance, command=runs))
-    return write_published(answer(question, results), draft, folder, kept)
+    return write_published(answer(question, results), draft, folder)
 
 
-def write_published(
-    comparison: Comparison, draft: Record, folder: Path, kept: dict[str, bytes] | None = None
-) -> Record:
-    """Write the files of a comparison, and the record that vouches for them.
+def write_published(comparison: Comparison, draft: Record, folder: Path) -> Record:
+    """Write the files of a comparison, and the record with their checksums.
 
     Args:
         comparison: what is published.
         draft: the record, of whatever checksums.
         folder: where to.
-        kept: the content of files that stay as they are.
 
     Returns:
         The record with the checksums.
@@ -213,8 +206,6 @@ def write_published(
         (folder / FILE).unlink(missing_ok=True)
         comparison.write(folder)
         write_csv(comparison.charges, folder / CHARGES_FILE)
-        for name, content in (kept or {}).items():
-            (folder / name).write_bytes(content)
         record = draft.model_copy(update={"files": checksums(folder)})
         write_atomically(folder / FILE, lambda file: file.write(record.text.encode()))
     except OSError as error:

@@ -7,15 +7,14 @@ import io
 import json
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from itertools import islice, product
+from itertools import islice, pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -614,8 +613,12 @@ def _check_protocols(
 ) -> None:
     """Check that the curves are what the protocols of their tasks can give."""
     known = {run["key"]: run for run in runs}
-    for key, curve in curves.groupby("key", sort=False):
-        run = known[str(key)]
+    rows = defaultdict(list)
+    columns = ("key", *KEYS, *BY_CLIENT)
+    for key, *row in zip(*(curves[name].tolist() for name in columns), strict=True):
+        rows[key].append(row)
+    for key, curve in rows.items():
+        run = known[key]
         if wrong := _broken_protocol(curve, tasks[run["task_hash"]]):
             raise PublicationError(
                 f"{CURVES_FILE}: {run['task']}, {run['label']}, seed {run['seed']}: {wrong}; "
@@ -623,22 +626,30 @@ def _check_protocols(
             )
 
 
-def _broken_protocol(curve: pd.DataFrame, task: Task) -> str:
-    """Say where a curve is none that the protocol of its task can give."""
-    labels, strict = (curve[name].to_numpy() for name in ("labels", "labels_strict"))
-    if list(curve["cycle"]) != list(range(len(curve))):
+def _broken_protocol(curve: Sequence[Sequence[Any]], task: Task) -> str:
+    """Say where a curve is none that the protocol of its task can give.
+
+    Args:
+        curve: by cycle: its number, labels, strict labels, and both by client as text.
+        task: the task.
+    """
+    cycles, labels, strict, *_ = zip(*curve, strict=True)
+    if cycles != tuple(range(len(curve))):
         return "its cycles are not 0, 1, 2 and so on"
-    if labels[0] != task.label_grid[0]:
-        return f"it begins with {labels[0]} labels, and the task with {task.label_grid[0]}"
-    if (np.diff(labels) < 0).any() or (np.diff(strict) < 0).any() or (strict < labels).any():
-        return "its labels fall, or are more than all that were read"
+    if labels[0] != task.label_grid_start:
+        return f"it begins with {labels[0]} labels, and the task with {task.label_grid_start}"
+    if any(now < before for one in (labels, strict) for before, now in pairwise(one)):
+        return "its labels fall"
+    if any(all_read < bought for bought, all_read in zip(labels, strict, strict=True)):
+        return "its labels are more than all that were read"
     end = task.label_grid[-1] + task.query_labels
     if labels[-1] > end or (labels[-1] < end and len(curve) < task.cycle_limit):
         return f"it ends with {labels[-1]} labels, and the protocol with {end}"
-    for name, whole in zip(BY_CLIENT, (labels, strict), strict=True):
-        parts = [list(map(int, text.split(" "))) for text in curve[name]]
-        if {len(part) for part in parts} != {task.clients} or list(map(sum, parts)) != list(whole):
-            return f"{name} does not add up"
+    for _, *whole, mine, mine_strict in curve:
+        for count, text, name in zip(whole, (mine, mine_strict), BY_CLIENT, strict=True):
+            parts = [int(part) for part in text.split(" ")]
+            if len(parts) != task.clients or sum(parts) != count:
+                return f"{name} does not add up"
     return ""
 
 
@@ -711,7 +722,9 @@ def _values(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name in table.columns:
         read = _READERS.get(str(name), _metric)
         try:
-            table[name] = [read(text) for text in table[name]]
+            texts = table[name].tolist()
+            values = {text: read(text) for text in set(texts)}
+            table[name] = [values[text] for text in texts]
         except (ValueError, KeyError) as error:
             raise PublicationError(
                 f"Cannot read column {name!r} of {str(path)!r} ({error}); restore it."
