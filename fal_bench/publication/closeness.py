@@ -119,6 +119,8 @@ def compare_curves(
     """
     rows = min(len(published), len(computed))
     largest = _accuracy_gap(published[:rows], computed[:rows])
+    if wrong_metric := _not_computed(published, computed):
+        return RunOutcome(run, "differs", len(published), wrong_metric, largest)
     compared = [str(name) for name in published if name in computed and name not in TIMINGS]
     same = True
     for row in range(rows):
@@ -151,9 +153,21 @@ def _accuracy_gap(published: pd.DataFrame, computed: pd.DataFrame) -> float:
 
 
 def _agree(there: object, here: object, tolerance: float) -> bool:
-    if isinstance(there, float) and isinstance(here, float):
+    if isinstance(there, float) and isinstance(here, float) and there != here:
         return abs(there - here) <= tolerance or (math.isnan(there) and math.isnan(here))
     return bool(there == here)
+
+
+def _metrics_of(curve: pd.DataFrame) -> list[str]:
+    return [str(name) for name in curve if name not in NOT_METRICS]
+
+
+def _not_computed(published: pd.DataFrame, computed: pd.DataFrame) -> str:
+    """Name a published metric that has no value here; what cannot be compared proves nothing."""
+    for name in _metrics_of(published):
+        if name not in computed and published[name].notna().any():
+            return f"{name} has values published, and none recomputed"
+    return ""
 
 
 def _told(name: str, there: object, here: object) -> str:
@@ -176,13 +190,14 @@ def judge_closeness(
     """
     gaps = {
         name: _gaps(run, published, computed, name) / _scale(computed[name], name in shares)
-        for name in published
-        if name in computed and name not in NOT_METRICS
+        for name in _metrics_of(published)
+        if name in computed
     }
     largest = float(np.nanmax(np.abs(gaps["accuracy"]), initial=0.0)) if "accuracy" in gaps else 0.0
     drifts = {name: _mean(gap) for name, gap in gaps.items()}
     wrong = (
-        _labels_differ(run, published, computed)
+        _not_computed(published, computed)
+        or _labels_differ(run, published, computed)
         or _start_differs(published, computed, shares)
         or next(filter(None, (_metric_differs(run, *one) for one in gaps.items())), "")
     )
@@ -291,12 +306,12 @@ def _end_differs(there: pd.DataFrame, here: pd.DataFrame, part: float) -> str:
 
 def _start_differs(there: pd.DataFrame, here: pd.DataFrame, shares: Collection[str]) -> str:
     first, again = there.iloc[0], here.iloc[0]
-    for name in there:
-        if name in NOT_METRICS or name not in here:
+    for name in _metrics_of(there):
+        if name not in here:
             continue
         bound = FIRST * _scale(here[name], name in shares)
         if not _agree(float(first[name]), float(again[name]), bound):
-            told = _told(str(name), first[name], again[name])
+            told = _told(name, first[name], again[name])
             return f"cycle 0, before any choice: {told}, allowed {bound:.2g}"
     return ""
 

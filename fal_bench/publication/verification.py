@@ -247,7 +247,7 @@ def verify(
     """
     folder = as_path("folder", folder)
     runs = as_whole("runs", runs, 1)
-    seed = secrets.randbits(32) if seed is None else as_whole("seed", seed, 0)
+    chosen = as_whole("seed", seed, 0)
     data = None if data_dir is None else as_path("data_dir", data_dir)
     record = read_record(folder)
     state = Verification(record, file_states(folder, record), tolerance=tolerance)
@@ -262,7 +262,11 @@ def verify(
         return state
     with use_data_folder(data):
         sample = draw_sample(
-            record, results, runs=runs, seed=seed, plugins=as_several("plugins", plugins)
+            record,
+            results,
+            runs=runs,
+            seed=secrets.randbits(32) if chosen is None else chosen,
+            plugins=as_several("plugins", plugins),
         )
         state = replace(state, sample=sample)
         announce(state)

@@ -390,7 +390,7 @@ def read_curves_text(text: str, file: str, *, first_line: int = 1) -> CurvesText
 def _table(text: str, file: str, first_line: int) -> tuple[list[str], list[_Line]]:
     """Return the columns' names, and the lines below them as text by column."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    lines = []
+    lines: list[_Line] = []
     try:
         heading = [name.strip() for name in next(reader, [])]
         _check_heading(heading, file, first_line)

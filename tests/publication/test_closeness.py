@@ -207,6 +207,15 @@ def test_what_a_publisher_claims_of_other_runs_changes_nothing():
     assert outcomes[0].note == outcomes[1].note
 
 
+def test_a_metric_that_has_no_value_here_is_no_match():
+    more = PUBLISHED.assign(glory=0.9)
+    assert "glory" in judged(PUBLISHED, more).note
+    assert "glory" in compare_curves(RUN, more, PUBLISHED, 0.0).note
+    assert compare_curves(RUN, more.assign(glory=np.nan), PUBLISHED, 0.0).state == "same"
+    endless = PUBLISHED.assign(loss=np.inf)
+    assert compare_curves(RUN, endless, endless, 0.0).state == "same"
+
+
 def test_a_value_on_one_side_alone_is_no_rounding():
     assert judged(changed(PUBLISHED, "loss", 2, np.nan)).state == "differs"
     both = changed(PUBLISHED, "loss", 2, np.nan)
