@@ -11,6 +11,9 @@ from fal_bench.errors import one_line
 LONGEST_NAME: Final = 200
 """Characters that a name in a table from elsewhere may have."""
 
+MOST_CELLS: Final = 3_000_000
+"""Cells of a table that is read; all of them are held in memory at once."""
+
 MOST_DIGITS: Final = 100
 """Digits that a whole number in a table may have."""
 

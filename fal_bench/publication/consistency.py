@@ -35,7 +35,6 @@ from fal_bench.results.model import NOT_METRICS, Results
 from fal_bench.results.published import (
     CHARGES_FILE,
     CURVES_FILE,
-    FILE,
     FORMAT,
     LEADERBOARD,
     PAGE,
@@ -124,8 +123,6 @@ def _writing(published: Published) -> str:
     written = {CURVES_FILE: to_csv(results.shown_curves())}
     if has_charges(record):
         written[CHARGES_FILE] = to_csv(results.shown_charges())
-    if record.format == FORMAT:
-        written[FILE] = record.text
     for name, text in written.items():
         found, expected = (one.split("\n") for one in (published.text(name), text))
         if record.format < FORMAT:  # rows of charges were in another order
@@ -317,7 +314,10 @@ def _drawn(published: Published) -> Comparison:
 
 def _board(published: Published, drawn: Comparison) -> Check:
     name = "leaderboard ranked again from the curves"
-    there = list(csv.reader(io.StringIO(published.text(LEADERBOARD))))
+    try:
+        there = list(csv.reader(io.StringIO(published.text(LEADERBOARD))))
+    except csv.Error as error:
+        return _check(name, f"it is no table ({error})")
     here = list(csv.reader(io.StringIO(to_csv(drawn.leaderboard))))
     heading = there[0] if there else []
     lacking = [column for column in here[0] if column not in heading]
@@ -338,11 +338,11 @@ def _rows_differ(there: Sequence[Sequence[str]], here: Sequence[Sequence[str]]) 
         return f"{len(there) - 1} rows published, {len(here) - 1} ranked again"
     if there[0] != here[0]:
         return "it has other columns"
-    for published, ranked in zip(there[1:], here[1:], strict=True):
+    for number, (published, ranked) in enumerate(zip(there[1:], here[1:], strict=True), 2):
         for column, old, new in zip_longest(here[0], published, ranked, fillvalue=""):
             if not _alike(old, new):
-                name = ranked[here[0].index("strategy")]
-                return f"{name}, {column}: {old} published, {new} ranked again"
+                name = dict(zip(here[0], ranked, strict=True)).get("strategy", "")
+                return f"line {number}, {name}, {column}: {old} published, {new} ranked again"
     return ""
 
 

@@ -21,7 +21,14 @@ from typing import Any
 import pandas as pd
 
 from fal_bench.errors import ExternalCurvesError, StoreError, UnknownNameError, one_line
-from fal_bench.inputs.cells import guarded, read_count, read_name, read_number, read_whole
+from fal_bench.inputs.cells import (
+    MOST_CELLS,
+    guarded,
+    read_count,
+    read_name,
+    read_number,
+    read_whole,
+)
 from fal_bench.inputs.files import UnreadableFileError, decoded, parsed, read_bytes
 from fal_bench.plugins.registry import current_registry
 from fal_bench.results.files import write_atomically
@@ -46,8 +53,6 @@ _METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
 _MARK = "# external curves: "
 _ORIGIN = ("file", "sha256", "imported")
-_MOST_CELLS = 2_000_000
-"""Cells of a file; they are held in memory all at once."""
 
 
 def _share(text: str) -> float:
@@ -299,14 +304,15 @@ def _read_new(path: Path, name: str | None) -> Import:
 def _read_kept(path: Path) -> Import:
     """Read an import of a results folder.
 
-    Those of earlier versions have no digest of their rows.
+    Those of earlier versions have no digest.
     """
     try:
         first, _, table = decoded(path, read_bytes(path)).partition("\n")
         given = parsed(path, first.removeprefix(_MARK))
-        file, digest, date = (one_line(str(given[key])) for key in _ORIGIN)
-        if given.get("rows", found := _sha256(table.encode())) != found:
-            raise ValueError("its rows are not those that were imported")
+        origin = {key: str(given[key]) for key in _ORIGIN}
+        if "digest" in given and given["digest"] != _digest(origin, table):
+            raise ValueError("it was changed after the import")
+        file, digest, date = map(one_line, origin.values())
     except UnreadableFileError as error:
         raise _spoiled(path, error.cause) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -330,8 +336,12 @@ def _written(new: Import) -> str:
     writer.writerows(new.curves.rows)
     rows = table.getvalue()
     origin = {key: getattr(new.origin, key) for key in _ORIGIN}
-    first = json.dumps({**origin, "rows": _sha256(rows.encode())})
+    first = json.dumps({**origin, "digest": _digest(origin, rows)})
     return f"{_MARK}{first}\n{rows}"
+
+
+def _digest(origin: Mapping[str, str], rows: str) -> str:
+    return _sha256(f"{json.dumps(origin)}\n{rows}".encode())
 
 
 def _sha256(content: bytes) -> str:
@@ -401,9 +411,9 @@ def _table(text: str, file: str, first_line: int) -> tuple[list[str], list[_Line
                     f"{file}, line {number}: it has {len(values)} values for {len(heading)} "
                     "columns."
                 )
-            if (len(lines) + 1) * len(heading) > _MOST_CELLS:
+            if (len(lines) + 1) * len(heading) > MOST_CELLS:
                 raise ExternalCurvesError(
-                    f"{file} has more than {_MOST_CELLS} values, the most that are read at once; "
+                    f"{file} has more than {MOST_CELLS} values, the most that are read at once; "
                     "import it in parts."
                 )
             row = zip(heading, map(str.strip, values), strict=True)

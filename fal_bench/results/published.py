@@ -20,12 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fal_bench.errors import InvalidSpecError, PublicationError, one_line
 from fal_bench.federation.ledger import PURPOSES
-from fal_bench.inputs.cells import fault_of_name, read_count, read_number, read_whole
+from fal_bench.inputs.cells import MOST_CELLS, fault_of_name, read_count, read_number, read_whole
 from fal_bench.inputs.files import (
     MissingFileError,
     UnreadableFileError,
+    parsed,
     read_bytes,
-    read_json,
     read_text,
 )
 from fal_bench.inputs.selector import Selector
@@ -79,6 +79,19 @@ _CELLS = 2
 """The last format that said cells."""
 _LABELS = 3
 """The last format that held labels of strategies."""
+
+_FALBENCH = r"^[0-9][0-9A-Za-z.+!-]{0,39}$"
+
+_MOST_BYTES = 4 * 1024**2
+"""Of ``provenance.json``."""
+
+_LONGEST_TEXT = 100_000
+"""Characters of a text in it; of a command line that names hundreds of strategies, say."""
+
+_LARGEST = 10_000_000
+"""Number in a task: labels, clients, rounds, sizes of layers."""
+
+_MOST_COLUMNS = 100
 
 _NAMED = 5
 """Unknown files that are named."""
@@ -197,10 +210,11 @@ class Record(Section):
         metrics: whether higher is better, by metric.
         drawn: what identifies the code that drew the board and the page; empty if not recorded.
         files: SHA-256 of the other files by name.
+        digest: SHA-256 of all of this as JSON; made when it is written.
     """
 
     format: int = FORMAT
-    falbench: str
+    falbench: str = Field(pattern=_FALBENCH)
     command: str
     published: str
     first_finished: str
@@ -220,6 +234,7 @@ class Record(Section):
     metrics: dict[str, bool] = Field(default_factory=dict)
     drawn: str = ""
     files: dict[str, str]
+    digest: str = ""
 
     @property
     def asked(self) -> tuple[Target, ...]:
@@ -247,8 +262,9 @@ class Record(Section):
     @property
     def text(self) -> str:
         """The content of ``provenance.json``; keys stand in the order of the attributes."""
-        content = self.model_dump(mode="json", exclude_none=True)
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        content = self.model_dump(mode="json", exclude_none=True, exclude={"digest"})
+        digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        return json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_record(folder: Path) -> Record:
@@ -259,7 +275,8 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / FILE
     try:
-        content = read_json(path)
+        text = read_text(path, most=_MOST_BYTES)
+        content = parsed(path, text)
     except MissingFileError:
         raise PublicationError(
             f"There is no {FILE} in {str(folder)!r}; name a folder that falbench publish wrote."
@@ -274,8 +291,15 @@ def read_record(folder: Path) -> Record:
             f"{str(path)!r} was written by a newer falbench (format {written}, this one reads "
             f"{FORMAT}); upgrade falbench."
         )
-    if hidden := next(_unprintable(content, ""), ""):
-        raise _broken(path, f"{hidden}: it holds characters that cannot be shown")
+    record = _record(path, content, written)
+    if written == FORMAT and record.text != text:
+        raise _broken(path, "it does not fit its own digest")
+    return record
+
+
+def _record(path: Path, content: dict[str, Any], written: int) -> Record:
+    if fault := next(_faults(content, ""), ""):
+        raise _broken(path, fault)
     try:
         return parse_record(json.dumps(_in_todays_words(content, written)))
     except ValidationError as error:
@@ -283,6 +307,8 @@ def read_record(folder: Path) -> Record:
         raise _broken(path, f"{where}: {what}") from None
     except (InvalidSpecError, PublicationError) as error:
         raise _broken(path, str(error).rstrip(".")) from None
+    except (ValueError, RecursionError):
+        raise _broken(path, "a selector in it cannot be read") from None
 
 
 def parse_record(text: str) -> Record:
@@ -327,14 +353,16 @@ def moment(text: str) -> datetime:
         raise PublicationError(f"{text!r} is no date and time") from None
 
 
-def _unprintable(value: Any, where: str) -> Iterator[str]:
-    """Yield the keys under which text stands that cannot be shown."""
+def _faults(value: Any, where: str) -> Iterator[str]:
+    """Yield what is wrong with texts of a record, with the keys that they stand under."""
     if isinstance(value, str) and not value.isprintable():
-        yield where.removeprefix(".")
+        yield f"{where.removeprefix('.')}: it holds characters that cannot be shown"
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        yield f"{where.removeprefix('.')}: it has more than {_LONGEST_TEXT} characters"
     parts = value.items() if isinstance(value, dict) else ()
     for key, part in enumerate(value) if isinstance(value, list) else parts:
-        yield from _unprintable(str(key), where)
-        yield from _unprintable(part, f"{where}.{key}")
+        yield from _faults(str(key), where)
+        yield from _faults(part, f"{where}.{key}")
 
 
 def _in_todays_words(content: dict[str, Any], written: int) -> dict[str, Any]:
@@ -354,10 +382,11 @@ def _without_label(row: Any) -> Any:
     Raises:
         PublicationError: it did not.
     """
-    if not isinstance(row, dict) or not all(
-        isinstance(row.get(key), str) for key in ("label", "strategy", "trainer")
-    ):
+    if not isinstance(row, dict):
         return row
+    for key in ("label", "strategy", "trainer"):
+        if not isinstance(row.get(key), str):
+            raise PublicationError(f"a strategy has no {key}")
     selectors = Selector.parse(row["strategy"]), Selector.parse(row["trainer"])
     rest = {key: value for key, value in row.items() if key != "label"}
     for named in (False, True):
@@ -642,7 +671,7 @@ def _broken_protocol(curve: Sequence[Sequence[Any]], task: Task) -> str:
         return "its labels fall"
     if any(all_read < bought for bought, all_read in zip(labels, strict, strict=True)):
         return "its labels are more than all that were read"
-    end = task.label_grid[-1] + task.query_labels
+    end = task.budget_cap + task.query_labels
     if labels[-1] > end or (labels[-1] < end and len(curve) < task.cycle_limit):
         return f"it ends with {labels[-1]} labels, and the protocol with {end}"
     for _, *whole, mine, mine_strict in curve:
@@ -709,6 +738,12 @@ def read_published_charges(path: Path) -> pd.DataFrame:
 
 def _read_text(path: Path) -> pd.DataFrame:
     text = read_text(path)
+    columns = text.partition("\n")[0].count(",") + 1
+    if columns > _MOST_COLUMNS or columns * text.count("\n") > MOST_CELLS:
+        raise PublicationError(
+            f"{str(path)!r} has more than {_MOST_COLUMNS} columns or {MOST_CELLS} values; publish "
+            "it in parts."
+        )
     try:
         # As text: a strategy may be called "NA", and not every reader of numbers keeps all bits.
         return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
@@ -732,7 +767,20 @@ def _values(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return table
 
 
+def _numbers(value: Any) -> Iterator[float]:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in parts:
+        yield from _numbers(part)
+    if isinstance(value, int | float):
+        yield value
+
+
 def _task(published: PublishedTask) -> Task:
+    if max(_numbers(published.canonical), default=0) > _LARGEST:  # before it costs memory
+        raise PublicationError(
+            f"The task {published.name!r} of {FILE} has a number above {_LARGEST}; restore the "
+            "file."
+        )
     try:
         task = Task.model_validate({**published.canonical, "name": published.name})
     except ValidationError as error:
@@ -740,6 +788,10 @@ def _task(published: PublishedTask) -> Task:
         raise PublicationError(
             f"This falbench does not know the task {published.name!r} of {FILE} "
             f"({reason}); use the falbench that published it."
+        ) from None
+    except RecursionError:
+        raise PublicationError(
+            f"The task {published.name!r} of {FILE} is nested too deep; restore the file."
         ) from None
     if task.hash != published.hash:
         raise PublicationError(

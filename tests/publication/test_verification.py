@@ -13,7 +13,13 @@ from fal_bench.learning.device import DeviceError
 from fal_bench.publication.publishing import checksums
 from fal_bench.publication.verification import environment_note
 from fal_bench.reporting.export import write_csv
-from fal_bench.results.published import FORMAT, PublishedEnvironment, read_record, results_of
+from fal_bench.results.published import (
+    FORMAT,
+    PublishedEnvironment,
+    parse_record,
+    read_record,
+    results_of,
+)
 from fal_bench.sweep.environment import environment
 from fal_bench.task import Task
 
@@ -51,8 +57,7 @@ def in_format_1(folder):
 
 def edit_record(folder, **changes):
     content = {**json.loads((folder / "provenance.json").read_text()), **changes}
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    (folder / "provenance.json").write_text(text)
+    (folder / "provenance.json").write_text(parse_record(json.dumps(content)).text)
 
 
 def falsify(folder, name, change):
@@ -211,6 +216,7 @@ def test_changed_files_are_named_and_nothing_is_computed(published, scratch, mon
 )  # fmt: skip
 def test_another_version_is_one_sentence(published, scratch, old, new, message):
     edit(published, "provenance.json", old, new)
+    edit_record(published)
     with pytest.raises(FalbenchError, match=message) as error:
         quietly(published)
     assert "\n" not in str(error.value)
@@ -223,6 +229,7 @@ def everywhere(folder, pairs):
         for old, new in pairs.items():
             text = text.replace(old, new)
         (folder / name).write_text(text)
+    edit_record(folder)
     again(folder)
 
 

@@ -151,7 +151,7 @@ def test_seeds_are_exact_whatever_their_size(one, other):
 
 
 def test_more_cells_than_fit_are_refused(monkeypatch):
-    monkeypatch.setattr("fal_bench.results.imported._MOST_CELLS", 15)
+    monkeypatch.setattr("fal_bench.results.imported.MOST_CELLS", 15)
     assert len(read(GOOD).rows) == 3
     with pytest.raises(ExternalCurvesError, match="more than 15 values"):
         read(f"{GOOD}a,mine,1,20,0.2")
@@ -291,13 +291,13 @@ def test_seeds_of_more_than_64_bits_are_reported(file, tmp_path):
     assert opened.curves["key"].nunique() == 3
 
 
-def test_imports_of_earlier_versions_have_no_digest_of_their_rows(file, tmp_path):
+def test_imports_of_earlier_versions_have_no_digest(file, tmp_path):
     new = add(file, tmp_path)
     stored = tmp_path / "external" / "their-curves.csv"
     first, _, rows = stored.read_text().partition("\n")
     mark, _, facts = first.partition("{")
     facts = json.loads(f"{{{facts}")
-    del facts["rows"]
+    del facts["digest"]
     stored.write_text(f"{mark}{json.dumps(facts)}\n{rows}")
     assert ImportFolder(tmp_path).imports()[0].curves.rows == new.curves.rows
 
@@ -311,7 +311,8 @@ def test_a_task_is_known_by_its_hash_whatever_its_name(file):
     ("spoil", "message"),
     [
         (lambda text: text[text.index("\n") + 1 :], "Cannot read .*their-curves.csv'"),
-        (lambda text: text.replace("0.1", "0.2"), "their-curves.csv' .*rows"),
+        (lambda text: text.replace("their curves", "our curves"), "their-curves.csv' .*changed"),
+        (lambda text: text.replace("0.1", "0.2"), "their-curves.csv' .*changed"),
         (lambda text: "", "Cannot read .*their-curves"),
     ],
 )

@@ -1,12 +1,13 @@
 """What provenance.json says, and the runs that are rebuilt from it."""
 
+import contextlib
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fal_bench.errors import PublicationError
+from fal_bench.errors import FalbenchError, PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.results.identity import DEFAULT_TRAINER
@@ -158,7 +159,7 @@ def test_the_text_is_stable_and_ends_with_a_newline(text):
     assert text.endswith("}\n")
     content = json.loads(text)
     assert list(content)[:3] == ["format", "falbench", "command"]
-    assert list(content)[-1] == "files"
+    assert list(content)[-2:] == ["files", "digest"]
     assert "sessions" not in content
     assert Record.model_validate_json(text).text == text
 
@@ -182,13 +183,21 @@ def test_the_text_is_stable_and_ends_with_a_newline(text):
         ('"strategy": "random"', '"strategy": "=random"', "strategy '=random': .*formula"),
         ('"seeds": [', '"seeds": [-1, ', "seeds.0: it must be at least 0"),
         ('"published": "2026', '"published": "x', "is no date"),
+        ('"falbench": "0.1.0"', '"falbench": "1, and all is well"', "falbench: it must be text"),
+        ('"strategy": "random"', f'"strategy": "x[a={1000 * "["}"', "selector|Cannot read"),
+        ('"strategy": "random"', f'"strategy": "x[a={5000 * "1"}]"', "selector"),
+        ('"suite": "mine"', f'"suite": "{100_001 * "x"}"', "suite: .*100000 characters"),
+        ('"canonical": {', '"canonical": {"budget_cap": 1000000000', "a number above 10000000"),
         ('"torch"', '"to\\u202erch"', "environments.0.facts: .*cannot be shown"),
         ('"canonical": {', '"canonical": {"planet": "mars"', "does not know the task 'a'"),
     ],
 )
 def test_a_record_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, text, old, new, message):
     assert old in text
-    (tmp_path / "provenance.json").write_text(text.replace(old, new))
+    changed = text.replace(old, new)
+    with contextlib.suppress(FalbenchError, ValueError):
+        changed = parse_record(changed).text
+    (tmp_path / "provenance.json").write_text(changed)
     with pytest.raises(PublicationError, match=message) as error:
         run_keys(read_record(tmp_path))
     assert "\n" not in str(error.value)
@@ -203,6 +212,18 @@ def test_a_missing_record_and_one_that_is_no_text_are_refused(tmp_path):
     (tmp_path / "provenance.json").write_text("[1]")
     with pytest.raises(PublicationError, match="its format"):
         read_record(tmp_path)
+
+
+@given(st.data())
+def test_a_record_that_was_changed_by_accident_is_not_read(tmp_path_factory, data):
+    text = record_of([(TASK, "")], [ROW], [0, 1]).text
+    place = data.draw(st.integers(0, len(text) - 1))
+    other = data.draw(st.sampled_from([c for c in '0123456789"atrue,{' if c != text[place]]))
+    changed = data.draw(st.sampled_from([other, "", other + text[place]]))
+    folder = tmp_path_factory.mktemp("published")
+    (folder / "provenance.json").write_text(text[:place] + changed + text[place + 1 :])
+    with pytest.raises(PublicationError):
+        read_record(folder)
 
 
 @pytest.mark.parametrize(
