@@ -82,6 +82,8 @@ _LABELS = 3
 
 _FALBENCH = r"^[0-9][0-9A-Za-z.+!-]{0,39}$"
 
+_DIGEST = "digest"
+
 _MOST_BYTES = 4 * 1024**2
 """Of ``provenance.json``."""
 
@@ -210,7 +212,6 @@ class Record(Section):
         metrics: whether higher is better, by metric.
         drawn: what identifies the code that drew the board and the page; empty if not recorded.
         files: SHA-256 of the other files by name.
-        digest: SHA-256 of all of this as JSON; made when it is written.
     """
 
     format: int = FORMAT
@@ -234,7 +235,6 @@ class Record(Section):
     metrics: dict[str, bool] = Field(default_factory=dict)
     drawn: str = ""
     files: dict[str, str]
-    digest: str = ""
 
     @property
     def asked(self) -> tuple[Target, ...]:
@@ -261,10 +261,13 @@ class Record(Section):
 
     @property
     def text(self) -> str:
-        """The content of ``provenance.json``; keys stand in the order of the attributes."""
-        content = self.model_dump(mode="json", exclude_none=True, exclude={"digest"})
+        """The content of ``provenance.json``.
+
+        Keys stand in the order of the attributes; the SHA-256 of them as JSON follows.
+        """
+        content = self.model_dump(mode="json", exclude_none=True)
         digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
-        return json.dumps({**content, "digest": digest}, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps({**content, _DIGEST: digest}, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_record(folder: Path) -> Record:
@@ -317,7 +320,9 @@ def parse_record(text: str) -> Record:
     Raises:
         ValidationError, InvalidSpecError, PublicationError: something in it is wrong.
     """
-    record = Record.model_validate_json(text, strict=True)
+    content = json.loads(text)
+    content.pop(_DIGEST, None)  # of the whole text, which the caller has
+    record = Record.model_validate_json(json.dumps(content), strict=True)
     parse_targets(record.targets, "targets")
     for time in (record.published, record.first_finished, record.last_finished):
         moment(time)
