@@ -13,12 +13,15 @@ from typing import Any
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b.")
 
-_CONTROLS = re.compile(r"\s*[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+\s*")
-
 
 def one_line(text: str) -> str:
-    """Return text without line breaks, escape sequences and other control characters."""
-    return _CONTROLS.sub(" ", _ESCAPES.sub("", text)).strip()
+    """Return text on one line, without escape sequences and what else cannot be printed.
+
+    Text from a plugin or a file must neither break a table apart, nor command the terminal, nor
+    turn the direction of what stands around it.
+    """
+    plain = _ESCAPES.sub("", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in plain).split())
 
 
 class FalbenchError(Exception):
