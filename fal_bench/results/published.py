@@ -529,7 +529,7 @@ def _values(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name in table.columns:
         read = _READERS.get(name, _metric)
         try:
-            table[name] = [read(text) for text in table[name]]
+            table[name] = [read(text) for text in table[name].tolist()]
         except (ValueError, KeyError) as error:
             raise PublicationError(
                 f"Cannot read column {name!r} of {str(path)!r} ({error}); restore it."
