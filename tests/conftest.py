@@ -127,6 +127,34 @@ def falbench(monkeypatch, capfd, tmp_path):
     return run_command
 
 
+class Passed:
+    """What a pytest inside of this one notes: the number of tests that passed."""
+
+    def __init__(self):
+        self.number = 0
+
+    def pytest_runtest_logreport(self, report):
+        self.number += report.when == "call" and report.passed
+
+
+@pytest.fixture
+def run_tests(capfd):
+    """Return a function that runs the tests of a user's folder here; all must pass. It counts them.
+
+    Another process would spend most of its time on the import of PyTorch.
+    """
+
+    def run_in_this_process(folder):
+        passed = Passed()
+        code = pytest.main(["-q", "-p", "no:cacheprovider", str(folder)], [passed])
+        for file in folder.glob("*.py"):  # another test may write files of these names
+            sys.modules.pop(file.stem, None)
+        assert code == 0, capfd.readouterr().out
+        return passed.number
+
+    return run_in_this_process
+
+
 SUITE = """
 seeds = 2
 
