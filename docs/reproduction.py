@@ -89,6 +89,7 @@ def _answers(pair: Pair) -> list[dict[str, Any]]:
     return rows_of(board[board["strategy"] == pair.strategy])
 
 
+@cache
 def leaderboard(
     folder: str,
     targets: float | str | None = None,
@@ -265,7 +266,7 @@ def target_sweep() -> str:
     shown = ("fed-probcover", "fed-typiclust", "fal-margin", "coreset", "badge", "chase-ev",
              "random", "fal-least-confidence", "fal-entropy", "logo", "ksas", "ifal")  # fmt: skip
     targets = QUICK_TARGETS.split(",")
-    boards = [ranked("quick", target) for target in targets]
+    boards = [ranked("quick", float(target)) for target in targets]
     places = sum(pd.notna(row["rank"]) for row in boards[0].values())
     rows = "".join(
         line(

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 import fal_bench
 from fal_bench.cli.main import run as run_falbench
@@ -21,6 +22,9 @@ from fal_bench.learning.engine import train
 from fal_bench.task import Task
 
 pytest_plugins = ["data_folders"]
+# On a busy machine a case may take any time.
+settings.register_profile("falbench", deadline=None)
+settings.load_profile("falbench")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +73,7 @@ def blobs() -> Dataset:
     return Dataset("blobs", *part(240), *part(80), n_classes=4)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Task:
     """A task on ``blobs`` whose run runs in a fraction of a second."""
     return Task(
@@ -84,7 +88,7 @@ def tiny() -> Task:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run():
     """Return a function that runs one run to its end and returns its journal."""
 

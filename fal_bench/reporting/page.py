@@ -43,13 +43,6 @@ def render_page(comparison: Comparison) -> str:
     Returns:
         The HTML text, about 2 MB, nearly all of it plotly's own script, compressed.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fal_bench.reporting"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
     main = comparison.boards[middle]
@@ -66,23 +59,39 @@ def render_page(comparison: Comparison) -> str:
         for panel in all_panels()
     ]
     context = main.context
-    return environment.get_template("leaderboard.html.j2").render(
-        context=context,
-        question=wording.questions(contexts),
-        setting=wording.setting(context),
-        intervals=has_intervals(context),
-        boards=boards,
-        facts=_key_facts(main),
-        main=boards[middle],
-        main_number=middle + 1,
-        shared_notes=wording.sentences(shared, context),
-        provenance=wording.sentences(main.facts.provenance, context),
-        computed=wording.span(context.computed),
-        metric=wording.metric(context),
-        measured=wording.measured,
-        data=data,
-        panels=panels,
-        plotly=packed_plotly(),
+    return (
+        _templates()
+        .get_template("leaderboard.html.j2")
+        .render(
+            context=context,
+            question=wording.questions(contexts),
+            setting=wording.setting(context),
+            intervals=has_intervals(context),
+            boards=boards,
+            facts=_key_facts(main),
+            main=boards[middle],
+            main_number=middle + 1,
+            shared_notes=wording.sentences(shared, context),
+            provenance=wording.sentences(main.facts.provenance, context),
+            computed=wording.span(context.computed),
+            metric=wording.metric(context),
+            measured=wording.measured,
+            data=data,
+            panels=panels,
+            plotly=packed_plotly(),
+        )
+    )
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    """Return the page's templates; each is compiled once."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("fal_bench.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 

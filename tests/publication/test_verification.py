@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from functools import partial
 
 import pandas as pd
@@ -15,6 +16,7 @@ from fal_bench.publication.verification import environment_note
 from fal_bench.reporting.export import write_csv
 from fal_bench.results.published import FORMAT, PublishedEnvironment, read_record
 from fal_bench.sweep.environment import environment
+from fal_bench.sweep.supervisor import Supervisor
 
 quietly = partial(verify, progress=False)
 
@@ -27,6 +29,19 @@ def scratch(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     yield folder
     assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def computed(smoke, monkeypatch):
+    """The runs that a verification would compute again are there: those behind ``published``."""
+
+    def copy(supervisor, specs):
+        for one in specs:
+            folder = supervisor.store.folder(one).path
+            runs = smoke.parent / "results" / "runs"
+            shutil.copytree(runs / folder.name, folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr(Supervisor, "run", copy)
 
 
 def edit(folder, name, old, new):
@@ -77,7 +92,7 @@ def better(text):
     return changed
 
 
-def test_a_falsified_accuracy_is_found(published, scratch):
+def test_a_falsified_accuracy_is_found(published, scratch, computed):
     falsify(published, "curves.csv", better)
     result = quietly(published, runs=None, jobs=2)
     assert not result.passed
@@ -108,7 +123,7 @@ def rounded(text):
     return "\n".join([head, *map(",".join, rows), ""])
 
 
-def test_another_processor_may_round_otherwise(published, scratch):
+def test_another_processor_may_round_otherwise(published, scratch, computed):
     falsify(published, "curves.csv", rounded)
     assert {one.state for one in quietly(published, runs=None).runs} == {"differs"}
     edit_record(published, **on_a_z80(json.loads((published / "provenance.json").read_text())))
@@ -124,7 +139,7 @@ def test_another_processor_may_round_otherwise(published, scratch):
     assert {one.state for one in within.runs} == {"same"}
 
 
-def test_another_processor_is_no_excuse(published, scratch):
+def test_another_processor_is_no_excuse(published, scratch, computed):
     falsify(published, "curves.csv", better)
     edit_record(published, **on_a_z80(json.loads((published / "provenance.json").read_text())))
     result = quietly(published, runs=None)
@@ -134,7 +149,7 @@ def test_another_processor_is_no_excuse(published, scratch):
     assert {one.state for one in result.runs if one is not wrong} == {"same"}
 
 
-def test_a_falsified_leaderboard_is_found(published, scratch):
+def test_a_falsified_leaderboard_is_found(published, scratch, computed):
     falsify(published, "leaderboard.csv", lambda text: text.replace(",0.6,", ",0.7,", 1))
     result = quietly(published, runs=1)
     assert not result.passed
@@ -150,7 +165,7 @@ def recharged(text, row):
     return text.replace(f"{run},pool,2,12", f"{run}{row}")
 
 
-def test_charges_that_do_not_add_up_are_found(published, scratch):
+def test_charges_that_do_not_add_up_are_found(published, scratch, computed):
     falsify(published, "charges.csv", partial(recharged, row=",pool,2,13"))
     result = quietly(published, runs=1, seed=1)
     assert not result.passed
@@ -159,7 +174,7 @@ def test_charges_that_do_not_add_up_are_found(published, scratch):
     assert result.summary.startswith("The charges do")
 
 
-def test_charges_for_another_purpose_are_found(published, scratch):
+def test_charges_for_another_purpose_are_found(published, scratch, computed):
     falsify(published, "charges.csv", partial(recharged, row=",reward,2,12"))
     result = quietly(published, runs=None)
     assert (result.ranking, result.imbalance) == ("", "")
@@ -169,7 +184,9 @@ def test_charges_for_another_purpose_are_found(published, scratch):
     assert "pool published, 12 " in wrong.note
 
 
-def test_results_of_a_falbench_without_charges_can_be_verified(published, scratch, falbench):
+def test_results_of_a_falbench_without_charges_can_be_verified(
+    published, scratch, computed, falbench
+):
     in_format_1(published)
     result = quietly(published, runs=1)
     assert result.passed
@@ -270,8 +287,6 @@ def test_a_plugin_is_needed_and_must_be_the_published_one(tmp_path, suite, scrat
 
 
 def test_a_run_that_fails_here_is_no_match(published, scratch, monkeypatch):
-    from fal_bench.sweep.supervisor import Supervisor
-
     def fail_all(supervisor, specs):
         for one in specs:
             supervisor.store.folder(one).fail("no memory")
@@ -312,7 +327,7 @@ def contents(folder, names):
     return [(folder / name).read_bytes() for name in names]
 
 
-def test_the_files_are_those_that_the_runs_give(smoke, published, tmp_path):
+def test_the_files_are_those_that_the_runs_give(smoke, published, computed, tmp_path):
     edit_record(published, falbench="0.0.1")
     record = publish(published, tmp_path / "again")
     assert contents(tmp_path / "again", DRAWN + KEPT) == contents(smoke, DRAWN + KEPT)

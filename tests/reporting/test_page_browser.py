@@ -376,8 +376,7 @@ def test_the_command_is_copied_and_the_keyboard_can_skip_to_the_board(show):
     assert ask(browser, "getSelection().toString()") == "falbench compare"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_axe_finds_nothing(show, width, scheme):
     axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
     later = replace(ASKED, target=0.55)
