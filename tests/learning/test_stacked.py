@@ -119,7 +119,7 @@ def test_a_lane_has_the_same_bits_alone_and_in_any_company(
         same_bits(alone, together[number])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     model=st.sampled_from(sorted(MODELS)),
     sizes=st.lists(st.integers(1, 25), min_size=1, max_size=24),

@@ -78,7 +78,9 @@ def prefer(browser, scheme):
 
 
 def wait(browser, condition):
-    WebDriverWait(browser, 20, poll_frequency=0.02).until(lambda b: b.execute_script(f"return {condition}"))
+    WebDriverWait(browser, 20, poll_frequency=0.02).until(
+        lambda b: b.execute_script(f"return {condition}")
+    )
 
 
 def ask(browser, expression):
