@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 import fal_bench
 from fal_bench.cli.main import run as run_falbench
@@ -20,6 +21,9 @@ from fal_bench.learning.engine import train
 from fal_bench.task import Task
 
 pytest_plugins = ["data_folders"]
+# On a busy machine a case may take any time.
+settings.register_profile("falbench", deadline=None)
+settings.load_profile("falbench")
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +72,7 @@ def blobs() -> Dataset:
     return Dataset("blobs", *part(240), *part(80), n_classes=4)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Task:
     """A task on ``blobs`` whose run runs in a fraction of a second."""
     return Task(
@@ -83,7 +87,7 @@ def tiny() -> Task:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run():
     """Return a function that runs one run to its end and returns its journal."""
 
@@ -124,6 +128,34 @@ def falbench(monkeypatch, capfd, tmp_path):
         return code, output.out, output.err
 
     return run_command
+
+
+class Passed:
+    """What a pytest inside of this one notes: the number of tests that passed."""
+
+    def __init__(self):
+        self.number = 0
+
+    def pytest_runtest_logreport(self, report):
+        self.number += report.when == "call" and report.passed
+
+
+@pytest.fixture
+def run_tests(capfd):
+    """Return a function that runs the tests of a user's folder here; all must pass. It counts them.
+
+    Another process would spend most of its time on the import of PyTorch.
+    """
+
+    def run_in_this_process(folder):
+        passed = Passed()
+        code = pytest.main(["-q", "-p", "no:cacheprovider", str(folder)], [passed])
+        for file in folder.glob("*.py"):  # another test may write files of these names
+            sys.modules.pop(file.stem, None)
+        assert code == 0, capfd.readouterr().out
+        return passed.number
+
+    return run_in_this_process
 
 
 SUITE = """

@@ -297,5 +297,6 @@ def with_progress(steps: Iterable[Step], text: str, total: int) -> Iterable[Step
     from rich.progress import track
 
     console = Console(stderr=True)
-    hidden = not console.is_terminal
-    return track(steps, text, total=total, console=console, transient=True, disable=hidden)
+    if not console.is_terminal:  # some versions of rich end even a disabled bar with a new line
+        return steps
+    return track(steps, text, total=total, console=console, transient=True)
