@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-MOST_RUNS: Final = 100_000
+MOST_RUNS: Final = 50_000
 """Runs of one comparison: tasks times strategies times seeds."""
 
 MOST_STRATEGIES: Final = 10_000
@@ -59,5 +59,5 @@ Width = Annotated[int, Field(ge=1, le=1_000_000)]
 MOST_LAYERS: Final = 100
 """Layers, or blocks of layers, of a model."""
 
-MOST_PIXELS: Final = 4_096
-"""Pixels on a side of an image that data sets are asked to scale to."""
+Pixels = Annotated[int, Field(ge=1, le=4_096)]
+"""Side of the square that images are scaled to."""
