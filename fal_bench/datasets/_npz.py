@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import lzma
-import math
 import stat
-import zipfile
-import zlib
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +15,7 @@ from fal_bench.data.folders import own_path, where_looked
 from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, file_checksum, prepare
 from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.inputs.archives import Archive, TooLargeError
 from fal_bench.isolation.free_memory import free_bytes
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -29,23 +26,6 @@ MOST_CHANNELS = 4
 
 Channels = Literal["first", "last"]
 """Where the axis of channels is: (n, channels, height, width), or (n, height, width, channels)."""
-
-_HEADERS: Final = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
-"""Formats of arrays; the third is for names of fields that are not Latin."""
-
-_DAMAGED: Final = (
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,  # an encrypted archive, or one of an unknown compression
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-)
-"""What reading an archive raises."""
 
 _COPIES = 2
 """Copies of the arrays that are there while they are read: as they were, and in another order."""
@@ -116,52 +96,23 @@ def _read(
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-            if missing := [name for name in ARRAYS if name not in members]:
-                found = ", ".join(members) or "nothing"
+        with path.open("rb") as file:
+            archive = Archive(file)
+            if missing := [name for name in ARRAYS if name not in archive.names]:
+                found = ", ".join(archive.names) or "nothing"
                 _refuse(path, f"lacks the array {missing[0]!r}; it has: {found}")
-            chosen = {name: members[name] for name in ARRAYS}
-            _check_room(path, sum(_declared(archive, member) for member in chosen.values()))
-            return {name: _array(archive, member) for name, member in chosen.items()}
-    except (*_DAMAGED, RecursionError, MemoryError) as error:
+            return archive.read(ARRAYS, free_bytes() // _COPIES)
+    except TooLargeError as error:
+        _refuse(
+            path,
+            f"takes {_COPIES * error.nbytes / _GB:.1f} GB of memory to read, and "
+            f"{free_bytes() / _GB:.1f} GB are free; write fewer samples into it",
+        )
+    except (OSError, ValueError) as error:
         raise DataError(
             f"Cannot read {str(path)!r} as a NumPy .npz file ({error}); write it by numpy.savez, "
             "without objects."
         ) from None
-
-
-def _declared(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
-    """Return how many bytes an array takes by its header, which is all that is read of it.
-
-    Raises:
-        ValueError: there is no such header, or it asks for more than the file holds.
-    """
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in _HEADERS:
-            raise ValueError(f"{member.filename} is of format {version}")
-        shape, _, kind = _HEADERS[version](file)
-        nbytes = math.prod(shape) * kind.itemsize
-        if min(shape, default=0) < 0 or nbytes > member.file_size - file.tell():
-            raise ValueError(f"{member.filename} says it has the shape {shape}, and has not")
-    return nbytes
-
-
-def _check_room(path: Path, nbytes: int) -> None:
-    needed, free = _COPIES * nbytes, free_bytes()
-    if needed > free:
-        _refuse(
-            path,
-            f"takes {needed / _GB:.1f} GB of memory to read, and {free / _GB:.1f} GB are free; "
-            "write fewer samples into it",
-        )
-
-
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    with archive.open(member) as file:
-        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-    return array
 
 
 def _labels(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> IntArray:
