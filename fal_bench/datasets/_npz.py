@@ -127,7 +127,7 @@ def _labels(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> IntArray:
         )
     for extreme in (labels.min(), labels.max()) if labels.size else ():
         if not 0 <= extreme <= np.iinfo(np.int64).max:
-            _refuse(path, f"has the class {extreme} in {name}; use 0, 1, ...")
+            _refuse(path, f"has the class {extreme} in {name}; count classes from 0")
     return labels.reshape(-1).astype(np.int64)
 
 

@@ -28,8 +28,7 @@ _HEADERS: Final = {
 _DAMAGED: Final = (
     OSError,
     EOFError,
-    RuntimeError,  # it is encrypted, compressed in an unknown way, or nested too deep
-    MemoryError,  # raised by Python's own parser
+    RuntimeError,  # it is encrypted, or compressed in an unknown way
     zlib.error,
     lzma.LZMAError,
     zipfile.BadZipFile,
@@ -92,11 +91,14 @@ class Archive:
         """Return how many bytes an array takes by its header."""
         member = self._members[name]
         with self._zip.open(member) as file:
-            version = np.lib.format.read_magic(file)
-            if version not in _HEADERS:
-                raise ValueError(f"{name} is no plain array")
-            shape, _, kind = _HEADERS[version](file)
+            try:
+                version = np.lib.format.read_magic(file)
+                shape, _, kind = _HEADERS[version](file)
+            except Exception:  # NumPy has Python parse it, which fails in many ways
+                raise ValueError(f"{name} has no header of an array") from None
             nbytes = math.prod(shape) * kind.itemsize
+            if kind.hasobject:
+                raise ValueError(f"{name} holds objects")
             if min(shape, default=0) < 0 or nbytes > member.file_size - file.tell():
                 raise ValueError(f"{name} is shorter than its shape {shape}")
         return nbytes

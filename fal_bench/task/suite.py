@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from fal_bench.errors import InvalidSpecError, UnknownNameError, shown
+from fal_bench.inputs.arguments import as_path
 from fal_bench.inputs.files import UnreadableFileError, read_text
 from fal_bench.inputs.limits import MOST_SUITE_BYTES, MOST_TASKS
 from fal_bench.inputs.selector import Selector
@@ -99,7 +100,7 @@ def load_suite(name_or_path: str) -> Suite:
     if name_or_path in suite_names():
         text = _FOLDER.joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
         return _parse(text, name_or_path, f"suite {name_or_path!r}")
-    path = Path(name_or_path)
+    path = as_path("suite", name_or_path)
     if path.suffix != ".toml":
         raise UnknownNameError("suite", name_or_path, suite_names())
     try:
