@@ -12,6 +12,7 @@ import math
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -24,8 +25,7 @@ MOST_DEPTH: Final = 64
 """Lists and objects of JSON that may lie in each other."""
 
 _TOO_DEEP: Final = f"its JSON is nested more than {MOST_DEPTH} deep"
-_INTEGERS: Final = range(-(2**63), 2**64)
-_MOST_DIGITS: Final = 20  # of the integers of 64 bits
+_MOST_DIGITS: Final = 300  # so that every integer has a finite floating-point number near it
 
 _KINDS: Final[Mapping[int, str]] = {
     stat.S_IFDIR: "a directory",
@@ -65,8 +65,9 @@ class MissingFileError(UnreadableFileError):
     """There is no such file."""
 
 
-def read_bytes(path: Path, *, most: int = MOST_BYTES, links: bool = False) -> bytes:
-    """Return the content of a regular file.
+@contextmanager
+def opened(path: Path, *, most: int = MOST_BYTES, links: bool = False) -> Iterator[IO[bytes]]:
+    """Open a regular file for reading while the context is open.
 
     Args:
         path: the file.
@@ -80,17 +81,34 @@ def read_bytes(path: Path, *, most: int = MOST_BYTES, links: bool = False) -> by
     """
     try:
         # Looked at before it is opened, since opening alone does something to some devices.
-        _check(path, path.stat() if links else path.lstat(), most)
+        _check(path, _status(path, links=links), most)
         flags = _FLAGS if links else _FLAGS | getattr(os, "O_NOFOLLOW", 0)
         with open(os.open(path, flags), "rb") as file:
             _check(path, os.fstat(file.fileno()), most)
-            return _read(file, path, most)
+            yield file
     except FileNotFoundError:
         raise MissingFileError(path, "it does not exist") from None
     except OSError as error:
         raise UnreadableFileError(path, (error.strerror or str(error)).lower()) from None
-    except ValueError:
-        raise UnreadableFileError(path, "no file can have this name") from None
+
+
+def read_bytes(path: Path, *, most: int = MOST_BYTES, links: bool = False) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: the file.
+        most: bytes it may have.
+        links: whether it may be a symbolic link.
+
+    Raises:
+        MissingFileError: there is none.
+        UnreadableFileError: it cannot be read, is no regular file, or is too large.
+    """
+    with opened(path, most=most, links=links) as file:
+        content = file.read(most + 1)  # it may have grown, or not say its size
+    if len(content) > most:
+        raise UnreadableFileError(path, _too_large(most))
+    return content
 
 
 def read_text(path: Path, *, most: int = MOST_BYTES, links: bool = False) -> str:
@@ -139,8 +157,8 @@ def decoded(path: Path, content: bytes) -> str:
 def parsed(path: Path, content: bytes | str) -> Any:
     """Return the JSON value in bytes or text of a file.
 
-    Refused are, beside what is no JSON: values nested deeper than ``MOST_DEPTH``, integers beyond
-    64 bits, numbers that are not finite, a key that an object has twice, and text with halves of
+    Refused are, beside what is no JSON: values nested deeper than ``MOST_DEPTH``, very long
+    integers, numbers that are not finite, a key that an object has twice, and text with halves of
     surrogate pairs, which nothing can print.
 
     Args:
@@ -172,6 +190,13 @@ def parsed(path: Path, content: bytes | str) -> Any:
     return value
 
 
+def _status(path: Path, *, links: bool) -> os.stat_result:
+    try:
+        return path.stat() if links else path.lstat()
+    except ValueError:  # a null character, say
+        raise UnreadableFileError(path, "no file can have this name") from None
+
+
 def _check(path: Path, found: os.stat_result, most: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
@@ -180,22 +205,14 @@ def _check(path: Path, found: os.stat_result, most: int) -> None:
         raise UnreadableFileError(path, _too_large(most))
 
 
-def _read(file: IO[bytes], path: Path, most: int) -> bytes:
-    content = file.read(most + 1)  # it may have grown, or not say its size
-    if len(content) > most:
-        raise UnreadableFileError(path, _too_large(most))
-    return content
-
-
 def _too_large(most: int) -> str:
     return f"it has more than {most} bytes, the most that are read of it"
 
 
 def _integer(text: str) -> int:
-    # By its length first, since Python refuses to read thousands of digits, and takes long.
-    if len(text.lstrip("-")) > _MOST_DIGITS or (number := int(text)) not in _INTEGERS:
-        raise ValueError("it holds an integer of more than 64 bits")
-    return number
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"it holds an integer of more than {_MOST_DIGITS} digits")
+    return int(text)
 
 
 def _finite(text: str) -> float:

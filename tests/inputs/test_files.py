@@ -113,16 +113,15 @@ def _nested(depth):
         ("[" * 100_000, "deep"),
         (_nested(100_000), "deep"),
         ('{"a":' * 100_000, "deep"),
-        ("1" * 5_000, "64 bits"),
-        ("-" + "1" * 5_000, "64 bits"),
-        (str(2**64), "64 bits"),
+        ("1" * 5_000, "digits"),
+        ("-" + "1" * 5_000, "digits"),
         ("1e999", "finite"),
         ("NaN", "finite"),
         ('{"a": 1, "b": 2, "a": 1}', "'a'"),
         (r'["\ud800"]', "surrogate"),
         (r'{"\udfff": 1}', "surrogate"),
     ],
-    ids=range(14),
+    ids=range(13),
 )
 def test_json_that_would_cost_or_break_something_is_refused(tmp_path, text, cause):
     path = tmp_path / "facts.json"
@@ -134,7 +133,7 @@ def test_json_that_would_cost_or_break_something_is_refused(tmp_path, text, caus
 
 @pytest.mark.parametrize(
     "value",
-    [{"a": [1, -(2**63), 2**64 - 1, 0.5, "ä😀", None, True]}, json.loads(_nested(MOST_DEPTH))],
+    [{"a": [1, -(2**63), 2**128, 0.5, "ä😀", None, True]}, json.loads(_nested(MOST_DEPTH))],
 )
 def test_all_other_json_is_read_as_it_is(tmp_path, value):
     path = tmp_path / "facts.json"
