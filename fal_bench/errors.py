@@ -28,7 +28,7 @@ def shown(value: object) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # thousands of digits, or nested too deep for Python
-        return f"a {type(value).__name__} that is too large to be shown"
+        return f"a value of type {type(value).__name__} that is too large to be shown"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

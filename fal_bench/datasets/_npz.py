@@ -60,7 +60,9 @@ def prepare_npz(
         raise DataError(f"Data set {name!r}: {where_looked(path)} is no file.")
     place = {"path": str(full), "train": train, "test": test, "channels": channels}
     state = [facts.st_size, facts.st_mtime_ns]
-    return prepare(CacheKey(name, place, state), partial(_read, name, full, (train, test), channels))
+    return prepare(
+        CacheKey(name, place, state), partial(_read, name, full, (train, test), channels)
+    )
 
 
 def _read(

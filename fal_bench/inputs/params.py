@@ -35,7 +35,9 @@ def explain(kind: str, name: str, params: type[Params], error: ValidationError) 
         hint = f"did you mean {near[0]!r}? It" if near else "it"
         return f"{kind} {name!r} has no parameter {shown(where)}; {hint} takes: {accepted}."
     if first["type"] == "missing":
-        return f"{kind} {name!r} needs a value for its parameter {shown(where)}; it takes: {accepted}."
+        return (
+            f"{kind} {name!r} needs a value for its parameter {shown(where)}; it takes: {accepted}."
+        )
     what = what.removesuffix(f", not {shown(first['input'])}")
     return (
         f"{kind} {name!r}: parameter {shown(where)} cannot be {shown(first['input'])}: {what}; "

@@ -18,9 +18,7 @@ def cnn(
     input_shape: tuple[int, int, int],
     n_classes: int,
     *,
-    channels: Annotated[
-        tuple[Width, ...], Field(min_length=1, max_length=MOST_LAYERS)
-    ] = (16, 32),
+    channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=MOST_LAYERS)] = (16, 32),
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
 ) -> Network:
     """Blocks of 3x3 convolution, ReLU and 2x2 max-pooling, then a linear head.

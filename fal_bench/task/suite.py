@@ -164,8 +164,7 @@ def _parse(text: str, name: str, where: str) -> Suite:
             )
         if not isinstance(value, known[key]) or isinstance(value, bool):
             raise InvalidSpecError(
-                f"The {where}: key {key!r} must be a {_kind(known[key])}, not "
-                f"{shown(value)}."
+                f"The {where}: key {key!r} must be a {_kind(known[key])}, not {shown(value)}."
             )
     if not content.get("tasks"):
         raise InvalidSpecError(f"The {where} has no tasks; add a table [tasks.NAME].")
@@ -239,7 +238,9 @@ def _strategies(values: list[Any], where: str) -> tuple[str, ...]:
 
 def _table(table: Any, task: str, where: str) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise InvalidSpecError(f"The {where}: key 'tasks.{task}' must be a table, not {shown(table)}.")
+        raise InvalidSpecError(
+            f"The {where}: key 'tasks.{task}' must be a table, not {shown(table)}."
+        )
     return table
 
 

@@ -72,7 +72,9 @@ def parse_targets(
 def _target(text: str, where: str, named: bool | None) -> Target:
     match = _NAMED.fullmatch(text)
     if named and not match:
-        raise InvalidSpecError(f"{where} cannot be {shown(text)}; write metric=value, as in loss=0.8.")
+        raise InvalidSpecError(
+            f"{where} cannot be {shown(text)}; write metric=value, as in loss=0.8."
+        )
     if match and named is not False:
         metric, text = match["metric"].replace("-", "_"), match["value"].strip()
     else:
