@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from fal_bench.errors import InvalidSpecError, shown
 from fal_bench.inputs.limits import MOST_SECONDS
@@ -25,11 +25,12 @@ def as_whole(name: str, value: object, least: int, most: int | None = None) -> i
     """
     if value is None:
         return None
-    whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not whole or not least <= int(value) <= (int(value) if most is None else most):
-        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise InvalidSpecError(f"{name} must be a whole number {bounds}, not {shown(value)}.")
-    return int(value)
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        number = int(value)
+        if least <= number and (most is None or number <= most):
+            return number
+    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise InvalidSpecError(f"{name} must be a whole number {bounds}, not {shown(value)}.")
 
 
 def check_seconds(name: str, value: object) -> None:
@@ -39,7 +40,7 @@ def check_seconds(name: str, value: object) -> None:
         InvalidSpecError: it is not.
     """
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not 0 < value <= MOST_SECONDS:
+    if not (number and 0 < cast("float", value) <= MOST_SECONDS):
         raise InvalidSpecError(
             f"{name} must be a number of seconds above 0 and at most {MOST_SECONDS}, not "
             f"{shown(value)}."

@@ -30,16 +30,13 @@ MOST_JOBS: Final = 1_000
 """Workers of one comparison."""
 
 MOST_SECONDS: Final = 10**8
-"""The longest time limit, about three years; clocks of operating systems do not take all numbers."""
+"""The longest time limit, about three years; clocks do not take all numbers."""
 
 MOST_SUITE_BYTES: Final = 2**19
 """Bytes of a suite's file."""
 
 MOST_IMAGE_BYTES: Final = 2**28
 """Bytes of an image's file."""
-
-MOST_DATA_BYTES: Final = 2**40
-"""Bytes of a file of arrays; whether they fit into memory is known from their headers."""
 
 Clients = Annotated[int, Field(ge=1, le=100_000)]
 """Clients of a federation."""

@@ -79,7 +79,7 @@ def read_value(key: str, text: str) -> Any:
         ValueError: as ``check_value`` does.
     """
     try:
-        value = json.loads(text, parse_int=read_integer)
+        value = json.loads(text, parse_int=_integer)
     except json.JSONDecodeError:
         value = text
     except (RecursionError, ValueError) as error:
@@ -89,14 +89,9 @@ def read_value(key: str, text: str) -> Any:
     return value
 
 
-def read_integer(text: str) -> int:
-    """Return an integer, read from its digits.
-
-    Raises:
-        ValueError: it has more than 64 bits, which is seen before it is read: Python refuses to
-            read thousands of digits. The message goes on after the integer's name.
-    """
-    if len(text.lstrip("+-")) > _MOST_DIGITS:
+def _integer(text: str) -> int:
+    # By its length first: Python refuses to read thousands of digits.
+    if len(text.lstrip("-")) > _MOST_DIGITS:
         raise ValueError(_TOO_LARGE)
     return int(text)
 
