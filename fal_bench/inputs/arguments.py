@@ -25,7 +25,7 @@ def as_whole(name: str, value: object, least: int, most: int | None = None) -> i
     """
     if value is None:
         return None
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Integral):
         number = int(value)
         if least <= number and (most is None or number <= most):
             return number
