@@ -168,7 +168,7 @@ def compare(
             backend=backend, device=device, external=external, notify=notify,
         )  # fmt: skip
         ready.store.prepare()
-        for sentence in ready.corrupted:
+        for sentence in (*ready.results.provenance.problems, *ready.corrupted):
             notify("warning", sentence)
         if not ready.missing:
             return answer(ready.question, ready.results)

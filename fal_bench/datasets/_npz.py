@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from fal_bench.arrays import IntArray
 from fal_bench.data.folders import own_path, where_looked
-from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, file_checksum, prepare
+from fal_bench.data.prepared import (
+    CacheKey,
+    Part,
+    Prepared,
+    Source,
+    file_checksum,
+    prepare,
+    stamp,
+)
 from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.inputs.archives import Archive, TooLargeError
@@ -59,10 +67,8 @@ def prepare_npz(
     if not stat.S_ISREG(facts.st_mode):
         raise DataError(f"Data set {name!r}: {where_looked(path)} is no file.")
     place = {"path": str(full), "train": train, "test": test, "channels": channels}
-    state = [facts.st_size, facts.st_mtime_ns]
-    return prepare(
-        CacheKey(name, place, state), partial(_read, name, full, (train, test), channels)
-    )
+    key = CacheKey(name, place, stamp(facts))
+    return prepare(key, partial(_read, name, full, (train, test), channels))
 
 
 def _read(

@@ -13,7 +13,7 @@ import numpy as np
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import own_path, where_looked
 from fal_bench.data.images import Colour, check_room, decode, decode_all
-from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, prepare
+from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, prepare, stamp
 from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.inputs.limits import Pixels
@@ -118,14 +118,12 @@ class _ImageFile:
     Attributes:
         name: path relative to the data set's folder, with ``/``.
         label: position of its class in the sorted names of the classes.
-        size: bytes.
-        modified: time of the last change, in nanoseconds.
+        stamp: changes whenever the file is written.
     """
 
     name: str
     label: int
-    size: int
-    modified: int
+    stamp: list[int]
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,7 @@ class _Listing:
         """Changes whenever a file is added, removed, renamed or written."""
         digest = hashlib.sha256()
         for file in (*self.train, *self.test):
-            digest.update(_encoded(f"{file.name}\0{file.size}\0{file.modified}\n"))
+            digest.update(_encoded(f"{file.name}\0{file.stamp}\n"))
         return digest.hexdigest()
 
 
@@ -209,9 +207,8 @@ def _images(folder: Path, part: str, name: str, label: int) -> list[_ImageFile]:
     for entry in _entries(folder / part / name):
         if wrong := _complaint(entry):
             raise InvalidSpecError(f"{entry.path!r} {wrong}.")
-        facts = entry.stat()
         where = f"{part}/{name}/{entry.name}"
-        images.append(_ImageFile(where, label, facts.st_size, facts.st_mtime_ns))
+        images.append(_ImageFile(where, label, stamp(entry.stat())))
     if not images:
         raise InvalidSpecError(
             f"Class folder {str(folder / part / name)!r} is empty; add images or remove the class "

@@ -127,6 +127,17 @@ def test_the_digest_is_that_of_the_content(photos, tmp_path, monkeypatch):
     assert dataset_digest(f"imagefolder[path={photos}]") not in (digest, swapped)
 
 
+def test_an_image_of_the_same_size_and_date_is_seen(photos):
+    path = photos / "train/ant/0.png"
+    digests = set()
+    for colour in ((1, 2, 3), (3, 2, 1)):
+        Image.new("RGB", (5, 4), colour).save(path)
+        os.utime(path, (1, 1))
+        digests.add((path.stat().st_size, dataset_digest(SELECTOR)))
+    assert len(digests) == 2
+    assert len({size for size, _ in digests}) == 1
+
+
 def test_options(photos):
     dataset = load_dataset("imagefolder[path=photos,size=3,colour=grey,train=6,test=3]")
     assert dataset.input_shape == (1, 3, 3)

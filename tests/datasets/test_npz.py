@@ -132,6 +132,18 @@ def test_the_digest_is_that_of_the_file(save, folders):
     assert dataset_digest(SELECTOR) != digest
 
 
+def test_new_content_of_the_same_size_and_date_is_seen(save, folders):
+    """As archives with fixed dates and ``rsync -t`` leave it."""
+    path = folders.data / "mine.npz"
+    digests = set()
+    for shift in range(3):
+        save(**arrays(train_labels=(np.arange(12) + shift) % 3))
+        os.utime(path, (1, 1))
+        digests.add((path.stat().st_size, dataset_digest(SELECTOR)))
+    assert len(digests) == 3
+    assert len({size for size, _ in digests}) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
