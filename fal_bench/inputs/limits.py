@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-MOST_RUNS: Final = 50_000
+MOST_RUNS: Final = 20_000
 """Runs of one comparison: tasks times strategies times seeds."""
 
 MOST_STRATEGIES: Final = 10_000
