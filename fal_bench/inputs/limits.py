@@ -48,9 +48,15 @@ Epochs = Annotated[int, Field(ge=1, le=10_000)]
 """Epochs of a round, which is the shortest piece that training can be timed by."""
 
 Samples = Annotated[int, Field(ge=1, le=10**9)]
-"""Labels, cycles, or samples of a batch. What there is of them, the data say."""
+"""Labels, or cycles. What there is of them, the data say."""
 
-Width = Annotated[int, Field(ge=1, le=1_000_000)]
+BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Samples of a batch, which the draws of an epoch have room for, whatever the data have."""
+
+MOST_RATE: Final = 1e6
+"""A learning rate or a weight decay; float32 does not hold all that Python's numbers do."""
+
+Width = Annotated[int, Field(ge=1, le=100_000)]
 """Outputs or channels of one layer."""
 
 MOST_LAYERS: Final = 100

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.inputs.limits import MOST_CYCLES, Clients, Epochs, Rounds, Samples
+from fal_bench.inputs.limits import (
+    MOST_CYCLES,
+    MOST_RATE,
+    BatchSize,
+    Clients,
+    Epochs,
+    Rounds,
+    Samples,
+)
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.functions import canonical
 from fal_bench.plugins.registry import MODEL, built_in
@@ -123,9 +131,9 @@ class Sgd(Spec):
     """
 
     kind: Literal["sgd"] = "sgd"
-    lr: float = Field(default=0.1, gt=0)
+    lr: float = Field(default=0.1, gt=0, le=MOST_RATE)
     momentum: float = Field(default=0.0, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, le=MOST_RATE)
     milestones: Annotated[tuple[Rounds, ...], Field(max_length=MOST_CYCLES)] = ()
     gamma: float = Field(default=0.1, gt=0, le=1)
 
@@ -190,7 +198,7 @@ class Task(Spec):
     model: ModelSpec = ModelSpec(kind="mlp")
     rounds: Rounds = 20
     local_epochs: Epochs = 5
-    batch_size: Samples = 10
+    batch_size: BatchSize = 10
     optimiser: Sgd = Sgd()
     initial_labels: Samples = 10
     query_size: Samples = 10

@@ -26,6 +26,7 @@ def most(kind):
         ("| clients;", most(limits.Clients)),
         ("; rounds of a cycle", most(limits.Rounds)),
         ("local epochs", most(limits.Epochs)),
+        ("samples of a batch", most(limits.BatchSize)),
         ("layers of", limits.MOST_LAYERS),
         ("outputs of a layer", most(limits.Width)),
         ("a suite's file", limits.MOST_SUITE_BYTES // 1024),

@@ -86,6 +86,8 @@ def test_a_file_may_name_targets_and_strategies(tmp_path):
         ),
         ("[tasks.a]\nclients = 0", "'tasks.a.clients' is wrong: it must be at least 1, not 0"),
         ("[tasks.a]\nquery_size = 1.5", "query_size' is wrong: it must be a whole number, not 1.5"),
+        ("[tasks.a]\noptimiser = {lr = 1e308}", "lr"),
+        ("[tasks.a]\noptimiser = {weight_decay = 1e308}", "weight_decay"),
         ("[tasks.a]\nmax_cycles = 'x'", "max_cycles' is wrong: it must be a whole number, not 'x'"),
         (
             "[tasks.a]\nreset = 'no'",
@@ -164,6 +166,8 @@ def test_the_place_of_what_is_no_utf_8_is_named(tmp_path):
             for name, field in Task.model_fields.items()
             if isinstance(field.default, int)
         ),
+        ("[tasks.a]\noptimiser = {lr = 1e308}", "lr"),
+        ("[tasks.a]\noptimiser = {weight_decay = 1e308}", "weight_decay"),
         ("[tasks.a]\nmax_cycles = 1000000001", "max_cycles"),
         ("[tasks.a]\noptimiser = {milestones = [1000000001]}", "milestones"),
         ("[tasks.a]\npartition = {kind = 'shards', classes_per_client = 1000000001}", "classes"),

@@ -71,8 +71,8 @@ def test_models_are_measured_as_they_are_built(kind, params):
 
 
 def test_measuring_a_model_takes_no_memory():
-    spec = ModelSpec(kind="mlp", hidden=[10**6] * 3)
-    assert Architecture(spec, (1, 8, 8), 10).nbytes > 8e12
+    spec = ModelSpec(kind="mlp", hidden=[10**5] * 3)
+    assert Architecture(spec, (1, 8, 8), 10).nbytes > 8e10
 
 
 def test_models_that_do_not_fit_are_refused_before_they_are_built(suite, monkeypatch):
