@@ -18,6 +18,7 @@ from fal_bench.inputs.arguments import (
     check_text,
     warn,
 )
+from fal_bench.inputs.limits import MOST_JOBS
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.isolation.memory import LEAST_MIB
 from fal_bench.learning.device import CPU, Device
@@ -206,7 +207,7 @@ def prepare(
     check_backend(backend)
     texts, classes = named(strategies)
     names = as_names("strategies", texts)
-    jobs, root = as_whole("jobs", jobs, 1), as_path("out", out)
+    jobs, root = as_whole("jobs", jobs, 1, MOST_JOBS), as_path("out", out)
     plan = Plan.make(
         names,
         suite=suite,

@@ -29,13 +29,11 @@ def folder_or_file(text: str) -> Path:
     """Return a path that was typed.
 
     Raises:
-        InvalidSpecError: it is empty, which would mean the working folder.
+        InvalidSpecError: it is empty, or has a name that cannot be shown.
     """
-    from fal_bench.errors import InvalidSpecError
+    from fal_bench.inputs.arguments import as_path
 
-    if not str(text).strip():  # a default is a path already
-        raise InvalidSpecError("A file or folder cannot be ''; write . for the working folder.")
-    return Path(text)
+    return as_path("A file or folder", text)
 
 
 StrategyOption = Annotated[

@@ -8,8 +8,10 @@ falbench's own share a group with no others.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
@@ -56,8 +58,11 @@ def _split(families: list[Group], jobs: int) -> list[Group]:
     lanes = sum(spec.task.clients for family in families for spec in family)
     count = jobs * math.ceil(lanes / (jobs * LANES))
     groups: list[list[RunSpec]] = [[] for _ in range(min(count, len(families)))]
+    cheapest = [(0, number) for number in range(len(groups))]
     for family in sorted(families, key=lambda family: -_cost(family)):
-        min(groups, key=_cost).extend(family)
+        cost, number = cheapest[0]
+        groups[number].extend(family)
+        heapq.heapreplace(cheapest, (cost + _cost(family), number))
     return [tuple(group) for group in groups]
 
 
@@ -74,6 +79,7 @@ def _cost(specs: Sequence[RunSpec]) -> int:
     return sum(updates(spec.task) for spec in specs)
 
 
+@lru_cache(maxsize=1024)
 def updates(task: Task) -> int:
     """Return the training updates of a run that spends its budget evenly."""
     epochs = task.rounds * task.local_epochs * task.clients

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fal_bench.data.loading import dataset_digest
 from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
+from fal_bench.inputs.limits import MOST_RUNS
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
@@ -165,9 +166,16 @@ def plan_runs(
         device: class of the device to compute them on.
 
     Raises:
-        FalbenchError: a plugin is unknown, cannot be loaded, or gets a parameter it cannot take; or
-            the user's own data cannot be read.
+        FalbenchError: there are too many runs; a plugin is unknown, cannot be loaded, or gets a
+            parameter it cannot take; or the user's own data cannot be read.
     """
+    count = len(tasks) * len(strategies) * len(seeds)
+    if count > MOST_RUNS:
+        raise InvalidSpecError(
+            f"{len(seeds)} seeds of {len(strategies)} strategies on {len(tasks)} tasks are {count} "
+            f"runs, and a comparison has at most {MOST_RUNS}; lower seeds, or name fewer "
+            "strategies or one task."
+        )
     resolved: dict[str, RunSpec] = {}
     for selector in strategies:
         spec = _resolve(tasks, selector, registry)
