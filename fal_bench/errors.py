@@ -9,15 +9,19 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b.")
 
-_CONTROLS = re.compile(r"\s*[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+\s*")
-
 
 def one_line(text: str) -> str:
-    """Return text without line breaks, escape sequences and other control characters."""
-    return _CONTROLS.sub(" ", _ESCAPES.sub("", text)).strip()
+    """Return text on one line, without escape sequences and what else cannot be printed.
+
+    Text from a plugin or a file must neither break a table apart, nor command the terminal, nor
+    turn the direction of what stands around it.
+    """
+    plain = _ESCAPES.sub("", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in plain).split())
 
 
 _SHOWN = 200
@@ -33,7 +37,18 @@ def shown(value: object) -> str:
 
 
 class FalbenchError(Exception):
-    """Base class of every error that a user can cause."""
+    """Base class of every error that a user can cause. All of them can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, vars(self))
+
+
+def _rebuilt(kind: type[FalbenchError], args: tuple[Any, ...], more: dict[str, Any]) -> Any:
+    """Return an error as it was, though its class is made from other arguments."""
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(more)
+    return error
 
 
 def message_of(error: BaseException) -> str:

@@ -133,7 +133,7 @@ CallTimeoutOption = Annotated[
 
 
 def _check_memory_limit(limit: int | None) -> int | None:
-    from fal_bench.sweep.memory import check_limit
+    from fal_bench.isolation.memory import check_limit
 
     check_limit(limit)
     return limit

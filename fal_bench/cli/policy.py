@@ -28,7 +28,8 @@ def policy(
 
     from fal_bench.environments.agents.policy import GreedyPolicy, export_policy
     from fal_bench.errors import InvalidSpecError, StoreError
-    from fal_bench.results.store import Corrupt, Store
+    from fal_bench.results.folder import CorruptRunError
+    from fal_bench.results.store import Store
     from fal_bench.sweep.plan import Plan
 
     plan = Plan.make([strategy], suite=suite, task=task, seeds=1, plugins=plugin or ())
@@ -36,15 +37,15 @@ def policy(
     if len(plan.runs) > 1:
         raise InvalidSpecError(f"{strategy!r} stands for several strategies; name one.")
     run = replace(plan.runs[0], seed=seed)
-    phase = store.phase(run)
-    if isinstance(phase, Corrupt):
+    try:
+        phase, kept = store.folder(run).phase(), store.folder(run).kept()
+    except CorruptRunError as error:
         raise StoreError(
-            f"Run {run} in {str(out)!r} is corrupted ({phase.reason}); compare sets it aside and "
-            "runs it again."
-        )
+            f"Run {run} in {str(out)!r} is corrupted ({error}); compare sets it aside and runs it "
+            "again."
+        ) from None
     if phase != "done":
         raise StoreError(f"There is no finished run {run} in {str(out)!r}; run compare first.")
-    kept = store.folder(run).kept()
     if client >= len(kept) or "policy" not in kept[client]:
         raise StoreError(f"Run {run} keeps no policy of client {client}; choose another.")
     origin = {"task": task, "strategy": run.label, "seed": seed, "client": client}

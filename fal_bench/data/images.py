@@ -28,7 +28,7 @@ from fal_bench.data.folders import CACHE_VARIABLE, current_folders
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.inputs.files import UnreadableFileError, read_bytes
 from fal_bench.inputs.limits import MOST_IMAGE_BYTES
-from fal_bench.isolation.free_memory import free_bytes
+from fal_bench.isolation.memory import free_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -308,5 +308,6 @@ def with_progress(steps: Iterable[Step], text: str, total: int) -> Iterable[Step
     from rich.progress import track
 
     console = Console(stderr=True)
-    hidden = not console.is_terminal
-    return track(steps, text, total=total, console=console, transient=True, disable=hidden)
+    if not console.is_terminal:  # some versions of rich end even a disabled bar with a new line
+        return steps
+    return track(steps, text, total=total, console=console, transient=True)

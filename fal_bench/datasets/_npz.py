@@ -24,7 +24,7 @@ from fal_bench.data.prepared import (
 from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.inputs.archives import Archive, TooLargeError
-from fal_bench.isolation.free_memory import free_bytes
+from fal_bench.isolation.memory import free_bytes
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 """Names of the arrays in a file, which are those of MedMNIST; others are ignored."""

@@ -8,19 +8,14 @@ unfinished one is sealed and holds the rows of the curve up to it. Until a run i
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
@@ -39,14 +34,24 @@ from fal_bench.inputs.validation import explained
 from fal_bench.results.files import (
     read_sealed,
     read_sealed_bytes,
+    sealed_json,
     sha256_of,
     unsealed,
     write_bytes,
     write_sealed,
     write_sealed_bytes,
 )
+from fal_bench.results.formats import (
+    archive,
+    columns_of,
+    count_charges,
+    curve_csv,
+    curve_lines,
+    ledger_csv,
+    read_archive,
+    read_curve,
+)
 from fal_bench.results.identity import description_key
-from fal_bench.results.marks import Marks
 
 Phase = Literal["new", "partial", "done", "failed"]
 
@@ -60,13 +65,15 @@ _BEFORE: Final[Mapping[str, set[str]]] = {
 }
 """What ``status.json`` held before it was sealed: two digests at most, and none of itself."""
 
+_APPENDING: Final = (
+    os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+)
+
 _LONGEST: Final = 100_000
 """Characters of a traceback that are kept."""
 
 _SHOWN: Final = 200
 """Characters that are shown of what is wrong with a file."""
-
-_CHARGE = ["client", "sample", "purpose", "cycle"]
 
 
 class CorruptRunError(StoreError):
@@ -99,6 +106,27 @@ class Facts(BaseModel):
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What a finished run says.
+
+    Attributes:
+        facts: what was known of it before it ended.
+        curve: its curve.
+        charges: how many labels were read, by cycle, purpose and client (``count_charges``).
+        ledger: digest of the ledger, which does not depend on its order.
+        ended: when it was finished; in earlier versions the time of ``status.json``.
+        sealed: whether digests cover all of it; those of earlier versions cover parts.
+    """
+
+    facts: Facts
+    curve: list[Row]
+    charges: Mapping[tuple[int, str, int], int]
+    ledger: str
+    ended: datetime
+    sealed: bool
+
+
+@dataclass(frozen=True)
 class _Status:
     """What ``status.json`` says.
 
@@ -124,35 +152,35 @@ class _Status:
         return {name: {"sha256": digest} for name, digest in digests.items() if digest}
 
 
-class RunFolder(Marks):
+class RunFolder:
     """The directory of one run, and the journal of its run.
 
     Files: ``run.json`` (description and environment), ``curve.csv`` (one row a cycle),
     ``checkpoint.npz`` (state before the next cycle, and the rows so far; gone when done),
-    ``status.json``, ``ledger.csv`` (every charge; written when done), ``memory.npz`` (what the
-    strategy keeps, if anything) and, while it runs, those of ``fal_bench.results.marks``.
+    ``status.json``, ``ledger.csv`` (every charge; written when done) and ``memory.npz`` (what the
+    strategy keeps, if anything).
 
     Args:
         path: the directory, named by the run's key; it need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        self.path = path
         self._rows: list[Row] = []
+        self._known: dict[str, Any] = {}
 
-    def create(self, facts: Mapping[str, Any], environment: dict[str, str], attempt: str) -> None:
-        """Make the directory, describe the run, and note which round is at work on it.
+    def create(self, facts: Mapping[str, Any], environment: dict[str, str]) -> None:
+        """Make the directory and describe the run.
 
         Args:
             facts: what is known of the run: ``description``, ``reference``, ``trainer_named`` and
                 ``metrics`` of ``Facts``.
             environment: versions and processor.
-            attempt: name of the supervisor's round; this process's id is noted beside it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._drop_old_checkpoint()
-        self._write_facts({**facts, "environment": environment})
-        self._set_status("partial", run=attempt, pid=str(os.getpid()))
+        self._know({**facts, "environment": environment})
+        self._set_status("partial")
 
     def move_over(self) -> None:
         """Give the files of a run of schema 1 the names of today."""
@@ -174,7 +202,7 @@ class RunFolder(Marks):
 
     def note_pool(self, pool: int) -> None:
         """Keep the size of the query pool beside the description, for reports."""
-        self._write_facts({**self.facts().model_dump(exclude_unset=True), "pool": pool})
+        self._know({**self._facts_in_mind(), "pool": pool})
 
     def phase(self) -> Phase:
         """Return how far the run is, once all that it rests on has been checked.
@@ -182,27 +210,29 @@ class RunFolder(Marks):
         Raises:
             CorruptRunError: a file is damaged, missing, or of another run.
         """
+        phase, _ = self.look()
+        return phase
+
+    def look(self) -> tuple[Phase, Outcome | None]:
+        """Return how far the run is, as ``phase`` does, and what it says if it is finished.
+
+        Raises:
+            CorruptRunError: a file is damaged, missing, or of another run.
+        """
         if not os.path.lexists(self.path):
-            return "new"
+            return "new", None
         names = self._names()
         status = self._status()
         if status.phase == "new":
             if left := names & {_CURVE, _LEDGER, _MEMORY, _CHECKPOINT}:
                 raise CorruptRunError(f"{_STATUS} is missing beside {min(left)}")
-            return "new"
+            return "new", None
+        if status.phase == "done":
+            return "done", self._outcome(status)
         if status.phase != "failed" or self.is_described:
-            self.facts()
-        for name in status.files:
-            with _blamed_on(name):
-                self._content(name, status)
-        if status.phase != "done":
-            self._sealed_checkpoint(status)
-        return status.phase
-
-    @property
-    def is_sealed(self) -> bool:
-        """Whether digests cover all of the run; those of earlier versions cover parts of it."""
-        return self._status().sealed
+            self._facts(status)
+        self._sealed_checkpoint(status)
+        return status.phase, None
 
     @property
     def is_described(self) -> bool:
@@ -215,18 +245,7 @@ class RunFolder(Marks):
         Raises:
             CorruptRunError: it cannot be read, or belongs to another run.
         """
-        status = self._status()
-        path = self.path / self._facts_name(status)
-        with _blamed_on(path.name):
-            values, is_sealed = unsealed(path, self.path.name, self._content(path.name, status))
-            if status.sealed and status.phase != "new" and not is_sealed:
-                raise UnreadableFileError(path, "its seal is missing")
-            facts = Facts.model_validate(values)
-            if description_key(facts.description) != self.path.name:
-                raise UnreadableFileError(path, "its description does not belong to its key")
-            if status.phase == "done" and not facts.pool:
-                raise UnreadableFileError(path, "the size of the query pool is missing")
-        return facts
+        return self._facts(self._status())
 
     def status(self) -> dict[str, Any]:
         """Return the content of ``status.json``.
@@ -239,52 +258,13 @@ class RunFolder(Marks):
             raise CorruptRunError(f"{_STATUS} does not exist")
         return dict(status.content)
 
-    def ended(self) -> datetime:
-        """Return when the run was finished; in earlier versions the time of ``status.json``."""
-        noted = self._status().content.get("finished")
-        if noted is not None:
-            return datetime.fromisoformat(noted)
-        return datetime.fromtimestamp((self.path / _STATUS).stat().st_mtime, UTC)
-
     def rows(self) -> list[Row]:
         """Return the curve; a last line that was cut short is left out.
 
         Raises:
             CorruptRunError: the curve is not one of this format.
         """
-        status, path = self._status(), self.path / _CURVE
-        if status.phase != "done" and not self._has(_CURVE):
-            return []
-        with _blamed_on(path.name):
-            lines = decoded(path, self._content(_CURVE, status)).splitlines(keepends=True)
-            complete = [line for line in lines if line.endswith("\n")]
-            reader = csv.DictReader(complete)
-            if complete and not {*Row.columns()} <= {*(reader.fieldnames or ())}:
-                raise UnreadableFileError(path, "it lacks columns")
-            return [_row(record) for record in reader]
-
-    def charges(self) -> tuple[Counter[tuple[int, str, int]], str]:
-        """Return how many labels were read, by cycle, purpose and client, and the ledger's digest.
-
-        A label that was read for several purposes is counted once, for the first of them, so that
-        the counts add up to the strict labels. The digest does not depend on the ledger's order.
-
-        Raises:
-            CorruptRunError: the ledger cannot be read.
-        """
-        seen: set[tuple[str, str]] = set()
-        counts: Counter[tuple[int, str, int]] = Counter()
-        path = self.path / _LEDGER
-        with _blamed_on(path.name):
-            text = decoded(path, self._content(_LEDGER, self._status()))
-            heading, *lines = csv.reader(text.splitlines())
-            if heading != _CHARGE:
-                raise UnreadableFileError(path, "it has other columns")
-            for client, sample, purpose, cycle in lines:
-                if (client, sample) not in seen:
-                    seen.add((client, sample))
-                    counts[int(cycle), purpose, int(client)] += 1
-        return counts, sha256_of("\n".join(sorted(text.splitlines())).encode())
+        return self._stored_rows(self._status())
 
     def kept(self) -> list[dict[str, Any]]:
         """Return what the strategy kept of each client's memory; empty if nothing.
@@ -292,13 +272,7 @@ class RunFolder(Marks):
         Raises:
             CorruptRunError: it cannot be read.
         """
-        status = self._status()
-        if _MEMORY not in self._named(status):
-            return []
-        with _blamed_on(_MEMORY):
-            found = _arrays(self._content(_MEMORY, status))
-            memories: list[dict[str, Any]] = join(from_json_array(found["memories"]), found)
-        return memories
+        return self._kept(self._status())
 
     def contents(self) -> Iterator[tuple[str, bytes]]:
         """Return names and bytes of the files of a finished run, under the names of today.
@@ -309,7 +283,8 @@ class RunFolder(Marks):
         status = self._status()
         for name in self._named(status):
             with _blamed_on(name):
-                yield (_FACTS if name == _FACTS_BEFORE else name), self._content(name, status)
+                content = self._content(name, status)
+            yield (_FACTS if name == _FACTS_BEFORE else name), content
 
     # The journal of a running run.
 
@@ -323,7 +298,7 @@ class RunFolder(Marks):
         state, self._rows = None, []
         if content is not None:
             with _blamed_on(_CHECKPOINT):
-                arrays = _arrays(content)
+                arrays = read_archive(content)
                 self._rows = [Row(**values) for values in from_json_array(arrays.pop("rows"))]
                 state = RunState.from_arrays(arrays)
         self._write_curve()
@@ -331,33 +306,41 @@ class RunFolder(Marks):
 
     def append(self, row: Row) -> None:
         """Add one row to the curve."""
+        known = columns_of(self._rows)
         self._rows.append(row)
-        self._write_curve()
+        if columns_of(self._rows) != known:
+            self._write_curve()
+            return
+        try:
+            # Neither created nor followed: whatever lies in its place now is written over.
+            with open(os.open(self.path / _CURVE, _APPENDING), "ab") as file:
+                file.write(curve_lines([row], known))
+        except OSError:
+            self._write_curve()
 
     def checkpoint(self, state: RunState) -> None:
         """Replace ``checkpoint.npz``."""
-        rows = to_json_array([asdict(row) for row in self._rows])
-        content = _archive({**state.to_arrays(), "rows": rows})
+        rows = to_json_array([vars(row) for row in self._rows])
+        content = archive({**state.to_arrays(), "rows": rows})
         write_sealed_bytes(self.path / _CHECKPOINT, self.path.name, content)
 
     def finish(
         self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
     ) -> None:
-        """Write curve, ledger and what is kept, mark the run done, and drop the checkpoint.
+        """Write all files of the finished run, mark it done, and drop the checkpoint.
 
-        Nothing but ``run.json``, which is sealed, is read back: what else lies in the directory
-        may have been changed while the run was at work.
+        They are written from memory: what lies in the directory may have been changed while the
+        run was at work.
         """
-        self.facts()
         contents = {
-            _FACTS: read_bytes(self.path / _FACTS),
-            _CURVE: _curve(self._rows),
-            _LEDGER: _ledger(charges),
+            _FACTS: sealed_json(_FACTS, self.path.name, self._facts_in_mind()),
+            _CURVE: curve_csv(self._rows),
+            _LEDGER: ledger_csv(charges),
         }
         if any(kept):
             arrays: dict[str, NDArray[Any]] = {}
             arrays["memories"] = to_json_array(split(list(kept), arrays))
-            contents[_MEMORY] = _archive(arrays)
+            contents[_MEMORY] = archive(arrays)
         for name, content in contents.items():
             write_bytes(self.path / name, content)
         files = {
@@ -371,7 +354,6 @@ class RunFolder(Marks):
     def fail(self, reason: str, details: str = "") -> None:
         """Mark the run failed, with one sentence and, if there is one, a traceback."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.clear_marker()
         self._set_status("failed", reason=_storable(reason), details=_storable(details))
 
     def _status(self) -> _Status:
@@ -390,14 +372,69 @@ class RunFolder(Marks):
                 raise UnreadableFileError(path, "its seal is missing")
             return _Status(phase, content, is_sealed)
 
+    def _outcome(self, status: _Status) -> Outcome:
+        facts, curve = self._facts(status), self._stored_rows(status)
+        charges, ledger = self._charges(status)
+        if _MEMORY in status.files:  # whose digest says enough; reading takes longer
+            with _blamed_on(_MEMORY):
+                self._content(_MEMORY, status)
+        else:
+            self._kept(status)
+        noted = status.content.get("finished")
+        if noted is not None:
+            ended = datetime.fromisoformat(noted)
+        else:
+            ended = datetime.fromtimestamp((self.path / _STATUS).stat().st_mtime, UTC)
+        return Outcome(facts, curve, charges, ledger, ended, status.sealed)
+
+    def _facts(self, status: _Status) -> Facts:
+        path = self.path / self._facts_name(status)
+        with _blamed_on(path.name):
+            values, is_sealed = unsealed(path, self.path.name, self._content(path.name, status))
+            if status.sealed and status.phase != "new" and not is_sealed:
+                raise UnreadableFileError(path, "its seal is missing")
+            facts = Facts.model_validate(values)
+            if description_key(facts.description) != self.path.name:
+                raise UnreadableFileError(path, "its description does not belong to its key")
+            if status.phase == "done" and not facts.pool:
+                raise UnreadableFileError(path, "the size of the query pool is missing")
+        return facts
+
+    def _stored_rows(self, status: _Status) -> list[Row]:
+        path = self.path / _CURVE
+        if status.phase != "done" and not self._has(_CURVE):
+            return []
+        with _blamed_on(_CURVE):
+            return read_curve(decoded(path, self._content(_CURVE, status)))
+
+    def _charges(self, status: _Status) -> tuple[Mapping[tuple[int, str, int], int], str]:
+        """Return the numbers of labels and the digest of ``Outcome``."""
+        with _blamed_on(_LEDGER):
+            text = decoded(self.path / _LEDGER, self._content(_LEDGER, status))
+            ordered = "\n".join(sorted(text.splitlines()))
+            return count_charges(text), sha256_of(ordered.encode())
+
+    def _kept(self, status: _Status) -> list[dict[str, Any]]:
+        if _MEMORY not in self._named(status):
+            return []
+        with _blamed_on(_MEMORY):
+            found = read_archive(self._content(_MEMORY, status))
+            memories: list[dict[str, Any]] = join(from_json_array(found["memories"]), found)
+        return memories
+
     def _set_status(self, phase: Phase, **more: Any) -> None:
         write_sealed(self.path / _STATUS, self.path.name, {"phase": phase, **more})
 
-    def _write_facts(self, facts: Mapping[str, Any]) -> None:
+    def _know(self, facts: dict[str, Any]) -> None:
+        self._known = facts
         write_sealed(self.path / _FACTS, self.path.name, facts)
 
+    def _facts_in_mind(self) -> dict[str, Any]:
+        """Return the facts as this object wrote them; as they are stored if it did not."""
+        return self._known or self.facts().model_dump(exclude_unset=True)
+
     def _write_curve(self) -> None:
-        write_bytes(self.path / _CURVE, _curve(self._rows))
+        write_bytes(self.path / _CURVE, curve_csv(self._rows))
 
     def _has(self, name: str) -> bool:
         return os.path.lexists(self.path / name)
@@ -480,55 +517,6 @@ def _blamed_on(name: str) -> Iterator[None]:
     raise CorruptRunError(f"{name}: {one_line(cause)[:_SHOWN]}")
 
 
-def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def _archive(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, **arrays)  # type: ignore[arg-type]
-    return file.getvalue()
-
-
-def _ledger(charges: Sequence[tuple[int, int, str, int]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_CHARGE)
-    writer.writerows(charges)
-    return text.getvalue().encode()
-
-
-def _curve(rows: Sequence[Row]) -> bytes:
-    text = io.StringIO(newline="")
-    metrics = {name for row in rows for name in row.metrics}
-    writer = csv.DictWriter(text, Row.columns(metrics), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(_record, rows))
-    return text.getvalue().encode()
-
-
 def _storable(text: str) -> str:
     """Return text that a status can hold: not too long, and without halves of surrogate pairs."""
     return text[-_LONGEST:].encode("utf-8", "backslashreplace").decode()
-
-
-_INTEGERS = ("cycle", "labels", "labels_strict", "bytes_up", "bytes_down")
-_TEXTS = ("labels_by_client", "labels_strict_by_client")
-
-
-def _record(row: Row) -> dict[str, Any]:
-    """Return a row as it is written; a metric without a value is an empty field."""
-    values = {name: getattr(row, name) for name in Row.columns()}
-    return values | {
-        name: "" if math.isnan(value) else value for name, value in row.metrics.items()
-    }
-
-
-def _row(record: dict[str, str]) -> Row:
-    values: dict[str, Any] = {}
-    for name in Row.columns():
-        text = record.pop(name)
-        values[name] = text if name in _TEXTS else (int if name in _INTEGERS else float)(text)
-    metrics = {name: float(text) if text else math.nan for name, text in record.items()}
-    return Row(**values, metrics=metrics)

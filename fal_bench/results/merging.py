@@ -129,8 +129,9 @@ def _copy_run(source: Path, target: Path) -> None:
         copy.mkdir()
         for name, content in RunFolder(source).contents():
             (copy / name).write_bytes(content)
-        ended = RunFolder(source).ended().timestamp()
-        os.utime(copy / "status.json", (ended, ended))  # earlier versions note it nowhere else
+        _, outcome = RunFolder(source).look()
+        if outcome is not None:  # earlier versions note nowhere else when it ended
+            os.utime(copy / "status.json", (outcome.ended.timestamp(),) * 2)
         if os.path.lexists(target):
             target.rename(temporary / "old")
         copy.rename(target)

@@ -202,7 +202,13 @@ class Store:
         return [self.runs / name for name in sorted(names) if _KEY.fullmatch(name)]
 
     def _check_folders(self) -> None:
-        if self.root.exists() and not self.root.is_dir():
+        try:
+            is_file = self.root.exists() and not self.root.is_dir()
+        except (OSError, ValueError) as error:  # a folder above it is closed; a null character
+            raise StoreError(
+                f"The results folder {str(self.root)!r} cannot be read ({error}); choose another."
+            ) from None
+        if is_file:
             raise StoreError(f"The results folder {str(self.root)!r} is a file; choose a folder.")
         for path in (self.root / _RUNS, self.root / _RUNS_BEFORE):
             if path.is_symlink():

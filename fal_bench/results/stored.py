@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
 from fal_bench.inputs.validation import explained
-from fal_bench.results.folder import CorruptRunError, Facts, RunFolder
+from fal_bench.results.folder import CorruptRunError, Facts, Outcome, Phase, RunFolder
 from fal_bench.results.identity import (
+    description_key,
     identity_columns,
     run_label,
     strategy_selector,
@@ -145,7 +146,8 @@ def _planned_run(planned: Planned, store: Store) -> _Read:
         "reference": planned.reference,
     }
     try:
-        return _completed(row, store.folder(planned))
+        folder = store.folder(planned)
+        return _completed(row, folder, *folder.look())
     except CorruptRunError as error:
         unread = {**empty_run(), **_UNKNOWN, **row}
         return _Read({**unread, "state": "corrupted", "reason": str(error)})
@@ -157,9 +159,10 @@ def _described(folders: Iterable[RunFolder]) -> tuple[list[_Read], list[str]]:
     for folder in folders:
         where = f"Run {folder.path.name[:12]} in {str(folder.path.parent.parent)!r}"
         try:
-            phase = folder.phase()
+            phase, outcome = folder.look()
             if folder.is_described:
-                runs.append(_completed(_described_row(folder), folder))
+                row = _described_row(outcome.facts if outcome else folder.facts())
+                runs.append(_completed(row, folder, phase, outcome))
             elif phase == "failed":
                 problems.append(f"{where} failed before it began: {folder.status()['reason']}")
         except CorruptRunError as error:
@@ -167,13 +170,12 @@ def _described(folders: Iterable[RunFolder]) -> tuple[list[_Read], list[str]]:
     return runs, problems
 
 
-def _described_row(folder: RunFolder) -> dict[str, Any]:
+def _described_row(facts: Facts) -> dict[str, Any]:
     """Return what a run's own directory says of its identity.
 
     Raises:
         CorruptRunError: it cannot be read, or this falbench does not know its task.
     """
-    facts = folder.facts()
     try:
         task = Task.model_validate({**facts.description["task"], "name": "unnamed"})
         named = task.model_copy(update={"name": f"task-{task.hash[:8]}"})
@@ -185,7 +187,7 @@ def _described_row(folder: RunFolder) -> dict[str, Any]:
         raise CorruptRunError(f"its description cannot be read ({error})") from None
     return {
         **columns,
-        "key": folder.path.name,
+        "key": description_key(facts.description),
         "task": named.name,
         "task_hash": task.hash,
         "spec": named,
@@ -193,17 +195,20 @@ def _described_row(folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def _completed(row: Mapping[str, Any], folder: RunFolder) -> _Read:
+def _completed(
+    row: Mapping[str, Any], folder: RunFolder, phase: Phase, found: Outcome | None
+) -> _Read:
     """Return a run with all that its directory says beside its identity.
 
     Args:
         row: its identity.
         folder: its directory.
+        phase: how far it is.
+        found: what it says, if it is finished.
 
     Raises:
-        CorruptRunError: its files do not fit together.
+        CorruptRunError: its status is gone.
     """
-    phase = folder.phase()
     row = {**empty_run(), **_UNKNOWN, **row, "state": phase}
     if phase != "new":
         row["path"] = str(folder.path)
@@ -212,15 +217,18 @@ def _completed(row: Mapping[str, Any], folder: RunFolder) -> _Read:
         row["reason"], row["details"] = str(status["reason"]), str(status.get("details", ""))
     elif phase != "done":
         row["reason"] = NOT_FINISHED
-    if phase != "done":
+    if found is None:
         return _Read(row)
-    facts = folder.facts()
-    environment = {**facts.environment, "device": row["device"]}
-    row["environment"] = {str(name): str(value) for name, value in environment.items()}
-    row["finished"], row["sealed"] = folder.ended(), folder.is_sealed
-    row["pool"], row["metrics"] = facts.pool, facts.metrics
-    charges, row["ledger"] = folder.charges()
-    return _Read(row, folder.rows(), charges)
+    environment = {**found.facts.environment, "device": row["device"]}
+    row |= {
+        "environment": {str(name): str(value) for name, value in environment.items()},
+        "finished": found.ended,
+        "sealed": found.sealed,
+        "pool": found.facts.pool,
+        "metrics": found.facts.metrics,
+        "ledger": found.ledger,
+    }
+    return _Read(row, found.curve, found.charges)
 
 
 def _trainer_named(facts: Facts) -> bool:

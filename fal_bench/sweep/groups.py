@@ -2,7 +2,8 @@
 
 Runs that train the same architecture by the same recipe share engine calls, and runs of one
 (task, seed) share their first cycle. A group is small enough that every worker gets its fair part
-of the work, and that the death of a worker costs few runs a cycle.
+of the work, and that the death of a worker costs few runs a cycle. Runs of a plugin that is not
+falbench's own share a group with no others.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _merge_key(spec: RunSpec) -> Hashable:
     task = spec.task
     model, optimiser = task.model, task.optimiser
     recipe = (task.local_epochs, task.batch_size, optimiser, str(spec.trainer))
-    return (task.dataset, model, recipe, spec.device)
+    return (task.dataset, model, recipe, spec.device, spec.company)
 
 
 def _families(specs: Sequence[RunSpec], jobs: int) -> list[Group]:

@@ -260,7 +260,7 @@ class Task(Spec):
     @property
     def fixed_cycles(self) -> int:
         """Trainings of a strategy that always spends its budget, one confirming query included."""
-        return len(self.label_grid) + 1
+        return (self.budget_cap - self.label_grid_start) // self.query_labels + 2
 
     @property
     def cycle_limit(self) -> int:

@@ -115,6 +115,36 @@ def test_unfinished_runs_stay_behind_and_broken_ones_are_named(folders, tmp_path
     assert warning.startswith(f"Run {broken.path.name[:12]} in ")
 
 
+def test_nothing_of_a_strangers_folder_is_followed_or_copied_but_runs(folders, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    one, two = folders
+    whole, linked = (one / "runs" / spec(seed=seed).key for seed in (0, 1))
+    (whole / "more").write_text("no file of a run")
+    (linked / "curve.csv").unlink()
+    (linked / "curve.csv").symlink_to(secret)
+    away = tmp_path / "away"
+    other = two / "runs" / spec("logo[n_init=2]").key
+    other.rename(away)
+    other.symlink_to(away)
+    out = tmp_path / "out"
+    merged = merge(out, one, two)
+    assert (merged.copied, merged.equal, len(merged.warnings)) == (1, 1, 2)
+    assert sorted(path.name for path in (out / "runs" / whole.name).iterdir()) == [
+        "curve.csv", "ledger.csv", "run.json", "status.json",
+    ]  # fmt: skip
+    assert not any(path.is_symlink() for path in out.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["runs", "cells"])
+def test_runs_behind_a_link_are_refused(folders, tmp_path, name):
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    (stranger / name).symlink_to(folders[0] / "runs")
+    with pytest.raises(StoreError, match="symbolic link"):
+        merge(tmp_path / "out", stranger)
+
+
 def test_mixed_environments_are_pointed_out(folders, tmp_path):
     store_run(
         folders[1], spec(seed=5), environment={"processor": "Toy 2", "torch": "3.0", "new": "1"}

@@ -61,7 +61,7 @@ def test_a_broken_ledger_is_named(tmp_path):
     folder = store_run(tmp_path, spec())
     (folder.path / "ledger.csv").write_text("client,sample,purpose\n0,1,initial\n")
     with pytest.raises(CorruptRunError, match="ledger"):
-        folder.charges()
+        folder.phase()
 
 
 def test_environments_are_counted_most_first(tmp_path):

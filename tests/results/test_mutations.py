@@ -4,8 +4,10 @@
 """
 
 import shutil
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from mutated import (
     CHANGES,
@@ -17,8 +19,13 @@ from mutated import (
     half,
     judge_finished,
     judge_half,
+    pipe,
     shown,
 )
+from stored import store_run
+
+from fal_bench import compare, report
+from fal_bench.errors import StoreError
 
 FOLDER = ["store.json", "sessions.jsonl"]
 HALF_FILES = ["checkpoint.npz", "curve.csv", "run.json", "status.json"]
@@ -64,6 +71,46 @@ def test_damage_costs_the_damaged_runs_and_no_other(whole, tmp_path, change):
         path = copy / "runs" / SPECS[name].key / name
         if path.is_symlink() or not path.is_file() or path.read_bytes() != content[name]:
             assert SPECS[name].key not in after
+
+
+def test_two_runs_in_each_others_place_are_both_named(tmp_path):
+    first, second = (store_run(tmp_path, one).path for one in (HALF["one"], HALF["two"]))
+    aside = first.rename(tmp_path / "aside")
+    second.rename(first)
+    aside.rename(second)
+    found, problems = shown(tmp_path)
+    assert [*found] == ["sessions"]
+    assert len(problems) == 2
+
+
+def test_a_comparison_names_what_is_damaged_and_runs_it_again(tmp_path):
+    out, said = tmp_path / "results", []
+    compared = partial(
+        compare, "random", task="digits-iid", seeds=2, out=out, backend="sequential",
+        progress=False, notify=lambda _, text: said.append(text),
+    )  # fmt: skip
+    before = compared().curves
+    first, second = sorted((out / "runs").iterdir())
+    pipe(first / "curve.csv", None, None)
+    (second / "status.json").write_bytes(b"[" * 100_000)
+    (out / "store.json").write_bytes(b"\xff")
+    after = compared().curves
+    timings = ["train_seconds", "select_seconds"]
+    pd.testing.assert_frame_equal(after.drop(columns=timings), before.drop(columns=timings))
+    assert len(said) == 3
+    for name, file in ((first.name[:12], "curve.csv"), (second.name[:12], "status.json")):
+        assert [file for text in said if name in text and file in text]
+    assert len(list((out / "set-aside").iterdir())) == 3
+    said.clear()
+    compared()
+    assert said == []
+
+
+def test_a_report_of_damaged_runs_alone_names_one(tmp_path):
+    folder = store_run(tmp_path, UNHARMED)
+    (folder.path / "curve.csv").unlink()
+    with pytest.raises(StoreError, match=folder.path.name[:12]):
+        report(tmp_path)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
