@@ -73,7 +73,7 @@ def store_run(
     store.prepare()
     folder: RunFolder = store.folder(run)
     metrics = {**METRICS, **(higher_is_better or {})}
-    folder.create({**run.facts, "metrics": metrics}, {**ENVIRONMENT, **(environment or {})}, "run")
+    folder.create({**run.facts, "metrics": metrics}, {**ENVIRONMENT, **(environment or {})})
     folder.note_pool(200)
     folder.resume()
     values = accuracies or [start + 0.1 * cycle for cycle in range(run.task.fixed_cycles)]

@@ -33,7 +33,7 @@ from fal_bench.data.folders import CACHE_VARIABLE, current_folders
 from fal_bench.data.images import normalisation_of, write_features
 from fal_bench.errors import DataError
 
-FORMAT = 2
+FORMAT = 3
 """Version of what is stored; after a change everything is prepared again."""
 
 _CHECKSUMS: Final = "checksums.json"
@@ -245,7 +245,7 @@ def _write(scratch: Path, read: Reader, key: CacheKey) -> None:
         np.save(scratch / f"{part}_rows.npy", content.rows)
     if source.train_files:
         lines = "".join(f"{name}\n" for name in source.train_files)
-        (scratch / "train_files.txt").write_text(lines, encoding="utf-8")
+        (scratch / "train_files.txt").write_bytes(lines.encode("utf-8", "surrogateescape"))
     facts = {
         "name": key.name,
         "place": key.place,

@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
+import hashlib
 import math
+import re
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from fal_bench._version import __version__
 from fal_bench.reporting import wording
 from fal_bench.reporting.answer import Board, Comparison
 from fal_bench.reporting.columns import (
@@ -28,6 +33,17 @@ from fal_bench.reporting.findings import has_intervals
 from fal_bench.reporting.panels import all_panels
 from fal_bench.reporting.panels.base import PageData
 
+_DRAWS = {".py", ".j2", ".css", ".js"}
+
+_MISLEADING = re.compile(
+    r"\\(?P<escape>u00[01][0-9a-f]|.)|"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+"""Characters that cannot be seen, turn the direction of text, or cannot be written.
+
+JSON has the first of them as escapes; other escapes are found, too, since ``\\\\u001b`` is none.
+"""
+
 
 def render_page(comparison: Comparison) -> str:
     """Render the report: verdict, leaderboards, figures with their numbers, provenance.
@@ -43,13 +59,6 @@ def render_page(comparison: Comparison) -> str:
     Returns:
         The HTML text, about 2 MB, nearly all of it plotly's own script, compressed.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fal_bench.reporting"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
     main = comparison.boards[middle]
@@ -66,24 +75,48 @@ def render_page(comparison: Comparison) -> str:
         for panel in all_panels()
     ]
     context = main.context
-    return environment.get_template("leaderboard.html.j2").render(
-        context=context,
-        question=wording.questions(contexts),
-        setting=wording.setting(context),
-        intervals=has_intervals(context),
-        boards=boards,
-        facts=_key_facts(main),
-        main=boards[middle],
-        main_number=middle + 1,
-        shared_notes=wording.sentences(shared, context),
-        provenance=wording.sentences(main.facts.provenance, context),
-        computed=wording.span(context.computed),
-        metric=wording.metric(context),
-        measured=wording.measured,
-        data=data,
-        panels=panels,
-        plotly=packed_plotly(),
+    page = (
+        _templates()
+        .get_template("leaderboard.html.j2")
+        .render(
+            context=context,
+            question=wording.questions(contexts),
+            setting=wording.setting(context),
+            intervals=has_intervals(context),
+            boards=boards,
+            facts=_key_facts(main),
+            main=boards[middle],
+            main_number=middle + 1,
+            shared_notes=wording.sentences(shared, context),
+            provenance=wording.sentences(main.facts.provenance, context),
+            computed=wording.span(context.computed),
+            metric=wording.metric(context),
+            measured=wording.measured,
+            data=data,
+            panels=panels,
+            plotly=packed_plotly(),
+        )
     )
+    return _MISLEADING.sub(_harmless, page)
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    """Return the page's templates; each is compiled once."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fal_bench.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # As text, not as ASCII with escapes, so that what is shown in figures is cleaned, too.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
+    return environment
+
+
+def _harmless(found: re.Match[str]) -> str:
+    return found[0] if len(found["escape"] or "control") == 1 else " "
 
 
 def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
@@ -152,6 +185,21 @@ def _cell(row: Row, column: Column) -> dict[str, Any]:
         "interval": f"[{interval}" if bracket else "",
         "number": column.number(row),
     }
+
+
+@functools.cache
+def page_version() -> str:
+    """Identify the code that draws boards and pages: where it is the same, so are they.
+
+    Returns:
+        The start of the SHA-256 of falbench's version, plotly's, and all files of this room.
+    """
+    digest = hashlib.sha256(f"{__version__} {version('plotly')}".encode())
+    room = Path(__file__).parent
+    for path in sorted(room.rglob("*"), key=lambda path: path.relative_to(room).as_posix()):
+        if path.suffix in _DRAWS:
+            digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()[:16]
 
 
 @functools.cache

@@ -52,7 +52,6 @@ from fal_bench.results.formats import (
     read_curve,
 )
 from fal_bench.results.identity import description_key
-from fal_bench.results.marks import Marks
 
 Phase = Literal["new", "partial", "done", "failed"]
 
@@ -153,36 +152,35 @@ class _Status:
         return {name: {"sha256": digest} for name, digest in digests.items() if digest}
 
 
-class RunFolder(Marks):
+class RunFolder:
     """The directory of one run, and the journal of its run.
 
     Files: ``run.json`` (description and environment), ``curve.csv`` (one row a cycle),
     ``checkpoint.npz`` (state before the next cycle, and the rows so far; gone when done),
-    ``status.json``, ``ledger.csv`` (every charge; written when done), ``memory.npz`` (what the
-    strategy keeps, if anything) and, while it runs, those of ``fal_bench.results.marks``.
+    ``status.json``, ``ledger.csv`` (every charge; written when done) and ``memory.npz`` (what the
+    strategy keeps, if anything).
 
     Args:
         path: the directory, named by the run's key; it need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        self.path = path
         self._rows: list[Row] = []
         self._known: dict[str, Any] = {}
 
-    def create(self, facts: Mapping[str, Any], environment: dict[str, str], attempt: str) -> None:
-        """Make the directory, describe the run, and note which round is at work on it.
+    def create(self, facts: Mapping[str, Any], environment: dict[str, str]) -> None:
+        """Make the directory and describe the run.
 
         Args:
             facts: what is known of the run: ``description``, ``reference``, ``trainer_named`` and
                 ``metrics`` of ``Facts``.
             environment: versions and processor.
-            attempt: name of the supervisor's round; this process's id is noted beside it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._drop_old_checkpoint()
         self._know({**facts, "environment": environment})
-        self._set_status("partial", run=attempt, pid=str(os.getpid()))
+        self._set_status("partial")
 
     def move_over(self) -> None:
         """Give the files of a run of schema 1 the names of today."""
@@ -356,7 +354,6 @@ class RunFolder(Marks):
     def fail(self, reason: str, details: str = "") -> None:
         """Mark the run failed, with one sentence and, if there is one, a traceback."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.clear_marker()
         self._set_status("failed", reason=_storable(reason), details=_storable(details))
 
     def _status(self) -> _Status:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
@@ -276,7 +277,7 @@ class Results:
         ]
         return counts[0].to_dict() == counts[1].to_dict()
 
-    @property
+    @cached_property
     def here(self) -> pd.DataFrame:
         """The runs measured here, with ``task`` and ``strategy`` as tables call them.
 

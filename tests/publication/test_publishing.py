@@ -76,7 +76,7 @@ def test_the_record_says_how_the_results_came_about(root, to):
 
 
 def test_the_runs_are_summed_up_where_they_are_recorded(root, to):
-    run = {"started": "2026-01-01T00:00:00+00:00", "backend": "loky"}
+    run = {"started": "2026-01-01T00:00:00+00:00", "backend": "processes"}
     lines = [
         {**run, "seconds": 10.5, "finished": 5, "jobs": 2},
         {**run, "seconds": 4.0, "finished": 3, "jobs": 1},

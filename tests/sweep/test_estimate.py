@@ -1,6 +1,5 @@
 """How long a comparison takes: from what is stored, else measured in workers, and honest."""
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import current_folders
+from fal_bench.isolation.child import NO_CHANNEL
 from fal_bench.learning import engine
 from fal_bench.results.store import Store
 from fal_bench.sweep import estimate as estimating
@@ -117,6 +117,6 @@ def test_large_networks_are_timed_on_a_few_steps(monkeypatch, kind):
         model={"kind": kind}, clients=2, initial_labels=4, query_size=2, budget_cap=16,
         batch_size=16,
     )  # fmt: skip
-    runs, _ = pilot._trial([task], "cpu", os.getpid(), current_folders(), ())
+    runs, _ = pilot._trial(NO_CHANNEL, [task], "cpu", current_folders(), ())
     assert runs == {task.hash: pytest.approx(16 * updates(task))}  # 16 samples a step
     assert 0 < sum(samples) <= 200
