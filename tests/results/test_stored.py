@@ -221,7 +221,7 @@ def test_what_an_earlier_version_had_begun_starts_over(tmp_path):
     np.savez(folder.path / "checkpoint.npz", **state.to_arrays())
     assert folder.phase() == "partial"
     again = Store(tmp_path).folder(spec())
-    again.create({**spec().facts, "metrics": METRICS}, ENVIRONMENT, "run")
+    again.create({**spec().facts, "metrics": METRICS}, ENVIRONMENT)
     assert again.resume() is None
     assert again.rows() == []
 
