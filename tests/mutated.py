@@ -259,7 +259,7 @@ def judge_half(root, name):
         assert store.phase(one) == "new"
         return "named"
     folder = store.folder(one)
-    folder.create({**one.facts, "metrics": METRICS}, ENVIRONMENT, "again")
+    folder.create({**one.facts, "metrics": METRICS}, ENVIRONMENT)
     folder.note_pool(200)
     state, rows = folder.resume(), _rows(one, name)
     if state is not None:

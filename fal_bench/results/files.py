@@ -53,16 +53,6 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_atomically(path, lambda file: file.write(content))
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically."""
-    write_bytes(path, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON; raises ``OSError`` or ``ValueError``."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def sealed(name: str, key: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """Return JSON values with their seal among them.
 
