@@ -20,7 +20,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fal_bench.errors import InvalidSpecError, PublicationError, one_line
 from fal_bench.federation.ledger import PURPOSES
-from fal_bench.inputs.cells import MOST_CELLS, fault_of_name, read_count, read_number, read_whole
+from fal_bench.inputs.cells import (
+    MOST_CELLS,
+    cells_in,
+    fault_of_name,
+    read_count,
+    read_number,
+    read_whole,
+)
 from fal_bench.inputs.files import (
     MissingFileError,
     UnreadableFileError,
@@ -92,8 +99,6 @@ _LONGEST_TEXT = 100_000
 
 _LARGEST = 10_000_000
 """Number in a task: labels, clients, rounds, sizes of layers."""
-
-_MOST_COLUMNS = 100
 
 _NAMED = 5
 """Unknown files that are named."""
@@ -553,7 +558,15 @@ def results_of(record: Record, folder: Path) -> Results:
             ),
             higher_is_better=record.metrics,
             computed=(_day(record.first_finished), _day(record.last_finished)),
+            problems=() if record.format == FORMAT else (_without_digest(record, folder),),
         ),
+    )
+
+
+def _without_digest(record: Record, folder: Path) -> str:
+    return (
+        f"{FILE} in {str(folder)!r} is of format {record.format} and has no digest, so damage to "
+        "it cannot be seen; falbench publish writes such results as today's."
     )
 
 
@@ -743,11 +756,9 @@ def read_published_charges(path: Path) -> pd.DataFrame:
 
 def _read_text(path: Path) -> pd.DataFrame:
     text = read_text(path)
-    columns = text.partition("\n")[0].count(",") + 1
-    if columns > _MOST_COLUMNS or columns * text.count("\n") > MOST_CELLS:
+    if cells_in(text) > MOST_CELLS:
         raise PublicationError(
-            f"{str(path)!r} has more than {_MOST_COLUMNS} columns or {MOST_CELLS} values; publish "
-            "it in parts."
+            f"{str(path)!r} has more than {MOST_CELLS} values; publish it in parts."
         )
     try:
         # As text: a strategy may be called "NA", and not every reader of numbers keeps all bits.
