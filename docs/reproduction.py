@@ -17,7 +17,10 @@ from typing import Any
 import pandas as pd
 
 from fal_bench import api
+from fal_bench.reporting.answer import answer
 from fal_bench.reporting.columns import saving_with_interval
+from fal_bench.reporting.targets import Question
+from fal_bench.results.model import Results
 from fal_bench.results.published import published_tasks, read_record
 
 HERE = Path(__file__).parent
@@ -86,6 +89,7 @@ def _answers(pair: Pair) -> list[dict[str, Any]]:
     return rows_of(board[board["strategy"] == pair.strategy])
 
 
+@cache
 def leaderboard(
     folder: str,
     targets: float | str | None = None,
@@ -95,14 +99,14 @@ def leaderboard(
     bill: str = "strict",
 ) -> pd.DataFrame:
     """Return the leaderboard that published curves give to a question."""
-    return api.report(
-        PUBLISHED / folder,
-        target_acc=targets,
-        strategies=strategies or None,
-        task=task,
-        accounting=bill,
-        baseline=baseline,
-    ).leaderboard
+    results = opened(folder, task).narrow(strategies=strategies)
+    return answer(Question.make(targets, None, bill, baseline, results), results).leaderboard
+
+
+@cache
+def opened(folder: str, task: str | None = None) -> Results:
+    """Return published results, or those of one task; many rows of the tables ask them."""
+    return opened(folder).narrow(tasks=task) if task else api.load(PUBLISHED / folder)
 
 
 def rows_of(board: pd.DataFrame) -> list[dict[str, Any]]:
@@ -262,7 +266,7 @@ def target_sweep() -> str:
     shown = ("fed-probcover", "fed-typiclust", "fal-margin", "coreset", "badge", "chase-ev",
              "random", "fal-least-confidence", "fal-entropy", "logo", "ksas", "ifal")  # fmt: skip
     targets = QUICK_TARGETS.split(",")
-    boards = [ranked("quick", target) for target in targets]
+    boards = [ranked("quick", float(target)) for target in targets]
     places = sum(pd.notna(row["rank"]) for row in boards[0].values())
     rows = "".join(
         line(
@@ -317,7 +321,7 @@ def labels_read() -> str:
     board = ranked("quick", 0.5)
     names = ("random", "fal-margin", "fal-least-confidence", "fal-entropy", "leadq-pool",
              "margin-best-fixed-batch", "fedral")  # fmt: skip
-    curves = api.report(PUBLISHED / "quick").curves
+    curves = opened("quick").shown_curves()
     curves["beyond"] = curves["labels_strict"] - curves["labels"]
     runs = curves.groupby(["strategy", "task", "seed"], as_index=False)["beyond"].max()
     assert set(runs[runs["beyond"] > 0]["strategy"]) <= set(names)

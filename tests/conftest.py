@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 import random
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 import fal_bench
 from fal_bench.cli.main import run as run_falbench
@@ -21,6 +21,9 @@ from fal_bench.learning.engine import train
 from fal_bench.task import Task
 
 pytest_plugins = ["data_folders"]
+# On a busy machine a case may take any time.
+settings.register_profile("falbench", deadline=None)
+settings.load_profile("falbench")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +72,7 @@ def blobs() -> Dataset:
     return Dataset("blobs", *part(240), *part(80), n_classes=4)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Task:
     """A task on ``blobs`` whose run runs in a fraction of a second."""
     return Task(
@@ -84,7 +87,7 @@ def tiny() -> Task:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run():
     """Return a function that runs one run to its end and returns its journal."""
 
@@ -127,6 +130,34 @@ def falbench(monkeypatch, capfd, tmp_path):
     return run_command
 
 
+class Passed:
+    """What a pytest inside of this one notes: the number of tests that passed."""
+
+    def __init__(self):
+        self.number = 0
+
+    def pytest_runtest_logreport(self, report):
+        self.number += report.when == "call" and report.passed
+
+
+@pytest.fixture
+def run_tests(capfd):
+    """Return a function that runs the tests of a user's folder here; all must pass. It counts them.
+
+    Another process would spend most of its time on the import of PyTorch.
+    """
+
+    def run_in_this_process(folder):
+        passed = Passed()
+        code = pytest.main(["-q", "-p", "no:cacheprovider", str(folder)], [passed])
+        for file in folder.glob("*.py"):  # another test may write files of these names
+            sys.modules.pop(file.stem, None)
+        assert code == 0, capfd.readouterr().out
+        return passed.number
+
+    return run_in_this_process
+
+
 SUITE = """
 seeds = 2
 
@@ -153,7 +184,7 @@ METHODS = {
     "losses": ("logits, batch", "return super().losses(logits, batch)"),
     "probs": ("logits", "return super().probs(logits)"),
 }
-IMPORTS = """import multiprocessing, os, pathlib, signal, sys, threading, time
+IMPORTS = """import os, pathlib, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from fal_bench import Strategy
@@ -175,11 +206,12 @@ def write_plugin():
     """Return a function that writes a file of strategies and trainers that misbehave.
 
     A deed is a line of Python that runs in ``select`` or ``losses``; ``name.method`` says another
-    method. ``head`` and ``tail`` stand before and behind the classes.
+    method. ``HERE`` is whether it runs in the process of the test. ``head`` and ``tail`` stand
+    before and behind the classes.
     """
 
     def write(path, strategies=None, trainers=None, head="", tail=""):
-        parts = [IMPORTS, head]
+        parts = [IMPORTS, f"HERE = os.getpid() == {os.getpid()}", head]
         if trainers:
             parts.append("import torch\nfrom fal_bench.trainers.cross_entropy import CrossEntropy")
         for base, usual, deeds in (
@@ -226,9 +258,8 @@ def compare(suite, tmp_path):
 def slow_suite(tmp_path):
     """The path of the same suite with cycles long enough to be interrupted in the middle."""
     file = tmp_path / "slow.toml"
-    slow = SUITE.replace("rounds = 2", "rounds = 60").replace(
-        "local_epochs = 1", "local_epochs = 5"
-    )
+    slow = SUITE.replace("rounds = 2", "rounds = 40").replace("seeds = 2", "seeds = 1")
+    slow = slow.replace("local_epochs = 1", "local_epochs = 5")
     file.write_text(slow)
     return str(file)
 
@@ -241,19 +272,3 @@ def bad_plugins(tmp_path, write_plugin):
     for name, deed in PLUGINS.items():
         write_plugin(folder / f"{name}.py", {name: deed})
     return folder
-
-
-@pytest.fixture
-def cluster_worker():
-    """Return a function that runs a job as Ray and Dask do, where no supervisor can reach it."""
-    code = (
-        "import pickle, sys\n"
-        "from fal_bench.sweep.worker import run_job\n"
-        "run_job(pickle.load(sys.stdin.buffer))\n"
-    )
-
-    def work(job):
-        command = [sys.executable, "-c", code]
-        return subprocess.run(command, input=pickle.dumps(job), capture_output=True, check=False)
-
-    return work

@@ -1,6 +1,5 @@
 """The worked package in ``examples/``: installed, it is found through its entry point."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -71,14 +70,10 @@ def test_it_is_listed_and_ranked_without_any_option(falbench, suite, tmp_path):
     assert not losses.loc["density-entropy[beta=9.0]"].equals(losses.loc["fal-entropy"])
 
 
-def test_its_own_tests_pass(installed, tmp_path):
+@pytest.mark.usefixtures("found")
+def test_its_own_tests_pass(run_tests, tmp_path):
     shutil.copy(EXAMPLE / "test_falbench_density.py", tmp_path)  # and not the module beside it
-    environment = {**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
-    found = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "3 passed" in found.stdout, found.stdout
+    assert run_tests(tmp_path) == 3
 
 
 @pytest.mark.usefixtures("broken")

@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fal_bench import load
 from fal_bench.errors import DataError
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.consistency import Published, contradictions
@@ -53,7 +52,9 @@ def test_published_results_can_be_verified_with_this_code(folder):
     """Raised versions of the arithmetic or of a strategy ask for them to be published anew."""
     record = read_record(folder)
     try:
-        assert len(runs_here(record, load(folder), Registry.discover())) == record.n_runs
+        assert (
+            len(runs_here(record, WRITER.opened(folder.name), Registry.discover())) == record.n_runs
+        )
     except DataError as error:
         pytest.skip(f"its data are not here: {error}")
 
@@ -61,7 +62,7 @@ def test_published_results_can_be_verified_with_this_code(folder):
 @each_folder
 def test_all_that_is_shown_follows_from_the_curves(folder):
     """A page that this falbench would draw otherwise is unchecked, and no contradiction."""
-    checks = contradictions(Published(folder, read_record(folder), load(folder)))
+    checks = contradictions(Published(folder, read_record(folder), WRITER.opened(folder.name)))
     assert len(checks) == 8
     assert [check.note for check in checks if check.state == "differs"] == []
 
@@ -237,7 +238,7 @@ def test_logo():
     assert all(a < b for a, b in zip(early, late, strict=True))
     says("on `fmnist-low-budget` LoGo is `fal-entropy`, sample for sample.")
     curves = [
-        load(WRITER.PUBLISHED / "standard")
+        WRITER.opened("standard")
         .narrow(tasks="fmnist-low-budget", strategies=name)
         .shown_curves()[["seed", "cycle", "labels", "accuracy", "loss"]]
         for name in ("logo", "fal-entropy")
@@ -307,12 +308,12 @@ def test_bills():
 def test_labels_that_are_read_and_not_bought():
     says("Three strategies of `quick` read labels that they do not buy:")
     for folder in PUBLISHED:
-        curves = load(folder).shown_curves()
+        curves = WRITER.opened(folder.name).shown_curves()
         more = set(curves[curves["labels_strict"] > curves["labels"]]["strategy"])
         three = {"fedral", "margin-best-fixed-batch", "leadq-pool"}
         assert more == three if folder.name == "quick" else more <= three
     says("it reads more labels before its first query than random needs in all.")
-    curves = load(WRITER.PUBLISHED / "quick").shown_curves()
+    curves = WRITER.opened("quick").shown_curves()
     first = curves[(curves["strategy"] == "fedral") & (curves["cycle"] == 1)]
     random = curves[curves["strategy"] == "random"]
     assert (first["labels_strict"] - first["labels"]).min() > random["labels"].max()

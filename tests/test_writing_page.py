@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -53,12 +51,8 @@ def test_its_strategies_keep_the_contract(name, folder):
     assert check_strategy(registry.load(strategy)).passed
 
 
-def test_its_test_passes(folder):
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "test_my_idea.py"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
+def test_its_test_passes(folder, run_tests):
+    assert run_tests(folder) == 1
 
 
 def test_its_commands_work_in_the_order_of_the_page(folder, falbench):

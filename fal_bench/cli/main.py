@@ -93,7 +93,7 @@ def run() -> None:
     try:
         with signals_noticed():
             app(obj=debug)
-    except (FalbenchError, OSError) as error:
+    except (FalbenchError, OSError, UnicodeEncodeError) as error:
         if debug:
             raise
         typer.echo(f"Error: {one_line(_told(error))}", err=True)
@@ -101,6 +101,9 @@ def run() -> None:
 
 
 def _told(error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError):  # text of ours is UTF-8; names of files need not be
+        name = error.object[max(error.start - 20, 0) : error.end + 20]
+        return f"A name is not in UTF-8: {name!r}; rename the file or folder."
     if not isinstance(error, OSError):
         return str(error)
     reason = error.strerror or str(error)

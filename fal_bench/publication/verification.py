@@ -269,7 +269,7 @@ def verify(
         announce(state)
         with scratch_store() as store:
             limits = (call_timeout, memory_limit)
-            supervisor = Supervisor(store, jobs, "loky", sample.plugins, *limits)
+            supervisor = Supervisor(store, jobs, "processes", sample.plugins, *limits)
             run_missing(supervisor, _plan(record, sample), progress_monitor(shown=progress))
             outcomes = [_outcome(store, run, state) for run in sample.runs]
     return replace(state, runs=refuse_drift(outcomes))

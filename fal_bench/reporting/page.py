@@ -59,15 +59,6 @@ def render_page(comparison: Comparison) -> str:
     Returns:
         The HTML text, about 2 MB, nearly all of it plotly's own script, compressed.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fal_bench.reporting"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # As text, not as ASCII with escapes, so that what is shown in figures is cleaned, too.
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
     main = comparison.boards[middle]
@@ -84,25 +75,44 @@ def render_page(comparison: Comparison) -> str:
         for panel in all_panels()
     ]
     context = main.context
-    page = environment.get_template("leaderboard.html.j2").render(
-        context=context,
-        question=wording.questions(contexts),
-        setting=wording.setting(context),
-        intervals=has_intervals(context),
-        boards=boards,
-        facts=_key_facts(main),
-        main=boards[middle],
-        main_number=middle + 1,
-        shared_notes=wording.sentences(shared, context),
-        provenance=wording.sentences(main.facts.provenance, context),
-        computed=wording.span(context.computed),
-        metric=wording.metric(context),
-        measured=wording.measured,
-        data=data,
-        panels=panels,
-        plotly=packed_plotly(),
+    page = (
+        _templates()
+        .get_template("leaderboard.html.j2")
+        .render(
+            context=context,
+            question=wording.questions(contexts),
+            setting=wording.setting(context),
+            intervals=has_intervals(context),
+            boards=boards,
+            facts=_key_facts(main),
+            main=boards[middle],
+            main_number=middle + 1,
+            shared_notes=wording.sentences(shared, context),
+            provenance=wording.sentences(main.facts.provenance, context),
+            computed=wording.span(context.computed),
+            metric=wording.metric(context),
+            measured=wording.measured,
+            data=data,
+            panels=panels,
+            plotly=packed_plotly(),
+        )
     )
     return _MISLEADING.sub(_harmless, page)
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    """Return the page's templates; each is compiled once."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fal_bench.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # As text, not as ASCII with escapes, so that what is shown in figures is cleaned, too.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
+    return environment
 
 
 def _harmless(found: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import Any, Literal
 
 import pandas as pd
@@ -112,7 +113,7 @@ class Provenance:
         environments: where the runs measured here were computed, if it is not known run by run.
         higher_is_better: by metric, as far as it was recorded.
         computed: the days on which the first and the last run were finished, likewise.
-        problems: a sentence for each run that cannot be read.
+        problems: sentences on what is damaged, or not covered by digests, and so may be.
     """
 
     command: str = ""
@@ -276,7 +277,7 @@ class Results:
         ]
         return counts[0].to_dict() == counts[1].to_dict()
 
-    @property
+    @cached_property
     def here(self) -> pd.DataFrame:
         """The runs measured here, with ``task`` and ``strategy`` as tables call them.
 

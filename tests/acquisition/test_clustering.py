@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
@@ -67,7 +67,6 @@ def test_nearest_to_centres_by_hand():
     assert nearest_to_centres(points, clustering).tolist() == [2, 3]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 99))
 def test_any_count_on_points_with_duplicates(n, count, seed):
     rng = np.random.default_rng(seed)
@@ -76,7 +75,6 @@ def test_any_count_on_points_with_duplicates(n, count, seed):
     assert len(chosen) == len(set(clustering.labels)) <= min(n, count)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(1, 30), st.integers(1, 6))
 def test_the_nearest_centre_against_scipy(seed, n, k):
     rng = np.random.default_rng(seed)
@@ -86,7 +84,6 @@ def test_the_nearest_centre_against_scipy(seed, n, k):
     np.testing.assert_allclose(distances, cdist(points, centres).min(axis=1))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(0, 30), st.integers(0, 30), st.integers(1, 6))
 def test_the_sums_of_sites_are_the_sum_over_all_points(seed, first, second, k):
     rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
@@ -23,7 +23,6 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("block", [7, 10_000])
-@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(1, 25), st.floats(0.1, 3))
 def test_counts_that_are_updated_are_those_of_a_full_count(block, seed, n, radius):
     rng = np.random.default_rng(seed)
@@ -54,7 +53,6 @@ def test_points_on_the_rim_end_the_search_whatever_the_rounding():
     assert 1 <= balls <= 61
 
 
-@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(1, 25))
 def test_distances_to_other_labels_against_brute_force(seed, n):
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
@@ -31,7 +31,6 @@ def test_identical_points_are_picked_once_each_in_order():
     assert k_centre_greedy(points, 5, on_a_line(3)).tolist() == [0, 1, 2, 3, 4]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(1, 12), st.integers(0, 4), st.data())
 def test_against_brute_force(seed, n, m, data):
     """All distances at every step, on points that are multiplied out."""
@@ -91,7 +90,6 @@ def test_identical_points_are_equally_likely():
     assert np.abs(counts - 750).max() < 4 * np.sqrt(750)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(0, 99), st.data())
 def test_always_the_exact_count_of_distinct_points(n, seed, data):
     count = data.draw(st.integers(1, n))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
@@ -24,7 +24,6 @@ def drawn(seed, n, d):
     return np.random.default_rng(seed).normal(size=(n, d))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 99), st.integers(1, 8), st.integers(1, 8), st.integers(1, 5))
 def test_distances_agree_with_scipy(seed, n, m, d):
     left, right = drawn(seed, n, d), drawn(seed + 1, m, d)
@@ -83,7 +82,6 @@ def test_memory_of_the_nearest_is_linear(kind):
     assert peak < 90e6
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 14), st.integers(0, 99), st.booleans())
 def test_mean_distances_against_sorting_all_of_them(n, neighbours, seed, squared):
     points = np.random.default_rng(seed).normal(size=(n, 3))

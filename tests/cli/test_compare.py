@@ -284,7 +284,7 @@ def test_what_plugins_print_does_not_disturb_output_for_programs(suite, tmp_path
     command = "from fal_bench.cli import main; main()"
     run = subprocess.run(
         [sys.executable, "-c", command, "compare", "--suite", suite, "--task", "a", "-s",
-         "printing,random", "--plugin", "printing.py", "--seeds", "1", "--format", "json"],
+         "printing", "--plugin", "printing.py", "--seeds", "1", "--jobs", "1", "--format", "json"],
         cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr

@@ -3,8 +3,6 @@
 import ast
 import re
 import shlex
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -24,17 +22,7 @@ def lines_of_code(text):
     )
 
 
-def run_tests(folder):
-    """Run the tests of a folder in another process; return how many passed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    return int(re.search(r"(\d+) passed", done.stdout)[1])
-
-
-def test_what_is_written_passes_its_checks_and_is_ranked(falbench, tmp_path, suite):
+def test_what_is_written_passes_its_checks_and_is_ranked(falbench, run_tests, tmp_path, suite):
     for name, options in KINDS.items():
         code, out, _ = falbench("new", "strategy", name, *options)
         assert code == 0
@@ -62,33 +50,42 @@ def test_what_is_written_passes_its_checks_and_is_ranked(falbench, tmp_path, sui
     assert board["rank"].notna().all()
 
 
-@pytest.mark.parametrize("kind", ["trainer", "dataset", "model", "metric"])
-def test_the_other_kinds_pass_their_tests_and_run_as_the_next_steps_say(kind, falbench, tmp_path):
-    code, out, err = falbench("new", kind, "my-own")
-    assert code == 0, err
-    wrote, *commands = out.splitlines()
-    files = {f"{stem}.py" for stem in ("my_own", "test_my_own")}
-    files |= {"my_own.toml"} if kind in ("dataset", "model") else set()
-    assert {path.name for path in tmp_path.iterdir()} == files
-    assert all(name in wrote for name in files)
-    assert lines_of_code((tmp_path / "my_own.py").read_text()) <= 25
-    assert run_tests(tmp_path) == 1
-    checking, comparing = (shlex.split(line)[1:] for line in commands)
-    code, out, err = falbench(*checking)
+def test_the_other_kinds_pass_their_tests_and_run_as_the_next_steps_say(
+    falbench, run_tests, tmp_path
+):
+    rows = {kind: ["random", "fal-margin"] for kind in ("dataset", "model", "metric")}
+    rows["trainer"] = ["random", "random[trainer=own-trainer]"]
+    rows["trainer"] += ['random[trainer="own-trainer[smoothing=0.3]"]']
+    checked, comparisons = [], {}
+    for kind in rows:
+        before = {*tmp_path.iterdir()}
+        code, out, err = falbench("new", kind, f"own-{kind}")
+        assert code == 0, err
+        wrote, *commands = out.splitlines()
+        files = {f"{stem}.py" for stem in (f"own_{kind}", f"test_own_{kind}")}
+        files |= {f"own_{kind}.toml"} if kind in ("dataset", "model") else set()
+        assert {path.name for path in {*tmp_path.iterdir()} - before} == files
+        assert all(name in wrote for name in files)
+        assert lines_of_code((tmp_path / f"own_{kind}.py").read_text()) <= 25
+        (verb, *names), comparisons[kind] = (shlex.split(line)[1:] for line in commands)
+        assert verb == "check"
+        checked += names
+    assert run_tests(tmp_path) == len(rows)
+    code, out, err = falbench("check", *checked)
     assert code == 0, out + err
-    rows = ["random", "fal-margin"]
-    if kind == "trainer":
-        assert "(smoothing)" in out
-        rows = ["random", "random[trainer=my-own]", 'random[trainer="my-own[smoothing=0.3]"]']
-        comparing += ["-s", rows[-1]]
-    code, _, err = falbench(*comparing, "--seeds", 1, "--backend", "sequential")
-    assert (code, "Note" in err) == (0, False), err
-    curves = pd.read_csv(tmp_path / "results" / "curves.csv")
-    assert set(curves.strategy) == set(rows)
-    if kind == "trainer":
-        losses = curves[curves.cycle == curves.cycle.max()].groupby("task").loss
-        assert (losses.nunique() == len(rows)).all()
-    assert ("my_own" in curves) == (kind == "metric")
+    assert len(re.findall(r"^own-\S+ passes: ", out, re.MULTILINE)) == len(rows)
+    assert "(smoothing)" in out
+    comparisons["trainer"] += ["-s", rows["trainer"][-1]]
+    for kind, arguments in comparisons.items():
+        out = ["--out", tmp_path / f"{kind}-results"]
+        code, _, err = falbench(*arguments, *out, "--seeds", 1, "--backend", "sequential")
+        assert (code, "Note" in err) == (0, False), err
+        curves = pd.read_csv(out[1] / "curves.csv")
+        assert set(curves.strategy) == set(rows[kind])
+        assert ("own_metric" in curves) == (kind == "metric")
+        if kind == "trainer":
+            losses = curves[curves.cycle == curves.cycle.max()].groupby("task").loss
+            assert (losses.nunique() == len(rows[kind])).all()
 
 
 def test_a_file_is_never_overwritten(falbench, tmp_path):

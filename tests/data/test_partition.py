@@ -41,7 +41,7 @@ def problems(draw):
 
 
 @given(problems(), st.integers(0, 2**32))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_sample_is_at_one_client_and_sizes_are_equal(problem, seed):
     labels, spec, clients = problem
     parts = partition(labels, spec, clients, rng(seed))
@@ -128,7 +128,7 @@ def test_hand_computed_quotas(log_weights, sizes, counts, expected):
     st.lists(st.floats(-1e4, 0), min_size=64, max_size=64),
     st.lists(st.integers(1, 30), min_size=8, max_size=8),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_quotas_are_exact_for_any_weights(clients, n_classes, weights, counts):
     counts = np.array(counts[:n_classes]) * clients
     sizes = np.full(clients, counts.sum() // clients)
@@ -142,7 +142,6 @@ def test_quotas_are_exact_for_any_weights(clients, n_classes, weights, counts):
 @given(
     st.integers(1, 5), st.integers(1, 6), st.integers(1, 4), st.integers(0, 19), st.integers(0, 99)
 )
-@settings(deadline=None)
 def test_shards_keep_the_class_limit_when_shards_divide_among_classes(
     per_client, n_classes, multiple, extra, seed
 ):

@@ -68,7 +68,7 @@ def test_episodes_go_on_from_the_seeded_stream(make_env) -> None:
     assert first[0] != first[1] != first[2]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     actions=st.lists(st.integers(0, 8), min_size=25, max_size=25),
     changes=st.sampled_from(VARIANTS),

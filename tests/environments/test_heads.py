@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
@@ -16,7 +16,6 @@ def problem(n: int, d: int, n_classes: int = 3, seed: int = 0):
     return rng.normal(size=(n, d)) + means[labels], labels
 
 
-@settings(deadline=None)
 @given(st.integers(3, 25), st.integers(1, 25), st.floats(0.01, 5))
 def test_scores_equal_scikit_learns_ridge(n: int, d: int, penalty: float) -> None:
     x, labels = problem(n, d)
@@ -65,7 +64,6 @@ def test_more_labels_make_it_better_and_surer() -> None:
     assert margin[0] < margin[2]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(1, 8), st.integers(2, 5), st.booleans())
 def test_probabilities_are_always_proper(n, d, n_classes, constant) -> None:
     x, labels = problem(n, d, n_classes)
@@ -117,7 +115,6 @@ def test_it_starts_at_the_given_head_every_time() -> None:
     assert first.dtype == np.float32
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(0, 1000))
 def test_the_loss_falls_even_at_the_largest_rates(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

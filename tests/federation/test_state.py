@@ -28,7 +28,7 @@ def through_a_file(state):
         return RunState.from_arrays(dict(arrays))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.dictionaries(st.text(min_size=1), plain, max_size=3), min_size=1, max_size=3))
 def test_any_json_memory_survives_a_file(memories):
     assume(not any("__array__" in memory for memory in memories))

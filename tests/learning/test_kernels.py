@@ -124,7 +124,7 @@ def fresh(architecture):
     return architecture.fresh(torch.Generator().manual_seed(0)).weights
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(architecture=architectures)
 def test_it_is_the_same_function_with_nothing_odd(architecture):
     given_network = copy.deepcopy(architecture.network).eval()
@@ -147,7 +147,7 @@ def test_it_is_the_same_function_with_nothing_odd(architecture):
     assert not logits[:, n_classes:].any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(architecture=architectures)
 def test_weights_come_back_from_an_even_network(architecture, same_bits):
     even = EvenNetwork(architecture.network)

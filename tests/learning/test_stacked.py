@@ -58,7 +58,7 @@ RECIPES = {
     "flip": recipe(augmentation="flip"),
     "flip-crop": recipe(augmentation="flip-crop"),
 }
-SIZES = [20, 13, 0, 6, 31, 9, 20, 2, 5, 12, 4, 17, 8]
+SIZES = [20, 13, 0, 31, 9, 20, 2, 5]
 
 
 @pytest.fixture(params=MODELS)
@@ -119,7 +119,7 @@ def test_a_lane_has_the_same_bits_alone_and_in_any_company(
         same_bits(alone, together[number])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     model=st.sampled_from(sorted(MODELS)),
     sizes=st.lists(st.integers(1, 25), min_size=1, max_size=24),

@@ -193,9 +193,19 @@ def test_what_is_no_plugin_is_refused(wrong):
 
 NOTEBOOK = """
 import linecache, sys
+from pathlib import Path
 main = sys.modules["__main__"]
 del main.__file__
-cells = [{setup!r}, {idea!r}, '''
+
+def run(cell):
+    name = f"<cell {{len(linecache.cache)}}>"
+    linecache.cache[name] = (len(cell), None, cell.splitlines(True), name)
+    exec(compile(cell, name, "exec"), vars(main))
+
+run('''
+import fal_bench
+from fal_bench import metric, model
+
 @model
 def my_net(input_shape, n_classes):
     import math
@@ -207,38 +217,34 @@ def my_net(input_shape, n_classes):
 @metric
 def halves(labels, probs):
     return float((probs.argmax(axis=1) == labels).mean()) / 2
-
-import fal_bench
+''')
+for setup in ({setup!r}, {changed!r}):
+    run(setup)
+    run({idea!r})
+    run('''
 result = fal_bench.compare(
     [MyIdea, MyIdea({{"k": 2}}), "random"], plugins=[my_net, halves], suite={suite!r}, seeds=1,
     task="a", jobs=2, progress=False,
 )
 assert not result.context.missing, result.context.missing
-''']
-for number, cell in enumerate(cells):
-    name = f"<cell {{number}}>"
-    linecache.cache[name] = (len(cell), None, cell.splitlines(True), name)
-    exec(compile(cell, name, "exec"), vars(main))
-from pathlib import Path
 result.write(Path("results"))
+print(len(list(Path("results", "runs").iterdir())))
+    ''')
 """
 
 
 def test_a_notebook_compares_its_own_classes_with_workers(suite, tmp_path):
     file = tmp_path / "tiny.toml"
     file.write_text(file.read_text().replace('kind = "mlp", hidden = [8]', 'kind = "my-net"'))
-
-    def compared(setup):
-        program = NOTEBOOK.format(setup=setup, idea=IDEA, suite=suite)
-        (tmp_path / "notebook.py").write_text(program)
-        done = subprocess.run(
-            [sys.executable, "notebook.py"], cwd=tmp_path, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return len(list((tmp_path / "results" / "runs").iterdir()))
-
-    assert compared(SETUP) == 3
+    program = NOTEBOOK.format(
+        setup=SETUP, changed=SETUP.replace("1.5", "2.5"), idea=IDEA, suite=suite
+    )
+    (tmp_path / "notebook.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "notebook.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["3", "5"]  # random has run already
     curves = pd.read_csv(tmp_path / "results" / "curves.csv")
     assert set(curves.strategy) == {"my-idea", "my-idea[k=2]", "random"}
     assert curves.halves.tolist() == (curves.accuracy / 2).tolist()
-    assert compared(SETUP.replace("1.5", "2.5")) == 5  # random has run already

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import os
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
@@ -24,9 +24,8 @@ def root(tmp_path):
     for number, task in enumerate(QUICK.tasks):
         for seed in (0, 1):
             for name in ("random", "logo[n_init=4]"):
-                folder = store_run(root, spec(name, seed, task=task))
-                time = 1_700_000_000 + 1000 * number + seed
-                os.utime(folder.path / "status.json", (time, time))
+                ended = datetime.fromtimestamp(1_700_000_000 + 1000 * number + seed, UTC)
+                store_run(root, spec(name, seed, task=task), ended=ended)
     return root
 
 
@@ -77,7 +76,7 @@ def test_the_record_says_how_the_results_came_about(root, to):
 
 
 def test_the_runs_are_summed_up_where_they_are_recorded(root, to):
-    run = {"started": "2026-01-01T00:00:00+00:00", "backend": "loky"}
+    run = {"started": "2026-01-01T00:00:00+00:00", "backend": "processes"}
     lines = [
         {**run, "seconds": 10.5, "finished": 5, "jobs": 2},
         {**run, "seconds": 4.0, "finished": 3, "jobs": 1},

@@ -311,7 +311,7 @@ def test_boards_share_how_to_read_them_but_not_what_was_found():
 # All facts.
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     table=st.lists(
         st.lists(st.one_of(st.none(), st.floats(10.5, 39.5)), min_size=3, max_size=3),

@@ -313,7 +313,7 @@ def rows_of(table):
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(table=tables, accounting=st.sampled_from(["paper", "strict"]), seed=st.integers(0, 99))
 def test_order_and_company_do_not_matter(table, accounting, seed):
     names = ["random", *(f"s{number}" for number in range(1, len(table)))]

@@ -78,7 +78,9 @@ def prefer(browser, scheme):
 
 
 def wait(browser, condition):
-    WebDriverWait(browser, 20).until(lambda b: b.execute_script(f"return {condition}"))
+    WebDriverWait(browser, 20, poll_frequency=0.02).until(
+        lambda b: b.execute_script(f"return {condition}")
+    )
 
 
 def ask(browser, expression):
@@ -376,8 +378,7 @@ def test_the_command_is_copied_and_the_keyboard_can_skip_to_the_board(show):
     assert ask(browser, "getSelection().toString()") == "falbench compare"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_axe_finds_nothing(show, width, scheme):
     axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
     later = replace(ASKED, target=0.55)

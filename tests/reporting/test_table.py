@@ -182,7 +182,7 @@ def test_names_are_neither_markup_nor_escape_codes():
     assert not any("\x1b" in line for line in text)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(name=st.text(min_size=1, max_size=40), width=st.integers(60, 130))
 def test_any_name_fits(name, width):
     board = frame({**ROWS[0], "strategy": name}, ROWS[1])

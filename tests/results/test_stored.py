@@ -14,7 +14,7 @@ from fal_bench.cli.output import show_and_write
 from fal_bench.errors import StoreError, UnknownNameError
 from fal_bench.inputs.selector import Selector
 from fal_bench.results import chosen_results as read
-from fal_bench.results.store import Store
+from fal_bench.results.store import SCHEMA, Store
 from fal_bench.task.suite import load_suite
 from fal_bench.task.target import DEFAULT_TARGETS
 
@@ -173,15 +173,30 @@ def test_a_folder_of_the_old_layout_is_read_as_it_is_and_moved_over_when_written
     now = report(root, target_acc=0.3)
     as_schema_1(root)
     before = sorted(path.name for path in root.iterdir())
-    then = report(root, target_acc=0.3)
+    said = []
+
+    def report_old():
+        return report(root, target_acc=0.3, notify=lambda _, text: said.append(text))
+
+    then = report_old()
+    assert [text.split()[0] for text in said] == ["7"]  # runs that are not sealed
     assert "feal[trainer=evidential]" in list(then.leaderboard["strategy"])
     pd.testing.assert_frame_equal(now.leaderboard, then.leaderboard)
     pd.testing.assert_frame_equal(now.curves, then.curves)
     assert sorted(path.name for path in root.iterdir()) == before
     Store(root).prepare()
     assert not [*root.rglob("cell*"), root / "runs.jsonl"][:-1]
-    assert json.loads((root / "store.json").read_text()) == {"schema": 2}
-    pd.testing.assert_frame_equal(now.curves, report(root, target_acc=0.3).curves)
+    assert json.loads((root / "store.json").read_text())["schema"] == SCHEMA
+    pd.testing.assert_frame_equal(now.curves, report_old().curves)
+
+
+def test_a_label_of_the_old_layout_that_is_not_its_strategys_costs_its_run(root):
+    as_schema_1(root)
+    path = root / "cells" / spec(seed=1).key / "cell.json"
+    path.write_text(path.read_text().replace('"label": "random"', '"label": "my-own[k=2]"'))
+    results = read(root)
+    assert len(results.runs) == 5
+    assert spec(seed=1).key[:12] in results.provenance.problems[0]
 
 
 def test_moving_over_goes_on_after_a_kill(root):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -33,7 +33,6 @@ def test_a_run_censored_at_an_event_is_still_at_risk_there():
     assert mean == pytest.approx(10 + 30 * 2 / 3)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 120), min_size=1, max_size=12))
 def test_under_a_common_cap_it_is_the_plain_mean_and_variance(times):
     """With ties, and with any number of runs censored at the cap of 100: all, some or none."""
@@ -43,7 +42,6 @@ def test_under_a_common_cap_it_is_the_plain_mean_and_variance(times):
     assert variance == pytest.approx(plain.var() / plain.size, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.permutations(MIXED))
 def test_the_order_of_runs_does_not_matter(runs):
     assert kaplan_meier_mean(runs) == kaplan_meier_mean(MIXED)
@@ -94,7 +92,6 @@ def test_one_or_two_seeds_have_no_interval(tasks):
     assert math.isnan(estimate.low)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(1, CAP), min_size=1, max_size=6), min_size=1, max_size=4))
 def test_the_restricted_mean_is_at_most_the_cap(tasks):
     mean = restricted_mean([runs(*task) for task in tasks]).mean

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fal_bench.stats import Budget, Crossing, find_crossing
@@ -66,7 +66,6 @@ def test_impossible_arguments_are_refused(cap_index, confirm):
 accuracies = st.one_of(st.just(NAN), st.floats(0, 1))
 
 
-@settings(deadline=None)
 @given(
     values=st.lists(accuracies, min_size=1, max_size=12),
     target=st.floats(0.01, 1),

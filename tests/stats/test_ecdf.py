@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fal_bench.stats import Budget, budget_ecdf
@@ -28,7 +28,6 @@ def test_nobody_reached():
     assert found.at([0, 1]).tolist() == [0, 0]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 140), min_size=1, max_size=20))
 def test_the_area_above_it_is_the_restricted_mean(times):
     found = budget_ecdf([(Budget(min(t, 100), t <= 100), 100.0) for t in times])

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fal_bench.stats import area_under_curve, read_at_grid
@@ -46,7 +46,6 @@ def test_malformed_curves_are_refused(labels, values, grid, message):
         read_at_grid(labels, values, grid)
 
 
-@settings(deadline=None)
 @given(
     first=st.integers(1, 20),
     bought=st.lists(st.integers(0, 15), max_size=12),

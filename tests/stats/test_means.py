@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -55,7 +55,6 @@ def test_nothing_to_average_is_refused(samples):
         mean_of_task_means(samples)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(1, 1e4), min_size=1, max_size=6), min_size=1, max_size=5))
 def test_the_interval_is_around_the_mean(samples):
     estimate = mean_of_task_means(samples)

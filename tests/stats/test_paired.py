@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -110,7 +110,6 @@ def test_exact_sign_flip_matches_scipy():
     assert sign_flip_test([values], rng()) == pytest.approx(oracle.pvalue)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.lists(st.integers(-5, 5).map(lambda n: n / 10), min_size=1, max_size=3),
@@ -160,7 +159,6 @@ def test_holm_leaves_untested_comparisons_out():
     assert holm([]).size == 0
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_raises_p_values_and_keeps_their_order(p_values):
     raw = np.array(p_values)

@@ -24,7 +24,7 @@ def test_what_never_reached_comes_last_even_with_fewer_labels():
     assert rank([10, 90], [False, True], [0.9, 0.1]).tolist() == [2, 1]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(hnp.arrays(int, (3, 4), elements=st.integers(1, 6)))
 def test_rank_of_many_boards_is_the_rank_of_each(labels):
     reached = labels < 6

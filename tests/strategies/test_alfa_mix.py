@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fal_bench.strategies.alfa_mix import AlfaMix, flipping_points
@@ -33,7 +33,6 @@ def mixed_predictions_change(model, anchors, epsilon, samples):
     return changed.numpy()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9999), st.integers(2, 5), st.floats(0.01, 3), st.booleans())
 def test_flips_against_mixing(toy_model, seed, n_classes, epsilon, with_zeros):
     rng = np.random.default_rng(seed)

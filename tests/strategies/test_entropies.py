@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy, rankdata
 
@@ -39,7 +39,6 @@ def test_ens_entropy_mixes_probabilities_and_not_entropies(client):
     assert EnsEntropy().select(client, 4).tolist() in ([0, 1, 2, 3], [1, 0, 2, 3])
 
 
-@settings(deadline=None)
 @given(st.integers(0, 999))
 def test_ens_entropy_against_scipy(pools, seed):
     tables = np.random.default_rng(seed).dirichlet(np.ones(5), size=(2, 9)).astype(np.float32)
@@ -63,7 +62,6 @@ def test_truncated_rank_fusion_by_hand(client):
     assert truncated.select(client, 3).tolist() == [1, 0, 2]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 999), st.integers(1, 50))
 def test_rank_fusion_against_scipys_ranks(pools, seed, offset):
     tables = np.random.default_rng(seed).dirichlet(np.ones(4), size=(2, 12)).astype(np.float32)

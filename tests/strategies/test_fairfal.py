@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.stats import entropy
@@ -84,7 +84,6 @@ def test_quotas_by_hand(sizes, budget, expected):
     assert class_quotas(pseudo, 3, budget).tolist() == list(expected)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30), st.data())
 def test_quotas_spend_the_budget_and_never_more_than_there_is(pseudo, data):
     budget = data.draw(st.integers(1, len(pseudo)))
@@ -138,7 +137,6 @@ def other_way(client, budget, gamma, threshold=0.75, oversampling=4):
     return chosen
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9999), st.integers(1, 20), st.sampled_from([0.05, 0.3, 0.49, 0.51, 0.9]))
 def test_the_whole_against_another_way(federated, toy_model, toy_pool, seed, budget, gamma):
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
@@ -137,7 +137,6 @@ def other_way(clients, budgets, delta):
     return chosen
 
 
-@settings(deadline=None)
 @given(st.integers(0, 9999), st.floats(0.2, 1.5))
 def test_against_a_pooled_computation(selected, toy_model, toy_pool, seed, delta):
     rng = np.random.default_rng(seed)

@@ -23,7 +23,7 @@ SHORT = {"warm_episodes": 2, "epochs": 2, "episodes": 2, "updates": 3, "max_step
 SIZES = (1, 2, 3, 4, 6, 8)  # the size grid of pools of up to 160 samples
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def task(tiny):
     shares = {"state": 0.1, "warm_start": 0.2, "agent": 0.4, "pool": 0.3}
     return Task.model_validate({**tiny.model_dump(), "shares": shares})
@@ -31,6 +31,12 @@ def task(tiny):
 
 def fedral(**params):
     return lambda: FedRAL({**SHORT, **params})
+
+
+@pytest.fixture(scope="module")
+def simulated(task, blobs, run):
+    """The journal of a run with simulation, the default."""
+    return run(task, fedral(), blobs)
 
 
 def policy_for(action, path, quantiles=32, n_actions=6):
@@ -45,8 +51,8 @@ def purposes(journal):
     return {purpose for _, _, purpose, _ in journal.charges}
 
 
-def test_every_label_of_the_simulation_is_charged(task, blobs, run):
-    journal = run(task, fedral(), blobs)
+def test_every_label_of_the_simulation_is_charged(task, blobs, simulated):
+    journal = simulated
     shares = Setting.draw(task, 0, blobs).shares
     assert purposes(journal) == {"initial", "pool", "warm-start", "agent-training", "reward"}
     for client, sample, purpose, cycle in journal.charges:
@@ -79,8 +85,11 @@ def test_online_can_have_a_reward_set_that_is_charged(task, blobs, run):
     assert journal.rows[-1].labels_strict - journal.rows[-1].labels == 15
 
 
+@pytest.mark.usefixtures("untouched_streams")
 @pytest.mark.parametrize("mode", ["pretrain", "per_round", "online"])
-def test_a_resumed_run_equals_an_uninterrupted_one(task, blobs, run, mode):
+def test_a_resumed_run_equals_an_uninterrupted_one_and_leaves_global_streams_alone(
+    task, blobs, run, mode
+):
     strategy = fedral(mode=mode, refresh=2 if mode == "pretrain" else 0)
     whole = run(task, strategy, blobs)
     rest = run(task, strategy, blobs, journal=resumed(whole.states[1]))
@@ -91,20 +100,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(task, blobs, run, mode):
             np.testing.assert_array_equal(layer[0], other[0])
 
 
-@pytest.mark.usefixtures("untouched_streams")
-@pytest.mark.parametrize("mode", ["pretrain", "per_round", "online"])
-def test_the_global_random_streams_are_left_alone(task, blobs, run, mode):
-    run(task, fedral(mode=mode), blobs)
-
-
-def test_agents_learn_and_stay_at_their_client(task, blobs, run):
-    journal = run(task, fedral(), blobs)
-    weights = [memory["policy"][0][0] for memory in journal.kept]
+def test_agents_learn_and_stay_at_their_client(task, blobs, run, simulated):
+    weights = [memory["policy"][0][0] for memory in simulated.kept]
     assert not np.array_equal(weights[0], weights[1])
     untrained = run(task, fedral(epochs=0, updates=0), blobs).kept[0]["policy"][0][0]
     assert not np.array_equal(weights[0], untrained)
     plain = run(task, Random, blobs)
-    assert {row.bytes_up for row in journal.rows} == {row.bytes_up for row in plain.rows}
+    assert {row.bytes_up for row in simulated.rows} == {row.bytes_up for row in plain.rows}
 
 
 @pytest.mark.parametrize("action", range(len(SIZES)))
@@ -127,8 +129,8 @@ def test_a_policy_that_keeps_choosing_tiny_batches_ends(task, blobs, run, tmp_pa
     assert [row.labels for row in rows] == [12 + 3 * cycle for cycle in range(long.cycle_limit)]
 
 
-def test_a_kept_policy_can_be_exported_and_used(task, blobs, run, tmp_path):
-    [first, *_] = run(task, fedral(), blobs).kept
+def test_a_kept_policy_can_be_exported_and_used(task, blobs, run, tmp_path, simulated):
+    [first, *_] = simulated.kept
     export_policy(GreedyPolicy.from_arrays(first["policy"]), tmp_path / "p.npz")
     journal = run(task, fedral(mode="transfer", policy=str(tmp_path / "p.npz")), blobs)
     assert journal.rows[-1].labels > 12
@@ -149,13 +151,12 @@ def test_a_kept_policy_can_be_exported_and_used(task, blobs, run, tmp_path):
     {"updates_per": "epoch", "target_stat": "median", "tau": 0.9},
     {"largest_batch": 3},
 ])  # fmt: skip
-def test_every_option_runs_and_changes_the_agent(task, blobs, run, options):
+def test_every_option_runs_and_changes_the_agent(task, blobs, run, simulated, options):
     journal = run(task, fedral(**options), blobs)
     assert journal.rows[-1].labels > 12
-    default = run(task, fedral(), blobs)
-    ours, theirs = (one.kept[0]["policy"] for one in (journal, default))
+    ours, theirs = (one.kept[0]["policy"] for one in (journal, simulated))
     same = [np.array_equal(a[0], b[0]) for a, b in zip(ours, theirs, strict=True)]
-    assert not all(same) or journal.charges != default.charges
+    assert not all(same) or journal.charges != simulated.charges
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_the_target_networks_follow_at_their_interval():
 def test_it_learns_which_sample_pays(mixer):
     """Reward: how many clients chose the sample with the largest first probability."""
     layout = Layout(clients=2, arrivals=3, n_classes=2, state=2)
-    settings = params(hidden=32, mixer=mixer, gamma=0.0, updates=400, batch_size=64)
+    settings = params(hidden=32, mixer=mixer, gamma=0.0, updates=200, batch_size=64)
     learner = JointLearner(layout, settings, np.random.default_rng(0))
     rng = np.random.default_rng(1)
 

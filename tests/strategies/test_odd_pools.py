@@ -101,7 +101,7 @@ def select(federated):
 
 @pytest.mark.parametrize("text", STRATEGIES)
 @pytest.mark.parametrize("points", POOLS)
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(
     n=st.integers(1, 12), labels=st.lists(st.integers(0, 4), min_size=1, max_size=6), data=st.data()
 )
@@ -129,7 +129,6 @@ def test_clients_with_one_class_each_and_different_budgets(registry, text, clien
 
 
 @pytest.mark.parametrize("text", TOGETHER)
-@settings(deadline=None)
 @given(
     drawn=st.lists(
         st.tuples(st.sampled_from(POOLS), st.integers(1, 9), st.integers(0, 9), st.integers(0, 99)),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fal_bench.strategies.typiclust import (
@@ -107,7 +107,6 @@ def test_clusters_are_as_many_as_labels_up_to_the_limit(monkeypatch, toy_model, 
     assert counts == [7, 5]
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 5), st.integers(0, 99), st.booleans(), st.data())
 def test_always_the_exact_count_of_distinct_samples(n, m, seed, as_released, data):
     budget = data.draw(st.integers(1, n))
