@@ -25,12 +25,12 @@ def as_whole(name: str, value: object, least: int, most: int | None = None) -> i
     """
     if value is None:
         return None
-    if not isinstance(value, bool) and isinstance(value, Integral):
-        number = int(value)
-        if least <= number and (most is None or number <= most):
-            return number
-    bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise InvalidSpecError(f"{name} must be a whole number {bounds}, not {shown(value)}.")
+    bound = f"of at least {least}"
+    if not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least:
+        if most is None or int(value) <= most:
+            return int(value)
+        bound = f"of at most {most}"
+    raise InvalidSpecError(f"{name} must be a whole number {bound}, not {shown(value)}.")
 
 
 def check_seconds(name: str, value: object) -> None:
@@ -39,12 +39,13 @@ def check_seconds(name: str, value: object) -> None:
     Raises:
         InvalidSpecError: it is not.
     """
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (number and 0 < cast("float", value) <= MOST_SECONDS):
+    number = not isinstance(value, bool) and isinstance(value, Real)
+    if number and cast("float", value) > MOST_SECONDS:
         raise InvalidSpecError(
-            f"{name} must be a number of seconds above 0 and at most {MOST_SECONDS}, not "
-            f"{shown(value)}."
+            f"{name} must be at most {MOST_SECONDS} seconds, not {shown(value)}."
         )
+    if not (number and cast("float", value) > 0):
+        raise InvalidSpecError(f"{name} must be a number of seconds above 0, not {shown(value)}.")
 
 
 def check_text(name: str, value: object) -> None:

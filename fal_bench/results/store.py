@@ -157,12 +157,17 @@ class Store:
                 sessions.rename(self.root / SESSIONS)
             old.rename(self.root / _RUNS)
 
-    def run_lock(self, spec: Keyed) -> FileLock:
-        """Return the lock that a worker holds on a run, not acquired yet.
+    @contextmanager
+    def run_lock(self, spec: Keyed) -> Iterator[None]:
+        """Hold a run while the context is open, as its worker does.
 
         It keeps a new worker from a run that a worker of a killed supervisor still writes to.
+
+        Raises:
+            StoreError: there are no locks here.
         """
-        return FileLock(self.root / "locks" / f"{spec.key}.lock")
+        with self._held(f"{spec.key}.lock", timeout=-1):
+            yield
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -171,13 +176,25 @@ class Store:
         Raises:
             StoreError: another falbench is running runs in this folder.
         """
-        lock = FileLock(self.root / "locks" / "run.lock")
+        with self._held("run.lock", timeout=0):
+            yield
+
+    @contextmanager
+    def _held(self, name: str, timeout: float) -> Iterator[None]:
+        """Hold a lock; wait for it so many seconds, or as long as it takes if negative."""
+        lock = FileLock(self.root / "locks" / name)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=timeout)
         except Timeout:
             raise StoreError(
                 f"Another falbench is running in {str(self.root)!r}; wait for it, or choose "
-                "another folder."
+                f"another folder; if none is running on any machine, delete {lock.lock_file!r}."
+            ) from None
+        except (OSError, NotImplementedError) as error:
+            raise StoreError(
+                f"The results folder {str(self.root)!r} cannot be locked "
+                f"({getattr(error, 'strerror', None) or error}); choose one on a file system that "
+                "has locks, such as a disc of this machine."
             ) from None
         try:
             yield
