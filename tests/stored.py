@@ -26,6 +26,7 @@ def spec(strategy="random", seed=0, *, task=TINY, fingerprint="version 1"):
 
 def row(task, cycle, accuracy, seconds=1.0):
     labels = task.label_grid_start + cycle * task.query_labels
+    each = labels // task.clients
     read = 3 if cycle else 0  # for the warm start, after the first model
     return Row(
         cycle=cycle,
@@ -35,8 +36,8 @@ def row(task, cycle, accuracy, seconds=1.0):
         bytes_down=2000,
         train_seconds=seconds,
         select_seconds=0.25,
-        labels_by_client=f"{labels // 2} {labels // 2}",
-        labels_strict_by_client=f"{labels // 2} {labels // 2 + read}",
+        labels_by_client=" ".join([str(each)] * task.clients),
+        labels_strict_by_client=" ".join([str(each)] * (task.clients - 1) + [str(each + read)]),
         metrics={"accuracy": accuracy, "precision": accuracy, "loss": 1.0},
     )
 

@@ -62,9 +62,6 @@ _INSTALL = "install its package, or name its file with --plugin"
 _PATIENCE = 5.0
 """Seconds that killed workers may take to end."""
 
-SAMPLE = 4
-"""Runs that are computed again unless another number is asked for."""
-
 
 @dataclass(frozen=True)
 class Sample:

@@ -14,7 +14,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import pandas as pd
 from fal_bench.errors import ExternalCurvesError, StoreError, UnknownNameError, one_line
 from fal_bench.inputs.cells import (
     MOST_CELLS,
+    cells_in,
     guarded,
     read_count,
     read_name,
@@ -312,13 +313,15 @@ def _read_kept(path: Path) -> Import:
         origin = {key: str(given[key]) for key in _ORIGIN}
         if "digest" in given and given["digest"] != _digest(origin, table):
             raise ValueError("it was changed after the import")
-        file, digest, date = map(one_line, origin.values())
+        file, digest, day = one_line(origin["file"]), origin["sha256"], origin["imported"]
+        _hash(digest)
+        date.fromisoformat(day)
     except UnreadableFileError as error:
         raise _spoiled(path, error.cause) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _spoiled(path, str(error)) from None
     curves = read_curves_text(table, str(path), first_line=2)
-    return Import(ImportOrigin(path.stem, file, digest, date), curves)
+    return Import(ImportOrigin(path.stem, file, digest, day), curves)
 
 
 def _spoiled(path: Path, why: str) -> ExternalCurvesError:
@@ -399,6 +402,11 @@ def read_curves_text(text: str, file: str, *, first_line: int = 1) -> CurvesText
 
 def _table(text: str, file: str, first_line: int) -> tuple[list[str], list[_Line]]:
     """Return the columns' names, and the lines below them as text by column."""
+    if cells_in(text) > MOST_CELLS:
+        raise ExternalCurvesError(
+            f"{file} has more than {MOST_CELLS} values, the most that are read at once; import it "
+            "in parts."
+        )
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines: list[_Line] = []
     try:
@@ -410,11 +418,6 @@ def _table(text: str, file: str, first_line: int) -> tuple[list[str], list[_Line
                 raise ExternalCurvesError(
                     f"{file}, line {number}: it has {len(values)} values for {len(heading)} "
                     "columns."
-                )
-            if (len(lines) + 1) * len(heading) > MOST_CELLS:
-                raise ExternalCurvesError(
-                    f"{file} has more than {MOST_CELLS} values, the most that are read at once; "
-                    "import it in parts."
                 )
             row = zip(heading, map(str.strip, values), strict=True)
             lines.append(_Line(file, number, dict(row)))

@@ -10,7 +10,8 @@ from stored import TINY, spec, store_run
 
 from fal_bench import publish, report
 from fal_bench.errors import FalbenchError, InvalidSpecError, PublicationError, UnknownNameError
-from fal_bench.results.published import read_record
+from fal_bench.publication.consistency import Published, contradictions
+from fal_bench.results.published import read_record, results_of
 from fal_bench.task.suite import load_suite
 
 QUICK = load_suite("quick")
@@ -202,6 +203,16 @@ def test_several_devices_and_different_data_are_refused(root, to, tmp_path):
     store_run(tmp_path / "own", replace(spec("logo", task=QUICK.tasks[0]), data="cd"))
     with pytest.raises(PublicationError, match="different data"):
         publish(tmp_path / "own", to)
+
+
+def test_strategies_that_do_not_begin_alike_contradict_each_other(tmp_path, to):
+    for name, start in (("random", 0.1), ("logo", 0.2)):
+        for task in QUICK.tasks:
+            store_run(tmp_path / "own", spec(name, task=task), start=start)
+    record = publish(tmp_path / "own", to)
+    checks = contradictions(Published(to, record, results_of(record, to)))
+    [wrong] = [check.note for check in checks if check.state == "differs"]
+    assert "accuracy before any choice" in wrong
 
 
 def test_wrong_names_and_values_are_refused(root, to):

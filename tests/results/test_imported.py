@@ -151,10 +151,10 @@ def test_seeds_are_exact_whatever_their_size(one, other):
 
 
 def test_more_cells_than_fit_are_refused(monkeypatch):
-    monkeypatch.setattr("fal_bench.results.imported.MOST_CELLS", 15)
+    monkeypatch.setattr("fal_bench.results.imported.MOST_CELLS", 25)
     assert len(read(GOOD).rows) == 3
-    with pytest.raises(ExternalCurvesError, match="more than 15 values"):
-        read(f"{GOOD}a,mine,1,20,0.2")
+    with pytest.raises(ExternalCurvesError, match="more than 25 values"):
+        read(f"{GOOD}a,mine,1,20,0.2\n")
 
 
 def test_one_hash_is_one_task():
