@@ -64,7 +64,7 @@ def charges(task, cycles):
 
 def store_run(
     root, run, *, start=0.1, seconds=1.0, environment=None, finished=True, accuracies=None,
-    rows=None, higher_is_better=None, kept=(), ended=None,
+    rows=None, higher_is_better=None, pool=200, kept=(), ended=None,
 ):  # fmt: skip
     """Write one run; its accuracy rises by a tenth a cycle from ``start``.
 
@@ -75,7 +75,7 @@ def store_run(
     folder: RunFolder = store.folder(run)
     metrics = {**METRICS, **(higher_is_better or {})}
     folder.create({**run.facts, "metrics": metrics}, {**ENVIRONMENT, **(environment or {})})
-    folder.note_pool(200)
+    folder.note_pool(pool)
     folder.resume()
     values = accuracies or [start + 0.1 * cycle for cycle in range(run.task.fixed_cycles)]
     rows = rows or [row(run.task, cycle, value, seconds) for cycle, value in enumerate(values)]
