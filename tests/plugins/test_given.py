@@ -245,6 +245,6 @@ def test_a_notebook_compares_its_own_classes_with_workers(suite, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["3", "5"]  # random has run already
-    curves = pd.read_csv(tmp_path / "results" / "curves.csv")
+    curves = pd.read_csv(tmp_path / "results" / "curves.csv", float_precision="round_trip")
     assert set(curves.strategy) == {"my-idea", "my-idea[k=2]", "random"}
     assert curves.halves.tolist() == (curves.accuracy / 2).tolist()
