@@ -18,7 +18,9 @@ from fal_bench.inputs.arguments import (
     check_text,
     warn,
 )
+from fal_bench.inputs.limits import MOST_JOBS
 from fal_bench.isolation.interrupts import signals_noticed
+from fal_bench.isolation.memory import LEAST_MIB
 from fal_bench.learning.device import CPU, Device
 from fal_bench.plugins.given import given, named
 from fal_bench.plugins.registry import Registry
@@ -34,7 +36,6 @@ from fal_bench.results.merging import merge
 from fal_bench.results.model import Results
 from fal_bench.results.store import Store
 from fal_bench.sweep.cluster import check_backend, device_for
-from fal_bench.sweep.memory import LEAST_MIB
 from fal_bench.sweep.plan import Plan, run_missing
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.supervisor import Backend, Supervisor
@@ -104,7 +105,7 @@ def compare(
     out: str | Path = "results",
     plugins: Sequence[object] | str | Path = (),
     data_dir: str | Path | None = None,
-    backend: Backend = "loky",
+    backend: Backend = "processes",
     device: Device = "auto",
     call_timeout: float = 600.0,
     memory_limit: int | None = None,
@@ -139,11 +140,11 @@ def compare(
             decorated functions do as well.
         data_dir: the folder of downloaded data sets and of relative paths to your own; by default
             what ``FALBENCH_DATA`` names, else a folder in the user's cache.
-        backend: ``"loky"`` for worker processes, ``"sequential"`` to stay in this process,
-            ``"ray"`` or ``"dask"`` for a cluster.
+        backend: ``"processes"`` for workers on this machine, ``"sequential"`` to stay in this
+            process, ``"ray"`` or ``"dask"`` for a cluster.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU if PyTorch can use one. Results of
             different devices are different runs.
-        call_timeout: seconds one call of a strategy or of a plugin's trainer may take.
+        call_timeout: seconds one call of a strategy, or of any plugin's code, may take.
         memory_limit: MiB a worker may take, at least 1024; by default 80 % of what is free,
             divided by the workers.
         progress: show a live display on the terminal.
@@ -167,7 +168,7 @@ def compare(
             backend=backend, device=device, external=external, notify=notify,
         )  # fmt: skip
         ready.store.prepare()
-        for sentence in ready.corrupted:
+        for sentence in (*ready.results.provenance.problems, *ready.corrupted):
             notify("warning", sentence)
         if not ready.missing:
             return answer(ready.question, ready.results)
@@ -206,7 +207,7 @@ def prepare(
     check_backend(backend)
     texts, classes = named(strategies)
     names = as_names("strategies", texts)
-    jobs, root = as_whole("jobs", jobs, 1), as_path("out", out)
+    jobs, root = as_whole("jobs", jobs, 1, MOST_JOBS), as_path("out", out)
     plan = Plan.make(
         names,
         suite=suite,

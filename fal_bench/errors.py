@@ -9,19 +9,46 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)|\x1b.")
 
-_CONTROLS = re.compile(r"\s*[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+\s*")
-
 
 def one_line(text: str) -> str:
-    """Return text without line breaks, escape sequences and other control characters."""
-    return _CONTROLS.sub(" ", _ESCAPES.sub("", text)).strip()
+    """Return text on one line, without escape sequences and what else cannot be printed.
+
+    Text from a plugin or a file must neither break a table apart, nor command the terminal, nor
+    turn the direction of what stands around it.
+    """
+    plain = _ESCAPES.sub("", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in plain).split())
+
+
+_SHOWN = 200
+
+
+def shown(value: object) -> str:
+    """Return a user's value as messages show it: printable, and short enough for a sentence."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # thousands of digits, or nested too deep for Python
+        return f"a value of type {type(value).__name__} that is too large to be shown"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 class FalbenchError(Exception):
-    """Base class of every error that a user can cause."""
+    """Base class of every error that a user can cause. All of them can be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (type(self), self.args, vars(self))
+
+
+def _rebuilt(kind: type[FalbenchError], args: tuple[Any, ...], more: dict[str, Any]) -> Any:
+    """Return an error as it was, though its class is made from other arguments."""
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(more)
+    return error
 
 
 def message_of(error: BaseException) -> str:
@@ -46,7 +73,7 @@ class UnknownNameError(FalbenchError):
         near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
         if not hint:
             hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}."
-        super().__init__(f"Unknown {kind} {name!r}; {hint}")
+        super().__init__(f"Unknown {kind} {shown(name)}; {hint}")
 
 
 class InvalidSpecError(FalbenchError):

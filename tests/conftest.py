@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import os
 import random
-import subprocess
 import sys
 
 import numpy as np
@@ -185,7 +184,7 @@ METHODS = {
     "losses": ("logits, batch", "return super().losses(logits, batch)"),
     "probs": ("logits", "return super().probs(logits)"),
 }
-IMPORTS = """import multiprocessing, os, pathlib, signal, sys, threading, time
+IMPORTS = """import os, pathlib, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from fal_bench import Strategy
@@ -207,11 +206,12 @@ def write_plugin():
     """Return a function that writes a file of strategies and trainers that misbehave.
 
     A deed is a line of Python that runs in ``select`` or ``losses``; ``name.method`` says another
-    method. ``head`` and ``tail`` stand before and behind the classes.
+    method. ``HERE`` is whether it runs in the process of the test. ``head`` and ``tail`` stand
+    before and behind the classes.
     """
 
     def write(path, strategies=None, trainers=None, head="", tail=""):
-        parts = [IMPORTS, head]
+        parts = [IMPORTS, f"HERE = os.getpid() == {os.getpid()}", head]
         if trainers:
             parts.append("import torch\nfrom fal_bench.trainers.cross_entropy import CrossEntropy")
         for base, usual, deeds in (
@@ -258,9 +258,8 @@ def compare(suite, tmp_path):
 def slow_suite(tmp_path):
     """The path of the same suite with cycles long enough to be interrupted in the middle."""
     file = tmp_path / "slow.toml"
-    slow = SUITE.replace("rounds = 2", "rounds = 60").replace(
-        "local_epochs = 1", "local_epochs = 5"
-    )
+    slow = SUITE.replace("rounds = 2", "rounds = 40").replace("seeds = 2", "seeds = 1")
+    slow = slow.replace("local_epochs = 1", "local_epochs = 5")
     file.write_text(slow)
     return str(file)
 
@@ -273,19 +272,3 @@ def bad_plugins(tmp_path, write_plugin):
     for name, deed in PLUGINS.items():
         write_plugin(folder / f"{name}.py", {name: deed})
     return folder
-
-
-@pytest.fixture
-def cluster_worker():
-    """Return a function that runs a job as Ray and Dask do, where no supervisor can reach it."""
-    code = (
-        "import pickle, sys\n"
-        "from fal_bench.sweep.worker import run_job\n"
-        "run_job(pickle.load(sys.stdin.buffer))\n"
-    )
-
-    def work(job):
-        command = [sys.executable, "-c", code]
-        return subprocess.run(command, input=pickle.dumps(job), capture_output=True, check=False)
-
-    return work

@@ -91,7 +91,7 @@ class Own(fal_bench.Strategy):
         ({"jobs": "x"}, "jobs must be a whole number of at least 1, not 'x'."),
         ({"jobs": 0}, "jobs must be .* not 0."),
         ({"jobs": True}, "jobs must be .* not True."),
-        ({"backend": "foo"}, "backend must be loky, sequential, ray or dask, not 'foo'."),
+        ({"backend": "foo"}, "backend must be processes, sequential, ray or dask, not 'foo'."),
         ({"device": 3}, "Unknown device 3; choose from: auto, cpu, cuda."),
         ({"call_timeout": "x"}, "call_timeout must be a number of seconds above 0, not 'x'."),
         ({"call_timeout": 0}, "call_timeout must be .* not 0."),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,14 @@ from torch.nn import functional
 from fal_bench.arrays import FloatArray
 from fal_bench.environments.agents.dqn import FedRALDQN
 from fal_bench.errors import InvalidSpecError
+from fal_bench.inputs.archives import Archive
+from fal_bench.inputs.files import (
+    MOST_BYTES,
+    MissingFileError,
+    UnreadableFileError,
+    parsed,
+    read_bytes,
+)
 
 FORMAT = "falbench-policy-1"
 
@@ -136,14 +144,14 @@ def import_policy(path: str | Path) -> GreedyPolicy:
     Raises:
         InvalidSpecError: there is no such file, or it holds no usable policy.
     """
+    path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(str(arrays.pop("header")))
-        policy = _assemble(header, arrays)
-    except FileNotFoundError as error:
+        archive = Archive(io.BytesIO(read_bytes(path, links=True)))
+        arrays = archive.read(archive.names, MOST_BYTES)
+        policy = _assemble(parsed(path, str(arrays.pop("header"))), arrays)
+    except MissingFileError as error:
         raise InvalidSpecError(f"There is no policy file {str(path)!r}; check the path.") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (UnreadableFileError, ValueError, KeyError, TypeError) as error:
         raise InvalidSpecError(
             f"{str(path)!r} is not a policy exported by falbench; export it again."
         ) from error

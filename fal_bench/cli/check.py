@@ -50,29 +50,32 @@ def _show(plugins: tuple[str, ...], only: tuple[str, ...], call_timeout: float) 
     from rich.console import Console
     from rich.text import Text
 
-    from fal_bench.conformance.process import Announced, Order, check_apart
+    from fal_bench.conformance.process import Announced, Event, Order, check_apart
     from fal_bench.conformance.report import CheckInfo, Outcome, show_end, show_outcome
     from fal_bench.plugins.registry import Unavailable
 
     console = Console(soft_wrap=True, highlight=False)
-    passed = True
+    passed: list[bool] = []
+
+    def show(event: Event) -> None:
+        if isinstance(event, Unavailable):
+            passed.append(event.empty)
+            console.print(Text(event.message, style="yellow" if event.empty else "bold red"))
+            console.print()
+        elif isinstance(event, Announced):
+            console.print(Text(f"{event.label} [{event.source}]", style="bold"))
+        elif isinstance(event, CheckInfo):
+            status.update(f"{event.name}: {event.proves}")
+        elif isinstance(event, Outcome):
+            show_outcome(console, event)
+        else:
+            passed.append(event.passed)
+            show_end(console, event)
+            console.print()
+
     with console.status("starting") as status:
-        for event in check_apart(Order(plugins, only, call_timeout)):
-            if isinstance(event, Unavailable):
-                passed = passed and event.empty
-                console.print(Text(event.message, style="yellow" if event.empty else "bold red"))
-                console.print()
-            elif isinstance(event, Announced):
-                console.print(Text(f"{event.label} [{event.source}]", style="bold"))
-            elif isinstance(event, CheckInfo):
-                status.update(f"{event.name}: {event.proves}")
-            elif isinstance(event, Outcome):
-                show_outcome(console, event)
-            else:
-                passed = passed and event.passed
-                show_end(console, event)
-                console.print()
-    return passed
+        check_apart(Order(plugins, only, call_timeout), show)
+    return all(passed)
 
 
 def _list_checks() -> None:

@@ -49,7 +49,7 @@ class Device(StrEnum):
 class Backend(StrEnum):
     """Where runs are computed."""
 
-    loky = "loky"
+    processes = "processes"
     sequential = "sequential"
     ray = "ray"
     dask = "dask"
@@ -85,7 +85,7 @@ def compare(
     ] = False,
     backend: Annotated[
         Backend, typer.Option(help="Worker processes, this process (for debuggers), or a cluster.")
-    ] = Backend.loky,
+    ] = Backend.processes,
     device: Annotated[
         Device, typer.Option(help="What computes; 'auto' is the GPU if PyTorch can use one.")
     ] = Device.auto,

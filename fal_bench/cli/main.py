@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -93,21 +94,35 @@ def run() -> None:
     try:
         with signals_noticed():
             app(obj=debug)
-    except (FalbenchError, OSError) as error:
+    except (FalbenchError, OSError, UnicodeEncodeError) as error:
         if debug:
             raise
         typer.echo(f"Error: {one_line(_told(error))}", err=True)
         sys.exit(2)
 
 
+_ADVICE: Final = {
+    errno.EACCES: "; check who may read and write it",
+    errno.EPERM: "; check who may read and write it",
+    errno.ENOSPC: "; make room there, and the same command goes on",
+    errno.EDQUOT: "; make room there, and the same command goes on",
+    errno.EFBIG: "; raise the limit of file sizes (ulimit -f), and the same command goes on",
+    errno.EROFS: "; choose a folder that can be written",
+    errno.EMFILE: "; raise the limit of open files (ulimit -n), and the same command goes on",
+}
+"""What to do, by the system's number of an error."""
+
+
 def _told(error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError):  # text of ours is UTF-8; names of files need not be
+        name = error.object[max(error.start - 20, 0) : error.end + 20]
+        return f"A name is not in UTF-8: {name!r}; rename the file or folder."
     if not isinstance(error, OSError):
         return str(error)
     reason = error.strerror or str(error)
     if error.filename is None:  # as when standard output is full
         return f"The output cannot be written ({reason})."
-    advice = "; check who may read and write it" if isinstance(error, PermissionError) else ""
-    return f"Cannot use {str(error.filename)!r} ({reason}){advice}."
+    return f"Cannot use {str(error.filename)!r} ({reason}){_ADVICE.get(error.errno or 0, '')}."
 
 
 def _tell_left_behind(threads: Sequence[str]) -> None:

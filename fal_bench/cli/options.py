@@ -29,13 +29,11 @@ def folder_or_file(text: str) -> Path:
     """Return a path that was typed.
 
     Raises:
-        InvalidSpecError: it is empty, which would mean the working folder.
+        InvalidSpecError: it is empty, or has a name that cannot be shown.
     """
-    from fal_bench.errors import InvalidSpecError
+    from fal_bench.inputs.arguments import as_path
 
-    if not str(text).strip():  # a default is a path already
-        raise InvalidSpecError("A file or folder cannot be ''; write . for the working folder.")
-    return Path(text)
+    return as_path("A file or folder", text)
 
 
 StrategyOption = Annotated[
@@ -135,7 +133,7 @@ CallTimeoutOption = Annotated[
 
 
 def _check_memory_limit(limit: int | None) -> int | None:
-    from fal_bench.sweep.memory import check_limit
+    from fal_bench.isolation.memory import check_limit
 
     check_limit(limit)
     return limit

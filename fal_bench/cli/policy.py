@@ -24,17 +24,28 @@ def policy(
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
     """Export a trained policy, for FedRAL's transfer mode on another task."""
+    from dataclasses import replace
+
     from fal_bench.environments.agents.policy import GreedyPolicy, export_policy
-    from fal_bench.errors import StoreError
+    from fal_bench.errors import InvalidSpecError, StoreError
+    from fal_bench.results.folder import CorruptRunError
     from fal_bench.results.store import Store
     from fal_bench.sweep.plan import Plan
 
-    plan = Plan.make([strategy], suite=suite, task=task, seeds=seed + 1, plugins=plugin or ())
+    plan = Plan.make([strategy], suite=suite, task=task, seeds=1, plugins=plugin or ())
     store = Store(out)
-    [run] = [run for run in plan.runs if run.seed == seed]
-    if store.phase(run) != "done":
+    if len(plan.runs) > 1:
+        raise InvalidSpecError(f"{strategy!r} stands for several strategies; name one.")
+    run = replace(plan.runs[0], seed=seed)
+    try:
+        phase, kept = store.folder(run).phase(), store.folder(run).kept()
+    except CorruptRunError as error:
+        raise StoreError(
+            f"Run {run} in {str(out)!r} is corrupted ({error}); compare sets it aside and runs it "
+            "again."
+        ) from None
+    if phase != "done":
         raise StoreError(f"There is no finished run {run} in {str(out)!r}; run compare first.")
-    kept = store.folder(run).kept()
     if client >= len(kept) or "policy" not in kept[client]:
         raise StoreError(f"Run {run} keeps no policy of client {client}; choose another.")
     origin = {"task": task, "strategy": run.label, "seed": seed, "client": client}

@@ -43,7 +43,7 @@ def status(
     states = ("done", "partial", "failed", "corrupted", "new")
     table = Table("task", "strategy", *states)
     counts: dict[tuple[str, str], Counter[str]] = {}
-    problems: list[str] = []
+    problems = list(results.provenance.problems)
     for run in records(results.here):
         counts.setdefault((run["task"], run["strategy"]), Counter())[run["state"]] += 1
         if run["state"] in ("failed", "corrupted"):

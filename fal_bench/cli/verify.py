@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from fal_bench.cli.options import (
     folder_or_file,
 )
 from fal_bench.cli.output import exit_if_stopped
+from fal_bench.errors import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +38,14 @@ def verify(
         int, typer.Option(min=1, metavar="N", help="How many runs to compute again.")
     ] = 4,
     every: Annotated[bool, typer.Option("--all", help="Compute all runs again.")] = False,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of the choice of runs.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="S",
+            help="Seed of the choice of runs.  \\[default: one that nobody knows before]",
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.")] = 1,
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
@@ -45,26 +54,27 @@ def verify(
         typer.Option(
             min=0.0,
             metavar="X",
-            help="Largest allowed difference in accuracy, precision and loss; 0 asks for the same "
-            "bits everywhere.",
+            help="Largest allowed difference of metrics; 0 asks for the same bits everywhere.",
             show_default="same bits; elsewhere what rounding can do",
         ),
     ] = None,
     call_timeout: CallTimeoutOption = 600.0,
     memory_limit: MemoryLimitOption = None,
 ) -> None:
-    """Verify published results: compare checksums, and compute a sample of the runs again.
+    """Verify published results: compare files with each other, and compute some runs again.
 
-    The runs are computed in a temporary folder, and every row of their curves is compared with
-    the published one, timings aside: bit for bit, or, on another processor or with other versions,
-    within what rounding can do. Ends with 0 if all agree, with 1 if something differs.
+    Board, page and every name are rebuilt from the curves. The runs are computed in a temporary
+    folder, and every row of their curves is compared with the published one, timings aside: bit
+    for bit, or, on another processor or with other versions, within what rounding can do.
+
+    Ends with 0 if all is equal, with 3 if it is only close, and with 1 if something differs.
     """
     with exit_if_stopped("nothing was kept"):
         from rich.console import Console as Terminal
 
         from fal_bench import api
 
-        display = Display(Terminal(soft_wrap=True, highlight=False), seed)
+        display = Display(Terminal(soft_wrap=True, highlight=False))
         result = api.verify(
             folder,
             runs=None if every else runs,
@@ -77,13 +87,18 @@ def verify(
             announce=display.announce,
         )
     display.conclude(result)
-    if not result.passed:
-        raise typer.Exit(1)
+    if not result.equal:
+        raise typer.Exit(CLOSE if result.passed else 1)
 
+
+CLOSE = 3
+"""Exit code where nothing differs, and not everything is equal."""
 
 _STYLES = {
     "same": "green",
-    "close": "green",
+    "close": "bold yellow",
+    "UNCHECKED": "bold yellow",
+    "UNKNOWN": "bold red",
     "changed": "bold red",
     "missing": "bold red",
     "DIFFERS": "bold red",
@@ -96,17 +111,15 @@ class Display:
 
     Args:
         console: where to.
-        seed: seed of the choice of runs, which is printed.
     """
 
-    def __init__(self, console: Console, seed: int) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._seed = seed
 
     def _print(self, text: str, style: str = "") -> None:
         from rich.text import Text
 
-        self._console.print(Text(text, style=style))
+        self._console.print(Text(one_line(text), style=style))
 
     def announce(self, state: Verification) -> None:
         """Print what is new: first the files, then the runs that are going to be computed."""
@@ -123,28 +136,27 @@ class Display:
         for outcome in result.runs:
             self._show_run(outcome, task_width, label_width)
         self._console.print()
-        style = "bold green" if result.passed else "bold red"
-        self._print(result.summary, style)
+        good = "bold green" if result.equal else "bold yellow"
+        self._print(result.summary, good if result.passed else "bold red")
+        if result.runs and result.sample is not None:
+            self._print(_chance(result.sample))
+        if result.caution:
+            self._print(result.caution, "bold black on yellow")
 
     def _show_files(self, state: Verification) -> None:
         record = state.record
         made = f"published {record.published[:10]} by falbench {record.falbench}"
         self._print(f"{record.summary}, {made}", "bold")
         for file in state.files:
-            self._line(file.state, file.name)
-        if state.ranking:
-            self._line("DIFFERS", f"leaderboard ranked again from the curves: {state.ranking}")
-        elif state.unchanged:
-            self._line("same", "leaderboard ranked again from the curves")
-        if state.imbalance:
-            self._line("DIFFERS", f"charges added up: {state.imbalance}")
-        elif state.unchanged and state.has_charges:
-            self._line("same", "charges added up")
+            self._line("UNKNOWN" if file.state == "unknown" else file.state, file.name)
+        for check in state.checks:
+            word = check.state if check.state == "same" else check.state.upper()
+            self._line(word, f"{check.name}: {check.note}" if check.note else check.name)
 
     def _show_sample(self, record: Record, sample: Sample) -> None:
         count = len(sample.runs)
         chosen = f"all {count}" if count == record.n_runs else f"{count} of {record.n_runs}"
-        how = "" if count == record.n_runs else f", chosen with --seed {self._seed}"
+        how = "" if sample.seed is None else f", chosen with --seed {sample.seed}"
         took = timedelta(seconds=round(sample.seconds))
         self._console.print()
         self._print(f"Recomputing {chosen} runs{how}; they took {took} when they were published.")
@@ -155,8 +167,7 @@ class Display:
         task, label, seed = outcome.run.identity
         said = f"{task:<{task_width}}  {label:<{label_width}}  seed {seed}  "
         if outcome.state == "same":
-            gap = f", accuracy within {outcome.accuracy_gap:.2g}" if outcome.accuracy_gap else ""
-            self._line("same", f"{said}{outcome.cycles} cycles{gap}")
+            self._line("same", f"{said}{outcome.cycles} cycles")
         elif outcome.state == "close":
             self._line("close", f"{said}{outcome.note}")
         elif outcome.state == "differs":
@@ -168,6 +179,18 @@ class Display:
     def _line(self, state: str, text: str) -> None:
         from rich.text import Text
 
-        line = Text(f"{state:<8} {text}")
+        shown = text if text.isprintable() else one_line(text)
+        line = Text(f"{state:<9} {shown}")
         line.stylize(_STYLES[state], 0, len(state))
         self._console.print(line)
+
+
+def _chance(sample: Sample) -> str:
+    """Say which chance the runs computed again had to catch a forged one."""
+    if sample.seed is None:
+        return "All runs were recomputed, so a forged one could not hide among others."
+    count, total = len(sample.runs), sample.total
+    return (
+        f"One forged run of {total} had a chance of {sample.chance:.2g} to be among these {count}; "
+        f"--runs {math.ceil(0.95 * total)} gives 0.95, --all leaves none out."
+    )

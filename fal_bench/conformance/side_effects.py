@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+
+from fal_bench.isolation.leftover import threads_waited_for
+from fal_bench.isolation.surroundings import Surroundings
 
 GLOBAL_SEED: Final = 7310
 """None that a plugin is likely to choose, which would leave the stream where it was."""
@@ -32,39 +34,42 @@ def random_streams() -> Kept:
     }
 
 
-def settings() -> Kept:
-    """Return the settings that decide how numbers come out, and where the process stands."""
-    return {
-        "torch.set_num_threads": (torch.get_num_threads(), torch.set_num_threads),
-        "torch.set_default_dtype": (torch.get_default_dtype(), torch.set_default_dtype),
-        "torch.set_grad_enabled": (torch.is_grad_enabled(), torch.set_grad_enabled),
-        "torch.use_deterministic_algorithms": (
-            torch.are_deterministic_algorithms_enabled(),
-            torch.use_deterministic_algorithms,
-        ),
-        "numpy.seterr": (np.geterr(), lambda kept: np.seterr(**kept)),
-        "os.environ": (dict(os.environ), _restore_environment),
-        "the working directory": (os.getcwd(), os.chdir),
-    }
+class Before:
+    """How a process was before a plugin was called."""
 
+    def __init__(self) -> None:
+        self._streams = random_streams()
+        self._surroundings = Surroundings()
+        self._threads = set(threads_waited_for())
 
-def changed(before: Kept, after: Kept) -> list[str]:
-    """Return the names whose values differ."""
-    return [name for name in before if not _equal(before[name][0], after[name][0])]
+    def drawn(self) -> list[str]:
+        """Return the global random streams that are elsewhere now."""
+        now = random_streams()
+        return [name for name, (kept, _) in self._streams.items() if not _equal(kept, now[name][0])]
+
+    def changed(self) -> list[str]:
+        """Return the settings that are others now, and the threads that were left running."""
+        left = [one for one in threads_waited_for() if one not in self._threads]
+        names = [one.name for one in self._surroundings.changed()]
+        return [*names, *(f"the running threads ({one.name!r} was left)" for one in left)]
+
+    def restore(self) -> None:
+        """Put back what has changed."""
+        for name in self.drawn():
+            value, put_back = self._streams[name]
+            put_back(value)
+        self._surroundings.put_back()
 
 
 @contextmanager
 def restored(unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Put back what has changed when the context ends, unless that is no longer wanted."""
-    kept = {**random_streams(), **settings()}
+    before = Before()
     try:
         yield
     finally:
         if not unless():
-            # Only what has changed: to set some of torch's settings takes seconds of imports.
-            for name in changed(kept, {**random_streams(), **settings()}):
-                value, put_back = kept[name]
-                put_back(value)
+            before.restore()
 
 
 def seed_streams(seed: int) -> None:
@@ -97,12 +102,6 @@ def digests(owner: object, leave_out: tuple[str, ...] = ()) -> dict[str, str]:
         for name, value in vars(owner).items()
         if not (name in leave_out or value is None or isinstance(value, GROWING) or callable(value))
     }
-
-
-def _restore_environment(kept: dict[str, str]) -> None:
-    for name in set(os.environ) - set(kept):
-        del os.environ[name]
-    os.environ.update(kept)
 
 
 def _equal(one: Any, other: Any) -> bool:

@@ -15,17 +15,11 @@ from pydantic import ValidationError
 from fal_bench.conformance.advice import advice_on, described, line_of, with_line
 from fal_bench.conformance.deadline import HangError, Pulse, within
 from fal_bench.conformance.report import CheckInfo
-from fal_bench.conformance.side_effects import (
-    GLOBAL_SEED,
-    changed,
-    random_streams,
-    restored,
-    seed_streams,
-    settings,
-)
+from fal_bench.conformance.side_effects import GLOBAL_SEED, Before, restored, seed_streams
 from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError
 from fal_bench.inputs.params import Params
 from fal_bench.inputs.selector import can_be_typed
+from fal_bench.isolation.calls import NO_CALLS, Call
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.plugins.functions import checked, parameters_of
 from fal_bench.plugins.registry import Kind, code_of, kind_of, name_of
@@ -228,12 +222,13 @@ class Subject(Generic[Made]):
 
         def run() -> Result:
             seed_streams(GLOBAL_SEED)
-            streams, rules = random_streams(), settings()
+            before = Before()
             try:
-                return function()
+                with NO_CALLS.open(Call(what, where, ours=True)):
+                    return function()
             finally:
-                self._random.update(changed(streams, random_streams()))
-                self._settings.update(changed(rules, settings()))
+                self._random.update(before.drawn())
+                self._settings.update(before.changed())
 
         try:
             return within_limit(self.limit, run)

@@ -22,13 +22,11 @@ import numpy as np
 from fal_bench.conformance.deadline import Pulse, within
 from fal_bench.conformance.side_effects import (
     GLOBAL_SEED,
-    changed,
+    Before,
     digest,
     digests,
-    random_streams,
     restored,
     seed_streams,
-    settings,
 )
 from fal_bench.errors import LabelAccessError, UndeclaredNeedError
 from fal_bench.federation.journal import MemoryJournal
@@ -38,6 +36,7 @@ from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import RunState
 from fal_bench.federation.view import LiveClientView, LiveFederationView
 from fal_bench.inputs.selector import Selector
+from fal_bench.isolation.calls import NO_CALLS, Call
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Weights
@@ -191,10 +190,12 @@ class TrialJournal(MemoryJournal):
         self._watch.leave()
 
     @contextmanager
-    def plugin_call(self, cycle: int, trainer: str = "") -> Iterator[None]:  # noqa: ARG002
+    def plugin_call(self, cycle: int, trainer: str = "") -> Iterator[None]:
         """Beat the pulse before and after a call."""
         self._pulse.beat()
-        yield
+        who = f"Trainer {trainer!r}" if trainer else "The strategy"
+        with NO_CALLS.open(Call(who, f"cycle {cycle}", ours=True)):
+            yield
         self._pulse.beat(in_plugin=False)
 
     def beat(self, cycle: int) -> None:  # noqa: ARG002
@@ -332,22 +333,22 @@ def run_trial(
         ):
             warnings.simplefilter("always")
             seed_streams(global_seed)
-            streams, rules = random_streams(), settings()
+            before = Before()
             try:
                 _drive(trial, make, queries, retrain, pulse)
             except BaseException as error:
                 let_interrupts_pass(error)
                 trial.error = error if isinstance(error, Exception) else RuntimeError(repr(error))
-            trial.random = changed(streams, random_streams())
-            trial.settings = changed(rules, settings())
+            trial.random = before.drawn()
+            trial.settings = before.changed()
             trial.numeric = [
                 _with_line(one) for one in caught if issubclass(one.category, RuntimeWarning)
             ]
 
-    before = _data(setting)
+    data = _data(setting)
     pulse.beat(in_plugin=False)
     within(limit, pulse, run)
-    trial.mutated = [name for name, value in _data(setting).items() if before[name] != value]
+    trial.mutated = [name for name, value in _data(setting).items() if data[name] != value]
     return trial
 
 

@@ -26,10 +26,13 @@ from fal_bench.arrays import FloatArray
 from fal_bench.data.base import Normalisation
 from fal_bench.data.folders import CACHE_VARIABLE, current_folders
 from fal_bench.errors import DataError, InvalidSpecError
-from fal_bench.isolation.free_memory import free_bytes
+from fal_bench.inputs.files import UnreadableFileError, read_bytes
+from fal_bench.inputs.limits import MOST_IMAGE_BYTES
+from fal_bench.isolation.memory import free_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 Colour = Literal["rgb", "grey"]
 Step = TypeVar("Step")
@@ -45,9 +48,6 @@ CONVERTED_BYTES_AT_ONCE = 2**26
 """Most bytes of pixels that they have, if one image does not have more."""
 
 _FORMATS = ("JPEG", "PNG")
-
-_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "F")
-"""Modes with more than 8 bits a pixel, which Pillow would clip."""
 
 _LEVELS = 256
 
@@ -123,7 +123,8 @@ def decode_all(
 
     Raises:
         DataError: a file cannot be decoded; it is named.
-        InvalidSpecError: sizes differ and ``size`` is None, or a file has more than 8 bits a pixel.
+        InvalidSpecError: sizes differ and ``size`` is None, or a file has more than 8 bits a
+            channel.
     """
     shape: tuple[int, ...] | None = None
     digests = []
@@ -146,7 +147,8 @@ def decode(path: Path, colour: Colour, size: int | None) -> Decoded:
     """Decode one image; see ``decode_all``.
 
     The image is turned upright as its EXIF data say. Transparent pixels are laid over white. Grey
-    images become colour images of three equal channels, colour images become grey by ITU-R 601.
+    images become colour images of three equal channels, colour images become grey by ITU-R 601. Of
+    several frames the first one is taken.
     With ``size`` the largest centred square is cut out and scaled to that side (Lanczos).
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -154,9 +156,9 @@ def decode(path: Path, colour: Colour, size: int | None) -> Decoded:
     content = _read(path)
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
-            if opened.mode in _DEEP_MODES:
+            if _is_deep(opened):
                 raise InvalidSpecError(
-                    f"{str(path)!r} has more than 8 bits a pixel; convert it to 8 bits."
+                    f"{str(path)!r} has more than 8 bits a channel; convert it to 8 bits."
                 )
             image = _opaque(ImageOps.exif_transpose(opened))
         image = image.convert("RGB" if colour == "rgb" else "L")
@@ -179,16 +181,25 @@ def decode(path: Path, colour: Colour, size: int | None) -> Decoded:
 
 def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        content = read_bytes(path, most=MOST_IMAGE_BYTES, links=True)
+    except UnreadableFileError as error:
         raise DataError(
-            f"Cannot read the image {str(path)!r} ({error.strerror}); replace or remove it."
+            f"Cannot read the image {str(path)!r} ({error.cause}); replace or remove it."
         ) from None
     if not content:
         raise DataError(
             f"Cannot decode the image {str(path)!r} (the file is empty); replace or remove it."
         )
     return content
+
+
+def _is_deep(image: ImageFile) -> bool:
+    """Whether the file has 16 bits a channel.
+
+    Pillow opens such images in modes of 8 bits and drops the others; what it is going to decode
+    says how many there are: ``"RGB;16B"``. It refuses JPEG files of 12 bits itself.
+    """
+    return any("16" in str(tile[3]) for tile in image.tile)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

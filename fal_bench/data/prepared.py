@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -32,12 +33,15 @@ from fal_bench.data.folders import CACHE_VARIABLE, current_folders
 from fal_bench.data.images import normalisation_of, write_features
 from fal_bench.errors import DataError
 
-FORMAT = 2
+FORMAT = 3
 """Version of what is stored; after a change everything is prepared again."""
 
 _CHECKSUMS: Final = "checksums.json"
 _SEEN: Final = "seen.json"
 """Facts of the files when their checksums were last right."""
+
+_STEP_NS: Final = 20_000_000
+"""Nanoseconds; the clock of local file systems on Linux goes in steps of 10 ms at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,6 +211,25 @@ def file_checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def stamp(found: os.stat_result) -> list[int]:
+    """Return what changes whenever a file is written, even if its size and date stay the same.
+
+    Anybody can set a file's date, and archives and copies do. The time of its last change (ctime)
+    is set by the system alone. It goes on in steps, so a file that has just been written is given
+    time to pass to the next one: what is read of it from now on is what the stamp stands for.
+
+    Args:
+        found: what the system says of the file.
+
+    Returns:
+        Size in bytes, date and time of the last change in nanoseconds, and number (inode).
+    """
+    wait = found.st_ctime_ns + _STEP_NS - time.time_ns()
+    if 0 < wait <= _STEP_NS:  # longer: another machine's clock, which there is no waiting for
+        time.sleep(wait / 1e9)
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
 def _write(scratch: Path, read: Reader, key: CacheKey) -> None:
     """Read a data set and write it to ``scratch``."""
     work = scratch / "work"
@@ -222,7 +245,7 @@ def _write(scratch: Path, read: Reader, key: CacheKey) -> None:
         np.save(scratch / f"{part}_rows.npy", content.rows)
     if source.train_files:
         lines = "".join(f"{name}\n" for name in source.train_files)
-        (scratch / "train_files.txt").write_text(lines, encoding="utf-8")
+        (scratch / "train_files.txt").write_bytes(lines.encode("utf-8", "surrogateescape"))
     facts = {
         "name": key.name,
         "place": key.place,
@@ -296,11 +319,7 @@ def _is_intact(folder: Path) -> bool:
 
 
 def _facts(folder: Path, names: dict[str, str]) -> dict[str, Any]:
-    facts = {}
-    for name in names:
-        found = (folder / name).stat()
-        facts[name] = [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-    return facts
+    return {name: stamp((folder / name).stat()) for name in names}
 
 
 def _seen(folder: Path) -> dict[str, Any]:

@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import stat
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.arrays import IntArray
 from fal_bench.data.folders import own_path, where_looked
-from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, file_checksum, prepare
+from fal_bench.data.prepared import (
+    CacheKey,
+    Part,
+    Prepared,
+    Source,
+    file_checksum,
+    prepare,
+    stamp,
+)
 from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.inputs.archives import Archive, TooLargeError
+from fal_bench.isolation.memory import free_bytes
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 """Names of the arrays in a file, which are those of MedMNIST; others are ignored."""
 
 MOST_CHANNELS = 4
-"""In images of bytes; with more, channels probably come first."""
+"""Usual in images; an axis with more is probably none of channels."""
+
+Channels = Literal["first", "last"]
+"""Where the axis of channels is: (n, channels, height, width), or (n, height, width, channels)."""
+
+_COPIES = 2
+"""Copies of the arrays that are there while they are read: as they were, and in another order."""
+
+_GB = 1e9
 
 
-def prepare_npz(name: str, path: Path, train: int | None, test: int | None) -> Prepared:
+def prepare_npz(
+    name: str, path: Path, train: int | None, test: int | None, channels: Channels | None = None
+) -> Prepared:
     """Prepare the data set of an ``.npz`` file.
 
     Args:
@@ -32,6 +51,7 @@ def prepare_npz(name: str, path: Path, train: int | None, test: int | None) -> P
         path: the file.
         train: training samples.
         test: test samples.
+        channels: where the axis of channels is; None if its length tells.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -44,22 +64,25 @@ def prepare_npz(name: str, path: Path, train: int | None, test: int | None) -> P
         raise DataError(
             f"Data set {name!r}: cannot read {where_looked(path)}: {error.strerror}."
         ) from None
-    place = {"path": str(full), "train": train, "test": test}
-    state = [facts.st_size, facts.st_mtime_ns]
-    return prepare(CacheKey(name, place, state), partial(_read, name, full, (train, test)))
+    if not stat.S_ISREG(facts.st_mode):
+        raise DataError(f"Data set {name!r}: {where_looked(path)} is no file.")
+    place = {"path": str(full), "train": train, "test": test, "channels": channels}
+    key = CacheKey(name, place, stamp(facts))
+    return prepare(key, partial(_read, name, full, (train, test), channels))
 
 
 def _read(
     name: str,
     path: Path,
     counts: tuple[int | None, int | None],
+    channels: Channels | None,
     scratch: Path,  # noqa: ARG001
 ) -> Source:
     arrays = _arrays(path)
     parts = []
     for part, count in zip(("train", "test"), counts, strict=True):
         labels = _labels(path, f"{part}_labels", arrays)
-        images = _images(path, f"{part}_images", arrays)
+        images = _images(path, f"{part}_images", arrays, channels)
         if len(images) != len(labels):
             _refuse(path, f"has {len(images)} {part}_images but {len(labels)} {part}_labels")
         rows = chosen_rows(name, part, labels, count, shuffle=True)
@@ -82,14 +105,18 @@ def _read(
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array without a name")
-            if missing := [name for name in ARRAYS if name not in archive.files]:
-                found = ", ".join(archive.files) or "nothing"
+            archive = Archive(file)
+            if missing := [name for name in ARRAYS if name not in archive.names]:
+                found = ", ".join(archive.names) or "nothing"
                 _refuse(path, f"lacks the array {missing[0]!r}; it has: {found}")
-            return {name: archive[name] for name in ARRAYS}
-    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+            return archive.read(ARRAYS, free_bytes() // _COPIES)
+    except TooLargeError as error:
+        _refuse(
+            path,
+            f"takes {_COPIES * error.nbytes / _GB:.1f} GB of memory to read, and "
+            f"{free_bytes() / _GB:.1f} GB are free; write fewer samples into it",
+        )
+    except (OSError, ValueError) as error:
         raise DataError(
             f"Cannot read {str(path)!r} as a NumPy .npz file ({error}); write it by numpy.savez, "
             "without objects."
@@ -100,23 +127,25 @@ def _labels(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> IntArray:
     labels = arrays[name]
     if labels.ndim == 2 and labels.shape[1] > 1:
         _refuse(path, f"has {labels.shape[1]} labels a sample in {name}; give one")
-    if labels.ndim not in (1, 2) or not np.issubdtype(labels.dtype, np.integer):
+    if labels.ndim not in (1, 2) or labels.dtype.kind not in "iu":
         _refuse(
             path,
             f"has {name} of shape {labels.shape} and type {labels.dtype}; use integers of shape "
             "(samples,)",
         )
-    flat = labels.reshape(-1).astype(np.int64)
-    if len(flat) and flat.min() < 0:
-        _refuse(path, f"has the class {flat.min()} in {name}; use 0, 1, ...")
-    return flat
+    for extreme in (labels.min(), labels.max()) if labels.size else ():
+        if not 0 <= extreme <= np.iinfo(np.int64).max:
+            _refuse(path, f"has the class {extreme} in {name}; count classes from 0")
+    return labels.reshape(-1).astype(np.int64)
 
 
-def _images(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:
+def _images(
+    path: Path, name: str, arrays: dict[str, NDArray[Any]], channels: Channels | None
+) -> NDArray[Any]:
     """Return pixels (n, H, W, C) as bytes, or features (n, C, H, W) as float32."""
     images = arrays[name]
     shape, kind = images.shape, images.dtype
-    floats = np.issubdtype(kind, np.floating)
+    floats = kind.kind == "f"
     if not (floats or kind == np.uint8):
         _refuse(path, f"has {name} of type {kind}; use uint8 for pixels or float32 for features")
     if images.size == 0 or len(shape) not in ((2, 3, 4) if floats else (3, 4)):
@@ -125,16 +154,40 @@ def _images(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[A
             f"has {name} of shape {shape}; use (samples, height, width) or (samples, height, "
             "width, channels), or for floating-point features also (samples, features)",
         )
-    if not floats and len(shape) == 4 and shape[3] > MOST_CHANNELS:
-        _refuse(path, f"has {name} of shape {shape}, with {shape[3]} channels; put channels last")
-    if not floats:
-        return images[..., None] if len(shape) == 3 else images
-    features = images.astype(np.float32)
     if len(shape) == 2:
-        return features[:, :, None, None]
-    if len(shape) == 3:
-        return features[:, None]
-    return np.ascontiguousarray(features.transpose(0, 3, 1, 2))
+        images = images[:, None, None]
+    elif len(shape) == 3:
+        images = images[..., None]
+    elif _first(path, name, shape, channels):
+        images = images.transpose(0, 2, 3, 1)
+    if not floats:
+        return images
+    _check_range(path, name, images)
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+def _first(path: Path, name: str, shape: tuple[int, ...], channels: Channels | None) -> bool:
+    """Whether the channels of images of four axes come first; the last axis is the usual one.
+
+    That is sure only if the last axis has a usual number of channels and the first one has not:
+    PyTorch's (n, 3, 32, 32) could be images of 3 x 32 pixels with 32 channels.
+    """
+    if channels is None and not shape[3] <= MOST_CHANNELS < shape[1]:
+        _refuse(
+            path,
+            f"has {name} of shape {shape}, whose channels may be the second axis or the last one; "
+            "say which by channels=first or channels=last",
+        )
+    return channels == "first"
+
+
+def _check_range(path: Path, name: str, features: NDArray[Any]) -> None:
+    """Check that float32 has room for features."""
+    extremes = np.array([features.min(), features.max()])
+    if not np.isfinite(extremes).all():
+        _refuse(path, f"has NaN or infinite values in {name}; remove them")
+    if np.abs(extremes).max() > np.finfo(np.float32).max:
+        _refuse(path, f"has values in {name} that are too large for float32; scale them")
 
 
 def _listed(classes: IntArray) -> str:

@@ -33,6 +33,9 @@ FILES = {
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package ``dataset-fashion-mnist`` puts the files."""
 
+_MOST_BYTES = 2**26
+"""More than an unpacked file has."""
+
 _TORCHVISION = Path("FashionMNIST") / "raw"
 
 
@@ -95,7 +98,8 @@ def _read_idx(path: Path, digest: str) -> NDArray[Any]:
     as a big-endian 32-bit number, then the values, the last dimension changing fastest.
     """
     try:
-        content = gzip.decompress(path.read_bytes())
+        with gzip.open(path) as file:
+            content = file.read(_MOST_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"Data set {_NAME!r}: cannot read {str(path)!r} ({error}); replace it by the published "

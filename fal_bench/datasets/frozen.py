@@ -10,10 +10,11 @@ from __future__ import annotations
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from fal_bench.data.base import Dataset
 from fal_bench.data.loading import dataset_digest, load_dataset
@@ -27,6 +28,9 @@ _NAME = "frozen"
 
 Backbone = Literal["resnet18"]
 Weights = Literal["imagenet", "none"]
+
+Side = Annotated[int, Field(ge=33, le=1_024)]
+Seed = Annotated[int, Field(ge=0)]
 
 
 def _digest(
@@ -45,8 +49,8 @@ def load_frozen(
     dataset: str,
     backbone: Backbone = "resnet18",
     weights: Weights = "imagenet",
-    size: int = 224,
-    seed: int = 0,
+    size: Side = 224,
+    seed: Seed = 0,
 ) -> Dataset:
     """Load the embeddings of another data set's images under a network that is never trained.
 
@@ -60,7 +64,7 @@ def load_frozen(
         weights: ``"imagenet"`` for torchvision's IMAGENET1K_V1; ``"none"`` for random weights,
             whose features are poor but need no download.
         size: side of the square that images are stretched to: ImageNet's is 224, smaller ones are
-            faster and worse; at least 33.
+            faster and worse; from 33 to 1024.
         seed: the stream of random weights.
 
     Raises:
@@ -68,18 +72,14 @@ def load_frozen(
         InvalidSpecError: the data set is none of grey or colour images, or a value is out of range.
     """
     images = str(Selector.parse(dataset))
-    _check(images, size, seed)
+    _check_name(images)
     options = {"dataset": images, "backbone": backbone, "weights": weights, "size": size}
     state = [dataset_digest(images), version("torch")]
     key = CacheKey(_NAME, {**options, "seed": seed}, state)
     return prepare(key, partial(_read, images, weights, size, seed)).dataset(_NAME)
 
 
-def _check(images: str, size: int, seed: int) -> None:
-    if seed < 0:
-        raise InvalidSpecError(f"Data set {_NAME!r} needs a seed of at least 0, not {seed}.")
-    if size < 33:
-        raise InvalidSpecError(f"Data set {_NAME!r} needs a size of at least 33, not {size}.")
+def _check_name(images: str) -> None:
     if Selector.parse(images).name == _NAME:
         raise InvalidSpecError(f"Data set {_NAME!r} is made of images, not of {images!r}.")
 

@@ -13,9 +13,10 @@ import numpy as np
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import own_path, where_looked
 from fal_bench.data.images import Colour, check_room, decode, decode_all
-from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, prepare
+from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, prepare, stamp
 from fal_bench.data.subset import chosen_rows
 from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.inputs.limits import Pixels
 from fal_bench.plugins.functions import dataset
 
 _NAME = "imagefolder"
@@ -28,7 +29,7 @@ _LITTER = ("thumbs.db", "desktop.ini")
 
 def _digest(
     path: Path,
-    size: int | None = None,
+    size: Pixels | None = None,
     colour: Colour = "rgb",
     train: int | None = None,
     test: int | None = None,
@@ -40,7 +41,7 @@ def _digest(
 @dataset(digest=_digest, whereabouts=lambda: "your own images")
 def load_imagefolder(
     path: Path,
-    size: int | None = None,
+    size: Pixels | None = None,
     colour: Colour = "rgb",
     train: int | None = None,
     test: int | None = None,
@@ -68,8 +69,6 @@ def load_imagefolder(
 def _prepare(
     path: Path, size: int | None, colour: Colour, train: int | None, test: int | None
 ) -> Prepared:
-    if size is not None and size < 1:
-        raise InvalidSpecError(f"Data set {_NAME!r} needs a size of at least 1, not {size}.")
     listing = _list_images(path)
     options = {"size": size, "colour": colour, "train": train, "test": test}
     key = CacheKey(_NAME, {"path": str(listing.folder), **options}, listing.fingerprint)
@@ -83,7 +82,7 @@ def _read(
     counts: tuple[int | None, int | None],
     scratch: Path,
 ) -> Source:
-    content = hashlib.sha256("\n".join(listing.classes).encode())
+    content = hashlib.sha256(_encoded("\n".join(listing.classes)))
     chosen = []
     for part, files, count in zip(_PARTS, (listing.train, listing.test), counts, strict=True):
         labels = np.array([file.label for file in files], dtype=np.int64)
@@ -96,7 +95,7 @@ def _read(
     for part, labels, rows, names in chosen:
         pixels, digests = decode_all(listing.folder, names, colour, size, scratch / part)
         for name, digest in zip(names, digests, strict=True):
-            content.update(f"{name}\0{digest}\n".encode())
+            content.update(_encoded(f"{name}\0{digest}\n"))
         parts.append(Part(pixels, labels[rows], rows))
         used.append(names)
     train, test = parts
@@ -119,14 +118,12 @@ class _ImageFile:
     Attributes:
         name: path relative to the data set's folder, with ``/``.
         label: position of its class in the sorted names of the classes.
-        size: bytes.
-        modified: time of the last change, in nanoseconds.
+        stamp: changes whenever the file is written.
     """
 
     name: str
     label: int
-    size: int
-    modified: int
+    stamp: list[int]
 
 
 @dataclass(frozen=True)
@@ -150,8 +147,13 @@ class _Listing:
         """Changes whenever a file is added, removed, renamed or written."""
         digest = hashlib.sha256()
         for file in (*self.train, *self.test):
-            digest.update(f"{file.name}\0{file.size}\0{file.modified}\n".encode())
+            digest.update(_encoded(f"{file.name}\0{file.stamp}\n"))
         return digest.hexdigest()
+
+
+def _encoded(text: str) -> bytes:
+    """Return text with names of files, which need not be UTF-8, as bytes."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _list_images(path: Path) -> _Listing:
@@ -205,9 +207,8 @@ def _images(folder: Path, part: str, name: str, label: int) -> list[_ImageFile]:
     for entry in _entries(folder / part / name):
         if wrong := _complaint(entry):
             raise InvalidSpecError(f"{entry.path!r} {wrong}.")
-        facts = entry.stat()
         where = f"{part}/{name}/{entry.name}"
-        images.append(_ImageFile(where, label, facts.st_size, facts.st_mtime_ns))
+        images.append(_ImageFile(where, label, stamp(entry.stat())))
     if not images:
         raise InvalidSpecError(
             f"Class folder {str(folder / part / name)!r} is empty; add images or remove the class "

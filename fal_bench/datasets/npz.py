@@ -5,23 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 from fal_bench.data.base import Dataset
-from fal_bench.datasets._npz import prepare_npz
+from fal_bench.datasets._npz import Channels, prepare_npz
 from fal_bench.plugins.functions import dataset
 
 _NAME = "npz"
 
 
-def _digest(path: Path, train: int | None = None, test: int | None = None) -> str:
+def _digest(
+    path: Path,
+    train: int | None = None,
+    test: int | None = None,
+    channels: Channels | None = None,
+) -> str:
     """Return the SHA-256 of the file."""
-    return prepare_npz(_NAME, path, train, test).digest
+    return prepare_npz(_NAME, path, train, test, channels).digest
 
 
 @dataset(digest=_digest, whereabouts=lambda: "your own file")
-def load_npz(path: Path, train: int | None = None, test: int | None = None) -> Dataset:
+def load_npz(
+    path: Path,
+    train: int | None = None,
+    test: int | None = None,
+    channels: Channels | None = None,
+) -> Dataset:
     """Load your own arrays from an ``.npz`` file: images, or embeddings ready to use.
 
     ``train_images`` and ``test_images`` are bytes of shape (n, H, W) or (n, H, W, C), which are
-    standardised, or floating-point numbers of these shapes or (n, d), which are left as they are;
+    standardised, or floating-point numbers of these shapes or (n, d), which become float32;
     ``train_labels`` and ``test_labels`` are integers from 0, of shape (n,) or (n, 1). Samples lie
     in a fixed random order.
 
@@ -29,9 +39,11 @@ def load_npz(path: Path, train: int | None = None, test: int | None = None) -> D
         path: the file; a relative path is one in the data folder.
         train: training samples, in the proportions of the classes; None for all.
         test: test samples, likewise.
+        channels: ``"first"`` for images of shape (n, C, H, W), as PyTorch has them; ``"last"`` for
+            (n, H, W, C). Needed unless C is at most 4 and H is larger.
 
     Raises:
         DataError: the file is missing or damaged.
         InvalidSpecError: an array is missing or cannot be used, or there are not as many samples.
     """
-    return prepare_npz(_NAME, path, train, test).dataset(_NAME)
+    return prepare_npz(_NAME, path, train, test, channels).dataset(_NAME)

@@ -17,6 +17,8 @@ from fal_bench.plugins.trainer import LocalBatch, MixedBatch, Trainer
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from fal_bench.plugins.strategy import Strategy
+
 Result = TypeVar("Result")
 
 Guard = Callable[[], AbstractContextManager[None]]
@@ -77,9 +79,9 @@ class GuardedTrainer(Trainer):
             raise PluginError(f"Trainer {self.name!r} failed: {message_of(error)}") from error
 
 
-def is_built_in(trainer: Trainer) -> bool:
-    """Whether a trainer is part of falbench, and so known to return."""
-    return type(trainer).__module__.partition(".")[0] == __package__.partition(".")[0]
+def is_built_in(plugin: Strategy | Trainer) -> bool:
+    """Whether a strategy or trainer is part of falbench, and so known to return."""
+    return type(plugin).__module__.partition(".")[0] == __package__.partition(".")[0]
 
 
 def guarded(trainer: Trainer, guard: Guard) -> Trainer:

@@ -41,6 +41,15 @@ class CycleModels:
     previous: tuple[Weights, ...]
     epochs: tuple[tuple[Weights, ...], ...] = ()
 
+    def copied(self) -> CycleModels:
+        """Return copies, for code that might write to them."""
+        architecture = self.global_model.architecture
+        return CycleModels(
+            Model(architecture, _copied(self.global_model.weights)),
+            tuple(map(_copied, self.previous)),
+            tuple(tuple(map(_copied, own)) for own in self.epochs),
+        )
+
     def of_client(
         self, client: int, local: Model | None = None, distilled: Model | None = None
     ) -> ClientModels:
@@ -60,3 +69,7 @@ class CycleModels:
             distilled,
             tuple(Model(architecture, weights) for weights in epochs),
         )
+
+
+def _copied(weights: Weights) -> Weights:
+    return {name: tensor.clone() for name, tensor in weights.items()}

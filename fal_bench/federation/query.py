@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fal_bench.errors import PluginError
 from fal_bench.federation.declared import declared_needs
-from fal_bench.federation.guarded import unguarded
+from fal_bench.federation.guarded import is_built_in, unguarded
 from fal_bench.federation.journal import Journal
 from fal_bench.federation.ledger import POOL, Ledger
 from fal_bench.federation.memory import join, split
@@ -56,7 +56,8 @@ class Query:
         self._setting = setting
         self._ledger = ledger
         self._state = state
-        self._models = models
+        # Runs share the trainings of their first cycle.
+        self._models = models if is_built_in(strategy) else models.copied()
         self._model = models.global_model
         self._strategy = strategy
         self._trainer = trainer

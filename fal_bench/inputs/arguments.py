@@ -10,22 +10,27 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
-from fal_bench.errors import InvalidSpecError
+from fal_bench.errors import InvalidSpecError, shown
+from fal_bench.inputs.limits import MOST_SECONDS
+from fal_bench.inputs.values import check_characters
 
 
-def as_whole(name: str, value: object, least: int) -> int | None:
-    """Return an argument that is a whole number of at least ``least``; None stays None.
+def as_whole(name: str, value: object, least: int, most: int | None = None) -> int | None:
+    """Return an argument that is a whole number from ``least`` to ``most``; None stays None.
 
     Raises:
         InvalidSpecError: it is not.
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-        raise InvalidSpecError(f"{name} must be a whole number of at least {least}, not {value!r}.")
-    return int(value)
+    bound = f"of at least {least}"
+    if not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least:
+        if most is None or int(value) <= most:
+            return int(value)
+        bound = f"of at most {most}"
+    raise InvalidSpecError(f"{name} must be a whole number {bound}, not {shown(value)}.")
 
 
 def check_seconds(name: str, value: object) -> None:
@@ -34,8 +39,13 @@ def check_seconds(name: str, value: object) -> None:
     Raises:
         InvalidSpecError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not float(value) > 0:
-        raise InvalidSpecError(f"{name} must be a number of seconds above 0, not {value!r}.")
+    number = not isinstance(value, bool) and isinstance(value, Real)
+    if number and cast("float", value) > MOST_SECONDS:
+        raise InvalidSpecError(
+            f"{name} must be at most {MOST_SECONDS} seconds, not {shown(value)}."
+        )
+    if not (number and cast("float", value) > 0):
+        raise InvalidSpecError(f"{name} must be a number of seconds above 0, not {shown(value)}.")
 
 
 def check_text(name: str, value: object) -> None:
@@ -45,7 +55,7 @@ def check_text(name: str, value: object) -> None:
         InvalidSpecError: it is not.
     """
     if value is not None and not (isinstance(value, str) and value.strip()):
-        raise InvalidSpecError(f"{name} must be a name, not {value!r}.")
+        raise InvalidSpecError(f"{name} must be a name, not {shown(value)}.")
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
@@ -56,17 +66,23 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
-        raise InvalidSpecError(f"{name} must be {listed}, not {value!r}.")
+        raise InvalidSpecError(f"{name} must be {listed}, not {shown(value)}.")
 
 
 def as_path(name: str, value: object) -> Path:
     """Return an argument that is the path of a file or folder.
 
     Raises:
-        InvalidSpecError: it is not, or is empty.
+        InvalidSpecError: it is not, is empty, or has a name that no page or table could show.
     """
     if not isinstance(value, str | os.PathLike) or not str(value).strip():
-        raise InvalidSpecError(f"{name} must be a path, not {value!r}; '.' is the working folder.")
+        raise InvalidSpecError(
+            f"{name} must be a path, not {shown(value)}; '.' is the working folder."
+        )
+    try:
+        check_characters(str(value))
+    except ValueError as error:
+        raise InvalidSpecError(f"{name}: {shown(str(value))} {error}; rename it.") from None
     return Path(value)
 
 
@@ -81,7 +97,7 @@ def as_several(name: str, value: object) -> tuple[object, ...]:
     if isinstance(value, type) or callable(value):
         return (value,)
     if not isinstance(value, Iterable):
-        raise InvalidSpecError(f"{name} must be a path or a list of paths, not {value!r}.")
+        raise InvalidSpecError(f"{name} must be a path or a list of paths, not {shown(value)}.")
     each = f"each of {name}"
     plain = (str, os.PathLike)
     return tuple(as_path(each, one) if isinstance(one, plain) else one for one in value)
@@ -99,7 +115,7 @@ def as_names(name: str, value: object) -> tuple[str, ...] | None:
     names = tuple(several)
     for one in names:
         if not isinstance(one, str):
-            raise InvalidSpecError(f"{name} must be names, not {one!r}.")
+            raise InvalidSpecError(f"{name} must be names, not {shown(one)}.")
     return names
 
 

@@ -6,6 +6,7 @@ import difflib
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fal_bench.errors import shown
 from fal_bench.inputs.validation import explained
 
 
@@ -32,11 +33,13 @@ def explain(kind: str, name: str, params: type[Params], error: ValidationError) 
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(where, params.model_fields, n=1)
         hint = f"did you mean {near[0]!r}? It" if near else "it"
-        return f"{kind} {name!r} has no parameter {where!r}; {hint} takes: {accepted}."
+        return f"{kind} {name!r} has no parameter {shown(where)}; {hint} takes: {accepted}."
     if first["type"] == "missing":
-        return f"{kind} {name!r} needs a value for its parameter {where!r}; it takes: {accepted}."
-    what = what.removesuffix(f", not {first['input']!r}")
+        return (
+            f"{kind} {name!r} needs a value for its parameter {shown(where)}; it takes: {accepted}."
+        )
+    what = what.removesuffix(f", not {shown(first['input'])}")
     return (
-        f"{kind} {name!r}: parameter {where!r} cannot be {first['input']!r}: {what}; "
+        f"{kind} {name!r}: parameter {shown(where)} cannot be {shown(first['input'])}: {what}; "
         f"it takes: {accepted}."
     )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from fal_bench.errors import InvalidSpecError
+from fal_bench.errors import InvalidSpecError, shown
+from fal_bench.inputs.limits import MOST_STRATEGIES
+from fal_bench.inputs.values import check_value, read_value
 
 _SELECTOR = re.compile(r"(?P<name>[^\[\]\s,]+)\s*(?:\[(?P<params>.*)\])?", re.DOTALL)
 
@@ -38,26 +42,33 @@ class Selector:
         for key, values in grid.items():
             if len(values) > 1:
                 raise InvalidSpecError(
-                    f"Cannot read {text!r}: {key!r} has several values; write param=value."
+                    f"Cannot read {shown(text)}: {shown(key)} has several values; write "
+                    "param=value."
                 )
         return cls(name, {key: values[0] for key, values in grid.items()})
 
     @classmethod
-    def expand(cls, text: str) -> list[Selector]:
+    def expand(cls, *texts: str) -> list[Selector]:
         """Read selectors separated by commas, each of which may hold a grid of parameters.
 
         ``random,logo[n_init=1,2]`` gives ``random``, ``logo[n_init=1]`` and ``logo[n_init=2]``; a
         grid over several parameters gives every combination, the last one changing fastest.
 
         Raises:
-            InvalidSpecError: the text does not have this form.
+            InvalidSpecError: a text does not have this form, or there are too many selectors.
         """
-        selectors = []
-        for part in _split(text) or [""]:
-            name, grid = _grid(part)
-            for values in itertools.product(*grid.values()):
-                selectors.append(cls(name, dict(zip(grid, values, strict=True))))
-        return selectors
+        grids = [_grid(part) for text in texts for part in _split(text) or [""]]
+        count = sum(math.prod(map(len, grid.values())) for _, grid in grids)
+        if count > MOST_STRATEGIES:
+            raise InvalidSpecError(
+                f"{shown(','.join(texts))} stands for {count} strategies, and a comparison takes "
+                f"at most {MOST_STRATEGIES}; name fewer values of the parameters."
+            )
+        return [
+            cls(name, dict(zip(grid, values, strict=True)))
+            for name, grid in grids
+            for values in itertools.product(*grid.values())
+        ]
 
     def __str__(self) -> str:
         if not self.params:
@@ -79,49 +90,64 @@ def _grid(text: str) -> tuple[str, dict[str, list[Any]]]:
     match = _SELECTOR.fullmatch(text.strip())
     if match is None:
         raise InvalidSpecError(
-            f"Cannot read {text!r}; write a name, or name[param=value,param=value]."
+            f"Cannot read {shown(text)}; write a name, or name[param=value,param=value]."
         )
     grid: dict[str, list[Any]] = {}
-    for item in _split(match["params"] or ""):
+    try:
+        check_value(match["name"], match["name"])
+        for key, value in _items(match["params"] or "", text):
+            grid.setdefault(key, []).append(read_value(key, value))
+    except ValueError as error:
+        raise InvalidSpecError(f"Cannot use {shown(text)}: {error}.") from None
+    return match["name"], grid
+
+
+def _items(params: str, text: str) -> Iterator[tuple[str, str]]:
+    """Yield each value of each parameter, still as text, with the parameter's name."""
+    seen: set[str] = set()
+    before = ""
+    for item in _split(params):
         key, equals, value = (part.strip() for part in item.partition("="))
-        if item and grid and (not equals or item[0] in '"[{'):
-            grid[list(grid)[-1]].append(_value(item))  # one more value of the parameter before
+        if item and before and (not equals or item[0] in '"[{'):
+            yield before, item  # one more value of it
             continue
         if not equals or not key:
-            raise InvalidSpecError(f"Cannot read {item!r} in {text!r}; write param=value.")
-        if key in grid:
-            raise InvalidSpecError(f"Parameter {key!r} is given twice in {text!r}.")
-        grid[key] = [_value(value)]
-    return match["name"], grid
+            raise InvalidSpecError(
+                f"Cannot read {shown(item)} in {shown(text)}; write param=value."
+            )
+        if key in seen:
+            raise InvalidSpecError(f"Parameter {shown(key)} is given twice in {shown(text)}.")
+        seen.add(key)
+        before = key
+        yield key, value
 
 
 def _split(text: str) -> list[str]:
     """Split at the commas that are not inside brackets or quotes."""
-    items, depth, quoted, escaped, current = [], 0, False, False, ""
-    for char in text:
+    items, depth, quoted, escaped, start = [], 0, False, False, 0
+    for position, char in enumerate(text):
         if char == '"' and not escaped:
             quoted = not quoted
         elif not quoted:
             depth += (char in "[{") - (char in "]}")
         escaped = quoted and char == "\\" and not escaped
         if char == "," and depth == 0 and not quoted:
-            items.append(current)
-            current = ""
-        else:
-            current += char
-    if current.strip() or items:
-        items.append(current)
+            items.append(text[start:position])
+            start = position + 1
+    if text[start:].strip() or items:
+        items.append(text[start:])
     return [item.strip() for item in items]
 
 
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
 def _text(value: Any) -> str:
-    if isinstance(value, str) and _BARE.fullmatch(value) and _value(value) == value:
+    if isinstance(value, str) and _BARE.fullmatch(value) and _is_text(value):
         return value
     return json.dumps(value, separators=(",", ":"))
+
+
+def _is_text(text: str) -> bool:
+    """Whether text without quotes is read as itself."""
+    try:
+        return bool(read_value("", text) == text)
+    except ValueError:
+        return False

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from fal_bench.errors import shown
+
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
@@ -75,12 +77,12 @@ def _plain(error: ErrorDetails, keys: list[str], known: list[str]) -> str:
     if kind == "union_tag_not_found":
         return "it needs a key 'kind'"
     if kind == "union_tag_invalid":
-        return f"its kind must be one of {context['expected_tags']}, not {context['tag']!r}"
+        return f"its kind must be one of {context['expected_tags']}, not {shown(context['tag'])}"
     if kind in ("value_error", "assertion_error"):
         return str(context.get("error", error["msg"]))
     wanted = _wanted(kind, context)
     if wanted:
-        return f"it must be {wanted}, not {error['input']!r}"
+        return f"it must be {wanted}, not {shown(error['input'])}"
     return f"{error['msg'][:1].lower()}{error['msg'][1:]}"
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from fal_bench.learning.device import CPU
 from fal_bench.learning.network import Network, build, fresh_weights, is_ours
 from fal_bench.plugins.functions import ModelTraits, arguments, traits_of
-from fal_bench.plugins.registry import current_registry
+from fal_bench.plugins.registry import MODEL, built_in, current_registry
 from fal_bench.task import ModelSpec
 
 Weights = dict[str, Tensor]
@@ -59,6 +59,16 @@ class Architecture:
             PluginError: a plugin's model cannot be built.
         """
         return _network(self)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a model's weights; falbench's own models take no memory to find out."""
+        if built_in(MODEL, self.spec.kind) is self.function:
+            with torch.device("meta"):
+                network = self.build()
+        else:
+            network = self.network
+        return _nbytes(network.state_dict())
 
     def build(self, seed: int = 0) -> Network:
         """Build a network on the processor; see ``fal_bench.learning.network.build``."""
@@ -111,4 +121,8 @@ class Model:
     @property
     def nbytes(self) -> int:
         """Bytes that one transfer of the weights costs."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.weights.values())
+        return _nbytes(self.weights)
+
+
+def _nbytes(weights: Weights) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in weights.values())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from fal_bench.inputs.limits import MOST_LAYERS, Width
 from fal_bench.plugins.functions import model
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def cnn(
     input_shape: tuple[int, int, int],
     n_classes: int,
     *,
-    channels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (16, 32),
+    channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=MOST_LAYERS)] = (16, 32),
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
 ) -> Network:
     """Blocks of 3x3 convolution, ReLU and 2x2 max-pooling, then a linear head.

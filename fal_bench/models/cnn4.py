@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from fal_bench.inputs.limits import Width
 from fal_bench.plugins.functions import model
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def cnn4(
     input_shape: tuple[int, int, int],
     n_classes: int,
     *,
-    width: Annotated[int, Field(ge=1)] = 64,
+    width: Width = 64,
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
 ) -> Network:
     """The four-layer CNN of LoGo (Kim et al., CVPR 2023), for images of 16x16 or more.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from fal_bench.inputs.limits import MOST_LAYERS, Width
 from fal_bench.plugins.functions import model
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def mlp(
     input_shape: tuple[int, int, int],
     n_classes: int,
     *,
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (128,),
+    hidden: Annotated[tuple[Width, ...], Field(max_length=MOST_LAYERS)] = (128,),
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
 ) -> Network:
     """A multi-layer perceptron with ReLU on the flattened input.

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.isolation.surroundings import undisturbed
 from fal_bench.plugins.own_code import OwnModule, Root, digest_of, own_modules
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def import_file(file: Path) -> ModuleType:
     """Return the module of a file, which is imported once per content.
 
     Modules beside it can be imported, as from a script.
+
+    Raises:
+        PluginError: it changed a setting of the process.
     """
     name = _module_name(file)
     if name in sys.modules:
@@ -82,7 +86,8 @@ def import_file(file: Path) -> ModuleType:
     note(own_modules(Root(file)))
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with undisturbed("its import"):
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

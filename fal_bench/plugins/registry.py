@@ -153,6 +153,7 @@ class _Origin:
         module: for installed plugins the module that ``load`` imports.
         built_in: whether it is falbench's own.
         fingerprint: what identifies its behaviour, if that is known already.
+        given: the file or object that was given; None for built-in and installed plugins.
     """
 
     source: str
@@ -160,6 +161,20 @@ class _Origin:
     module: str = ""
     built_in: bool = False
     fingerprint: str = ""
+    given: Path | Given | None = None
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A plugin that is not falbench's own; what belongs together has equal ones.
+
+    Attributes:
+        place: the file, the package, or the object that it comes from.
+        given: what has to be given to ``Registry.discover`` to find it; None if it is installed.
+    """
+
+    place: str
+    given: Path | Given | None = None
 
 
 @dataclass
@@ -197,22 +212,22 @@ class PluginTable(Generic[Loaded]):
             load = partial(self._installed, entry)
             self._claim(entry.name, _Origin(entry.value, load, entry.module))
 
-    def add(
-        self, plugin: Loaded, source: Path | str, fingerprint: str = "", built_in: bool = False
-    ) -> None:
+    def add(self, plugin: Loaded, source: str, given: Path | Given | None = None) -> None:
         """Add a plugin that a file defines, or that was given in Python.
 
         Args:
             plugin: the plugin.
-            source: where it comes from.
-            fingerprint: what identifies its behaviour; found from its source if empty.
-            built_in: whether it is falbench's own.
+            source: where it comes from, in words.
+            given: the file or object that was given; None if it is falbench's own.
 
         Raises:
             InvalidSpecError: the name is taken.
         """
-        origin = _Origin(str(source), lambda: plugin, built_in=built_in, fingerprint=fingerprint)
-        self._claim(name_of(plugin), origin)
+        known = "" if given is None or isinstance(given, Path) else given.fingerprint
+        self._claim(
+            name_of(plugin),
+            _Origin(source, lambda: plugin, built_in=given is None, fingerprint=known, given=given),
+        )
 
     def sources_in(self, path: Path) -> list[str]:
         """Return the names of plugins from a file, or from the files of a folder."""
@@ -229,6 +244,14 @@ class PluginTable(Generic[Loaded]):
     def built_in(self, name: str) -> bool:
         """Whether a plugin is falbench's own."""
         return name in self._origins and self._origins[name].built_in
+
+    def foreign(self, name: str) -> Foreign | None:
+        """Return where a plugin comes from that is not falbench's own; None if it is."""
+        origin = self._origins[name]
+        if origin.built_in:
+            return None
+        place = origin.module.partition(".")[0] or str(origin.given)
+        return Foreign(place, origin.given)
 
     def load(self, name: str) -> Loaded:
         """Import a plugin.
@@ -362,7 +385,7 @@ class MetricTable(PluginTable["Metric"]):
         for place in _places(self.kind.package).values():
             for member in vars(import_module(place)).values():
                 if kind_of(member) == METRIC and member.function.__module__ == place:
-                    self.add(member, place, built_in=True)
+                    self.add(member, place)
 
     def all(self) -> tuple[Metric, ...]:
         """Import all metrics and return them by name."""
@@ -413,7 +436,7 @@ class Registry:
                 registry._add_file(file)
         for one in plugins:
             if not isinstance(one, Path):
-                registry._add(one.load(), "given in Python", one.fingerprint)
+                registry._add(one.load(), "given in Python", one)
                 registry.files.append(one)
         return registry
 
@@ -492,12 +515,12 @@ class Registry:
             return
         self.files.append(file)
         for plugin in found:
-            self._add(plugin, file)
+            self._add(plugin, str(file), file)
 
-    def _add(self, plugin: Any, source: Path | str, fingerprint: str = "") -> None:
+    def _add(self, plugin: Any, source: str, given: Path | Given) -> None:
         kind = kind_of(plugin)
         [table] = [table for table in self.tables() if table.kind == kind]
-        table.add(plugin, source, fingerprint)
+        table.add(plugin, source, given)
 
 
 def _collected(table: Table) -> Table:

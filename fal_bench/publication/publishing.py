@@ -17,7 +17,8 @@ from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.context import Accounting
 from fal_bench.reporting.export import write_csv
-from fal_bench.reporting.targets import Asked, Question
+from fal_bench.reporting.page import page_version
+from fal_bench.reporting.targets import BASELINE, Asked, Question
 from fal_bench.results import chosen_results
 from fal_bench.results.files import write_atomically
 from fal_bench.results.identity import (
@@ -30,7 +31,6 @@ from fal_bench.results.identity import (
 from fal_bench.results.model import Results
 from fal_bench.results.published import (
     CHARGES_FILE,
-    CURVES_FILE,
     FILE,
     FILES,
     FORMAT,
@@ -147,7 +147,7 @@ def _redrawn(
     accounting: str | None,
     baseline: str | None,
 ) -> Record:
-    """Publish results that were published before again; curves and charges stay as they are.
+    """Publish results that were published before again, with the curves and charges they have.
 
     Raises:
         PublicationError: a file was changed, or the results were published without charges that do
@@ -157,8 +157,6 @@ def _redrawn(
     record = read_record(source)
     refuse_changed(source, record)
     results = results_of(record, source)
-    names = (CURVES_FILE, CHARGES_FILE) if has_charges(record) else (CURVES_FILE,)
-    kept = {name: (source / name).read_bytes() for name in names}
     if not has_charges(record):
         charges = charges_of_buyers(results.curves)
         if charges is None:
@@ -167,7 +165,9 @@ def _redrawn(
                 "page needs; compute and publish them again."
             )
         results = replace(results, charges=charges)
-    accounting, baseline = accounting or record.accounting, baseline or record.baseline
+    accounting = accounting or record.accounting
+    if baseline is None and record.baseline != BASELINE:  # which need not be compared
+        baseline = record.baseline
     question = Question.make(target_acc, target, accounting, baseline, results)
     runs = record.command.removesuffix(f" {question_of(record).options()}")
     draft = record.model_copy(
@@ -175,7 +175,7 @@ def _redrawn(
             "format": FORMAT,
             "falbench": __version__,
             "command": f"{runs} {question.options()}",
-            "published": _iso(datetime.now(UTC)),
+            "drawn": page_version(),
             "targets": tuple(one.plain for one in question.targets),
             "accounting": question.accounting,
             "baseline": question.baseline,
@@ -183,19 +183,16 @@ def _redrawn(
         }
     )
     results = replace(results, provenance=replace(results.provenance, command=runs))
-    return write_published(answer(question, results), draft, folder, kept)
+    return write_published(answer(question, results), draft, folder)
 
 
-def write_published(
-    comparison: Comparison, draft: Record, folder: Path, kept: dict[str, bytes] | None = None
-) -> Record:
-    """Write the files of a comparison, and the record that vouches for them.
+def write_published(comparison: Comparison, draft: Record, folder: Path) -> Record:
+    """Write the files of a comparison, and the record with their checksums.
 
     Args:
         comparison: what is published.
         draft: the record, of whatever checksums.
         folder: where to.
-        kept: the content of files that stay as they are.
 
     Returns:
         The record with the checksums.
@@ -209,8 +206,6 @@ def write_published(
         (folder / FILE).unlink(missing_ok=True)
         comparison.write(folder)
         write_csv(comparison.charges, folder / CHARGES_FILE)
-        for name, content in (kept or {}).items():
-            (folder / name).write_bytes(content)
         record = draft.model_copy(update={"files": checksums(folder)})
         write_atomically(folder / FILE, lambda file: file.write(record.text.encode()))
     except OSError as error:
@@ -458,6 +453,7 @@ def _describe(store: Store, found: Publishable, question: Question) -> Record:
             for one in results.environments
         ),
         metrics=_metrics(results),
+        drawn=page_version(),
         files={},
     )
 
@@ -487,11 +483,11 @@ def _strategies(results: Results) -> tuple[PublishedStrategy, ...]:
     named = results.runs.set_index("key")["strategy"]
     return tuple(
         PublishedStrategy(
-            label=run["strategy"],
             strategy=str(strategy_selector({**run, "strategy": named[run["key"]]})),
             fingerprint=run["fingerprint"],
             trainer=str(trainer_selector(run)),
             trainer_fingerprint=run["trainer_fingerprint"],
+            trainer_named=bool(run["trainer_named"]),
             reference=bool(run["reference"]),
         )
         for run in records(first)

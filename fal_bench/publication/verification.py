@@ -1,8 +1,8 @@
-"""Verifying published results: unchanged files, and curves that can be computed again."""
+"""Verifying published results: files that agree, and curves that can be computed again."""
 
 from __future__ import annotations
 
-import io
+import secrets
 import shutil
 import tempfile
 import time
@@ -24,25 +24,23 @@ from fal_bench.learning.device import DeviceError, resolve_device
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.files import plugin_sources
 from fal_bench.plugins.given import Source, given
-from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.metric import Metric
+from fal_bench.plugins.registry import Registry, use_registry
 from fal_bench.publication.closeness import (
     PublishedRun,
     RunOutcome,
-    allowed_deviations,
     charges_difference,
     compare_curves,
     curve_of,
-    imbalance,
     judge_closeness,
+    refuse_drift,
 )
-from fal_bench.publication.publishing import question_of
-from fal_bench.reporting.answer import answer
-from fal_bench.reporting.export import to_csv
+from fal_bench.publication.consistency import Check, Published, contradictions
 from fal_bench.reporting.progress import progress_monitor
 from fal_bench.results.identity import TRAINER, records, strategy_selector, trainer_selector
 from fal_bench.results.model import Results
 from fal_bench.results.published import (
-    LEADERBOARD,
+    FILE,
     FileState,
     PublishedStrategy,
     Record,
@@ -59,14 +57,10 @@ from fal_bench.sweep.spec import RunSpec, plan_runs
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
 
-_RTOL = 1e-9
-"""Of numbers: sums may round otherwise with other versions of NumPy."""
+_INSTALL = "install its package, or name its file with --plugin"
 
 _PATIENCE = 5.0
 """Seconds that killed workers may take to end."""
-
-SAMPLE = 4
-"""Runs that are computed again unless another number is asked for."""
 
 
 @dataclass(frozen=True)
@@ -75,23 +69,37 @@ class Sample:
 
     Attributes:
         runs: the runs.
+        total: of how many.
+        seed: seed of their choice; None if all are computed.
         curves: all published curves.
         charges: all published charges; None if they were not published.
         plugins: the plugin files that can be loaded.
         environment: what differs from where they were computed, in a sentence; empty if nothing.
+        shares: the metrics that lie between 0 and 1.
     """
 
     runs: tuple[PublishedRun, ...]
+    total: int
+    seed: int | None
     curves: pd.DataFrame
     charges: pd.DataFrame | None
     plugins: tuple[Source, ...]
     environment: str
+    shares: frozenset[str]
 
     @property
     def seconds(self) -> float:
         """Seconds of training and selection that they took when they were published."""
         mine = [curve_of(run, self.curves) for run in self.runs]
         return float(sum(one["train_seconds"].sum() + one["select_seconds"].sum() for one in mine))
+
+    @property
+    def chance(self) -> float:
+        """The chance that one forged run is among those computed again.
+
+        Every run is as likely to be drawn as any other one: n of m runs leave a chance of n/m.
+        """
+        return len(self.runs) / self.total
 
 
 @dataclass(frozen=True)
@@ -101,58 +109,66 @@ class Verification:
     Attributes:
         record: their provenance.
         files: what became of the files.
-        ranking: where the leaderboard does not follow from the curves; empty if it does.
-        imbalance: where the charges do not add up to the curves; empty if they do.
-        sample: what is computed again; None where files have changed.
+        checks: whether what they show follows from what it rests on; empty where files changed.
+        sample: what is computed again; None where files have changed or contradict each other.
         runs: what came out of it; empty before.
-        tolerance: largest allowed difference in accuracy, precision and loss; None for the same
-            bits, or curves as close as another environment allows.
+        tolerance: largest allowed difference of metrics; None for the same bits, or curves as
+            close as another environment allows.
     """
 
     record: Record
     files: tuple[FileState, ...]
-    ranking: str = ""
-    imbalance: str = ""
+    checks: tuple[Check, ...] = ()
     sample: Sample | None = None
     runs: tuple[RunOutcome, ...] = ()
     tolerance: float | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether files, leaderboard and every run computed again are as they were published."""
-        return self.unchanged and not self._contradiction and not self._wrong
+        """Whether nothing differs from what was published."""
+        return self.unchanged and self.consistent and not self._wrong
 
     @property
-    def _contradiction(self) -> str:
-        """Which files do not follow from each other, as the start of a sentence."""
-        if self.ranking:
-            return "The leaderboard does not follow from the curves"
-        return "The charges do not add up to the curves" if self.imbalance else ""
+    def equal(self) -> bool:
+        """Whether all was compared, and every run computed again has the same bits."""
+        return self.passed and not self._unchecked and self._close == 0
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether no file has changed, and there are no others."""
+        return all(file.state == "same" for file in self.files)
+
+    @property
+    def consistent(self) -> bool:
+        """Whether nothing that the files show contradicts what it rests on."""
+        return all(check.state != "differs" for check in self.checks)
 
     @property
     def _wrong(self) -> int:
         return sum(run.state not in ("same", "close") for run in self.runs)
 
     @property
-    def _agreeing(self) -> str:
-        """What the runs that agree have in common."""
-        close = sum(run.state == "close" for run in self.runs)
-        if not close:
-            return f"within {self.tolerance:g}" if self.tolerance else "bit for bit"
-        if close == len(self.runs) - self._wrong:
-            return "as closely as another environment allows"
-        same = len(self.runs) - self._wrong - close
-        return f"({same} bit for bit, {close} as closely as another environment allows)"
+    def _close(self) -> int:
+        return sum(run.state == "close" for run in self.runs)
 
     @property
-    def has_charges(self) -> bool:
-        """Whether the results were published with their charges."""
-        return has_charges(self.record)
+    def _unchecked(self) -> list[str]:
+        return [check.name for check in self.checks if check.state == "unchecked"]
 
     @property
-    def unchanged(self) -> bool:
-        """Whether no file has changed."""
-        return all(file.state == "same" for file in self.files)
+    def caution(self) -> str:
+        """What keeps results that passed from being equal, in a sentence; empty if nothing does."""
+        if not self.passed or self.equal:
+            return ""
+        parts = []
+        if self._close:
+            allowed = f"{self.tolerance:g}" if self.tolerance else "rounding elsewhere"
+            parts.append(
+                f"{self._close} of {len(self.runs)} runs are not the same, only as close as "
+                f"{allowed} allows, which real differences between strategies can be, too"
+            )
+        parts += [f"unchecked: {name}" for name in self._unchecked]
+        return f"NOT EQUAL: {'; '.join(parts)}."
 
     @property
     def summary(self) -> str:
@@ -163,25 +179,37 @@ class Verification:
                 f"These are not the files that were published: {', '.join(broken)}; nothing was "
                 "recomputed."
             )
-        count, total, wrong = len(self.runs), self.record.n_runs, self._wrong
-        if self._contradiction:
-            sentence = f"{self._contradiction}, and"
-            return f"{sentence} {count - wrong} of {count} runs recompute {self._agreeing}."
-        if not wrong:
+        wrong = [check for check in self.checks if check.state == "differs"]
+        if wrong:
+            return (
+                f"The files contradict each other ({wrong[0].name}: {wrong[0].note}); nothing was "
+                "recomputed."
+            )
+        count, total = len(self.runs), self.record.n_runs
+        if not self._wrong:
             return (
                 f"The files are unchanged, and {count} of {total} runs recompute {self._agreeing}."
             )
-        sentence = f"{wrong} of {count} recomputed runs differ from those that were published"
+        sentence = f"{self._wrong} of {count} recomputed runs differ from those that were published"
         if self.tolerance is None and self.sample is not None and self.sample.environment:
             return f"{sentence} by more than another environment explains."
         return f"{sentence}."
+
+    @property
+    def _agreeing(self) -> str:
+        """What the runs that agree have in common."""
+        same = len(self.runs) - self._wrong - self._close
+        allowed = f"within {self.tolerance:g}" if self.tolerance else "only closely"
+        if not self._close:
+            return "bit for bit"
+        return f"({same} bit for bit, {self._close} {allowed})" if same else allowed
 
 
 def verify(
     folder: str | Path,
     *,
     runs: int | None = 4,
-    seed: int = 0,
+    seed: int | None = None,
     jobs: int = 1,
     plugins: Sequence[object] | str | Path = (),
     data_dir: str | Path | None = None,
@@ -191,20 +219,20 @@ def verify(
     progress: bool = True,
     announce: Callable[[Verification], None] = lambda _: None,
 ) -> Verification:
-    """Verify published results: compare the files with their checksums, and compute runs again.
+    """Verify published results: compare files with each other, and compute runs again.
 
-    Nothing is computed if a file has changed.
+    Nothing is computed if a file has changed, or shows what does not follow from the others.
 
     Args:
         folder: the folder that ``publish`` wrote.
         runs: how many runs to compute; all of them if None.
-        seed: seed of their choice.
+        seed: seed of their choice; if None, one that no publisher can know before.
         jobs: worker processes.
         plugins: further plugins, as for ``compare``.
         data_dir: the folder of data sets, as for ``compare``.
         tolerance: largest allowed difference in metrics; 0 asks for the same bits, which are
             promised on the same processor type and versions alone. None asks for them there, and
-            otherwise for curves as close as another environment allows.
+            otherwise for curves as close as another environment allows, by fixed numbers.
         call_timeout: seconds a strategy's call may take.
         memory_limit: MiB a worker may take, as for ``compare``.
         progress: show a live display on the terminal.
@@ -216,6 +244,7 @@ def verify(
     """
     folder = as_path("folder", folder)
     runs = as_whole("runs", runs, 1)
+    chosen = as_whole("seed", seed, 0)
     data = None if data_dir is None else as_path("data_dir", data_dir)
     record = read_record(folder)
     state = Verification(record, file_states(folder, record), tolerance=tolerance)
@@ -223,23 +252,27 @@ def verify(
         announce(state)
         return state
     results = results_of(record, folder)
-    state = replace(state, ranking=leaderboard_difference(record, results, folder / LEADERBOARD))
-    if has_charges(record):
-        found = imbalance(results.shown_curves(), results.shown_charges())
-        state = replace(state, imbalance=found)
+    checks = contradictions(Published(folder, record, results))
+    state = replace(state, checks=checks)
     announce(state)
+    if not state.consistent:
+        return state
     with use_data_folder(data):
         sample = draw_sample(
-            record, results, runs=runs, seed=seed, plugins=as_several("plugins", plugins)
+            record,
+            results,
+            runs=runs,
+            seed=secrets.randbits(32) if chosen is None else chosen,
+            plugins=as_several("plugins", plugins),
         )
         state = replace(state, sample=sample)
         announce(state)
         with scratch_store() as store:
             limits = (call_timeout, memory_limit)
-            supervisor = Supervisor(store, jobs, "loky", sample.plugins, *limits)
+            supervisor = Supervisor(store, jobs, "processes", sample.plugins, *limits)
             run_missing(supervisor, _plan(record, sample), progress_monitor(shown=progress))
-            outcomes = tuple(_outcome(store, run, state) for run in sample.runs)
-    return replace(state, runs=outcomes)
+            outcomes = [_outcome(store, run, state) for run in sample.runs]
+    return replace(state, runs=refuse_drift(outcomes))
 
 
 def draw_sample(
@@ -267,14 +300,56 @@ def draw_sample(
     chosen = draw_runs(known, len(known) if runs is None else runs, np.random.default_rng(seed))
     sample = Sample(
         tuple(chosen),
+        len(known),
+        seed if len(chosen) < len(known) else None,
         results.shown_curves(),
         results.shown_charges() if has_charges(record) else None,
         tuple(registry.files),
         environment_note(record),
+        frozenset(one.name for one in _metrics_here(record, results, registry) if one.share),
     )
     plan = _plan(record, sample)
     plan.check(plan.runs)
+    with use_registry(registry):
+        _check_pools(results)
     return sample
+
+
+def _metrics_here(record: Record, results: Results, registry: Registry) -> list[Metric]:
+    """Return the published metrics as this installation has them.
+
+    Raises:
+        PublicationError: one is missing here, since it could not be computed again, or is better
+            the other way round.
+    """
+    here = {one.name: one for one in registry.metrics.all()}
+    _refuse("metric", results.metrics, list(here), _INSTALL)
+    for name in results.metrics:
+        if record.metrics.get(name, here[name].higher_is_better) != here[name].higher_is_better:
+            raise PublicationError(
+                f"{FILE} says the opposite of this installation of whether a higher {name} is "
+                "better; restore it."
+            )
+    return [here[name] for name in results.metrics]
+
+
+def _check_pools(results: Results) -> None:
+    """Check the sizes of the query pools, which budgets are shares of.
+
+    Raises:
+        PublicationError: one is not what the task and its data give.
+    """
+    from fal_bench.data.loading import load_dataset
+    from fal_bench.federation.setting import Setting
+
+    for task, pool in zip(results.tasks["spec"], results.tasks["pool"], strict=True):
+        data = load_dataset(task.dataset)
+        # Of whichever seed: shares of clients are rounded, so seeds may differ by a few samples.
+        if not any(Setting.draw(task, seed, data).pool == pool for seed in results.seeds):
+            raise PublicationError(
+                f"{FILE} says that the query pool of task {task.name!r} has {pool} samples, which "
+                "is not what the task and its data give; restore it."
+            )
 
 
 def _outcome(store: Store, run: PublishedRun, state: Verification) -> RunOutcome:
@@ -287,12 +362,13 @@ def _outcome(store: Store, run: PublishedRun, state: Verification) -> RunOutcome
     here = read_planned([run.spec], store)
     computed = here.shown_curves()
     outcome = compare_curves(run, published, computed, state.tolerance or 0.0)
-    if outcome.state == "same" and sample.charges is not None:
-        other = charges_difference(run, sample.charges, here.shown_charges())
-        return replace(outcome, state="differs", note=other) if other else outcome
-    if outcome.state == "same" or state.tolerance is not None or not sample.environment:
+    elsewhere = state.tolerance is None and bool(sample.environment)
+    if outcome.state == "differs" and elsewhere:
+        outcome = judge_closeness(run, computed, published, sample.shares)
+    if outcome.state == "differs" or sample.charges is None:
         return outcome
-    return judge_closeness(run, computed, sample.curves, allowed_deviations(len(sample.runs)))
+    other = charges_difference(run, sample.charges, here.shown_charges(), exact=not elsewhere)
+    return replace(outcome, state="differs", note=other) if other else outcome
 
 
 def _plan(record: Record, sample: Sample) -> Plan:
@@ -374,7 +450,13 @@ def runs_here(record: Record, results: Results, registry: Registry) -> list[Publ
     for run, label in zip(records(results.runs), results.here["strategy"], strict=True):
         strategy, trainer = strategy_selector(run), trainer_selector(run)
         spec = planned.get((run["task"], str(strategy), str(trainer), run["seed"]))
-        runs.append(PublishedRun(_same_here(run, spec, record), label))
+        spec = _same_here(run, spec, record)
+        if (label, bool(run["reference"])) != (spec.label, spec.reference):
+            raise PublicationError(
+                f"{label!r} is called {spec.label!r} in this installation, or is a reference in "
+                f"only one of {FILE} and this installation; restore it."
+            )
+        runs.append(PublishedRun(spec, label))
     return runs
 
 
@@ -408,13 +490,12 @@ def _refuse_absent(
 ) -> None:
     # A file that cannot be loaded may hold what is missing; the registry then names that file.
     if not registry.unavailable:
-        installed = "install its package, or name its file with --plugin"
-        _refuse("strategy", (row.strategy for row in rows), registry.names(), installed)
+        _refuse("strategy", (row.strategy for row in rows), registry.names(), _INSTALL)
         known = registry.trainers.names()
-        _refuse("trainer", (row.trainer for row in rows), known, installed)
+        _refuse("trainer", (row.trainer for row in rows), known, _INSTALL)
         known = registry.datasets.names()
-        _refuse("data set", (task.dataset for task in tasks), known, installed)
-        _refuse("model", (task.model.kind for task in tasks), registry.models.names(), installed)
+        _refuse("data set", (task.dataset for task in tasks), known, _INSTALL)
+        _refuse("model", (task.model.kind for task in tasks), registry.models.names(), _INSTALL)
 
 
 def _refuse(kind: str, selectors: Iterable[str], known: Sequence[str], advice: str) -> None:
@@ -454,57 +535,6 @@ def _same_here(run: Mapping[str, Any], planned: RunSpec | None, record: Record) 
 def _with_trainer(row: PublishedStrategy) -> Selector:
     selector = Selector.parse(row.strategy)
     return Selector(selector.name, {**selector.params, TRAINER: row.trainer})
-
-
-def leaderboard_difference(record: Record, results: Results, path: Path) -> str:
-    """Rank the published curves again, and say where the result differs from ``leaderboard.csv``.
-
-    Args:
-        record: the provenance, with the question that was asked.
-        results: the published runs.
-        path: ``leaderboard.csv``.
-
-    Returns:
-        The first difference; empty if there is none.
-
-    Raises:
-        PublicationError: the file is no table.
-    """
-    try:
-        published = _read(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
-    try:
-        ranked = _read(to_csv(answer(question_of(record), results).leaderboard))
-    except ValueError as error:
-        return f"the curves cannot be ranked ({error})"
-    return _first_difference(published, ranked)
-
-
-def _read(text: str) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(text))
-
-
-def _first_difference(published: pd.DataFrame, ranked: pd.DataFrame) -> str:
-    # A newer falbench may know more columns.
-    if [name for name in ranked if name in published] != list(published):
-        return "it has other columns"
-    if len(published) != len(ranked):
-        return f"{len(published)} rows published, {len(ranked)} ranked again"
-    for place in range(len(ranked)):
-        for column in published.columns:
-            there, here = published[column].iloc[place], ranked[column].iloc[place]
-            if not _is_same(there, here):
-                name = ranked["strategy"].iloc[place]
-                return f"{name}, {column}: {there} published, {here} ranked again"
-    return ""
-
-
-def _is_same(there: Any, here: Any) -> bool:
-    try:
-        return bool(np.isclose(float(there), float(here), rtol=_RTOL, atol=0, equal_nan=True))
-    except ValueError:  # text
-        return bool(there == here)
 
 
 @contextmanager

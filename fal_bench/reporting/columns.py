@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import pandas as pd
 
+from fal_bench.errors import one_line
 from fal_bench.reporting import wording
 from fal_bench.reporting.context import Accounting, ReportContext
 from fal_bench.reporting.own_runs import OwnRuns
@@ -321,7 +322,7 @@ def columns_shown(table: Literal["board", "more"], context: ReportContext) -> li
     """
     metric = wording.metric(context)
     words = {
-        "baseline": wording.one_line(context.baseline),
+        "baseline": one_line(context.baseline),
         "accounting": context.accounting,
         "metric": metric,
         "Metric": metric[0].upper() + metric[1:],

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from fal_bench.errors import StoreError
+from fal_bench.errors import StoreError, one_line
+from fal_bench.inputs.cells import guarded
 from fal_bench.reporting import wording
 from fal_bench.reporting.answer import Board
 from fal_bench.reporting.columns import columns_shown, rows_of
@@ -21,9 +22,21 @@ from fal_bench.task.target import ACCURACY
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """Return a table as CSV, with the fewest digits that read back to the same numbers."""
-    text: str = frame.to_csv(index=False, lineterminator="\n")
+    """Return a table as CSV, with the fewest digits that read back to the same numbers.
+
+    No text cell begins as a formula does, so that a spreadsheet shows it and does not run it.
+    """
+    columns = {str(name): _guarded(frame[name]) for name in frame}
+    safe = pd.DataFrame(columns).rename(columns=guarded)
+    text: str = safe.to_csv(index=False, lineterminator="\n")
     return text
+
+
+def _guarded(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    cells = [guarded(cell) if isinstance(cell, str) else cell for cell in column]
+    return pd.Series(cells, index=column.index, dtype=object)
 
 
 def to_json(boards: Sequence[Board]) -> str:
@@ -146,5 +159,5 @@ def _bullets(notes: Sequence[str]) -> str:
 
 def _cell(text: str) -> str:
     """Escape what Markdown would take for markup."""
-    plain = wording.one_line(text) or "-"
+    plain = one_line(text) or "-"
     return "".join(f"\\{c}" if c in "\\`*_[]<>|#&" else c for c in plain)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fal_bench.errors import one_line
 from fal_bench.reporting import wording
 from fal_bench.reporting.context import External, TaskFacts
 from fal_bench.results.identity import SHOWN, strategy_labels
@@ -72,7 +73,7 @@ def preview(results: Results, tasks: Sequence[TaskFacts]) -> list[str]:
             fate = f"shown but not ranked, since {external.obstacle}"
         elif not external.strict_known:
             fate = f"{fate}, under --accounting paper only, since its file has no labels_strict"
-        sentences.append(f"{wording.one_line(label)}: {count} on {wording.listed(names)}; {fate}.")
+        sentences.append(f"{one_line(label)}: {count} on {wording.listed(names)}; {fate}.")
     return sentences
 
 
@@ -172,7 +173,7 @@ def _unfinished(curves: pd.DataFrame, tasks: Sequence[TaskFacts]) -> str:
         end = facts.cap + facts.query_labels
         if first != facts.grid[0] or (last < end and len(curve) < facts.cycle_limit):
             return (
-                f"its curve of {wording.one_line(task)}, seed {seed}, goes from {first} to {last} "
+                f"its curve of {one_line(task)}, seed {seed}, goes from {first} to {last} "
                 f"labels, and the protocol of that task from {facts.grid[0]} to {end}"
             )
     return ""

@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
+import hashlib
 import math
+import re
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from fal_bench._version import __version__
 from fal_bench.reporting import wording
 from fal_bench.reporting.answer import Board, Comparison
 from fal_bench.reporting.columns import (
@@ -27,6 +32,17 @@ from fal_bench.reporting.facts import Winner, notes
 from fal_bench.reporting.findings import has_intervals
 from fal_bench.reporting.panels import all_panels
 from fal_bench.reporting.panels.base import PageData
+
+_DRAWS = {".py", ".j2", ".css", ".js"}
+
+_MISLEADING = re.compile(
+    r"\\(?P<escape>u00[01][0-9a-f]|.)|"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+"""Characters that cannot be seen, turn the direction of text, or cannot be written.
+
+JSON has the first of them as escapes; other escapes are found, too, since ``\\\\u001b`` is none.
+"""
 
 
 def render_page(comparison: Comparison) -> str:
@@ -59,7 +75,7 @@ def render_page(comparison: Comparison) -> str:
         for panel in all_panels()
     ]
     context = main.context
-    return (
+    page = (
         _templates()
         .get_template("leaderboard.html.j2")
         .render(
@@ -81,18 +97,26 @@ def render_page(comparison: Comparison) -> str:
             plotly=packed_plotly(),
         )
     )
+    return _MISLEADING.sub(_harmless, page)
 
 
 @functools.cache
 def _templates() -> jinja2.Environment:
     """Return the page's templates; each is compiled once."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fal_bench.reporting"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # As text, not as ASCII with escapes, so that what is shown in figures is cleaned, too.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
+    return environment
+
+
+def _harmless(found: re.Match[str]) -> str:
+    return found[0] if len(found["escape"] or "control") == 1 else " "
 
 
 def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
@@ -161,6 +185,21 @@ def _cell(row: Row, column: Column) -> dict[str, Any]:
         "interval": f"[{interval}" if bracket else "",
         "number": column.number(row),
     }
+
+
+@functools.cache
+def page_version() -> str:
+    """Identify the code that draws boards and pages: where it is the same, so are they.
+
+    Returns:
+        The start of the SHA-256 of falbench's version, plotly's, and all files of this room.
+    """
+    digest = hashlib.sha256(f"{__version__} {version('plotly')}".encode())
+    room = Path(__file__).parent
+    for path in sorted(room.rglob("*"), key=lambda path: path.relative_to(room).as_posix()):
+        if path.suffix in _DRAWS:
+            digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()[:16]
 
 
 @functools.cache

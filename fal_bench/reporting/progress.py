@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
-from fal_bench.results.store import Corrupt, Store
+from fal_bench.results.store import Store
 from fal_bench.sweep.plan import Monitor, no_monitor
 from fal_bench.sweep.spec import RunSpec
 
@@ -124,7 +125,7 @@ class Progress:
                 Text(run.label),
                 str(run.seed),
                 f"{row.labels}/{run.task.budget_cap}",
-                f"{row.metrics['accuracy']:.1%}",
+                _accuracy(row),
             )
         return Group(header, table)
 
@@ -133,13 +134,11 @@ class Progress:
         for run in self._runs:
             if run.key in self._ended:
                 continue
-            phase = self._store.phase(run)
-            if isinstance(phase, Corrupt) or phase == "new":
-                continue
+            folder = self._store.folder(run)
             try:
-                rows = self._store.folder(run).rows()
-            except (StoreError, OSError):
-                continue  # read in the middle of a change; the next look sees it whole
+                phase, rows = folder.status()["phase"], folder.rows()
+            except StoreError:
+                continue  # it has not begun, or its files are damaged
             if rows:
                 self._rows[run.key] = rows[-1]
             # A failed run counts as ended only once this run has had a try at it.
@@ -149,9 +148,7 @@ class Progress:
     def _state(self, run: RunSpec) -> str:
         if self._ended[run.key] == "failed":
             return f"failed: {self._store.folder(run).status()['reason']}"
-        return (
-            f"{self._rows[run.key].metrics['accuracy']:.1%} at {self._rows[run.key].labels} labels"
-        )
+        return f"{_accuracy(self._rows[run.key])} at {self._rows[run.key].labels} labels"
 
     def _work_done(self) -> float:
         """Return finished runs, and running ones by the labels they have been trained on."""
@@ -170,6 +167,11 @@ class Progress:
             return "starting workers"
         left = elapsed * (len(self._runs) - self._work_done()) / gained
         return f"about {timedelta(seconds=round(left))} left"
+
+
+def _accuracy(row: Row) -> str:
+    # The growing file may be damaged; nothing rests on it.
+    return f"{row.metrics.get('accuracy', math.nan):.1%}"
 
 
 def progress_monitor(*, shown: bool) -> Monitor:

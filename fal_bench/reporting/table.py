@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fal_bench.errors import one_line
 from fal_bench.reporting import wording
 from fal_bench.reporting.columns import GROUPS, Column, Row, columns_shown, group, is_best, rows_of
 from fal_bench.reporting.context import ReportContext
@@ -69,7 +70,7 @@ def _lay_out_narrow(rows: list[Row], columns: list[Column], width: int) -> Table
     widths: dict[str, int] = {"verdict": _NARROW_VERDICT}
     excess = _natural_width(_lay_out(rows, columns, widths)) - width
     if excess > 0:
-        longest = max(cell_len(wording.one_line(row["strategy"])) for row in rows)
+        longest = max(cell_len(one_line(row["strategy"])) for row in rows)
         widths["name"] = max(_NARROWEST_NAME, longest - excess)
     return _lay_out(rows, columns, widths)
 
@@ -113,7 +114,7 @@ def _cells(row: Row, columns: list[Column], limit: int | None) -> list[Text]:
     """
     cells = []
     for column in columns:
-        text = wording.one_line(column.text(row)) or "-"
+        text = one_line(column.text(row)) or "-"
         if column.kind == "name" and limit is not None and cell_len(text) > limit:
             text = _wrapped(text, limit)
         style = _VERDICT_STYLES.get(text, "") if column.kind == "verdict" else ""

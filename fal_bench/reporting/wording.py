@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from fal_bench.errors import one_line
 from fal_bench.reporting.context import ReportContext
 from fal_bench.reporting.facts import Fact, Winner
 
@@ -152,14 +153,6 @@ def listed(names: Sequence[object]) -> str:
     """Join names as in a sentence: "a, b and c"."""
     words = [one_line(str(name)) for name in names]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def one_line(text: str) -> str:
-    """Put text from a plugin or a file on one line, without control characters.
-
-    A name or an error message must neither break a table apart nor command the terminal.
-    """
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def sentences(facts: Sequence[Fact], context: ReportContext) -> list[str]:

@@ -70,6 +70,8 @@ def chosen_results(
     check_text("task", task)
     names, seeds = as_names("strategies", strategies), as_whole("seeds", seeds, 1)
     results = open_results(path, suite=suite)
+    if results.tasks.empty and results.provenance.problems:
+        raise StoreError(results.provenance.problems[0])
     if results.tasks.empty:
         raise StoreError(
             f"There are only curves measured elsewhere in {str(path)!r}; import them into a "

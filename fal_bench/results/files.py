@@ -1,8 +1,8 @@
 """Writing files so that no reader sees half of one, and so that damage to them is seen later.
 
 A sealed file carries a digest of its own content, its name and the key of its run. A flipped bit, a
-lost line, and a file that belongs to another run are seen when it is read. Whoever computes the
-digest again is not stopped: that is what ``falbench verify`` is for.
+lost line, and a file that belongs to another run are seen when it is read. It does not stop people
+who compute the digest again: ``falbench verify`` is for that.
 """
 
 from __future__ import annotations
@@ -41,20 +41,16 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disc does not say where
         raise
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically."""
-    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON; raises ``OSError`` or ``ValueError``."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes atomically."""
+    write_atomically(path, lambda file: file.write(content))
 
 
 def sealed(name: str, key: str, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,20 +64,30 @@ def sealed(name: str, key: str, content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, _SEAL: _digest(name, key, _canonical(content))}
 
 
-def write_sealed(path: Path, key: str, content: Mapping[str, Any]) -> None:
-    """Write JSON values with their seal, atomically.
+def sealed_json(name: str, key: str, content: Mapping[str, Any]) -> bytes:
+    """Return JSON values with their seal, as the bytes of a file.
+
+    Args:
+        name: the file's name.
+        key: key of the run that it belongs to.
+        content: the values.
 
     Raises:
         StoreError: ``read_sealed`` could not read them again.
     """
-    whole = sealed(path.name, key, content)
+    text = json.dumps(sealed(name, key, content), indent=2, sort_keys=True) + "\n"
     try:
-        parsed(path, json.dumps(whole))
+        parsed(Path(name), text)
     except UnreadableFileError as error:
         raise StoreError(
-            f"{path.name} cannot be stored ({error.cause}); choose other parameters."
+            f"{name} cannot be stored ({error.cause}); choose other parameters."
         ) from None
-    write_json(path, whole)
+    return text.encode()
+
+
+def write_sealed(path: Path, key: str, content: Mapping[str, Any]) -> None:
+    """Write what ``sealed_json`` returns, atomically."""
+    write_bytes(path, sealed_json(path.name, key, content))
 
 
 def read_sealed(path: Path, key: str) -> tuple[dict[str, Any], bool]:

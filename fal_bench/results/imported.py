@@ -10,18 +10,27 @@ import csv
 import hashlib
 import io
 import json
-import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from fal_bench.errors import ExternalCurvesError, StoreError, UnknownNameError
+from fal_bench.errors import ExternalCurvesError, StoreError, UnknownNameError, one_line
+from fal_bench.inputs.cells import (
+    MOST_CELLS,
+    cells_in,
+    guarded,
+    read_count,
+    read_name,
+    read_number,
+    read_whole,
+)
+from fal_bench.inputs.files import UnreadableFileError, decoded, parsed, read_bytes
 from fal_bench.plugins.registry import current_registry
 from fal_bench.results.files import write_atomically
 from fal_bench.results.model import (
@@ -44,46 +53,22 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9._+-]*")
 _MARK = "# external curves: "
-_LONGEST_NAME = 200
-
-
-def _name(text: str) -> str:
-    if not text.isprintable() or len(text) > _LONGEST_NAME:
-        raise ValueError(f"a name must be printable and at most {_LONGEST_NAME} characters long")
-    return text
-
-
-def _whole(text: str) -> int:
-    # Spreadsheets and pandas write whole numbers as 100.0 beside an empty cell.
-    number = float(text) if re.fullmatch(r"[0-9]+(\.0*)?", text) else math.nan
-    if not number.is_integer():
-        raise ValueError(f"{text!r} is not a whole number of at least 0")
-    return int(number)
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
-    if not math.isfinite(number):
-        raise ValueError(f"{text!r} is not a finite number")
-    return number
+_ORIGIN = ("file", "sha256", "imported")
 
 
 def _share(text: str) -> float:
-    number = _number(text)
-    if not 0 <= number <= 1:
-        hint = "; write 0.62 for 62 %" if 1 < number <= 100 else ""
+    value = read_number(text)
+    if not 0 <= value <= 1:
+        hint = "; write 0.62 for 62 %" if 1 < value <= 100 else ""
         raise ValueError(f"{text} is not between 0 and 1{hint}")
-    return number
+    return value
 
 
 def _amount(text: str) -> float:
-    number = _number(text)
-    if number < 0:
+    value = read_number(text)
+    if value < 0:
         raise ValueError(f"{text} is below 0")
-    return number
+    return value
 
 
 def _hash(text: str) -> str:
@@ -99,14 +84,14 @@ def _truth(text: str) -> bool:
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    "task": _name,
-    "strategy": _name,
-    "seed": _whole,
-    "cycle": _whole,
-    "labels": _whole,
-    "labels_strict": _whole,
-    "bytes_up": _whole,
-    "bytes_down": _whole,
+    "task": read_name,
+    "strategy": read_name,
+    "seed": read_whole,
+    "cycle": read_count,
+    "labels": read_count,
+    "labels_strict": read_count,
+    "bytes_up": read_count,
+    "bytes_down": read_count,
     "train_seconds": _amount,
     "select_seconds": _amount,
     "task_hash": _hash,
@@ -234,7 +219,7 @@ def read_import(
 
     Raises:
         ExternalCurvesError: something in it cannot be used.
-        OSError: it cannot be read.
+        UnreadableFileError: it cannot be read.
     """
     new = _read_new(path, name)
     hashes, names = {task.hash for task in tasks}, {task.name for task in tasks}
@@ -253,10 +238,9 @@ def read_file(path: Path) -> Results:
 
     Raises:
         ExternalCurvesError: something in it cannot be used.
-        OSError: it cannot be read.
+        UnreadableFileError: it cannot be read.
     """
-    with path.open("rb") as file:
-        kept = file.read(len(_MARK)) == _MARK.encode()
+    kept = read_bytes(path, links=True).startswith(_MARK.encode())
     one = _read_kept(path) if kept else _read_new(path, None)
     return as_results([one])
 
@@ -310,39 +294,61 @@ def _read_new(path: Path, name: str | None) -> Import:
         raise ExternalCurvesError(
             f"--name cannot be {name!r}; use letters, digits and . _ + - without a leading dot."
         )
-    content = path.read_bytes()
-    try:
-        curves = read_curves_text(content.decode(), path.name)
-    except UnicodeDecodeError:
-        raise ExternalCurvesError(f"{path.name} is not UTF-8 text; save it as UTF-8.") from None
-    digest, today = hashlib.sha256(content).hexdigest(), datetime.now(UTC).date().isoformat()
-    return Import(ImportOrigin(name, path.name, digest, today), curves)
+    content = read_bytes(path, links=True)
+    # The name of a file may be any bytes, of a row only text that can be shown.
+    file = guarded(one_line(path.name))
+    curves = read_curves_text(decoded(path, content), file)
+    today = datetime.now(UTC).date().isoformat()
+    return Import(ImportOrigin(name, file, _sha256(content), today), curves)
 
 
 def _read_kept(path: Path) -> Import:
-    """Read an import of a results folder."""
+    """Read an import of a results folder.
+
+    Those of earlier versions have no digest.
+    """
     try:
-        first, _, table = path.read_text(encoding="utf-8").partition("\n")
-        given = json.loads(first.removeprefix(_MARK))
-        file, digest, date = (str(given[key]) for key in ("file", "sha256", "imported"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExternalCurvesError(
-            f"Cannot read the external curves {str(path)!r} ({error}); delete the file and "
-            "import them again."
-        ) from None
+        first, _, table = decoded(path, read_bytes(path)).partition("\n")
+        given = parsed(path, first.removeprefix(_MARK))
+        origin = {key: str(given[key]) for key in _ORIGIN}
+        if "digest" in given and given["digest"] != _digest(origin, table):
+            raise ValueError("it was changed after the import")
+        file, digest, day = one_line(origin["file"]), origin["sha256"], origin["imported"]
+        _hash(digest)
+        date.fromisoformat(day)
+    except UnreadableFileError as error:
+        raise _spoiled(path, error.cause) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _spoiled(path, str(error)) from None
     curves = read_curves_text(table, str(path), first_line=2)
-    return Import(ImportOrigin(path.stem, file, digest, date), curves)
+    return Import(ImportOrigin(path.stem, file, digest, day), curves)
+
+
+def _spoiled(path: Path, why: str) -> ExternalCurvesError:
+    return ExternalCurvesError(
+        f"Cannot read the external curves {str(path)!r} ({why}); delete the file and import them "
+        "again."
+    )
 
 
 def _written(new: Import) -> str:
-    origin = {name: text for name, text in asdict(new.origin).items() if name != "name"}
-    text = io.StringIO(newline="")
-    text.write(f"{_MARK}{json.dumps(origin)}\n")
+    table = io.StringIO(newline="")
     columns = [*_READERS, *new.curves.metrics]
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(new.curves.rows)
-    return text.getvalue()
+    rows = table.getvalue()
+    origin = {key: getattr(new.origin, key) for key in _ORIGIN}
+    first = json.dumps({**origin, "digest": _digest(origin, rows)})
+    return f"{_MARK}{first}\n{rows}"
+
+
+def _digest(origin: Mapping[str, str], rows: str) -> str:
+    return _sha256(f"{json.dumps(origin)}\n{rows}".encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 # Reading the text: every mistake is named with its line and column.
@@ -390,15 +396,19 @@ def read_curves_text(text: str, file: str, *, first_line: int = 1) -> CurvesText
         tuple(line.row for line in ordered),
         tuple(line.number for line in ordered),
         metrics,
-        tuple(name for name in heading if name not in readers),
+        tuple(one_line(name) for name in heading if name not in readers),
     )
 
 
 def _table(text: str, file: str, first_line: int) -> tuple[list[str], list[_Line]]:
     """Return the columns' names, and the lines below them as text by column."""
-    # A file saved by a spreadsheet may begin with a byte order mark.
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
-    lines = []
+    if cells_in(text) > MOST_CELLS:
+        raise ExternalCurvesError(
+            f"{file} has more than {MOST_CELLS} values, the most that are read at once; import it "
+            "in parts."
+        )
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines: list[_Line] = []
     try:
         heading = [name.strip() for name in next(reader, [])]
         _check_heading(heading, file, first_line)
@@ -431,7 +441,7 @@ def _metric_reader(name: str) -> Callable[[str], float]:
     metrics = current_registry().metrics
     if name in metrics.names() and metrics.load(name).share:
         return _share
-    return _amount if name == "loss" else _number
+    return _amount if name == "loss" else read_number
 
 
 def _is_metric(name: str, texts: Sequence[str]) -> bool:
@@ -450,8 +460,8 @@ def _check_heading(heading: Sequence[str], file: str, line: int) -> None:
     for name in REQUIRED:
         if name not in heading:
             raise ExternalCurvesError(f"{file}, line {line}: {_needed(name)}")
-    for name in heading:
-        if heading.count(name) > 1:
+    for name, count in Counter(heading).items():
+        if count > 1:
             raise ExternalCurvesError(f"{file}, line {line}: there are two columns {name!r}.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Literal
 
 from fal_bench.errors import StoreError
 from fal_bench.inputs.arguments import as_path
-from fal_bench.results.folder import RunFolder
+from fal_bench.results.folder import CorruptRunError, RunFolder
 from fal_bench.results.identity import records
 from fal_bench.results.imported import ImportFolder
 from fal_bench.results.model import Results, mixtures, refusal
@@ -19,8 +20,6 @@ from fal_bench.results.store import Store
 from fal_bench.results.stored import NoRunsError, read_store
 
 Keep = Literal["first", "last"]
-
-_LEFT_BEHIND = ("checkpoint.npz", "in-plugin.json")
 
 
 @dataclass(frozen=True)
@@ -110,6 +109,11 @@ def _copy(runs: Mapping[str, Path], out: Store) -> None:
         try:
             for key, source in runs.items():
                 _copy_run(source, out.runs / key)
+        except CorruptRunError as error:
+            raise StoreError(
+                f"Run {key[:12]} in {str(source.parent)!r} has just been changed ({error}); merge "
+                "once nothing writes to it."
+            ) from None
         except OSError as error:
             raise StoreError(
                 f"Cannot copy runs to {str(out.root)!r} ({error.strerror or error}); the runs "
@@ -118,12 +122,17 @@ def _copy(runs: Mapping[str, Path], out: Store) -> None:
 
 
 def _copy_run(source: Path, target: Path) -> None:
+    """Copy the files that a finished run consists of, each checked, and nothing else."""
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".merge-"))
     try:
         copy = temporary / "new"
-        shutil.copytree(source, copy, ignore=shutil.ignore_patterns(*_LEFT_BEHIND, ".*"))
-        RunFolder(copy).move_over()
-        if target.exists():
+        copy.mkdir()
+        for name, content in RunFolder(source).contents():
+            (copy / name).write_bytes(content)
+        _, outcome = RunFolder(source).look()
+        if outcome is not None:  # earlier versions note nowhere else when it ended
+            os.utime(copy / "status.json", (outcome.ended.timestamp(),) * 2)
+        if os.path.lexists(target):
             target.rename(temporary / "old")
         copy.rename(target)
     finally:

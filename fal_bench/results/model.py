@@ -113,7 +113,7 @@ class Provenance:
         environments: where the runs measured here were computed, if it is not known run by run.
         higher_is_better: by metric, as far as it was recorded.
         computed: the days on which the first and the last run were finished, likewise.
-        problems: a sentence for each run that cannot be read.
+        problems: sentences on what is damaged, or not covered by digests, and so may be.
     """
 
     command: str = ""

@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from itertools import product
+from datetime import UTC, date, datetime
+from itertools import islice, pairwise, product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fal_bench.errors import InvalidSpecError, PublicationError
+from fal_bench.errors import InvalidSpecError, PublicationError, one_line
+from fal_bench.federation.ledger import PURPOSES
+from fal_bench.inputs.cells import (
+    MOST_CELLS,
+    cells_in,
+    fault_of_name,
+    read_count,
+    read_number,
+    read_whole,
+)
+from fal_bench.inputs.files import (
+    MissingFileError,
+    UnreadableFileError,
+    parsed,
+    read_bytes,
+    read_text,
+)
 from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained
-from fal_bench.results.identity import SHOWN, describe, description_key, identity_columns
+from fal_bench.results.identity import (
+    DEFAULT_TRAINER,
+    SHOWN,
+    describe,
+    description_key,
+    identity_columns,
+    run_label,
+)
 from fal_bench.results.model import (
     BY_CLIENT,
     CHARGES,
@@ -39,23 +65,44 @@ from fal_bench.task import Task
 from fal_bench.task.suite import Suite
 from fal_bench.task.target import Target, parse_targets
 
-FORMAT = 3
+FORMAT = 4
 """Version of the format; raised by whatever an older falbench could misread.
 
 2 added ``charges.csv``; 3 records which way metrics are better, may hold targets of any metric, and
-says runs where 2 said cells, and sessions where it said runs.
+says runs where 2 said cells, and sessions where it said runs; 4 has no labels of strategies, which
+follow from the selectors, and says which code drew the board and the page.
 """
 
 FILE = PUBLISHED
 LEADERBOARD = "leaderboard.csv"
 CURVES_FILE = "curves.csv"
 CHARGES_FILE = "charges.csv"
-FILES = (LEADERBOARD, CURVES_FILE, CHARGES_FILE, "leaderboard.html")
+PAGE = "leaderboard.html"
+FILES = (LEADERBOARD, CURVES_FILE, CHARGES_FILE, PAGE)
 """The files besides ``provenance.json``."""
 
 _WITHOUT_CHARGES = 1
 _CELLS = 2
 """The last format that said cells."""
+_LABELS = 3
+"""The last format that held labels of strategies."""
+
+_FALBENCH = r"^[0-9][0-9A-Za-z.+!-]{0,39}$"
+
+_DIGEST = "digest"
+
+_MOST_BYTES = 4 * 1024**2
+"""Of ``provenance.json``."""
+
+_LONGEST_TEXT = 100_000
+"""Characters of a text in it; of a command line that names hundreds of strategies, say."""
+
+_LONGEST_REASON = 300
+
+_NAMED = 5
+"""Unknown files that are named."""
+
+_BY_CLIENT = re.compile(r"[0-9]+(?: [0-9]+)*")
 
 _CURVE_KEYS = [*SHOWN, *KEYS, *COSTS, *BY_CLIENT, "task_hash", "reference"]
 _CHARGE_COLUMNS = [*SHOWN, "purpose", "cycle", "labels"]
@@ -119,20 +166,29 @@ class PublishedStrategy(Section):
     """A row of the leaderboard.
 
     Attributes:
-        label: its name in the tables.
         strategy: the strategy's selector, with the parameters that differ from their defaults.
         fingerprint: what identifies the strategy's behaviour.
         trainer: the trainer's selector, likewise.
         trainer_fingerprint: what identifies the trainer's behaviour.
+        trainer_named: whether the trainer belongs to what tables call the strategy.
         reference: whether it is a yardstick and never ranked.
     """
 
-    label: str
     strategy: str
     fingerprint: str
     trainer: str
     trainer_fingerprint: str
+    trainer_named: bool
     reference: bool
+
+    @property
+    def label(self) -> str:
+        """Its name in the tables."""
+        return run_label(
+            Selector.parse(self.strategy),
+            Selector.parse(self.trainer),
+            trainer_named=self.trainer_named,
+        )
 
 
 class Record(Section):
@@ -158,11 +214,12 @@ class Record(Section):
         strategies: the rows of the leaderboard.
         environments: where the runs were computed, the most frequent one first.
         metrics: whether higher is better, by metric.
+        drawn: what identifies the code that drew the board and the page; empty if not recorded.
         files: SHA-256 of the other files by name.
     """
 
     format: int = FORMAT
-    falbench: str
+    falbench: str = Field(pattern=_FALBENCH)
     command: str
     published: str
     first_finished: str
@@ -175,11 +232,12 @@ class Record(Section):
     baseline: str
     numerics: int
     device: str
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     tasks: tuple[PublishedTask, ...] = Field(min_length=1)
     strategies: tuple[PublishedStrategy, ...] = Field(min_length=1)
     environments: tuple[PublishedEnvironment, ...]
     metrics: dict[str, bool] = Field(default_factory=dict)
+    drawn: str = ""
     files: dict[str, str]
 
     @property
@@ -207,9 +265,13 @@ class Record(Section):
 
     @property
     def text(self) -> str:
-        """The content of ``provenance.json``; keys stand in the order of the attributes."""
+        """The content of ``provenance.json``.
+
+        Keys stand in the order of the attributes; the SHA-256 of them as JSON follows.
+        """
         content = self.model_dump(mode="json", exclude_none=True)
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        return json.dumps({**content, _DIGEST: digest}, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_record(folder: Path) -> Record:
@@ -220,13 +282,14 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        text = read_text(path, most=_MOST_BYTES)
+        content = parsed(path, text)
+    except MissingFileError:
         raise PublicationError(
             f"There is no {FILE} in {str(folder)!r}; name a folder that falbench publish wrote."
         ) from None
-    except (OSError, ValueError) as error:
-        raise _broken(path, str(getattr(error, "strerror", None) or error)) from None
+    except UnreadableFileError as error:
+        raise _broken(path, error.cause) from None
     written = content.get("format") if isinstance(content, dict) else None
     if not isinstance(written, int) or isinstance(written, bool):
         raise _broken(path, "it does not say its format")
@@ -235,24 +298,110 @@ def read_record(folder: Path) -> Record:
             f"{str(path)!r} was written by a newer falbench (format {written}, this one reads "
             f"{FORMAT}); upgrade falbench."
         )
+    record = _record(path, content, written)
+    if written == FORMAT and record.text != text:
+        raise _broken(path, "it does not fit its own digest")
+    return record
+
+
+def _record(path: Path, content: dict[str, Any], written: int) -> Record:
+    if fault := next(_faults(content, ""), ""):
+        raise _broken(path, fault)
     try:
-        return parse_record(json.dumps(_runs_for_cells(content) if written <= _CELLS else content))
+        return parse_record(json.dumps(_in_todays_words(content, written)))
     except ValidationError as error:
         where, what = explained(error, Record)
         raise _broken(path, f"{where}: {what}") from None
-    except InvalidSpecError as error:
-        raise _broken(path, str(error)) from None
+    except (InvalidSpecError, PublicationError) as error:
+        raise _broken(path, str(error).rstrip(".")) from None
 
 
 def parse_record(text: str) -> Record:
-    """Read a record of today's format.
+    """Read a record in the words of today's format.
 
     Raises:
-        ValidationError, InvalidSpecError: something in it is wrong.
+        ValidationError, InvalidSpecError, PublicationError: something in it is wrong.
     """
-    record = Record.model_validate_json(text, strict=True)
+    content = json.loads(text)
+    content.pop(_DIGEST, None)  # of the whole text, which the caller has
+    record = Record.model_validate_json(json.dumps(content), strict=True)
     parse_targets(record.targets, "targets")
+    for time in (record.published, record.first_finished, record.last_finished):
+        moment(time)
+    for row in record.strategies:
+        if Selector.parse(row.trainer) != DEFAULT_TRAINER and not row.trainer_named:
+            raise PublicationError(f"the trainer of {row.strategy!r} is missing from its name")
+    for kind, names in _shown_names(record).items():
+        for name, count in Counter(names).items():
+            if count > 1:
+                raise PublicationError(f"the {kind} {name!r} stands twice")
+            if fault := fault_of_name(name):
+                raise PublicationError(f"the {kind} {name!r}: {fault}")
     return record
+
+
+def _shown_names(record: Record) -> dict[str, list[str]]:
+    return {
+        "task": [task.name for task in record.tasks],
+        "strategy": [row.label for row in record.strategies],
+        "seed": [str(seed) for seed in record.seeds],
+    }
+
+
+def moment(text: str) -> datetime:
+    """Return a time that a record says, in UTC.
+
+    Raises:
+        PublicationError: it is none.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise PublicationError(f"{text!r} is no date and time") from None
+
+
+def _faults(value: Any, where: str) -> Iterator[str]:
+    """Yield what is wrong with texts of a record, with the keys that they stand under."""
+    if isinstance(value, str) and not value.isprintable():
+        yield f"{where.removeprefix('.')}: it holds characters that cannot be shown"
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        yield f"{where.removeprefix('.')}: it has more than {_LONGEST_TEXT} characters"
+    parts = value.items() if isinstance(value, dict) else ()
+    for key, part in enumerate(value) if isinstance(value, list) else parts:
+        yield from _faults(str(key), where)
+        yield from _faults(part, f"{where}.{key}")
+
+
+def _in_todays_words(content: dict[str, Any], written: int) -> dict[str, Any]:
+    """Return a record of an older format in the words of today."""
+    if written <= _CELLS:
+        content = _runs_for_cells(content)
+    if written <= _LABELS:
+        rows = content.get("strategies")
+        named = [_without_label(row) for row in rows] if isinstance(rows, list) else rows
+        content = {**content, "strategies": named}
+    return content
+
+
+def _without_label(row: Any) -> Any:
+    """Return a row whose label followed from its selectors, without it.
+
+    Raises:
+        PublicationError: it did not.
+    """
+    if not isinstance(row, dict):
+        return row
+    for key in ("label", "strategy", "trainer"):
+        if not isinstance(row.get(key), str):
+            raise PublicationError(f"a strategy has no {key}")
+    selectors = Selector.parse(row["strategy"]), Selector.parse(row["trainer"])
+    rest = {key: value for key, value in row.items() if key != "label"}
+    for named in (False, True):
+        if row["label"] == run_label(*selectors, trainer_named=named):
+            return {**rest, "trainer_named": named}
+    raise PublicationError(
+        f"the label {row['label']!r} does not belong to the strategy {row['strategy']!r}"
+    )
 
 
 def _runs_for_cells(content: dict[str, Any]) -> dict[str, Any]:
@@ -267,7 +416,8 @@ def _runs_for_cells(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _broken(path: Path, why: str) -> PublicationError:
-    return PublicationError(f"Cannot read {str(path)!r} ({why}); restore it, or publish again.")
+    short = why if len(why) <= _LONGEST_REASON else f"{why[:_LONGEST_REASON]} ..."
+    return PublicationError(f"Cannot read {str(path)!r} ({short}); restore it, or publish again.")
 
 
 @dataclass(frozen=True)
@@ -276,11 +426,12 @@ class FileState:
 
     Attributes:
         name: its name.
-        state: whether its content is the one that was published.
+        state: whether its content is the one that was published; ``"unknown"`` if no file of that
+            name is ever published.
     """
 
     name: str
-    state: Literal["same", "changed", "missing"]
+    state: Literal["same", "changed", "missing", "unknown"]
 
 
 def is_published(folder: Path) -> bool:
@@ -298,6 +449,7 @@ def file_states(folder: Path, record: Record) -> tuple[FileState, ...]:
 
     Raises:
         PublicationError: the record does not hold the checksums of exactly these files.
+        UnreadableFileError: one of them is no plain file, or too large.
     """
     names = [name for name in FILES if name != CHARGES_FILE or has_charges(record)]
     if sorted(record.files) != sorted(names):
@@ -305,7 +457,9 @@ def file_states(folder: Path, record: Record) -> tuple[FileState, ...]:
             f"{FILE} in {str(folder)!r} must hold the SHA-256 of {', '.join(names)}, and of "
             "nothing else; restore it, or publish again."
         )
-    return tuple(FileState(name, _state(folder / name, record.files[name])) for name in names)
+    states = [FileState(name, _state(folder / name, record.files[name])) for name in names]
+    others = (entry.name for entry in os.scandir(folder) if entry.name not in {*names, FILE})
+    return (*states, *(FileState(name, "unknown") for name in islice(others, _NAMED)))
 
 
 def refuse_changed(folder: Path, record: Record, names: Collection[str] = FILES) -> None:
@@ -322,15 +476,19 @@ def refuse_changed(folder: Path, record: Record, names: Collection[str] = FILES)
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a file.
+
+    Raises:
+        UnreadableFileError: it cannot be read, or is no plain file.
+    """
+    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def _state(path: Path, published: str) -> Literal["same", "changed", "missing"]:
-    if not path.is_file():
+    try:
+        return "same" if sha256_of(path) == published else "changed"
+    except MissingFileError:
         return "missing"
-    return "same" if sha256_of(path) == published else "changed"
 
 
 def read_published(folder: Path, *, suite: str | None = None) -> Results:
@@ -363,19 +521,21 @@ def results_of(record: Record, folder: Path) -> Results:
         PublicationError: they cannot be read.
     """
     tasks = published_tasks(record)
+    table = read_published_curves(folder / CURVES_FILE)
+    if record.n_runs > len(table):  # before they are made, since a short record may name many
+        raise PublicationError(
+            f"{FILE} in {str(folder)!r} names {record.n_runs} runs, and {CURVES_FILE} has only "
+            f"{len(table)} rows; restore the files."
+        )
     runs = _runs(record, tasks)
     keys = {(run["task"], run["label"], run["seed"]): run["key"] for run in runs}
-    table = read_published_curves(folder / CURVES_FILE)
     curves = _keyed(table, keys, CURVES_FILE)
     _check_runs(table, runs)
+    _check_protocols(curves, runs, {task.hash: task for task in tasks})
     charges = pd.DataFrame(columns=CHARGES)
     if has_charges(record):
         found = _keyed(read_published_charges(folder / CHARGES_FILE), keys, CHARGES_FILE)
         charges = found.assign(client=None)[CHARGES]
-    there = set(curves["key"])
-    for run in runs:
-        if run["key"] not in there:
-            run |= {"state": "new", "reason": "not among the published curves"}
     data = [one.data or "" for one in record.tasks]
     pools = [one.pool for one in record.tasks]
     rows = [
@@ -396,7 +556,15 @@ def results_of(record: Record, folder: Path) -> Results:
             ),
             higher_is_better=record.metrics,
             computed=(_day(record.first_finished), _day(record.last_finished)),
+            problems=() if record.format == FORMAT else (_without_digest(record, folder),),
         ),
+    )
+
+
+def _without_digest(record: Record, folder: Path) -> str:
+    return (
+        f"{FILE} in {str(folder)!r} is of format {record.format} and has no digest, so damage to "
+        "it cannot be seen; falbench publish writes such results as today's."
     )
 
 
@@ -404,21 +572,13 @@ def published_tasks(record: Record) -> list[Task]:
     """Rebuild the tasks, in the order of the record.
 
     Raises:
-        PublicationError: a task is not the one that was published, or a name stands twice.
+        PublicationError: a task is not the one that was published.
     """
-    tasks = [_task(published) for published in record.tasks]
-    _refuse_twins("task", [task.name for task in tasks])
-    return tasks
+    return [_task(published) for published in record.tasks]
 
 
 def _runs(record: Record, tasks: Sequence[Task]) -> list[dict[str, Any]]:
-    """Rebuild all runs, task by task; neither suite nor plugin is needed.
-
-    Raises:
-        PublicationError: a name stands twice.
-    """
-    _refuse_twins("strategy", [row.label for row in record.strategies])
-    _refuse_twins("seed", [str(seed) for seed in record.seeds])
+    """Rebuild all runs, task by task; neither suite nor plugin is needed."""
     runs = []
     for (task, given), row, seed in product(
         zip(tasks, record.tasks, strict=True), record.strategies, record.seeds
@@ -438,7 +598,7 @@ def _runs(record: Record, tasks: Sequence[Task]) -> list[dict[str, Any]]:
         runs.append(
             {
                 **empty_run(),
-                **identity_columns(description, trainer_named=row.label != row.strategy),
+                **identity_columns(description, trainer_named=row.trainer_named),
                 "key": description_key(description),
                 "label": row.label,
                 "task": task.name,
@@ -467,6 +627,11 @@ def _keyed(
                 f"{file} holds a run of {task}, {strategy}, seed {seed}, which {FILE} does not "
                 "name; restore the files."
             )
+    for task, strategy, seed in keys.keys() - set(names):
+        raise PublicationError(
+            f"{file} holds nothing of {task}, {strategy}, seed {seed}, which {FILE} names; restore "
+            "the files."
+        )
     found = [keys[name] for name in names]
     beside = [*SHOWN, "task_hash", "reference"]
     rest = frame.drop(columns=[name for name in beside if name in frame])
@@ -488,14 +653,84 @@ def _check_runs(curves: pd.DataFrame, runs: Sequence[Mapping[str, Any]]) -> None
             )
 
 
+def _check_protocols(
+    curves: pd.DataFrame, runs: Sequence[Mapping[str, Any]], tasks: Mapping[str, Task]
+) -> None:
+    """Check that the curves are what the protocols of their tasks can give."""
+    known = {run["key"]: run for run in runs}
+    rows = defaultdict(list)
+    columns = ("key", *KEYS, *BY_CLIENT)
+    for key, *row in zip(*(curves[name].tolist() for name in columns), strict=True):
+        rows[key].append(row)
+    for key, curve in rows.items():
+        run = known[key]
+        if wrong := _broken_protocol(curve, tasks[run["task_hash"]]):
+            raise PublicationError(
+                f"{CURVES_FILE}: {run['task']}, {run['label']}, seed {run['seed']}: {wrong}; "
+                "restore the file."
+            )
+
+
+def _broken_protocol(curve: Sequence[Sequence[Any]], task: Task) -> str:
+    """Say where a curve is none that the protocol of its task can give.
+
+    Args:
+        curve: by cycle: its number, labels, strict labels, and both by client as text.
+        task: the task.
+    """
+    cycles, labels, strict, *_ = zip(*curve, strict=True)
+    if cycles != tuple(range(len(curve))):
+        return "its cycles are not 0, 1, 2 and so on"
+    if labels[0] != task.label_grid_start:
+        return f"it begins with {labels[0]} labels, and the task with {task.label_grid_start}"
+    if any(now < before for one in (labels, strict) for before, now in pairwise(one)):
+        return "its labels fall"
+    if any(all_read < bought for bought, all_read in zip(labels, strict, strict=True)):
+        return "its labels are more than all that were read"
+    end = task.budget_cap + task.query_labels
+    if labels[-1] > end or (labels[-1] < end and len(curve) < task.cycle_limit):
+        return f"it ends with {labels[-1]} labels, and the protocol with {end}"
+    for _, *whole, mine, mine_strict in curve:
+        for count, text, name in zip(whole, (mine, mine_strict), BY_CLIENT, strict=True):
+            parts = [int(part) for part in text.split(" ")]
+            if len(parts) != task.clients or sum(parts) != count:
+                return f"{name} does not add up"
+    return ""
+
+
 def _metric(text: str) -> float:
-    return float(text) if text else math.nan
+    """Return a metric's value: NaN where it has none; a loss may be infinite."""
+    if text in ("", "inf", "-inf"):
+        return float(text or "nan")
+    return read_number(text)
+
+
+def _seconds(text: str) -> float:
+    seconds = read_number(text)
+    if seconds < 0:
+        raise ValueError(f"{text} is below 0")
+    return seconds
+
+
+def _counts(text: str) -> str:
+    if not _BY_CLIENT.fullmatch(text):
+        raise ValueError(f"{text!r} is no list of numbers")
+    return text
+
+
+def _purpose(text: str) -> str:
+    if text not in PURPOSES:
+        raise ValueError(f"there is no purpose {text!r}")
+    return text
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys((*_CURVE_KEYS, *_CHARGE_COLUMNS), str),
-    **dict.fromkeys(("seed", *KEYS, "bytes_up", "bytes_down"), int),
-    **dict.fromkeys(TIMINGS, float),
+    **dict.fromkeys((*SHOWN, "task_hash"), str),
+    **dict.fromkeys((*KEYS, "bytes_up", "bytes_down"), read_count),
+    **dict.fromkeys(TIMINGS, _seconds),
+    **dict.fromkeys(BY_CLIENT, _counts),
+    "seed": read_whole,
+    "purpose": _purpose,
     "reference": {"True": True, "False": False}.__getitem__,
 }
 """How a value is read, by column; those of other columns are metrics."""
@@ -518,18 +753,27 @@ def read_published_charges(path: Path) -> pd.DataFrame:
 
 
 def _read_text(path: Path) -> pd.DataFrame:
+    text = read_text(path)
+    if cells_in(text) > MOST_CELLS:
+        raise PublicationError(
+            f"{str(path)!r} has more than {MOST_CELLS} values; publish it in parts."
+        )
     try:
         # As text: a strategy may be called "NA", and not every reader of numbers keeps all bits.
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise PublicationError(f"Cannot read {str(path)!r} ({error}); restore it.") from None
+        return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise PublicationError(
+            f"Cannot read {str(path)!r} ({one_line(str(error))}); restore it."
+        ) from None
 
 
 def _values(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name in table.columns:
-        read = _READERS.get(name, _metric)
+        read = _READERS.get(str(name), _metric)
         try:
-            table[name] = [read(text) for text in table[name].tolist()]
+            texts = table[name].tolist()
+            values = {text: read(text) for text in set(texts)}
+            table[name] = [values[text] for text in texts]
         except (ValueError, KeyError) as error:
             raise PublicationError(
                 f"Cannot read column {name!r} of {str(path)!r} ({error}); restore it."
@@ -541,7 +785,7 @@ def _task(published: PublishedTask) -> Task:
     try:
         task = Task.model_validate({**published.canonical, "name": published.name})
     except ValidationError as error:
-        reason = ": ".join(filter(None, explained(error, Task)))
+        reason = ": ".join(filter(None, explained(error, Task)))[:_LONGEST_REASON]
         raise PublicationError(
             f"This falbench does not know the task {published.name!r} of {FILE} "
             f"({reason}); use the falbench that published it."
@@ -553,11 +797,5 @@ def _task(published: PublishedTask) -> Task:
     return task
 
 
-def _refuse_twins(kind: str, names: Sequence[str]) -> None:
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            raise PublicationError(f"The {kind} {name!r} stands twice in {FILE}; restore the file.")
-
-
-def _day(moment: str) -> date:
-    return datetime.fromisoformat(moment).date()
+def _day(text: str) -> date:
+    return moment(text).date()

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
 
-from fal_bench.errors import StoreError
-from fal_bench.results.store import Keyed, Store
+from pydantic import ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic.dataclasses import dataclass
+
+from fal_bench.inputs.files import MissingFileError, UnreadableFileError, read_bytes
+from fal_bench.results.files import sealed, unsealed, write_bytes
+from fal_bench.results.store import SESSIONS, Corrupt, Keyed, Store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Session:
     """One stretch of computing.
 
@@ -27,9 +31,9 @@ class Session:
     """
 
     started: str
-    seconds: float
-    finished: int
-    jobs: int
+    seconds: NonNegativeFloat
+    finished: NonNegativeInt
+    jobs: PositiveInt
     backend: str
 
 
@@ -55,28 +59,83 @@ def recorded_session(
         finished = sum(store.phase(spec) == "done" for spec in specs)
         seconds = round(time.monotonic() - clock, 1)
         session = Session(started.isoformat(timespec="seconds"), seconds, finished, jobs, backend)
-        with store.sessions.open("a", encoding="utf-8") as lines:
-            lines.write(f"\n{json.dumps(asdict(session))}\n")  # also after a line that was cut off
+        _add(store, session)
 
 
 def read_sessions(store: Store) -> list[Session]:
     """Return the sessions of a results folder, the first one first; none if nothing is recorded.
 
-    A line that was cut off is left out, as are all sessions that were killed.
-
-    Raises:
-        StoreError: a line is no record of a session.
+    A damaged line is left out, as are all sessions that were killed.
     """
+    sessions, _ = _read(store)
+    return sessions
+
+
+def sessions_problem(store: Store) -> str:
+    """Return a sentence if sessions of a results folder are lost; else an empty text."""
+    _, problem = _read(store)
+    if not problem:
+        return ""
+    return (
+        f"{str(store.sessions)!r} is damaged ({problem}); nothing but the time that some sessions "
+        "took is lost."
+    )
+
+
+def _add(store: Store, session: Session) -> None:
+    """Write all sessions and a new one; each line says its number and how many there are."""
+    sessions, problem = _read(store)
+    if problem:
+        store.set_aside(Corrupt(store.sessions, problem))
+    sessions.append(session)
+    lines = [
+        sealed(SESSIONS, "", {**asdict(one), "number": number, "of": len(sessions)})
+        for number, one in enumerate(sessions, 1)
+    ]
+    write_bytes(store.sessions, "".join(f"{json.dumps(line)}\n" for line in lines).encode())
+
+
+def _read(store: Store) -> tuple[list[Session], str]:
+    """Return the sessions that can be read, and what is wrong with the others."""
     path = store.sessions
-    if not path.exists():
-        return []
     try:
-        return [Session(**record) for record in _records(path.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"Cannot read {str(path)!r} ({error}); remove it.") from None
+        lines = read_bytes(path).splitlines()
+    except MissingFileError:
+        return [], ""
+    except UnreadableFileError as error:
+        return [], error.cause
+    found = [_line(path, line) for line in lines if line.strip()]
+    good = [one for one in found if one is not None]
+    numbers = [one.number for one in good if one.of is not None]
+    totals = {one.of for one in good}
+    sessions = [one.session for one in good]
+    if len(good) < len(found):
+        return sessions, f"{len(found) - len(good)} of its lines cannot be read"
+    if not good or (numbers and (totals != {len(good)} or numbers != [*range(1, len(good) + 1)])):
+        return sessions, "lines of it are missing"
+    return sessions, ""
 
 
-def _records(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines():
-        with suppress(json.JSONDecodeError):
-            yield json.loads(line)
+@dataclass
+class _Line:
+    """A line of the file.
+
+    Attributes:
+        session: the session.
+        number: its number, from 1; None in a line of an earlier version.
+        of: how many there were when it was written; likewise.
+    """
+
+    session: Session
+    number: int | None
+    of: int | None
+
+
+def _line(path: Path, content: bytes) -> _Line | None:
+    """Return what a line says; None if it is damaged."""
+    try:
+        values, is_sealed = unsealed(path, "", content)
+        place = (values.pop("number"), values.pop("of")) if is_sealed else (None, None)
+        return _Line(Session(**values), *place)
+    except (UnreadableFileError, ValidationError, KeyError, TypeError):
+        return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pandas as pd
 from pydantic import ValidationError
@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
 from fal_bench.inputs.validation import explained
-from fal_bench.results.folder import CorruptRunError, RunFolder
+from fal_bench.results.folder import CorruptRunError, Facts, Outcome, Phase, RunFolder
 from fal_bench.results.identity import (
+    description_key,
     identity_columns,
     run_label,
     strategy_selector,
@@ -32,18 +33,36 @@ from fal_bench.results.model import (
     stacked,
     task_row,
 )
-from fal_bench.results.store import Corrupt, Keyed, Store
+from fal_bench.results.sessions import sessions_problem
+from fal_bench.results.store import Keyed, Store
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, Suite, load_suite, suite_names
 
 NOT_FINISHED = "not run to its end yet"
 """Why a run has no curve that is new, or was interrupted."""
 
-_KEY = re.compile(r"[0-9a-f]{64}")
+_UNKNOWN: Final[Mapping[str, Any]] = {"pool": 0, "metrics": {}, "sealed": True}
+"""What is not known of a run that is not finished."""
 
 
 class NoRunsError(StoreError):
     """A results folder holds no runs."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A run as it was read.
+
+    Attributes:
+        row: its row of ``Results.runs``, with its ``pool``, its ``metrics`` (whether higher is
+            better, by name), the ``spec`` of its task, and whether it is ``sealed``.
+        curve: its curve, if it is finished.
+        charges: the labels that it read, by cycle, purpose and client, likewise.
+    """
+
+    row: dict[str, Any]
+    curve: Sequence[Row] = ()
+    charges: Mapping[tuple[int, str, int], int] = field(default_factory=dict)
 
 
 def read_store(store: Store, *, suite: str | None = None) -> Results:
@@ -62,14 +81,14 @@ def read_store(store: Store, *, suite: str | None = None) -> Results:
         FalbenchError: the suite is unknown, or imported curves cannot be read.
     """
     named = load_suite(suite) if suite else None
-    folders = [RunFolder(path) for path in _directories(store.runs)]
-    rows, problems = _described(folders)
-    if not rows and not problems:
+    runs, problems = _described(map(RunFolder, store.directories()))
+    if not runs and not problems:
         raise NoRunsError(_no_runs(store.root))
-    rows.sort(key=lambda row: (_label(row), row["variant"], row["seed"]))
-    tasks = {(row["task_hash"], row["data"]): row["spec"] for row in rows}
-    found, suites = _named_tasks(tasks, _pools(rows))
-    results = _gathered(rows, found, suites, ImportFolder(store.root), problems)
+    runs.sort(key=lambda run: (_label(run.row), run.row["variant"], run.row["seed"]))
+    tasks = {(run.row["task_hash"], run.row["data"]): run.row["spec"] for run in runs}
+    found, suites = _named_tasks(tasks, _pools(runs))
+    problems += _problems(store, runs)
+    results = _gathered(runs, found, suites, ImportFolder(store.root), problems)
     return results if named is None else of_suite(results, named)
 
 
@@ -104,97 +123,130 @@ def read_planned(
         suite: the suite that their tasks are of.
         external: whether imported curves are read, too.
     """
-    rows = [_planned_row(one, store) for one in planned]
-    pools = _pools(rows)
-    tasks = {(row["task_hash"], row["data"]): row["spec"] for row in rows}
+    runs = [_planned_run(one, store) for one in planned]
+    pools = _pools(runs)
+    tasks = {(run.row["task_hash"], run.row["data"]): run.row["spec"] for run in runs}
     name = suite.name if suite else ""
     found = [
         task_row(task, name, data, pools.get((digest, data), 0))
         for (digest, data), task in tasks.items()
     ]
     suites = {suite.name: suite} if suite else {}
-    return _gathered(rows, found, suites, ImportFolder(store.root) if external else None)
+    imported = ImportFolder(store.root) if external else None
+    return _gathered(runs, found, suites, imported, _problems(store, runs))
 
 
-def _planned_row(planned: Planned, store: Store) -> dict[str, Any]:
-    phase = store.phase(planned)
-    named = {"task": planned.task.name, "spec": planned.task}
-    if isinstance(phase, Corrupt):
-        state, reason = "corrupted", phase.reason
-    elif phase == "new":
-        state, reason = "new", NOT_FINISHED
-    else:
-        return {**run_row(store.folder(planned)), **named}
-    return {
-        **empty_run(),
+def _planned_run(planned: Planned, store: Store) -> _Read:
+    row = {
         **identity_columns(planned.description, trainer_named=planned.trainer_named),
-        **named,
         "key": planned.key,
+        "task": planned.task.name,
         "task_hash": planned.task.hash,
+        "spec": planned.task,
         "reference": planned.reference,
-        "state": state,
-        "reason": reason,
-        "metrics": {},
     }
+    try:
+        folder = store.folder(planned)
+        return _completed(row, folder, *folder.look())
+    except CorruptRunError as error:
+        unread = {**empty_run(), **_UNKNOWN, **row}
+        return _Read({**unread, "state": "corrupted", "reason": str(error)})
 
 
-def _described(folders: Iterable[RunFolder]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return a row for each run that can be read, and a sentence for each that cannot."""
-    rows, problems = [], []
+def _described(folders: Iterable[RunFolder]) -> tuple[list[_Read], list[str]]:
+    """Return each run that can be read, and a sentence for each that cannot."""
+    runs, problems = [], []
     for folder in folders:
+        where = f"Run {folder.path.name[:12]} in {str(folder.path.parent.parent)!r}"
         try:
-            rows.append(run_row(folder))
+            phase, outcome = folder.look()
+            if folder.is_described:
+                row = _described_row(outcome.facts if outcome else folder.facts())
+                runs.append(_completed(row, folder, phase, outcome))
+            elif phase == "failed":
+                problems.append(f"{where} failed before it began: {folder.status()['reason']}")
         except CorruptRunError as error:
-            where = str(folder.path.parent.parent)
-            problems.append(f"Run {folder.path.name[:12]} in {where!r} is corrupted: {error}.")
-    return rows, problems
+            problems.append(f"{where} is corrupted: {error}.")
+    return runs, problems
 
 
-def run_row(folder: RunFolder) -> dict[str, Any]:
-    """Return a run's row of ``Results.runs``, from its own directory.
+def _described_row(facts: Facts) -> dict[str, Any]:
+    """Return what a run's own directory says of its identity.
 
     Raises:
-        CorruptRunError: its files do not fit together, or this falbench does not know its task.
+        CorruptRunError: it cannot be read, or this falbench does not know its task.
     """
-    phase = folder.phase()
     try:
-        facts = folder.facts()
-        description: dict[str, Any] = facts["description"]
-        task = Task.model_validate({**description["task"], "name": "unnamed"})
+        task = Task.model_validate({**facts.description["task"], "name": "unnamed"})
         named = task.model_copy(update={"name": f"task-{task.hash[:8]}"})
-        columns = identity_columns(description, trainer_named=_trainer_named(facts))
-        environment = {**facts.get("environment", {}), "device": description["device"]}
-        status = {} if phase == "new" else folder.status()
-        return {
-            **columns,
-            "key": folder.path.name,
-            "task": named.name,
-            "task_hash": task.hash,
-            "spec": named,
-            "reference": bool(facts["reference"]),
-            "state": phase,
-            "reason": _reason(phase, status),
-            "details": str(status.get("details", "")),
-            "environment": {str(name): str(value) for name, value in environment.items()},
-            "finished": folder.ended() if phase == "done" else pd.NaT,
-            "ledger": "",
-            "path": str(folder.path),
-            "pool": int(facts.get("pool", 0)),
-            "metrics": dict(facts.get("metrics", {})),
-        }
+        columns = identity_columns(facts.description, trainer_named=_trainer_named(facts))
     except ValidationError as error:
         reason = ": ".join(filter(None, explained(error, Task)))
         raise CorruptRunError(f"this falbench does not know its task ({reason})") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptRunError(f"a file cannot be read ({error})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptRunError(f"its description cannot be read ({error})") from None
+    return {
+        **columns,
+        "key": description_key(facts.description),
+        "task": named.name,
+        "task_hash": task.hash,
+        "spec": named,
+        "reference": facts.reference,
+    }
 
 
-def _trainer_named(facts: Mapping[str, Any]) -> bool:
-    """Whether the trainer belongs to the strategy's name; runs of schema 1 store the name."""
-    if "trainer_named" in facts:
-        return bool(facts["trainer_named"])
-    plain = identity_columns(facts["description"], trainer_named=False)
-    return bool(facts["label"] != _label(plain))
+def _completed(
+    row: Mapping[str, Any], folder: RunFolder, phase: Phase, found: Outcome | None
+) -> _Read:
+    """Return a run with all that its directory says beside its identity.
+
+    Args:
+        row: its identity.
+        folder: its directory.
+        phase: how far it is.
+        found: what it says, if it is finished.
+
+    Raises:
+        CorruptRunError: its status is gone.
+    """
+    row = {**empty_run(), **_UNKNOWN, **row, "state": phase}
+    if phase != "new":
+        row["path"] = str(folder.path)
+    if phase == "failed":
+        status = folder.status()
+        row["reason"], row["details"] = str(status["reason"]), str(status.get("details", ""))
+    elif phase != "done":
+        row["reason"] = NOT_FINISHED
+    if found is None:
+        return _Read(row)
+    environment = {**found.facts.environment, "device": row["device"]}
+    row |= {
+        "environment": {str(name): str(value) for name, value in environment.items()},
+        "finished": found.ended,
+        "sealed": found.sealed,
+        "pool": found.facts.pool,
+        "metrics": found.facts.metrics,
+        "ledger": found.ledger,
+    }
+    return _Read(row, found.curve, found.charges)
+
+
+def _trainer_named(facts: Facts) -> bool:
+    """Whether the trainer belongs to the strategy's name; runs of schema 1 store the name.
+
+    Raises:
+        CorruptRunError: the stored name is not that of the description.
+    """
+    if facts.trainer_named is not None:
+        return facts.trainer_named
+    labels = {
+        named: _label(identity_columns(facts.description, trainer_named=named))
+        for named in (False, True)
+    }
+    for named, label in labels.items():
+        if facts.label == label:
+            return named
+    raise CorruptRunError(f"its label is {facts.label!r} and not {labels[False]!r}")
 
 
 def _label(run: Mapping[str, Any]) -> str:
@@ -202,49 +254,49 @@ def _label(run: Mapping[str, Any]) -> str:
     return run_label(strategy_selector(run), trainer_selector(run), trainer_named=named)
 
 
-def _reason(phase: str, status: Mapping[str, Any]) -> str:
-    if phase == "failed":
-        return str(status["reason"])
-    return "" if phase == "done" else NOT_FINISHED
+def _problems(store: Store, runs: Sequence[_Read]) -> list[str]:
+    """Return sentences on what is damaged beside the runs, and on runs without digests."""
+    problems = [*store.problems]
+    if problem := sessions_problem(store):
+        problems.append(problem)
+    if old := sum(not run.row["sealed"] for run in runs):
+        problems.append(
+            f"{old} runs in {str(store.root)!r} are of an earlier falbench, which did not keep "
+            "digests of all their files: damage to them may not be seen."
+        )
+    return problems
 
 
 def _gathered(
-    rows: Sequence[Mapping[str, Any]],
+    runs: Sequence[_Read],
     tasks: Sequence[Mapping[str, Any]],
     suites: Mapping[str, Suite],
     imported: ImportFolder | None,
-    problems: Sequence[str] = (),
+    problems: Sequence[str],
 ) -> Results:
-    """Read the curves and charges of finished runs, and put everything together."""
+    """Put everything together."""
     names = {row["hash"]: row["name"] for row in tasks}
-    curves: list[dict[str, Any]] = []
-    charges: list[tuple[Any, ...]] = []
-    runs = []
-    for row in rows:
-        run = {**row, "task": names.get(row["task_hash"], row["task"])}
-        if row["state"] == "done":
-            folder = RunFolder(Path(row["path"]))
-            curves += _curve(row["key"], folder.rows())
-            counts, run["ledger"] = folder.charges()
-            charges += [
-                (row["key"], cycle, purpose, client, labels)
-                for (cycle, purpose, client), labels in counts.items()
-            ]
-        runs.append(run)
+    rows = [{**run.row, "task": names.get(run.row["task_hash"], run.row["task"])} for run in runs]
+    curves = [row for run in runs for row in _curve(run.row["key"], run.curve)]
+    charges = [
+        (run.row["key"], cycle, purpose, client, labels)
+        for run in runs
+        for (cycle, purpose, client), labels in run.charges.items()
+    ]
     given = Row.columns()
     metrics = {name for row in curves for name in row} - {"key", *given}
     imports = [] if imported is None else imported.imports()
     more_runs, more_curves = import_frames(imports)
     measured = pd.DataFrame(curves, columns=["key", *Row.columns(metrics)])
     return Results(
-        stacked(pd.DataFrame(runs, columns=RUNS), more_runs),
+        stacked(pd.DataFrame(rows, columns=RUNS), more_runs),
         stacked(measured, more_curves),
         pd.DataFrame(charges, columns=CHARGES),
         pd.DataFrame(tasks, columns=TASKS),
         Provenance(
             suites=suites,
             imports=tuple(one.origin for one in imports),
-            higher_is_better={name: up for row in rows for name, up in row["metrics"].items()},
+            higher_is_better={name: up for run in runs for name, up in run.row["metrics"].items()},
             problems=tuple(problems),
         ),
     )
@@ -255,16 +307,9 @@ def _curve(key: str, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
         yield {"key": key, **{name: getattr(row, name) for name in Row.columns()}, **row.metrics}
 
 
-def _pools(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int]:
-    done = [row for row in rows if row["state"] == "done"]
-    return {(row["task_hash"], row["data"]): row["pool"] for row in done}
-
-
-def _directories(runs: Path) -> Iterator[Path]:
-    if runs.is_dir():
-        for path in sorted(runs.iterdir()):
-            if _KEY.fullmatch(path.name) and path.is_dir():
-                yield path
+def _pools(runs: Iterable[_Read]) -> dict[tuple[str, str], int]:
+    rows = [run.row for run in runs if run.row["state"] == "done"]
+    return {(row["task_hash"], row["data"]): row["pool"] for row in rows}
 
 
 def _no_runs(root: Path) -> str:
@@ -285,10 +330,11 @@ def _named_tasks(
     tasks: Mapping[tuple[str, str], Task], pools: Mapping[tuple[str, str], int]
 ) -> tuple[list[dict[str, Any]], dict[str, Suite]]:
     """Return the rows of the stored tasks under the names of their suites, and those suites."""
-    whole = _covering_suite({digest for digest, _ in tasks})
+    known = [load_suite(name) for name in suite_names()]
+    whole = _covering_suite({digest for digest, _ in tasks}, known)
     rows, suites = [], {}
     for (digest, data), task in tasks.items():
-        suite = whole or _covering_suite({digest})
+        suite = whole or _covering_suite({digest}, known)
         named = next((one for one in suite.tasks if one.hash == digest), task) if suite else task
         rows.append(
             task_row(named, suite.name if suite else "", data, pools.get((digest, data), 0))
@@ -298,8 +344,7 @@ def _named_tasks(
     return sorted(rows, key=lambda row: (row["name"], row["data"])), suites
 
 
-def _covering_suite(hashes: set[str]) -> Suite | None:
-    suites = [load_suite(name) for name in suite_names()]
+def _covering_suite(hashes: set[str], suites: Sequence[Suite]) -> Suite | None:
     covering = [suite for suite in suites if hashes <= {task.hash for task in suite.tasks}]
     # Suites share tasks; of several, the one of which most is there, and rather the default one.
     return min(

@@ -25,13 +25,13 @@ class BackendError(FalbenchError):
 
 
 def check_backend(backend: str) -> None:
-    """Check that a backend's library is there; loky and sequential always are.
+    """Check that a backend's library is there; processes and sequential always are.
 
     Raises:
         InvalidSpecError: there is no such backend.
         BackendError: it is not.
     """
-    check_choice("backend", backend, ("loky", "sequential", "ray", "dask"))
+    check_choice("backend", backend, ("processes", "sequential", "ray", "dask"))
     module = _MODULES.get(backend)
     if module and find_spec(module) is None:
         raise BackendError(
@@ -50,7 +50,7 @@ def device_for(backend: str, choice: str) -> str:
         return choice
     if choice != "auto":
         raise BackendError(
-            f"device {choice} does not work with backend {backend}; use backend loky on the "
+            f"device {choice} does not work with backend {backend}; use backend processes on the "
             "machine that has the GPU, or device cpu."
         )
     return CPU

@@ -2,13 +2,16 @@
 
 Runs that train the same architecture by the same recipe share engine calls, and runs of one
 (task, seed) share their first cycle. A group is small enough that every worker gets its fair part
-of the work, and that the death of a worker costs few runs a cycle.
+of the work, and that the death of a worker costs few runs a cycle. Runs of a plugin that is not
+falbench's own share a group with no others.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
@@ -39,7 +42,7 @@ def _merge_key(spec: RunSpec) -> Hashable:
     task = spec.task
     model, optimiser = task.model, task.optimiser
     recipe = (task.local_epochs, task.batch_size, optimiser, str(spec.trainer))
-    return (task.dataset, model, recipe, spec.device)
+    return (task.dataset, model, recipe, spec.device, spec.company)
 
 
 def _families(specs: Sequence[RunSpec], jobs: int) -> list[Group]:
@@ -55,8 +58,11 @@ def _split(families: list[Group], jobs: int) -> list[Group]:
     lanes = sum(spec.task.clients for family in families for spec in family)
     count = jobs * math.ceil(lanes / (jobs * LANES))
     groups: list[list[RunSpec]] = [[] for _ in range(min(count, len(families)))]
+    cheapest = [(0, number) for number in range(len(groups))]
     for family in sorted(families, key=lambda family: -_cost(family)):
-        min(groups, key=_cost).extend(family)
+        cost, number = cheapest[0]
+        groups[number].extend(family)
+        heapq.heapreplace(cheapest, (cost + _cost(family), number))
     return [tuple(group) for group in groups]
 
 
@@ -73,6 +79,7 @@ def _cost(specs: Sequence[RunSpec]) -> int:
     return sum(updates(spec.task) for spec in specs)
 
 
+@lru_cache(maxsize=1024)
 def updates(task: Task) -> int:
     """Return the training updates of a run that spends its budget evenly."""
     epochs = task.rounds * task.local_epochs * task.clients

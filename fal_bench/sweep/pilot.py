@@ -6,23 +6,23 @@ The loss is the usual one, and the strategy selects nothing in particular. Nothi
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.data.folders import Folders, current_folders, use_folders
 from fal_bench.errors import StoreError
+from fal_bench.isolation.child import NO_CHANNEL, Channel, Child, Ended
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry, use_registry
 from fal_bench.plugins.strategy import ClientView, Strategy
 from fal_bench.sweep.groups import updates
-from fal_bench.sweep.worker import become_worker, one_thread
+from fal_bench.sweep.worker import one_thread
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
@@ -71,34 +71,42 @@ def time_tasks(
     Raises:
         StoreError: a worker died.
     """
-    import joblib
-
-    parent = os.getpid()
-    trial = joblib.delayed(_trial)(tuple(tasks), device, parent, current_folders(), tuple(plugins))
+    trial = (tuple(tasks), device, current_folders(), tuple(plugins))
     started = time.perf_counter()
-    with joblib.parallel_config("sequential" if inline else "loky", inner_max_num_threads=None):
-        # As the supervisor does: a pool of one would run in this process.
-        pool = joblib.Parallel(n_jobs=1 if inline else max(jobs, 2), batch_size=1)
-        try:
-            results = pool([trial] * (1 if inline else jobs))
-        except BrokenProcessPool:
-            raise StoreError(
-                "A worker died while the time was measured; it may have run out of memory."
-            ) from None
+    if inline:
+        results = [_trial(NO_CHANNEL, *trial)]
+    else:
+        with ThreadPoolExecutor(jobs) as pool:
+            results = list(pool.map(lambda _: _trial_apart(trial), range(jobs)))
     wall = time.perf_counter() - started
     runs = {hashed: sum(one[hashed] for one, _ in results) / jobs for hashed in results[0][0]}
     return Pilot(max(wall - max(spent for _, spent in results), 0.0), runs)
 
 
+def _trial_apart(trial: tuple[Any, ...]) -> tuple[dict[str, float], float]:
+    child = Child()
+    try:
+        return child.run(_trial, *trial)
+    except Ended as ending:
+        raise StoreError(
+            f"A worker ended with {ending.what} while the time was measured; it may have run out "
+            "of memory."
+        ) from None
+    finally:
+        child.end()
+
+
 def _trial(
-    tasks: Sequence[Task], device: str, parent: int, folders: Folders, plugins: Sequence[Source]
+    channel: Channel,  # noqa: ARG001  # no plugin is at work but data sets and models
+    tasks: Sequence[Task],
+    device: str,
+    folders: Folders,
+    plugins: Sequence[Source],
 ) -> tuple[dict[str, float], float]:
     """Return the seconds of a run of each task, and those that were spent on finding out."""
     import fal_bench.federation.loop  # noqa: F401  # counts as part of the start
     from fal_bench.learning.engine import engine_of
 
-    if os.getpid() != parent:
-        become_worker(parent)
     runs: dict[str, float] = {}
     spent = 0.0
     registry = Registry.discover(plugins)

@@ -7,14 +7,28 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
+from fal_bench.data.folders import Folders, current_folders, use_folders
 from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.inputs.arguments import as_whole, check_text
+from fal_bench.inputs.limits import MOST_RUNS
 from fal_bench.inputs.selector import Selector
+from fal_bench.isolation.calls import Call
+from fal_bench.isolation.child import NO_CHANNEL, Channel, Child, Ended, Limits
+from fal_bench.isolation.memory import default_limit, free_bytes
 from fal_bench.learning.device import CPU, resolve_device
 from fal_bench.plugins.files import plugin_sources
 from fal_bench.plugins.given import Source
-from fal_bench.plugins.registry import Registry, blamed_on, use_registry
+from fal_bench.plugins.registry import (
+    DATASET,
+    MODEL,
+    STRATEGY,
+    Kind,
+    Registry,
+    blamed_on,
+    use_registry,
+)
 from fal_bench.results.model import Results
 from fal_bench.results.sessions import recorded_session
 from fal_bench.results.store import Corrupt, Store
@@ -27,8 +41,13 @@ from fal_bench.task.suite import DEFAULT_SUITE, Suite, find_suite, load_suite
 ALL = "all"
 """The selector that stands for every strategy that suits the tasks."""
 
+CHECK_SECONDS: Final = 600.0
+"""Seconds that one call of a plugin may take before anything runs."""
+
 DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
 
+
+GB = 1e9
 
 Monitor = Callable[[Store, Sequence[RunSpec]], AbstractContextManager[None]]
 """Shows the progress of runs while its context is open."""
@@ -93,7 +112,7 @@ class Plan:
         Raises:
             FalbenchError: a name is unknown, a value cannot be used, or there is no such device.
         """
-        seeds = as_whole("seeds", seeds, 1)
+        seeds = as_whole("seeds", seeds, 1, MOST_RUNS)
         suite = str(suite) if isinstance(suite, Path) else suite
         check_text("suite", suite)
         check_text("task", task)
@@ -106,7 +125,7 @@ class Plan:
         asked = loaded.strategies or None if strategies is None else strategies
         selectors, left_out = _selectors(asked, tasks, registry)
         notes += left_out
-        chosen = tuple(range(loaded.seeds if seeds is None else seeds))
+        chosen = range(loaded.seeds if seeds is None else seeds)
         found = resolve_device(device)
         runs = plan_runs(tasks, selectors, chosen, registry, found)
         command = compare_command(
@@ -158,22 +177,81 @@ class Plan:
         """
         if not runs:
             return  # nothing to check, and PyTorch need not be imported
-        import torch
+        if not any(run.company for run in runs):
+            check_runs(NO_CHANNEL, runs, self.plugins)
+            return
+        child = Child()
+        try:
+            limits = Limits(CHECK_SECONDS, default_limit(1))
+            child.run(check_runs, runs, self.plugins, current_folders(), limits=limits)
+        except Ended as ending:
+            who = ending.call.who if ending.call else "A plugin"
+            raise PluginError(f"{who} {ending.deed}, before anything ran.") from None
+        finally:
+            child.end()
 
-        from fal_bench.data.loading import load_dataset
-        from fal_bench.federation.setting import Setting
 
-        registry = Registry.discover(self.plugins)
-        settings: dict[str, Setting] = {}
-        with use_registry(registry):
-            for task in {run.task.hash: run.task for run in runs}.values():
-                settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
+def check_runs(
+    channel: Channel,
+    runs: Sequence[RunSpec],
+    plugins: Sequence[Source],
+    folders: Folders | None = None,
+) -> None:
+    """Check that the tasks of runs can be run on their data; see ``Plan.check``.
+
+    Args:
+        channel: learns which plugin is at work.
+        runs: the runs.
+        plugins: plugin files, and plugins given in Python.
+        folders: where the data lie.
+    """
+    import torch
+
+    from fal_bench.data.loading import load_dataset
+    from fal_bench.federation.setting import Setting
+
+    registry = Registry.discover(plugins)
+    settings: dict[str, Setting] = {}
+
+    def call(kind: Kind, name: str, run: RunSpec) -> AbstractContextManager[None]:
+        return channel.calls.open(
+            Call(f"{kind.word.capitalize()} {name!r}", ours=run.is_ours(kind))
+        )
+
+    with use_folders(folders), use_registry(registry):
+        for run in {run.task.hash: run for run in runs}.values():
+            task = run.task
+            with call(DATASET, task.dataset, run):
+                setting = settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
+            with call(MODEL, task.model.kind, run):
+                _check_room(task, setting.architecture.nbytes)
                 # Refuses images it cannot take, and fetches the weights it starts from.
-                settings[task.hash].architecture.fresh(torch.Generator())
-        for task, selector in {(run.task, str(run.strategy)): None for run in runs}:
-            with blamed_on(selector):
-                strategy = registry.make(Selector.parse(selector))
-                strategy.check_shares(task, settings[task.hash].smallest_shares)
+                setting.architecture.fresh(torch.Generator())
+        for run in {(run.task, str(run.strategy)): run for run in runs}.values():
+            with call(STRATEGY, run.strategy.name, run), blamed_on(str(run.strategy)):
+                strategy = registry.make(run.strategy)
+                strategy.check_shares(run.task, settings[run.task.hash].smallest_shares)
+
+
+def _check_room(task: Task, nbytes: int) -> None:
+    """Check that the memory has room for the models of all clients and of the server.
+
+    A run takes more than that: gradients, data, and what its strategy keeps.
+
+    Args:
+        task: the task.
+        nbytes: bytes of one model.
+
+    Raises:
+        InvalidSpecError: it has not.
+    """
+    needed, free = (task.clients + 1) * nbytes, free_bytes()
+    if needed > free:
+        raise InvalidSpecError(
+            f"Task {task.name!r}: the models of {task.clients} clients and the server take "
+            f"{needed / GB:.1f} GB, and {free / GB:.1f} GB of memory are free; make the "
+            f"{task.model.kind} smaller, or use fewer clients."
+        )
 
 
 def run_missing(supervisor: Supervisor, plan: Plan, monitor: Monitor = no_monitor) -> None:
@@ -224,7 +302,7 @@ def _selectors(
 ) -> tuple[list[Selector], list[str]]:
     """Return the strategies that are asked for, and why others are left out."""
     texts = [asked] if isinstance(asked, str) else list(asked or ())
-    named = [selector for text in texts for selector in Selector.expand(text)]
+    named = Selector.expand(*texts)
     if asked is not None and not named:
         raise InvalidSpecError("Name at least one strategy, or none at all for the default ones.")
     if not named:

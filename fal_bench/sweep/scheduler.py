@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from fal_bench.errors import message_of
+from fal_bench.errors import StoreError, message_of
 from fal_bench.federation.guarded import Guard, guarded, is_built_in
 from fal_bench.federation.loop import Run
+from fal_bench.isolation.calls import NO_CALLS, Call, Calls
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.request import Trained, TrainRequest, trainer_of
-from fal_bench.results.marks import Marks
 
 Requests = dict[str, TrainRequest]
 
@@ -21,15 +20,17 @@ Requests = dict[str, TrainRequest]
 def run_together(
     runs: Mapping[str, Run],
     on_failure: Callable[[str, str, str], None],
-    marks: Mapping[str, Marks] | None = None,
+    calls: Calls = NO_CALLS,
 ) -> None:
     """Compute runs to their ends; one that raises is reported and does not stop the others.
 
     Args:
         runs: the runs by key, not started yet.
         on_failure: called with the key, one sentence, and the traceback.
-        marks: where it is marked that a plugin's trainer is at work for a run, by key; None
-            marks nothing.
+        calls: the calls of this process, which a plugin's trainer is one of.
+
+    Raises:
+        StoreError: what a run came to cannot be written.
     """
 
     def advance(key: str, answer: Trained | None) -> None:
@@ -38,6 +39,8 @@ def run_together(
             waiting[key] = next(run) if answer is None else run.send(answer)
         except StopIteration:
             waiting.pop(key, None)
+        except StoreError:  # no run's fault
+            raise
         except BaseException as error:
             let_interrupts_pass(error)
             fail(key, error)
@@ -49,7 +52,7 @@ def run_together(
     def answer_together(requests: Requests) -> None:
         states = _states(requests)
         try:
-            answers = _train(requests, marks)
+            answers = _train(requests, calls)
         except BaseException as error:
             let_interrupts_pass(error)
             if len(requests) == 1:
@@ -68,51 +71,28 @@ def run_together(
     for key in runs:
         advance(key, None)
     while waiting:
-        for requests in _by_origin(waiting):
+        for requests in _by_trainer(waiting):
             answer_together(requests)
 
 
-def _by_origin(waiting: Requests) -> list[Requests]:
-    """Part the requests by whether a plugin's code trains: only that has a time limit."""
-    parts: dict[bool, Requests] = {}
+def _by_trainer(waiting: Requests) -> list[Requests]:
+    """Part the requests by the plugin's trainer at work: only plugins have a time limit."""
+    parts: dict[str | None, Requests] = {}
     for key, request in waiting.items():
-        parts.setdefault(is_built_in(trainer_of(request.training)), {})[key] = request
+        trainer = trainer_of(request.training)
+        parts.setdefault(None if is_built_in(trainer) else trainer.name, {})[key] = request
     return list(parts.values())
 
 
-def _train(requests: Requests, marks: Mapping[str, Marks] | None) -> list[Trained]:
-    if all(is_built_in(trainer_of(request.training)) for request in requests.values()):
+def _train(requests: Requests, calls: Calls) -> list[Trained]:
+    """Train, and say of a plugin's trainer that it is at work, step by step."""
+    first = next(iter(requests.values()))
+    trainer = trainer_of(first.training)
+    if is_built_in(trainer):
         return train(list(requests.values()))
-    with _marked(requests, marks) as watched:
-        return train(watched)
-
-
-@contextmanager
-def _marked(
-    requests: Mapping[str, TrainRequest], marks: Mapping[str, Marks] | None
-) -> Iterator[list[TrainRequest]]:
-    """Mark, while the context is open, that trainers of plugins are at work for these runs.
-
-    They are trained together, so one clock, at the first of them, counts for all.
-
-    Args:
-        requests: what the runs ask for, by key.
-        marks: the runs' marks, by key; None marks nothing.
-
-    Yields:
-        The requests, with trainers that set the clock.
-    """
-    with ExitStack() as opened:
-        guard: Guard = nullcontext
-        if marks is not None:
-            first = next(iter(requests))
-            clock = marks[first].clock
-            opened.enter_context(clock.running())
-            for key, request in requests.items():
-                name = trainer_of(request.training).name
-                opened.enter_context(marks[key].plugin_call(request.cycle, name, clock=first))
-            guard = clock.call
-        yield [_guarded(request, guard) for request in requests.values()]
+    who, where = f"Trainer {trainer.name!r}", f"cycle {first.cycle}"
+    with calls.open(Call(who, where, tuple(requests), steps=True)):
+        return train([_guarded(request, calls.step) for request in requests.values()])
 
 
 def _guarded(request: TrainRequest, guard: Guard) -> TrainRequest:

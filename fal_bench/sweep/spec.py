@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from fal_bench.data.loading import dataset_digest
 from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
+from fal_bench.inputs.limits import MOST_RUNS
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.functions import canonical
-from fal_bench.plugins.registry import ClassTable, Registry, blamed_on, use_registry
+from fal_bench.plugins.registry import (
+    DATASET,
+    MODEL,
+    STRATEGY,
+    ClassTable,
+    Foreign,
+    Kind,
+    Registry,
+    blamed_on,
+    use_registry,
+)
+from fal_bench.plugins.registry import TRAINER as TRAINER_KIND
 from fal_bench.results.identity import (
     DEFAULT_TRAINER,
     TRAINER,
@@ -43,6 +55,8 @@ class RunSpec:
         reference: whether the strategy is a yardstick and never ranked.
         data: what identifies the data, where the task's selector does not.
         model: what identifies the model's code; empty for built-in models.
+        foreign: the plugins that are not falbench's own, by the kind's word: a strategy, trainer,
+            data set or model.
     """
 
     task: Task
@@ -56,6 +70,7 @@ class RunSpec:
     reference: bool = False
     data: str = ""
     model: str = ""
+    foreign: tuple[tuple[str, Foreign], ...] = ()
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -85,6 +100,15 @@ class RunSpec:
         It does not where it is cross-entropy and the strategy asks for nothing else.
         """
         return not self.trainer == self.own_trainer == DEFAULT_TRAINER
+
+    @property
+    def company(self) -> frozenset[str]:
+        """The foreign code that it runs: only runs with the same may share its process."""
+        return frozenset(one.place for _, one in self.foreign)
+
+    def is_ours(self, kind: Kind) -> bool:
+        """Whether its plugin of a kind is falbench's own."""
+        return kind.word not in dict(self.foreign)
 
     @property
     def label(self) -> str:
@@ -142,9 +166,16 @@ def plan_runs(
         device: class of the device to compute them on.
 
     Raises:
-        FalbenchError: a plugin is unknown, cannot be loaded, or gets a parameter it cannot take; or
-            the user's own data cannot be read.
+        FalbenchError: there are too many runs; a plugin is unknown, cannot be loaded, or gets a
+            parameter it cannot take; or the user's own data cannot be read.
     """
+    count = len(tasks) * len(strategies) * len(seeds)
+    if count > MOST_RUNS:
+        raise InvalidSpecError(
+            f"{len(seeds)} seeds of {len(strategies)} strategies on {len(tasks)} tasks are {count} "
+            f"runs, and a comparison has at most {MOST_RUNS}; lower seeds, or name fewer "
+            "strategies or one task."
+        )
     resolved: dict[str, RunSpec] = {}
     for selector in strategies:
         spec = _resolve(tasks, selector, registry)
@@ -160,6 +191,7 @@ def plan_runs(
             device=device,
             data=data[task.dataset],
             model=models[task.model.kind],
+            foreign=_foreign(spec, task, registry),
         )
         for seed in seeds
         for task in tasks
@@ -201,6 +233,18 @@ def _resolve(tasks: Sequence[Task], selector: Selector, registry: Registry) -> R
         own_trainer=own,
         reference=strategy.reference,
     )
+
+
+def _foreign(spec: RunSpec, task: Task, registry: Registry) -> tuple[tuple[str, Foreign], ...]:
+    """Return the plugins of a run that are not falbench's own."""
+    used = (
+        (STRATEGY, registry.strategies, spec.strategy.name),
+        (TRAINER_KIND, registry.trainers, spec.trainer.name),
+        (DATASET, registry.datasets, Selector.parse(task.dataset).name),
+        (MODEL, registry.models, task.model.kind),
+    )
+    found = ((kind.word, table.foreign(name)) for kind, table, name in used)
+    return tuple((word, one) for word, one in found if one is not None)
 
 
 def _canonical(selector: Selector, trainers: ClassTable[Trainer]) -> Selector:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import (
@@ -17,30 +13,31 @@ from contextlib import (
     redirect_stdout,
 )
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from multiprocessing.util import Finalize
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fal_bench.data.folders import Folders, use_folders
-from fal_bench.errors import DataError, FalbenchError, PluginError, message_of
+from fal_bench.errors import DataError, FalbenchError, PluginError, StoreError, message_of
+from fal_bench.isolation.calls import Call
+from fal_bench.isolation.child import NO_LIMITS, Channel, Limits
 from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
-from fal_bench.isolation.leftover import leave_despite_threads
 from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.plugins.given import Source
-from fal_bench.plugins.registry import Registry, use_registry
-from fal_bench.results.folder import CorruptRunError, RunFolder
+from fal_bench.plugins.registry import DATASET, STRATEGY, TRAINER, Registry, use_registry
+from fal_bench.plugins.trial import TIME_LIMIT
+from fal_bench.results.folder import CorruptRunError
 from fal_bench.results.store import Corrupt, Store
-from fal_bench.sweep.memory import resident_mib
+from fal_bench.sweep.metrics import all_metrics
 from fal_bench.sweep.spec import RunSpec, fingerprint_of
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
+    from fal_bench.federation.journal import Row
     from fal_bench.federation.setting import Setting
+    from fal_bench.federation.state import RunState
     from fal_bench.plugins.metric import Metric
     from fal_bench.plugins.trainer import Trainer
-
-SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass(frozen=True)
@@ -49,37 +46,44 @@ class Job:
 
     Attributes:
         root: the results folder.
-        specs: the runs.
-        plugins: plugin files and folders, and plugins given in Python.
-        attempt: name of the supervisor's round, kept in the status of every run it starts.
-        parent: process id of the supervisor; a worker whose supervisor is gone stops. None on a
-            cluster, which looks after its workers itself.
-        time_limit: seconds after which the worker ends itself if a plugin call has not returned;
-            None if the supervisor does that.
-        memory_limit: MiB above which the worker ends itself; None if the supervisor does that, or
-            there is no limit.
-        folders: where the data lie; None for what the worker's own environment says.
+        specs: the runs, all of one company (``RunSpec.company``).
+        metrics: plugin files, and plugins given in Python, with metrics; None if there are no
+            metrics but falbench's own.
+        limits: what a plugin's code may take.
+        folders: where the data lie.
     """
 
     root: Path
     specs: tuple[RunSpec, ...]
-    plugins: tuple[Source, ...]
-    attempt: str
-    parent: int | None
-    time_limit: float | None = None
-    memory_limit: int | None = None
+    metrics: tuple[Source, ...] | None = None
+    limits: Limits = NO_LIMITS
     folders: Folders | None = None
 
+    @property
+    def company(self) -> frozenset[str]:
+        """The foreign code that its runs need."""
+        return self.specs[0].company
 
-def run_job(job: Job) -> None:
+    @property
+    def plugins(self) -> tuple[Source, ...]:
+        """Plugin files, and plugins given in Python, that its runs need."""
+        found = [one.given for spec in self.specs for _, one in spec.foreign]
+        return tuple(dict.fromkeys(one for one in found if one is not None))
+
+
+def run_job(channel: Channel, job: Job) -> None:
     """Run a group of runs together to their ends.
 
-    Failures are recorded in the store, never raised; a failed run does not stop the others.
+    Failures are recorded in the store, and a failed run does not stop the others.
+
+    Args:
+        channel: learns which plugin is at work.
+        job: the group.
+
+    Raises:
+        StoreError: the results folder cannot be written.
     """
-    if job.parent is not None and os.getpid() != job.parent:
-        become_worker(job.parent)
     store = Store(job.root)
-    limits = _end_if_over_limits(job, store)
     with (
         signals_noticed(),
         # Plugins may print, and standard output may be read by a program.
@@ -87,69 +91,183 @@ def run_job(job: Job) -> None:
         one_thread(),
         _full_precision(job),
         use_folders(job.folders),
-        limits,
-        ExitStack() as locks,
+        ExitStack() as opened,
     ):
         # In one order everywhere, so that two groups can never wait for each other.
         for spec in sorted(job.specs, key=lambda spec: spec.key):
-            locks.enter_context(store.run_lock(spec))
+            opened.enter_context(store.run_lock(spec))
+        journals = {spec.key: WorkerJournal(store, spec, channel) for spec in job.specs}
         try:
-            _run_group(job, store)
+            with channel.calls.open(_loading(job)):
+                registry = Registry.discover(job.plugins)
+            metrics = opened.enter_context(all_metrics(registry, job.metrics, job.limits))
+            with use_registry(registry):
+                _run_with(registry, metrics, job, journals)
+        except StoreError:
+            raise
         except BaseException as error:
             let_interrupts_pass(error)
-            for spec in job.specs:
-                if store.folder(spec).in_progress():
-                    reason = f"The worker failed: {message_of(error)}"
-                    store.folder(spec).fail(reason, traceback.format_exc())
+            for journal in journals.values():
+                if journal.folder.in_progress():
+                    journal.fail(f"The worker failed: {message_of(error)}", traceback.format_exc())
 
 
-def _run_group(job: Job, store: Store) -> None:
-    registry = Registry.discover(job.plugins)
-    with use_registry(registry):
-        _run_with(registry, job, store)
-
-
-def _run_with(registry: Registry, job: Job, store: Store) -> None:
-    from fal_bench.federation.loop import simulate
-    from fal_bench.sweep.scheduler import run_together
-
-    metrics = registry.metrics.all()
-    folders = {spec.key: store.folder(spec) for spec in job.specs}
-    drawn: dict[tuple[str, int], Setting] = {}
-    loaded: dict[str, Dataset] = {}
-    runs = {}
-    for spec in job.specs:
-        _open_folder(job, store, spec, metrics)
-        try:
-            setting = _setting(spec, drawn, loaded)
-        except Exception as error:
-            reason = f"Cannot set the task up: {message_of(error)}"
-            folders[spec.key].fail(reason, traceback.format_exc())
-            continue
-        folders[spec.key].note_pool(setting.pool)
-        try:
-            trainer = _trainer(spec, registry, folders[spec.key])
-        except FalbenchError as error:
-            folders[spec.key].fail(message_of(error), traceback.format_exc())
-            continue
-        make_strategy = partial(registry.make, spec.strategy)
-        runs[spec.key] = simulate(setting, make_strategy, folders[spec.key], trainer, metrics)
-    run_together(
-        runs,
-        on_failure=lambda key, reason, details: folders[key].fail(reason, details),
-        marks=folders,
+def _loading(job: Job) -> Call:
+    """Return the call that imports the plugins of a group."""
+    return Call(
+        f"The import of {', '.join(sorted(job.company))}",
+        runs=tuple(spec.key for spec in job.specs),
+        ours=not job.company,
+        patience=TIME_LIMIT,
     )
 
 
-def _trainer(spec: RunSpec, registry: Registry, folder: RunFolder) -> Trainer:
+def _run_with(
+    registry: Registry, metrics: Sequence[Metric], job: Job, journals: dict[str, WorkerJournal]
+) -> None:
+    from fal_bench.federation.loop import simulate
+    from fal_bench.sweep.scheduler import run_together
+
+    settings = _Settings(journals)
+    runs = {}
+    for spec in job.specs:
+        journal = journals[spec.key]
+        journal.open({one.name: one.higher_is_better for one in metrics})
+        try:
+            setting = settings.of(spec)
+        except Exception as error:
+            reason = f"Cannot set the task up: {message_of(error)}"
+            journal.fail(reason, traceback.format_exc())
+            continue
+        journal.folder.note_pool(setting.pool)
+        try:
+            trainer = _trainer(spec, registry, journal)
+        except FalbenchError as error:
+            journal.fail(message_of(error), traceback.format_exc())
+            continue
+        make_strategy = partial(registry.make, spec.strategy)
+        runs[spec.key] = simulate(setting, make_strategy, journal, trainer, metrics)
+    run_together(
+        runs,
+        on_failure=lambda key, reason, details: journals[key].fail(reason, details),
+        calls=next(iter(journals.values())).calls,
+    )
+
+
+class WorkerJournal:
+    """The journal of a run in a worker: its folder, and the calls that the outside watches.
+
+    Args:
+        store: the results folder.
+        spec: the run.
+        channel: learns which plugin is at work.
+
+    Attributes:
+        folder: the run's directory.
+        calls: the calls of this process.
+    """
+
+    def __init__(self, store: Store, spec: RunSpec, channel: Channel) -> None:
+        self._store = store
+        self._spec = spec
+        self.calls = channel.calls
+        self.folder = store.folder(spec)
+
+    def open(self, metrics: dict[str, bool]) -> None:
+        """Describe the run; one whose files do not fit together is set aside and starts again.
+
+        Args:
+            metrics: whether higher is better, by name.
+        """
+        from fal_bench.sweep.environment import environment
+
+        facts = {**self._spec.facts, "metrics": metrics}
+        with self._written():
+            self.folder.create(facts, environment(self._spec.device))
+            try:
+                self.folder.resume()
+            except CorruptRunError as error:
+                self._store.set_aside(Corrupt(self.folder.path, str(error)))
+                self.folder.create(facts, environment(self._spec.device))
+
+    def call(self, kind: Any, name: str, where: str = "") -> AbstractContextManager[None]:
+        """Call a plugin inside the context.
+
+        Args:
+            kind: its kind.
+            name: its name.
+            where: on what.
+        """
+        who = f"{kind.word.capitalize()} {name!r}"
+        ours = self._spec.is_ours(kind)
+        return self.calls.open(Call(who, where, (self._spec.key,), ours=ours))
+
+    def plugin_call(self, cycle: int, trainer: str = "") -> AbstractContextManager[None]:
+        """Call the strategy, or the trainer of a name, inside the context."""
+        kind, name = (TRAINER, trainer) if trainer else (STRATEGY, self._spec.strategy.name)
+        return self.call(kind, name, f"cycle {cycle}")
+
+    def beat(self, cycle: int) -> None:  # noqa: ARG002
+        """Say that the open call is getting on."""
+        self.calls.beat()
+
+    def resume(self) -> RunState | None:
+        """Return the checkpoint; see ``RunFolder.resume``."""
+        with self._written():
+            return self.folder.resume()
+
+    def append(self, row: Row) -> None:
+        """Add a row to the curve."""
+        with self._written():
+            self.folder.append(row)
+
+    def checkpoint(self, state: RunState) -> None:
+        """Replace the checkpoint."""
+        with self._written():
+            self.folder.checkpoint(state)
+
+    def finish(
+        self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
+    ) -> None:
+        """Mark the run done."""
+        with self._written():
+            self.folder.finish(charges, kept)
+
+    def fail(self, reason: str, details: str = "") -> None:
+        """Mark the run failed."""
+        with self._written():
+            self.folder.fail(reason, details)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Say of a disc that is full, or of any other fault of a disc, that it is no plugin's.
+
+        Raises:
+            StoreError: in place of an ``OSError``.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise cannot_be_written(self._store, error) from error
+
+
+def cannot_be_written(store: Store, error: OSError) -> StoreError:
+    """Return what is to be said of a results folder that cannot be written."""
+    return StoreError(
+        f"The results folder {str(store.root)!r} cannot be written "
+        f"({error.strerror or message_of(error)}); correct that, and the same command goes on."
+    )
+
+
+def _trainer(spec: RunSpec, registry: Registry, journal: WorkerJournal) -> Trainer:
     """Return a run's trainer, if the plugins are still those that the run was planned with.
 
     Raises:
         PluginError: they are not, or cannot be set up.
     """
-    with folder.plugin_call(0):
+    with journal.plugin_call(0):
         own = fingerprint_of(spec.strategy, registry)
-    with folder.plugin_call(0, spec.trainer.name):
+    with journal.plugin_call(0, spec.trainer.name):
         trainer = registry.trainers.fingerprint(spec.trainer.name)
         model = registry.models.fingerprint(spec.task.model.kind)
         if (own, trainer, model) != (spec.fingerprint, spec.trainer_fingerprint, spec.model):
@@ -160,114 +278,44 @@ def _trainer(spec: RunSpec, registry: Registry, folder: RunFolder) -> Trainer:
         return registry.trainers.make(spec.trainer)
 
 
-def _setting(
-    spec: RunSpec, drawn: dict[tuple[str, int], Setting], loaded: dict[str, Dataset]
-) -> Setting:
-    """Return the setting of a run; runs of one (task, seed) share it."""
-    from fal_bench.federation.setting import Setting
+class _Settings:
+    """The settings of a group's runs; runs of one (task, seed) share theirs."""
 
-    key = (spec.task.hash, spec.seed)
-    if key not in drawn:
-        if spec.task.dataset not in loaded:
-            loaded[spec.task.dataset] = _dataset(spec)
-        device = resolve_device(spec.device)
-        drawn[key] = Setting.draw(spec.task, spec.seed, loaded[spec.task.dataset], device)
-    return drawn[key]
+    def __init__(self, journals: dict[str, WorkerJournal]) -> None:
+        self._journals = journals
+        self._drawn: dict[tuple[str, int], Setting] = {}
+        self._loaded: dict[str, Dataset] = {}
 
+    def of(self, spec: RunSpec) -> Setting:
+        from fal_bench.federation.setting import Setting
 
-def _dataset(spec: RunSpec) -> Dataset:
-    """Return the data of a run, if they are still those that the run was planned with."""
-    from fal_bench.data.loading import dataset_digest, load_dataset
+        key = (spec.task.hash, spec.seed)
+        if key not in self._drawn:
+            dataset = self._dataset(spec)
+            device = resolve_device(spec.device)
+            self._drawn[key] = Setting.draw(spec.task, spec.seed, dataset, device)
+        return self._drawn[key]
 
-    if dataset_digest(spec.task.dataset) != spec.data:
-        raise DataError(
-            f"The data of {spec.task.dataset!r} are not those that the run was planned with: they "
-            "were changed in the meantime, or differ on this machine; run it again."
-        )
-    return load_dataset(spec.task.dataset)
+    def _dataset(self, spec: RunSpec) -> Dataset:
+        """Return the data of a run, if they are still those that the run was planned with."""
+        from fal_bench.data.loading import dataset_digest, load_dataset
 
-
-def _open_folder(job: Job, store: Store, spec: RunSpec, metrics: Sequence[Metric]) -> None:
-    """Describe the run; one whose files do not fit together is set aside and starts again."""
-    from fal_bench.sweep.environment import environment
-
-    folder = store.folder(spec)
-    folder.clear_marker()  # a cluster may run a job again whose worker died
-    facts = {
-        **spec.facts,
-        "metrics": {one.name: one.higher_is_better for one in metrics},
-    }
-    folder.create(facts, environment(spec.device), job.attempt)
-    try:
-        folder.resume()
-    except CorruptRunError as error:
-        store.set_aside(Corrupt(folder.path, str(error)))
-        folder.create(facts, environment(spec.device), job.attempt)
-
-
-@lru_cache(maxsize=1)
-def become_worker(parent: int) -> None:
-    """Make this process a worker: leave Ctrl-C to the supervisor, and end when it is gone.
-
-    A supervisor that was killed cannot stop its workers, and another run may have taken over. A
-    worker that is asked to end does not wait for threads of plugins either.
-    """
-    os.dup2(2, 1)  # what compiled code prints goes to standard error, too
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    Finalize(None, leave_despite_threads, (0, None, 1.0), exitpriority=0)
-
-
-@contextmanager
-def _end_if_over_limits(job: Job, store: Store) -> Iterator[None]:
-    """End this process if it takes too long or too much memory while the context is open."""
-    if job.time_limit is None and job.memory_limit is None:
-        yield
-        return
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(SECONDS_BETWEEN_LOOKS):
-            if _takes_too_long(job, store) or _takes_too_much(job, store):
-                os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        yield
-    finally:
-        over.set()
+        name = spec.task.dataset
+        if name not in self._loaded:
+            with self._journals[spec.key].call(DATASET, name):
+                if dataset_digest(name) != spec.data:
+                    raise DataError(
+                        f"The data of {name!r} are not those that the run was planned with: they "
+                        "were changed in the meantime, or differ on this machine; run it again."
+                    )
+                self._loaded[name] = load_dataset(name)
+        return self._loaded[name]
 
 
 def _full_precision(job: Job) -> AbstractContextManager[None]:
     """Keep a GPU's arithmetic at 32 bits; a processor knows nothing else."""
     on_gpu = any(spec.device != CPU for spec in job.specs)
     return full_precision() if on_gpu else nullcontext()
-
-
-def _takes_too_long(job: Job, store: Store) -> bool:
-    if job.time_limit is None:
-        return False
-    # All of them, because all that hang leave a note.
-    now = time.time()
-    hangs = [store.folder(spec).note_hang(job.time_limit, now) for spec in job.specs]
-    return any(pid is not None for pid in hangs)
-
-
-def _takes_too_much(job: Job, store: Store) -> bool:
-    taken = resident_mib(os.getpid())
-    if job.memory_limit is None or taken is None or taken <= job.memory_limit:
-        return False
-    for spec in job.specs:
-        if store.folder(spec).in_progress():
-            store.folder(spec).note_memory(taken)
-    return True
 
 
 @contextmanager

@@ -17,6 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.inputs.limits import (
+    MOST_CYCLES,
+    MOST_RATE,
+    BatchSize,
+    Clients,
+    Epochs,
+    Rounds,
+    Samples,
+)
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.functions import canonical
 from fal_bench.plugins.registry import MODEL, built_in
@@ -56,7 +65,7 @@ class Shards(Spec):
     """
 
     kind: Literal["shards"] = "shards"
-    classes_per_client: int = Field(ge=1)
+    classes_per_client: Samples
 
 
 Partition = Annotated[Iid | Dirichlet | Shards, Field(discriminator="kind")]
@@ -122,10 +131,10 @@ class Sgd(Spec):
     """
 
     kind: Literal["sgd"] = "sgd"
-    lr: float = Field(default=0.1, gt=0)
+    lr: float = Field(default=0.1, gt=0, le=MOST_RATE)
     momentum: float = Field(default=0.0, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
-    milestones: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    weight_decay: float = Field(default=0.0, ge=0, le=MOST_RATE)
+    milestones: Annotated[tuple[Rounds, ...], Field(max_length=MOST_CYCLES)] = ()
     gamma: float = Field(default=0.1, gt=0, le=1)
 
 
@@ -185,19 +194,19 @@ class Task(Spec):
     dataset: str = "digits"
     partition: Partition = Iid()
     long_tail: float = Field(default=1.0, ge=1)
-    clients: int = Field(default=5, ge=1)
+    clients: Clients = 5
     model: ModelSpec = ModelSpec(kind="mlp")
-    rounds: int = Field(default=20, ge=1)
-    local_epochs: int = Field(default=5, ge=1)
-    batch_size: int = Field(default=10, ge=1)
+    rounds: Rounds = 20
+    local_epochs: Epochs = 5
+    batch_size: BatchSize = 10
     optimiser: Sgd = Sgd()
-    initial_labels: int = Field(default=10, ge=1)
-    query_size: int = Field(default=10, ge=1)
-    budget_cap: int = Field(default=200, ge=1)
-    max_cycles: int | None = Field(default=None, ge=1)
+    initial_labels: Samples = 10
+    query_size: Samples = 10
+    budget_cap: Samples = 200
+    max_cycles: Samples | None = None
     reset: Literal["scratch", "continue"] = "scratch"
     shares: Shares = Shares()
-    evaluation_rounds: int = Field(default=1, ge=1)
+    evaluation_rounds: Rounds = 1
     augmentation: Augmentation = "none"
 
     @field_validator("dataset")
@@ -217,6 +226,12 @@ class Task(Spec):
             raise ValueError(
                 f"budget_cap {self.budget_cap} is not on the label grid; use "
                 f"{self.label_grid_start} plus a multiple of {self.query_labels}"
+            )
+        points = (self.budget_cap - self.label_grid_start) // self.query_labels + 1
+        if points > MOST_CYCLES:
+            raise ValueError(
+                f"budget_cap {self.budget_cap} takes {points} cycles of {self.query_labels} "
+                f"labels, and a run has at most {MOST_CYCLES}; lower it, or raise query_size"
             )
         if self.max_cycles is not None and self.max_cycles < self.fixed_cycles:
             raise ValueError(
@@ -245,7 +260,7 @@ class Task(Spec):
     @property
     def fixed_cycles(self) -> int:
         """Trainings of a strategy that always spends its budget, one confirming query included."""
-        return len(self.label_grid) + 1
+        return (self.budget_cap - self.label_grid_start) // self.query_labels + 2
 
     @property
     def cycle_limit(self) -> int:

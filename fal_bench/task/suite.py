@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.errors import InvalidSpecError, UnknownNameError, shown
+from fal_bench.inputs.arguments import as_path
+from fal_bench.inputs.files import UnreadableFileError, read_text
+from fal_bench.inputs.limits import MOST_SUITE_BYTES, MOST_TASKS
 from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained, nearest, sentence
+from fal_bench.inputs.values import MOST_NESTED, check_value
 from fal_bench.task import Task
 from fal_bench.task.target import Target, parse_targets
 
 _FOLDER = files("fal_bench.task").joinpath("suites")
 
 DEFAULT_SUITE = "quick"
+
+_TEXTS: Final = re.compile(
+    r"""#[^\n]*|\"{3}(?:[^\\]|\\.)*?\"{3}|'{3}.*?'{3}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'""", re.DOTALL
+)
+"""Comments and texts of TOML."""
+
+_LONG_KEY: Final = re.compile(rf"(?:\.[ \t]*+[\w+-]++[ \t]*+){{{MOST_NESTED}}}")
+"""Parts of a key, joined by dots."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +100,13 @@ def load_suite(name_or_path: str) -> Suite:
     if name_or_path in suite_names():
         text = _FOLDER.joinpath(f"{name_or_path}.toml").read_text(encoding="utf-8")
         return _parse(text, name_or_path, f"suite {name_or_path!r}")
-    path = Path(name_or_path)
+    path = as_path("suite", name_or_path)
     if path.suffix != ".toml":
         raise UnknownNameError("suite", name_or_path, suite_names())
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InvalidSpecError(f"Cannot read the suite {name_or_path!r}: {reason}.") from None
+        text = read_text(path, most=MOST_SUITE_BYTES, links=True)
+    except UnreadableFileError as error:
+        raise InvalidSpecError(f"Cannot read the suite {name_or_path!r}: {error.cause}.") from None
     return _parse(text, path.stem, f"suite file {name_or_path!r}")
 
 
@@ -136,10 +148,7 @@ def unknown_task(name: str, known: Iterable[str], otherwise: str) -> UnknownName
 
 
 def _parse(text: str, name: str, where: str) -> Suite:
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidSpecError(f"The {where} is not valid TOML: {error}.") from None
+    content = _content(text, where)
     known = {
         "description": str,
         "seeds": int,
@@ -151,14 +160,19 @@ def _parse(text: str, name: str, where: str) -> Suite:
     for key, value in content.items():
         if key not in known:
             raise InvalidSpecError(
-                f"The {where} has an unknown key {key!r}; {sentence(nearest(key, known))}"
+                f"The {where} has an unknown key {shown(key)}; {sentence(nearest(key, known))}"
             )
         if not isinstance(value, known[key]) or isinstance(value, bool):
             raise InvalidSpecError(
-                f"The {where}: key {key!r} must be a {_kind(known[key])}, not {value!r}."
+                f"The {where}: key {key!r} must be a {_kind(known[key])}, not {shown(value)}."
             )
     if not content.get("tasks"):
         raise InvalidSpecError(f"The {where} has no tasks; add a table [tasks.NAME].")
+    if len(content["tasks"]) > MOST_TASKS:
+        raise InvalidSpecError(
+            f"The {where} has {len(content['tasks'])} tasks; split it into suites of at most "
+            f"{MOST_TASKS}."
+        )
     seeds = content.get("seeds", 5)
     if seeds < 1:
         raise InvalidSpecError(f"The {where}: key 'seeds' must be at least 1, not {seeds}.")
@@ -183,6 +197,29 @@ def _parse(text: str, name: str, where: str) -> Suite:
     )
 
 
+def _content(text: str, where: str) -> dict[str, Any]:
+    """Read TOML, and check that its values can be used."""
+    # tomllib takes memory with the square of the parts of a key.
+    if _LONG_KEY.search(_TEXTS.sub("text", text)):
+        raise InvalidSpecError(
+            f"The {where} has a key of more than {MOST_NESTED} parts; write fewer dots."
+        )
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSpecError(f"The {where} is not valid TOML: {error}.") from None
+    except RecursionError:
+        raise InvalidSpecError(f"The {where} is nested too deep; write fewer brackets.") from None
+    except ValueError:  # of Python, which does not read thousands of digits
+        raise InvalidSpecError(f"The {where} has a number with too many digits.") from None
+    try:
+        for key, value in content.items():
+            check_value(key, value, lines=True)
+    except ValueError as error:
+        raise InvalidSpecError(f"The {where}: key {error}.") from None
+    return content
+
+
 def _targets(values: list[Any], where: str) -> tuple[Target, ...]:
     return parse_targets(values, f"The {where}: key 'targets'")
 
@@ -192,17 +229,18 @@ def _strategies(values: list[Any], where: str) -> tuple[str, ...]:
     key = f"The {where}: key 'strategies'"
     if not values or not all(isinstance(value, str) for value in values):
         raise InvalidSpecError(f"{key} must name strategies, as in ['random', 'logo'].")
-    for value in values:
-        try:
-            Selector.expand(value)
-        except InvalidSpecError as error:
-            raise InvalidSpecError(f"{key}: {error}") from None
+    try:
+        Selector.expand(*values)
+    except InvalidSpecError as error:
+        raise InvalidSpecError(f"{key}: {error}") from None
     return tuple(values)
 
 
 def _table(table: Any, task: str, where: str) -> dict[str, Any]:
     if not isinstance(table, dict):
-        raise InvalidSpecError(f"The {where}: key 'tasks.{task}' must be a table, not {table!r}.")
+        raise InvalidSpecError(
+            f"The {where}: key 'tasks.{task}' must be a table, not {shown(table)}."
+        )
     return table
 
 

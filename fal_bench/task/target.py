@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fal_bench.errors import InvalidSpecError
+from fal_bench.errors import InvalidSpecError, shown
+from fal_bench.inputs.limits import MOST_TARGETS
 
 ACCURACY = "accuracy"
 AUTO = "auto"
@@ -61,13 +62,19 @@ def parse_targets(
     targets = tuple(dict.fromkeys(_target(str(value).strip(), where, named) for value in values))
     if not targets:
         raise InvalidSpecError(f"{where} needs at least one accuracy; write 0.5 for 50 %.")
+    if len(targets) > MOST_TARGETS:
+        raise InvalidSpecError(
+            f"{where} cannot be {len(targets)} targets; name at most {MOST_TARGETS}."
+        )
     return targets
 
 
 def _target(text: str, where: str, named: bool | None) -> Target:
     match = _NAMED.fullmatch(text)
     if named and not match:
-        raise InvalidSpecError(f"{where} cannot be {text!r}; write metric=value, as in loss=0.8.")
+        raise InvalidSpecError(
+            f"{where} cannot be {shown(text)}; write metric=value, as in loss=0.8."
+        )
     if match and named is not False:
         metric, text = match["metric"].replace("-", "_"), match["value"].strip()
     else:
@@ -78,7 +85,7 @@ def _target(text: str, where: str, named: bool | None) -> Target:
         value = float(text)
     except ValueError:
         example = "accuracies such as 0.5, or auto" if metric == ACCURACY else f"{metric}=0.5"
-        raise InvalidSpecError(f"{where} cannot be {text!r}; write {example}.") from None
+        raise InvalidSpecError(f"{where} cannot be {shown(text)}; write {example}.") from None
     if metric == ACCURACY and not 0 < value <= 1:
         raise InvalidSpecError(
             f"{where} must be above 0 and at most 1, not {value:g}; write 0.5 for 50 %."

@@ -11,6 +11,7 @@ import numpy as np
 
 from fal_bench.arrays import IntArray
 from fal_bench.errors import InvalidSpecError
+from fal_bench.inputs.files import read_bytes
 from fal_bench.plugins.strategy import ClientView, Params, Strategy
 from fal_bench.strategies.fedral.agent import ClientAgent, Observation
 from fal_bench.strategies.fedral.online import OnlineLearning
@@ -62,7 +63,8 @@ class FedRAL(Strategy):
         """The digest of the policy's file, for ``mode=transfer``."""
         if self.params.policy is None:
             return {}
-        return {"policy": hashlib.sha256(Path(self.params.policy).read_bytes()).hexdigest()}
+        content = read_bytes(Path(self.params.policy), links=True)
+        return {"policy": hashlib.sha256(content).hexdigest()}
 
     def check_task(self, task: Task) -> None:
         """Check that the task gives clients the shares that the mode reads."""

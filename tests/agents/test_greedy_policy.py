@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 
 import numpy as np
@@ -101,6 +102,20 @@ MISFIT = {"weight1": np.ones((2, 5), np.float32), "bias1": np.ones(2, np.float32
 )
 def test_damaged_files_are_refused(tmp_path, arrays) -> None:
     np.savez(tmp_path / "policy.npz", **arrays)
+    with pytest.raises(InvalidSpecError, match="not a policy"):
+        import_policy(tmp_path / "policy.npz")
+
+
+@pytest.mark.parametrize("write", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_refused_at_once(tmp_path, write) -> None:
+    write(tmp_path / "policy.npz")
+    with pytest.raises(InvalidSpecError, match="not a policy"):
+        import_policy(tmp_path / "policy.npz")
+
+
+def test_a_deep_header_is_refused(tmp_path) -> None:
+    deep = np.array("[" * 100_000 + "]" * 100_000)
+    np.savez(tmp_path / "policy.npz", header=deep, **GOOD)
     with pytest.raises(InvalidSpecError, match="not a policy"):
         import_policy(tmp_path / "policy.npz")
 

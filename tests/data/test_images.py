@@ -1,5 +1,8 @@
 import hashlib
 import io
+import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -115,9 +118,57 @@ def test_flipped_bytes_unreadable_files_and_other_formats_are_refused(tmp_path):
             decode(tmp_path / f"{name}.png", "rgb", None)
 
 
-def test_deep_pixels_are_refused(decoded):
-    with pytest.raises(InvalidSpecError, match="8 bits"):
-        decoded(picture(channels=1).astype(np.uint16) * 257, "grey")
+def png(bits, colour_type, interlaced=0):
+    """Return a PNG file of dark pixels, written without Pillow."""
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
+
+    def chunk(kind, content):
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    header = struct.pack(">IIBBBBB", 8, 8, bits, colour_type, 0, 0, interlaced)
+    row = bytes(1) + bytes([0, 9] if bits == 16 else [9]) * channels * 8
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(row * 8))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("colour_type", [0, 2, 4, 6])
+@pytest.mark.parametrize("colour", ["rgb", "grey"])
+def test_deep_channels_are_refused_in_every_mode(tmp_path, colour_type, colour):
+    path = tmp_path / "a.png"
+    for interlaced in (0, 1):
+        path.write_bytes(png(16, colour_type, interlaced))
+        with pytest.raises(InvalidSpecError, match=r"a\.png' .*8 bits"):
+            decode(path, colour, None)
+    path.write_bytes(png(8, colour_type))
+    assert decode(path, colour, None).pixels.shape == (8, 8, 3 if colour == "rgb" else 1)
+
+
+def test_deep_jpegs_are_refused(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(picture()).save(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\xff\xc0") + 4] = 12  # bits of a channel
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.jpg"):
+        decode(path, "rgb", None)
+
+
+@pytest.mark.parametrize("write", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_refused_at_once(tmp_path, write):
+    write(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png"):
+        decode(tmp_path / "a.png", "rgb", None)
+
+
+def test_of_several_frames_the_first_is_taken(decoded):
+    first, second = Image.fromarray(picture()), Image.fromarray(picture(seed=1))
+    pixels = decoded(first, save_all=True, append_images=[second])
+    np.testing.assert_array_equal(pixels, picture())
 
 
 @pytest.mark.parametrize(

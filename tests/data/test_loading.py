@@ -93,7 +93,7 @@ def test_unknown_name_suggests_the_nearest():
         ("digit-pairs[train=200.0]", "200.0: .* whole number"),
         ("digit-pairs[train=true]", "True: .* whole number"),
         ("digits[test_fraction=null]", "None: .* number"),
-        ("digits[test_fraction=NaN]", "nan: .* finite number"),
+        ("digits[test_fraction=NaN]", "test_fraction.*finite number"),
         ("digits[", "write a name"),
     ],
 )

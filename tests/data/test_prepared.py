@@ -4,13 +4,14 @@ import errno
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from fal_bench.data import prepared
-from fal_bench.data.prepared import CacheKey, Part, Source, prepare, prepared_names
+from fal_bench.data.prepared import CacheKey, Part, Source, prepare, prepared_names, stamp
 from fal_bench.errors import DataError
 
 
@@ -206,3 +207,29 @@ def test_processes_that_start_at_once_prepare_it_once(tmp_path):
         worker.stdin.flush()
     assert [worker.communicate()[0] for worker in workers] == ["2\n"] * 3
     assert log.read_text() == "x"
+
+
+def test_a_stamp_is_new_after_every_write_however_soon(tmp_path):
+    path = tmp_path / "file"
+    stamps = []
+    for content in b"abcdefgh":
+        path.write_bytes(bytes([content]))
+        os.utime(path, (1, 1))
+        stamps.append(stamp(path.stat()))
+    assert len({*map(str, stamps)}) == len(stamps)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "waited"), [(0, 0.02), (-0.005, 0.015), (-1.0, 0.0), (3600.0, 0.0)]
+)
+def test_a_file_just_written_is_given_time_for_the_next_step_of_the_clock(
+    monkeypatch, ahead, waited
+):
+    """But another machine's clock, far ahead of ours, is not waited for."""
+    slept = []
+    clock = SimpleNamespace(time_ns=lambda: 10**18, sleep=slept.append)
+    monkeypatch.setattr(prepared, "time", clock)
+    changed = 10**18 + int(ahead * 1e9)
+    found = SimpleNamespace(st_size=1, st_mtime_ns=2, st_ctime_ns=changed, st_ino=3)
+    assert stamp(found) == [1, 2, changed, 3]
+    assert sum(slept) == pytest.approx(waited)

@@ -104,8 +104,8 @@ def test_a_head_is_federated(tiny, run, hidden):
     ("selector", "message"),
     [
         ("frozen", "'dataset'"),
-        ("frozen[dataset=digits,size=32]", "size .*not 32"),
-        ("frozen[dataset=digits,seed=-1]", "seed .*not -1"),
+        ("frozen[dataset=digits,size=32]", "size.*at least 33"),
+        ("frozen[dataset=digits,seed=-1]", "seed.*at least 0"),
         ("frozen[dataset=digits,backbone=vgg]", "'backbone'"),
         ("frozen[dataset=frozen[dataset=digits]]", r"not of 'frozen\["),
         ("frozen[dataset=npz[path=flat.npz],weights=none]", r"shape \(5, 1, 1\)"),

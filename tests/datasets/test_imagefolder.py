@@ -127,17 +127,28 @@ def test_the_digest_is_that_of_the_content(photos, tmp_path, monkeypatch):
     assert dataset_digest(f"imagefolder[path={photos}]") not in (digest, swapped)
 
 
+def test_an_image_of_the_same_size_and_date_is_seen(photos):
+    path = photos / "train/ant/0.png"
+    digests = set()
+    for colour in ((1, 2, 3), (3, 2, 1)):
+        Image.new("RGB", (5, 4), colour).save(path)
+        os.utime(path, (1, 1))
+        digests.add((path.stat().st_size, dataset_digest(SELECTOR)))
+    assert len(digests) == 2
+    assert len({size for size, _ in digests}) == 1
+
+
 def test_options(photos):
     dataset = load_dataset("imagefolder[path=photos,size=3,colour=grey,train=6,test=3]")
     assert dataset.input_shape == (1, 3, 3)
     assert np.bincount(dataset.train_labels).tolist() == [2, 2, 2]
     assert np.bincount(dataset.test_labels).tolist() == [1, 1, 1]
-    for bad in ("size=0", "size=big", "colour=blue", "train=2", "train=13"):
+    for bad in ("size=0", "size=1000000000", "size=big", "colour=blue", "train=2", "train=13"):
         with pytest.raises(InvalidSpecError, match=bad.partition("=")[0]):
             load_dataset(f"imagefolder[path=photos,{bad}]")
 
 
-@pytest.mark.parametrize("options", ["size=5000", "size=5000,colour=grey", "train=12"])
+@pytest.mark.parametrize("options", ["size=4000", "size=4000,colour=grey", "train=12"])
 @pytest.mark.parametrize(
     ("short_of", "said"), [("_free_disk", "cache folder"), ("free_bytes", "in memory")]
 )
@@ -181,6 +192,17 @@ def test_files_of_file_managers_are_skipped_and_suffixes_may_be_in_capitals(phot
     assert dataset_digest(SELECTOR) == digest
     (photos / "test" / "bee" / "0.png").rename(photos / "test" / "bee" / "0.PNG")
     assert load_dataset(SELECTOR).n_test == 6
+
+
+def test_names_need_not_be_utf_8(photos, prepared):
+    digest = dataset_digest(SELECTOR)
+    for part in ("train", "test"):
+        os.rename(photos / part / "bee", os.fsencode(photos / part) + b"/b\xe9e")
+    os.rename(photos / "train/ant/0.png", os.fsencode(photos / "train/ant") + b"/se\xf1al.png")
+    assert load_dataset(SELECTOR).n_train == 12
+    assert dataset_digest(SELECTOR) != digest
+    named = (prepared() / "train_files.txt").read_bytes().splitlines()
+    assert all(os.path.exists(os.fsencode(photos) + b"/" + name) for name in named)
 
 
 def link(target):

@@ -2,14 +2,18 @@
 
 import hashlib
 import io
+import os
+import shutil
+import struct
 import sys
 import types
+import zipfile
 
 import numpy as np
 import pytest
 
 from fal_bench.data.loading import dataset_digest, load_dataset
-from fal_bench.datasets import medmnist
+from fal_bench.datasets import _npz, medmnist
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.plugins.registry import current_registry
 
@@ -37,23 +41,23 @@ def rows(folders):
     return np.load(prepared / "train_rows.npy")
 
 
-@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3)])
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 1), (5, 4, 3)])
 def test_bytes_are_pixels(save, folders, shape):
     content = arrays(shape)
     save(**content)
     dataset = load_dataset(SELECTOR)
     channels = shape[2] if len(shape) == 3 else 1
-    assert dataset.input_shape == (channels, 4, 5)
+    assert dataset.input_shape == (channels, 5, 4)
     how = dataset.normalisation
-    pixels = content["train_images"].reshape(12, 4, 5, channels)[rows(folders)] / 255
+    pixels = content["train_images"].reshape(12, 5, 4, channels)[rows(folders)] / 255
     expected = (pixels - how.mean) / how.deviation
     np.testing.assert_allclose(dataset.train_features, expected.transpose(0, 3, 1, 2), rtol=1e-5)
     assert dataset.train_labels.tolist() == content["train_labels"][rows(folders)].tolist()
 
 
-@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["<f2", "<f4", "<f8", ">f4", "g"])
 @pytest.mark.parametrize(
-    ("shape", "expected"), [((7,), (7, 1, 1)), ((4, 5), (1, 4, 5)), ((4, 5, 6), (6, 4, 5))]
+    ("shape", "expected"), [((7,), (7, 1, 1)), ((4, 5), (1, 4, 5)), ((6, 5, 4), (4, 6, 5))]
 )
 def test_floating_point_numbers_are_features(save, folders, kind, shape, expected):
     content = arrays(shape, kind)
@@ -65,6 +69,44 @@ def test_floating_point_numbers_are_features(save, folders, kind, shape, expecte
     if len(shape) == 3:
         original = original.transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(dataset.train_features, original.reshape(12, *expected))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+@pytest.mark.parametrize(
+    "shape", [(3, 9, 8), (1, 9, 8), (3, 9, 3), (2, 2, 2), (7, 7, 16), (16, 7, 7)]
+)
+def test_channels_are_never_guessed(save, folders, kind, shape):
+    content = arrays(shape, kind)
+    save(**content)
+    with pytest.raises(InvalidSpecError, match="channels=first or channels=last"):
+        load_dataset(SELECTOR)
+    last = (shape[2], *shape[:2])
+    for where, expected in (("first", shape), ("last", last)):
+        shutil.rmtree(folders.cache, ignore_errors=True)
+        dataset = load_dataset(SELECTOR.replace("]", f",channels={where}]"))
+        assert dataset.input_shape == expected
+    original = np.moveaxis(content["train_images"][rows(folders)].astype(np.float64), 3, 1)
+    found = dataset.train_features.numpy().astype(np.float64)
+    if how := dataset.normalisation:
+        mean, deviation = (np.reshape(one, (-1, 1, 1)) for one in (how.mean, how.deviation))
+        found = (found * deviation + mean) * 255
+    np.testing.assert_allclose(found, original, atol=1e-3)
+
+
+def test_the_order_of_bytes_and_axes_in_the_file_does_not_matter(save, folders):
+    content = arrays((6, 5, 3), np.float64)
+    save(**content)
+    first = load_dataset(SELECTOR)
+    save(
+        **{
+            name: np.asfortranarray(array).astype(array.dtype.newbyteorder(">"))
+            for name, array in content.items()
+        }
+    )
+    second = load_dataset(SELECTOR)
+    assert second is not first
+    assert second.train_features.equal(first.train_features)
+    assert second.train_labels.equal(first.train_labels)
 
 
 def test_labels_may_be_a_column_and_more_arrays_are_ignored(save):
@@ -90,20 +132,37 @@ def test_the_digest_is_that_of_the_file(save, folders):
     assert dataset_digest(SELECTOR) != digest
 
 
+def test_new_content_of_the_same_size_and_date_is_seen(save, folders):
+    """As archives with fixed dates and ``rsync -t`` leave it."""
+    path = folders.data / "mine.npz"
+    digests = set()
+    for shift in range(3):
+        save(**arrays(train_labels=(np.arange(12) + shift) % 3))
+        os.utime(path, (1, 1))
+        digests.add((path.stat().st_size, dataset_digest(SELECTOR)))
+    assert len(digests) == 3
+    assert len({size for size, _ in digests}) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"train_images": np.zeros((12, 4, 5), dtype=np.int32)}, "train_images of type int32"),
         ({"train_images": np.zeros((12, 4, 5), dtype=bool)}, "train_images of type bool"),
         ({"train_images": np.zeros((12, 20), dtype=np.uint8)}, r"shape \(12, 20\)"),
-        ({"train_images": np.zeros((12, 3, 9, 9), dtype=np.uint8)}, "9 channels"),
         ({"train_images": np.zeros((12, 0, 5), dtype=np.uint8)}, r"shape \(12, 0, 5\)"),
         ({"train_images": np.zeros((11, 4, 5), dtype=np.uint8)}, "11 train_images"),
         ({"test_images": np.zeros((6, 4, 4), dtype=np.uint8)}, "shapes or types"),
         ({"test_images": np.zeros((6, 4, 5), dtype=np.float32)}, "shapes or types"),
         ({"train_labels": np.arange(12) % 3 * 1.0}, "train_labels .* float64"),
         ({"train_labels": np.zeros((12, 14), dtype=int)}, "14 labels .* train_labels"),
+        ({"train_images": np.full((12, 4, 5), np.nan)}, "NaN or infinite .*train_images"),
+        ({"train_images": np.full((12, 4, 5), -np.inf)}, "NaN or infinite .*train_images"),
+        ({"train_images": np.full((12, 4, 5), 1e300)}, "train_images .*float32"),
+        ({"train_images": np.zeros((12, 4, 5), dtype=complex)}, "type complex128"),
         ({"train_labels": np.arange(12) % 3 - 1}, "class -1 in train_labels"),
+        ({"train_labels": np.full(12, 2**63, dtype=np.uint64)}, "class 9223372036854775808"),
+        ({"train_labels": (np.arange(12) % 3).astype("m8[s]")}, "train_labels .* timedelta64"),
         ({"train_labels": np.arange(12) % 3 + 1}, "classes 1, 2, 3 in train_labels"),
         ({"train_labels": np.arange(12) % 3 * 2}, "classes 0, 2, 4 in train_labels"),
         ({"train_labels": np.zeros(12, dtype=int)}, "classes 0 in train_labels"),
@@ -151,12 +210,66 @@ def text(path):
     path.write_text("no arrays here")
 
 
-@pytest.mark.parametrize("write", [objects, one_array, truncated, flipped, text])
+def with_header(content):
+    """Return a function that writes a file whose first array begins with a header of that text."""
+
+    def write(path):
+        rest = arrays()
+        del rest["train_images"]
+        np.savez(path, **rest)
+        with zipfile.ZipFile(path, "a") as archive:
+            header = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(content)) + content
+            archive.writestr("train_images.npy", header + bytes(240))
+
+    return write
+
+
+def shaped(shape):
+    return with_header(f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}\n".encode())
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        objects,
+        one_array,
+        truncated,
+        flipped,
+        text,
+        shaped("(10**12,)"),
+        shaped("(12, 1000000, 1000000)"),
+        shaped("(4294967296, 4294967296, 4294967296)"),
+        shaped("(-12, -4, 5)"),
+        with_header(b"(" * 9000 + b"\n"),
+        with_header(b"9" * 9000 + b"\n"),
+        with_header(b"__import__('os').abort()\n"),
+        os.mkfifo,
+        os.mkdir,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to(path),
+    ],
+)
 def test_a_damaged_file_is_named(folders, write, entries):
     write(folders.data / "mine.npz")
     with pytest.raises(DataError, match=r"'.*mine\.npz'"):
         load_dataset(SELECTOR)
     assert entries(folders.cache) == []
+
+
+def test_arrays_are_measured_before_they_are_read(save, monkeypatch):
+    save(**arrays((100, 100)))
+    monkeypatch.setattr(_npz, "free_bytes", lambda: 350_000)  # 18 images of 10,000 bytes, twice
+    with pytest.raises(InvalidSpecError, match=r"mine\.npz'.*memory"):
+        load_dataset(SELECTOR)
+    monkeypatch.setattr(_npz, "free_bytes", lambda: 370_000)
+    assert load_dataset(SELECTOR).n_train == 12
+
+
+def test_a_link_of_the_users_own_is_followed(save, folders):
+    save(**arrays())
+    (folders.data / "mine.npz").rename(folders.data / "other.npz")
+    (folders.data / "mine.npz").symlink_to("other.npz")
+    assert load_dataset(SELECTOR).n_train == 12
 
 
 def test_a_missing_file_is_named(folders):

@@ -71,3 +71,50 @@ def test_a_grid_is_no_single_selector():
 def test_one_selector_expands_to_itself(name, params):
     selector = Selector(name, params)
     assert Selector.expand(str(selector)) == [selector]
+
+
+@pytest.mark.parametrize(
+    ("text", "culprit"),
+    [
+        ("x[a=" + "[" * 100_000 + "]" * 100_000 + "]", "nested"),
+        ("x[a=" + "[" * 40 + "]" * 40 + "]", "nested"),
+        ("x[a=" + "9" * 5000 + "]", "64 bits"),
+        (f"x[a={2**63}]", "64 bits"),
+        (f"x[a=[1,{-(2**63) - 1}]]", r"a\.1.*64 bits"),
+        ("x[a=NaN]", "finite"),
+        ("x[a=1e999]", "finite"),
+        ('x[a="\\ud800"]', "D800"),
+        ("x[a=\udcf1]", "DCF1"),
+        ('x[a={"\\u202e":1}]', "202E"),
+        ("x\x1b", "001B"),
+        ("x\u202e", "202E"),
+        ("b" * 100_000 + "[", "bbb"),
+    ],
+    ids=lambda text: ascii(text[:12]),
+)
+def test_values_that_cannot_be_stored_or_shown_are_refused(text, culprit):
+    with pytest.raises(InvalidSpecError, match=culprit) as caught:
+        Selector.expand(text)
+    assert len(str(caught.value)) < 1000
+    str(caught.value).encode()
+
+
+def test_a_grid_is_counted_before_it_is_expanded():
+    thousand = ",".join(map(str, range(1000)))
+    grid = f"x[a={thousand},b={thousand},c={thousand}]"
+    with pytest.raises(InvalidSpecError, match="1000000000 strategies"):
+        Selector.expand(grid)
+    row = f"x[a={thousand}]"
+    assert len(Selector.expand(*[row] * 10)) == 10_000
+    with pytest.raises(InvalidSpecError, match="10001 strategies"):
+        Selector.expand(*[row] * 10, "random")
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_read_or_refused(text):
+    try:
+        selectors = Selector.expand(text)
+    except InvalidSpecError as error:
+        str(error).encode()
+    else:
+        assert Selector.expand(",".join(map(str, selectors))) == selectors

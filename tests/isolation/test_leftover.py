@@ -64,7 +64,7 @@ def test_a_process_without_such_threads_ends_at_once():
     assert python(code, timeout=30).returncode == 7
 
 
-@pytest.mark.parametrize("backend", ["loky", "sequential"])
+@pytest.mark.parametrize("backend", ["processes", "sequential"])
 def test_a_comparison_ends_with_its_table_a_warning_and_no_workers(
     falbench_process, suite, tmp_path, backend
 ):

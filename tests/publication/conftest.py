@@ -1,10 +1,12 @@
 """Published results of real runs."""
 
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
 from fal_bench import compare, publish
+from fal_bench.results.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,15 @@ def smoke(tmp_path_factory):
 def published(smoke, tmp_path):
     """A copy of it to play with."""
     return shutil.copytree(smoke, tmp_path / "published")
+
+
+@pytest.fixture
+def recomputed(smoke, monkeypatch):
+    """Verification finds the runs computed already, as it would compute them."""
+
+    @contextmanager
+    def finished():
+        yield Store(smoke.parent / "results")
+
+    monkeypatch.setattr("fal_bench.publication.verification.scratch_store", finished)
+    monkeypatch.setattr("fal_bench.publication.verification.run_missing", lambda *_: None)

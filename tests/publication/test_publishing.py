@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import os
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
@@ -10,7 +10,8 @@ from stored import TINY, spec, store_run
 
 from fal_bench import publish, report
 from fal_bench.errors import FalbenchError, InvalidSpecError, PublicationError, UnknownNameError
-from fal_bench.results.published import read_record
+from fal_bench.publication.consistency import Published, contradictions
+from fal_bench.results.published import read_record, results_of
 from fal_bench.task.suite import load_suite
 
 QUICK = load_suite("quick")
@@ -24,9 +25,8 @@ def root(tmp_path):
     for number, task in enumerate(QUICK.tasks):
         for seed in (0, 1):
             for name in ("random", "logo[n_init=4]"):
-                folder = store_run(root, spec(name, seed, task=task))
-                time = 1_700_000_000 + 1000 * number + seed
-                os.utime(folder.path / "status.json", (time, time))
+                ended = datetime.fromtimestamp(1_700_000_000 + 1000 * number + seed, UTC)
+                store_run(root, spec(name, seed, task=task), ended=ended)
     return root
 
 
@@ -77,7 +77,7 @@ def test_the_record_says_how_the_results_came_about(root, to):
 
 
 def test_the_runs_are_summed_up_where_they_are_recorded(root, to):
-    run = {"started": "2026-01-01T00:00:00+00:00", "backend": "loky"}
+    run = {"started": "2026-01-01T00:00:00+00:00", "backend": "processes"}
     lines = [
         {**run, "seconds": 10.5, "finished": 5, "jobs": 2},
         {**run, "seconds": 4.0, "finished": 3, "jobs": 1},
@@ -203,6 +203,16 @@ def test_several_devices_and_different_data_are_refused(root, to, tmp_path):
     store_run(tmp_path / "own", replace(spec("logo", task=QUICK.tasks[0]), data="cd"))
     with pytest.raises(PublicationError, match="different data"):
         publish(tmp_path / "own", to)
+
+
+def test_strategies_that_do_not_begin_alike_contradict_each_other(tmp_path, to):
+    for name, start in (("random", 0.1), ("logo", 0.2)):
+        for task in QUICK.tasks:
+            store_run(tmp_path / "own", spec(name, task=task), start=start)
+    record = publish(tmp_path / "own", to)
+    checks = contradictions(Published(to, record, results_of(record, to)))
+    [wrong] = [check.note for check in checks if check.state == "differs"]
+    assert "accuracy before any choice" in wrong
 
 
 def test_wrong_names_and_values_are_refused(root, to):

@@ -5,9 +5,12 @@ import html
 import io
 import json
 
+import pandas as pd
 import pytest
 from boards import comparison, context, runs
 from rich.console import Console
+
+from fal_bench.reporting.export import to_csv
 
 ROWS = [
     *runs("random", 22, 26, 36),
@@ -29,6 +32,16 @@ def test_csv_has_one_block_a_target(result):
     assert [row["rank"] for row in rows] == ["1", "2", "3", "", "1", "2", "3", ""]
     assert float(rows[0]["labels"]) == result.leaderboard["labels"][0]
     assert rows[2]["ert"] == "inf"
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t=", "\r=", "\u202e=", "\ud800="])
+def test_no_text_cell_begins_as_a_formula_and_numbers_stay_numbers(first):
+    frame = pd.DataFrame({"name": [f"{first}1+1", "x"], "gain": [-0.5, 1.0], "n": [-1, None]})
+    frame = frame.astype({"n": "Int64"}).rename(columns={"n": f"{first}n"})
+    heading, row, other = csv.reader(io.StringIO(to_csv(frame), newline=""))
+    assert heading == ["name", "gain", f"'{first[-1]}n"]
+    assert row == [f"'{first[-1]}1+1", "-0.5", "-1"]
+    assert other == ["x", "1.0", ""]
 
 
 def test_json_is_strict_json_with_the_same_numbers(result):

@@ -5,6 +5,7 @@ import functools
 import gzip
 import itertools
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -239,6 +240,17 @@ def test_everything_from_outside_is_escaped():
         data = json.loads(root.one("script", id=f"data-{key}").text)["data"]
         assert sorted(data[0]["y"]) == escaped
     assert names(root, "ledger-plot") == escaped[1:]
+
+
+def test_characters_that_cannot_be_seen_are_in_no_part_of_the_page():
+    evil = "a\u202eb\u2066c\u200bd\x1be\ud800f\ufeff"
+    rows = runs(evil, 15, task=evil) + runs("mine", 25, task=evil)
+    asked = context(evil, "mine", tasks=(evil,), suite=evil, baseline=evil, command=evil)
+    html = render_page(comparison(rows, asked))
+    html.encode()
+    assert not re.search("[\u202e\u2066\u200b\x1b\ud800\ufeff]", html)
+    assert not re.search(r"\\u(202e|2066|200b|001b|d800|feff)", html)
+    assert "a b c d e f" in html
 
 
 def test_the_drawing_library_is_packed_whole_and_not_imported_before():

@@ -176,9 +176,9 @@ def test_only_a_winner_that_reached_is_bold():
 
 
 def test_names_are_neither_markup_nor_escape_codes():
-    board = frame({**ROWS[1], "strategy": "[red]x[/red]\x1b[31m\nboo"})
+    board = frame({**ROWS[1], "strategy": "[red]x[/red]\x1b[31m\n\u202eboo"})
     text = lines(board, 120)
-    assert "[red]x[/red] [31m boo" in text[4]
+    assert "[red]x[/red] boo" in text[4]
     assert not any("\x1b" in line for line in text)
 
 

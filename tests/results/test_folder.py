@@ -1,8 +1,7 @@
-"""What a results folder keeps: runs, the marks of workers that hang or are gone, and sessions."""
+"""What a results folder keeps: runs and sessions."""
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -11,10 +10,8 @@ from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
 from fal_bench.federation.state import RunState
 from fal_bench.inputs.selector import Selector
-from fal_bench.results import marks as marks_module
 from fal_bench.results.folder import CorruptRunError
-from fal_bench.results.marks import ENGINE_SECONDS, Marks
-from fal_bench.results.sessions import read_sessions, recorded_session
+from fal_bench.results.sessions import read_sessions, recorded_session, sessions_problem
 from fal_bench.results.store import SCHEMA, SESSIONS, Corrupt, Store
 from fal_bench.sweep.plan import Plan
 from fal_bench.sweep.spec import RunSpec, plan_runs
@@ -39,7 +36,7 @@ def store(tmp_path):
 @pytest.fixture
 def folder(store):
     folder = store.folder(SPEC)
-    folder.create(SPEC.facts, {"python": "3"}, "run")
+    folder.create(SPEC.facts, {"python": "3"})
     folder.note_pool(100)
     assert folder.resume() is None
     return folder
@@ -95,7 +92,7 @@ def test_a_life_from_new_to_done(store, folder):
     assert (folder.path / "ledger.csv").read_text() == (
         "client,sample,purpose,cycle\n0,1,initial,0\n"
     )
-    assert folder.pool() == 100
+    assert folder.facts().pool == 100
 
 
 def test_resuming_cuts_the_curve_back_to_the_checkpoint(folder):
@@ -116,21 +113,29 @@ def test_without_a_checkpoint_the_curve_starts_over(folder):
     assert folder.rows() == []
 
 
+def test_facts_that_are_lost_while_a_run_is_at_work_are_written_again(store, folder):
+    folder.append(ROW)
+    (folder.path / "run.json").unlink()
+    folder.finish([], [])
+    assert store.phase(SPEC) == "done"
+    assert folder.facts().pool == 100
+
+
+def test_what_could_not_be_read_again_is_not_written(store):
+    folder = store.folder(SPEC)
+    with pytest.raises(StoreError, match=r"run\.json"):
+        folder.create({**SPEC.facts, "metrics": {"a": float("nan")}}, {})
+    folder.fail("name \udcff", "x" * 10**6)
+    assert store.phase(SPEC) == "failed"
+    assert "name" in folder.status()["reason"]
+
+
 def test_a_failure_keeps_its_reason(store, folder):
     folder.fail("it broke", "Traceback ...")
     assert store.phase(SPEC) == "failed"
     assert folder.status()["reason"] == "it broke"
     folder.reopen()
     assert store.phase(SPEC) == "partial"
-
-
-def test_a_plugin_call_is_marked_while_it_runs_and_survives_only_a_death(folder):
-    with folder.plugin_call(4):
-        assert folder.marker()["cycle"] == 4
-    assert folder.marker() is None
-    with pytest.raises(RuntimeError), folder.plugin_call(5):
-        raise RuntimeError
-    assert folder.marker() is None
 
 
 def broken_status(folder):
@@ -189,26 +194,39 @@ def test_damage_to_a_finished_run_is_seen_and_set_aside(store, folder, damage):
     assert store.phase(SPEC) == "new"
 
 
-def damaged_checkpoint(folder):
-    (folder.path / "checkpoint.npz").write_bytes(b"PK nonsense")
-
-
-def damaged_row(folder):
-    (folder.path / "curve.csv").write_text("cycle,labels\n0,x\n")
-
-
-@pytest.mark.parametrize("damage", [damaged_checkpoint, damaged_row, lost_curve])
-def test_damage_to_a_half_finished_run_is_seen_on_resuming(folder, damage):
+def test_a_damaged_checkpoint_is_seen_before_and_on_resuming(store, folder):
     folder.append(ROW)
     folder.checkpoint(state(1))
-    damage(folder)
-    with pytest.raises(CorruptRunError):
+    (folder.path / "checkpoint.npz").write_bytes(b"PK nonsense")
+    assert isinstance(store.phase(SPEC), Corrupt)
+    with pytest.raises(CorruptRunError, match=r"checkpoint\.npz"):
         folder.resume()
+
+
+def a_better_curve(folder):
+    path = folder.path / "curve.csv"
+    path.write_text(path.read_text().replace("0.1", "0.9"))
+
+
+@pytest.mark.parametrize("change", [a_better_curve, lost_curve])
+def test_nothing_rests_on_the_curve_of_a_run_that_is_not_finished(store, folder, change):
+    first, second = rows(2)
+    folder.append(first)
+    folder.checkpoint(state(1))
+    change(folder)
+    resumed = store.folder(SPEC)
+    resumed.resume()
+    assert resumed.rows() == [first]
+    resumed.append(second)
+    change(folder)  # and while it is at work
+    resumed.finish(state(1).charges, [])
+    assert store.phase(SPEC) == "done"
+    assert resumed.rows() == [first, second]
 
 
 def test_two_runs_set_aside_do_not_collide(store, folder):
     for _ in range(2):
-        folder.create(SPEC.facts, {}, "run")
+        folder.create(SPEC.facts, {})
         store.set_aside(Corrupt(folder.path, "x"))
     assert len(list((store.root / "set-aside").iterdir())) == 2
 
@@ -217,9 +235,19 @@ def test_a_newer_results_folder_is_refused(store):
     (store.root / "store.json").write_text(json.dumps({"schema": SCHEMA + 1}))
     with pytest.raises(StoreError, match="newer falbench"):
         Store(store.root)
-    (store.root / "store.json").write_text("{}")
-    with pytest.raises(StoreError, match="Cannot read"):
-        Store(store.root)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"schema": 99, "seal": "0"}', b"{}", b"\xff", b'{"schema": "1"}', b"[" * 100_000],
+)
+def test_a_damaged_description_of_the_folder_is_named_and_written_again(store, content):
+    (store.root / "store.json").write_bytes(content)
+    damaged = Store(store.root)
+    assert "store.json" in damaged.problems[0]
+    damaged.prepare()
+    assert Store(store.root).problems == ()
+    assert (store.root / "set-aside" / "store.json-1").read_bytes() == content
 
 
 def test_a_file_is_no_results_folder(tmp_path):
@@ -245,106 +273,17 @@ def test_two_runs_in_one_folder_are_kept_apart(store):
         pass  # free again
 
 
-# Marks.
-
-
-class Time:
-    """The time of day, which goes on when it is told to."""
-
-    def __init__(self):
-        self.now = 1_700_000_000.0
-
-    def sleep(self, seconds):
-        self.now += seconds
-
-
-@pytest.fixture
-def time(monkeypatch):
-    time = Time()
-    monkeypatch.setattr(marks_module, "time", SimpleNamespace(time=lambda: time.now))
-    return time
-
-
-@pytest.fixture
-def marks(tmp_path):
-    (tmp_path / "run").mkdir()
-    return Marks(tmp_path / "run")
-
-
-@pytest.fixture
-def age(marks, time):
-    return lambda: time.now - marks.marker()["since"]
-
-
-def test_the_limit_counts_a_trainers_own_time(marks, time, age):
-    clock = marks.clock
-    with clock.running(), marks.plugin_call(3, "mine", clock="run"):
-        assert marks.marker()["trainer"] == "mine"
-        assert age() == -ENGINE_SECONDS
-        with clock.call():
-            time.sleep(2)
-            assert age() == 2
-            with clock.call():
-                assert age() == 0
-        assert age() == -ENGINE_SECONDS
-    assert marks.marker() is None
-    assert clock.read() is None
-
-
-def test_a_mark_without_its_clock_is_young(marks, time, age):
-    with marks.plugin_call(3, "mine", clock="run"):
-        time.sleep(100)
-        assert age() == 0
-        assert marks.note_hang(0.5, time.now) is None
-
-
-def test_a_strategys_time_goes_on_while_it_calls_the_trainer(marks, time, age):
-    with marks.plugin_call(1):
-        time.sleep(2)
-        with marks.plugin_call(1, "mine"):
-            assert marks.marker()["trainer"] == "mine"
-            assert age() == 0
-            time.sleep(1)
-        assert not marks.marker()["trainer"]
-        assert age() == 3
-        marks.beat(1)
-        assert age() == 0
-
-
-def test_a_hang_is_noted_once_its_time_is_over(marks, time):
-    with marks.plugin_call(1):
-        time.sleep(10)
-        assert marks.note_hang(10, time.now) is None
-        assert "hung" not in marks.marker()
-        time.sleep(1)
-        assert marks.note_hang(10, time.now)
-        assert marks.marker()["hung"]
-    assert marks.note_hang(0, time.now) is None
-
-
-def test_runs_trained_together_hang_together(tmp_path, time):
-    """A look takes time: one run must not be found within the limit and the next one over it."""
-    names = ["first", "second"]
-    for name in names:
-        (tmp_path / name).mkdir()
-    first, second = (Marks(tmp_path / name) for name in names)
-    clock = first.clock
-    opened = [marks.plugin_call(1, "mine", clock="first") for marks in (first, second)]
-    with clock.running(), opened[0], opened[1], clock.call():
-        time.sleep(10)
-        look = time.now
-        assert first.note_hang(10, look) is None
-        time.sleep(1)
-        assert second.note_hang(10, look) is None
-        look = time.now
-        assert first.note_hang(10, look) == second.note_hang(10, look) is not None
-
-
 # Sessions.
 
 
 def computed(out, seeds):
-    compare("random", task="digits-iid", seeds=seeds, out=out, backend="sequential", progress=False)
+    """Return what is said while runs are computed."""
+    said = []
+    compare(
+        "random", task="digits-iid", seeds=seeds, out=out, backend="sequential", progress=False,
+        notify=lambda _, text: said.append(text),
+    )  # fmt: skip
+    return said
 
 
 def test_each_session_that_computes_adds_a_line(tmp_path):
@@ -362,21 +301,60 @@ def test_an_interrupted_session_is_recorded(tmp_path):
     store = Store(tmp_path)
     store.prepare()
     runs = Plan.make("random", task="digits-iid", seeds=1).runs
-    with pytest.raises(KeyboardInterrupt), recorded_session(store, runs, jobs=2, backend="loky"):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        recorded_session(store, runs, jobs=2, backend="processes"),
+    ):
         raise KeyboardInterrupt
     (session,) = read_sessions(Store(tmp_path))
     assert (session.finished, session.jobs) == (0, 2)
 
 
-def test_a_broken_line_is_named(tmp_path):
-    (tmp_path / SESSIONS).write_text('{"started": "2026-01-01"}\n')
-    with pytest.raises(StoreError, match=SESSIONS):
-        read_sessions(Store(tmp_path))
-
-
-def test_a_line_that_was_cut_off_costs_no_other(tmp_path):
+def test_a_damaged_line_costs_its_own_session_and_is_named_once(tmp_path):
     computed(tmp_path, seeds=1)
     with (tmp_path / SESSIONS).open("a") as lines:
         lines.write('{"started": "2026')
-    computed(tmp_path, seeds=2)
+    assert any(SESSIONS in text for text in computed(tmp_path, seeds=2))
     assert [session.finished for session in read_sessions(Store(tmp_path))] == [1, 1]
+    assert computed(tmp_path, seeds=2) == []
+    assert (tmp_path / "set-aside" / f"{SESSIONS}-1").exists()
+
+
+SESSION = (
+    '{"started": "2026-01-31", "seconds": 1.5, "finished": 3, "jobs": 2, "backend": "processes"}\n'
+)
+
+
+def test_sessions_of_earlier_versions_are_read_and_kept(store):
+    (store.root / SESSIONS).write_text(f"\n{SESSION}\n{SESSION}")
+    assert sessions_problem(store) == ""
+    with recorded_session(store, [SPEC], jobs=1, backend="processes"):
+        pass
+    assert [one.finished for one in read_sessions(store)] == [3, 3, 0]
+    assert sessions_problem(store) == ""
+
+
+def edited(lines):
+    return [lines[0], lines[1].replace('"finished": 3', '"finished": 9'), lines[2]]
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (edited, 2),
+        (lambda lines: lines[:2], 2),
+        (lambda lines: lines[1:], 2),
+        (lambda lines: [*lines, lines[2]], 4),
+        (lambda lines: [lines[0], SESSION, lines[2]], 3),
+        (lambda lines: [], 0),
+    ],
+    ids=["edited", "last lost", "first lost", "one twice", "one from before", "all lost"],
+)
+def test_no_change_of_a_session_goes_unseen(store, change, left):
+    path = store.root / SESSIONS
+    path.write_text(SESSION * 2)
+    with recorded_session(store, [SPEC], jobs=1, backend="processes"):
+        pass
+    path.write_text("".join(change(path.read_text().splitlines(keepends=True))))
+    assert SESSIONS in sessions_problem(store)
+    assert len(read_sessions(store)) == left

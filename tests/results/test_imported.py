@@ -1,5 +1,8 @@
 """Curves measured elsewhere: what is read, how every mistake is named, and where they are kept."""
 
+import json
+import os
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -8,6 +11,7 @@ from stored import TINY
 
 import fal_bench
 from fal_bench.errors import ExternalCurvesError, StoreError, UnknownNameError
+from fal_bench.inputs.files import UnreadableFileError
 from fal_bench.results.imported import ImportFolder, read_curves_text, read_import
 
 GOOD = """task,strategy,seed,labels,accuracy
@@ -50,7 +54,7 @@ def test_cycles_order_the_rows_and_may_buy_nothing():
 
 def test_optional_columns_and_what_spreadsheets_do_to_files():
     text = (
-        "\ufeffTASK,task,strategy,seed,labels,accuracy,labels_strict,task_hash,reference,loss\r\n"
+        "TASK,task,strategy,seed,labels,accuracy,labels_strict,task_hash,reference,loss\r\n"
         f'x,a,"mine, mostly", 0 ,10.0,1,12.0,{HASH},TRUE,\r\n'
         "\r\n"
     )
@@ -89,6 +93,21 @@ def test_any_other_column_of_numbers_is_a_metric_and_none_is_needed_by_name():
         (changed(3, "a,mine,-1,20,0.5"), "line 3, column seed: '-1' "),
         (changed(3, "a,,0,20,0.5"), "line 3, column strategy: .*no value"),
         (changed(3, "a,mi\x1bne,0,20,0.5"), "line 3, column strategy: .*printable"),
+        (changed(3, "a,mi\u202ene,0,20,0.5"), "line 3, column strategy: .*printable"),
+        (changed(3, "a,mi\x00ne,0,20,0.5"), "line 3, column strategy: .*printable"),
+        (changed(3, "a,mi\ud800ne,0,20,0.5"), "line 3, column strategy: .*printable"),
+        (changed(3, 'a,"=HYPERLINK(""x"")",0,20,0.5'), "line 3, column strategy: .*formula"),
+        (changed(3, "@SUM,mine,0,20,0.5"), "line 3, column task: .*formula"),
+        (changed(3, "a,+mine,0,20,0.5"), "line 3, column strategy: .*formula"),
+        (changed(3, "a,-mine,0,20,0.5"), "line 3, column strategy: .*formula"),
+        (changed(3, f"a,{201 * 'x'},0,20,0.5"), "line 3, column strategy: .*200"),
+        (changed(3, f"a,mine,{101 * '1'},20,0.5"), "line 3, column seed: .*101 digits"),
+        (changed(3, f"a,mine,{10000 * '1'},20,0.5"), "line 3, column seed: .*10000 digits"),
+        (changed(3, "a,mine,1_0,20,0.5"), "line 3, column seed: '1_0'"),
+        (changed(3, "a,mine,\u0663,20,0.5"), "line 3, column seed: "),
+        (changed(3, f"a,mine,0,{2**53 + 1},0.5"), "line 3, column labels: .*too large"),
+        (changed(3, "a,mine,0,20,1_0e-1"), "line 3, column accuracy: '1_0e-1' "),
+        (changed(3, "a,mine,0,20,1e999"), "line 3, column accuracy: '1e999' .*finite"),
         (changed(3, "a,mine,0,5,0.5"), "line 3, column labels: .* 10 to 5"),
         (changed(3, "a,mine,0,10,0.5"), "column labels: .* labels 10 on line 2"),
         (changed(3, 'a,"mine,0,20,0.5'), "line 4: this is no CSV"),
@@ -122,6 +141,20 @@ def test_mistakes_in_optional_columns(column, values, message):
     lines = zip(GOOD.splitlines(), [column, *values], strict=True)
     with pytest.raises(ExternalCurvesError, match=message):
         read("\n".join(f"{line},{value}" for line, value in lines))
+
+
+@given(st.integers(0, 10**100 - 1), st.integers(0, 10**100 - 1))
+def test_seeds_are_exact_whatever_their_size(one, other):
+    text = f"task,strategy,seed,labels,accuracy\na,s,{one},10,0.1\n"
+    text += f"a,s,{other},10,0.1\n" if other != one else ""
+    assert {row["seed"] for row in read(text).rows} == {one, other}
+
+
+def test_more_cells_than_fit_are_refused(monkeypatch):
+    monkeypatch.setattr("fal_bench.results.imported.MOST_CELLS", 25)
+    assert len(read(GOOD).rows) == 3
+    with pytest.raises(ExternalCurvesError, match="more than 25 values"):
+        read(f"{GOOD}a,mine,1,20,0.2\n")
 
 
 def test_one_hash_is_one_task():
@@ -220,8 +253,53 @@ def test_files_that_are_no_text_and_unknown_tasks_are_refused(file):
     with pytest.raises(ExternalCurvesError, match=r"column task: .*'tiny'"):
         read_import(file, [TINY.model_copy(update={"name": "other"})])
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(ExternalCurvesError, match="is not UTF-8"):
+    with pytest.raises(UnreadableFileError, match="UTF-8"):
         read_import(file, [TINY])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(file):
+    file.write_text(f"\ufeff{FILE}", encoding="utf-8")
+    assert read_import(file, [TINY]).curves.rows[0]["task"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    "spoil", [os.mkfifo, lambda path: path.touch() or os.truncate(path, 2**40)], ids=["pipe", "TB"]
+)
+def test_special_and_huge_files_are_refused_before_they_cost_anything(file, spoil):
+    file.unlink()
+    spoil(file)
+    with pytest.raises(UnreadableFileError, match="their curves"):
+        read_import(file, [TINY])
+
+
+def test_the_name_of_a_file_may_be_any_bytes(file, tmp_path):
+    path = tmp_path / os.fsdecode(b"=caf\xe9\x1b[2J.csv")
+    file.rename(path)
+    add(path, tmp_path, "coffee")
+    (kept,) = ImportFolder(tmp_path).imports()
+    assert kept.origin.file.isprintable()
+    assert not kept.origin.file.startswith("=")
+
+
+def test_seeds_of_more_than_64_bits_are_reported(file, tmp_path):
+    seeds = [10**18 + 1, 10**18 + 2, 10**38 + 1]
+    rows = "".join(f"tiny,mine,{seed},10,0.1,0.3\n" for seed in seeds)
+    file.write_text(FILE.splitlines(keepends=True)[0] + rows)
+    add(file, tmp_path)
+    opened = fal_bench.load(tmp_path / "external" / "their-curves.csv")
+    assert sorted(opened.runs["seed"]) == seeds
+    assert opened.curves["key"].nunique() == 3
+
+
+def test_imports_of_earlier_versions_have_no_digest(file, tmp_path):
+    new = add(file, tmp_path)
+    stored = tmp_path / "external" / "their-curves.csv"
+    first, _, rows = stored.read_text().partition("\n")
+    mark, _, facts = first.partition("{")
+    facts = json.loads(f"{{{facts}")
+    del facts["digest"]
+    stored.write_text(f"{mark}{json.dumps(facts)}\n{rows}")
+    assert ImportFolder(tmp_path).imports()[0].curves.rows == new.curves.rows
 
 
 def test_a_task_is_known_by_its_hash_whatever_its_name(file):
@@ -233,7 +311,8 @@ def test_a_task_is_known_by_its_hash_whatever_its_name(file):
     ("spoil", "message"),
     [
         (lambda text: text[text.index("\n") + 1 :], "Cannot read .*their-curves.csv'"),
-        (lambda text: text.replace("0.1", "1.1"), "their-curves.csv, line 3, column accuracy"),
+        (lambda text: text.replace("their curves", "our curves"), "their-curves.csv' .*changed"),
+        (lambda text: text.replace("0.1", "0.2"), "their-curves.csv' .*changed"),
         (lambda text: "", "Cannot read .*their-curves"),
     ],
 )

@@ -1,6 +1,5 @@
 """Merging results folders."""
 
-import hashlib
 from dataclasses import replace
 
 import pytest
@@ -67,12 +66,18 @@ def test_conflicts_are_refused_before_anything_is_written(folders, tmp_path):
 
 
 def test_a_ledger_alone_can_conflict(folders, tmp_path):
-    run = folders[1] / "runs" / spec(seed=0).key
-    ledger, status = run / "ledger.csv", run / "status.json"
-    before = hashlib.sha256(ledger.read_bytes()).hexdigest()
-    ledger.write_text(ledger.read_text().replace("warm-start", "validation"))
-    after = hashlib.sha256(ledger.read_bytes()).hexdigest()
-    status.write_text(status.read_text().replace(before, after))
+    other = Store(folders[1]).folder(spec(seed=0))
+    curve = other.rows()
+    other.resume()
+    for one in curve:
+        other.append(one)
+    other.finish(
+        [
+            (*read[:2], read[2].replace("warm-start", "validation"), read[3])
+            for read in charges(TINY, len(curve))
+        ],
+        [],
+    )
     with pytest.raises(StoreError, match="different results"):
         merge(tmp_path / "out", *folders)
 
@@ -108,6 +113,36 @@ def test_unfinished_runs_stay_behind_and_broken_ones_are_named(folders, tmp_path
     assert (merged.copied, merged.unfinished) == (3, 1)
     (warning,) = merged.warnings
     assert warning.startswith(f"Run {broken.path.name[:12]} in ")
+
+
+def test_nothing_of_a_strangers_folder_is_followed_or_copied_but_runs(folders, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    one, two = folders
+    whole, linked = (one / "runs" / spec(seed=seed).key for seed in (0, 1))
+    (whole / "more").write_text("no file of a run")
+    (linked / "curve.csv").unlink()
+    (linked / "curve.csv").symlink_to(secret)
+    away = tmp_path / "away"
+    other = two / "runs" / spec("logo[n_init=2]").key
+    other.rename(away)
+    other.symlink_to(away)
+    out = tmp_path / "out"
+    merged = merge(out, one, two)
+    assert (merged.copied, merged.equal, len(merged.warnings)) == (1, 1, 2)
+    assert sorted(path.name for path in (out / "runs" / whole.name).iterdir()) == [
+        "curve.csv", "ledger.csv", "run.json", "status.json",
+    ]  # fmt: skip
+    assert not any(path.is_symlink() for path in out.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["runs", "cells"])
+def test_runs_behind_a_link_are_refused(folders, tmp_path, name):
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    (stranger / name).symlink_to(folders[0] / "runs")
+    with pytest.raises(StoreError, match="symbolic link"):
+        merge(tmp_path / "out", stranger)
 
 
 def test_mixed_environments_are_pointed_out(folders, tmp_path):

@@ -1,20 +1,23 @@
 """What provenance.json says, and the runs that are rebuilt from it."""
 
+import contextlib
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fal_bench.errors import PublicationError
+from fal_bench.errors import FalbenchError, PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.results.identity import DEFAULT_TRAINER
 from fal_bench.results.published import (
     FORMAT,
     PublishedEnvironment,
     PublishedStrategy,
     PublishedTask,
     Record,
+    parse_record,
     read_record,
     run_keys,
 )
@@ -74,7 +77,9 @@ def comparisons(draw):
     chosen = [draw(tasks(f"task-{place}")) for place in range(count)]
     digests = draw(st.lists(st.sampled_from(["", "ab12"]), min_size=count, max_size=count))
     row = st.tuples(selectors, prints, selectors, prints, st.booleans())
-    rows = draw(st.lists(row, min_size=1, max_size=3))
+    rows = draw(
+        st.lists(row, min_size=1, max_size=3, unique_by=lambda one: (str(one[0]), str(one[2])))
+    )
     seeds = list(range(draw(st.integers(1, 3))))
     return list(zip(chosen, digests, strict=True)), rows, seeds, draw(
         st.sampled_from(["cpu", "cuda"])
@@ -108,14 +113,14 @@ def record_of(tasks_and_data, rows, seeds, device="cpu"):
         ),
         strategies=tuple(
             PublishedStrategy(
-                label=f"row {place}",
                 strategy=str(strategy),
                 fingerprint=own,
                 trainer=str(trainer),
                 trainer_fingerprint=its,
+                trainer_named=trainer != DEFAULT_TRAINER,
                 reference=reference,
             )
-            for place, (strategy, own, trainer, its, reference) in enumerate(rows)
+            for strategy, own, trainer, its, reference in rows
         ),
         environments=(PublishedEnvironment(runs=1, facts={"torch": "2.14"}),),
         files={},
@@ -126,12 +131,13 @@ def record_of(tasks_and_data, rows, seeds, device="cpu"):
 def test_the_rebuilt_runs_have_the_keys_that_were_published(tmp_path_factory, comparison):
     tasks_and_data, rows, seeds, device = comparison
     expected = {
-        (task.name, f"row {place}", seed): RunSpec(
-            task, strategy, own, seed, device, trainer, its, reference=reference, data=data
-        ).key
+        (one.task.name, one.label, one.seed): one.key
         for task, data in tasks_and_data
-        for place, (strategy, own, trainer, its, reference) in enumerate(rows)
+        for strategy, own, trainer, its, reference in rows
         for seed in seeds
+        for one in [
+            RunSpec(task, strategy, own, seed, device, trainer, its, reference=reference, data=data)
+        ]
     }
     folder = tmp_path_factory.mktemp("published")
     (folder / "provenance.json").write_text(record_of(*comparison).text, encoding="utf-8")
@@ -153,9 +159,9 @@ def test_the_text_is_stable_and_ends_with_a_newline(text):
     assert text.endswith("}\n")
     content = json.loads(text)
     assert list(content)[:3] == ["format", "falbench", "command"]
-    assert list(content)[-1] == "files"
+    assert list(content)[-2:] == ["files", "digest"]
     assert "sessions" not in content
-    assert Record.model_validate_json(text).text == text
+    assert parse_record(text).text == text
 
 
 @pytest.mark.parametrize(
@@ -168,12 +174,38 @@ def test_the_text_is_stable_and_ends_with_a_newline(text):
         ('"seeds": [', '"seeds": ["x", ', "seeds.0: it must be a whole number, not 'x'"),
         ('"suite"', '"surprise": 1, "suite"', "surprise: unknown key"),
         (TASK.hash, 64 * "0", "The task 'a' of provenance.json does not belong to its hash"),
+        (
+            '"trainer_named": false',
+            '"trainer_named": "no"',
+            "strategies.0.trainer_named: it must be true or false",
+        ),
+        ('"trainer": "cross-entropy"', '"trainer": "x"', "trainer of 'random' is missing"),
+        ('"strategy": "random"', '"strategy": "=random"', "strategy '=random': .*formula"),
+        ('"seeds": [', '"seeds": [-1, ', "seeds.0: it must be at least 0"),
+        ('"published": "2026', '"published": "x', "is no date"),
+        ('"falbench": "0.1.0"', '"falbench": "1, and all is well"', "falbench: it must be text"),
+        (
+            '"strategy": "random"',
+            f'"strategy": "x[a={1000 * "["}"',
+            "Cannot|selector|64",
+        ),
+        (
+            '"strategy": "random"',
+            f'"strategy": "x[a={5000 * "1"}]"',
+            "Cannot|selector|64",
+        ),
+        ('"suite": "mine"', f'"suite": "{100_001 * "x"}"', "suite: .*100000 characters"),
+        ('"canonical": {', '"canonical": {"budget_cap": 1000000000', "budget_cap"),
+        ('"torch"', '"to\\u202erch"', "environments.0.facts: .*cannot be shown"),
         ('"canonical": {', '"canonical": {"planet": "mars"', "does not know the task 'a'"),
     ],
 )
 def test_a_record_that_cannot_be_used_is_refused_in_one_sentence(tmp_path, text, old, new, message):
     assert old in text
-    (tmp_path / "provenance.json").write_text(text.replace(old, new))
+    changed = text.replace(old, new)
+    with contextlib.suppress(FalbenchError, ValueError):
+        changed = parse_record(changed).text
+    (tmp_path / "provenance.json").write_text(changed)
     with pytest.raises(PublicationError, match=message) as error:
         run_keys(read_record(tmp_path))
     assert "\n" not in str(error.value)
@@ -190,13 +222,26 @@ def test_a_missing_record_and_one_that_is_no_text_are_refused(tmp_path):
         read_record(tmp_path)
 
 
+@given(st.data())
+def test_a_record_that_was_changed_by_accident_is_not_read(tmp_path_factory, data):
+    text = record_of([(TASK, "")], [ROW], [0, 1]).text
+    place = data.draw(st.integers(0, len(text) - 1))
+    other = data.draw(st.sampled_from([c for c in '0123456789"atrue,{' if c != text[place]]))
+    changed = data.draw(st.sampled_from([other, "", other + text[place]]))
+    folder = tmp_path_factory.mktemp("published")
+    (folder / "provenance.json").write_text(text[:place] + changed + text[place + 1 :])
+    with pytest.raises(PublicationError):
+        read_record(folder)
+
+
 @pytest.mark.parametrize(
     ("tasks_and_data", "rows", "seeds", "twin"),
     [
         ([(TASK, ""), (TASK, "")], [ROW], [0], "task 'a'"),
         ([(TASK, "")], [ROW], [0, 0], "seed '0'"),
+        ([(TASK, "")], [ROW, (*ROW[:4], True)], [0], "strategy 'random'"),
     ],
 )
 def test_a_name_that_stands_twice_is_refused(tasks_and_data, rows, seeds, twin):
-    with pytest.raises(PublicationError, match=f"The {twin} stands twice"):
-        run_keys(record_of(tasks_and_data, rows, seeds))
+    with pytest.raises(PublicationError, match=f"the {twin} stands twice"):
+        parse_record(record_of(tasks_and_data, rows, seeds).text)

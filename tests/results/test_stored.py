@@ -4,17 +4,19 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from stored import TINY, as_schema_1, spec, store_run
+from stored import ENVIRONMENT, METRICS, TINY, as_schema_1, as_schema_2, spec, store_run
 
 from fal_bench import load, report
 from fal_bench.cli.options import Format
 from fal_bench.cli.output import show_and_write
 from fal_bench.errors import StoreError, UnknownNameError
+from fal_bench.federation.state import RunState
 from fal_bench.inputs.selector import Selector
 from fal_bench.results import chosen_results as read
-from fal_bench.results.store import Store
+from fal_bench.results.store import SCHEMA, Corrupt, Store
 from fal_bench.task.suite import load_suite
 from fal_bench.task.target import DEFAULT_TARGETS
 
@@ -173,15 +175,55 @@ def test_a_folder_of_the_old_layout_is_read_as_it_is_and_moved_over_when_written
     now = report(root, target_acc=0.3)
     as_schema_1(root)
     before = sorted(path.name for path in root.iterdir())
-    then = report(root, target_acc=0.3)
+    said = []
+
+    def report_old():
+        return report(root, target_acc=0.3, notify=lambda _, text: said.append(text))
+
+    then = report_old()
+    assert [text.split()[0] for text in said] == ["7"]  # runs that are not sealed
     assert "feal[trainer=evidential]" in list(then.leaderboard["strategy"])
     pd.testing.assert_frame_equal(now.leaderboard, then.leaderboard)
     pd.testing.assert_frame_equal(now.curves, then.curves)
     assert sorted(path.name for path in root.iterdir()) == before
     Store(root).prepare()
     assert not [*root.rglob("cell*"), root / "runs.jsonl"][:-1]
-    assert json.loads((root / "store.json").read_text()) == {"schema": 2}
-    pd.testing.assert_frame_equal(now.curves, report(root, target_acc=0.3).curves)
+    assert json.loads((root / "store.json").read_text())["schema"] == SCHEMA
+    pd.testing.assert_frame_equal(now.curves, report_old().curves)
+
+
+def test_a_label_of_the_old_layout_that_is_not_its_strategys_costs_its_run(root):
+    as_schema_1(root)
+    path = root / "cells" / spec(seed=1).key / "cell.json"
+    path.write_text(path.read_text().replace('"label": "random"', '"label": "my-own[k=2]"'))
+    results = read(root)
+    assert len(results.runs) == 5
+    assert spec(seed=1).key[:12] in results.provenance.problems[0]
+
+
+def test_memories_of_earlier_versions_are_read_and_damage_to_them_is_named(tmp_path):
+    agent = [{"policy": {"bias": [1.5]}}, {}]
+    folder = store_run(tmp_path, spec(), kept=agent)
+    as_schema_2(tmp_path)
+    assert (folder.phase(), folder.kept()) == ("done", agent)
+    (folder.path / "memory.npz").write_bytes(b"PK\x03\x04")
+    assert isinstance(Store(tmp_path).phase(spec()), Corrupt)
+
+
+def test_what_an_earlier_version_had_begun_starts_over(tmp_path):
+    """Its checkpoint does not hold the rows, which may have been changed."""
+    folder = store_run(tmp_path, spec(), finished=False)
+    state = RunState(1, [], [0, 0], [{}, {}, {}])
+    facts = json.loads((folder.path / "run.json").read_text())
+    del facts["seal"]
+    (folder.path / "run.json").write_text(json.dumps(facts))
+    (folder.path / "status.json").write_text('{"phase": "partial", "run": "a", "pid": "1"}')
+    np.savez(folder.path / "checkpoint.npz", **state.to_arrays())
+    assert folder.phase() == "partial"
+    again = Store(tmp_path).folder(spec())
+    again.create({**spec().facts, "metrics": METRICS}, ENVIRONMENT)
+    assert again.resume() is None
+    assert again.rows() == []
 
 
 def test_moving_over_goes_on_after_a_kill(root):

@@ -89,4 +89,4 @@ def test_a_missing_library_is_named(missing, monkeypatch):
     monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     with pytest.raises(FalbenchError, match=rf"pip install 'falbench\[{missing}\]'"):
         check_backend(missing)
-    check_backend("loky")
+    check_backend("processes")

@@ -9,6 +9,7 @@ from PIL import Image
 
 import fal_bench
 from fal_bench.data.folders import CACHE_VARIABLE, DATA_VARIABLE, use_data_folder
+from fal_bench.isolation.child import NO_CHANNEL
 from fal_bench.results.store import Store
 from fal_bench.sweep.plan import Plan
 from fal_bench.sweep.worker import Job, run_job
@@ -102,7 +103,7 @@ def test_data_that_change_after_planning_stop_the_run(home, suite, tmp_path):
     with use_data_folder(home):
         [run] = Plan.make("random", suite=suite).runs
         change(home)
-        run_job(Job(store.root, (run,), (), "run", None))
+        run_job(NO_CHANNEL, Job(store.root, (run,)))
     status = store.folder(run).status()
     assert status["phase"] == "failed"
     assert "planned with" in status["reason"]

@@ -45,7 +45,7 @@ def test_a_cluster_computes_on_processors(backend):
         device_for(backend, "cuda")
 
 
-@pytest.mark.parametrize("backend", ["loky", "sequential"])
+@pytest.mark.parametrize("backend", ["processes", "sequential"])
 @pytest.mark.parametrize("choice", ["auto", "cpu", "cuda"])
 def test_elsewhere_the_choice_is_free(backend, choice):
     assert device_for(backend, choice) == choice

@@ -1,12 +1,13 @@
 """How long a comparison takes: from what is stored, else measured in workers, and honest."""
 
-import os
+from dataclasses import replace
 
 import pytest
 import torch
 
 from fal_bench.data.base import Dataset
 from fal_bench.data.folders import current_folders
+from fal_bench.isolation.child import NO_CHANNEL
 from fal_bench.learning import engine
 from fal_bench.results.store import Store
 from fal_bench.sweep import estimate as estimating
@@ -52,15 +53,10 @@ def set_seconds(store, runs, train, select):
     for run in runs:
         folder = store.folder(run)
         rows = folder.rows()
-        path = folder.path / "curve.csv"
-        lines = path.read_text().splitlines()
-        columns = lines[0].split(",")
-        for number in range(1, len(lines)):
-            values = lines[number].split(",")
-            values[columns.index("train_seconds")] = str(train / len(rows))
-            values[columns.index("select_seconds")] = str(select / len(rows))
-            lines[number] = ",".join(values)
-        path.write_text("\n".join(lines) + "\n")
+        folder.resume()
+        for row in rows:
+            spent = {"train_seconds": train / len(rows), "select_seconds": select / len(rows)}
+            folder.append(replace(row, **spent))
         folder.finish([], [])
 
 
@@ -121,6 +117,6 @@ def test_large_networks_are_timed_on_a_few_steps(monkeypatch, kind):
         model={"kind": kind}, clients=2, initial_labels=4, query_size=2, budget_cap=16,
         batch_size=16,
     )  # fmt: skip
-    runs, _ = pilot._trial([task], "cpu", os.getpid(), current_folders(), ())
+    runs, _ = pilot._trial(NO_CHANNEL, [task], "cpu", current_folders(), ())
     assert runs == {task.hash: pytest.approx(16 * updates(task))}  # 16 samples a step
     assert 0 < sum(samples) <= 200

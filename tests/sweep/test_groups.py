@@ -1,5 +1,7 @@
 """Which runs run together."""
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,3 +75,12 @@ def test_updates_by_hand():
     )  # fmt: skip
     # Three cycles of 10, 15 and 20 labels a client: 1, 2 and 2 batches.
     assert updates(small) == 3 * 2 * 4 * (1 + 2 + 2)
+
+
+def test_thousands_of_runs_are_grouped_in_a_moment():
+    many = runs([IID], "a", 20_000)
+    started = time.process_time()
+    groups = plan_groups(many, 2)
+    assert time.process_time() - started < 5  # with the square of the runs it would be minutes
+    costs = [sum(updates(spec.task) for spec in group) for group in groups]
+    assert max(costs) - min(costs) <= updates(IID)

@@ -1,6 +1,7 @@
 """Real worker processes whose plugins eat memory."""
 
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -12,14 +13,9 @@ import pytest
 from untimed import assert_same_curves
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.inputs.selector import Selector
-from fal_bench.plugins.registry import Registry
+from fal_bench.isolation import memory
 from fal_bench.results.store import Store
-from fal_bench.sweep import memory
-from fal_bench.sweep.spec import plan_runs
-from fal_bench.sweep.supervisor import Supervisor, cause_of_death
-from fal_bench.sweep.worker import Job
-from fal_bench.task.suite import load_suite
+from fal_bench.sweep.supervisor import Supervisor
 
 LIMIT = memory.LEAST_MIB
 
@@ -60,20 +56,6 @@ def plugin(tmp_path):
     return file
 
 
-@pytest.fixture
-def planned(suite, tmp_path):
-    """Return a function that plans one run of a strategy, for a new store."""
-
-    def plan(name, *plugins):
-        task = load_suite(suite).task("a")
-        [run] = plan_runs([task], [Selector(name)], [0], Registry.discover(plugins))
-        store = Store(tmp_path / "results")
-        store.prepare()
-        return run, store
-
-    return plan
-
-
 def test_a_plugin_that_eats_memory_fails_alone_and_by_name(compare, plugin):
     compare = partial(compare, task="a", seeds=1)
     result = compare(
@@ -83,26 +65,14 @@ def test_a_plugin_that_eats_memory_fails_alone_and_by_name(compare, plugin):
     reasons = {run.strategy: run.reason for run in result.context.missing}
     assert set(reasons) == {"eating", "leaking"}
     for strategy, reason in reasons.items():
-        words = reason.split()
-        taken = int(words[words.index("MiB") - 1])
-        assert f"limit of {LIMIT};" in reason
-        assert "raise memory_limit" in reason
+        taken = int(re.search(r"(\d+) MiB", reason)[1])
         assert repr(strategy) in reason
         assert LIMIT < taken < LIMIT + 1000
-    assert "in cycle 1" in reasons["eating"]
+    assert "cycle 1" in reasons["eating"]
+    assert "no plugin was at work" in reasons["leaking"]
     assert set(result.curves.strategy) == {"random", "fal-margin"}
     alone = compare(["random", "fal-margin"], "alone", backend="sequential")
     assert_same_curves(result, alone)
-
-
-def test_a_worker_of_a_cluster_ends_itself_and_says_why(planned, plugin, cluster_worker):
-    run, store = planned("eating", plugin)
-    job = Job(store.root, (run,), (plugin,), "run", parent=None, memory_limit=LIMIT)
-    done = cluster_worker(job)
-    assert done.returncode == 1, done.stderr
-    folder = store.folder(run)
-    assert folder.over_memory() > LIMIT
-    assert folder.marker()["cycle"] == 1
 
 
 def test_the_default_leaves_a_fifth_and_never_starves_a_worker(monkeypatch):
@@ -130,30 +100,10 @@ def test_a_containers_limit_counts(monkeypatch, limit, used, free):
     assert memory.free_bytes() == pytest.approx(expected, rel=0.1)
 
 
-def test_a_foreign_process_is_never_killed(planned):
-    run, store = planned("random")
-    folder = store.folder(run)
-    folder.create(run.facts, {}, "run")  # by this very process, which is no child of itself
-    guard = memory.MemoryGuard(store, [run], "run", limit=1)
-    guard.find_workers()
-    guard.look()
-    assert folder.over_memory() is None
-    assert memory.resident_mib(os.getpid()) > 1
-
-
 @pytest.mark.parametrize("limit", [0, 512, memory.LEAST_MIB - 1])
 def test_a_limit_that_a_bare_worker_would_break_is_refused(tmp_path, limit):
     with pytest.raises(InvalidSpecError, match=f"{limit} MiB .* 1024"):
         Supervisor(Store(tmp_path / "results"), memory_limit=limit)
-
-
-def test_no_plugin_is_blamed_while_none_is_at_work(planned):
-    run, store = planned("random")
-    folder = store.folder(run)
-    folder.note_memory(1100)
-    reason = cause_of_death(run, folder, 600, 1024)
-    for fact in ("1100 MiB", "no plugin", "limit of 1024", "raise memory_limit", "'random'"):
-        assert fact in reason
 
 
 def test_this_process_has_no_limit(suite, tmp_path):

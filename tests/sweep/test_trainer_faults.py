@@ -11,12 +11,6 @@ import torch
 from untimed import assert_same_curves, untimed
 
 from fal_bench.data.loading import load_dataset
-from fal_bench.inputs.selector import Selector
-from fal_bench.plugins.registry import Registry
-from fal_bench.results.store import Store
-from fal_bench.sweep.spec import plan_runs
-from fal_bench.sweep.worker import Job
-from fal_bench.task.suite import load_suite
 
 LIMIT = 1024
 
@@ -24,8 +18,7 @@ HEAD = "EATEN, ODD = [], []"
 TRAINERS = {
     "hanging": "time.sleep(3600)",
     "unlikely.probs": "time.sleep(3600)",
-    "sleeping.__init__": "if multiprocessing.current_process().name != 'MainProcess': "
-    "time.sleep(3600)",
+    "sleeping.__init__": "time.sleep(0 if HERE else 3600)",
     "exiting": "os._exit(7)",
     "raising": "raise RuntimeError('no idea')",
     "departing": "sys.exit(0)",
@@ -56,7 +49,8 @@ def test_a_trainer_that_hangs_or_leaves_fails_alone_and_by_name(compare):
     found = reasons(result)
     assert set(found) == {f"random[trainer={name}]" for name in bad}
     for name in bad:
-        fact = "died.*'exiting'.*cycle 0" if name == "exiting" else f"'{name}'.* 1 s in cycle 0"
+        fact = "cycle 0.*exit code 7" if name == "exiting" else "cycle 0.*within 1 s"
+        assert repr(name) in found[f"random[trainer={name}]"]
         assert re.search(fact, found[f"random[trainer={name}]"])
     alone = compare(["random", "fal-margin"], "alone", backend="sequential")
     assert_same_curves(result, alone)
@@ -76,18 +70,17 @@ def test_a_trainer_that_eats_memory_fails_alone_and_by_name(compare):
     result = compare(["random[trainer=eating]", "random"], memory_limit=LIMIT)
     [(strategy, reason)] = reasons(result).items()
     assert strategy == "random[trainer=eating]"
-    assert re.search(f"'eating'.*cycle 0.* {LIMIT};", reason)
+    assert re.search(r"'eating'.*cycle 0.* MiB", reason)
     assert set(result.curves.strategy) == {"random"}
 
 
-def test_a_long_and_healthy_training_is_not_ended(compare, suite, tmp_path):
+def test_a_long_and_healthy_training_is_not_ended(compare, suite):
     text = Path(suite).read_text().replace("rounds = 2", "rounds = 1")
     text = text.replace("local_epochs = 1", "local_epochs = 80").replace("_cap = 30", "_cap = 20")
     Path(suite).write_text(text)
     result = compare(["random[trainer=slow]"], call_timeout=1)
     assert not result.context.missing
     assert result.curves.train_seconds.min() > 80 * 0.05  # one training: many looks, many limits
-    assert not [*(tmp_path / "results" / "runs").glob("*/trainer-clock")]
 
 
 def test_runs_trained_together_are_told_apart(compare, plugin, tmp_path):
@@ -108,29 +101,7 @@ def test_runs_trained_together_are_told_apart(compare, plugin, tmp_path):
     result = compare(strategies, jobs=1, call_timeout=1)
     [(label, reason)] = reasons(result).items()
     assert label == "random[trainer=odd]"
-    assert re.search(r"'odd'.* 1 s in cycle 1", reason)
+    assert re.search(r"'odd'.*cycle 1.* 1 s", reason)
     expected = untimed(whole)
     expected = expected[expected.strategy == "fal-margin[trainer=odd]"].reset_index(drop=True)
     pd.testing.assert_frame_equal(untimed(result), expected, check_exact=True)
-
-
-def test_a_worker_of_a_cluster_ends_itself_and_says_why(suite, tmp_path, plugin, cluster_worker):
-    """What ray and dask run: there the supervisor cannot reach the worker."""
-    runs = plan_runs(
-        [load_suite(suite).task("a")],
-        [Selector("random", {"trainer": "hanging"}), Selector("logo", {"trainer": "hanging"})],
-        [0],
-        Registry.discover([plugin]),
-    )
-    store = Store(tmp_path / "results")
-    store.prepare()
-    job = Job(store.root, tuple(runs), (plugin,), "run", parent=None, time_limit=1)
-    done = cluster_worker(job)
-    assert done.returncode == 1, done.stderr
-    for run in runs:
-        marker = store.folder(run).marker()
-        assert marker["hung"]
-        assert marker["trainer"] == "hanging"
-        assert marker["cycle"] == 0
-        store.folder(run).clear_marker()
-    assert not list(store.root.rglob("trainer-clock"))

@@ -1,7 +1,10 @@
+import os
+import time
+
 import pytest
 
 from fal_bench.errors import InvalidSpecError, UnknownNameError
-from fal_bench.task import Dirichlet
+from fal_bench.task import Dirichlet, Task
 from fal_bench.task.suite import find_suite, find_task, load_suite, suite_names
 
 
@@ -71,7 +74,7 @@ def test_a_file_may_name_targets_and_strategies(tmp_path):
         ("targets = [50]\n[tasks.a]", "'targets' must be above 0 and at most 1, not 50"),
         ("targets = ['half']\n[tasks.a]", "'targets' cannot be 'half'; write accuracies"),
         ("targets = [true]\n[tasks.a]", "'targets' cannot be 'True'"),
-        ("targets = [nan]\n[tasks.a]", "'targets' must be above 0"),
+        ("targets = [nan]\n[tasks.a]", r"'targets\.0' must be a finite number"),
         ("strategies = 'random'\n[tasks.a]", "'strategies' must be a list, not 'random'"),
         ("strategies = []\n[tasks.a]", "'strategies' must name strategies, as in"),
         ("strategies = [3]\n[tasks.a]", "'strategies' must name strategies, as in"),
@@ -83,6 +86,8 @@ def test_a_file_may_name_targets_and_strategies(tmp_path):
         ),
         ("[tasks.a]\nclients = 0", "'tasks.a.clients' is wrong: it must be at least 1, not 0"),
         ("[tasks.a]\nquery_size = 1.5", "query_size' is wrong: it must be a whole number, not 1.5"),
+        ("[tasks.a]\noptimiser = {lr = 1e308}", "lr"),
+        ("[tasks.a]\noptimiser = {weight_decay = 1e308}", "weight_decay"),
         ("[tasks.a]\nmax_cycles = 'x'", "max_cycles' is wrong: it must be a whole number, not 'x'"),
         (
             "[tasks.a]\nreset = 'no'",
@@ -109,7 +114,7 @@ def test_a_wrong_file_is_explained_with_its_key(tmp_path, text, message):
 
 
 def test_files_that_are_not_there_or_not_text(tmp_path):
-    with pytest.raises(InvalidSpecError, match="No such file"):
+    with pytest.raises(InvalidSpecError, match=r"none\.toml': it does not exist"):
         load_suite(str(tmp_path / "none.toml"))
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InvalidSpecError, match="UTF-8"):
@@ -118,6 +123,77 @@ def test_files_that_are_not_there_or_not_text(tmp_path):
         load_suite("quik")
     with pytest.raises(UnknownNameError):
         find_task("digit-pears")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    plain, marked = tmp_path / "plain.toml", tmp_path / "marked.toml"
+    plain.write_text("description = 'Größe'\n[tasks.a]\n", encoding="utf-8")
+    marked.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
+    assert load_suite(str(marked)).tasks == load_suite(str(plain)).tasks
+
+
+@pytest.mark.parametrize("write", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_refused_at_once(tmp_path, write):
+    write(tmp_path / "odd.toml")
+    with pytest.raises(InvalidSpecError, match=r"odd\.toml"):
+        load_suite(str(tmp_path / "odd.toml"))
+
+
+def test_the_place_of_what_is_no_utf_8_is_named(tmp_path):
+    (tmp_path / "old.toml").write_bytes(b"description = 'caf\xe9'\n[tasks.a]\n")
+    with pytest.raises(InvalidSpecError, match=r"old\.toml.*byte 19"):
+        load_suite(str(tmp_path / "old.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "culprit"),
+    [
+        ("x = " + "[" * 100_000 + "]" * 100_000, "nested"),
+        ("[tasks.a]\nmodel = {kind = 'own', x = " + "[" * 40 + "]" * 40 + "}", "'tasks'"),
+        ("[tasks." + ".".join("a" * 100_000) + "]", "parts"),
+        ("'a' . " * 60_000 + "a = 3", "parts"),
+        ("seeds = " + "9" * 5000 + "\n[tasks.a]", "digits"),
+        ("[tasks.a]\nclients = " + "9" * 3000, r"tasks\.a\.clients"),
+        ("[tasks.a]\nmodel = {kind = 'own', x = inf}", r"tasks\.a\.model\.x"),
+        ("description = 'a\u202eb'\n[tasks.a]", r"description.*202E"),
+        ("[tasks.a]\ndataset = 'digits\u2066'", r"dataset.*2066"),
+        ("".join(f"[tasks.a{n}]\n" for n in range(1001)), "1001 tasks"),
+        ("#" * 2**19 + "\n[tasks.a]", "bytes"),
+        ("[tasks.a]\nbudget_cap = 1000000000\nclients = 1", "budget_cap"),
+        ("strategies = ['x[a=" + ",1" * 1000 + ",b=" + ",1" * 1000 + "]']\n[tasks.a]", "'strat"),
+        *(
+            (f"[tasks.a]\n{name} = 1000000001", rf"tasks\.a\.{name}")
+            for name, field in Task.model_fields.items()
+            if isinstance(field.default, int)
+        ),
+        ("[tasks.a]\noptimiser = {lr = 1e308}", "lr"),
+        ("[tasks.a]\noptimiser = {weight_decay = 1e308}", "weight_decay"),
+        ("[tasks.a]\nmax_cycles = 1000000001", "max_cycles"),
+        ("[tasks.a]\noptimiser = {milestones = [1000000001]}", "milestones"),
+        ("[tasks.a]\npartition = {kind = 'shards', classes_per_client = 1000000001}", "classes"),
+        ("[tasks.a]\nmodel = {kind = 'mlp', hidden = [1000000001]}", "hidden"),
+        ("[tasks.a]\nmodel = {kind = 'mlp', hidden = [" + "1," * 101 + "]}", "hidden"),
+        ("[tasks.a]\nmodel = {kind = 'cnn', channels = [1000000001]}", "channels"),
+        ("[tasks.a]\nmodel = {kind = 'cnn4', width = 1000000001}", "width"),
+    ],
+    ids=lambda one: one[:30] if isinstance(one, str) else None,
+)
+def test_absurd_sizes_are_refused_in_a_short_sentence(tmp_path, text, culprit):
+    file = tmp_path / "absurd.toml"
+    file.write_text(text, encoding="utf-8")
+    started = time.process_time()
+    with pytest.raises(InvalidSpecError, match=culprit) as caught:
+        load_suite(str(file))
+    assert time.process_time() - started < 1
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_texts_with_many_dots_are_no_keys(tmp_path):
+    dots = "a.b." * 100
+    file = tmp_path / "dots.toml"
+    file.write_text(f'# {dots}\ndescription = """{dots}\n{dots}"""\n[tasks.a]\n', encoding="utf-8")
+    assert load_suite(str(file)).description.count(".") == 400
 
 
 def test_a_task_of_another_suite_comes_with_that_suite():

@@ -1,0 +1,423 @@
+"""What must follow from what in a folder of published results, without computing a run again.
+
+Whatever a reader sees there (boards, page, rows, names, command) is rebuilt from the provenance,
+the curves and the charges, and compared.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import io
+import math
+import re
+import shlex
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, zip_longest
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from fal_bench.errors import FalbenchError
+from fal_bench.federation.ledger import INITIAL, TRAINING_PURPOSES
+from fal_bench.inputs.files import read_text
+from fal_bench.publication.publishing import question_of
+from fal_bench.reporting.answer import Comparison, answer
+from fal_bench.reporting.export import to_csv
+from fal_bench.reporting.page import page_version, render_page
+from fal_bench.reporting.targets import BASELINE
+from fal_bench.results.identity import SHOWN
+from fal_bench.results.model import NOT_METRICS, Results
+from fal_bench.results.published import (
+    CHARGES_FILE,
+    CURVES_FILE,
+    FORMAT,
+    LEADERBOARD,
+    PAGE,
+    Record,
+    has_charges,
+    moment,
+)
+from fal_bench.sweep.plan import compare_command
+from fal_bench.task.suite import load_suite, suite_names
+
+_RELATIVE = 1e-9
+_ABSOLUTE = 1e-12
+"""Of numbers with a fraction: sums may round otherwise with other versions of NumPy."""
+
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
+_PLOTLY = re.compile(r'(<script type="application/gzip" id="plotly">)([A-Za-z0-9+/=]*)(</script>)')
+_TITLE = re.compile(r"(?P<name>.*?)(?: \((?P<some>\d+) of (?P<all>\d+) tasks\))?")
+_SHOWN_AROUND = 30
+"""Characters of a text that are shown on each side of a difference."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came out of comparing published files with what follows from the others.
+
+    Attributes:
+        name: what was compared, in words.
+        state: ``"unchecked"`` where another falbench wrote what cannot be rebuilt here.
+        note: where they differ, or why it is unchecked; empty if they are the same.
+    """
+
+    name: str
+    state: Literal["same", "unchecked", "differs"]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Published results as they were read.
+
+    Attributes:
+        folder: the folder.
+        record: its provenance.
+        results: its runs.
+    """
+
+    folder: Path
+    record: Record
+    results: Results
+
+    def text(self, name: str) -> str:
+        """Return the text of a file."""
+        return read_text(self.folder / name)
+
+
+def contradictions(published: Published) -> tuple[Check, ...]:
+    """Compare everything that a folder shows with what it rests on.
+
+    Raises:
+        UnreadableFileError: a file cannot be read.
+    """
+    checks = [
+        _check(name, find(published))
+        for name, find in _CHECKS.items()
+        if find is not imbalance_of or has_charges(published.record)
+    ]
+    if any(check.state == "differs" for check in checks):
+        return tuple(checks)  # what is drawn from wrong curves says no more
+    try:
+        drawn = _drawn(published)
+    except (FalbenchError, ValueError) as error:
+        return (*checks, _check("board and page", f"the curves cannot be ranked ({error})"))
+    return (*checks, _board(published, drawn), _page(published, drawn))
+
+
+def _check(name: str, difference: str) -> Check:
+    return Check(name, "differs" if difference else "same", difference)
+
+
+# Each of the following says where something does not follow; empty if it does.
+
+
+def _writing(published: Published) -> str:
+    """Whether the files are, to the byte, what falbench writes of what was read from them."""
+    results, record = published.results, published.record
+    written = {CURVES_FILE: to_csv(results.shown_curves())}
+    if has_charges(record):
+        written[CHARGES_FILE] = to_csv(results.shown_charges())
+    for name, text in written.items():
+        found, expected = (one.split("\n") for one in (published.text(name), text))
+        if record.format < FORMAT:  # rows of charges were in another order
+            found, expected = sorted(found), sorted(expected)
+        lines = zip_longest(found, expected)
+        for number, (there, here) in enumerate(lines, 1):
+            if there != here:
+                return f"line {number} of {name} is not as falbench writes it"
+    return ""
+
+
+def _provenance(published: Published) -> str:
+    record, results = published.record, published.results
+    if record.seeds != tuple(range(len(record.seeds))):
+        return "seeds are left out, and those of a comparison are 0, 1, 2 and so on"
+    if record.environments and sum(one.runs for one in record.environments) != record.n_runs:
+        return "the environments do not add up to the runs"
+    seconds = results.curves[["train_seconds", "select_seconds"]].to_numpy(float).sum()
+    if not abs(seconds - record.compute_seconds) <= 0.11:  # it is rounded to a tenth
+        return f"compute_seconds {record.compute_seconds}, and the curves have {seconds:.1f}"
+    first, last, published_at = map(
+        moment, (record.first_finished, record.last_finished, record.published)
+    )
+    if not first <= last <= published_at:
+        return "the results were published, or runs finished, before others"
+    if record.baseline not in {BASELINE, *(row.label for row in record.strategies)}:
+        return f"the baseline {record.baseline!r} is none of the strategies"
+    metrics = {name for name in results.curves if name not in NOT_METRICS}
+    if (record.metrics or record.format == FORMAT) and set(record.metrics) != metrics:
+        return "its metrics are not those of the curves"
+    return ""
+
+
+def _command(published: Published) -> str:
+    record = published.record
+    try:
+        words = shlex.split(record.command)
+    except ValueError:
+        return "it is no command line"
+    named = dict(pairwise(words))
+    suite, task = named.get("--suite"), named.get("--task")
+    rebuilt = compare_command(
+        suite=suite,
+        task=task,
+        device=record.device,
+        strategies=[row.label for row in record.strategies],
+        seeds=len(record.seeds),
+    )
+    if record.command != f"{rebuilt} {question_of(record).options()}":
+        return f"{record.command!r} does not lead to these runs and this question"
+    title = _TITLE.fullmatch(record.suite)
+    asked = task or (Path(suite).stem if suite else "")
+    if title is None or asked != title["name"]:
+        return f"{record.command!r} does not compute {record.suite!r}"
+    return ""
+
+
+def _tasks(published: Published) -> str:
+    """Whether tasks and suites that ship with falbench are what their names say."""
+    tasks = list(published.results.tasks["spec"])
+    shipped: dict[str, set[str]] = {}
+    for suite in map(load_suite, suite_names()):
+        for task in suite.tasks:
+            shipped.setdefault(task.name, set()).add(task.hash)
+    for task in tasks:
+        if task.name in shipped and task.hash not in shipped[task.name]:
+            return f"the task {task.name!r} is not the one that ships under this name"
+    title = _TITLE.fullmatch(published.record.suite)
+    if title is None or title["name"] not in suite_names():
+        return ""
+    own = {task.name: task.hash for task in load_suite(title["name"]).tasks}
+    if any(own.get(task.name) != task.hash for task in tasks):
+        return f"not all tasks are of the suite {title['name']!r}"
+    said = (int(title["some"]), int(title["all"])) if title["some"] else (len(own), len(own))
+    return "" if said == (len(tasks), len(own)) else f"{published.record.suite!r} has other tasks"
+
+
+def ships(record: Record) -> bool:
+    """Whether the suite of published results has the name of one that ships with falbench."""
+    title = _TITLE.fullmatch(record.suite)
+    return title is not None and title["name"] in suite_names()
+
+
+def _beginnings(published: Published) -> str:
+    """Whether runs differ before any choice: the first model of a seed is the same for all.
+
+    Bits are promised for one environment alone.
+    """
+    results = published.results
+    if len(results.environments) > 1:
+        return ""
+    metrics = [name for name in results.curves if name not in NOT_METRICS]
+    columns = ["trainer", "trainer_parameters", "trainer_fingerprint"]
+    first = results.curves[results.curves["cycle"] == 0]
+    first = first.merge(results.here[["key", *SHOWN, *columns]], on="key")
+    apart = first.groupby(["task", "seed", *columns])[metrics].nunique() > 1
+    if not apart.to_numpy().any():
+        return ""
+    where = apart[apart.any(axis=1)].iloc[0]
+    task, seed, *_ = apart[apart.any(axis=1)].index[0]
+    return f"{task}, seed {seed}: strategies differ in {where[where].index[0]} before any choice"
+
+
+def imbalance_of(published: Published) -> str:
+    """Say where the charges do not add up to the labels of the curves."""
+    results = published.results
+    return imbalance(results.shown_curves(), results.shown_charges())
+
+
+def imbalance(curves: pd.DataFrame, charges: pd.DataFrame) -> str:
+    """Say where the charges of a run do not add up to the labels of its curve.
+
+    All of them are the strict labels. Those for training are at most the labels, since one that
+    was read for another purpose before is charged only once.
+
+    Args:
+        curves: the published curves.
+        charges: the published charges.
+
+    Returns:
+        The first such place; empty if there is none.
+    """
+    early = (charges["purpose"] == INITIAL) & (charges["cycle"] > 0)
+    if early.any() or (charges["labels"] < 1).any():
+        task, strategy, seed = charges[early | (charges["labels"] < 1)][SHOWN].iloc[0]
+        return f"{task}, {strategy}, seed {seed}: initial labels after cycle 0, or a charge of none"
+    both = _by_cycle(curves, charges)
+    # What was read after the last model was trained is in no curve.
+    last = both.join(curves.groupby(SHOWN)["cycle"].max().rename("last"))["last"]
+    afterwards = both.index.get_level_values("cycle") > last
+    wrong = both[(both["read"] != both["gained"]) & ~afterwards]
+    if not wrong.empty:
+        (task, strategy, seed, cycle), row = wrong.index[0], wrong.iloc[0]
+        return (
+            f"{task}, {strategy}, seed {seed}, cycle {cycle}: {row['read']} labels charged, "
+            f"{row['gained']} more strict labels in the curve"
+        )
+    wrong = both[(both["trained"] > both["labels"]) & ~afterwards]
+    if wrong.empty:
+        return ""
+    (task, strategy, seed, cycle), row = wrong.index[0], wrong.iloc[0]
+    return (
+        f"{task}, {strategy}, seed {seed}, cycle {cycle}: {row['trained']} labels charged for "
+        f"training so far, {row['labels']} in the curve"
+    )
+
+
+def _by_cycle(curves: pd.DataFrame, charges: pd.DataFrame) -> pd.DataFrame:
+    """Return what was read and gained before the model of each cycle was trained.
+
+    Returns:
+        By run and cycle: strict labels ``read`` and ``gained``; labels ``trained`` with so far by
+        the charges, and ``labels`` by the curve.
+    """
+    # The model of a cycle is trained with what was read before it.
+    first = charges["purpose"] == INITIAL
+    trained = charges.assign(cycle=charges["cycle"].where(first, charges["cycle"] + 1))
+    names = [*SHOWN, "cycle"]
+    read = trained.groupby(names)["labels"].sum()
+    for_training = trained[trained["purpose"].isin(TRAINING_PURPOSES)]
+    bought = for_training.groupby(names)["labels"].sum()
+    curve = curves.set_index(names)
+    strict = curve["labels_strict"]
+    gained = strict.groupby(level=SHOWN).diff().fillna(strict)
+    both = pd.DataFrame({"read": read, "gained": gained, "bought": bought}).fillna(0)
+    both["trained"] = both["bought"].groupby(level=SHOWN).cumsum()
+    return both.join(curve["labels"]).fillna(0).astype(int)
+
+
+_CHECKS: dict[str, Callable[[Published], str]] = {
+    "files as falbench writes them": _writing,
+    "tasks under the names that ship": _tasks,
+    "provenance": _provenance,
+    "command line": _command,
+    "curves of a seed begin alike": _beginnings,
+    "charges added up": imbalance_of,
+}
+
+
+# Board and page, drawn again.
+
+
+def _drawn(published: Published) -> Comparison:
+    results, question = published.results, question_of(published.record)
+    command = published.record.command.removesuffix(f" {question.options()}")
+    results = replace(results, provenance=replace(results.provenance, command=command))
+    return answer(question, results)
+
+
+def _board(published: Published, drawn: Comparison) -> Check:
+    name = "leaderboard ranked again from the curves"
+    try:
+        there = list(csv.reader(io.StringIO(published.text(LEADERBOARD))))
+    except csv.Error as error:
+        return _check(name, f"it is no table ({error})")
+    here = list(csv.reader(io.StringIO(to_csv(drawn.leaderboard))))
+    heading = there[0] if there else []
+    lacking = [column for column in here[0] if column not in heading]
+    if lacking and (same_drawing(published.record) or not set(heading) <= set(here[0])):
+        return _check(name, "it has other columns")
+    places = [here[0].index(column) for column in heading if column in here[0]]
+    ranked = [[row[place] for place in places] for row in here]
+    if wrong := _rows_differ(there, ranked):
+        return _check(name, wrong)
+    if lacking:
+        note = f"an older falbench wrote it, without {', '.join(lacking)}"
+        return Check(name, "unchecked", note)
+    return Check(name, "same")
+
+
+def _rows_differ(there: Sequence[Sequence[str]], here: Sequence[Sequence[str]]) -> str:
+    if len(there) != len(here):
+        return f"{len(there) - 1} rows published, {len(here) - 1} ranked again"
+    if there[0] != here[0]:
+        return "it has other columns"
+    for number, (published, ranked) in enumerate(zip(there[1:], here[1:], strict=True), 2):
+        for column, old, new in zip_longest(here[0], published, ranked, fillvalue=""):
+            if not _alike(old, new):
+                name = dict(zip(here[0], ranked, strict=True)).get("strategy", "")
+                return f"line {number}, {name}, {column}: {old} published, {new} ranked again"
+    return ""
+
+
+def _page(published: Published, drawn: Comparison) -> Check:
+    name = "page drawn again from the curves"
+    there, here = published.text(PAGE), render_page(drawn)
+    wrong = page_difference(there, here)
+    if wrong and not same_drawing(published.record):
+        note = (
+            f"another falbench ({published.record.falbench}) drew it; falbench publish "
+            f"{shlex.quote(str(published.folder))} --to FOLDER shows what this one draws"
+        )
+        return Check(name, "unchecked", note)
+    return _check(name, wrong)
+
+
+def same_drawing(record: Record) -> bool:
+    """Whether the code of this installation drew the board and the page, as the record says."""
+    return record.drawn == page_version()
+
+
+def page_difference(there: str, here: str) -> str:
+    """Say where two pages differ: numbers with a fraction to nine digits, all else exactly.
+
+    Args:
+        there: a page.
+        here: the page that should be the same.
+    """
+    if not _same_library(there, here):
+        return "it has another drawing library"
+    lines = zip_longest(
+        *(_PLOTLY.sub(r"\1\3", page, count=1).split("\n") for page in (there, here))
+    )
+    for number, (old, new) in enumerate(lines, 1):
+        if old is None or new is None:
+            return f"line {number}: it ends there, or should"
+        if not _alike(old, new):
+            return f"line {number}: {_around(old, new)}"
+    return ""
+
+
+def _same_library(there: str, here: str) -> bool:
+    """Whether two pages have the same drawing library; other versions of zlib pack it otherwise."""
+    packed, own = (_PLOTLY.search(page) for page in (there, here))
+    if packed is None or own is None:
+        return False
+    if packed[2] == own[2]:
+        return True
+    library = gzip.decompress(base64.b64decode(own[2]))
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        found = unpacking.decompress(base64.b64decode(packed[2], validate=True), len(library) + 1)
+    except (ValueError, zlib.error):
+        return False
+    return found == library and unpacking.eof and not unpacking.unused_data
+
+
+def _alike(there: str, here: str) -> bool:
+    if there == here:
+        return True
+    old, new = _NUMBER.split(there), _NUMBER.split(here)
+    return len(old) == len(new) and all(map(_same_part, old, new))
+
+
+def _same_part(old: str, new: str) -> bool:
+    if old == new:
+        return True
+    if not (_NUMBER.fullmatch(old) and _NUMBER.fullmatch(new)) or not {".", "e"} & {*old, *new}:
+        return False
+    return math.isclose(float(old), float(new), rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+
+
+def _around(there: str, here: str) -> str:
+    """Show two texts around their first difference."""
+    places = (at for at, (old, new) in enumerate(zip_longest(there, here)) if old != new)
+    start = max(0, next(places, 0) - _SHOWN_AROUND)
+    old, new = (text[start : start + 2 * _SHOWN_AROUND] for text in (there, here))
+    return f"{old!r} published, {new!r} drawn again"

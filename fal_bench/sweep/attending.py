@@ -1,0 +1,196 @@
+"""Running a group of runs in a process of its own, and going on when that dies or hangs.
+
+A run that may have ended its process is run again alone, and is to blame if that ends, too. So is
+the only run for which a plugin was called that did not come back. The others go on where they were.
+On a cluster this happens at each of its workers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from tempfile import TemporaryFile
+from typing import Final
+
+from fal_bench.errors import StoreError, message_of
+from fal_bench.isolation.child import Child, ChildError, Ended
+from fal_bench.results.store import Store
+from fal_bench.sweep.spec import RunSpec
+from fal_bench.sweep.worker import Job, run_job
+
+UNEXPLAINED_DEATHS: Final = 2
+"""Deaths outside plugin code (out of memory, say) after which a run is computed alone."""
+
+SECONDS_IDLE: Final = 300.0
+"""Seconds after which a process that waits for more work is ended."""
+
+OURS: Final[frozenset[str]] = frozenset()
+"""The company of runs that run none but falbench's own code."""
+
+
+@dataclass
+class Children:
+    """Processes that wait for more work of their company.
+
+    Those that have run a plugin's code are kept for a comparison alone, since its file may be
+    edited; the others are kept for the next one, too.
+    """
+
+    _idle: list[tuple[frozenset[str], Child]] = field(default_factory=list)
+    _busy: set[Child] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def one(self, company: frozenset[str]) -> Iterator[Child]:
+        """Return a child for work of a company; one that ends is not used again.
+
+        Raises:
+            ChildError: none can be started.
+        """
+        with self._lock:
+            found = next((one for one in self._idle if one[0] == company), None)
+            if found is not None:
+                self._idle.remove(found)
+        child = found[1] if found is not None else Child()
+        with self._lock:
+            self._busy.add(child)
+        try:
+            yield child
+        except BaseException:
+            child.end()
+            raise
+        else:
+            with self._lock:
+                self._idle.append((company, child))
+        finally:
+            with self._lock:
+                self._busy.discard(child)
+
+    def companies(self) -> list[frozenset[str]]:
+        """Return the companies of the processes that wait."""
+        with self._lock:
+            return [company for company, _ in self._idle]
+
+    def end(self, *, but: frozenset[str] | None = None) -> None:
+        """End all processes.
+
+        Args:
+            but: the company of those that may go on waiting.
+        """
+        with self._lock:
+            ending = [child for company, child in self._idle if company != but]
+            ending += [] if but is not None else self._busy
+            self._idle = [one for one in self._idle if one[0] == but]
+        for child in ending:
+            child.end()
+
+
+def attend(job: Job, children: Children, stopped: threading.Event | None = None) -> None:
+    """Run a group of runs, each until it is done or failed; that is in the store afterwards.
+
+    Args:
+        job: the group.
+        children: processes that it may use.
+        stopped: set before the processes are ended from outside, which is no run's fault.
+
+    Raises:
+        ChildError: no process can be started.
+        StoreError: the results folder cannot be used.
+    """
+    store, deaths = Store(job.root), 0
+    while job.specs:
+        ending = _run(job, children)
+        if ending is None or (stopped is not None and stopped.is_set()):
+            return
+        suspects = _suspects(job, ending)
+        deaths += not suspects
+        if deaths >= UNEXPLAINED_DEATHS:
+            suspects = list(job.specs)
+        if _is_clear(job, ending, suspects):
+            _blame(store, suspects[0], ending)
+        for suspect in _unfinished(store, suspects):
+            alone = _run(replace(job, specs=(suspect,)), children)
+            if stopped is not None and stopped.is_set():
+                return
+            if alone is not None:
+                _blame(store, suspect, alone)
+        job = replace(job, specs=tuple(_unfinished(store, job.specs)))
+
+
+def _run(job: Job, children: Children) -> Ended | None:
+    """Run a group in one process, and return how that ended if it did."""
+    try:
+        with children.one(job.company) as child:
+            child.run(run_job, job, limits=job.limits)
+    except Ended as ending:
+        return ending
+    except ChildError:
+        raise
+    except Exception as error:
+        # A plugin may have set a limit to its process, or taken our code apart.
+        if job.company == OURS or not _can_write(Store(job.root)):
+            raise
+        return Ended("died", None, message_of(error))
+    return None
+
+
+def _can_write(store: Store) -> bool:
+    """Whether this process can write to a results folder."""
+    try:
+        with TemporaryFile(dir=store.root) as file:
+            file.write(bytes(2**16))
+            file.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _suspects(job: Job, ending: Ended) -> list[RunSpec]:
+    """Return the runs that may have ended a process."""
+    return [spec for spec in job.specs if ending.call and spec.key in ending.call.runs]
+
+
+def _is_clear(job: Job, ending: Ended, suspects: Sequence[RunSpec]) -> bool:
+    """Whether an end has one cause; a death by itself may have come from outside."""
+    alone = len(job.specs) == 1
+    return len(suspects) == 1 and (ending.how == "hung" or (ending.how == "too large" and alone))
+
+
+def _unfinished(store: Store, specs: Sequence[RunSpec]) -> list[RunSpec]:
+    return [spec for spec in specs if store.phase(spec) not in ("done", "failed")]
+
+
+def _blame(store: Store, spec: RunSpec, ending: Ended) -> None:
+    """Say of a run that it ended its process."""
+    try:
+        store.folder(spec).fail(cause_of_death(spec, ending))
+    except OSError as error:
+        raise StoreError(f"Cannot write to {str(store.root)!r} ({error}).") from error
+
+
+def cause_of_death(spec: RunSpec, ending: Ended) -> str:
+    """Return, in one sentence, which plugin did what.
+
+    Args:
+        spec: the run.
+        ending: how its process ended.
+    """
+    call = ending.call
+    if call is None and spec.company != OURS:
+        return f"{', '.join(sorted(spec.company))} or what it left behind {ending.deed}."
+    if call is None:
+        return (
+            f"While no plugin was at work, the run {ending.deed}; it may need more memory than "
+            f"there is, or {spec.strategy.name!r} keeps too much between its calls."
+        )
+    who = f"{call.who} ({call.where})" if call.where else call.who
+    return f"{who} {ending.deed}; {_ADVICE[ending.how]}."
+
+
+_ADVICE: Final = {
+    "died": "it exits the process, crashes, or takes too much memory",
+    "hung": "make it faster or raise call_timeout",
+    "too large": "keep less in memory, or raise memory_limit",
+}
