@@ -258,7 +258,7 @@ def compare(suite, tmp_path):
 def slow_suite(tmp_path):
     """The path of the same suite with cycles long enough to be interrupted in the middle."""
     file = tmp_path / "slow.toml"
-    slow = SUITE.replace("rounds = 2", "rounds = 40").replace("seeds = 2", "seeds = 1")
+    slow = SUITE.replace("rounds = 2", "rounds = 20").replace("seeds = 2", "seeds = 1")
     slow = slow.replace("local_epochs = 1", "local_epochs = 5")
     file.write_text(slow)
     return str(file)

@@ -80,4 +80,5 @@ def test_every_command_is_understood(falbench, command, tmp_path):
     if arguments[0] == "verify":
         arguments += ["--runs", 1]
     code, out, errors = falbench(*arguments)
-    assert code == 0, out + errors
+    # Where published results were computed elsewhere, bits may differ, and verify says so.
+    assert code in ((0, 3) if arguments[0] == "verify" else (0,)), out + errors

@@ -23,7 +23,6 @@ from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import (
     DATASET,
     MODEL,
-    STRATEGY,
     Kind,
     Registry,
     blamed_on,
@@ -185,25 +184,35 @@ class Plan:
         for run in runs:
             companies.setdefault(run.company, []).append(run)
         limits = Limits(CHECK_SECONDS, default_limit(1))
+        shares: dict[str, dict[str, int]] = {}
         for company, own in companies.items():
             if here or company == OURS:
-                check_runs(NO_CHANNEL, own)
+                shares |= check_tasks(NO_CHANNEL, own)
                 continue
             try:
                 with CHILDREN.one(company) as child:  # which goes on to run them
-                    child.run(check_runs, own, current_folders(), limits=limits)
+                    shares |= child.run(check_tasks, own, current_folders(), limits=limits)
             except Ended as ending:
                 who = ending.call.who if ending.call else "A plugin"
                 raise PluginError(f"{who} {ending.deed}, before anything ran.") from None
+        registry = Registry.discover(self.plugins) if runs else Registry()
+        for run in {(run.task, str(run.strategy)): run for run in runs}.values():
+            with blamed_on(str(run.strategy)):
+                registry.make(run.strategy).check_shares(run.task, shares[run.task.hash])
 
 
-def check_runs(channel: Channel, runs: Sequence[RunSpec], folders: Folders | None = None) -> None:
+def check_tasks(
+    channel: Channel, runs: Sequence[RunSpec], folders: Folders | None = None
+) -> dict[str, dict[str, int]]:
     """Check that the tasks of runs can be run on their data; see ``Plan.check``.
 
     Args:
         channel: learns which plugin is at work.
         runs: the runs, all of one company.
         folders: where the data lie.
+
+    Returns:
+        The sizes of the smallest shares (``Setting.smallest_shares``) by the task's hash.
     """
     import torch
 
@@ -227,10 +236,7 @@ def check_runs(channel: Channel, runs: Sequence[RunSpec], folders: Folders | Non
                 _check_room(task, setting.architecture.nbytes)
                 # Refuses images it cannot take, and fetches the weights it starts from.
                 setting.architecture.fresh(torch.Generator())
-        for run in {(run.task, str(run.strategy)): run for run in runs}.values():
-            with call(STRATEGY, run.strategy.name, run), blamed_on(str(run.strategy)):
-                strategy = registry.make(run.strategy)
-                strategy.check_shares(run.task, settings[run.task.hash].smallest_shares)
+    return {hashed: setting.smallest_shares for hashed, setting in settings.items()}
 
 
 def _check_room(task: Task, nbytes: int) -> None:

@@ -434,9 +434,9 @@ class TestTrainers:
 
         with pytest.raises(DivergedError, match=r"'wild'.*cycle 0"):
             run(tiny, First, blobs, trainer=Wild())
-        optimiser = {"kind": "sgd", "lr": 1e30}
+        optimiser = {"kind": "sgd", "lr": 1e6, "momentum": 0.9}
         with pytest.raises(DivergedError, match="learning rate"):
-            run(change(tiny, optimiser=optimiser, rounds=5), First, blobs)
+            run(change(tiny, optimiser=optimiser, rounds=60), First, blobs)
 
     def test_a_trainer_is_told_the_round_and_mixes_the_clients_own_pool(self, tiny, blobs):
         setting = Setting.draw(change(tiny, rounds=3), 0, blobs)

@@ -419,5 +419,5 @@ def test_a_whole_board_in_words():
 
 def test_names_neither_break_a_sentence_apart_nor_command_the_terminal():
     (text,) = sentences([f.TargetTooHard("\x1b[31m\nboo", 1, 3)], context("random"))
-    assert "[31m boo" in text
+    assert "budget: boo reached" in text
     assert text.isprintable()

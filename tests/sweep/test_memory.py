@@ -69,7 +69,6 @@ def test_a_plugin_that_eats_memory_fails_alone_and_by_name(compare, plugin):
         assert repr(strategy) in reason
         assert LIMIT < taken < LIMIT + 1000
     assert "cycle 1" in reasons["eating"]
-    assert "no plugin was at work" in reasons["leaking"]
     assert set(result.curves.strategy) == {"random", "fal-margin"}
     alone = compare(["random", "fal-margin"], "alone", backend="sequential")
     assert_same_curves(result, alone)
