@@ -13,9 +13,11 @@ import io
 import math
 import re
 import shlex
+import unicodedata
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Literal
@@ -49,7 +51,7 @@ _RELATIVE = 1e-9
 _ABSOLUTE = 1e-12
 """Of numbers with a fraction: sums may round otherwise with other versions of NumPy."""
 
-_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)", re.ASCII)
 _PLOTLY = re.compile(r'(<script type="application/gzip" id="plotly">)([A-Za-z0-9+/=]*)(</script>)')
 _TITLE = re.compile(r"(?P<name>.*?)(?: \((?P<some>\d+) of (?P<all>\d+) tasks\))?")
 _SHOWN_AROUND = 30
@@ -89,6 +91,18 @@ class Published:
         """Return the text of a file."""
         return read_text(self.folder / name)
 
+    @cached_property
+    def drawn(self) -> Comparison:
+        """The boards that follow from the runs.
+
+        Raises:
+            FalbenchError, ValueError: the curves cannot be ranked.
+        """
+        results, question = self.results, question_of(self.record)
+        command = self.record.command.removesuffix(f" {question.options()}")
+        provenance = replace(results.provenance, command=command)
+        return answer(question, replace(results, provenance=provenance))
+
 
 def contradictions(published: Published) -> tuple[Check, ...]:
     """Compare everything that a folder shows with what it rests on.
@@ -104,7 +118,7 @@ def contradictions(published: Published) -> tuple[Check, ...]:
     if any(check.state == "differs" for check in checks):
         return tuple(checks)  # what is drawn from wrong curves says no more
     try:
-        drawn = _drawn(published)
+        drawn = published.drawn
     except (FalbenchError, ValueError) as error:
         return (*checks, _check("board and page", f"the curves cannot be ranked ({error})"))
     return (*checks, _board(published, drawn), _page(published, drawn))
@@ -183,21 +197,30 @@ def _command(published: Published) -> str:
 def _tasks(published: Published) -> str:
     """Whether tasks and suites that ship with falbench are what their names say."""
     tasks = list(published.results.tasks["spec"])
-    shipped: dict[str, set[str]] = {}
+    shipped: dict[str, set[tuple[str, str]]] = {}
     for suite in map(load_suite, suite_names()):
         for task in suite.tasks:
-            shipped.setdefault(task.name, set()).add(task.hash)
+            shipped.setdefault(_plain(task.name), set()).add((task.name, task.hash))
     for task in tasks:
-        if task.name in shipped and task.hash not in shipped[task.name]:
+        known = shipped.get(_plain(task.name), set())
+        if known and (task.name, task.hash) not in known:
             return f"the task {task.name!r} is not the one that ships under this name"
     title = _TITLE.fullmatch(published.record.suite)
-    if title is None or title["name"] not in suite_names():
+    if title is None or _plain(title["name"]) not in map(_plain, suite_names()):
         return ""
+    if title["name"] not in suite_names():
+        return f"the suite {title['name']!r} is not the one that ships under this name"
     own = {task.name: task.hash for task in load_suite(title["name"]).tasks}
     if any(own.get(task.name) != task.hash for task in tasks):
         return f"not all tasks are of the suite {title['name']!r}"
     said = (int(title["some"]), int(title["all"])) if title["some"] else (len(own), len(own))
     return "" if said == (len(tasks), len(own)) else f"{published.record.suite!r} has other tasks"
+
+
+def _plain(name: str) -> str:
+    """Return what is left of a name for a reader in a hurry: letters and digits in one case."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(filter(str.isalnum, folded))
 
 
 def ships(record: Record) -> bool:
@@ -303,13 +326,6 @@ _CHECKS: dict[str, Callable[[Published], str]] = {
 
 
 # Board and page, drawn again.
-
-
-def _drawn(published: Published) -> Comparison:
-    results, question = published.results, question_of(published.record)
-    command = published.record.command.removesuffix(f" {question.options()}")
-    results = replace(results, provenance=replace(results.provenance, command=command))
-    return answer(question, results)
 
 
 def _board(published: Published, drawn: Comparison) -> Check:

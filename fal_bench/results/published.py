@@ -102,6 +102,9 @@ _LONGEST_REASON = 300
 _NAMED = 5
 """Unknown files that are named."""
 
+_MOST_SECONDS = 1e9
+"""Of training or selection in a cycle: 30 years, so that sums of them stay finite."""
+
 _BY_CLIENT = re.compile(r"[0-9]+(?: [0-9]+)*")
 
 _CURVE_KEYS = [*SHOWN, *KEYS, *COSTS, *BY_CLIENT, "task_hash", "reference"]
@@ -124,10 +127,10 @@ class Sessions(Section):
         jobs: the numbers of worker processes that they had.
     """
 
-    count: int
-    runs: int
-    wall_seconds: float
-    jobs: tuple[int, ...]
+    count: Annotated[int, Field(ge=0)]
+    runs: Annotated[int, Field(ge=0)]
+    wall_seconds: Annotated[float, Field(ge=0)]
+    jobs: tuple[Annotated[int, Field(ge=1)], ...]
 
 
 class PublishedEnvironment(Section):
@@ -138,7 +141,7 @@ class PublishedEnvironment(Section):
         facts: versions, processor and device by name.
     """
 
-    runs: int
+    runs: Annotated[int, Field(ge=1)]
     facts: dict[str, str]
 
 
@@ -707,8 +710,8 @@ def _metric(text: str) -> float:
 
 def _seconds(text: str) -> float:
     seconds = read_number(text)
-    if seconds < 0:
-        raise ValueError(f"{text} is below 0")
+    if not 0 <= seconds <= _MOST_SECONDS:
+        raise ValueError(f"{text} seconds are not between 0 and {_MOST_SECONDS:g}")
     return seconds
 
 
