@@ -170,7 +170,7 @@ class Verification:
                 f"{self._close} of {len(self.runs)} runs are not the same, only as close as "
                 f"{allowed} allows, which real differences between strategies can be, too"
             )
-        parts += [f"unchecked: {name}" for name in self._unchecked]
+        parts += [f"unchecked, so it may show anything: {name}" for name in self._unchecked]
         return f"NOT EQUAL: {'; '.join(parts)}."
 
     @property

@@ -37,6 +37,8 @@ from fal_bench.inputs.files import (
 )
 from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained
+from fal_bench.plugins.registry import current_registry
+from fal_bench.results.accounts import imbalance
 from fal_bench.results.identity import (
     DEFAULT_TRAINER,
     SHOWN,
@@ -104,6 +106,9 @@ _NAMED = 5
 
 _MOST_SECONDS = 1e9
 """Of training or selection in a cycle: 30 years, so that sums of them stay finite."""
+
+_ROUNDING = 1e-9
+"""By which a share may lie outside 0 and 1, since it may be a sum."""
 
 _BY_CLIENT = re.compile(r"[0-9]+(?: [0-9]+)*")
 
@@ -502,7 +507,7 @@ def read_published(folder: Path, *, suite: str | None = None) -> Results:
         suite: nothing, or the suite that was published.
 
     Raises:
-        PublicationError: a file was changed or cannot be read.
+        PublicationError: a file was changed, cannot be read, or contradicts another one.
     """
     record = read_record(folder)
     refuse_changed(folder, record, (CURVES_FILE, CHARGES_FILE))
@@ -510,7 +515,16 @@ def read_published(folder: Path, *, suite: str | None = None) -> Results:
         raise PublicationError(
             f"The results in {str(folder)!r} are of {record.suite!r}; leave --suite out."
         )
-    return results_of(record, folder)
+    results = results_of(record, folder)
+    wrong = (
+        imbalance(results.shown_curves(), results.shown_charges()) if has_charges(record) else ""
+    )
+    if wrong:
+        raise PublicationError(
+            f"{CHARGES_FILE} and {CURVES_FILE} in {str(folder)!r} contradict each other ({wrong}); "
+            "restore them, or ask for others."
+        )
+    return results
 
 
 def results_of(record: Record, folder: Path) -> Results:
@@ -708,6 +722,18 @@ def _metric(text: str) -> float:
     return read_number(text)
 
 
+def _share(text: str) -> float:
+    share = float("nan") if text == "" else read_number(text)
+    if share < -_ROUNDING or share > 1 + _ROUNDING:
+        raise ValueError(f"{text} is not between 0 and 1")
+    return share
+
+
+def _metric_reader(name: str) -> Callable[[str], float]:
+    metrics = current_registry().metrics
+    return _share if name in metrics.names() and metrics.load(name).share else _metric
+
+
 def _seconds(text: str) -> float:
     seconds = read_number(text)
     if not 0 <= seconds <= _MOST_SECONDS:
@@ -772,7 +798,7 @@ def _read_text(path: Path) -> pd.DataFrame:
 
 def _values(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name in table.columns:
-        read = _READERS.get(str(name), _metric)
+        read = _READERS.get(str(name)) or _metric_reader(str(name))
         try:
             texts = table[name].tolist()
             values = {text: read(text) for text in set(texts)}

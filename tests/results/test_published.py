@@ -184,8 +184,16 @@ def test_the_text_is_stable_and_ends_with_a_newline(text):
         ('"seeds": [', '"seeds": [-1, ', "seeds.0: it must be at least 0"),
         ('"published": "2026', '"published": "x', "is no date"),
         ('"falbench": "0.1.0"', '"falbench": "1, and all is well"', "falbench: it must be text"),
-        ('"strategy": "random"', f'"strategy": "x[a={1000 * "["}"', "Cannot (read|use)|selector|64 bits"),
-        ('"strategy": "random"', f'"strategy": "x[a={5000 * "1"}]"', "Cannot (read|use)|selector|64 bits"),
+        (
+            '"strategy": "random"',
+            f'"strategy": "x[a={1000 * "["}"',
+            "Cannot (read|use)|selector|64 bits",
+        ),
+        (
+            '"strategy": "random"',
+            f'"strategy": "x[a={5000 * "1"}]"',
+            "Cannot (read|use)|selector|64 bits",
+        ),
         ('"suite": "mine"', f'"suite": "{100_001 * "x"}"', "suite: .*100000 characters"),
         ('"canonical": {', '"canonical": {"budget_cap": 1000000000', "budget_cap"),
         ('"torch"', '"to\\u202erch"', "environments.0.facts: .*cannot be shown"),
