@@ -204,7 +204,7 @@ def _tasks(published: Published) -> str:
         if known and (task.name, task.hash) not in known:
             return f"the task {task.name!r} is not the one that ships under this name"
     title = _TITLE.fullmatch(published.record.suite)
-    if title is None or _plain(title["name"]) not in map(_plain, suite_names()):
+    if title is None or not any(_looks_like(title["name"], name) for name in suite_names()):
         return ""
     if title["name"] not in suite_names():
         return f"the suite {title['name']!r} is not the one that ships under this name"
@@ -219,6 +219,13 @@ def _plain(name: str) -> str:
     """Return what is left of a name for a reader in a hurry: letters and digits in one case."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(filter(str.isalnum, folded))
+
+
+def _looks_like(name: str, known: str) -> bool:
+    """Whether a reader may take a name for a known one; letters of other scripts may look alike."""
+    plain = _plain(name)
+    pattern = "".join(one if one.isascii() else "." for one in plain)
+    return any(map(str.isascii, plain)) and re.fullmatch(pattern, _plain(known)) is not None
 
 
 def ships(record: Record) -> bool:

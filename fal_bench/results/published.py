@@ -337,6 +337,9 @@ def parse_record(text: str) -> Record:
     for time in (record.published, record.first_finished, record.last_finished):
         moment(time)
     for row in record.strategies:
+        for selector in (row.strategy, row.trainer):
+            if str(Selector.parse(selector)) != selector:
+                raise PublicationError(f"the selector {selector!r} is not as falbench writes it")
         if Selector.parse(row.trainer) != DEFAULT_TRAINER and not row.trainer_named:
             raise PublicationError(f"the trainer of {row.strategy!r} is missing from its name")
     for kind, names in _shown_names(record).items():
@@ -819,7 +822,10 @@ def _task(published: PublishedTask) -> Task:
             f"This falbench does not know the task {published.name!r} of {FILE} "
             f"({reason}); use the falbench that published it."
         ) from None
-    if task.hash != published.hash:
+    written, canonical = (
+        json.dumps(one, sort_keys=True) for one in (published.canonical, task.canonical)
+    )
+    if task.hash != published.hash or written != canonical:
         raise PublicationError(
             f"The task {published.name!r} of {FILE} does not belong to its hash; restore the file."
         )

@@ -386,6 +386,31 @@ def a_suite_that_looks_like_one_that_ships(folder):
 
 
 @forgery
+def a_suite_in_letters_that_look_alike(folder):
+    other = "sm\u043eke"
+    record(folder, suite=other)
+    command = record(folder)["command"].replace("--suite smoke", f"--suite '{other}'")
+    record(folder, command=command)
+    drawn(folder)
+    return "suite 'sm.ke'"
+
+
+@forgery
+def a_description_that_names_another_task(folder):
+    tasks = record(folder)["tasks"]
+    tasks[0]["canonical"] = {**tasks[0]["canonical"], "name": "digit-pairs-iid"}
+    record(folder, tasks=tasks)
+    return "does not belong to its hash"
+
+
+@forgery
+def a_selector_in_another_spelling(folder):
+    rows = record(folder)["strategies"]
+    record(folder, strategies=[{**row, "strategy": f"{row['strategy']}[]"} for row in rows])
+    return "selector 'feal\\[\\]'"
+
+
+@forgery
 def a_board_in_other_digits(folder):
     text(folder, "leaderboard.csv", ",0.6,", ",\u0660.\u0666,")
     return "target_acc"
