@@ -223,7 +223,7 @@ def prepare(
     question = Question.make(target_acc, target, accounting, baseline, results)
     question.check_metrics({*results.metrics, *Registry.discover(plan.plugins).metrics.names()})
     missing, _ = plan.missing(store)
-    plan.check(missing)
+    plan.check(missing, here=backend == "sequential")
     jobs = jobs or default_jobs(plan.device)
     return Prepared(plan, store, results, question, tuple(missing), jobs)
 

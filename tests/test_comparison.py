@@ -36,7 +36,8 @@ def test_files_hold_what_the_frames_hold(result, tmp_path):
     result.write(tmp_path)
     board = pd.read_csv(tmp_path / "leaderboard.csv", dtype={"rank": "Int64"})
     pd.testing.assert_frame_equal(board, result.leaderboard, check_dtype=False)
-    curves = pd.read_csv(tmp_path / "curves.csv")
+    exact = dict.fromkeys(result.curves.select_dtypes("float"), float)
+    curves = pd.read_csv(tmp_path / "curves.csv", converters=exact)
     pd.testing.assert_frame_equal(curves, result.curves, check_exact=True)
 
 

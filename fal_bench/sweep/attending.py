@@ -87,6 +87,10 @@ class Children:
             child.end()
 
 
+CHILDREN: Final = Children()
+"""The processes of this one that wait for more work."""
+
+
 def attend(job: Job, children: Children, stopped: threading.Event | None = None) -> None:
     """Run a group of runs, each until it is done or failed; that is in the store afterwards.
 

@@ -15,7 +15,7 @@ from fal_bench.inputs.arguments import as_whole, check_text
 from fal_bench.inputs.limits import MOST_RUNS
 from fal_bench.inputs.selector import Selector
 from fal_bench.isolation.calls import Call
-from fal_bench.isolation.child import NO_CHANNEL, Channel, Child, Ended, Limits
+from fal_bench.isolation.child import NO_CHANNEL, Channel, Ended, Limits
 from fal_bench.isolation.memory import default_limit, free_bytes
 from fal_bench.learning.device import CPU, resolve_device
 from fal_bench.plugins.files import plugin_sources
@@ -33,7 +33,8 @@ from fal_bench.results.model import Results
 from fal_bench.results.sessions import recorded_session
 from fal_bench.results.store import Corrupt, Store
 from fal_bench.results.stored import read_planned
-from fal_bench.sweep.spec import RunSpec, plan_runs, with_known_model
+from fal_bench.sweep.attending import CHILDREN, OURS
+from fal_bench.sweep.spec import RunSpec, plan_runs, plugins_of, with_known_model
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, Suite, find_suite, load_suite
@@ -168,41 +169,40 @@ class Plan:
         provenance = replace(results.provenance, command=command, asked=self.task)
         return replace(results, provenance=provenance)
 
-    def check(self, runs: Sequence[RunSpec]) -> None:
+    def check(self, runs: Sequence[RunSpec], *, here: bool = False) -> None:
         """Check that the tasks of ``runs`` can be run on their data.
+
+        Args:
+            runs: the runs.
+            here: whether plugins that are not falbench's own are checked in this process, too.
 
         Raises:
             InvalidSpecError: a task asks for more than its data hold.
             DataError: data or weights are not there and cannot be downloaded.
+            PluginError: a plugin ended its process, or did not return.
         """
-        if not runs:
-            return  # nothing to check, and PyTorch need not be imported
-        if not any(run.company for run in runs):
-            check_runs(NO_CHANNEL, runs, self.plugins)
-            return
-        child = Child()
-        try:
-            limits = Limits(CHECK_SECONDS, default_limit(1))
-            child.run(check_runs, runs, self.plugins, current_folders(), limits=limits)
-        except Ended as ending:
-            who = ending.call.who if ending.call else "A plugin"
-            raise PluginError(f"{who} {ending.deed}, before anything ran.") from None
-        finally:
-            child.end()
+        companies: dict[frozenset[str], list[RunSpec]] = {}
+        for run in runs:
+            companies.setdefault(run.company, []).append(run)
+        limits = Limits(CHECK_SECONDS, default_limit(1))
+        for company, own in companies.items():
+            if here or company == OURS:
+                check_runs(NO_CHANNEL, own)
+                continue
+            try:
+                with CHILDREN.one(company) as child:  # which goes on to run them
+                    child.run(check_runs, own, current_folders(), limits=limits)
+            except Ended as ending:
+                who = ending.call.who if ending.call else "A plugin"
+                raise PluginError(f"{who} {ending.deed}, before anything ran.") from None
 
 
-def check_runs(
-    channel: Channel,
-    runs: Sequence[RunSpec],
-    plugins: Sequence[Source],
-    folders: Folders | None = None,
-) -> None:
+def check_runs(channel: Channel, runs: Sequence[RunSpec], folders: Folders | None = None) -> None:
     """Check that the tasks of runs can be run on their data; see ``Plan.check``.
 
     Args:
         channel: learns which plugin is at work.
-        runs: the runs.
-        plugins: plugin files, and plugins given in Python.
+        runs: the runs, all of one company.
         folders: where the data lie.
     """
     import torch
@@ -210,7 +210,7 @@ def check_runs(
     from fal_bench.data.loading import load_dataset
     from fal_bench.federation.setting import Setting
 
-    registry = Registry.discover(plugins)
+    registry = Registry.discover(plugins_of(runs))
     settings: dict[str, Setting] = {}
 
     def call(kind: Kind, name: str, run: RunSpec) -> AbstractContextManager[None]:

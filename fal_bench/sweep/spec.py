@@ -14,6 +14,7 @@ from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.functions import canonical
+from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import (
     DATASET,
     MODEL,
@@ -126,6 +127,12 @@ class RunSpec:
 
     def __str__(self) -> str:
         return f"{self.task.name}, {self.label}, seed {self.seed}"
+
+
+def plugins_of(runs: Sequence[RunSpec]) -> tuple[Source, ...]:
+    """Return the plugin files, and plugins given in Python, that runs need."""
+    found = [one.given for run in runs for _, one in run.foreign]
+    return tuple(dict.fromkeys(one for one in found if one is not None))
 
 
 def with_known_model(task: Task, registry: Registry) -> Task:

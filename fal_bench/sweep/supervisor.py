@@ -17,7 +17,7 @@ from fal_bench.isolation.memory import check_limit, default_limit
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry
 from fal_bench.results.store import Store
-from fal_bench.sweep.attending import OURS, Children, attend
+from fal_bench.sweep.attending import CHILDREN, OURS, Children, attend
 from fal_bench.sweep.cluster import cluster_pool, worker_deaths
 from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.spec import RunSpec
@@ -27,9 +27,6 @@ Backend = Literal["processes", "sequential", "ray", "dask"]
 
 CLUSTER_DEATHS: Final = 3
 """Times that a machine of a cluster may die before its runs are given up."""
-
-_children: Final = Children()
-"""The processes of this one that wait for more work."""
 
 
 @dataclass
@@ -72,14 +69,17 @@ class Supervisor:
         for spec in specs:
             self.store.folder(spec).reopen()
         jobs = [self._job(group) for group in plan_groups(specs, self.jobs)]
-        if self.backend == "sequential":
-            # Runs of our own code first: nothing has changed this process by then.
-            for job in sorted(jobs, key=lambda job: job.company != OURS):
-                run_job(NO_CHANNEL, job)
-        elif self.backend == "processes":
-            _run_here(jobs, self.jobs)
-        else:
-            self._run_on_cluster(jobs)
+        try:
+            if self.backend == "sequential":
+                # Runs of our own code first: nothing has changed this process by then.
+                for job in sorted(jobs, key=lambda job: job.company != OURS):
+                    run_job(NO_CHANNEL, job)
+            elif self.backend == "processes":
+                _run_here(jobs, self.jobs)
+            else:
+                self._run_on_cluster(jobs)
+        finally:
+            CHILDREN.end(but=OURS)
 
     def _job(self, group: Sequence[RunSpec]) -> Job:
         # Absolute, because workers outlive a change of the working directory.
@@ -131,7 +131,7 @@ def _run_here(jobs: Sequence[Job], workers: int) -> None:
     def take() -> Job | None:
         """Return the next group: one for which a process waits, if there is one."""
         with lock:
-            waiting = _children.companies()
+            waiting = CHILDREN.companies()
             found = next((job for job in left if job.company in waiting), left[0] if left else None)
             if found is not None:
                 left.remove(found)
@@ -140,7 +140,7 @@ def _run_here(jobs: Sequence[Job], workers: int) -> None:
     def work() -> None:
         try:
             while (job := take()) is not None:
-                attend(job, _children, stopped)
+                attend(job, CHILDREN, stopped)
             ended.put(None)
         except BaseException as error:
             ended.put(error)
@@ -156,15 +156,13 @@ def _run_here(jobs: Sequence[Job], workers: int) -> None:
         with lock:
             left.clear()
         stopped.set()
-        _children.end()
+        CHILDREN.end()
         raise
-    finally:
-        _children.end(but=OURS)
 
 
 def end_workers() -> None:
     """End the processes that wait for more work."""
-    _children.end()
+    CHILDREN.end()
 
 
 atexit.register(end_workers)

@@ -29,7 +29,7 @@ from fal_bench.plugins.trial import TIME_LIMIT
 from fal_bench.results.folder import CorruptRunError
 from fal_bench.results.store import Corrupt, Store
 from fal_bench.sweep.metrics import all_metrics
-from fal_bench.sweep.spec import RunSpec, fingerprint_of
+from fal_bench.sweep.spec import RunSpec, fingerprint_of, plugins_of
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
@@ -64,12 +64,6 @@ class Job:
         """The foreign code that its runs need."""
         return self.specs[0].company
 
-    @property
-    def plugins(self) -> tuple[Source, ...]:
-        """Plugin files, and plugins given in Python, that its runs need."""
-        found = [one.given for spec in self.specs for _, one in spec.foreign]
-        return tuple(dict.fromkeys(one for one in found if one is not None))
-
 
 def run_job(channel: Channel, job: Job) -> None:
     """Run a group of runs together to their ends.
@@ -99,7 +93,7 @@ def run_job(channel: Channel, job: Job) -> None:
         journals = {spec.key: WorkerJournal(store, spec, channel) for spec in job.specs}
         try:
             with channel.calls.open(_loading(job)):
-                registry = Registry.discover(job.plugins)
+                registry = Registry.discover(plugins_of(job.specs))
             metrics = opened.enter_context(all_metrics(registry, job.metrics, job.limits))
             with use_registry(registry):
                 _run_with(registry, metrics, job, journals)

@@ -73,7 +73,7 @@ def test_the_other_kinds_pass_their_tests_and_run_as_the_next_steps_say(
     assert run_tests(tmp_path) == len(rows)
     code, out, err = falbench("check", *checked)
     assert code == 0, out + err
-    assert len(re.findall(r"^own-\S+ passes: ", out, re.MULTILINE)) == len(rows)
+    assert len(re.findall(r"^own[-_]\w+ passes: ", out, re.MULTILINE)) == len(rows)
     assert "(smoothing)" in out
     comparisons["trainer"] += ["-s", rows["trainer"][-1]]
     for kind, arguments in comparisons.items():

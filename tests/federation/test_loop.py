@@ -470,3 +470,16 @@ class TestTrainers:
             np.testing.assert_allclose(client.probs(client.global_model), expected)
 
         assert not torch.equal(heads(CROSS_ENTROPY)[0], heads(Evidential(), look)[0])
+
+
+@pytest.mark.parametrize("reset", ["scratch", "continue"])
+def test_a_strategy_that_writes_to_models_writes_to_copies(tiny, watch, reset):
+    task = change(tiny, reset=reset)
+
+    def spoil(client):
+        for model in (client.global_model, client.previous_model):
+            for tensor in model.weights.values():
+                tensor.data.fill_(3.0)
+
+    spoilt, whole = watch(spoil, task=task), watch(lambda client: None, task=task)
+    assert untimed(spoilt) == untimed(whole)

@@ -187,12 +187,12 @@ def test_the_text_is_stable_and_ends_with_a_newline(text):
         (
             '"strategy": "random"',
             f'"strategy": "x[a={1000 * "["}"',
-            "Cannot (read|use)|selector|64 bits",
+            "Cannot|selector|64",
         ),
         (
             '"strategy": "random"',
             f'"strategy": "x[a={5000 * "1"}]"',
-            "Cannot (read|use)|selector|64 bits",
+            "Cannot|selector|64",
         ),
         ('"suite": "mine"', f'"suite": "{100_001 * "x"}"', "suite: .*100000 characters"),
         ('"canonical": {', '"canonical": {"budget_cap": 1000000000', "budget_cap"),
