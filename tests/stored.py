@@ -51,7 +51,7 @@ def flat(row):
 def charges(task, cycles):
     """The ledger: initial labels, three for a warm start, and one query a cycle."""
     initial = [(n % 2, n, "initial", 0) for n in range(task.label_grid_start)]
-    warm = [(1, 1000 + n, "warm-start", 0) for n in range(3)]
+    warm = [(1, 100_000 + n, "warm-start", 0) for n in range(3)]
     # One label is read a second time, for another purpose: it stays one strict label.
     warm.append((1, initial[1][1], "reward", 0))
     bought = [
