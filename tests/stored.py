@@ -51,7 +51,7 @@ def flat(row):
 def charges(task, cycles):
     """The ledger: initial labels, three for a warm start, and one query a cycle."""
     initial = [(n % 2, n, "initial", 0) for n in range(task.label_grid_start)]
-    warm = [(1, 1000 + n, "warm-start", 0) for n in range(3)]
+    warm = [(1, 100_000 + n, "warm-start", 0) for n in range(3)]
     # One label is read a second time, for another purpose: it stays one strict label.
     warm.append((1, initial[1][1], "reward", 0))
     bought = [
@@ -66,7 +66,7 @@ def store_run(
     root, run, *, start=0.1, seconds=1.0, environment=None, finished=True, accuracies=None,
     rows=None, higher_is_better=None, pool=200, kept=(), ended=None,
 ):  # fmt: skip
-    """Write one run; its accuracy rises by a tenth a cycle from ``start``.
+    """Write one run; its accuracy rises by a tenth a cycle from ``start``, up to 1.
 
     ``ended`` is when it was finished; now if None.
     """
@@ -77,7 +77,8 @@ def store_run(
     folder.create({**run.facts, "metrics": metrics}, {**ENVIRONMENT, **(environment or {})})
     folder.note_pool(pool)
     folder.resume()
-    values = accuracies or [start + 0.1 * cycle for cycle in range(run.task.fixed_cycles)]
+    cycles = range(run.task.fixed_cycles)
+    values = accuracies or [min(start + 0.1 * cycle, 1.0) for cycle in cycles]
     rows = rows or [row(run.task, cycle, value, seconds) for cycle, value in enumerate(values)]
     for one in rows:
         folder.append(one)

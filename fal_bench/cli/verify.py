@@ -135,6 +135,8 @@ class Display:
         label_width = max((len(label) for _, label, _ in names), default=0)
         for outcome in result.runs:
             self._show_run(outcome, task_width, label_width)
+        for change in result.budgets:
+            self._line("close", str(change))
         self._console.print()
         good = "bold green" if result.equal else "bold yellow"
         self._print(result.summary, good if result.passed else "bold red")

@@ -13,23 +13,23 @@ import io
 import math
 import re
 import shlex
+import unicodedata
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
 from fal_bench.errors import FalbenchError
-from fal_bench.federation.ledger import INITIAL, TRAINING_PURPOSES
 from fal_bench.inputs.files import read_text
 from fal_bench.publication.publishing import question_of
 from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.export import to_csv
 from fal_bench.reporting.page import page_version, render_page
 from fal_bench.reporting.targets import BASELINE
+from fal_bench.results.accounts import imbalance
 from fal_bench.results.identity import SHOWN
 from fal_bench.results.model import NOT_METRICS, Results
 from fal_bench.results.published import (
@@ -49,7 +49,7 @@ _RELATIVE = 1e-9
 _ABSOLUTE = 1e-12
 """Of numbers with a fraction: sums may round otherwise with other versions of NumPy."""
 
-_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)", re.ASCII)
 _PLOTLY = re.compile(r'(<script type="application/gzip" id="plotly">)([A-Za-z0-9+/=]*)(</script>)')
 _TITLE = re.compile(r"(?P<name>.*?)(?: \((?P<some>\d+) of (?P<all>\d+) tasks\))?")
 _SHOWN_AROUND = 30
@@ -89,6 +89,18 @@ class Published:
         """Return the text of a file."""
         return read_text(self.folder / name)
 
+    @cached_property
+    def drawn(self) -> Comparison:
+        """The boards that follow from the runs.
+
+        Raises:
+            FalbenchError, ValueError: the curves cannot be ranked.
+        """
+        results, question = self.results, question_of(self.record)
+        command = self.record.command.removesuffix(f" {question.options()}")
+        provenance = replace(results.provenance, command=command)
+        return answer(question, replace(results, provenance=provenance))
+
 
 def contradictions(published: Published) -> tuple[Check, ...]:
     """Compare everything that a folder shows with what it rests on.
@@ -104,7 +116,7 @@ def contradictions(published: Published) -> tuple[Check, ...]:
     if any(check.state == "differs" for check in checks):
         return tuple(checks)  # what is drawn from wrong curves says no more
     try:
-        drawn = _drawn(published)
+        drawn = published.drawn
     except (FalbenchError, ValueError) as error:
         return (*checks, _check("board and page", f"the curves cannot be ranked ({error})"))
     return (*checks, _board(published, drawn), _page(published, drawn))
@@ -183,21 +195,37 @@ def _command(published: Published) -> str:
 def _tasks(published: Published) -> str:
     """Whether tasks and suites that ship with falbench are what their names say."""
     tasks = list(published.results.tasks["spec"])
-    shipped: dict[str, set[str]] = {}
+    shipped: dict[str, set[tuple[str, str]]] = {}
     for suite in map(load_suite, suite_names()):
         for task in suite.tasks:
-            shipped.setdefault(task.name, set()).add(task.hash)
+            shipped.setdefault(_plain(task.name), set()).add((task.name, task.hash))
     for task in tasks:
-        if task.name in shipped and task.hash not in shipped[task.name]:
+        known = shipped.get(_plain(task.name), set())
+        if known and (task.name, task.hash) not in known:
             return f"the task {task.name!r} is not the one that ships under this name"
     title = _TITLE.fullmatch(published.record.suite)
-    if title is None or title["name"] not in suite_names():
+    if title is None or not any(_looks_like(title["name"], name) for name in suite_names()):
         return ""
+    if title["name"] not in suite_names():
+        return f"the suite {title['name']!r} is not the one that ships under this name"
     own = {task.name: task.hash for task in load_suite(title["name"]).tasks}
     if any(own.get(task.name) != task.hash for task in tasks):
         return f"not all tasks are of the suite {title['name']!r}"
     said = (int(title["some"]), int(title["all"])) if title["some"] else (len(own), len(own))
     return "" if said == (len(tasks), len(own)) else f"{published.record.suite!r} has other tasks"
+
+
+def _plain(name: str) -> str:
+    """Return what is left of a name for a reader in a hurry: letters and digits in one case."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(filter(str.isalnum, folded))
+
+
+def _looks_like(name: str, known: str) -> bool:
+    """Whether a reader may take a name for a known one; letters of other scripts may look alike."""
+    plain = _plain(name)
+    pattern = "".join(one if one.isascii() else "." for one in plain)
+    return any(map(str.isascii, plain)) and re.fullmatch(pattern, _plain(known)) is not None
 
 
 def ships(record: Record) -> bool:
@@ -232,66 +260,6 @@ def imbalance_of(published: Published) -> str:
     return imbalance(results.shown_curves(), results.shown_charges())
 
 
-def imbalance(curves: pd.DataFrame, charges: pd.DataFrame) -> str:
-    """Say where the charges of a run do not add up to the labels of its curve.
-
-    All of them are the strict labels. Those for training are at most the labels, since one that
-    was read for another purpose before is charged only once.
-
-    Args:
-        curves: the published curves.
-        charges: the published charges.
-
-    Returns:
-        The first such place; empty if there is none.
-    """
-    early = (charges["purpose"] == INITIAL) & (charges["cycle"] > 0)
-    if early.any() or (charges["labels"] < 1).any():
-        task, strategy, seed = charges[early | (charges["labels"] < 1)][SHOWN].iloc[0]
-        return f"{task}, {strategy}, seed {seed}: initial labels after cycle 0, or a charge of none"
-    both = _by_cycle(curves, charges)
-    # What was read after the last model was trained is in no curve.
-    last = both.join(curves.groupby(SHOWN)["cycle"].max().rename("last"))["last"]
-    afterwards = both.index.get_level_values("cycle") > last
-    wrong = both[(both["read"] != both["gained"]) & ~afterwards]
-    if not wrong.empty:
-        (task, strategy, seed, cycle), row = wrong.index[0], wrong.iloc[0]
-        return (
-            f"{task}, {strategy}, seed {seed}, cycle {cycle}: {row['read']} labels charged, "
-            f"{row['gained']} more strict labels in the curve"
-        )
-    wrong = both[(both["trained"] > both["labels"]) & ~afterwards]
-    if wrong.empty:
-        return ""
-    (task, strategy, seed, cycle), row = wrong.index[0], wrong.iloc[0]
-    return (
-        f"{task}, {strategy}, seed {seed}, cycle {cycle}: {row['trained']} labels charged for "
-        f"training so far, {row['labels']} in the curve"
-    )
-
-
-def _by_cycle(curves: pd.DataFrame, charges: pd.DataFrame) -> pd.DataFrame:
-    """Return what was read and gained before the model of each cycle was trained.
-
-    Returns:
-        By run and cycle: strict labels ``read`` and ``gained``; labels ``trained`` with so far by
-        the charges, and ``labels`` by the curve.
-    """
-    # The model of a cycle is trained with what was read before it.
-    first = charges["purpose"] == INITIAL
-    trained = charges.assign(cycle=charges["cycle"].where(first, charges["cycle"] + 1))
-    names = [*SHOWN, "cycle"]
-    read = trained.groupby(names)["labels"].sum()
-    for_training = trained[trained["purpose"].isin(TRAINING_PURPOSES)]
-    bought = for_training.groupby(names)["labels"].sum()
-    curve = curves.set_index(names)
-    strict = curve["labels_strict"]
-    gained = strict.groupby(level=SHOWN).diff().fillna(strict)
-    both = pd.DataFrame({"read": read, "gained": gained, "bought": bought}).fillna(0)
-    both["trained"] = both["bought"].groupby(level=SHOWN).cumsum()
-    return both.join(curve["labels"]).fillna(0).astype(int)
-
-
 _CHECKS: dict[str, Callable[[Published], str]] = {
     "files as falbench writes them": _writing,
     "tasks under the names that ship": _tasks,
@@ -303,13 +271,6 @@ _CHECKS: dict[str, Callable[[Published], str]] = {
 
 
 # Board and page, drawn again.
-
-
-def _drawn(published: Published) -> Comparison:
-    results, question = published.results, question_of(published.record)
-    command = published.record.command.removesuffix(f" {question.options()}")
-    results = replace(results, provenance=replace(results.provenance, command=command))
-    return answer(question, results)
 
 
 def _board(published: Published, drawn: Comparison) -> Check:

@@ -26,6 +26,7 @@ from fal_bench.plugins.files import plugin_sources
 from fal_bench.plugins.given import Source, given
 from fal_bench.plugins.metric import Metric
 from fal_bench.plugins.registry import Registry, use_registry
+from fal_bench.publication.answers import BudgetChange, budget_changes
 from fal_bench.publication.closeness import (
     PublishedRun,
     RunOutcome,
@@ -112,6 +113,7 @@ class Verification:
         checks: whether what they show follows from what it rests on; empty where files changed.
         sample: what is computed again; None where files have changed or contradict each other.
         runs: what came out of it; empty before.
+        budgets: what runs that are only close mean for the budgets to target.
         tolerance: largest allowed difference of metrics; None for the same bits, or curves as
             close as another environment allows.
     """
@@ -121,6 +123,7 @@ class Verification:
     checks: tuple[Check, ...] = ()
     sample: Sample | None = None
     runs: tuple[RunOutcome, ...] = ()
+    budgets: tuple[BudgetChange, ...] = ()
     tolerance: float | None = None
 
     @property
@@ -167,7 +170,7 @@ class Verification:
                 f"{self._close} of {len(self.runs)} runs are not the same, only as close as "
                 f"{allowed} allows, which real differences between strategies can be, too"
             )
-        parts += [f"unchecked: {name}" for name in self._unchecked]
+        parts += [f"unchecked, so it may show anything: {name}" for name in self._unchecked]
         return f"NOT EQUAL: {'; '.join(parts)}."
 
     @property
@@ -252,7 +255,8 @@ def verify(
         announce(state)
         return state
     results = results_of(record, folder)
-    checks = contradictions(Published(folder, record, results))
+    published = Published(folder, record, results)
+    checks = contradictions(published)
     state = replace(state, checks=checks)
     announce(state)
     if not state.consistent:
@@ -271,8 +275,19 @@ def verify(
             limits = (call_timeout, memory_limit)
             supervisor = Supervisor(store, jobs, "processes", sample.plugins, *limits)
             run_missing(supervisor, _plan(record, sample), progress_monitor(shown=progress))
-            outcomes = [_outcome(store, run, state) for run in sample.runs]
-    return replace(state, runs=refuse_drift(outcomes))
+            outcomes = refuse_drift([_outcome(store, run, state) for run in sample.runs])
+            close = [one.run for one in outcomes if one.state == "close"]
+            changes = _budget_changes(store, close, published)
+    return replace(state, runs=outcomes, budgets=changes)
+
+
+def _budget_changes(
+    store: Store, runs: Sequence[PublishedRun], published: Published
+) -> tuple[BudgetChange, ...]:
+    if not runs:
+        return ()
+    computed = read_planned([run.spec for run in runs], store).shown_curves()
+    return budget_changes(published.drawn.boards, computed, [run.identity for run in runs])
 
 
 def draw_sample(

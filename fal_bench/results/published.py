@@ -37,6 +37,8 @@ from fal_bench.inputs.files import (
 )
 from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained
+from fal_bench.plugins.registry import current_registry
+from fal_bench.results.accounts import imbalance
 from fal_bench.results.identity import (
     DEFAULT_TRAINER,
     SHOWN,
@@ -102,6 +104,12 @@ _LONGEST_REASON = 300
 _NAMED = 5
 """Unknown files that are named."""
 
+_MOST_SECONDS = 1e9
+"""Of training or selection in a cycle: 30 years, so that sums of them stay finite."""
+
+_ROUNDING = 1e-9
+"""By which a share may lie outside 0 and 1, since it may be a sum."""
+
 _BY_CLIENT = re.compile(r"[0-9]+(?: [0-9]+)*")
 
 _CURVE_KEYS = [*SHOWN, *KEYS, *COSTS, *BY_CLIENT, "task_hash", "reference"]
@@ -124,10 +132,10 @@ class Sessions(Section):
         jobs: the numbers of worker processes that they had.
     """
 
-    count: int
-    runs: int
-    wall_seconds: float
-    jobs: tuple[int, ...]
+    count: Annotated[int, Field(ge=0)]
+    runs: Annotated[int, Field(ge=0)]
+    wall_seconds: Annotated[float, Field(ge=0)]
+    jobs: tuple[Annotated[int, Field(ge=1)], ...]
 
 
 class PublishedEnvironment(Section):
@@ -138,7 +146,7 @@ class PublishedEnvironment(Section):
         facts: versions, processor and device by name.
     """
 
-    runs: int
+    runs: Annotated[int, Field(ge=1)]
     facts: dict[str, str]
 
 
@@ -329,6 +337,9 @@ def parse_record(text: str) -> Record:
     for time in (record.published, record.first_finished, record.last_finished):
         moment(time)
     for row in record.strategies:
+        for selector in (row.strategy, row.trainer):
+            if str(Selector.parse(selector)) != selector:
+                raise PublicationError(f"the selector {selector!r} is not as falbench writes it")
         if Selector.parse(row.trainer) != DEFAULT_TRAINER and not row.trainer_named:
             raise PublicationError(f"the trainer of {row.strategy!r} is missing from its name")
     for kind, names in _shown_names(record).items():
@@ -499,7 +510,7 @@ def read_published(folder: Path, *, suite: str | None = None) -> Results:
         suite: nothing, or the suite that was published.
 
     Raises:
-        PublicationError: a file was changed or cannot be read.
+        PublicationError: a file was changed, cannot be read, or contradicts another one.
     """
     record = read_record(folder)
     refuse_changed(folder, record, (CURVES_FILE, CHARGES_FILE))
@@ -507,7 +518,16 @@ def read_published(folder: Path, *, suite: str | None = None) -> Results:
         raise PublicationError(
             f"The results in {str(folder)!r} are of {record.suite!r}; leave --suite out."
         )
-    return results_of(record, folder)
+    results = results_of(record, folder)
+    wrong = (
+        imbalance(results.shown_curves(), results.shown_charges()) if has_charges(record) else ""
+    )
+    if wrong:
+        raise PublicationError(
+            f"{CHARGES_FILE} and {CURVES_FILE} in {str(folder)!r} contradict each other ({wrong}); "
+            "restore them, or ask for others."
+        )
+    return results
 
 
 def results_of(record: Record, folder: Path) -> Results:
@@ -705,10 +725,22 @@ def _metric(text: str) -> float:
     return read_number(text)
 
 
+def _share(text: str) -> float:
+    share = float("nan") if text == "" else read_number(text)
+    if share < -_ROUNDING or share > 1 + _ROUNDING:
+        raise ValueError(f"{text} is not between 0 and 1")
+    return share
+
+
+def _metric_reader(name: str) -> Callable[[str], float]:
+    metrics = current_registry().metrics
+    return _share if name in metrics.names() and metrics.load(name).share else _metric
+
+
 def _seconds(text: str) -> float:
     seconds = read_number(text)
-    if seconds < 0:
-        raise ValueError(f"{text} is below 0")
+    if not 0 <= seconds <= _MOST_SECONDS:
+        raise ValueError(f"{text} seconds are not between 0 and {_MOST_SECONDS:g}")
     return seconds
 
 
@@ -769,7 +801,7 @@ def _read_text(path: Path) -> pd.DataFrame:
 
 def _values(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     for name in table.columns:
-        read = _READERS.get(str(name), _metric)
+        read = _READERS.get(str(name)) or _metric_reader(str(name))
         try:
             texts = table[name].tolist()
             values = {text: read(text) for text in set(texts)}
@@ -790,7 +822,10 @@ def _task(published: PublishedTask) -> Task:
             f"This falbench does not know the task {published.name!r} of {FILE} "
             f"({reason}); use the falbench that published it."
         ) from None
-    if task.hash != published.hash:
+    written, canonical = (
+        json.dumps(one, sort_keys=True) for one in (published.canonical, task.canonical)
+    )
+    if task.hash != published.hash or written != canonical:
         raise PublicationError(
             f"The task {published.name!r} of {FILE} does not belong to its hash; restore the file."
         )

@@ -19,8 +19,8 @@ from fal_bench.publication.closeness import (
     judge_closeness,
     refuse_drift,
 )
-from fal_bench.publication.consistency import imbalance
 from fal_bench.reporting.export import write_csv
+from fal_bench.results.accounts import imbalance
 from fal_bench.results.published import read_published_charges, read_published_curves
 from fal_bench.results.store import Store
 from fal_bench.results.stored import read_planned
@@ -364,3 +364,12 @@ def test_a_missing_row_is_found(row):
 
 def test_charges_without_a_curve_are_found():
     assert imbalance(CURVES[CURVES.strategy == "NA"], CHARGES).startswith("a, other, seed 0, ")
+
+
+def test_labels_that_are_only_bought_serve_no_other_purpose_elsewhere():
+    rows = [(TINY.name, "random", 0, *row) for row in (("initial", 0, 8), ("pool", 0, 40))]
+    mine = pd.DataFrame(rows, columns=CHARGES.columns)
+    moved = pd.concat([mine, mine[1:].assign(purpose="reward", labels=1)], ignore_index=True)
+    moved.loc[1, "labels"] -= 1
+    assert charges_difference(RUN, mine, mine, exact=False) == ""
+    assert "reward" in charges_difference(RUN, moved, mine, exact=False)

@@ -12,7 +12,7 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from fal_bench import publish, verify
+from fal_bench import load, publish, verify
 from fal_bench.errors import FalbenchError
 from fal_bench.publication.publishing import checksums
 from fal_bench.reporting.export import write_csv
@@ -365,6 +365,74 @@ def better_from_the_first_cycle_on(folder):
     return "recomputed runs differ"
 
 
+@forgery
+def a_task_that_looks_like_one_that_ships(folder):
+    name = record(folder)["tasks"][0]["name"]
+    other = name.upper().replace("-", "_")
+    record(folder, tasks=[{**one, "name": one["name"].replace(name, other)}
+                          for one in record(folder)["tasks"]])  # fmt: skip
+    for file in ("curves.csv", "charges.csv"):
+        table(folder, file, lambda frame: frame.replace({"task": {name: other}}))
+    drawn(folder)
+    return "not the one that ships"
+
+
+@forgery
+def a_suite_that_looks_like_one_that_ships(folder):
+    record(folder, suite="Smoke")
+    record(folder, command=record(folder)["command"].replace("--suite smoke", "--suite Smoke.toml"))
+    drawn(folder)
+    return "suite 'Smoke'"
+
+
+@forgery
+def a_suite_in_letters_that_look_alike(folder):
+    other = "sm\u043eke"
+    record(folder, suite=other)
+    command = record(folder)["command"].replace("--suite smoke", f"--suite '{other}'")
+    record(folder, command=command)
+    drawn(folder)
+    return "suite 'sm.ke'"
+
+
+@forgery
+def a_description_that_names_another_task(folder):
+    tasks = record(folder)["tasks"]
+    tasks[0]["canonical"] = {**tasks[0]["canonical"], "name": "digit-pairs-iid"}
+    record(folder, tasks=tasks)
+    return "does not belong to its hash"
+
+
+@forgery
+def a_selector_in_another_spelling(folder):
+    rows = record(folder)["strategies"]
+    record(folder, strategies=[{**row, "strategy": f"{row['strategy']}[]"} for row in rows])
+    return "selector 'feal\\[\\]'"
+
+
+@forgery
+def a_board_in_other_digits(folder):
+    text(folder, "leaderboard.csv", ",0.6,", ",\u0660.\u0666,")
+    return "target_acc"
+
+
+@forgery
+def a_share_beyond_one(folder):
+    def absurd(frame):
+        frame.loc[frame["strategy"].eq("random") & frame["cycle"].eq("3"), "accuracy"] = "5.0"
+
+    table(folder, "curves.csv", absurd)
+    signed(folder)
+    return "accuracy.*5.0"
+
+
+@forgery
+def seconds_whose_sum_is_infinite(folder):
+    table(folder, "curves.csv", lambda frame: frame.assign(train_seconds="1e308"))
+    signed(folder)
+    return "train_seconds"
+
+
 @pytest.mark.parametrize("forge", FORGERIES, ids=lambda one: one.__name__)
 def test_it_is_refused_by_name(published, recomputed, forge):
     reason = forge(published)
@@ -386,7 +454,7 @@ def said(folder):
 def test_nothing_of_this_stands_in_the_way_of_honest_results(published, recomputed):
     drawn(published)
     result = quietly(published, runs=None)
-    assert (result.passed, result.equal) == (True, True)
+    assert (result.passed, result.equal, result.budgets) == (True, True, ())
     assert read_record(published).format == FORMAT
 
 
@@ -435,6 +503,37 @@ def test_a_claim_alone_is_no_proof(published, recomputed):
     result = quietly(published, runs=None)
     assert (result.passed, result.equal) == (True, False)
     assert result.caution.startswith("NOT EQUAL: 4 of 8 ")
+
+
+def earlier(frame):
+    """One strategy reaches the target two points earlier, and its mean stays as it was."""
+    mine = frame["strategy"].eq("random")
+    raised, lowered = (mine & frame["cycle"].isin(cycles) for cycles in (["1", "2"], ["3", "4"]))
+    for rows, by in ((raised, 0.15), (lowered, -0.15)):
+        frame.loc[rows, "accuracy"] = [str(float(one) + by) for one in frame.loc[rows, "accuracy"]]
+
+
+def test_what_close_runs_are_worth_is_said_in_labels(published, recomputed, falbench):
+    table(published, "curves.csv", earlier)
+    elsewhere(published)
+    result = quietly(published, runs=None)
+    assert result.passed
+    [change] = result.budgets
+    assert (change.strategy, change.runs) == ("random", 4)
+    assert float(change.published) < float(change.recomputed)
+    _, out, _ = falbench("verify", published, "--all")
+    assert str(change) in out
+
+
+def test_a_report_refuses_labels_that_nothing_was_charged_for(published):
+    def dearer(frame):
+        mine = frame["strategy"].eq("random") & frame["purpose"].eq("pool")
+        frame.loc[mine, "labels"] = "1"
+
+    table(published, "charges.csv", dearer)
+    signed(published)
+    with pytest.raises(FalbenchError, match="random, seed 0, cycle 1: 1 labels"):
+        load(published)
 
 
 # What is no plain file, or too much.
