@@ -43,7 +43,7 @@ def verify(
         typer.Option(
             min=0,
             metavar="S",
-            help="Seed of the choice of runs.  \\[default: one that nobody knows before]",
+            help="Seed of the choice of runs.  \\[default: a new one each time]",
         ),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.")] = 1,

@@ -43,7 +43,7 @@ class Before:
         self._threads = set(threads_waited_for())
 
     def drawn(self) -> list[str]:
-        """Return the global random streams that are elsewhere now."""
+        """Return the global random streams that have moved on."""
         now = random_streams()
         return [name for name, (kept, _) in self._streams.items() if not _equal(kept, now[name][0])]
 

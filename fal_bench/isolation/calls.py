@@ -53,7 +53,7 @@ class Calls:
     """The open calls of this process.
 
     Attributes:
-        enter: told which call is open from now on, or None; by default nothing is told.
+        enter: called with the call that is open from now on, or None; does nothing by default.
         since: when the innermost call began or last got on, in ``time.monotonic()``; None if a
             training is between two calls of its trainer.
     """

@@ -256,5 +256,5 @@ def _stop(timer: int, kept: bool) -> None:
 def _put_limit_back(which: int, kept: tuple[int, int]) -> None:
     import resource
 
-    with contextlib.suppress(ValueError, OSError):  # nobody may raise a hard limit
+    with contextlib.suppress(ValueError, OSError):  # a hard limit cannot be raised
         resource.setrlimit(which, kept)

@@ -77,7 +77,7 @@ def _import_torch_meanwhile(files: Sequence[Path]) -> None:
 
 
 def import_all(channel: Channel, files: Sequence[str]) -> None:
-    """Import files one after the other, in the other process; each is told when it begins."""
+    """Import files one after the other, in the other process, and say of each that it begins."""
     for file in files:
         channel.tell(file)
         with suppress(BaseException), channel.calls.open(Call(file)):

@@ -24,7 +24,7 @@ UNEXPLAINED_DEATHS: Final = 2
 """Deaths outside plugin code (out of memory, say) after which a run is computed alone."""
 
 SECONDS_IDLE: Final = 300.0
-"""Seconds after which a process that waits for more work is ended."""
+"""Seconds after which processes that wait for more work are ended."""
 
 OURS: Final[frozenset[str]] = frozenset()
 """The company of runs that run none but falbench's own code."""
@@ -41,6 +41,7 @@ class Children:
     _idle: list[tuple[frozenset[str], Child]] = field(default_factory=list)
     _busy: set[Child] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _timer: threading.Timer | None = None
 
     @contextmanager
     def one(self, company: frozenset[str]) -> Iterator[Child]:
@@ -64,9 +65,24 @@ class Children:
         else:
             with self._lock:
                 self._idle.append((company, child))
+                self._end_later()
         finally:
             with self._lock:
                 self._busy.discard(child)
+
+    def _end_later(self) -> None:
+        """End the processes that wait after a while, since each holds half a gigabyte."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(SECONDS_IDLE, self._end_idle)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _end_idle(self) -> None:
+        with self._lock:
+            ending, self._idle = self._idle, []
+        for _, child in ending:
+            child.end()
 
     def companies(self) -> list[frozenset[str]]:
         """Return the companies of the processes that wait."""
