@@ -45,8 +45,8 @@ def settings__numpy(labels, probs):
 
 @metric
 def repeatable__fresh_generator(labels, probs):
-    rows = np.random.default_rng().integers(len(labels), size=len(labels))
-    return accuracy(labels[rows], probs[rows])
+    weights = np.random.default_rng().random(len(labels))  # never the same twice
+    return float(np.average(probs.argmax(axis=1) == labels, weights=weights))
 
 
 @metric
