@@ -247,7 +247,7 @@ def suite(tmp_path):
 def compare(suite, tmp_path):
     """Return a function that compares strategies on ``suite``; results go to a folder ``out``."""
 
-    def run(strategies=None, out="results", **options):
+    def run(strategies=None, out="results", suite=suite, **options):
         out = tmp_path / out
         return fal_bench.compare(strategies, suite=suite, out=out, progress=False, **options)
 

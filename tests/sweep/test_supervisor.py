@@ -96,28 +96,22 @@ def workers_of(pid):
     return psutil.Process(pid).children(recursive=True)
 
 
-def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(slow_suite, tmp_path):
-    arguments = ("-s", "random", "-s", "logo", "--jobs", "2")
-    victims = ("everything", "supervisor")
-    for victim in victims:
-        run = subprocess.Popen(command(slow_suite, tmp_path / victim, *arguments), stderr=-3)
-        wait_for_rows(run, tmp_path / victim)
-        workers = workers_of(run.pid)
-        assert len(workers) == 2
-        run.kill()
-        for worker in workers if victim == "everything" else []:
-            worker.kill()
-        run.wait()
-        # The workers of a killed supervisor notice and end.
-        assert not psutil.wait_procs(workers, timeout=5)[1]
-    for out in (*victims, "whole"):
-        whole = command(slow_suite, tmp_path / out, *arguments)
-        subprocess.run(whole, check=True, capture_output=True)
-        curves = [pd.read_csv(tmp_path / one / "curves.csv") for one in (out, "everything")]
-        assert_same_curves(*curves)
-        boards = [(tmp_path / one / "leaderboard.csv").read_bytes() for one in (out, "everything")]
-        assert boards[0] == boards[1]
-        assert not (tmp_path / out / "set-aside").exists()
+def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(compare, slow_suite, tmp_path):
+    """The workers of a killed supervisor end; more kills are in ``tests/campaign/kills.py``."""
+    strategies = ["random", "logo"]
+    whole = compare(strategies, "whole", suite=slow_suite, backend="sequential")
+    arguments = command(slow_suite, tmp_path / "killed", "-s", ",".join(strategies), "--jobs", "2")
+    run = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+    wait_for_rows(run, tmp_path / "killed")
+    workers = workers_of(run.pid)
+    assert len(workers) == 2
+    run.kill()
+    run.wait()
+    assert not psutil.wait_procs(workers, timeout=5)[1]
+    resumed = compare(strategies, "killed", suite=slow_suite, jobs=2)
+    assert_same_curves(resumed, whole)
+    pd.testing.assert_frame_equal(resumed.leaderboard, whole.leaderboard)
+    assert not (tmp_path / "killed" / "set-aside").exists()
 
 
 def curve_files(out: Path):

@@ -76,11 +76,11 @@ def test_a_trainer_that_eats_memory_fails_alone_and_by_name(compare):
 
 def test_a_long_and_healthy_training_is_not_ended(compare, suite):
     text = Path(suite).read_text().replace("rounds = 2", "rounds = 1")
-    text = text.replace("local_epochs = 1", "local_epochs = 80").replace("_cap = 30", "_cap = 20")
+    text = text.replace("local_epochs = 1", "local_epochs = 30").replace("_cap = 30", "_cap = 20")
     Path(suite).write_text(text)
     result = compare(["random[trainer=slow]"], call_timeout=1)
     assert not result.context.missing
-    assert result.curves.train_seconds.min() > 80 * 0.05  # one training: many looks, many limits
+    assert result.curves.train_seconds.min() > 30 * 0.05  # one training: many looks, many limits
 
 
 def test_runs_trained_together_are_told_apart(compare, plugin, tmp_path):
