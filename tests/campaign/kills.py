@@ -138,10 +138,10 @@ class Chain:
         compare = ("--suite", "tiny.toml", "--plugin", "keeping.py", *STRATEGIES)
         self.give("compare", *compare, "--out", "results", longest=8)
         self.give("import", "theirs.csv", "--suite", "tiny.toml", "--out", "results", longest=1.5)
-        self.give("report", "results", longest=2)
+        self.give("report", "results", "--suite", "tiny.toml", longest=2)
         self.give("merge", "results", "--out", "merged", longest=1.5)
-        self.give("report", "merged", longest=2)
-        self.give("publish", "results", "--to", "published", longest=2)
+        self.give("report", "merged", "--suite", "tiny.toml", longest=2)
+        self.give("publish", "results", "--suite", "tiny.toml", "--to", "published", longest=2)
 
 
 @pytest.fixture
