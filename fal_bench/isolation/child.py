@@ -186,7 +186,7 @@ class Child:
     def __init__(self, *, silent: bool = False) -> None:
         # The working directory last, so that a file random.py in it hides nothing.
         path = [one for one in sys.path if one] + [os.getcwd()] * ("" in sys.path)
-        command = [sys.executable, "-P", "-c", _BOOT.format(path=ascii(path))]
+        command = [sys.executable, "-P", "-u", "-c", _BOOT.format(path=ascii(path))]
         try:
             self._process = subprocess.Popen(
                 command,
