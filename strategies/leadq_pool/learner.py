@@ -49,10 +49,13 @@ def q_values(parameters: FloatArray, observations: FloatArray, hidden: int) -> F
     _, arrivals, n_classes = observations.shape
     with torch.device("meta"):  # initial weights are not needed
         network = q_network(arrivals, n_classes, hidden)
-    network.to_empty(device="cpu")
     # A copy, because torch refuses to wrap a message that is read-only.
-    nn.utils.vector_to_parameters(torch.from_numpy(parameters.copy()), network.parameters())
-    values: FloatArray = network(torch.from_numpy(observations).flatten(1)).numpy()
+    sent = torch.from_numpy(parameters.copy())
+    sizes = [one.numel() for one in network.parameters()]
+    parts = zip(network.named_parameters(), sent.split(sizes), strict=True)
+    weights = {name: part.view(like.shape) for (name, like), part in parts}
+    states = torch.from_numpy(observations).flatten(1)
+    values: FloatArray = torch.func.functional_call(network, weights, (states,)).numpy()
     return values
 
 

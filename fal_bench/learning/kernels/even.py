@@ -77,8 +77,10 @@ def _evened(network: nn.Module) -> nn.Module:
         # On the meta device, because PyTorch's own initialisation draws from the global stream.
         with torch.device("meta"):
             new, below = _evened_layer(layer, below)
-        like = layer.weight
-        wider.set_submodule(name, new.to_empty(device=like.device).to(like.dtype))
+        # ``new.to_empty`` would import SymPy, which takes half a second.
+        for part, meta in list(new.named_parameters()):
+            setattr(new, part, nn.Parameter(layer.weight.data.new_empty(meta.shape)))
+        wider.set_submodule(name, new)
     return wider
 
 
