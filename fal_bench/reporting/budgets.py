@@ -9,10 +9,17 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fal_bench.reporting.context import Accounting, ReportContext, TaskFacts
-from fal_bench.stats import Budget, Crossing, area_under_curve, find_crossing, read_at_grid
+from fal_bench.stats import (
+    Budget,
+    Crossing,
+    area_under_curve,
+    curve_at,
+    find_crossing,
+    models_read,
+)
 
 RunKey = tuple[str, str, int]
 """Task, strategy and seed of a run."""
@@ -26,7 +33,7 @@ class RunBudget:
 
     Attributes:
         interpolated: interpolated budget to target under each accounting that is known.
-        step: budget to target at the first confirmed grid point under the same.
+        step: labels of the first confirmed model under the same.
         accuracy_at_cap: the metric at the budget cap; NaN if the run ended before it.
         area: area under the label curve up to the cap; NaN if the run ended before it.
         cycle: the cycle whose model is read at the crossing, or at the cap without one.
@@ -40,67 +47,83 @@ class RunBudget:
 
 
 @dataclass(frozen=True)
-class GridRun:
-    """A finished run read on its label grid; any target can be looked up in it.
+class Reading:
+    """A finished run, read at the looks of its task; any target can be found in it.
+
+    Each model that a look reads stands here once, with what it has cost.
 
     Attributes:
-        accuracy: the metric at the grid points and at the confirming one, shape (n_points + 1,).
-        axes: labels at the same points under each accounting; strict ones are left out where an
-            external curve does not give them.
-        cycles: cycle of the model read at each of these points.
+        values: the metric of each model, shape (n_models,).
+        axes: labels of each model under each accounting, likewise; strict ones are left out where
+            an external curve does not give them.
+        cycles: cycle of each model, likewise.
+        within: how many of the models are within the cap; the one after them only confirms.
+        caps: labels at which a run that does not reach a target is censored, by accounting.
+        span: the initial labels and the cap.
         sign: 1 if the metric reaches a target from below, -1 from above.
     """
 
-    accuracy: NDArray[np.float64]
+    values: NDArray[np.float64]
     axes: Mapping[Accounting, NDArray[np.float64]]
     cycles: NDArray[np.int64]
+    within: int
+    caps: Mapping[Accounting, float]
+    span: tuple[int, int]
     sign: int
 
-    @property
-    def cap_index(self) -> int:
-        """Index of the budget cap."""
-        return self.accuracy.size - 2
+    @cached_property
+    def accuracy_at_cap(self) -> float:
+        """The metric at the budget cap; NaN if the run ended before it."""
+        return float(self.at([self.span[1]])[0])
 
     @cached_property
     def area(self) -> float:
         """Area under the label curve up to the cap; NaN if the run ended before it."""
-        return area_under_curve(self.axes["paper"][:-1], self.accuracy[:-1])
+        return area_under_curve(self.axes["paper"], self.values, *self.span)
+
+    def at(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Return the metric between models, at points in paper labels; NaN outside of them."""
+        return curve_at(self.axes["paper"], self.values, points)
 
     def budget(self, target: float) -> RunBudget:
         """Return the budget to a target."""
-        crossing, cap, axes = self._crossing(target), self.cap_index, self.axes.items()
+        crossing = self._crossing(target)
+        index = self.within - 1 if crossing.index is None else crossing.index
         return RunBudget(
-            interpolated={name: crossing.interpolated(axis, cap) for name, axis in axes},
-            step={name: crossing.step(axis, cap) for name, axis in axes},
-            accuracy_at_cap=float(self.accuracy[cap]),
+            interpolated={
+                name: crossing.interpolated(axis, self.caps[name])
+                for name, axis in self.axes.items()
+            },
+            step={name: crossing.step(axis, self.caps[name]) for name, axis in self.axes.items()},
+            accuracy_at_cap=self.accuracy_at_cap,
             area=self.area,
-            cycle=int(self.cycles[cap if crossing.index is None else crossing.index]),
+            cycle=int(self.cycles[max(index, 0)]),
         )
 
     def shows(self, target: float) -> bool:
         """Tell whether the curve shows where it reaches a target, or that it does not.
 
-        One that begins at the target, or ends before the cap without having reached it, does not.
-        Curves of runs leave nothing open: they begin at the initial labels, and a short one is
-        that of a strategy that under-spent to its last cycle.
+        One that begins at the target beyond the initial labels, or ends before the cap without
+        having reached it, does not. Curves of runs leave nothing open: they begin at the initial
+        labels, and a short one is that of a strategy that under-spent to its last cycle.
         """
+        labels, (first, cap) = self.axes["paper"], self.span
         index = self._crossing(target).index
         if index is not None:
-            return index == 0 or not np.isnan(self.accuracy[index - 1])
-        last, confirming = self.sign * self.accuracy[-2:]
-        target *= self.sign
-        return bool(last < target or (last >= target and not np.isnan(confirming)))
+            return index > 0 or bool(labels[0] <= first)
+        if not self.within or np.isnan(self.accuracy_at_cap):
+            return False
+        last = self.sign * self.values[self.within - 1]
+        return bool(last < self.sign * target or self.values.size > self.within)
 
     def _crossing(self, target: float) -> Crossing:
-        return find_crossing(
-            self.sign * self.accuracy, self.sign * target, cap_index=self.cap_index
-        )
+        return find_crossing(self.sign * self.values, self.sign * target, within=self.within)
 
 
 def read_runs(
     curves: pd.DataFrame, context: ReportContext, external: pd.DataFrame | None = None
-) -> dict[RunKey, GridRun]:
-    """Read every finished run that the context asks for on the label grid of its task.
+) -> dict[RunKey, Reading]:
+    """Read every finished run that the context asks for at the looks of its task.
 
     Rows of other tasks, strategies and seeds play no part, nor do the rows of runs that the
     context lists as missing: their curves are unfinished, or do not have the metric.
@@ -139,7 +162,7 @@ def unrecorded_runs(curves: pd.DataFrame, metric: str) -> set[RunKey]:
 
 def _runs_of(
     curves: pd.DataFrame, context: ReportContext, left_out: Collection[RunKey] = ()
-) -> Iterator[tuple[RunKey, GridRun]]:
+) -> Iterator[tuple[RunKey, Reading]]:
     tasks = {facts.name: facts for facts in context.tasks}
     left_out = {*left_out, *unrecorded_runs(curves, context.metric)}
     if context.metric not in curves:
@@ -155,11 +178,11 @@ def _runs_of(
         start = stop
 
 
-def budgets_at(runs: Mapping[RunKey, GridRun], context: ReportContext) -> dict[RunKey, RunBudget]:
+def budgets_at(runs: Mapping[RunKey, Reading], context: ReportContext) -> dict[RunKey, RunBudget]:
     """Return the budget of every run to the context's target.
 
     External runs that do not follow the task's protocol are left out where they do not show it
-    (``GridRun.shows``).
+    (``Reading.shows``).
     """
     doubtful = {one.strategy for one in context.externals if one.obstacle}
     targets = {name: context.target_on(name) for name in context.task_names}
@@ -170,29 +193,29 @@ def budgets_at(runs: Mapping[RunKey, GridRun], context: ReportContext) -> dict[R
     }
 
 
-def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts, sign: int) -> GridRun:
+def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts, sign: int) -> Reading:
     """Read one run, its rows in order of cycles, in paper and in strict labels."""
     cycles, labels, strict, values = rows.T
     if np.any(np.diff(cycles) == 0):
         raise ValueError(f"the curve of {key} has a cycle twice.")
-    extra = strict - labels
-    if np.any(extra < 0):
+    beyond = strict - labels
+    if np.any(beyond < 0):
         raise ValueError("strict labels must be at least the paper labels in every cycle.")
-    grid = np.array([*facts.grid, facts.cap + facts.query_labels], dtype=float)
-    accuracy = read_at_grid(labels, values, grid)
-    # Strict labels are the grid point plus what was read beyond the pool, so that the two
-    # accountings of a strategy that reads nothing beyond it agree. A run that ended before the
-    # cap keeps what it had read, and one from elsewhere may begin late.
-    ended = grid > labels[-1]
-    beyond = np.where(ended, extra[-1], read_at_grid(labels, extra, grid))
-    beyond = np.where(grid < labels[0], extra[0], beyond)
-    seen = np.where(ended, cycles[-1], read_at_grid(labels, cycles, grid))
-    axes: dict[Accounting, NDArray[np.float64]] = {"paper": grid}
+    read = models_read(labels, [*facts.grid, facts.cap + facts.query_labels])
+    models = np.unique(read[read >= 0])
+    within = int(np.searchsorted(labels[models], facts.cap, side="right"))
+    axes: dict[Accounting, NDArray[np.float64]] = {"paper": labels[models]}
+    caps: dict[Accounting, float] = {"paper": float(facts.cap)}
     if not np.any(np.isnan(strict)):
-        axes["strict"] = grid + beyond
-    return GridRun(
-        accuracy=accuracy,
+        # A censored run has what its last model within the cap read beyond the pool.
+        last = max(int(np.searchsorted(labels, facts.cap, side="right")) - 1, 0)
+        axes["strict"], caps["strict"] = strict[models], float(facts.cap + beyond[last])
+    return Reading(
+        values=values[models],
         axes=axes,
-        cycles=np.nan_to_num(seen, nan=cycles[0]).astype(np.int64),
+        cycles=cycles[models].astype(np.int64),
+        within=within,
+        caps=caps,
+        span=(facts.grid[0], facts.cap),
         sign=sign,
     )

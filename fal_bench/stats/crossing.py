@@ -24,94 +24,86 @@ class Budget:
 
 @dataclass(frozen=True)
 class Crossing:
-    """The first confirmed crossing of a target, as a place on the label grid.
+    """The first confirmed crossing of a target, as a place among the models that are read.
 
     It holds no label count, so that one crossing can be read on any label axis (paper labels or
-    strict labels) given at the same grid points.
+    strict labels).
 
     Attributes:
-        index: index j of the first confirmed grid point; None if the run is censored.
+        index: index j of the first confirmed model; None if the run is censored.
         fraction: where the straight line between the values at j-1 and j meets the target, in
-            (0, 1]; 1 where there is nothing to interpolate (j = 0, no model at j-1, censored).
+            (0, 1]; 1 where there is nothing to interpolate (j = 0, no value at j-1, censored).
     """
 
     index: int | None
     fraction: float
 
-    def step(self, axis: ArrayLike, cap_index: int) -> Budget:
-        """Return the label count at the first confirmed grid point.
+    def step(self, axis: ArrayLike, cap: float) -> Budget:
+        """Return the labels of the first confirmed model.
 
         Args:
-            axis: labels at the grid points, shape (n_points,).
-            cap_index: index of the budget cap in the grid.
+            axis: labels of the models, shape (n_models,).
+            cap: labels at which a run without a crossing is censored.
 
         Returns:
-            The budget; the axis' value at the cap, not reached, if the run is censored.
-
-        Raises:
-            ValueError: the axis has no label count where the crossing is.
+            The budget; the cap, not reached, if the run is censored.
         """
-        return self._read(axis, cap_index, fraction=1.0)
+        return self._read(axis, cap, fraction=1.0)
 
-    def interpolated(self, axis: ArrayLike, cap_index: int) -> Budget:
-        """Return the linearly interpolated label count, within (b_{j-1}, b_j].
+    def interpolated(self, axis: ArrayLike, cap: float) -> Budget:
+        """Return the label count between the models j-1 and j at which the target is met.
 
-        Interpolation avoids the ties of the step value in paired comparisons; it does not make
-        the budget more exact than one step of the grid.
+        Interpolation avoids the ties of the step value in paired comparisons, and charges a
+        strategy that buys in uneven portions what it needed; it does not make the budget more
+        exact than the distance of two models.
 
         Args:
-            axis: labels at the grid points, shape (n_points,).
-            cap_index: index of the budget cap in the grid.
+            axis: labels of the models, shape (n_models,).
+            cap: labels at which a run without a crossing is censored.
 
         Returns:
-            The budget; the axis' value at the cap, not reached, if the run is censored.
-
-        Raises:
-            ValueError: the axis has no label count where the crossing is.
+            The budget; the cap, not reached, if the run is censored.
         """
-        return self._read(axis, cap_index, self.fraction)
+        return self._read(axis, cap, self.fraction)
 
-    def _read(self, axis: ArrayLike, cap_index: int, fraction: float) -> Budget:
+    def _read(self, axis: ArrayLike, cap: float, fraction: float) -> Budget:
+        if self.index is None:
+            return Budget(cap, reached=False)
         counts = np.asarray(axis, dtype=float)
-        index = cap_index if self.index is None else self.index
-        labels = float(counts[index])
+        labels = float(counts[self.index])
         if fraction < 1.0:
-            before = float(counts[index - 1])
+            before = float(counts[self.index - 1])
             labels = before + fraction * (labels - before)
-        if not math.isfinite(labels):
-            raise ValueError(f"the label axis has no label count at grid point {index}.")
-        return Budget(labels, self.index is not None)
+        return Budget(labels, reached=True)
 
 
-def find_crossing(
-    values: ArrayLike, target: float, *, cap_index: int, confirm: int = 2
-) -> Crossing:
-    """Find the first grid point, up to the cap, at which the target is reached and kept.
+def find_crossing(values: ArrayLike, target: float, *, within: int, confirm: int = 2) -> Crossing:
+    """Find the first model within the cap at which the target is reached and kept.
 
     A single noisy evaluation above the target is no crossing: the value must be at least the
-    target at ``confirm`` consecutive grid points. Points beyond the cap only confirm. A missing
-    value (NaN, or beyond the end) never counts.
+    target for ``confirm`` models in a row. Models beyond the cap only confirm. A missing value
+    (NaN, or beyond the end) never counts.
 
     Args:
-        values: value at each grid point, shape (n_points,); includes confirm - 1 points beyond
-            the cap if a crossing at the cap is to be confirmed.
+        values: value of each model that is read, shape (n_models,); includes confirm - 1 models
+            beyond the cap if a crossing at the cap is to be confirmed.
         target: the target value.
-        cap_index: index of the budget cap in the grid.
-        confirm: number r of consecutive points at or above the target.
+        within: number of models within the cap.
+        confirm: number r of models in a row at or above the target.
 
     Returns:
         The crossing; its index is None if there is none.
 
     Raises:
-        ValueError: ``confirm`` is below 1, or ``cap_index`` is not a grid point.
+        ValueError: ``confirm`` is below 1, or there are not as many models within the cap.
     """
     curve = np.asarray(values, dtype=float)
     if confirm < 1:
         raise ValueError(f"confirm must be at least 1, not {confirm}.")
-    if curve.ndim != 1 or not 0 <= cap_index < curve.size:
-        raise ValueError(f"cap_index {cap_index} is not one of {curve.size} grid points.")
+    if curve.ndim != 1 or not 0 <= within <= curve.size:
+        raise ValueError(f"{within} of {curve.size} models cannot be within the cap.")
     above = curve >= target
-    starts = min(cap_index, curve.size - confirm) + 1
+    starts = min(within, curve.size - confirm + 1)
     if starts < 1:
         return Crossing(None, 1.0)
     kept = np.all([above[shift : shift + starts] for shift in range(confirm)], axis=0)
@@ -124,7 +116,7 @@ def find_crossing(
 def _fraction(curve: np.ndarray, target: float, index: int) -> float:
     """Position of the target between the values at index-1 and index.
 
-    The point before the first confirmed one lies below the target or is missing, whatever
+    The model before the first confirmed one lies below the target or is missing, whatever
     ``confirm`` is: otherwise it would itself be confirmed.
     """
     if index == 0 or math.isnan(curve[index - 1]):

@@ -1,188 +1,242 @@
-"""Paired comparison with a baseline: saving, sign-flip test and Holm correction."""
+"""The one comparison: paired log ratios with simultaneous intervals.
+
+A pair is two runs of the same task and seed. Its difference is the log ratio of their budgets to
+target, averaged over a ladder of targets. Tasks are fixed and seeds are random: a strategy's mean
+is the mean over tasks of the mean over seeds, divided by its standard error from within tasks. All
+comparisons of a board get intervals that hold together with the given confidence: the largest
+studentised mean among them is compared with what it is when the pairs' deviations from their task
+means get random signs (max-|t| with Rademacher multipliers; Romano and Wolf 2005, Chernozhukov,
+Chetverikov and Kato 2013). A verdict is "the interval excludes 0", so that both always agree.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fal_bench.stats.crossing import Budget
-from fal_bench.stats.means import mean_of_task_means
+FEWEST_SEEDS: Final = 5
+"""Seeds of every task that a simultaneous interval takes.
 
-_EXACT_PAIRS = 16
-# Sums of the same numbers in another order differ by rounding; they still count as ties.
-_TIE = 1e-12
+With 3 seeds a board holds a false verdict in 12 % of cases, with 5 in 5 % (``docs/statistics.md``).
+"""
+
+DRAWS: Final = 10_000
+"""Random sign patterns; all of them are tried where there are fewer."""
+
+# Sign patterns handled at once: bounds the memory of large boards.
+_CHUNK: Final = 500
+# A standard error below this is rounding of equal numbers.
+_ZERO: Final = 1e-12
 
 
 @dataclass(frozen=True)
-class PairedSaving:
-    """Labels saved against a baseline, over pairs of runs that share task and seed.
+class Simultaneous:
+    """Means with intervals that hold all at once.
 
     Attributes:
-        saving: 1 - exp(mean log-ratio of budgets): 0.2 means 20 % fewer labels.
-        low: lower end of the interval; NaN where there is none.
-        high: upper end of the interval; NaN where there is none.
-        strategy_censored: pairs in which only the baseline reached: harm is understated.
-        baseline_censored: pairs in which only the strategy reached: saving is understated.
-        both_censored: pairs in which neither reached: uninformative.
-        undecided: pairs in which one side reached, but only with more labels than those at which
-            the other was censored, so that their order is unknown. This needs label counts that
-            differ at the cap, as strict labels do.
-        comparable: False if more than half of the pairs are uninformative (neither reached, or
-            undecided); the saving then says nothing.
+        means: mean over tasks of the mean over seeds, shape (n_comparisons,).
+        low: lower ends of the intervals; NaN where there is none, same shape.
+        high: upper ends; NaN where there is none.
+        critical: number of standard errors to either side; NaN without intervals.
     """
 
-    saving: float
-    low: float
-    high: float
-    strategy_censored: int
-    baseline_censored: int
-    both_censored: int
-    undecided: int
-    comparable: bool
+    means: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    critical: float
 
 
-def log_ratios(
-    strategy: Sequence[Sequence[Budget]], baseline: Sequence[Sequence[Budget]]
-) -> list[NDArray[np.float64]]:
-    """Return d = ln Y_strategy - ln Y_baseline of every pair.
-
-    Args:
-        strategy: for each task, the strategy's budgets, one a seed.
-        baseline: the baseline's budgets, with tasks and seeds in the same order.
-
-    Returns:
-        For each task, the differences over its seeds, shape (n_seeds,).
-
-    Raises:
-        ValueError: the runs do not pair up, or a budget is not positive.
-    """
-    differences = []
-    for ours, theirs in zip(strategy, baseline, strict=True):
-        pairs = list(zip(ours, theirs, strict=True))
-        if any(run.labels <= 0 for pair in pairs for run in pair):
-            raise ValueError("budgets must be positive to compare them by their ratio.")
-        differences.append(np.array([math.log(a.labels) - math.log(b.labels) for a, b in pairs]))
-    return differences
-
-
-def paired_saving(
-    strategy: Sequence[Sequence[Budget]],
-    baseline: Sequence[Sequence[Budget]],
+def simultaneous_intervals(
+    differences: ArrayLike,
+    rng: np.random.Generator,
     *,
+    family: ArrayLike | None = None,
     level: float = 0.95,
-) -> PairedSaving:
-    """Estimate the share of labels that a strategy saves against a baseline.
-
-    The t interval is built on the log scale, over seeds within fixed tasks, and transformed.
+) -> Simultaneous:
+    """Return the mean of each comparison, with simultaneous intervals.
 
     Args:
-        strategy: for each task, the strategy's budgets, one a seed; interpolated crossings, since
-            step values tie in most pairs.
-        baseline: the baseline's budgets, with tasks and seeds in the same order.
-        level: confidence level of the interval.
+        differences: paired differences, shape (n_comparisons, n_tasks, n_seeds).
+        rng: source of the random signs; untouched where all patterns are tried.
+        family: which comparisons the intervals hold for at once, shape (n_comparisons,); all if
+            None. The others get intervals of the same width in standard errors.
+        level: confidence that all intervals of the family hold.
 
     Returns:
-        The saving; without an interval when a task has fewer than ``FEWEST_FOR_INTERVAL`` pairs,
-        and none of zero width.
+        The means; without intervals when there are fewer than ``FEWEST_SEEDS`` seeds, and none for
+        a comparison whose differences do not vary.
 
     Raises:
-        ValueError: the runs do not pair up, or a budget is not positive.
+        ValueError: the array is not three-dimensional, or there is no task or no seed.
     """
-    mean = mean_of_task_means(log_ratios(strategy, baseline), level=level)
-    pairs = [
-        pair
-        for ours, theirs in zip(strategy, baseline, strict=True)
-        for pair in zip(ours, theirs, strict=True)
-    ]
-    both = sum(not a.reached and not b.reached for a, b in pairs)
-    undecided = sum(_undecided(a, b) for a, b in pairs)
-    return PairedSaving(
-        saving=_saving(mean.mean),
-        low=_saving(mean.high),
-        high=_saving(mean.low),
-        strategy_censored=sum(not a.reached and b.reached for a, b in pairs),
-        baseline_censored=sum(a.reached and not b.reached for a, b in pairs),
-        both_censored=both,
-        undecided=undecided,
-        comparable=2 * (both + undecided) <= len(pairs),
-    )
+    values = np.asarray(differences, dtype=float)
+    if values.ndim != 3 or 0 in values.shape[1:]:
+        raise ValueError("differences must be an array of (comparison, task, seed), none empty.")
+    count, tasks, seeds = values.shape
+    means = values.mean(axis=2)
+    overall = means.mean(axis=1)
+    unknown = np.full(count, math.nan)
+    if seeds < FEWEST_SEEDS or not count:
+        return Simultaneous(overall, unknown, unknown, math.nan)
+    centred = values - means[:, :, None]
+    squares = (centred**2).sum(axis=2)
+    errors = _errors(squares, seeds)
+    varies = errors > _ZERO * np.maximum(1.0, np.abs(overall))
+    tested = varies if family is None else varies & np.asarray(family, dtype=bool)
+    if not tested.any():
+        return Simultaneous(overall, unknown, unknown, math.nan)
+    largest = _largest(centred[tested], squares[tested], rng)
+    critical = float(np.quantile(largest, level, method="higher"))
+    half = np.where(varies, critical * errors, math.nan)
+    return Simultaneous(overall, overall - half, overall + half, critical)
 
 
-def _saving(log_ratio: float) -> float:
+def _errors(squares: NDArray[np.float64], seeds: int) -> NDArray[np.float64]:
+    """Return standard errors of means over tasks from sums of squared deviations (..., tasks)."""
+    variances = squares / (seeds - 1) / seeds
+    errors: NDArray[np.float64] = np.sqrt(variances.sum(axis=-1)) / squares.shape[-1]
+    return errors
+
+
+def _largest(
+    centred: NDArray[np.float64], squares: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return the largest |t| of every sign pattern.
+
+    A pattern gives a (task, seed) one sign, the same in every comparison, since comparisons share
+    the baseline's run. Squares do not change with signs; only the means of tasks do.
+    """
+    _, tasks, seeds = centred.shape
+    found = []
+    for signs in _patterns(tasks * seeds, rng):
+        shaped = signs.reshape(-1, tasks, seeds).astype(float)
+        means = np.einsum("dts,cts->dct", shaped, centred, optimize=True) / seeds
+        errors = _errors(squares - seeds * means**2, seeds)
+        found.append(np.abs(means.mean(axis=2) / errors).max(axis=1))
+    return np.concatenate(found)
+
+
+def _patterns(pairs: int, rng: np.random.Generator) -> list[NDArray[np.int8]]:
+    """Return sign patterns in chunks: all of them, or as many random ones as ``DRAWS``."""
+    if 2**pairs <= DRAWS:
+        numbers = np.arange(2**pairs)[:, None] >> np.arange(pairs) & 1
+        patterns = (1 - 2 * numbers).astype(np.int8)
+    else:
+        patterns = 1 - 2 * rng.integers(0, 2, size=(DRAWS, pairs), dtype=np.int8)
+    return [patterns[start : start + _CHUNK] for start in range(0, len(patterns), _CHUNK)]
+
+
+def rank_ranges(
+    scores: ArrayLike, rng: np.random.Generator, *, level: float = 0.95
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Return the ranks that each strategy may have, from intervals of all pairwise differences.
+
+    A strategy stands behind those that the intervals show to be better, and before those that they
+    show to be worse; all others may be tied with it. With the given confidence all true ranks lie
+    within their ranges.
+
+    Args:
+        scores: mean log labels of each run, shape (n_strategies, n_tasks, n_seeds); fewer are
+            better.
+        rng: source of the random signs.
+        level: confidence that all ranges hold.
+
+    Returns:
+        Best and worst rank of each, shape (n_strategies,); None with fewer than ``FEWEST_SEEDS``
+        seeds, or fewer than two strategies.
+    """
+    values = np.asarray(scores, dtype=float)
+    count = len(values)
+    if count < 2 or values.shape[2] < FEWEST_SEEDS:
+        return None
+    pairs = list(itertools.combinations(range(count), 2))
+    first, second = np.array(pairs).T
+    found = simultaneous_intervals(values[first] - values[second], rng, level=level)
+    better = np.zeros((count, count), dtype=bool)  # row is better than column
+    # Runs that all differ by the same amount differ by that amount.
+    sure = np.isnan(found.low)
+    low = np.where(sure, found.means, found.low)
+    high = np.where(sure, found.means, found.high)
+    better[first, second] = high < -_ZERO * sure
+    better[second, first] = low > _ZERO * sure
+    return 1 + better.sum(axis=0), count - better.sum(axis=1)
+
+
+def mean_over_tasks(differences: ArrayLike, *, level: float = 0.95) -> tuple[float, float] | None:
+    """Return a t interval over tasks: what to expect on other tasks like these.
+
+    Args:
+        differences: paired differences, shape (n_tasks, n_seeds).
+        level: confidence level.
+
+    Returns:
+        The ends of the interval around the mean of task means; None with fewer than two tasks.
+    """
+    from scipy import stats
+
+    means = np.asarray(differences, dtype=float).mean(axis=1)
+    if means.size < 2:
+        return None
+    half = stats.t.ppf((1 + level) / 2, means.size - 1) * means.std(ddof=1) / math.sqrt(means.size)
+    return float(means.mean() - half), float(means.mean() + half)
+
+
+def saving(log_ratio: float) -> float:
+    """Return the share of labels saved: 0.2 for a log ratio of ln 0.8."""
     # Subtracting from 0.0, not negating, keeps a saving of nothing at 0.0 instead of -0.0.
     return 0.0 - math.expm1(log_ratio)
 
 
-def _undecided(a: Budget, b: Budget) -> bool:
-    if a.reached == b.reached:
-        return False
-    reached, censored = (a, b) if a.reached else (b, a)
-    return reached.labels > censored.labels
+@dataclass(frozen=True)
+class CensoredPairs:
+    """How many pairs, over all targets of a ladder, are not both reached.
+
+    Attributes:
+        strategy: pairs in which only the baseline reached: harm is understated.
+        baseline: pairs in which only the strategy reached: saving is understated.
+        both: pairs in which neither reached, which say nothing.
+        pairs: all pairs.
+    """
+
+    strategy: int
+    baseline: int
+    both: int
+    pairs: int
+
+    @property
+    def saving_understated(self) -> bool:
+        """Whether so many pairs understate the saving, or hide it, that it has no upper bound."""
+        return self.baseline + self.both > MOST_CENSORED * self.pairs
+
+    @property
+    def harm_understated(self) -> bool:
+        """Whether so many pairs understate the harm, or hide it, that it has no lower bound."""
+        return self.strategy + self.both > MOST_CENSORED * self.pairs
 
 
-def sign_flip_test(
-    differences: Sequence[ArrayLike], rng: np.random.Generator, *, draws: int = 10_000
-) -> float:
-    """Test whether paired differences are symmetric about zero (Fisher's sign-flip test).
+MOST_CENSORED: Final = 0.05
+"""Share of censored pairs up to which an interval is closed to the side that they distort."""
 
-    The statistic is the mean over tasks of task means. The p-value is two-sided: exact over all
-    2^N sign patterns for N <= 16 pairs, and otherwise (1 + hits) / (1 + draws), which is valid
-    for any number of draws (Phipson and Smyth, 2010). Its floor is 2^(1 - N).
+
+def censored_pairs(
+    strategy: Sequence[bool] | NDArray[np.bool_], baseline: Sequence[bool] | NDArray[np.bool_]
+) -> CensoredPairs:
+    """Count the pairs of which not both runs reached.
 
     Args:
-        differences: for each task, the paired differences over its seeds.
-        rng: source of the random sign patterns; untouched by the exact test.
-        draws: number of random sign patterns.
-
-    Returns:
-        The p-value, in (0, 1].
-
-    Raises:
-        ValueError: there is no task, or a task has no pair.
+        strategy: whether each run of the strategy reached, of any shape.
+        baseline: the same of the baseline, in the same order.
     """
-    arrays = [np.asarray(task, dtype=float) for task in differences]
-    if not arrays or any(array.ndim != 1 or array.size == 0 for array in arrays):
-        raise ValueError("a sign-flip test needs at least one task and one pair in each.")
-    terms = np.concatenate([array / (array.size * len(arrays)) for array in arrays])
-    threshold = abs(terms.sum()) - _TIE * np.abs(terms).sum()
-    if terms.size <= _EXACT_PAIRS:
-        patterns = np.arange(2**terms.size)[:, None] >> np.arange(terms.size) & 1
-        return float(np.mean(np.abs((1 - 2 * patterns) @ terms) >= threshold))
-    patterns = rng.integers(0, 2, size=(draws, terms.size), dtype=np.int8)
-    hits = int(np.sum(np.abs((1 - 2 * patterns) @ terms) >= threshold))
-    return (1 + hits) / (1 + draws)
-
-
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjust p-values for multiple comparisons by Holm's step-down method (Holm, 1979).
-
-    Args:
-        p_values: unadjusted p-values, shape (m,); NaN marks a comparison that was not tested.
-
-    Returns:
-        Adjusted p-values in the same order; NaN stays NaN and does not count in m.
-    """
-    raw = np.asarray(p_values, dtype=float)
-    adjusted = np.full(raw.shape, np.nan)
-    tested = np.flatnonzero(~np.isnan(raw))
-    order = tested[np.argsort(raw[tested], kind="stable")]
-    factors = np.arange(order.size, 0, -1)
-    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, factors * raw[order]))
-    return adjusted
-
-
-def can_reject(pairs: int, comparisons: int, *, alpha: float = 0.05) -> bool:
-    """Tell whether a sign-flip test can be significant at all after Holm's correction.
-
-    Its smallest p-value is 2^(1 - N), so this needs N >= 1 + log2(m / alpha) pairs.
-
-    Args:
-        pairs: number N of (task, seed) pairs.
-        comparisons: number m of comparisons that are corrected together.
-        alpha: significance level.
-    """
-    return comparisons * 2.0 ** (1 - pairs) <= alpha
+    ours, theirs = np.asarray(strategy, dtype=bool), np.asarray(baseline, dtype=bool)
+    return CensoredPairs(
+        strategy=int(np.sum(~ours & theirs)),
+        baseline=int(np.sum(ours & ~theirs)),
+        both=int(np.sum(~ours & ~theirs)),
+        pairs=ours.size,
+    )
