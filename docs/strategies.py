@@ -115,14 +115,14 @@ def draw(curves: Path, target: Path) -> None:
     import pandas as pd
     from matplotlib import pyplot as plt
 
-    from fal_bench.stats import read_at_grid
+    from fal_bench.stats import curve_at
 
     mpl.rcParams.update({"svg.hashsalt": "falbench", "svg.fonttype": "none", "font.size": 8})
     rows = pd.read_csv(curves)
     grid_points = np.sort(rows.loc[rows["strategy"] == "random", "labels"].unique()).astype(float)
     runs = rows.sort_values("cycle").groupby(["strategy", "task", "seed"])
-    # On the label grid, as the leaderboard reads them: adaptive strategies stop elsewhere.
-    read = runs.apply(lambda run: read_at_grid(run["labels"], run["accuracy"], grid_points))
+    # At the same labels for all, between models where a strategy buys uneven portions.
+    read = runs.apply(lambda run: curve_at(run["labels"], run["accuracy"], grid_points))
     means = {name: np.mean(list(own), axis=0) for name, own in read.groupby("strategy")}
     names = sorted(means)
     columns = 5

@@ -125,8 +125,8 @@ def compare(
             the suite's own, or random, fal-margin, logo and fedral. A class or an object does as
             well, also one of a notebook.
         target_acc: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``,
-            what the baseline reaches with 25, 50 and 75 % of the budget cap; by default the
-            suite's own targets, or 0.5.
+            a ladder of seven targets between what the baseline has with its initial labels and at
+            the budget cap; by default the suite's own targets, or ``"auto"``.
         target: targets of any recorded metric, as ``"balanced_accuracy=0.6"`` or
             ``"loss=auto"``; one that is better when lower is reached from above.
         suite: a suite's name or TOML file; ``quick`` by default.

@@ -104,8 +104,8 @@ TargetOption = Annotated[
         "--target-acc",
         metavar="ACC",
         help="Target accuracy, above 0 and at most 1; several with commas, or repeat; 'auto' for "
-        "what the baseline reaches at 25, 50 and 75 % of the cap.  \\[default: the suite's, else "
-        "0.5]",
+        "seven steps between the baseline's start and its end.  "
+        "\\[default: the suite's, else auto]",
     ),
 ]
 MetricTargetOption = Annotated[

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fal_bench.federation.ledger import TRAINING_PURPOSES
 from fal_bench.results.model import BY_CLIENT, NOT_METRICS, TIMINGS
-from fal_bench.stats import read_at_grid
+from fal_bench.stats import models_read
 from fal_bench.sweep.spec import RunSpec
 
 FIRST: Final = 0.02
@@ -256,13 +256,19 @@ def _gaps(
     run: PublishedRun, there: pd.DataFrame, here: pd.DataFrame, name: str
 ) -> NDArray[np.float64]:
     grid = run.spec.task.label_grid
-    published, computed = (read_at_grid(one["labels"], one[name], grid) for one in (there, here))
+    published, computed = (_at_looks(one, name, grid) for one in (there, here))
     with np.errstate(invalid="ignore"):
         gaps = np.where(published == computed, 0.0, published - computed)
     # A strategy that does not spend all may end early; before that, no value is a difference.
     reached = np.asarray(grid) <= min(there["labels"].iloc[-1], here["labels"].iloc[-1])
     gaps[reached & (np.isnan(published) != np.isnan(computed))] = np.inf
     return gaps
+
+
+def _at_looks(curve: pd.DataFrame, name: str, looks: Sequence[int]) -> NDArray[np.float64]:
+    read = models_read(curve["labels"], looks)
+    values = curve[name].to_numpy(float)
+    return np.where(read >= 0, values[np.maximum(read, 0)], np.nan)
 
 
 def _labels_differ(run: PublishedRun, there: pd.DataFrame, here: pd.DataFrame) -> str:

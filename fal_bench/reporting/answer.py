@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -21,7 +21,7 @@ from fal_bench.results.model import MissingRun, Results
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from fal_bench.reporting.budgets import GridRun, RunBudget, RunKey
+    from fal_bench.reporting.budgets import Reading, RunBudget, RunKey
     from fal_bench.reporting.facts import Facts
 
 TextFormat = Literal["csv", "json", "md"]
@@ -32,11 +32,11 @@ class Board:
     """The leaderboard of one target.
 
     Attributes:
-        runs: the finished runs on their label grids.
+        runs: the finished runs, read at the looks of their tasks.
         context: the question and its provenance.
     """
 
-    runs: Mapping[RunKey, GridRun]
+    runs: Mapping[RunKey, Reading]
     context: ReportContext
 
     @cached_property
@@ -51,7 +51,7 @@ class Board:
         """One row a strategy, best first."""
         from fal_bench.reporting.leaderboard import build_leaderboard
 
-        return build_leaderboard(self.budgets, self.context)
+        return build_leaderboard(self.runs, self.context)
 
     @cached_property
     def facts(self) -> Facts:
@@ -181,17 +181,19 @@ def answer(question: Question, results: Results) -> Comparison:
     Raises:
         InvalidSpecError: no run recorded a metric, or automatic targets cannot be found.
     """
-    from fal_bench.reporting.budgets import read_runs
+    from fal_bench.reporting.budgets import read_runs, undertrained
     from fal_bench.reporting.targets import contexts_for
 
     context, external = _context(question, results)
     curves, charges = results.shown_curves(), results.shown_charges()
-    boards: dict[Any, Board] = {}
-    for target in question.targets:
-        asked = _of_metric(target.metric, context, results, curves, external)
+    context = replace(context, undertrained=undertrained(curves, context.strategies))
+    boards: dict[tuple[str, str, float], Board] = {}
+    for metric in dict.fromkeys(one.metric for one in question.targets):
+        asked = _of_metric(metric, context, results, curves, external)
         runs = read_runs(curves, asked, external)
-        for one in contexts_for(target, runs, asked):
-            boards.setdefault((one.metric, one.target, one.task_targets), Board(runs, one))
+        targets = [one for one in question.targets if one.metric == metric]
+        for one in contexts_for(targets, runs, asked):
+            boards.setdefault((one.metric, one.target_name, one.target), Board(runs, one))
     return Comparison(tuple(boards.values()), curves, charges, external, results.missing)
 
 

@@ -23,6 +23,9 @@ from fal_bench.stats import (
 
 RunKey = tuple[str, str, int]
 """Task, strategy and seed of a run."""
+LEAST_TRAINED = 0.95
+"""Training accuracy below which part of a difference may be speed of learning."""
+TRAIN_ACCURACY = "train_accuracy"
 _IDENTITY = ["task", "strategy", "seed"]
 _NUMBERS = ["cycle", "labels", "labels_strict"]
 
@@ -85,6 +88,10 @@ class Reading:
         """Return the metric between models, at points in paper labels; NaN outside of them."""
         return curve_at(self.axes["paper"], self.values, points)
 
+    def labels_at(self, points: ArrayLike, accounting: Accounting) -> NDArray[np.float64]:
+        """Return labels under an accounting, at points in paper labels; NaN outside of them."""
+        return curve_at(self.axes["paper"], self.axes[accounting], points)
+
     def budget(self, target: float) -> RunBudget:
         """Return the budget to a target."""
         crossing = self._crossing(target)
@@ -107,7 +114,7 @@ class Reading:
         having reached it, does not. Curves of runs leave nothing open: they begin at the initial
         labels, and a short one is that of a strategy that under-spent to its last cycle.
         """
-        labels, (first, cap) = self.axes["paper"], self.span
+        labels, first = self.axes["paper"], self.span[0]
         index = self._crossing(target).index
         if index is not None:
             return index > 0 or bool(labels[0] <= first)
@@ -178,6 +185,28 @@ def _runs_of(
         start = stop
 
 
+def undertrained(
+    curves: pd.DataFrame, strategies: Collection[str]
+) -> tuple[tuple[str, str, float], ...]:
+    """Return the tasks and strategies whose models do not learn the labels they are trained with.
+
+    Args:
+        curves: the curves in long form.
+        strategies: those that are compared.
+
+    Returns:
+        Task, strategy and the lowest mean training accuracy over the seeds, where that is below
+        ``LEAST_TRAINED`` in some cycle; nothing where it was not recorded.
+    """
+    if TRAIN_ACCURACY not in curves:
+        return ()
+    mine = curves[curves["strategy"].isin(strategies)]
+    means = mine.groupby(["task", "strategy", "cycle"])[TRAIN_ACCURACY].mean()
+    lowest = means.groupby(["task", "strategy"]).min()
+    found = lowest[lowest < LEAST_TRAINED].reset_index()
+    return tuple(zip(*(found[name].tolist() for name in found), strict=True))
+
+
 def budgets_at(runs: Mapping[RunKey, Reading], context: ReportContext) -> dict[RunKey, RunBudget]:
     """Return the budget of every run to the context's target.
 
@@ -213,7 +242,7 @@ def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts, sign: in
     return Reading(
         values=values[models],
         axes=axes,
-        cycles=cycles[models].astype(np.int64),
+        cycles=(cycles[models] if models.size else cycles[:1]).astype(np.int64),
         within=within,
         caps=caps,
         span=(facts.grid[0], facts.cap),

@@ -17,7 +17,8 @@ from fal_bench.reporting.own_runs import OwnRuns
 from fal_bench.task.target import ACCURACY
 
 VERDICTS = (
-    "better", "baseline", "no evidence", "n too small", "not comparable", "external", "worse",
+    "better", "baseline", "equal", "no evidence", "too few seeds", "not comparable", "external",
+    "worse",
 )  # fmt: skip
 """The verdicts of ranked strategies, the best one first."""
 
@@ -136,10 +137,12 @@ def _plain_rank(row: Row) -> str:
     return "" if pd.isna(row["rank"]) else str(row["rank"])
 
 
-def _rank_with_interval(row: Row) -> str:
-    """Write the rank: "3 [2-5]", "3" without an interval, empty without a rank."""
+def rank_range(row: Row) -> str:
+    """Write the ranks that the runs leave: "2-4", "3" if that is sure; empty without a rank."""
     known = bool(pd.notna(row["rank_low"]))
-    return _plain_rank(row) + (f" [{row['rank_low']}-{row['rank_high']}]" if known else "")
+    if known and row["rank_low"] < row["rank_high"]:
+        return f"{row['rank_low']}-{row['rank_high']}"
+    return _plain_rank(row)
 
 
 def budget_with_interval(row: Row) -> str:
@@ -179,12 +182,25 @@ def _share_interval(row: Row) -> str:
 def saving_with_interval(row: Row) -> str:
     """Write the saving: "+12 % [4, 19]", "+12 %" without an interval, empty without a saving.
 
-    A dagger marks a saving from pairs of which some are censored; the notes count them.
+    An interval that is open to one side is written "[4 or more]". A dagger marks a saving from
+    pairs of which some are censored; the notes count them.
     """
     if math.isnan(row["saving_vs_random"]):
         return ""
     text = wording.signed(row["saving_vs_random"]) + ("\u2020" if censored_pairs(row) else "")
     return wording.bracketed(text, row["saving_low"], row["saving_high"])
+
+
+def _wider_saving(row: Row) -> str:
+    if math.isnan(row["saving_ladder"]):
+        return ""
+    text = wording.signed(row["saving_ladder"])
+    return wording.bracketed(text, row["saving_ladder_low"], row["saving_ladder_high"])
+
+
+def _tasks_won(row: Row) -> str:
+    """Write the tasks won and lost: "2 / 0"."""
+    return "" if pd.isna(row["tasks_won"]) else f"{row['tasks_won']} / {row['tasks_lost']}"
 
 
 def _budget(key: str) -> Callable[[Row], str]:
@@ -212,7 +228,7 @@ def _verdict_order(row: Row) -> float:
 COLUMNS = (
     Column(
         "rank", dtype="Int64", board=1, heading="Rank", short="#", brief=True,
-        text=_rank_with_interval, brief_text=_plain_rank,
+        text=rank_range,
     ),
     Column(
         "strategy", given=lambda _, strategy: strategy, kind="name", brief=True,
@@ -257,9 +273,11 @@ COLUMNS = (
     Column("saving_low"),
     Column("saving_high"),
     Column(
-        "p_holm", more=8, heading="p (Holm)", short="p",
-        text=lambda row: wording.p_value(row["p_holm"]).removeprefix("= "),
+        "saving_ladder", more=8, more_is_better=True,
+        heading="Saving over a ladder of targets", short="ladder", text=_wider_saving,
     ),
+    Column("saving_ladder_low"),
+    Column("saving_ladder_high"),
     Column(
         "verdict", kind="verdict", board=9, heading="Verdict", short="verdict", brief=True,
         text=lambda row: row["verdict"], order=_verdict_order,
@@ -302,6 +320,14 @@ COLUMNS = (
     ),
     Column("pairs_baseline_censored", dtype="Int64"),
     Column("pairs_both_censored", dtype="Int64"),
+    Column("pairs", dtype="Int64"),
+    Column(
+        "tasks_won", dtype="Int64", more=10, more_is_better=True,
+        heading="Tasks won / lost", short="won", text=_tasks_won,
+    ),
+    Column("tasks_lost", dtype="Int64"),
+    Column("saving_across_low"),
+    Column("saving_across_high"),
     Column("target_name", given=lambda context, _: context.target_name or math.nan),
     Column("trainer", given=lambda context, name: dict(context.trainers).get(name, math.nan)),
     Column("source", given=_external_file),

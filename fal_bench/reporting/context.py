@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -58,6 +58,21 @@ def task_facts(task: Task, pool: int) -> TaskFacts:
 
 
 @dataclass(frozen=True)
+class Rung:
+    """One target of a ladder.
+
+    Attributes:
+        value: the target; the mean over tasks where each has its own.
+        name: name of a target that was derived from the curves; empty otherwise.
+        by_task: the target of every task, where each has its own.
+    """
+
+    value: float
+    name: str = ""
+    by_task: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class External:
     """A strategy whose curves were measured elsewhere.
 
@@ -109,6 +124,11 @@ class ReportContext:
         computed: the days on which the first and the last run were finished, in UTC.
         metric: the metric that must reach the target.
         higher_is_better: whether it reaches it from below.
+        ladder: the targets over which savings are averaged, of which ``target`` is the middle one;
+            empty for the target alone.
+        wider: the targets of a second saving, beside that of a single target.
+        undertrained: tasks and strategies whose global model does not learn its labels, with its
+            lowest mean training accuracy over the seeds.
 
     Tasks are in the order of their names, and seeds in theirs, in whichever they are given.
     """
@@ -132,11 +152,30 @@ class ReportContext:
     computed: tuple[date, date] | None = None
     metric: str = ACCURACY
     higher_is_better: bool = True
+    ladder: tuple[Rung, ...] = ()
+    wider: tuple[Rung, ...] = ()
+    undertrained: tuple[tuple[str, str, float], ...] = ()
 
     def __post_init__(self) -> None:
         tasks = sorted(self.tasks, key=lambda facts: facts.name)
         object.__setattr__(self, "tasks", tuple(tasks))
         object.__setattr__(self, "seeds", tuple(sorted(set(self.seeds))))
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The targets over which savings are averaged: one, or a ladder."""
+        return self.ladder or (Rung(self.target, self.target_name, self.task_targets),)
+
+    def at(self, rung: Rung) -> ReportContext:
+        """Return the question of one target of a ladder."""
+        return replace(
+            self,
+            target=rung.value,
+            target_name=rung.name,
+            task_targets=rung.by_task,
+            ladder=(),
+            wider=(),
+        )
 
     @property
     def task_names(self) -> list[str]:

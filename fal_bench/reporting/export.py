@@ -54,6 +54,10 @@ def to_json(boards: Sequence[Board]) -> str:
                 "higher_is_better": board.context.higher_is_better,
                 "target_name": board.context.target_name or None,
                 "task_targets": dict(board.context.task_targets),
+                "ladder": [
+                    {"target": rung.value, "name": rung.name or None, "by_task": dict(rung.by_task)}
+                    for rung in board.context.ladder
+                ],
                 "accounting": board.context.accounting,
                 "baseline": board.context.baseline,
                 "tasks": board.context.task_names,

@@ -37,14 +37,15 @@ class Saving:
 
     Attributes:
         share: share of labels saved; below zero it needs more.
-        interval: 95 % interval of the share; None without one, as for a strategy that never
-            reached the target.
-        bound: how the size of the share is meant where runs that stop at the cap distort it one
-            way; empty where it is no bound, or may be off either way.
+        low: lower end of the interval, which holds for all strategies of the board at once; None if
+            there is none, or if runs that stop at the cap hide how large a loss is.
+        high: upper end; None if there is none, or if they hide how large a saving is.
+        bound: how the share is meant where one end is open.
     """
 
     share: float
-    interval: tuple[float, float] | None
+    low: float | None
+    high: float | None
     bound: Literal["", "at least", "at most"]
 
 
@@ -61,17 +62,14 @@ class Standing:
     runs: int
     verdict: str
     saving: Saving | None
-    p: float | None
 
 
 @dataclass(frozen=True)
-class TooFewPairs(Fact):
-    """No test could be significant: it takes ``needed`` pairs, that is ``seeds`` seeds."""
+class TooFewSeeds(Fact):
+    """There are no verdicts: they take ``needed`` seeds."""
 
-    pairs: int
-    comparisons: int
-    needed: int
     seeds: int
+    needed: int
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,24 @@ class Winner(Fact):
     """One strategy has rank 1; ``untested`` says why it has no verdict, if it has none."""
 
     standing: Standing
-    untested: TooFewPairs | NotComparable | None
+    untested: TooFewSeeds | NotComparable | None
+
+
+@dataclass(frozen=True)
+class TiedWithFirst(Fact):
+    """Strategies that the runs do not show to need more labels than the first one."""
+
+    strategies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WiderSaving(Fact):
+    """What the first strategy saves over a ladder of targets, beside the one that was asked for."""
+
+    strategy: str
+    saving: Saving
+    targets: int
+    derived: bool
 
 
 @dataclass(frozen=True)
@@ -132,8 +147,12 @@ class Compared(Fact):
 
 
 @dataclass(frozen=True)
-class OrderUntested(Fact):
-    """Several strategies are tested against the baseline, and none against each other."""
+class AcrossTasks(Fact):
+    """What tasks like these let expect: strategies whose intervals over tasks exclude 0."""
+
+    tasks: int
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -196,13 +215,11 @@ class NoIntervals(Fact):
 
 @dataclass(frozen=True)
 class Intervals(Fact):
-    """What the brackets are, whether ranks have some, and whether the seeds are few for them."""
+    """What the brackets behind budgets are, and whether the seeds are few for them."""
 
     seeds: int
     tasks: int
-    ranks: bool
     wide: bool
-    ranks_narrow: bool
 
 
 @dataclass(frozen=True)
@@ -211,18 +228,20 @@ class BudgetsWithoutInterval(Fact):
 
 
 @dataclass(frozen=True)
-class PairedTest(Fact):
-    """Savings and verdicts compare pairs of runs, in a test at this level."""
+class Procedure(Fact):
+    """How savings, their intervals, verdicts and ranks come about.
+
+    Attributes:
+        baseline: what savings refer to.
+        targets: number of targets over which savings are averaged.
+        comparisons: number of strategies whose intervals hold at once.
+        equal: saving and loss within which a strategy is equal.
+    """
 
     baseline: str
-    level: float
-
-
-@dataclass(frozen=True)
-class IntervalExcludesZero(Fact):
-    """A saving's interval excludes zero, without evidence after correction for comparisons."""
-
+    targets: int
     comparisons: int
+    equal: float
 
 
 @dataclass(frozen=True)
@@ -246,11 +265,24 @@ class Dagger(Fact):
 
 
 @dataclass(frozen=True)
+class Undertrained(Fact):
+    """Models that do not learn the labels that they are trained with.
+
+    Attributes:
+        found: the tasks, each with its strategies, and the lowest mean training accuracy.
+        everywhere: whether that is so of every strategy on every task.
+    """
+
+    found: tuple[tuple[str, tuple[str, ...], float], ...]
+    everywhere: bool
+
+
+@dataclass(frozen=True)
 class CensoredPairs(Fact):
     """The pairs behind the daggers.
 
     Attributes:
-        pairs: pairs of every strategy.
+        pairs: pairs of every strategy, at all targets.
         counts: for each strategy, in how many only the baseline, only the strategy, or neither
             reached.
     """

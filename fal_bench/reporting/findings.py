@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fal_bench.reporting import facts as f
-from fal_bench.reporting.budgets import GridRun, RunKey
+from fal_bench.reporting.budgets import Reading, RunKey
 from fal_bench.reporting.columns import (
     Row,
     censored_pairs,
@@ -23,22 +22,22 @@ from fal_bench.reporting.columns import (
     rows_of,
 )
 from fal_bench.reporting.context import ReportContext
-from fal_bench.reporting.leaderboard import ALPHA
+from fal_bench.reporting.leaderboard import EQUAL, FEWEST_TASKS
 from fal_bench.results.model import Environment
-from fal_bench.stats import FEWEST_FOR_INTERVAL, can_reject
+from fal_bench.stats import FEWEST_FOR_INTERVAL, FEWEST_SEEDS
 
-_ENOUGH_SEEDS = 10
-"""A bootstrap of fewer seeds draws the same few again and again."""
 _WIDE_SEEDS = 5
 """With fewer seeds a t interval is half as wide again as the spread of the runs warrants."""
 _MANY = 0.1
 """A target that so large a share of a task's runs is at before any query is pointed out."""
-_COMPARED = ("better", "worse", "no evidence", "n too small", "not comparable", "external")
+_COMPARED = (
+    "better", "worse", "equal", "no evidence", "too few seeds", "not comparable", "external",
+)  # fmt: skip
 """Verdicts of strategies other than the baseline, in the order in which they are worded."""
 
 
 def board_facts(
-    leaderboard: pd.DataFrame, context: ReportContext, runs: Mapping[RunKey, GridRun]
+    leaderboard: pd.DataFrame, context: ReportContext, runs: Mapping[RunKey, Reading]
 ) -> f.Facts:
     """Compute the facts of a board.
 
@@ -54,9 +53,15 @@ def board_facts(
     trainers = _trainers(ranked, context)
     verdicts = sorted({row["verdict"] for row in ranked})
     return f.Facts(
-        verdict=(*_verdict(ranked, context), *trainers, *_not_ranked(rows, context)),
+        verdict=(
+            *_verdict(ranked, context),
+            *_across_tasks(ranked, context),
+            *trainers,
+            *_not_ranked(rows, context),
+        ),
         reading=_reading(ranked, complete, context),
         findings=(
+            *_undertrained(context),
             *filter(None, (_untested(verdict, ranked, context) for verdict in verdicts)),
             *trainers,
             *_censored_pairs(complete),
@@ -82,12 +87,40 @@ def _verdict(ranked: list[Row], context: ReportContext) -> list[f.Fact]:
         return [_not_reached(ranked, context)]
     if len(ranked) == 1:
         return [f.OnlyStrategy(_standing(best[0]), others=len(set(context.strategies)) > 1)]
-    first: f.Fact = f.SharedFirst(tuple(map(_standing, best)))
-    rest = ranked
-    if len(best) == 1:
-        first = f.Winner(_standing(best[0]), _untested(best[0]["verdict"], ranked, context))
-        rest = [row for row in ranked if row is not best[0]]
-    return [first, *_compared(rest), *([f.OrderUntested()] if _tests(ranked) > 1 else [])]
+    if len(best) > 1:
+        return [f.SharedFirst(tuple(map(_standing, best))), *_compared(ranked)]
+    first = best[0]
+    rest = [row for row in ranked if row is not first]
+    return [
+        f.Winner(_standing(first), _untested(first["verdict"], ranked, context)),
+        *_wider(first, context),
+        *_tied(rest),
+        *_compared(rest),
+    ]
+
+
+def _tied(rest: list[Row]) -> list[f.Fact]:
+    known = [row for row in rest if bool(pd.notna(row["rank_low"]))]
+    tied = tuple(row["strategy"] for row in known if row["rank_low"] == 1)
+    return [f.TiedWithFirst(tied)] if tied else []
+
+
+def _wider(first: Row, context: ReportContext) -> list[f.Fact]:
+    saving = _saving(first, "saving_ladder", "saving_ladder")
+    if not context.wider or saving is None or first["verdict"] == "baseline":
+        return []
+    derived = bool(context.wider[0].name)
+    return [f.WiderSaving(first["strategy"], saving, len(context.wider), derived)]
+
+
+def _across_tasks(ranked: list[Row], context: ReportContext) -> list[f.Fact]:
+    """Say what other tasks like these let expect, if there are tasks enough to say so."""
+    known = [row for row in ranked if not math.isnan(row["saving_across_low"])]
+    if not known or len(context.tasks) < FEWEST_TASKS:
+        return []
+    better = tuple(row["strategy"] for row in known if row["saving_across_low"] > 0)
+    worse = tuple(row["strategy"] for row in known if row["saving_across_high"] < 0)
+    return [f.AcrossTasks(len(context.tasks), better, worse)]
 
 
 def _compared(rows: list[Row]) -> list[f.Fact]:
@@ -105,22 +138,22 @@ def _standing(row: Row) -> f.Standing:
         int(row["reached"]),
         int(row["runs"]),
         row["verdict"],
-        _saving(row),
-        None if math.isnan(row["p_holm"]) else float(row["p_holm"]),
+        _saving(row, "saving_vs_random", "saving"),
     )
 
 
-def _saving(row: Row) -> f.Saving | None:
-    share, low, high = (row[f"saving_{name}"] for name in ("vs_random", "low", "high"))
+def _saving(row: Row, name: str, ends: str) -> f.Saving | None:
+    share, low, high = row[name], row[f"{ends}_low"], row[f"{ends}_high"]
     if math.isnan(share):
         return None
-    known = row["reached"] and not math.isnan(low)  # else it is an interval of the cap alone
-    harm, gain, neither = pair_counts(row) or (0, 0, 0)
     bound: Literal["", "at least", "at most"] = ""
-    if bool(harm) != bool(gain) and not neither:
-        bound = "at least" if (share > 0) == bool(gain) else "at most"
-    interval = (float(low), float(high)) if known else None
-    return f.Saving(float(share), interval, bound)
+    if math.isnan(low) != math.isnan(high):
+        bound = "at least" if (share > 0) == math.isnan(high) else "at most"
+    return f.Saving(float(share), _number(low), _number(high), bound)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
 
 
 def _not_reached(ranked: list[Row], context: ReportContext) -> f.Fact:
@@ -145,28 +178,17 @@ def _not_ranked(rows: list[Row], context: ReportContext) -> list[f.Fact]:
 
 def _untested(
     verdict: str, ranked: list[Row], context: ReportContext
-) -> f.TooFewPairs | f.NotComparable | None:
+) -> f.TooFewSeeds | f.NotComparable | None:
     """Say why rows of a verdict were not tested; None if they were."""
-    if verdict == "n too small":
-        return _too_few_pairs(ranked, context)
+    if verdict == "too few seeds":
+        return f.TooFewSeeds(len(context.seeds), FEWEST_SEEDS)
     return _not_comparable(ranked, context) if verdict == "not comparable" else None
-
-
-def _too_few_pairs(ranked: list[Row], context: ReportContext) -> f.TooFewPairs:
-    comparisons, tasks = _tests(ranked), len(context.tasks)
-    needed = next(number for number in itertools.count(1) if can_reject(number, comparisons))
-    return f.TooFewPairs(tasks * len(context.seeds), comparisons, needed, math.ceil(needed / tasks))
 
 
 def _not_comparable(ranked: list[Row], context: ReportContext) -> f.NotComparable:
     if any(row["strategy"] == context.baseline for row in ranked):
         return f.NotComparable("undecided")
     return f.NotComparable("incomplete" if context.baseline in context.strategies else "absent")
-
-
-def _tests(rows: list[Row]) -> int:
-    """Return how many strategies are tested together."""
-    return sum(not math.isnan(row["p_holm"]) for row in rows)
 
 
 def _trainers(ranked: list[Row], context: ReportContext) -> list[f.Fact]:
@@ -182,18 +204,16 @@ def _reading(ranked: list[Row], complete: list[Row], context: ReportContext) -> 
     steps = [facts.query_labels for facts in context.tasks]
     caps = [facts.cap for facts in context.tasks]
     few = any(row["reached"] < max(3, row["runs"] / 2) for row in ranked)
-    tested = {row["verdict"] for row in ranked} & set(_COMPARED[:4])
-    unsure = any(row["verdict"] == "no evidence" and _excludes_zero(row) for row in ranked)
+    compared = sum(row["verdict"] in _COMPARED[:5] for row in ranked)
     beyond = any(row["labels_strict"] > row["labels_paper"] for row in ranked)
     most = max((row["labels"] for row in ranked if row["reached"]), default=-math.inf)
     behind = any(row["labels"] < most for row in ranked if not row["reached"])
     found = [
         f.Resolution(min(steps), max(steps)),
         f.Censoring(min(caps), max(caps), from_below=context.higher_is_better),
-        intervals(context, ranks=any(pd.notna(row["rank_low"]) for row in ranked)),
+        f.Procedure(context.baseline, len(context.rungs), compared, EQUAL) if compared else None,
+        intervals(context),
         f.BudgetsWithoutInterval() if few and has_intervals(context) else None,
-        f.PairedTest(context.baseline, ALPHA) if tested else None,
-        f.IntervalExcludesZero(_tests(ranked)) if unsure else None,
         f.StrictBeyondCap() if beyond and context.accounting == "strict" else None,
         f.NeverReachedLast() if behind else None,
         f.Dagger(context.baseline) if _daggered(complete) else None,
@@ -201,27 +221,21 @@ def _reading(ranked: list[Row], complete: list[Row], context: ReportContext) -> 
     return tuple(fact for fact in found if fact is not None)
 
 
-def intervals(context: ReportContext, *, ranks: bool = False) -> f.Intervals | f.NoIntervals:
-    """Say what intervals there are.
+def intervals(context: ReportContext) -> f.Intervals | f.NoIntervals:
+    """Say what intervals of budgets there are.
 
     Args:
         context: the question.
-        ranks: whether ranks have intervals.
     """
     seeds, tasks = len(context.seeds), len(context.tasks)
     if not has_intervals(context):
         return f.NoIntervals(seeds, tasks, needed=FEWEST_FOR_INTERVAL)
-    narrow = ranks and seeds < _ENOUGH_SEEDS
-    return f.Intervals(seeds, tasks, ranks, wide=seeds < _WIDE_SEEDS, ranks_narrow=narrow)
+    return f.Intervals(seeds, tasks, wide=seeds < _WIDE_SEEDS)
 
 
 def has_intervals(context: ReportContext) -> bool:
     """Tell whether there are seeds enough for intervals over them."""
     return len(context.seeds) >= FEWEST_FOR_INTERVAL
-
-
-def _excludes_zero(row: Row) -> bool:
-    return bool(row["saving_low"] > 0 or row["saving_high"] < 0)
 
 
 def _daggered(rows: list[Row]) -> list[Row]:
@@ -232,10 +246,23 @@ def _daggered(rows: list[Row]) -> list[Row]:
 # Findings.
 
 
+def _undertrained(context: ReportContext) -> list[f.Fact]:
+    """Name the tasks whose models do not learn their labels: speed of learning shows there."""
+    by_task: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for task, strategy, value in context.undertrained:
+        by_task[task].append((strategy, value))
+    found = tuple(
+        (task, tuple(name for name, _ in members), min(value for _, value in members))
+        for task, members in sorted(by_task.items())
+    )
+    everywhere = len(context.undertrained) == len(context.tasks) * len(context.strategies)
+    return [f.Undertrained(found, everywhere)] if found else []
+
+
 def _censored_pairs(complete: list[Row]) -> list[f.Fact]:
     marked = _daggered(complete)
     counts = tuple((row["strategy"], *pairs) for row in marked if (pairs := pair_counts(row)))
-    return [f.CensoredPairs(int(marked[0]["runs"]), counts)] if marked else []
+    return [f.CensoredPairs(int(marked[0]["pairs"]), counts)] if marked else []
 
 
 def _too_hard(rows: list[Row], context: ReportContext) -> list[f.Fact]:
@@ -246,18 +273,18 @@ def _too_hard(rows: list[Row], context: ReportContext) -> list[f.Fact]:
     ]
 
 
-def _met_at_start(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[f.Fact]:
+def _met_at_start(runs: Mapping[RunKey, Reading], context: ReportContext) -> list[f.Fact]:
     """Point out targets that tell little apart, since many runs begin at them."""
     met = []
     for task in context.task_names:
-        starts = [context.sign * run.accuracy[0] for key, run in runs.items() if key[0] == task]
+        starts = [context.sign * run.values[0] for key, run in runs.items() if key[0] == task]
         at_once = sum(bool(start >= context.sign * context.target_on(task)) for start in starts)
         if starts and at_once >= _MANY * len(starts):
             met.append((task, at_once, len(starts)))
     return [f.MetAtStart(tuple(met), several=len(context.tasks) > 1)] if met else []
 
 
-def _same_curves(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[f.Fact]:
+def _same_curves(runs: Mapping[RunKey, Reading], context: ReportContext) -> list[f.Fact]:
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for task in context.task_names:
         for names in _alike_on(runs, task):
@@ -268,7 +295,7 @@ def _same_curves(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list
     ]
 
 
-def _alike_on(runs: Mapping[RunKey, GridRun], task: str) -> list[tuple[str, ...]]:
+def _alike_on(runs: Mapping[RunKey, Reading], task: str) -> list[tuple[str, ...]]:
     """Return the groups of strategies with identical runs of a task, names in order."""
     by_strategy: dict[str, dict[int, bytes]] = defaultdict(dict)
     for (name, strategy, seed), run in runs.items():
@@ -280,10 +307,10 @@ def _alike_on(runs: Mapping[RunKey, GridRun], task: str) -> list[tuple[str, ...]
     return [tuple(names) for names in groups.values() if len(names) > 1]
 
 
-def _digest(run: GridRun) -> bytes:
+def _digest(run: Reading) -> bytes:
     """Return the numbers that make a run, as bytes that are equal only if they are."""
     axes = [run.axes[name] for name in sorted(run.axes)]
-    return b"".join(np.ascontiguousarray(values).tobytes() for values in (run.accuracy, *axes))
+    return b"".join(np.ascontiguousarray(values).tobytes() for values in (run.values, *axes))
 
 
 def _origins(rows: list[Row], context: ReportContext) -> list[f.Fact]:
@@ -308,8 +335,8 @@ def _missing(context: ReportContext) -> list[f.Fact]:
     ]
 
 
-def _ends_early(runs: Mapping[RunKey, GridRun], context: ReportContext) -> tuple[f.Fact, ...]:
-    early = {key[1] for key, run in runs.items() if np.isnan(run.accuracy[run.cap_index])}
+def _ends_early(runs: Mapping[RunKey, Reading], context: ReportContext) -> tuple[f.Fact, ...]:
+    early = {key[1] for key, run in runs.items() if np.isnan(run.accuracy_at_cap)}
     names = tuple(sorted(early & set(context.strategies)))
     return (f.EndsEarly(names),) if names else ()
 

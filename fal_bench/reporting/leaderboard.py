@@ -1,64 +1,137 @@
-"""The leaderboard: one row a strategy, ranked by its budget to target over all tasks."""
+"""The leaderboard: one row a strategy, ranked by the labels that it saves over all tasks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from fal_bench.reporting.budgets import RunBudget, RunKey
+from fal_bench.reporting.budgets import Reading, RunKey, budgets_at
 from fal_bench.reporting.columns import COLUMNS, KEYS
-from fal_bench.reporting.context import ReportContext
+from fal_bench.reporting.context import ReportContext, Rung
 from fal_bench.reporting.own_runs import OwnRuns, own_stream
 from fal_bench.stats import (
-    can_reject,
-    holm,
-    log_ratios,
-    paired_saving,
+    FEWEST_SEEDS,
+    CensoredPairs,
+    censored_pairs,
+    mean_of_task_means,
+    mean_over_tasks,
     rank,
-    rank_intervals,
-    sign_flip_test,
+    rank_ranges,
+    saving,
+    simultaneous_intervals,
 )
 
-ALPHA = 0.05
-"""Level of the tests behind the verdicts, after Holm's correction."""
+LEVEL: Final = 0.95
+"""Confidence that all intervals of savings on a board hold at once."""
+EQUAL: Final = 0.05
+"""A strategy whose interval lies within this saving and loss is equal to the baseline."""
+FEWEST_TASKS: Final = 6
+"""Tasks from which something is said about other tasks like these."""
 
 _AFTER_RANKED = {"external": 1, "incomplete": 2}
 _TYPES = {column.key: column.dtype for column in COLUMNS if column.dtype}
 
 
-def build_leaderboard(budgets: Mapping[RunKey, RunBudget], context: ReportContext) -> pd.DataFrame:
-    """Rank strategies by the labels they need to reach the target.
+@dataclass(frozen=True)
+class Spent:
+    """What the runs of one strategy spend on the way to the targets of a ladder.
+
+    Attributes:
+        logs: log labels to target of each run, averaged over the targets, shape (n_tasks, n_seeds).
+        reached: whether each run reached each target, shape (n_targets, n_tasks, n_seeds).
+    """
+
+    logs: NDArray[np.float64]
+    reached: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """What all complete strategies spend on the way to the same targets."""
+
+    spent: Mapping[str, Spent]
+
+    @classmethod
+    def climb(
+        cls,
+        runs: Mapping[RunKey, Reading],
+        context: ReportContext,
+        rungs: Sequence[Rung],
+        strategies: Sequence[str],
+    ) -> Ladder:
+        """Read the runs at each target.
+
+        A strategy that lacks a run, or whose labels that rank are not known, is left out.
+
+        Args:
+            runs: the finished runs.
+            context: the question.
+            rungs: the targets.
+            strategies: those that are wanted.
+        """
+        wanted = set(strategies)
+        mine = {key: run for key, run in runs.items() if key[1] in wanted}
+        steps = [context.at(rung) for rung in rungs]
+        budgets = [budgets_at(mine, step) for step in steps]
+        found = {}
+        for name in strategies:
+            own = [OwnRuns.of(name, one, step) for one, step in zip(budgets, steps, strict=True)]
+            if all(one.complete_tasks == len(context.tasks) and one.ranking for one in own):
+                found[name] = _spent(own)
+        return cls(found)
+
+    def differences(self, name: str, other: str) -> NDArray[np.float64]:
+        """Return the paired log ratios of two strategies, shape (n_tasks, n_seeds)."""
+        return self.spent[name].logs - self.spent[other].logs
+
+    def censored(self, name: str, other: str) -> CensoredPairs:
+        """Count the pairs, over all targets, of which not both runs reached."""
+        return censored_pairs(self.spent[name].reached, self.spent[other].reached)
+
+
+def _spent(own: Sequence[OwnRuns]) -> Spent:
+    labels = np.array([[[run.labels for run in task] for task in one.ranking] for one in own])
+    reached = np.array([[[run.reached for run in task] for task in one.ranking] for one in own])
+    return Spent(np.log(labels).mean(axis=0), reached)
+
+
+def build_leaderboard(runs: Mapping[RunKey, Reading], context: ReportContext) -> pd.DataFrame:
+    """Rank strategies by the labels that they save on the way to the target, or up a ladder.
 
     Only complete strategies, with a finished run for every task and seed of the context, are
-    ranked: those that reached the target at least once by ``labels``, then those that never did,
-    by ``labels`` and, where these are equal, by ``accuracy_final``. Equal strategies share the
-    better rank. References (``context.references``) come after them, with their numbers but
-    without a rank or a test, then external strategies (``context.externals``) that cannot be
-    ranked; those that can are ranked, but not tested. Incomplete strategies come last, with their
-    counts alone, since means over other runs would not compare. The result does not depend on the
-    order of runs, strategies, tasks or seeds.
+    ranked: those that reached a target at least once by the mean of log labels, then those that
+    never did, by the same and, where these are equal, by ``accuracy_final``. Equal strategies share
+    the better rank. References (``context.references``) come after them, with their numbers but
+    without a rank or a verdict, then external strategies (``context.externals``) that cannot be
+    ranked; those that can are ranked, but have no verdict. Incomplete strategies come last, with
+    their counts alone, since means over other runs would not compare. The result does not depend
+    on the order of runs, strategies, tasks or seeds.
 
     Args:
-        budgets: the budgets of the finished runs (``budgets_at``).
+        runs: the finished runs (``read_runs``).
         context: the tasks, the strategies and the question asked.
 
     Returns:
         One row a strategy with the columns ``columns.COLUMNS``. Budgets are restricted means in
-        labels, ``labels`` under the ranking accounting; ``saving_vs_random`` is a fraction and
-        refers to ``context.baseline``, whatever its name; ``target_name`` is set where every task
-        has a target of its own, and ``target_acc`` is their mean then; ``source`` is the file of an
-        external strategy. NaN stands where there is no number or interval; ``ert`` is infinite
-        where no run reached the target.
+        labels, ``labels`` under the ranking accounting, to the context's target, which is the
+        middle one of a ladder; ``saving_vs_random`` is a fraction over the whole ladder and refers
+        to ``context.baseline``, whatever its name; ``target_name`` is set where every task has a
+        target of its own, and ``target_acc`` is their mean then; ``source`` is the file of an
+        external strategy. NaN stands where there is no number, and where an interval is open;
+        ``ert`` is infinite where no run reached the target.
 
     Raises:
         ValueError: the context has no task or no seed.
     """
     if not context.tasks or not context.seeds:
         raise ValueError("a leaderboard needs at least one task and one seed.")
+    budgets = budgets_at(runs, context)
     rows, complete = [], {}
     for strategy in sorted(context.shown):
         own = OwnRuns.of(strategy, budgets, context)
@@ -67,10 +140,14 @@ def build_leaderboard(budgets: Mapping[RunKey, RunBudget], context: ReportContex
         if own.complete_tasks == len(context.tasks):
             complete[strategy] = own
             row.update({one.key: one.value(own) for one in COLUMNS if one.value is not None})
-    _compare_with_baseline(rows, complete, context)
+    ladder = Ladder.climb(runs, context, context.rungs, sorted(complete))
+    _compare_with_baseline(rows, ladder, context)
+    if context.wider:
+        wider = Ladder.climb(runs, context, context.wider, sorted(complete))
+        _add_wider_saving(rows, wider, context)
     unranked = {one.strategy for one in context.externals if one.unranked(context.accounting)}
-    ranked = set(complete) - context.references - unranked
-    _rank([row for row in rows if row["strategy"] in ranked], complete, context)
+    ranked = set(ladder.spent) - context.references - unranked
+    _rank([row for row in rows if row["strategy"] in ranked], complete, ladder, context)
     rows.sort(key=_place)
     return pd.DataFrame(rows, columns=list(KEYS)).astype(_TYPES)
 
@@ -97,92 +174,167 @@ def _counts(strategy: str, own: OwnRuns, context: ReportContext) -> dict[str, An
     return row
 
 
-def places(own: Sequence[OwnRuns]) -> list[int]:
+def places(names: Sequence[str], ladder: Ladder, accuracies: Sequence[float]) -> list[int]:
     """Return the ranks of complete strategies, from 1; equal ones share the better rank.
 
     Args:
-        own: the runs of each strategy; their labels that rank are known.
+        names: the strategies.
+        ladder: what they spend.
+        accuracies: what each has at the cap, more being better.
     """
+    spent = [ladder.spent[name] for name in names]
     found: list[int] = rank(
-        [one.budget.mean for one in own],
-        [any(run.reached for task in one.ranking for run in task) for one in own],
-        [one.context.sign * one.mean(lambda run: run.accuracy_at_cap) for one in own],
+        [float(one.logs.mean()) for one in spent],
+        [bool(one.reached.any()) for one in spent],
+        accuracies,
     ).tolist()
     return found
 
 
 def _rank(
-    rows: list[dict[str, Any]], complete: Mapping[str, OwnRuns], context: ReportContext
+    rows: list[dict[str, Any]],
+    complete: Mapping[str, OwnRuns],
+    ladder: Ladder,
+    context: ReportContext,
 ) -> None:
-    """Give complete strategies their rank, and its interval over tasks and seeds."""
+    """Give complete strategies their rank, and the range that the runs leave it."""
     if not rows:
         return
-    own = [complete[row["strategy"]] for row in rows]
-    for row, place in zip(rows, places(own), strict=True):
+    names = [row["strategy"] for row in rows]
+    finals = [complete[name].mean(lambda run: run.accuracy_at_cap) for name in names]
+    found = places(names, ladder, [context.sign * final for final in finals])
+    for row, place in zip(rows, found, strict=True):
         row["rank"] = place
-    intervals = rank_intervals(
-        np.array([[[run.labels for run in task] for task in mine.ranking] for mine in own]),
-        np.array([[[run.reached for run in task] for task in mine.ranking] for mine in own]),
-        context.sign * np.array([mine.read(lambda run: run.accuracy_at_cap) for mine in own]),
-        own_stream(),
-    )
-    if intervals is None or len(rows) < 2:
+    # Imported runs are not known to be paired with these: their strategies may have any rank.
+    own = [row for row in rows if not context.external(row["strategy"])]
+    scores = np.array([ladder.spent[row["strategy"]].logs for row in own])
+    ranges = rank_ranges(scores, own_stream(), level=LEVEL) if own else None
+    if ranges is None:
         return
-    for row, low, high in zip(rows, *intervals, strict=True):
-        row.update(rank_low=int(low), rank_high=int(high))
+    for row, low, high in zip(own, *ranges, strict=True):
+        # A strategy that never reached a target is last, whatever its labels.
+        last = int(high) + len(rows) - len(own)
+        row.update(rank_low=min(int(low), row["rank"]), rank_high=max(last, row["rank"]))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The saving of one strategy against the baseline; open ends and no saving are NaN."""
+
+    saving: float
+    low: float
+    high: float
+    censored: CensoredPairs
+
+    @property
+    def comparable(self) -> bool:
+        return not math.isnan(self.saving)
+
+
+def _savings(ladder: Ladder, names: Sequence[str], context: ReportContext) -> dict[str, _Found]:
+    """Return the savings of strategies, with intervals that hold at once for all competitors."""
+    differences = np.array([ladder.differences(name, context.baseline) for name in names])
+    found = simultaneous_intervals(
+        differences,
+        own_stream(),
+        family=[name not in context.references for name in names],
+        level=LEVEL,
+    )
+    savings = {}
+    for name, mean, low, high in zip(names, found.means, found.low, found.high, strict=True):
+        censored = ladder.censored(name, context.baseline)
+        one = _Found(saving(mean), saving(high), saving(low), censored)
+        if censored.saving_understated:
+            one = replace(one, high=math.nan)
+        if censored.harm_understated:
+            one = replace(one, low=math.nan)
+        if censored.saving_understated and censored.harm_understated:
+            one = replace(one, saving=math.nan)
+        savings[name] = one
+    return savings
 
 
 def _compare_with_baseline(
-    rows: Sequence[dict[str, Any]], complete: Mapping[str, OwnRuns], context: ReportContext
+    rows: Sequence[dict[str, Any]], ladder: Ladder, context: ReportContext
 ) -> None:
-    """Fill in savings, p-values and verdicts of the complete strategies.
-
-    External strategies get neither: imported runs are not known to be paired with these.
+    """Fill in savings and verdicts of the complete strategies; external ones get neither.
 
     Args:
         rows: rows of the leaderboard, changed in place.
-        complete: the runs of every complete strategy.
+        ladder: what the complete strategies spend.
         context: the question, for baseline and references.
     """
-    tested, p_values = [], []
-    baseline = complete.get(context.baseline)
-    for row in rows:
-        own = complete.get(row["strategy"])
-        if own is None or row["verdict"] == "external":
-            continue
+    own = [row for row in rows if row["verdict"] != "external" and row["strategy"] in ladder.spent]
+    for row in own:
+        row["verdict"] = "not comparable"
         if row["strategy"] == context.baseline:
             row.update(saving_vs_random=0.0, verdict="baseline")
-            continue
-        row["verdict"] = "not comparable"
-        p_value = None if baseline is None else _saving(row, own, baseline)
+    others = [row for row in own if row["strategy"] != context.baseline]
+    if context.baseline in ladder.spent and others:
+        found = _savings(ladder, [row["strategy"] for row in others], context)
+        for row in others:
+            _fill_in(row, found[row["strategy"]], ladder, context)
+    for row in others:
         if row["strategy"] in context.references:
-            row["verdict"] = "reference"  # no test: it is no competitor
-        elif p_value is not None:
-            tested.append(row)
-            p_values.append(p_value)
-    for row, adjusted in zip(tested, holm(p_values), strict=True):
-        row["p_holm"] = float(adjusted)
-        row["verdict"] = _verdict(row, comparisons=len(tested))
+            row["verdict"] = "reference"  # no verdict: it is no competitor
 
 
-def _saving(row: dict[str, Any], own: OwnRuns, baseline: OwnRuns) -> float | None:
-    """Fill in the saving; return the unadjusted p-value, or None if there is no comparing."""
-    pair = own.ranking, baseline.ranking
-    saving = paired_saving(*pair)
+def _fill_in(row: dict[str, Any], found: _Found, ladder: Ladder, context: ReportContext) -> None:
+    """Fill in what a comparison with the baseline says of a strategy."""
     row.update(
-        pairs_strategy_censored=saving.strategy_censored,
-        pairs_baseline_censored=saving.baseline_censored,
-        pairs_both_censored=saving.both_censored,
+        pairs_strategy_censored=found.censored.strategy,
+        pairs_baseline_censored=found.censored.baseline,
+        pairs_both_censored=found.censored.both,
+        pairs=found.censored.pairs,
     )
-    if not saving.comparable:
-        return None
-    row.update(saving_vs_random=saving.saving, saving_low=saving.low, saving_high=saving.high)
-    return sign_flip_test(log_ratios(*pair), own_stream())
+    if not found.comparable:
+        return
+    differences = ladder.differences(row["strategy"], context.baseline)
+    row.update(
+        saving_vs_random=found.saving,
+        saving_low=found.low,
+        saving_high=found.high,
+        verdict=_verdict(found, differences),
+    )
+    if len(context.seeds) >= FEWEST_SEEDS:
+        by_task = [mean_of_task_means([task], level=LEVEL) for task in differences]
+        row.update(
+            tasks_won=sum(one.high < 0 for one in by_task),
+            tasks_lost=sum(one.low > 0 for one in by_task),
+        )
+    if len(context.tasks) >= FEWEST_TASKS and (across := mean_over_tasks(differences, level=LEVEL)):
+        row.update(saving_across_low=saving(across[1]), saving_across_high=saving(across[0]))
 
 
-def _verdict(row: dict[str, Any], comparisons: int) -> str:
-    if not can_reject(row["runs"], comparisons, alpha=ALPHA):
-        return "n too small"
-    if row["p_holm"] > ALPHA:
-        return "no evidence"
-    return "better" if row["saving_vs_random"] > 0 else "worse"
+def _verdict(found: _Found, differences: NDArray[np.float64]) -> str:
+    if differences.shape[1] < FEWEST_SEEDS:
+        return "too few seeds"
+    if not differences.any():
+        return "equal"  # the same labels in every pair
+    if found.low > 0:
+        return "better"
+    if found.high < 0:
+        return "worse"
+    return "equal" if found.low >= -EQUAL and found.high <= EQUAL else "no evidence"
+
+
+def _add_wider_saving(
+    rows: Sequence[dict[str, Any]], ladder: Ladder, context: ReportContext
+) -> None:
+    """Fill in the savings over a ladder, beside those of a single target."""
+    if context.baseline not in ladder.spent:
+        return
+    names = [
+        name
+        for name in sorted(ladder.spent)
+        if name != context.baseline and not context.external(name)
+    ]
+    found = _savings(ladder, names, context) if names else {}
+    for row in rows:
+        if row["strategy"] in found:
+            one = found[row["strategy"]]
+            row.update(
+                saving_ladder=one.saving, saving_ladder_low=one.low, saving_ladder_high=one.high
+            )
+        elif row["strategy"] == context.baseline:
+            row["saving_ladder"] = 0.0

@@ -133,6 +133,7 @@ def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
         "more_sections": _sections([row for row in rows if group(row) != "incomplete"], more),
         "notes": notes,
         "task_targets": board.context.task_targets,
+        "ladder": board.context.ladder,
     }
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.inputs.arguments import check_choice, check_text
 from fal_bench.plugins.registry import current_registry
-from fal_bench.reporting.context import Accounting, ReportContext, TaskFacts
+from fal_bench.reporting.context import Accounting, ReportContext, Rung
 from fal_bench.results.identity import label_of
-from fal_bench.task.target import ACCURACY, Target, parse_targets
+from fal_bench.task.target import ACCURACY, AUTO, Target, parse_targets
 
 if TYPE_CHECKING:
-    from fal_bench.reporting.budgets import GridRun, RunKey
+    from fal_bench.reporting.budgets import Reading, RunKey
     from fal_bench.results.model import Results
 
 Asked = float | str | Sequence[float | str] | None
@@ -27,7 +27,9 @@ Asked = float | str | Sequence[float | str] | None
 BASELINE = "random"
 """The strategy that savings refer to unless another one is named."""
 
-AUTO_SHARES = (0.25, 0.5, 0.75)
+AUTO_STEPS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""The ladder, as parts of the baseline's rise from its initial labels to the budget cap."""
+_MIDDLE = 3
 # Targets to a tenth of a percent: they are meant to be read, and written on a command line.
 _DIGITS = 3
 
@@ -128,60 +130,60 @@ def _refuse_beyond_a_share(target: Target) -> None:
 
 
 def contexts_for(
-    target: Target, runs: Mapping[RunKey, GridRun], context: ReportContext
+    targets: Sequence[Target], runs: Mapping[RunKey, Reading], context: ReportContext
 ) -> list[ReportContext]:
-    """Return the context of a target; an automatic one stands for up to three.
+    """Return the context of each target of one metric.
 
-    An automatic target is, on every task, what the median run of the baseline has at 25, 50 or
-    75 % of the budget cap, interpolated between grid points (the run-length-based targets of COCO).
-    One below the initial labels or equal to the one before is left out.
+    An automatic target is a ladder: on every task, steps of the baseline's rise from its mean at
+    the initial labels to its mean at the budget cap. A target that was asked for is answered
+    for itself, and beside it over a ladder: all targets that were asked for, or the automatic one.
 
     Args:
-        target: the target.
-        runs: the finished runs, read for its metric.
+        targets: the targets, of one metric.
+        runs: the finished runs, read for it.
         context: everything else about the question, with its metric.
-
-    Raises:
-        InvalidSpecError: automatic targets are asked for, but the baseline has no finished run
-            on some task, or none of them lies above the initial labels.
     """
-    if target.value is None:
-        return _automatic(runs, context)
-    return [replace(context, target=target.value)]
+    asked = tuple(Rung(one.value) for one in targets if one.value is not None)
+    ladder = _ladder(runs, context)
+    middle = ladder[_MIDDLE]
+    wider = asked if len(asked) > 1 else ladder
+    automatic = replace(
+        context,
+        target=middle.value,
+        target_name=AUTO,
+        task_targets=middle.by_task,
+        ladder=ladder,
+    )
+    return [
+        automatic if one.value is None else replace(context, target=one.value, wider=wider)
+        for one in targets
+    ]
 
 
-def _automatic(runs: Mapping[RunKey, GridRun], context: ReportContext) -> list[ReportContext]:
-    found = []
-    for share in AUTO_SHARES:
-        by_task = [(facts.name, _median(facts, share, runs, context)) for facts in context.tasks]
-        values = [value for _, value in by_task]
-        if not all(map(math.isfinite, values)):
-            continue  # so small a part of the cap is spent before the first query
-        found.append(
-            replace(
-                context,
-                target=round(float(np.mean(values)), _DIGITS + 1),
-                target_name=f"auto-{100 * share:.0f}",
-                task_targets=tuple(by_task),
-            )
+def _ladder(runs: Mapping[RunKey, Reading], context: ReportContext) -> tuple[Rung, ...]:
+    """Return steps of the baseline's rise on every task with a finished run.
+
+    Where the baseline has none, all runs of the task stand in for it.
+    """
+    ends = {}
+    for task in context.task_names:
+        finished = [(key[1], run) for key, run in runs.items() if key[0] == task]
+        own = [run for strategy, run in finished if strategy == context.baseline]
+        if finished:
+            ends[task] = _rise(own or [run for _, run in finished])
+    rungs = []
+    for step in AUTO_STEPS:
+        by_task = tuple(
+            (task, round(start + step * (end - start), _DIGITS))
+            for task, (start, end) in ends.items()
         )
-    if not found:
-        raise InvalidSpecError(
-            "The target auto finds no target: the initial labels of a task already take "
-            f"{100 * max(AUTO_SHARES):.0f} % of its budget cap; name a target."
-        )
-    return found
+        mean = float(np.mean([value for _, value in by_task])) if by_task else 0.0
+        rungs.append(Rung(round(mean, _DIGITS + 1), f"{AUTO}-{100 * step:.0f}", by_task))
+    return tuple(rungs)
 
 
-def _median(
-    facts: TaskFacts, share: float, runs: Mapping[RunKey, GridRun], context: ReportContext
-) -> float:
-    """Return the baseline's median at a share of the cap; NaN below the first point."""
-    mine = [run for key, run in runs.items() if key[:2] == (facts.name, context.baseline)]
-    if not mine:
-        raise InvalidSpecError(
-            f"The target auto needs finished runs of the baseline {context.baseline!r} on every "
-            f"task, and there are none on {facts.name!r}; name a target instead."
-        )
-    median = np.median([run.accuracy[:-1] for run in mine], axis=0)
-    return round(float(np.interp(share * facts.cap, facts.grid, median, left=math.nan)), _DIGITS)
+def _rise(runs: Sequence[Reading]) -> tuple[float, float]:
+    """Return the mean of runs at their initial labels, and at the cap or where they end."""
+    ends = [run.accuracy_at_cap for run in runs]
+    last = [run.values[-1] if math.isnan(end) else end for run, end in zip(runs, ends, strict=True)]
+    return float(np.mean([run.values[0] for run in runs])), float(np.mean(last))

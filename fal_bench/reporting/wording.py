@@ -51,8 +51,23 @@ def signed(saving: float) -> str:
 
 
 def bracketed(text: str, low: float, high: float) -> str:
-    """Write the interval of a saving behind it: "+12 % [4, 19]"; none if there is none."""
-    return text if math.isnan(low) else f"{text} [{round(100 * low)}, {round(100 * high)}]"
+    """Write the interval of a saving behind it: "+12 % [4, 19]"; none if there is none.
+
+    One that is open to one side is "[4 or more]" or "[19 or less]".
+    """
+    if math.isnan(low) and math.isnan(high):
+        return text
+    if math.isnan(high):
+        return f"{text} [{_end(low)} or more]"
+    if math.isnan(low):
+        return f"{text} [{_end(high)} or less]"
+    return f"{text} [{_end(low)}, {_end(high)}]"
+
+
+def _end(value: float) -> str:
+    """Write an end of an interval in percent, so that it never looks like 0 if it is not."""
+    whole = round(100 * value)
+    return str(whole) if whole or not value else f"{100 * value:.1g}"
 
 
 def change(saving: float) -> str:
@@ -65,15 +80,8 @@ def change_interval(low: float, high: float) -> str:
     """Write the interval of a saving in the saving's own direction."""
     if low < 0 < high:
         return f"from {change(low)} to {change(high)}"
-    near, far = sorted((abs(round(100 * low)), abs(round(100 * high))))
-    return f"{near} to {far} %"
-
-
-def p_value(value: float) -> str:
-    """Write a p-value behind its letter: "= 0.016" or "< 0.001"; empty if there is none."""
-    if math.isnan(value):
-        return ""
-    return f"= {value:.2g}" if value >= 0.001 else "< 0.001"
+    near, far = sorted((abs(low), abs(high)))
+    return f"{_end(near)} to {_end(far)} %"
 
 
 def metric(context: ReportContext) -> str:
@@ -89,13 +97,19 @@ def measured(value: float, metric: str) -> str:
 
 
 def target(context: ReportContext) -> str:
-    """Write the target: "50 %", or by how it was derived where every task has its own."""
-    if not context.task_targets:
+    """Write the target: "50 %", or what a ladder of them is."""
+    if not context.ladder:
         return target_value(context)
-    derived = f"{one_line(context.baseline)} at {_cap_share(context)} % of the cap"
-    if len(context.task_targets) == 1:
-        return f"{target_value(context)} ({derived})"
-    return f"the {metric(context)} of {derived}"
+    return f"{len(context.ladder)} targets on the way up of {one_line(context.baseline)}"
+
+
+def middle_target(context: ReportContext) -> str:
+    """Write the target that labels refer to: "50 %", or "the middle target"."""
+    if not context.ladder:
+        return target_value(context)
+    if len(context.tasks) == 1:
+        return f"the middle target, {target_value(context)}"
+    return "the middle target"
 
 
 def value(target: float, metric: str) -> str:
@@ -109,25 +123,23 @@ def target_value(context: ReportContext) -> str:
     return name + value(context.target, context.metric)
 
 
-def _cap_share(context: ReportContext) -> str:
-    return context.target_name.rpartition("auto-")[2]
-
-
 def questions(contexts: Sequence[ReportContext]) -> str:
     """Write the question that boards of several targets answer together, without its setting."""
     targets = []
     for name in dict.fromkeys(metric(one) for one in contexts):
         mine = [one for one in contexts if metric(one) == name]
-        plain = [one for one in mine if len(one.task_targets) <= 1]
-        own = [one for one in mine if len(one.task_targets) > 1]
+        plain = [one for one in mine if not one.ladder]
+        ladders = [one for one in mine if one.ladder]
         if plain and name == "accuracy":
             values = listed([f"{100 * one.target:.4g}" for one in plain])
             targets.append(f"{values} % accuracy")
         elif plain:
             targets.append(f"{name} {listed([f'{one.target:.4g}' for one in plain])}")
-        if own:
-            shares = listed([_cap_share(one) for one in own])
-            targets.append(f"the {name} of {one_line(own[0].baseline)} at {shares} % of the cap")
+        if ladders:
+            one = ladders[0]
+            targets.append(
+                f"{len(one.ladder)} targets of {name} on the way up of {one_line(one.baseline)}"
+            )
     return f"Labels until the federation reaches {' and '.join(targets)}"
 
 
@@ -188,7 +200,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     known = (
-        change, change_interval, counted, listed, measured, metric, one_line, p_value, target,
+        change, change_interval, counted, listed, measured, metric, middle_target, one_line, target,
         target_value,
     )  # fmt: skip
     environment.globals.update({one.__name__: one for one in known})

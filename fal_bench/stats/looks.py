@@ -48,7 +48,8 @@ def curve_at(labels: ArrayLike, values: ArrayLike, points: ArrayLike) -> NDArray
     counts, observed = np.asarray(labels, dtype=float), np.asarray(values, dtype=float)
     if not counts.size:
         return np.full(np.shape(points), np.nan)
-    return np.interp(points, counts, observed, left=np.nan, right=np.nan)
+    wanted = np.asarray(points, dtype=float)
+    return np.interp(wanted, counts, observed, left=np.nan, right=np.nan)
 
 
 def area_under_curve(labels: ArrayLike, values: ArrayLike, first: float, last: float) -> float:

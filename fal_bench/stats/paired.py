@@ -78,7 +78,7 @@ def simultaneous_intervals(
     values = np.asarray(differences, dtype=float)
     if values.ndim != 3 or 0 in values.shape[1:]:
         raise ValueError("differences must be an array of (comparison, task, seed), none empty.")
-    count, tasks, seeds = values.shape
+    count, _, seeds = values.shape
     means = values.mean(axis=2)
     overall = means.mean(axis=1)
     unknown = np.full(count, math.nan)
@@ -220,7 +220,7 @@ class CensoredPairs:
         return self.strategy + self.both > MOST_CENSORED * self.pairs
 
 
-MOST_CENSORED: Final = 0.05
+MOST_CENSORED: Final = 0.1
 """Share of censored pairs up to which an interval is closed to the side that they distort."""
 
 

@@ -21,8 +21,8 @@ class Target:
     """What a strategy's curve must reach.
 
     Attributes:
-        value: the value; None for automatic ones: what the baseline reaches at parts of the
-            budget cap.
+        value: the value; None for a ladder of them: steps of the baseline's rise between its
+            initial labels and the budget cap.
         metric: the metric that must reach it.
     """
 
@@ -41,7 +41,7 @@ class Target:
         return value if self.metric == ACCURACY else f"{self.metric}={value}"
 
 
-DEFAULT_TARGETS = (Target(0.5),)
+DEFAULT_TARGETS = (Target(None),)
 """The targets where neither the user nor the suite names any."""
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
+
+import numpy as np
 
 from fal_bench.reporting.answer import Board, Comparison
 from fal_bench.reporting.columns import is_ranked, rows_of
@@ -49,6 +52,23 @@ class PageData:
     def own(self) -> list[str]:
         """The ranked strategies that were measured here: runs of others pair with none."""
         return [name for name in self.ranked if self.context.external(name) is None]
+
+    def finals(self, names: Sequence[str]) -> list[float]:
+        """Return the mean metric at the cap of ranked strategies, more being better."""
+        tasks, seeds = self.context.task_names, self.context.seeds
+        return [
+            self.context.sign
+            * float(
+                np.mean(
+                    [
+                        self.board.runs[task, name, seed].accuracy_at_cap
+                        for task in tasks
+                        for seed in seeds
+                    ]
+                )
+            )
+            for name in names
+        ]
 
     @cached_property
     def styles(self) -> dict[str, LineStyle]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fal_bench.arrays import DoubleArray
 from fal_bench.reporting import wording
-from fal_bench.reporting.budgets import GridRun
+from fal_bench.reporting.budgets import Reading
 from fal_bench.reporting.context import Accounting, TaskFacts
 from fal_bench.reporting.panels.base import (
     Cell,
@@ -36,7 +36,7 @@ _BAND_OPACITY = 0.13
 # Names of targets that are closer than this would be printed over each other.
 _APART = 0.08
 
-Runs = Mapping[str, Sequence[GridRun]]
+Runs = Mapping[str, Sequence[Reading]]
 """The finished runs of a task by strategy."""
 
 
@@ -64,7 +64,7 @@ class Curves(Panel):
 
 
 def _part(place: int, facts: TaskFacts, data: PageData) -> Drawing:
-    runs: dict[str, list[GridRun]] = {}
+    runs: dict[str, list[Reading]] = {}
     for (task, strategy, _), run in data.board.runs.items():
         if task == facts.name:
             runs.setdefault(strategy, []).append(run)
@@ -126,23 +126,30 @@ def _cell(value: float, text: str) -> Cell:
 
 
 def shared_points(
-    runs: Sequence[GridRun], accounting: Accounting
+    facts: TaskFacts, runs: Sequence[Reading], accounting: Accounting
 ) -> tuple[DoubleArray, DoubleArray]:
-    """Return the points of the label grid, and the confirming one, that all of these runs got to.
+    """Return the looks, and the confirming one, that all of these runs got to.
 
-    A mean over the runs that got to the others would jump there.
+    A run is read on the straight lines between its models, so that runs that buy in uneven portions
+    can be averaged. A mean over the runs that got to the others would jump there.
 
     Args:
-        runs: at least one run of one task.
+        facts: the task.
+        runs: at least one run of it.
         accounting: which labels make the axis.
 
     Returns:
         Mean labels, shape (n_points,), and the metric of each run, shape (n_runs, n_points).
     """
-    values = np.array([run.accuracy for run in runs])
+    looks = _looks(facts)
+    values = np.array([run.at(looks) for run in runs])
     shared = ~np.isnan(values).any(axis=0)
-    labels = np.array([run.axes[accounting] for run in runs])[:, shared].mean(axis=0)
-    return labels, values[:, shared]
+    labels = np.array([run.labels_at(looks, accounting) for run in runs])
+    return labels[:, shared].mean(axis=0), values[:, shared]
+
+
+def _looks(facts: TaskFacts) -> list[int]:
+    return [*facts.grid, facts.cap + facts.query_labels]
 
 
 def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
@@ -154,7 +161,7 @@ def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
         name: mine for name, mine in runs.items() if all(accounting in run.axes for run in mine)
     }
     for name, mine in sorted(drawn.items()):
-        labels, values = shared_points(mine, accounting)
+        labels, values = shared_points(facts, mine, accounting)
         if len(mine) > 1:
             traces.append(_band(labels, values, styles[name]))
         reach = max(float(run.axes[accounting][-1]) for run in mine)
@@ -169,7 +176,7 @@ def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
         traces.append(_ticks(facts, mine, styles[name], data))
     first, last = facts.grid[0], facts.cap + facts.query_labels
     margin = 0.04 * (last - first)
-    targets = sorted(board.context.target_on(facts.name) for board in data.boards)
+    targets = sorted(_targets(facts, data))
     cap = marked_line("x", facts.cap, "dot", f"cap {facts.cap}")
     return Figure(
         f"curves-{place}",
@@ -188,10 +195,10 @@ def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
 
 
 def _numbers(facts: TaskFacts, runs: Runs, data: PageData) -> Table:
-    """Return the mean values at the label grid, one row a grid point."""
+    """Return the mean values at the looks, one row a look."""
     names = [name for name in sorted(data.styles) if name in runs]
-    points = [*facts.grid, facts.cap + facts.query_labels]
-    means = {name: np.array([run.accuracy for run in runs[name]]).mean(axis=0) for name in names}
+    points = _looks(facts)
+    means = {name: np.mean([run.at(points) for run in runs[name]], axis=0) for name in names}
     metric = data.context.metric
     return Table(
         f"Mean test {wording.metric(data.context)} on {facts.name} by paper labels; "
@@ -226,11 +233,11 @@ def _band(labels: DoubleArray, values: DoubleArray, style: LineStyle) -> dict[st
 
 
 def _ticks(
-    facts: TaskFacts, runs: Sequence[GridRun], style: LineStyle, data: PageData
+    facts: TaskFacts, runs: Sequence[Reading], style: LineStyle, data: PageData
 ) -> dict[str, Any]:
     """One upright tick on the target's line for every run that reached it."""
     accounting, crossings = data.context.accounting, []
-    for target in [board.context.target_on(facts.name) for board in data.boards]:
+    for target in _targets(facts, data):
         budgets = [run.budget(target).interpolated[accounting] for run in runs]
         crossings += [(budget.labels, target) for budget in budgets if budget.reached]
     return {
@@ -250,13 +257,19 @@ def _ticks(
     }
 
 
+def _targets(facts: TaskFacts, data: PageData) -> list[float]:
+    """Return the targets of all boards on a task, the middle one of a ladder."""
+    return [board.context.target_on(facts.name) for board in data.boards]
+
+
 def _target_lines(targets: Sequence[float], runs: Runs, data: PageData) -> list[dict[str, Any]]:
     """Draw targets in rising order, their names where the curves are not.
 
     Where curves rise, names of low targets stand on the right, of high ones on the left. Where two
     are close, the names stand side by side.
     """
-    values = np.array([run.accuracy for mine in runs.values() for run in mine])
+    found = [run.values for mine in runs.values() for run in mine]
+    values = np.concatenate([np.zeros(0), *found])
     half_way = float(np.nanmin(values) + np.nanmax(values)) / 2 if values.size else 0.0
     sides = ("end", "start") if data.context.higher_is_better else ("start", "end")
     lines: list[dict[str, Any]] = []

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fal_bench.reporting import wording
-from fal_bench.reporting.findings import has_intervals, intervals
-from fal_bench.reporting.own_runs import OwnRuns
+from fal_bench.reporting.leaderboard import LEVEL, Ladder
+from fal_bench.reporting.own_runs import own_stream
 from fal_bench.reporting.panels.base import Cell, Drawing, Figure, PageData, Panel, Table
 from fal_bench.reporting.panels.plotting import drawn_name, layout, plotted
-from fal_bench.stats import paired_saving
+from fal_bench.stats import FEWEST_SEEDS, saving, simultaneous_intervals
 
 # Blue saves and vermilion costs, the pair of Okabe and Ito that colour-blind readers tell apart
 # best; the middle is transparent, so that it fits both backgrounds.
@@ -67,17 +69,16 @@ class Pairwise(Panel):
     def draw(self, data: PageData) -> Drawing:
         """Draw a field a pair."""
         names, savings = data.own, _all_savings(data)
-        known = has_intervals(data.context)
+        known = len(data.context.seeds) >= FEWEST_SEEDS
         text = (
             "Share of labels that the strategy of a row saves against that of a column, over runs "
             "of the same task and seed; a plus (blue) is a saving, a minus (orange) a loss, n/c "
             "(grey, crossed) not comparable. "
         )
         text += (
-            "The 95 % intervals in the table are not corrected for the number of pairs: "
-            f"the verdicts above, against {data.context.baseline} alone, are."
+            "The 95 % intervals in the table hold for all pairs at once; ranks follow from them."
             if known
-            else wording.sentences([intervals(data.context)], data.context)[0]
+            else f"Intervals take {FEWEST_SEEDS} seeds."
         )
         table = Table(
             f"Saving of the row's strategy against the column's{', with 95 % intervals' * known}",
@@ -111,15 +112,21 @@ def _figure(names: Sequence[str], savings: Savings) -> Figure:
 
 
 def _all_savings(data: PageData) -> Savings:
-    budgets, context = data.board.budgets, data.context
-    runs = {name: OwnRuns.of(name, budgets, context).ranking for name in data.own}
+    ladder = Ladder.climb(data.board.runs, data.context, data.context.rungs, data.own)
+    pairs = list(itertools.combinations(data.own, 2))
+    differences = np.array([ladder.differences(*pair) for pair in pairs])
+    found = simultaneous_intervals(differences, own_stream(), level=LEVEL)
     savings = {}
-    for one, other in itertools.combinations(data.own, 2):
-        found = paired_saving(runs[one], runs[other])
-        saving = _Saving(found.saving, found.low, found.high)
-        if not found.comparable:
-            saving = _Saving(math.nan, math.nan, math.nan)
-        savings[one, other], savings[other, one] = saving, saving.turned()
+    for (one, other), *ends in zip(pairs, found.means, found.high, found.low, strict=True):
+        mean, low, high = (saving(end) for end in ends)
+        censored = ladder.censored(one, other)
+        understated, harmless = censored.saving_understated, not censored.harm_understated
+        entry = _Saving(
+            mean if harmless or not understated else math.nan,
+            low if harmless else math.nan,
+            math.nan if understated else high,
+        )
+        savings[one, other], savings[other, one] = entry, entry.turned()
     return savings
 
 

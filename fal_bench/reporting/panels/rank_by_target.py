@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fal_bench.reporting import wording
-from fal_bench.reporting.budgets import GridRun
-from fal_bench.reporting.leaderboard import places
-from fal_bench.reporting.own_runs import OwnRuns
+from fal_bench.reporting.context import Rung
+from fal_bench.reporting.leaderboard import Ladder, places
 from fal_bench.reporting.panels.base import Cell, Drawing, Figure, PageData, Panel, Table
 from fal_bench.reporting.panels.plotting import axis_format, layout, line_trace, marked_line
 
@@ -28,17 +27,16 @@ class RankByTarget(Panel):
     def draw(self, data: PageData) -> Drawing:
         """Draw a line a strategy, rank 1 on top."""
         names = sorted(data.ranked)
-        targets = _targets(data)
+        ranks = {target: _places(data, names, target) for target in _targets(data)}
+        targets = [target for target, place in ranks.items() if place]
         if not targets:
             return Drawing("No target between the first and the best curve tells them apart.")
-        found = [_places(data, names, target) for target in targets]
-        asked = [
-            board.context.target for board in data.boards if len(board.context.task_targets) <= 1
-        ]
+        found = [ranks[target] for target in targets]
+        asked = [board.context.target for board in data.boards if not board.context.ladder]
         text = (
-            "Would another target have given another winner? Every strategy's rank, by mean budget "
-            "over all tasks and seeds, at targets that at least one run reached. Rank 1 is on top; "
-            "where lines cross, the order depends on the target."
+            "Would another target have given another winner? Every strategy's rank, by the mean of "
+            "log labels over all tasks and seeds, at targets that at least one run reached. Rank 1 "
+            "is on top; where lines cross, the order depends on the target."
         )
         table = Table(
             "Rank by target",
@@ -102,29 +100,22 @@ def _targets(data: PageData) -> list[float]:
     """Return targets from the worst mean at the initial labels to the best one at the cap."""
     starts, ends = [], []
     for name in sorted(data.ranked):
-        for task in data.context.task_names:
-            mine = [data.board.runs[task, name, seed].accuracy[:-1] for seed in data.context.seeds]
-            mean = np.mean(mine, axis=0)
-            starts.append(float(mean[0]))
-            ends.append(float(mean[-1]))
+        for facts in data.context.tasks:
+            mine = [data.board.runs[facts.name, name, seed] for seed in data.context.seeds]
+            start, end = np.mean([run.at([facts.grid[0], facts.cap]) for run in mine], axis=0)
+            starts.append(float(start))
+            ends.append(float(end))
     known = [end for end in ends if not np.isnan(end)]
     low, high = (min, max) if data.context.higher_is_better else (max, min)
     if not known or high([low(starts), high(known)]) == low(starts):
         return []
     found = np.unique(np.round(np.linspace(low(starts), high(known), _TARGETS + 2)[1:-1], 3))
-    reachable = [
-        target
-        for target in found.tolist()
-        if any(_reached(run, target) for run in data.board.runs.values())
-    ]
-    return [float(target) for target in reachable if target > 0]
-
-
-def _reached(run: GridRun, target: float) -> bool:
-    return run.budget(target).interpolated["paper"].reached
+    return [float(target) for target in found if target > 0]
 
 
 def _places(data: PageData, names: Sequence[str], target: float) -> list[int]:
-    runs = data.board.runs.items()
-    budgets = {key: run.budget(target) for key, run in runs if key[1] in names}
-    return places([OwnRuns.of(name, budgets, data.context) for name in names])
+    """Return the ranks at a target; none if no run reaches it."""
+    ladder = Ladder.climb(data.board.runs, data.context, [Rung(target)], names)
+    if not any(one.reached.any() for one in ladder.spent.values()):
+        return []
+    return places(names, ladder, data.finals(names))

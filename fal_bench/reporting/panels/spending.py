@@ -48,7 +48,7 @@ class Ledger(Panel):
             "did not reach it, up to the cap), mean over all runs. Initial and pool labels are "
             "what papers report; the others, if any, are what a strategy reads for itself. They "
             "add up to what the model that confirmed the target had been given: the step value of "
-            "strict labels, or less where a strategy's queries do not end on the grid."
+            "strict labels."
         )
         figure = Figure(
             "ledger-plot",
