@@ -49,7 +49,8 @@ def curve_at(labels: ArrayLike, values: ArrayLike, points: ArrayLike) -> NDArray
     if not counts.size:
         return np.full(np.shape(points), np.nan)
     wanted = np.asarray(points, dtype=float)
-    return np.interp(wanted, counts, observed, left=np.nan, right=np.nan)
+    found: NDArray[np.float64] = np.interp(wanted, counts, observed, left=np.nan, right=np.nan)
+    return found
 
 
 def area_under_curve(labels: ArrayLike, values: ArrayLike, first: float, last: float) -> float:
