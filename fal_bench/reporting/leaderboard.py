@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -218,40 +218,67 @@ def _rank(
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The saving of one strategy against the baseline; open ends and no saving are NaN."""
+class Saved:
+    """What a strategy saves against the baseline; NaN for no saving, no interval or an open end.
+
+    Attributes:
+        saving: share of labels saved.
+        low: lower end of its interval, which holds for all competitors at once.
+        high: upper end.
+        censored: the pairs of which not both runs reached.
+        verdict: what follows from them.
+    """
 
     saving: float
     low: float
     high: float
     censored: CensoredPairs
-
-    @property
-    def comparable(self) -> bool:
-        return not math.isnan(self.saving)
+    verdict: str
 
 
-def _savings(ladder: Ladder, names: Sequence[str], context: ReportContext) -> dict[str, _Found]:
-    """Return the savings of strategies, with intervals that hold at once for all competitors."""
-    differences = np.array([ladder.differences(name, context.baseline) for name in names])
-    found = simultaneous_intervals(
-        differences,
-        own_stream(),
-        family=[name not in context.references for name in names],
-        level=LEVEL,
-    )
-    savings = {}
-    for name, mean, low, high in zip(names, found.means, found.low, found.high, strict=True):
-        censored = ladder.censored(name, context.baseline)
-        one = _Found(saving(mean), saving(high), saving(low), censored)
-        if censored.saving_understated:
-            one = replace(one, high=math.nan)
-        if censored.harm_understated:
-            one = replace(one, low=math.nan)
-        if censored.saving_understated and censored.harm_understated:
-            one = replace(one, saving=math.nan)
-        savings[name] = one
-    return savings
+def savings(
+    ladder: Ladder, names: Sequence[str], baseline: str, references: Collection[str] = ()
+) -> dict[str, Saved]:
+    """Compare strategies with the baseline.
+
+    Args:
+        ladder: what they spend.
+        names: the strategies.
+        baseline: what they are compared with.
+        references: those that are no competitors: the intervals of the others do not depend on
+            them.
+    """
+    differences = np.array([ladder.differences(name, baseline) for name in names])
+    family = [name not in references for name in names]
+    found = simultaneous_intervals(differences, own_stream(), family=family, level=LEVEL)
+    return {
+        name: _saved(mean, low, high, pairs, ladder.censored(name, baseline))
+        for name, mean, low, high, pairs in zip(
+            names, found.means, found.low, found.high, differences, strict=True
+        )
+    }
+
+
+def _saved(
+    mean: float, low: float, high: float, pairs: NDArray[np.float64], censored: CensoredPairs
+) -> Saved:
+    # Fewer labels are a lower log ratio and a higher saving.
+    lower = math.nan if censored.harm_understated else saving(high)
+    upper = math.nan if censored.saving_understated else saving(low)
+    if censored.saving_understated and censored.harm_understated:
+        return Saved(math.nan, math.nan, math.nan, censored, "not comparable")
+    verdict = _verdict(lower, upper, same=not pairs.any(), seeds=pairs.shape[1])
+    return Saved(saving(mean), lower, upper, censored, verdict)
+
+
+def _verdict(low: float, high: float, *, same: bool, seeds: int) -> str:
+    if seeds < FEWEST_SEEDS:
+        return "too few seeds"
+    if low > 0:
+        return "better"
+    if high < 0:
+        return "worse"
+    return "equal" if same or (low >= -EQUAL and high <= EQUAL) else "no evidence"
 
 
 def _compare_with_baseline(
@@ -271,7 +298,8 @@ def _compare_with_baseline(
             row.update(saving_vs_random=0.0, verdict="baseline")
     others = [row for row in own if row["strategy"] != context.baseline]
     if context.baseline in ladder.spent and others:
-        found = _savings(ladder, [row["strategy"] for row in others], context)
+        names = [row["strategy"] for row in others]
+        found = savings(ladder, names, context.baseline, context.references)
         for row in others:
             _fill_in(row, found[row["strategy"]], ladder, context)
     for row in others:
@@ -279,23 +307,21 @@ def _compare_with_baseline(
             row["verdict"] = "reference"  # no verdict: it is no competitor
 
 
-def _fill_in(row: dict[str, Any], found: _Found, ladder: Ladder, context: ReportContext) -> None:
+def _fill_in(row: dict[str, Any], found: Saved, ladder: Ladder, context: ReportContext) -> None:
     """Fill in what a comparison with the baseline says of a strategy."""
     row.update(
+        verdict=found.verdict,
+        saving_vs_random=found.saving,
+        saving_low=found.low,
+        saving_high=found.high,
         pairs_strategy_censored=found.censored.strategy,
         pairs_baseline_censored=found.censored.baseline,
         pairs_both_censored=found.censored.both,
         pairs=found.censored.pairs,
     )
-    if not found.comparable:
+    if found.verdict == "not comparable":
         return
     differences = ladder.differences(row["strategy"], context.baseline)
-    row.update(
-        saving_vs_random=found.saving,
-        saving_low=found.low,
-        saving_high=found.high,
-        verdict=_verdict(found, differences),
-    )
     if len(context.seeds) >= FEWEST_SEEDS:
         by_task = [mean_of_task_means([task], level=LEVEL) for task in differences]
         row.update(
@@ -304,18 +330,6 @@ def _fill_in(row: dict[str, Any], found: _Found, ladder: Ladder, context: Report
         )
     if len(context.tasks) >= FEWEST_TASKS and (across := mean_over_tasks(differences, level=LEVEL)):
         row.update(saving_across_low=saving(across[1]), saving_across_high=saving(across[0]))
-
-
-def _verdict(found: _Found, differences: NDArray[np.float64]) -> str:
-    if differences.shape[1] < FEWEST_SEEDS:
-        return "too few seeds"
-    if not differences.any():
-        return "equal"  # the same labels in every pair
-    if found.low > 0:
-        return "better"
-    if found.high < 0:
-        return "worse"
-    return "equal" if found.low >= -EQUAL and found.high <= EQUAL else "no evidence"
 
 
 def _add_wider_saving(
@@ -329,7 +343,7 @@ def _add_wider_saving(
         for name in sorted(ladder.spent)
         if name != context.baseline and not context.external(name)
     ]
-    found = _savings(ladder, names, context) if names else {}
+    found = savings(ladder, names, context.baseline, context.references) if names else {}
     for row in rows:
         if row["strategy"] in found:
             one = found[row["strategy"]]

@@ -1,151 +1,157 @@
-"""Comparisons of identical strategies, drawn from a stock of real runs.
+"""Comparisons whose truth is known, drawn from real curves.
 
-A stock holds, for every task and seed, the budgets of several strategies that are alike but for
-their random stream. Given task and seed they are exchangeable, so any two of them, in either
-order, are a fair draw of "a strategy" and "its baseline" under the null hypothesis.
+The label axis of a strategy's curves is stretched on each task so that its mean log ratio of labels
+against the baseline, over all seeds at hand, is exactly what is wanted: 0, or that of a saving.
+What is left of the real curves is all else: how runs scatter, how strategies go together, where
+they run into the cap. A comparison draws seeds with replacement, for each task on its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.stats import (
-    Budget,
-    can_reject,
-    log_ratios,
-    paired_saving,
-    rank_intervals,
-    sign_flip_test,
-)
+from fal_bench.reporting.budgets import Reading, RunKey
+from fal_bench.reporting.context import ReportContext
+from fal_bench.reporting.leaderboard import Ladder, Saved, Spent, savings
 
-Stock = Sequence[Sequence[Sequence[Budget]]]
-"""Budgets by task, seed and twin."""
-Weights = NDArray[np.float64]
+Runs = Mapping[RunKey, Reading]
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What was found in many comparisons.
+    """What was found in many comparisons; shares of them, but for ``right`` and ``censored``.
 
     Attributes:
-        comparisons: number of comparisons with a verdict.
-        significant: share with p <= 0.05.
-        covered: share whose 95 % interval of the saving holds nothing saved; those without an
-            interval are left out.
-        not_comparable: share of all draws in which the saving says nothing.
-        no_interval: share of comparisons without an interval.
-        settled_ranks: share in which the rank intervals of the two do not overlap.
-        tied_pairs: share of pairs whose budgets are equal.
-        censored_pairs: share of pairs of which at least one run did not reach.
+        false: comparisons with a verdict, better or worse, that the truth does not bear out.
+        covered: comparisons of which all intervals hold the truth.
+        right: strategies whose verdict is the truth's.
+        censored: pairs, at all targets, of which not both runs reached.
+        open: strategies with an open end, or without a saving.
     """
 
-    comparisons: int
-    significant: float
+    false: float
     covered: float
-    not_comparable: float
-    no_interval: float
-    settled_ranks: float
-    tied_pairs: float
-    censored_pairs: float
+    right: float
+    censored: float
+    open: float
 
 
-def draw_comparison(
-    stock: Stock, seeds: int, rng: np.random.Generator, weights: Weights | None = None
-) -> tuple[list[list[Budget]], list[list[Budget]]]:
-    """Draw seeds without replacement, and two different twins for every task and seed."""
-    chosen = rng.choice(len(stock[0]), size=seeds, replace=False, p=weights)
-    ours, theirs = [], []
-    for task in stock:
-        pairs = []
-        for seed in chosen:
-            one, other = rng.choice(len(task[seed]), size=2, replace=False)
-            pairs.append((task[seed][one], task[seed][other]))
-        ours.append([pair[0] for pair in pairs])
-        theirs.append([pair[1] for pair in pairs])
-    return ours, theirs
+def uncapped(run: Reading) -> Reading:
+    """Return a run that is read to its last model, whatever the cap."""
+    last = dict.fromkeys(run.axes, math.inf)
+    return replace(run, within=len(run.values), caps=last)
+
+
+def stretched(run: Reading, factor: float) -> Reading:
+    """Return a run that needs ``factor`` times the labels for everything."""
+    axes = {name: factor * axis for name, axis in run.axes.items()}
+    within = int(np.searchsorted(axes["paper"], run.span[1], side="right"))
+    return replace(run, axes=axes, within=within)
+
+
+def with_saving(runs: Runs, context: ReportContext, names: Sequence[str], saving: float) -> Ladder:
+    """Return what strategies spend if each saves exactly this share on every task.
+
+    Strategies of which some run never reaches some target are left out: theirs is not known.
+
+    Args:
+        runs: the real runs.
+        context: baseline, tasks, seeds and the ladder.
+        names: strategies other than the baseline.
+        saving: the truth.
+    """
+    free = {key: uncapped(run) for key, run in runs.items()}
+    known = Ladder.climb(free, context, context.rungs, [*names, context.baseline])
+    usable = [name for name in names if np.isfinite(known.spent[name].logs).all()]
+    shifts = {
+        name: math.log(1 - saving) - known.differences(name, context.baseline).mean(axis=1)
+        for name in usable
+    }
+    moved = {
+        (task, name, seed): stretched(run, math.exp(shifts[name][place]))
+        for place, task in enumerate(context.task_names)
+        for (where, name, seed), run in runs.items()
+        if where == task and name in shifts
+    }
+    base = {key: run for key, run in runs.items() if key[1] == context.baseline}
+    return Ladder.climb({**moved, **base}, context, context.rungs, [*usable, context.baseline])
+
+
+def draw(ladder: Ladder, names: Sequence[str], seeds: int, rng: np.random.Generator) -> Ladder:
+    """Return a comparison of some seeds, drawn with replacement, the same for all strategies."""
+    tasks, size = next(iter(ladder.spent.values())).logs.shape
+    chosen = rng.integers(size, size=(tasks, seeds))
+    return Ladder({name: _taken(ladder.spent[name], chosen) for name in names})
+
+
+def _taken(spent: Spent, chosen: NDArray[np.int64]) -> Spent:
+    reached = np.take_along_axis(spent.reached, chosen[None], axis=2)
+    return Spent(np.take_along_axis(spent.logs, chosen, axis=1), reached)
 
 
 def measure(
-    stock: Stock,
+    ladder: Ladder,
+    baseline: str,
+    truth: float,
+    *,
+    strategies: int,
     seeds: int,
     comparisons: int,
     rng: np.random.Generator,
-    *,
-    ranks: bool = True,
-    weights: Weights | None = None,
 ) -> Rates:
-    """Draw comparisons of ``seeds`` seeds each and count what the rules say of them.
+    """Draw comparisons and count what the procedure says of them.
 
     Args:
-        stock: the runs.
+        ladder: what strategies with this saving spend (``with_saving``).
+        baseline: the baseline.
+        truth: their saving.
+        strategies: strategies in a comparison, drawn without replacement, the baseline included.
         seeds: seeds in a comparison.
         comparisons: how many to draw.
         rng: source of all draws.
-        ranks: whether to look at the intervals of the ranks too, which takes longest.
-        weights: how likely every seed is to be drawn; all alike by default.
-
-    Raises:
-        ValueError: a verdict would be impossible with so few pairs.
     """
-    if not can_reject(len(stock) * seeds, 1):
-        raise ValueError(f"{len(stock) * seeds} pairs are too few for a verdict.")
-    draws = [draw_comparison(stock, seeds, rng, weights) for _ in range(comparisons)]
-    pairs = [
-        pair
-        for ours, theirs in draws
-        for ours_task, theirs_task in zip(ours, theirs, strict=True)
-        for pair in zip(ours_task, theirs_task, strict=True)
-    ]
-    savings = [paired_saving(*draw) for draw in draws]
-    valid = [
-        (draw, saving) for draw, saving in zip(draws, savings, strict=True) if saving.comparable
-    ]
-    p_values = [sign_flip_test(log_ratios(*draw), rng) for draw, _ in valid]
-    with_interval = [saving for _, saving in valid if not math.isnan(saving.low)]
+    others = sorted(set(ladder.spent) - {baseline})
+    verdict = "no" if truth == 0 else "better"
+    found = []
+    for _ in range(comparisons):
+        names = list(rng.choice(others, size=min(strategies - 1, len(others)), replace=False))
+        drawn = draw(ladder, [*names, baseline], seeds, rng)
+        found.append(list(savings(drawn, names, baseline).values()))
+    flat = [one for each in found for one in each]
     return Rates(
-        comparisons=len(valid),
-        significant=_share([p <= 0.05 for p in p_values]),
-        covered=_share([saving.low <= 0 <= saving.high for saving in with_interval]),
-        not_comparable=1 - len(valid) / comparisons,
-        no_interval=_share([math.isnan(saving.low) for _, saving in valid]),
-        settled_ranks=_share([_settled(draw, rng) for draw, _ in valid]) if ranks else math.nan,
-        tied_pairs=_share([one.labels == other.labels for one, other in pairs]),
-        censored_pairs=_share([not (one.reached and other.reached) for one, other in pairs]),
+        false=_share([any(_false(one, truth) for one in each) for each in found]),
+        covered=_share([all(_covers(one, truth) for one in each) for each in found]),
+        right=_share(
+            [(one.verdict == "better") if verdict == "better" else _undecided(one) for one in flat]
+        ),
+        censored=sum(
+            one.censored.strategy + one.censored.baseline + one.censored.both for one in flat
+        )
+        / sum(one.censored.pairs for one in flat),
+        open=_share([math.isnan(one.low) or math.isnan(one.high) for one in flat]),
     )
 
 
-def standard_errors(
-    stock: Stock, seeds: int, comparisons: int, rng: np.random.Generator, *, replicates: int = 40
-) -> tuple[float, float]:
-    """Return the standard errors of ``significant`` and ``covered``.
-
-    Comparisons share runs and are not independent, but seeds are: the stock's seeds are drawn
-    again with replacement (all twins of a seed together), and everything is measured anew. A
-    seed drawn twice is twice as likely in a comparison, though never in it twice. The errors
-    include the noise of drawing ``comparisons`` instead of all that there are.
-    """
-    size = len(stock[0])
-    rates: list[tuple[float, float]] = []
-    while len(rates) < replicates:
-        weights = rng.multinomial(size, [1 / size] * size) / size
-        if np.count_nonzero(weights) < seeds:
-            continue
-        found = measure(stock, seeds, comparisons, rng, ranks=False, weights=weights)
-        rates.append((found.significant, found.covered))
-    spread: NDArray[np.float64] = np.nanstd(np.array(rates), axis=0, ddof=1)
-    return float(spread[0]), float(spread[1])
+def _censored(one: Saved) -> int:
+    return one.censored.strategy + one.censored.baseline + one.censored.both
 
 
-def _settled(draw: tuple[list[list[Budget]], list[list[Budget]]], rng: np.random.Generator) -> bool:
-    labels = np.array([[[run.labels for run in task] for task in side] for side in draw])
-    reached = np.array([[[run.reached for run in task] for task in side] for side in draw])
-    found = rank_intervals(labels, reached, np.zeros_like(labels), rng, draws=400)
-    return found is not None and bool(found[1].min() < found[0].max())
+def _undecided(one: Saved) -> bool:
+    return one.verdict not in ("better", "worse")
+
+
+def _false(one: Saved, truth: float) -> bool:
+    return one.verdict == "worse" or (one.verdict == "better" and truth <= 0)
+
+
+def _covers(one: Saved, truth: float) -> bool:
+    """Whether an interval holds the truth; an open end holds all beyond it."""
+    return not (one.low > truth or one.high < truth)
 
 
 def _share(outcomes: Sequence[bool]) -> float:
