@@ -278,7 +278,7 @@ def a_board_with_other_numbers(folder):
 
 @forgery
 def a_board_without_a_column(folder):
-    table(folder, "leaderboard.csv", lambda frame: frame.drop(columns="p_holm"))
+    table(folder, "leaderboard.csv", lambda frame: frame.drop(columns="saving_low"))
     signed(folder)
     return "other columns"
 
