@@ -45,7 +45,7 @@ def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
         4, True, False,
     )  # fmt: skip
     assert [record["sessions"][name] for name in ("count", "runs", "jobs")] == [1, 8, [2]]
-    assert "--seeds 2 --target-acc 0.5" in record["command"]
+    assert "--seeds 2 --target-acc auto" in record["command"]
 
     # Neither the suite's file nor the results are needed.
     (tmp_path / "tiny.toml").unlink()
