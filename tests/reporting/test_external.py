@@ -106,6 +106,23 @@ def test_a_run_of_the_same_tasks_and_seeds_is_ranked_but_not_tested(root):
     assert winner.saving is None
 
 
+def test_a_curve_off_the_looks_is_read_at_its_own_labels(root):
+    # Looks at 10, 20, 30, 40 and 50 labels read the models of 10, 14, 27, 33 and 44 labels; that
+    # of 16 labels is passed over, though it is at the target.
+    labels, accuracies = (10, 14, 16, 27, 33, 44, 55), (0.2, 0.3, 0.5, 0.4, 0.5, 0.6, 0.7)
+    rows = six(labels=labels)
+    for place, row in enumerate(rows):
+        row["accuracy"] = accuracies[place % len(labels)]
+    put(root, rows)
+    theirs = board(ask(root, "paper", 0.45)).loc["theirs (external)"]
+    assert (theirs["reached"], theirs["labels_step"]) == (6, 33)
+    # Half way between the models of 27 and of 33 labels.
+    assert theirs["labels"] == pytest.approx(30)
+    assert board(ask(root, target=0.45)).loc["theirs (external)", "labels"] == pytest.approx(33)
+    # On the line from 33 labels to 44, at the cap of 40.
+    assert theirs["accuracy_final"] == pytest.approx(0.5 + 0.1 * 7 / 11)
+
+
 @pytest.mark.parametrize(
     ("rows", "why"),
     [
