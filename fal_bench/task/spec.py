@@ -176,7 +176,7 @@ class Task(Spec):
         model: the classifier.
         rounds: FedAvg rounds a cycle.
         local_epochs: epochs of local training a round.
-        batch_size: local batch size.
+        batch_size: most samples of a local batch; the batches of an epoch are of even size.
         optimiser: optimiser of local training.
         initial_labels: labels a client holds at the start, drawn at random from its query pool.
         query_size: labels a client may buy a cycle.
