@@ -163,8 +163,9 @@ def _writing(published: Published) -> str:
 
 def _provenance(published: Published) -> str:
     record, results = published.record, published.results
-    if record.seeds != tuple(range(len(record.seeds))):
-        return "seeds are left out, and those of a comparison are 0, 1, 2 and so on"
+    first = record.seeds[0]
+    if record.seeds != tuple(range(first, first + len(record.seeds))):
+        return "seeds are left out, and those of a comparison follow each other"
     if record.environments and sum(one.runs for one in record.environments) != record.n_runs:
         return "the environments do not add up to the runs"
     seconds = results.curves[["train_seconds", "select_seconds"]].to_numpy(float).sum()
@@ -196,7 +197,7 @@ def _command(published: Published) -> str:
         task=task,
         device=record.device,
         strategies=[row.label for row in record.strategies],
-        seeds=len(record.seeds),
+        seeds=record.seeds,
     )
     if record.command != f"{rebuilt} {question_of(record).options()}":
         return f"{record.command!r} does not lead to these runs and this question"
