@@ -54,7 +54,7 @@ def as_seeds(given: object, default: int) -> range:
     elif isinstance(given, str) and (match := _SEEDS.fullmatch(given.strip())):
         last = int(match["last"])
         first, last = (0, last - 1) if match["first"] is None else (int(match["first"]), last)
-    elif isinstance(given, Integral) and not isinstance(given, bool):
+    elif not isinstance(given, bool) and isinstance(given, Integral):
         first, last = 0, int(given) - 1
     else:
         raise InvalidSpecError(

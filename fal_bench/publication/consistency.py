@@ -163,8 +163,7 @@ def _writing(published: Published) -> str:
 
 def _provenance(published: Published) -> str:
     record, results = published.record, published.results
-    first = record.seeds[0]
-    if record.seeds != tuple(range(first, first + len(record.seeds))):
+    if record.seeds != tuple(range(record.seeds[0], record.seeds[0] + len(record.seeds))):
         return "seeds are left out, and those of a comparison follow each other"
     if record.environments and sum(one.runs for one in record.environments) != record.n_runs:
         return "the environments do not add up to the runs"
