@@ -34,6 +34,9 @@ EQUAL: Final = 0.05
 FEWEST_TASKS: Final = 6
 """Tasks from which something is said about other tasks like these."""
 
+# Log ratios that differ less are the same up to rounding.
+_DIGITS: Final = 9
+
 _AFTER_RANKED = {"external": 1, "incomplete": 2}
 _TYPES = {column.key: column.dtype for column in COLUMNS if column.dtype}
 
@@ -252,33 +255,39 @@ def savings(
     family = [name not in references for name in names]
     found = simultaneous_intervals(differences, own_stream(), family=family, level=LEVEL)
     return {
-        name: _saved(mean, low, high, pairs, ladder.censored(name, baseline))
-        for name, mean, low, high, pairs in zip(
-            names, found.means, found.low, found.high, differences, strict=True
-        )
+        name: _saved(mean, low, high, differences.shape[2], ladder.censored(name, baseline))
+        for name, mean, low, high in zip(names, found.means, found.low, found.high, strict=True)
     }
 
 
-def _saved(
-    mean: float, low: float, high: float, pairs: NDArray[np.float64], censored: CensoredPairs
-) -> Saved:
-    # Fewer labels are a lower log ratio and a higher saving.
-    lower = math.nan if censored.harm_understated else saving(high)
-    upper = math.nan if censored.saving_understated else saving(low)
+def _saved(mean: float, low: float, high: float, seeds: int, censored: CensoredPairs) -> Saved:
     if censored.saving_understated and censored.harm_understated:
         return Saved(math.nan, math.nan, math.nan, censored, "not comparable")
-    verdict = _verdict(lower, upper, same=not pairs.any(), seeds=pairs.shape[1])
-    return Saved(saving(mean), lower, upper, censored, verdict)
+    # Pairs that do not vary have no interval, but leave nothing open; rounding is no difference.
+    sure = round(mean, _DIGITS)
+    judged = (sure, sure) if math.isnan(low) else (low, high)
+    verdict = _verdict(*_ends(*judged, censored), seeds=seeds)
+    return Saved(saving(mean), *_ends(low, high, censored), censored, verdict)
 
 
-def _verdict(low: float, high: float, *, same: bool, seeds: int) -> str:
+def _ends(low: float, high: float, censored: CensoredPairs) -> tuple[float, float]:
+    """Return the ends of a saving from those of a log ratio; NaN where it is open."""
+    # Fewer labels are a lower log ratio and a higher saving.
+    shut = math.isfinite(low)
+    return (
+        saving(high) if shut and not censored.harm_understated else math.nan,
+        saving(low) if shut and not censored.saving_understated else math.nan,
+    )
+
+
+def _verdict(low: float, high: float, *, seeds: int) -> str:
     if seeds < FEWEST_SEEDS:
         return "too few seeds"
     if low > 0:
         return "better"
     if high < 0:
         return "worse"
-    return "equal" if same or (low >= -EQUAL and high <= EQUAL) else "no evidence"
+    return "equal" if low >= -EQUAL and high <= EQUAL else "no evidence"
 
 
 def _compare_with_baseline(

@@ -150,13 +150,13 @@ def _key_facts(board: Board) -> list[tuple[str, str]]:
     saving = "" if row["verdict"] == "baseline" else saving_with_interval(row)
     if saving:
         name = f"Saving against {board.context.baseline}"
-        facts.append((_with_interval(name, row["saving_low"]), saving))
+        facts.append((_with_interval(name, row["saving_low"], row["saving_high"]), saving))
     return [*facts, ("How sure", wording.certainty(first, board.context))]
 
 
-def _with_interval(name: str, low: float) -> str:
+def _with_interval(name: str, *ends: float) -> str:
     """Say in a number's name what the brackets behind it are, if there are any."""
-    return name if math.isnan(low) else f"{name} (95 % interval)"
+    return name if all(map(math.isnan, ends)) else f"{name} (95 % interval)"
 
 
 def _sections(rows: list[Row], columns: list[Column]) -> list[dict[str, Any]]:

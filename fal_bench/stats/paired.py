@@ -110,15 +110,20 @@ def _largest(
     """Return the largest |t| of every sign pattern.
 
     A pattern gives a (task, seed) one sign, the same in every comparison, since comparisons share
-    the baseline's run. Squares do not change with signs; only the means of tasks do.
+    the baseline's run. Squares do not change with signs; only the means of tasks do. |t| is
+    infinite where a pattern makes all deviations of a task equal.
     """
     _, tasks, seeds = centred.shape
     found = []
     for signs in _patterns(tasks * seeds, rng):
         shaped = signs.reshape(-1, tasks, seeds).astype(float)
         means = np.einsum("dts,cts->dct", shaped, centred, optimize=True) / seeds
-        errors = _errors(squares - seeds * means**2, seeds)
-        found.append(np.abs(means.mean(axis=2) / errors).max(axis=1))
+        left = squares - seeds * means**2
+        errors = _errors(np.where(left > _ZERO * squares, left, 0.0), seeds)
+        overall = np.abs(means.mean(axis=2))
+        infinite = np.where(overall > 0, math.inf, 0.0)
+        ratios = np.divide(overall, errors, out=infinite, where=errors > 0)
+        found.append(ratios.max(axis=1))
     return np.concatenate(found)
 
 

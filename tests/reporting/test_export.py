@@ -63,7 +63,7 @@ def test_markdown_escapes_names(result):
     text = result.text("md")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 * (2 + 4)
-    assert lines[2].startswith(r"| 1 \[1-1\] | my\|strategy\_\<b\> | 3/3 | ")
+    assert lines[2].startswith(r"| 1 | my\|strategy\_\<b\> | 3/3 | ")
     assert text.startswith("**Labels until")
     bars = [line.replace(r"\|", "").count("|") for line in lines]
     assert set(bars) == {10}

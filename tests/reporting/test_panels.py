@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from boards import ASKED, CHARGES, ROWS, board_of, comparison, context, curve, runs
+from boards import ASKED, BASE, CHARGES, ROWS, board_of, comparison, context, curve, runs
 
 from fal_bench.reporting.budgets import read_runs
+from fal_bench.reporting.context import Rung
 from fal_bench.reporting.page import render_page
 from fal_bench.reporting.panels import all_panels
 from fal_bench.reporting.panels.base import PageData
@@ -85,10 +86,14 @@ def test_paper_accounting_has_its_own_axis():
 def test_curves_stop_where_the_first_run_stops():
     rows = curve("s", (0.1, 0.2, 0.3, 0.4), labels=(10, 20, 30, 40))
     rows += curve("s", (0.3, 0.4, 0.5), labels=(10, 15, 30), extra=6, seed=1)
-    found = read_runs(pd.DataFrame(rows), context("s", seeds=2))
-    labels, values = shared_points(list(found.values()), "strict")
+    asked = context("s", seeds=2)
+    found = read_runs(pd.DataFrame(rows), asked)
+    labels, values = shared_points(asked.tasks[0], list(found.values()), "strict")
     assert labels.tolist() == [13, 23, 33]
-    assert values.tolist() == [pytest.approx([0.1, 0.2, 0.3]), pytest.approx([0.3, 0.4, 0.5])]
+    # The second run is read at 20 labels on the line from its model of 15 to that of 30.
+    assert values.tolist() == [
+        pytest.approx([0.1, 0.2, 0.3]), pytest.approx([0.3, 0.4 + 0.1 * 5 / 15, 0.5]),
+    ]  # fmt: skip
 
 
 def test_a_single_seed_has_no_band():
@@ -165,7 +170,7 @@ def test_ranks_follow_the_target():
 
 
 def test_a_dashed_line_is_only_spoken_of_where_there_is_one():
-    own = replace(ASKED, task_targets=(("a", 0.5), ("b", 0.6)), target_name="auto-50")
+    own = replace(ASKED, ladder=(Rung(0.4), Rung(0.5)))
     for asked, dashed in ((ASKED, True), (own, False)):
         drawing = draw("ranks", ROWS, asked)
         assert bool(drawing.figures[0].layout["shapes"]) == dashed
@@ -180,8 +185,11 @@ def test_the_first_rank_is_on_the_axis():
 
 
 def test_pairwise_savings_mirror_each_other_and_agree_with_the_board():
-    cells = texts(draw("pairwise").numbers)
-    best = board_of(ROWS, ASKED).leaderboard.iloc[0]
+    rows = runs("random", *BASE) + runs("mine[k=3]", *[0.8 * n + n % 3 for n in BASE])
+    asked = context("random", "mine[k=3]", seeds=7)
+    numbers = draw("pairwise", rows, asked).numbers
+    cells = texts(numbers)
+    best = board_of(rows, asked).leaderboard.iloc[0]
     there = [best[name] for name in ("saving_vs_random", "saving_low", "saving_high")]
     back = [1 - 1 / (1 - there[place]) for place in (0, 2, 1)]
     for row, column, values in (
@@ -190,14 +198,22 @@ def test_pairwise_savings_mirror_each_other_and_agree_with_the_board():
         saving, low, high = (round(100 * value) for value in values)
         assert cells[row][column] == f"{saving:+d} % [{low}, {high}]"
     assert cells["random"]["random"] == ""
+    assert "95 %" in numbers.caption
 
 
-def test_two_seeds_are_spoken_of_without_intervals():
+def test_an_open_end_is_open_seen_from_either_side():
+    # Two of seven pairs hide how much mine saves.
+    rows = runs("random", *BASE[:5], None, None) + runs("mine", *[n / 2 + n % 3 for n in BASE])
+    cells = texts(draw("pairwise", rows, context("random", "mine", seeds=7)).numbers)
+    assert cells["mine"]["random"].endswith(" or more]")
+    assert cells["random"]["mine"].endswith(" or less]")
+
+
+def test_few_seeds_are_spoken_of_without_intervals():
     rows = runs("random", 22, 26) + runs("mine", 11, 13)
     few = draw("pairwise", rows, context("random", "mine", seeds=2))
-    assert "No intervals: 2 seeds" in few.text
+    assert "5 seeds" in few.text
     assert "95 %" not in few.text + few.numbers.caption
-    assert "95 %" in draw("pairwise").numbers.caption
 
 
 def test_pairs_that_cannot_be_compared_are_told_from_the_diagonal():

@@ -145,15 +145,15 @@ def test_names_wrap_before_their_brackets_or_after_a_hyphen(name, width, first, 
     assert text[at + 1].split()[0] == second
 
 
-def test_rank_intervals_show_where_there_is_room():
+def test_ranks_that_may_be_tied_are_ranges():
     ranked = [
         {**ROWS[0], "rank_low": 1, "rank_high": 2},
         {**ROWS[1], "rank_low": 1, "rank_high": 3},
     ]
     wide = lines(frame(*ranked, *ROWS[2:]), 120)
-    assert [runs(line)[0] for line in wide[3:6]] == ["1 [1-2]", "2 [1-3]", "3"]
+    assert [runs(line)[0] for line in wide[3:6]] == ["1-2", "1-3", "3"]
     narrow = lines(frame(*ranked, *ROWS[2:]), 80)
-    assert runs(narrow[4])[:2] == ["1", "fal-margin"]
+    assert runs(narrow[4])[:2] == ["1-2", "fal-margin"]
 
 
 def test_censored_pairs_are_marked():

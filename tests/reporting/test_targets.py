@@ -42,14 +42,13 @@ def derive(rows, *, targets="auto", grid=None, **changes):
         (facts,) = asked.tasks
         asked = replace(asked, tasks=(replace(facts, grid=grid, query_labels=grid[1] - grid[0]),))
     read = read_runs(pd.DataFrame(rows), asked)
-    targets = parse_targets(targets.split(","), "targets")
-    return [one for target in targets for one in contexts_for(target, read, asked)]
+    return contexts_for(parse_targets(targets.split(","), "targets"), read, asked)
 
 
 @pytest.mark.parametrize(
     ("given", "targets"),
     [
-        (None, [0.5]),
+        (None, ["auto"]),
         (0.5, [0.5]),
         ([0.5, 0.3], [0.5, 0.3]),
         ("0.4, 0.5,auto", [0.4, 0.5, "auto"]),
@@ -95,45 +94,62 @@ def test_a_question_as_options(make, given, options):
     assert make(**given).options() == options
 
 
-def test_automatic_targets_by_hand():
-    # The cap is 40: its quarter, half and three quarters are the first three grid points.
+def test_an_automatic_target_is_a_ladder_up_the_rise_of_the_baseline():
+    # From a mean of 0.4 with the initial labels to one of 0.6 at the cap of 40 labels.
     rows = curve("random", (0.1, 0.2, 0.4, 0.5, 0.6), seed=0)
-    rows += curve("random", (0.2, 0.3, 0.5, 0.6, 0.7), seed=1)
+    rows += curve("random", (0.2, 0.3, 0.5, 0.4, 0.7), seed=1)
     rows += curve("random", (0.9, 0.35, 0.45, 0.9, 0.9), seed=2)
     rows += curve("mine", (0.9,) * 5, seed=0)
-    found = derive(rows, seeds=3)
-    assert [one.target for one in found] == [0.2, 0.3, 0.45]
-    assert [one.target_name for one in found] == ["auto-25", "auto-50", "auto-75"]
-    assert [one.target_on("a") for one in found] == [0.2, 0.3, 0.45]
+    (found,) = derive(rows, seeds=3)
+    assert [rung.value for rung in found.ladder] == [0.46, 0.48, 0.5, 0.52, 0.54, 0.56, 0.58]
+    assert [rung.name for rung in found.ladder] == [f"auto-{step}" for step in range(30, 91, 10)]
+    # Labels refer to the middle one.
+    assert (found.target, found.target_on("a"), found.target_name) == (0.52, 0.52, "auto")
+    assert (found.rungs, found.wider) == (found.ladder, ())
 
 
-def test_every_task_has_its_own_automatic_target():
+def test_every_task_has_its_own_ladder():
     rows = curve("random", (0.1, 0.2, 0.4, 0.5, 0.6), task="a")
     rows += curve("random", (0.5, 0.6, 0.8, 0.9, 0.9), task="b")
-    found = derive(rows, tasks=("b", "a"))[1]
-    assert (found.target_on("a"), found.target_on("b")) == (0.2, 0.6)
-    assert found.target == 0.4
+    (found,) = derive(rows, tasks=("b", "a"))
+    # 0.1 + 0.6 * 0.4 and 0.5 + 0.6 * 0.4
+    assert (found.target_on("a"), found.target_on("b")) == (0.34, 0.74)
+    assert found.target == 0.54
+    assert found.ladder[0].by_task == (("a", 0.22), ("b", 0.62))
     row = board_of(rows, found).leaderboard.set_index("strategy").loc["random"]
-    # Both tasks are reached where they have their target, at half of the cap.
-    assert (row["labels"], row["reached"], row["target_name"]) == (20, 2, "auto-50")
+    # Both tasks are reached where they have their target, 0.7 of the way from 20 to 30 labels.
+    assert (row["labels"], row["reached"], row["target_name"]) == (pytest.approx(27), 2, "auto")
 
 
-def test_automatic_targets_are_read_between_grid_points():
-    rows = curve("random", (0.1, 0.2, 0.4, 0.5, 0.6), labels=range(4, 100, 20))
-    found = derive(rows, grid=(4, 24, 44))
-    assert [one.target for one in found] == pytest.approx([0.135, 0.19, 0.29])
+def test_a_ladder_is_read_between_models_and_where_a_run_ends():
+    # At the cap of 44 labels, a sixth of the way from the model of 40 to that of 64.
+    rows = curve("random", (0.12, 0.2, 0.3, 0.54), labels=(4, 20, 40, 64))
+    (found,) = derive(rows, grid=(4, 24, 44))
+    assert found.target == pytest.approx(0.12 + 0.6 * 0.22)
+    # A run that stops early ends at its last model.
+    (found,) = derive(rows[:3], grid=(4, 24, 44))
+    assert found.target == pytest.approx(0.12 + 0.6 * 0.18)
 
 
-def test_targets_below_the_initial_labels_are_left_out():
-    rows = curve("random", (0.1, 0.2, 0.3, 0.4), labels=(35, 45, 55, 65))
-    assert [one.target_name for one in derive(rows, grid=(35, 45, 55))] == ["auto-75"]
-    with pytest.raises(InvalidSpecError, match="no target"):
-        derive(rows, grid=(45, 55))
+def test_all_runs_stand_in_for_a_baseline_that_has_none():
+    rows = curve("mine", (0.1, 0.2, 0.4, 0.5, 0.6)) + curve("other", (0.3, 0.4, 0.5, 0.8, 0.8))
+    asked = context("mine", "other")
+    (found,) = contexts_for(
+        parse_targets(["auto"], "targets"), read_runs(pd.DataFrame(rows), asked), asked
+    )
+    assert found.target == pytest.approx(0.2 + 0.6 * (0.65 - 0.2))
 
 
-def test_automatic_targets_need_the_baseline():
-    with pytest.raises(InvalidSpecError, match="'random'"):
-        derive(runs("mine", 20))
+def test_targets_that_are_asked_for_stand_beside_a_ladder():
+    rows = curve("random", (0.1, 0.2, 0.4, 0.5, 0.6))
+    (one,) = derive(rows, targets="0.45")
+    (automatic,) = derive(rows)
+    assert (one.target, one.ladder, one.wider) == (0.45, (), automatic.ladder)
+    # Several are a ladder of their own.
+    several = derive(rows, targets="0.3,0.45,auto")
+    asked = [rung.value for rung in several[0].wider]
+    assert (asked, several[1].wider) == ([0.3, 0.45], several[0].wider)
+    assert several[2] == automatic
 
 
 def test_equal_targets_are_asked_once():
@@ -141,15 +157,14 @@ def test_equal_targets_are_asked_once():
 
 
 def test_the_question_names_its_targets():
-    found = derive(runs("random", 25, 27) + runs("mine", 15, 16), targets="0.4,auto", seeds=2)
-    first, *others, last = (f"{100 * one.target:.4g}" for one in found)
-    assert f" {', '.join([first, *others])} and {last} %" in wording.questions(found)
-    assert wording.target(found[2]).startswith(f"{others[1]} % (random at 50 %")
-    rows = runs("random", 25, task="a") + runs("random", 30, task="b")
-    found = derive(rows, targets="0.4,auto", tasks=("a", "b"))
+    rows = runs("random", 25, 27) + runs("mine", 15, 16)
+    found = derive(rows, targets="0.4,0.5,auto", seeds=2)
     said = wording.questions(found)
-    assert re.findall(r"\d+|random", said)[-5:] == ["40", "random", "25", "50", "75"]
+    assert re.findall(r"\d+|random", said) == ["40", "50", "7", "random"]
     assert wording.question(found[0]).endswith(" 40 % accuracy")
+    assert wording.target(found[2]).startswith("7 targets")
+    # From 0.34 (the mean of 0.35 and 0.33) to 0.64.
+    assert "52 %" in wording.middle_target(found[2])
 
 
 # Targets of other metrics.
@@ -187,9 +202,10 @@ def test_a_metric_that_is_better_when_lower_is_reached_from_above(tmp_path):
 
 def test_automatic_targets_of_any_metric(tmp_path):
     with_metric(tmp_path, spec(), FALLING)
-    found = report(tmp_path, target="calm=auto").boards
-    assert [one.context.target_name for one in found] == ["auto-25", "auto-50", "auto-75"]
-    assert [one.context.target for one in found] == pytest.approx([0.9, 0.7, 0.5])
+    (board,) = report(tmp_path, target="calm=auto").boards
+    # It falls from 0.9 to 0.3 at the cap.
+    falls = [0.72, 0.66, 0.6, 0.54, 0.48, 0.42, 0.36]
+    assert [rung.value for rung in board.context.ladder] == pytest.approx(falls)
 
 
 def test_a_new_metric_voids_no_finished_run(tmp_path):

@@ -121,10 +121,11 @@ def _all_savings(data: PageData) -> Savings:
         mean, low, high = (saving(end) for end in ends)
         censored = ladder.censored(one, other)
         understated, harmless = censored.saving_understated, not censored.harm_understated
+        shut = math.isfinite(low)
         entry = _Saving(
             mean if harmless or not understated else math.nan,
-            low if harmless else math.nan,
-            math.nan if understated else high,
+            low if shut and harmless else math.nan,
+            high if shut and not understated else math.nan,
         )
         savings[one, other], savings[other, one] = entry, entry.turned()
     return savings
