@@ -29,7 +29,7 @@ What each costs in time and memory: [performance](performance.md).
 
 ![The curve of every strategy on the default suite](strategies.svg)
 
-Mean test accuracy over both tasks of `quick` and 10 seeds on the label grid, against paper labels;
+Mean test accuracy over both tasks of `quick` and 10 seeds against paper labels;
 grey: random. Drawn from [the published results](../results/published/quick).
 """
 

@@ -98,7 +98,7 @@ def compare(
     target: Asked = None,
     suite: str | Path | None = None,
     task: str | None = None,
-    seeds: int | None = None,
+    seeds: int | range | str | None = None,
     jobs: int | None = None,
     accounting: Accounting = "strict",
     baseline: str | None = None,
@@ -131,7 +131,8 @@ def compare(
             ``"loss=auto"``; one that is better when lower is reached from above.
         suite: a suite's name or TOML file; ``quick`` by default.
         task: compare on one task only.
-        seeds: number of seeds; the suite's own number by default.
+        seeds: number of seeds, or a range of them, as in ``"100-109"``; the suite's own number by
+            default.
         jobs: worker processes; by default one per CPU core, and one alone on a GPU.
         accounting: the labels that rank: ``"strict"`` (all that were read) or ``"paper"``.
         baseline: the strategy that savings refer to; random by default.
@@ -186,7 +187,7 @@ def prepare(
     target: Asked,
     suite: str | Path | None,
     task: str | None,
-    seeds: int | None,
+    seeds: int | range | str | None,
     jobs: int | None,
     accounting: str,
     baseline: str | None,

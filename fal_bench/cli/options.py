@@ -54,7 +54,10 @@ SuiteOption = Annotated[
 ]
 TaskOption = Annotated[str | None, typer.Option(metavar="NAME", help="One task only.")]
 SeedsOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Number of seeds.  \\[default: the suite's]")
+    str | None,
+    typer.Option(
+        metavar="N|A-B", help="Number of seeds, or the seeds A to B.  \\[default: the suite's]"
+    ),
 ]
 StoredSuiteOption = Annotated[
     str | None,

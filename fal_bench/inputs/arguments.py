@@ -6,6 +6,7 @@ Messages name arguments as Python does, which is also how the command line's opt
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral, Real
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Literal, cast
 
 from fal_bench.errors import InvalidSpecError, shown
-from fal_bench.inputs.limits import MOST_SECONDS
+from fal_bench.inputs.limits import MOST_RUNS, MOST_SECONDS, MOST_SEED
 from fal_bench.inputs.values import check_characters
+
+_SEEDS = re.compile(r"(?:(?P<first>[0-9]{1,10})-)?(?P<last>[0-9]{1,10})")
 
 
 def as_whole(name: str, value: object, least: int, most: int | None = None) -> int | None:
@@ -31,6 +34,38 @@ def as_whole(name: str, value: object, least: int, most: int | None = None) -> i
             return int(value)
         bound = f"of at most {most}"
     raise InvalidSpecError(f"{name} must be a whole number {bound}, not {shown(value)}.")
+
+
+def as_seeds(given: object, default: int) -> range:
+    """Return the seeds that a number of them, or a range of them, stands for.
+
+    Args:
+        given: a number n for the seeds 0 to n - 1; a range of Python; text such as ``"10"`` or
+            ``"100-109"``, the last one included; None for the default number.
+        default: number of seeds by default.
+
+    Raises:
+        InvalidSpecError: it is none of these, empty, or too large.
+    """
+    if given is None:
+        return range(default)
+    if isinstance(given, range) and given.step == 1:
+        first, last = given.start, given.stop - 1
+    elif isinstance(given, str) and (match := _SEEDS.fullmatch(given.strip())):
+        last = int(match["last"])
+        first, last = (0, last - 1) if match["first"] is None else (int(match["first"]), last)
+    elif not isinstance(given, bool) and isinstance(given, Integral):
+        first, last = 0, int(given) - 1
+    else:
+        raise InvalidSpecError(
+            f"seeds must be a whole number of at least 1, or a range such as 100-109, not "
+            f"{shown(given)}."
+        )
+    if not (0 <= first <= last < MOST_SEED and last - first < MOST_RUNS):
+        raise InvalidSpecError(
+            f"seeds must be from 1 to {MOST_RUNS} seeds below {MOST_SEED}, not {shown(given)}."
+        )
+    return range(first, last + 1)
 
 
 def check_seconds(name: str, value: object) -> None:

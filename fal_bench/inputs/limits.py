@@ -14,6 +14,9 @@ from pydantic import Field
 MOST_RUNS: Final = 20_000
 """Runs of one comparison: tasks times strategies times seeds."""
 
+MOST_SEED: Final = 2**31
+"""All seeds are below it."""
+
 MOST_STRATEGIES: Final = 10_000
 """Strategies of one comparison, every combination of a grid counted."""
 

@@ -316,7 +316,7 @@ def select_publishable(
         task=task,
         device=device,
         strategies=results.strategies,
-        seeds=len(results.seeds),
+        seeds=results.seeds,
     )
     provenance = replace(results.provenance, command=command)
     return Publishable(

@@ -11,8 +11,7 @@ from typing import Final
 
 from fal_bench.data.folders import Folders, current_folders, use_folders
 from fal_bench.errors import InvalidSpecError, PluginError
-from fal_bench.inputs.arguments import as_whole, check_text
-from fal_bench.inputs.limits import MOST_RUNS
+from fal_bench.inputs.arguments import as_seeds, check_text
 from fal_bench.inputs.selector import Selector
 from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import NO_CHANNEL, Channel, Ended, Limits
@@ -91,7 +90,7 @@ class Plan:
         *,
         suite: str | Path | None = None,
         task: str | None = None,
-        seeds: int | None = None,
+        seeds: int | range | str | None = None,
         plugins: Sequence[Source] = (),
         device: str = "auto",
     ) -> Plan:
@@ -105,14 +104,15 @@ class Plan:
             suite: a suite's name or TOML file; the default suite if None.
             task: run one task only: of ``suite``, or of any suite that ships with the package,
                 whose seeds, targets and strategies are then the default ones.
-            seeds: number of seeds; the suite's own number if None.
+            seeds: number of seeds, or a range of them, as in ``"100-109"``; the suite's own number
+                if None.
             plugins: plugin files and folders, and plugins given in Python.
             device: ``"auto"`` (a GPU if PyTorch can use one), ``"cpu"`` or ``"cuda"``.
 
         Raises:
             FalbenchError: a name is unknown, a value cannot be used, or there is no such device.
         """
-        seeds = as_whole("seeds", seeds, 1, MOST_RUNS)
+        wanted = as_seeds(seeds, 1)  # before anything is looked for
         suite = str(suite) if isinstance(suite, Path) else suite
         check_text("suite", suite)
         check_text("task", task)
@@ -125,7 +125,7 @@ class Plan:
         asked = loaded.strategies or None if strategies is None else strategies
         selectors, left_out = _selectors(asked, tasks, registry)
         notes += left_out
-        chosen = range(loaded.seeds if seeds is None else seeds)
+        chosen = range(loaded.seeds) if seeds is None else wanted
         found = resolve_device(device)
         runs = plan_runs(tasks, selectors, chosen, registry, found)
         command = compare_command(
@@ -134,7 +134,7 @@ class Plan:
             device=found,
             plugins=[one for one in plugins if isinstance(one, Path)],
             strategies=sorted({run.label for run in runs}),
-            seeds=len(chosen),
+            seeds=chosen,
         )
         return cls(
             loaded, tuple(runs), task or "", command, tuple(registry.files), tuple(notes), found
@@ -280,7 +280,7 @@ def compare_command(
     device: str,
     plugins: Sequence[Path] = (),
     strategies: Sequence[str],
-    seeds: int,
+    seeds: Sequence[int],
 ) -> str:
     """Return the command line that runs a comparison's runs, without the question.
 
@@ -290,7 +290,7 @@ def compare_command(
         device: class of the device.
         plugins: plugin files and folders.
         strategies: selectors.
-        seeds: number of seeds.
+        seeds: the seeds, without a gap.
     """
     words = ["falbench", "compare"]
     words += ["--suite", suite] if suite else []
@@ -300,7 +300,8 @@ def compare_command(
         words += ["--plugin", str(path)]
     for label in strategies:
         words += ["-s", label]
-    return shlex.join([*words, "--seeds", str(seeds)])
+    span = f"{seeds[0]}-{seeds[-1]}" if seeds[0] else str(len(seeds))
+    return shlex.join([*words, "--seeds", span])
 
 
 def _selectors(

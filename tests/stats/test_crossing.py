@@ -26,41 +26,41 @@ NAN = np.nan
     ],
 )
 def test_hand_made_curves(values, index, fraction):
-    crossing = find_crossing(values, 0.5, cap_index=3)
+    crossing = find_crossing(values, 0.5, within=4)
     assert crossing.index == index
     assert crossing.fraction == pytest.approx(fraction)
 
 
 def test_confirm_sets_how_many_points_must_hold():
     values = [0.6, 0.1, 0.6, 0.6, 0.1, 0.6, 0.6, 0.6]
-    found = [find_crossing(values, 0.5, cap_index=6, confirm=r).index for r in (1, 2, 3, 4)]
+    found = [find_crossing(values, 0.5, within=7, confirm=r).index for r in (1, 2, 3, 4)]
     assert found == [0, 2, 5, None]
 
 
 def test_one_crossing_is_read_on_any_axis():
-    crossing = find_crossing([0.1, 0.3, 0.7, 0.8], 0.4, cap_index=2)
+    crossing = find_crossing([0.1, 0.3, 0.7, 0.8], 0.4, within=3)
     paper, strict = [10, 20, 30, 40], [10, 120, 140, 150]
-    assert crossing.step(paper, 2) == Budget(30.0, reached=True)
-    assert crossing.step(strict, 2) == Budget(140.0, reached=True)
-    assert crossing.interpolated(paper, 2).labels == pytest.approx(22.5)
-    assert crossing.interpolated(strict, 2).labels == pytest.approx(125.0)
+    assert crossing.step(paper, 30) == Budget(30.0, reached=True)
+    assert crossing.step(strict, 150) == Budget(140.0, reached=True)
+    assert crossing.interpolated(paper, 30).labels == pytest.approx(22.5)
+    assert crossing.interpolated(strict, 150).labels == pytest.approx(125.0)
 
 
-def test_censored_budget_is_the_axis_at_the_cap():
+def test_a_censored_budget_is_the_cap():
     crossing = Crossing(None, 1.0)
-    assert crossing.step([10, 20, 30], 1) == Budget(20.0, reached=False)
-    assert crossing.interpolated([10, 25, 30], 1) == Budget(25.0, reached=False)
+    assert crossing.step([10, 20, 30], 25.0) == Budget(25.0, reached=False)
+    assert crossing.interpolated([10, 25, 30], 25.0) == Budget(25.0, reached=False)
 
 
-def test_an_axis_without_the_label_count_is_refused():
-    with pytest.raises(ValueError, match="grid point 1"):
-        Crossing(1, 1.0).step([10, NAN, 30], 1)
+def test_no_model_within_the_cap_is_no_crossing():
+    assert find_crossing([0.9, 0.9], 0.5, within=0).index is None
+    assert find_crossing([], 0.5, within=0).index is None
 
 
-@pytest.mark.parametrize(("cap_index", "confirm"), [(3, 2), (-1, 2), (0, 0)])
-def test_impossible_arguments_are_refused(cap_index, confirm):
-    with pytest.raises(ValueError, match=r"cap_index|confirm"):
-        find_crossing([0.1, 0.2, 0.3], 0.5, cap_index=cap_index, confirm=confirm)
+@pytest.mark.parametrize(("within", "confirm"), [(4, 2), (-1, 2), (1, 0)])
+def test_impossible_arguments_are_refused(within, confirm):
+    with pytest.raises(ValueError, match=r"within|confirm"):
+        find_crossing([0.1, 0.2, 0.3], 0.5, within=within, confirm=confirm)
 
 
 accuracies = st.one_of(st.just(NAN), st.floats(0, 1))
@@ -73,22 +73,22 @@ accuracies = st.one_of(st.just(NAN), st.floats(0, 1))
     data=st.data(),
 )
 def test_properties(values, target, confirm, data):
-    cap_index = data.draw(st.integers(0, len(values) - 1))
-    crossing = find_crossing(values, target, cap_index=cap_index, confirm=confirm)
+    within = data.draw(st.integers(0, len(values)))
+    crossing = find_crossing(values, target, within=within, confirm=confirm)
     holds = [
         j
-        for j in range(cap_index + 1)
+        for j in range(within)
         if j + confirm <= len(values) and all(v >= target for v in values[j : j + confirm])
     ]
     assert crossing.index == (holds[0] if holds else None)
     assert 0 < crossing.fraction <= 1
 
-    axis = 50.0 + 10.0 * np.arange(len(values))
-    step, line = crossing.step(axis, cap_index), crossing.interpolated(axis, cap_index)
+    axis, cap = 50.0 + 10.0 * np.arange(len(values)), 45.0 + 10.0 * within
+    step, line = crossing.step(axis, cap), crossing.interpolated(axis, cap)
     assert step.reached == line.reached == bool(holds)
-    assert line.labels <= step.labels <= axis[cap_index]
+    assert line.labels <= step.labels <= cap
     if not holds:
-        assert line.labels == axis[cap_index]
+        assert line.labels == cap
     else:
         first = next(j for j, value in enumerate(values) if value >= target)
         assert step.labels >= axis[first]

@@ -1,175 +1,149 @@
-"""Paired savings, the sign-flip test and Holm's correction."""
+"""Simultaneous intervals of paired differences."""
 
 import itertools
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from fal_bench.stats import Budget, can_reject, holm, log_ratios, paired_saving, sign_flip_test
-
-
-def reached(*labels):
-    return [Budget(float(n), reached=True) for n in labels]
-
-
-def censored(*labels):
-    return [Budget(float(n), reached=False) for n in labels]
-
-
-def rng():
-    return np.random.default_rng(0)
-
-
-def test_saving_is_one_minus_the_geometric_mean_ratio():
-    # Ratios 0.5, 0.5 * e^0.1 and 0.5 * e^0.2: mean log-ratio ln 0.5 + 0.1, two degrees.
-    ours = [reached(50, 50 * math.exp(0.1), 50 * math.exp(0.2))]
-    saving = paired_saving(ours, [reached(100, 100, 100)])
-    half = stats.t.ppf(0.975, 2) * 0.1 / math.sqrt(3)
-    assert saving.saving == pytest.approx(1 - 0.5 * math.exp(0.1))
-    assert saving.low == pytest.approx(1 - 0.5 * math.exp(0.1 + half))
-    assert saving.high == pytest.approx(1 - 0.5 * math.exp(0.1 - half))
-    assert saving.comparable
-
-
-@pytest.mark.parametrize(
-    ("ours", "expected"),
-    [
-        ([reached(50, 60), reached(70, 80)], (0.5 * 0.6 * 0.7 * 0.8) ** 0.25),
-        ([reached(50, 60), reached(70)], ((0.5 * 0.6) ** 0.5 * 0.7) ** 0.5),
-    ],
+from fal_bench.stats import (
+    FEWEST_SEEDS,
+    censored_pairs,
+    mean_over_tasks,
+    saving,
+    simultaneous_intervals,
 )
-def test_one_or_two_pairs_in_a_task_give_a_saving_without_an_interval(ours, expected):
-    saving = paired_saving(ours, [reached(*[100] * len(task)) for task in ours])
-    assert saving.saving == pytest.approx(1 - expected)
-    assert math.isnan(saving.low)
-    assert math.isnan(saving.high)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def critical_by_enumeration(differences, level):
+    """The definition, sign pattern by sign pattern, without any rearrangement."""
+    _, tasks, seeds = differences.shape
+    centred = differences - differences.mean(axis=2, keepdims=True)
+    largest = []
+    for pattern in itertools.product((1, -1), repeat=tasks * seeds):
+        signed = centred * np.reshape(pattern, (tasks, seeds))
+        t_values = []
+        for one in signed:
+            error = math.sqrt(sum(task.var(ddof=1) / seeds for task in one)) / tasks
+            t_values.append(abs(one.mean(axis=1).mean()) / error)
+        largest.append(max(t_values))
+    return sorted(largest)[math.ceil(level * (len(largest) - 1))]
+
+
+def test_one_interval_by_definition():
+    differences = rng().normal(0.1, 0.2, size=(3, 2, 5))
+    found = simultaneous_intervals(differences, rng())
+    critical = critical_by_enumeration(differences, 0.95)
+    assert found.critical == pytest.approx(critical)
+    for place, one in enumerate(differences):
+        mean = one.mean(axis=1).mean()
+        error = math.sqrt(sum(task.var(ddof=1) / 5 for task in one)) / 2
+        assert found.means[place] == pytest.approx(mean)
+        assert found.low[place] == pytest.approx(mean - critical * error)
+        assert found.high[place] == pytest.approx(mean + critical * error)
 
 
 def test_tasks_weigh_the_same():
-    ours, theirs = [reached(50, 50), reached(200, 200)], [reached(100, 100), reached(100, 100)]
-    assert paired_saving(ours, theirs).saving == pytest.approx(0)
+    found = simultaneous_intervals([[[0.1] * 5, [0.5] * 5]], rng())
+    assert found.means[0] == pytest.approx(0.3)
 
 
-def test_identical_runs_save_exactly_nothing_and_are_no_evidence():
-    runs = [reached(90, 110, 130.5), reached(50, 60, 70)]
-    saving = paired_saving(runs, runs)
-    assert saving.saving == 0.0
-    assert math.copysign(1, saving.saving) == 1
-    assert math.isnan(saving.low)
-    assert math.isnan(saving.high)
-    assert sign_flip_test(log_ratios(runs, runs), rng()) == 1.0
+def test_one_comparison_of_normal_pairs_is_close_to_students_interval():
+    differences = rng(1).normal(size=(1, 1, 40))
+    found = simultaneous_intervals(differences, rng())
+    assert found.critical == pytest.approx(stats.t.ppf(0.975, 39), rel=0.05)
 
 
-def test_censored_pairs_are_counted_by_direction():
-    ours = [reached(90) + censored(100, 100, 100) + reached(80, 70)]
-    theirs = [reached(90, 80) + censored(100, 100, 100) + reached(80)]
-    saving = paired_saving(ours, theirs)
-    assert saving.strategy_censored == 1
-    assert saving.baseline_censored == 1
-    assert saving.both_censored == 2
-    assert saving.undecided == 0
+def test_more_comparisons_take_wider_intervals():
+    differences = rng().normal(size=(20, 1, 12))
+    alone = simultaneous_intervals(differences[:1], rng())
+    together = simultaneous_intervals(differences, rng())
+    assert together.critical > 1.2 * alone.critical
 
 
-@pytest.mark.parametrize(("neither", "comparable"), [(1, True), (2, True), (3, False), (4, False)])
-def test_not_comparable_when_neither_reached_in_more_than_half(neither, comparable):
-    runs = [reached(*[90] * (4 - neither)) + censored(*[100] * neither)]
-    assert paired_saving(runs, runs).comparable == comparable
+def test_what_is_no_competitor_widens_no_interval():
+    differences = rng().normal(size=(20, 1, 12))
+    family = [True] + 19 * [False]
+    found = simultaneous_intervals(differences, rng(), family=family)
+    assert found.critical == simultaneous_intervals(differences[:1], rng()).critical
+    assert np.isfinite(found.low).all()
 
 
-def test_a_baseline_censored_below_the_strategys_budget_decides_nothing():
-    # Strict labels: 150 were needed, where the baseline was stopped at 100 without reaching.
-    saving = paired_saving([reached(150, 150, 90)], [censored(100, 100, 100)])
-    assert saving.baseline_censored == 3
-    assert saving.undecided == 2
-    assert not saving.comparable
+def test_few_seeds_have_means_alone():
+    found = simultaneous_intervals(np.ones((2, 3, FEWEST_SEEDS - 1)), rng())
+    assert found.means.tolist() == [1, 1]
+    assert np.isnan(found.low).all()
+    assert np.isnan(found.high).all()
 
 
-def test_runs_must_pair_up():
-    with pytest.raises(ValueError, match="argument 2"):
-        log_ratios([reached(1, 2)], [reached(1)])
-    with pytest.raises(ValueError, match="argument 2"):
-        log_ratios([reached(1)], [reached(1), reached(1)])
-    with pytest.raises(ValueError, match="positive"):
-        log_ratios([reached(0)], [reached(1)])
+def test_differences_that_do_not_vary_have_no_interval_and_disturb_none():
+    varied = rng().normal(size=(1, 2, 6))
+    together = np.concatenate([varied, np.full((1, 2, 6), 0.3)])
+    found = simultaneous_intervals(together, rng())
+    assert math.isnan(found.low[1])
+    assert found.low[0] == simultaneous_intervals(varied, rng()).low[0]
+    assert np.isnan(simultaneous_intervals(together[1:], rng()).low).all()
 
 
-def test_sign_flip_of_one_sided_differences_is_at_its_floor():
-    assert sign_flip_test([[0.1, 0.2, 0.3, 0.25, 0.4]], rng()) == 2 / 32
-    assert sign_flip_test([[-0.1] * 3, [-0.2] * 3], rng()) == 2 / 64
+@pytest.mark.parametrize("shape", [(3, 5), (3, 0, 5), (3, 2, 0)])
+def test_malformed_differences_are_refused(shape):
+    with pytest.raises(ValueError, match="comparison, task, seed"):
+        simultaneous_intervals(np.zeros(shape), rng())
 
 
-def test_exact_sign_flip_matches_scipy():
-    values = np.array([0.3, -0.1, 0.25, 0.4, -0.05, 0.12, 0.2])
-    oracle = stats.permutation_test(
-        (values,), np.mean, permutation_type="samples", n_resamples=np.inf
-    )
-    assert sign_flip_test([values], rng()) == pytest.approx(oracle.pvalue)
-
-
+@settings(max_examples=30)
 @given(
-    st.lists(
-        st.lists(st.integers(-5, 5).map(lambda n: n / 10), min_size=1, max_size=3),
-        min_size=1,
-        max_size=3,
-    )
+    hnp.arrays(float, (3, 2, 6), elements=st.floats(-1, 1)),
+    st.floats(-1, 1),
+    st.floats(0.1, 10),
 )
-def test_exact_sign_flip_matches_enumeration(tasks):
-    def statistic(signs):
-        signs = iter(signs)
-        return np.mean([np.mean([next(signs) * value for value in task]) for task in tasks])
-
-    n = sum(map(len, tasks))
-    observed = abs(statistic([1] * n))
-    patterns = itertools.product([-1, 1], repeat=n)
-    hits = sum(abs(statistic(signs)) >= observed - 1e-9 for signs in patterns)
-    assert sign_flip_test(tasks, rng()) == pytest.approx(hits / 2**n)
-    assert sign_flip_test([[-v for v in task] for task in tasks], rng()) == hits / 2**n
+def test_intervals_move_and_grow_with_the_differences(differences, shift, scale):
+    differences += rng().normal(scale=0.01, size=differences.shape)  # so that all of them vary
+    plain = simultaneous_intervals(differences, rng())
+    moved = simultaneous_intervals(scale * (differences + shift), rng())
+    np.testing.assert_allclose(moved.low, scale * (plain.low + shift), atol=1e-9)
+    np.testing.assert_allclose(moved.high, scale * (plain.high + shift), atol=1e-9)
 
 
-def test_drawn_sign_flip_is_near_the_exact_one_and_repeats():
-    values = np.linspace(-0.2, 0.35, 17)
-    drawn = sign_flip_test([values], rng())
-    signs = 1 - 2 * (np.arange(2**17)[:, None] >> np.arange(17) & 1)
-    exact = np.mean(np.abs(signs @ values) >= abs(values.sum()) - 1e-12)
-    assert 0.02 < exact < 0.5
-    assert drawn == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 10_000))
-    assert drawn == sign_flip_test([values], rng())
+def test_about_one_in_twenty_boards_of_equal_strategies_is_wrong():
+    draws, wrong = rng(2), 0
+    for _ in range(400):
+        shared = draws.normal(size=(1, 2, 5))  # of the baseline
+        found = simultaneous_intervals(draws.normal(size=(8, 2, 5)) - shared, rng())
+        wrong += bool(np.any((found.low > 0) | (found.high < 0)))
+    assert 0.02 * 400 <= wrong <= 0.09 * 400
 
 
-def test_drawn_sign_flip_is_never_zero():
-    assert sign_flip_test([[1.0] * 40], rng(), draws=99) == 1 / 100
+def test_savings_and_log_ratios():
+    assert saving(math.log(0.8)) == pytest.approx(0.2)
+    assert saving(math.log(1.25)) == pytest.approx(-0.25)
+    assert math.copysign(1, saving(0.0)) == 1
 
 
-def test_sign_flip_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="at least one"):
-        sign_flip_test([[0.1], []], rng())
+def test_an_interval_over_tasks_by_hand():
+    low, high = mean_over_tasks([[0.1, 0.3], [0.5, 0.5], [0.2, 0.4]])
+    means = np.array([0.2, 0.5, 0.3])
+    half = stats.t.ppf(0.975, 2) * means.std(ddof=1) / math.sqrt(3)
+    assert (low, high) == (pytest.approx(means.mean() - half), pytest.approx(means.mean() + half))
+    assert mean_over_tasks([[0.1, 0.2]]) is None
 
 
-def test_holm_by_hand():
-    # Sorted: .01 * 4, .02 * 3, .03 * 2 raised to .06, .5.
-    np.testing.assert_allclose(holm([0.03, 0.01, 0.5, 0.02]), [0.06, 0.04, 0.5, 0.06])
-
-
-def test_holm_leaves_untested_comparisons_out():
-    np.testing.assert_allclose(holm([0.03, np.nan, 0.01]), [0.03, np.nan, 0.02])
-    assert holm([]).size == 0
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_raises_p_values_and_keeps_their_order(p_values):
-    raw = np.array(p_values)
-    adjusted = holm(raw)
-    assert np.all((adjusted >= raw) & (adjusted <= np.minimum(1, raw.size * raw)))
-    order = np.argsort(raw, kind="stable")
-    assert np.all(np.diff(adjusted[order]) >= 0)
-    np.testing.assert_array_equal(holm(raw[::-1]), adjusted[::-1])
-
-
-@pytest.mark.parametrize(("comparisons", "pairs"), [(1, 6), (5, 8), (10, 9), (15, 10)])
-def test_pairs_needed_for_a_verdict(comparisons, pairs):
-    assert can_reject(pairs, comparisons)
-    assert not can_reject(pairs - 1, comparisons)
+def test_censored_pairs_are_counted_by_direction_and_open_an_end():
+    ours = np.array([True] * 20 + [False] * 3)
+    theirs = np.array([False] * 2 + [True] * 20 + [False])
+    found = censored_pairs(ours, theirs)
+    assert (found.strategy, found.baseline, found.both, found.pairs) == (2, 2, 1, 23)
+    assert found.saving_understated  # 3 of 23
+    assert found.harm_understated
+    few = censored_pairs([True] * 30, [False] * 3 + [True] * 27)
+    assert not few.saving_understated  # one pair in ten
+    assert not few.harm_understated
+    assert censored_pairs([True] * 30, [False] * 4 + [True] * 26).saving_understated
