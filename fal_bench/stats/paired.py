@@ -114,15 +114,19 @@ def _largest(
     infinite where a pattern makes all deviations of a task equal.
     """
     _, tasks, seeds = centred.shape
+    total = squares.sum(axis=1)
     found = []
     for signs in _patterns(tasks * seeds, rng):
         shaped = signs.reshape(-1, tasks, seeds).astype(float)
-        means = np.einsum("dts,cts->dct", shaped, centred, optimize=True) / seeds
-        left = squares - seeds * means**2
-        errors = _errors(np.where(left > _ZERO * squares, left, 0.0), seeds)
-        overall = np.abs(means.mean(axis=2))
-        infinite = np.where(overall > 0, math.inf, 0.0)
-        ratios = np.divide(overall, errors, out=infinite, where=errors > 0)
+        sums, lost = np.zeros((2, len(signs), len(centred)))
+        for task in range(tasks):
+            means = shaped[:, task] @ centred[:, task].T / seeds
+            sums += means
+            lost += means**2
+        left = total - seeds * lost
+        errors = np.sqrt(np.where(left > _ZERO * total, left, 0.0) / (seeds - 1) / seeds)
+        infinite = np.where(sums != 0, math.inf, 0.0)
+        ratios = np.divide(np.abs(sums), errors, out=infinite, where=errors > 0)
         found.append(ratios.max(axis=1))
     return np.concatenate(found)
 
