@@ -66,10 +66,11 @@ def table(curves: pd.DataFrame, tasks: list[Task]) -> Iterator[str]:
             once, twice = both.loc[task.name], both.loc[task.name + DOUBLE]
             change = (twice - once)["accuracy"]
             middle = once["accuracy"].iloc[[0, -1]].mean()
+            largest = change.loc[change.abs().idxmax()]
             labels = [labels_to(middle, one["accuracy"]) for one in (once, twice)]
             yield (
                 f"| {task.name} | {strategy} | {once['train_accuracy'].min():.3f} "
-                f"| {100 * change.loc[change.abs().idxmax()]:+.2f} (mean {100 * change.mean():+.2f}) "
+                f"| {100 * largest:+.2f} (mean {100 * change.mean():+.2f}) "
                 f"| {100 * (labels[1] / labels[0] - 1):+.1f} % to {100 * middle:.0f} % "
                 f"| {100 * largest_step(once['accuracy']):.0f} % |"
             )
