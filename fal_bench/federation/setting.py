@@ -25,7 +25,7 @@ class Setting:
 
     Attributes:
         task: the task.
-        streams: the random streams of this (task, seed); tasks that differ in their recipe share them.
+        streams: the random streams of this (task, seed); other recipes of the task share them.
         dataset: the data.
         shares: the shares of each client.
         initial: ids of each client's initial labels, sorted.

@@ -303,8 +303,8 @@ class Task(Spec):
     def problem(self) -> str:
         """SHA-256 of the canonical JSON without the recipe of training, in hexadecimal.
 
-        It names what is drawn: tasks that differ in their recipe alone have the same clients, initial
-        labels and first weights with the same seed, so that recipes are compared in pairs.
+        It names what is drawn: with the same seed, tasks that differ in their recipe alone have the
+        same clients, initial labels and first weights, so that recipes are compared in pairs.
         """
         stated = {name: value for name, value in self.canonical.items() if name not in RECIPE}
         return hashlib.sha256(_json(stated).encode()).hexdigest()

@@ -21,7 +21,7 @@ from fal_bench.learning.stacked.slots import Slots
 from fal_bench.plugins.needs import LocalTraining
 
 MEMORY_BUDGET = 256 * 2**20
-"""Bytes that the samples of one call may take, and on a graphics processor the weights of a block."""
+"""Bytes that the samples of one call, and the weights of one block, may take in memory."""
 
 BLOCK_BYTES = 5 * 2**20
 """Bytes of weights and velocities that a block may take on a processor; more leave its cache."""
