@@ -11,13 +11,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from fal_bench.errors import UnknownNameError
 from fal_bench.inputs.limits import MOST_STRATEGIES
 from fal_bench.inputs.selector import Selector
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TRAINER = "trainer"
 """The parameter of every selector that chooses the trainer."""
@@ -195,6 +196,8 @@ def chosen_runs(runs: pd.DataFrame, texts: Sequence[str]) -> pd.Series:
     Raises:
         UnknownNameError: a selector stands for none of them.
     """
+    import pandas as pd  # late, since workers use this module, and no frame
+
     here = runs["origin"] == ""
     wanted = ~here
     known = strategy_labels(runs[here])
