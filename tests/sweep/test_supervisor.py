@@ -118,28 +118,24 @@ def curve_files(out: Path):
     return list(out.glob("*/*/curve.csv"))
 
 
-def test_a_corrupted_run_is_named_set_aside_and_run_again(compare, suite, tmp_path):
+def test_a_corrupted_run_is_named_set_aside_and_run_again(compare, falbench, suite, tmp_path):
     before = compare(["random"], jobs=2)
     curve = curve_files(tmp_path / "results")[0]
     curve.write_text(curve.read_text() + "9,9\n")
-    result = subprocess.run(
-        command(suite, tmp_path / "results", "-s", "random"),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert f"run {curve.parent.name[:12]}" in result.stderr
-    assert "corrupted" in result.stderr
-    assert "random, seed" in result.stderr
+    code, _, errors = falbench("compare", "--suite", suite, "-s", "random")
+    assert code == 0
+    assert f"run {curve.parent.name[:12]}" in errors
+    assert "corrupted" in errors
+    assert "random, seed" in errors
     assert list((tmp_path / "results" / "set-aside").iterdir())
     assert_same_curves(compare(["random"]), before)
 
 
-@pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM])
-def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_path, ask):
+@pytest.mark.parametrize(("ask", "jobs"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
+def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_path, ask, jobs):
     out = tmp_path / "results"
     run = subprocess.Popen(
-        command(slow_suite, out, "-s", "logo", "--jobs", "2"),
+        command(slow_suite, out, "-s", "logo", "--jobs", str(jobs)),
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
