@@ -44,7 +44,7 @@ def test_the_papers_are_there():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_pages_say_what_the_suites_say(name):
-    """Written anew by ``python docs/suites.py``."""
+    """Written again by ``python docs/suites.py``."""
     pages = WRITER.pages()
     for path in (DOCS / "suites" / "README.md", DOCS / "suites" / f"{name}.md"):
         assert path.read_text(encoding="utf-8") == pages[path]

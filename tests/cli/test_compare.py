@@ -8,7 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from fal_bench.cli.main import _told
+from fal_bench.cli.main import _in_words
 
 LEADERBOARD = (
     "rank strategy target_acc accounting tasks runs reached labels labels_low labels_high "
@@ -323,7 +323,7 @@ def test_empty_names_and_paths_are_refused(falbench, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_under_the_output_is_told_in_words(falbench, monkeypatch):
+def test_a_full_disk_under_the_output_is_named_in_words(falbench, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -334,5 +334,5 @@ def test_a_full_disk_under_the_output_is_told_in_words(falbench, monkeypatch):
 
 
 def test_a_file_without_permission_is_named_with_what_to_check():
-    told = _told(PermissionError(13, "Permission denied", "results/runs"))
-    assert "'results/runs' (Permission denied)" in told
+    words = _in_words(PermissionError(13, "Permission denied", "results/runs"))
+    assert "'results/runs' (Permission denied)" in words

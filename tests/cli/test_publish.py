@@ -67,7 +67,7 @@ def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
     assert "elsewhere" not in out
 
 
-def test_differences_end_in_1_and_are_told(falbench, results, suite):
+def test_differences_end_in_1_and_are_named(falbench, results, suite):
     assert falbench("publish", results, "--to", "p", "--suite", suite)[0] == 0
     code, out, _ = falbench("verify", "p", "--all", "-j", 2)
     assert code == 1
