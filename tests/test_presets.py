@@ -138,6 +138,7 @@ def test_a_reduced_copy_of_every_task_runs_to_its_end(task, small_data, run):
         "rounds": rounds,
         "evaluation_rounds": rounds,
         "local_epochs": 1,
+        "batch_size": 4,
         "initial_labels": 1,
         "query_size": 1,
         "budget_cap": 2 * clients,

@@ -136,7 +136,7 @@ def test_ctrl_c_ends_in_130_and_leaves_nothing(falbench, slow_suite, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     run = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "verify", "p", "--jobs", "2"],
+        [sys.executable, "-c", MAIN, "verify", "p", "--jobs", "1"],
         env={**os.environ, "TMPDIR": str(temporary)},
         start_new_session=True,
         stdout=subprocess.PIPE,
