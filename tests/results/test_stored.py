@@ -65,6 +65,7 @@ def test_without_a_finished_run_the_frames_are_empty(tmp_path):
     assert len(results.runs) == 1
     assert results.shown_curves().empty
     assert results.shown_charges().empty
+    assert results.curves.merge(results.imported, on="key").empty  # their keys are of one kind
 
 
 @pytest.mark.parametrize(
