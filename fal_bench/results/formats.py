@@ -10,7 +10,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -63,14 +63,13 @@ def read_curve(text: str) -> list[Row]:
         return []
     # Column by column, since this is most of the work of a report on many runs.
     texts = dict(zip(heading, zip(*lines, strict=True), strict=True))
-    always = [map(_KINDS.get(name, float), texts.pop(name)) for name in Row.columns()]
-    metrics = [[float(text) if text else math.nan for text in column] for column in texts.values()]
-    return [
-        Row(*values, metrics=dict(zip(texts, measured, strict=True)))
-        for *values, measured in zip(
-            *always, zip(*metrics, strict=True) if metrics else [()] * len(lines), strict=True
-        )
+    columns: list[Iterable[Any]] = [
+        map(_KINDS.get(name, float), texts.pop(name)) for name in Row.columns()
     ]
+    metrics = [[float(text) if text else math.nan for text in column] for column in texts.values()]
+    measured = zip(*metrics, strict=True) if metrics else [()] * len(lines)
+    columns.append(dict(zip(texts, values, strict=True)) for values in measured)
+    return [Row(*values) for values in zip(*columns, strict=True)]
 
 
 def ledger_csv(charges: Sequence[tuple[int, int, str, int]]) -> bytes:

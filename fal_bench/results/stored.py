@@ -304,12 +304,13 @@ def _curves(runs: Sequence[_Read]) -> pd.DataFrame:
     """Return the curves, one row a run and cycle."""
     rows = [row for run in runs for row in run.curve]
     metrics = {name for row in rows for name in row.metrics}
-    columns = {
-        "key": [run.row["key"] for run in runs for _ in run.curve],
-        **{name: [getattr(row, name) for row in rows] for name in Row.columns()},
-        **{name: [row.metrics.get(name, math.nan) for row in rows] for name in metrics},
-    }
-    return pd.DataFrame(columns, columns=["key", *Row.columns(metrics)])
+    keys = [run.row["key"] for run in runs for _ in run.curve]
+    names = Row.columns(metrics)
+    values = [
+        [row.metrics.get(name, math.nan) if name in metrics else getattr(row, name) for row in rows]
+        for name in names
+    ]
+    return pd.DataFrame([*zip(keys, *values, strict=True)], columns=["key", *names])
 
 
 def _pools(runs: Iterable[_Read]) -> dict[tuple[str, str], int]:
