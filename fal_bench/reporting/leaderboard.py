@@ -210,13 +210,15 @@ def _rank(
         row["rank"] = place
     # Imported runs are not known to be paired with these: their strategies may have any rank.
     own = [row for row in rows if not context.external(row["strategy"])]
-    scores = np.array([ladder.spent[row["strategy"]].logs for row in own])
-    ranges = rank_ranges(scores, own_stream(), level=LEVEL) if own else None
+    spent = [ladder.spent[row["strategy"]] for row in own]
+    ranges = rank_ranges(
+        [one.logs for one in spent], [one.reached for one in spent], own_stream(), level=LEVEL
+    )
     if ranges is None:
         return
     for row, low, high in zip(own, *ranges, strict=True):
-        # A strategy that never reached a target is last, whatever its labels.
         last = int(high) + len(rows) - len(own)
+        # A strategy that never reached a target is last, also behind one that it is tied with.
         row.update(rank_low=min(int(low), row["rank"]), rank_high=max(last, row["rank"]))
 
 
@@ -338,7 +340,8 @@ def _fill_in(row: dict[str, Any], found: Saved, ladder: Ladder, context: ReportC
             tasks_lost=sum(one.low > 0 for one in by_task),
         )
     if len(context.tasks) >= FEWEST_TASKS and (across := mean_over_tasks(differences, level=LEVEL)):
-        row.update(saving_across_low=saving(across[1]), saving_across_high=saving(across[0]))
+        low, high = _ends(*across, found.censored)
+        row.update(saving_across_low=low, saving_across_high=high)
 
 
 def _add_wider_saving(

@@ -178,7 +178,7 @@ def _ladder(runs: Mapping[RunKey, Reading], context: ReportContext) -> tuple[Run
             for task, (start, end) in ends.items()
         )
         mean = float(np.mean([value for _, value in by_task])) if by_task else 0.0
-        rungs.append(Rung(round(mean, _DIGITS + 1), f"{AUTO}-{100 * step:.0f}", by_task))
+        rungs.append(Rung(mean, f"{AUTO}-{100 * step:.0f}", by_task))
     return tuple(rungs)
 
 

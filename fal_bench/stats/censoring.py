@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 from fal_bench.stats.crossing import Budget
 from fal_bench.stats.means import Estimate, combine_task_means
@@ -97,7 +97,7 @@ def wilson_interval(reached: int, runs: int, *, level: float = 0.95) -> tuple[fl
     """
     if runs < 1 or not 0 <= reached <= runs:
         raise ValueError(f"a share needs 0 <= reached <= runs and a run; got {reached}/{runs}.")
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(ndtri((1 + level) / 2))
     share = reached / runs
     centre = share + z**2 / (2 * runs)
     half = z * math.sqrt(share * (1 - share) / runs + z**2 / (4 * runs**2))

@@ -11,15 +11,14 @@ def models_read(labels: ArrayLike, looks: ArrayLike) -> NDArray[np.int64]:
 
     All strategies are looked at equally often, because the more often a noisy curve is read, the
     earlier it first reaches a target. What a look charges is what its model has cost, which is
-    less than the look's own labels where a strategy did not spend all.
+    less than the look's own labels where a strategy did not spend all, or had ended.
 
     Args:
         labels: labels of each cycle's model, shape (n_cycles,), never decreasing.
         looks: labels at which curves are read, shape (n_looks,), strictly increasing.
 
     Returns:
-        Positions in ``labels``, shape (n_looks,); -1 for looks before the first model and beyond
-        the last one, since a strategy that stopped is not credited with what it did not buy.
+        Positions in ``labels``, shape (n_looks,); -1 for looks before the first model.
 
     Raises:
         ValueError: there is no cycle, ``labels`` decreases, or ``looks`` does not increase.
@@ -29,9 +28,7 @@ def models_read(labels: ArrayLike, looks: ArrayLike) -> NDArray[np.int64]:
         raise ValueError("labels must be one number a cycle and never decrease.")
     if points.ndim != 1 or not np.all(np.diff(points) > 0):
         raise ValueError("looks must be one-dimensional and strictly increasing.")
-    last = np.searchsorted(counts, points, side="right") - 1
-    found: NDArray[np.int64] = np.where(points <= counts[-1], last, -1).astype(np.int64)
-    return found
+    return (np.searchsorted(counts, points, side="right") - 1).astype(np.int64)
 
 
 def curve_at(labels: ArrayLike, values: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
 
 FEWEST_FOR_INTERVAL = 3
 """Runs of every task that an interval over runs takes.
@@ -95,5 +95,5 @@ def combine_task_means(
     if error <= _ZERO_WIDTH * scale:
         return Estimate(mean)
     freedom = 1.0 / np.sum((parts / parts.sum()) ** 2 / (np.asarray(sizes) - 1))
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    half = float(stdtrit(freedom, (1 + level) / 2)) * error
     return Estimate(mean, mean - half, mean + half)

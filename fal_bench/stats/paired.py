@@ -19,6 +19,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 FEWEST_SEEDS: Final = 5
 """Seeds of every task that a simultaneous interval takes.
@@ -142,17 +143,19 @@ def _patterns(pairs: int, rng: np.random.Generator) -> list[NDArray[np.int8]]:
 
 
 def rank_ranges(
-    scores: ArrayLike, rng: np.random.Generator, *, level: float = 0.95
+    scores: ArrayLike, reached: ArrayLike, rng: np.random.Generator, *, level: float = 0.95
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """Return the ranks that each strategy may have, from intervals of all pairwise differences.
 
     A strategy stands behind those that the intervals show to be better, and before those that they
-    show to be worse; all others may be tied with it. With the given confidence all true ranks lie
-    within their ranges.
+    show to be worse; all others may be tied with it. An interval that is open to a side, because
+    of censored pairs, shows nothing there. With the given confidence all true ranks lie within
+    their ranges.
 
     Args:
         scores: mean log labels of each run, shape (n_strategies, n_tasks, n_seeds); fewer are
             better.
+        reached: whether each run reached each target, shape (n_strategies, ..., n_tasks, n_seeds).
         rng: source of the random signs.
         level: confidence that all ranges hold.
 
@@ -160,7 +163,7 @@ def rank_ranges(
         Best and worst rank of each, shape (n_strategies,); None with fewer than ``FEWEST_SEEDS``
         seeds, or fewer than two strategies.
     """
-    values = np.asarray(scores, dtype=float)
+    values, got = np.asarray(scores, dtype=float), np.asarray(reached, dtype=bool)
     count = len(values)
     if count < 2 or values.shape[2] < FEWEST_SEEDS:
         return None
@@ -174,6 +177,8 @@ def rank_ranges(
     high = np.where(sure, found.means, found.high)
     better[first, second] = high < -_ZERO * sure
     better[second, first] = low > _ZERO * sure
+    for one, other in zip(*np.nonzero(better), strict=True):
+        better[one, other] = not censored_pairs(got[one], got[other]).harm_understated
     return 1 + better.sum(axis=0), count - better.sum(axis=1)
 
 
@@ -187,12 +192,10 @@ def mean_over_tasks(differences: ArrayLike, *, level: float = 0.95) -> tuple[flo
     Returns:
         The ends of the interval around the mean of task means; None with fewer than two tasks.
     """
-    from scipy import stats
-
     means = np.asarray(differences, dtype=float).mean(axis=1)
     if means.size < 2:
         return None
-    half = stats.t.ppf((1 + level) / 2, means.size - 1) * means.std(ddof=1) / math.sqrt(means.size)
+    half = stdtrit(means.size - 1, (1 + level) / 2) * means.std(ddof=1) / math.sqrt(means.size)
     return float(means.mean() - half), float(means.mean() + half)
 
 

@@ -15,8 +15,8 @@ def test_a_look_reads_the_last_model_that_it_can_afford():
     assert models_read([10, 13, 19, 34], [10, 20, 30, 34]).tolist() == [0, 2, 2, 3]
 
 
-def test_nothing_is_credited_before_the_first_or_after_the_last_model():
-    assert models_read([15, 28], [10, 20, 30, 40]).tolist() == [-1, 0, -1, -1]
+def test_there_is_nothing_before_the_first_model_and_the_last_one_stays():
+    assert models_read([15, 28], [10, 20, 30, 40]).tolist() == [-1, 0, 1, 1]
 
 
 def test_a_cycle_that_buys_nothing_replaces_the_model():
@@ -48,10 +48,7 @@ def test_matches_the_definition(first, bought, step):
     looks = np.arange(5, 120, step)
     for look, model in zip(looks, models_read(labels, looks), strict=True):
         allowed = [number for number, count in enumerate(labels) if count <= look]
-        if not allowed or look > labels[-1]:
-            assert model == -1
-        else:
-            assert model == allowed[-1]
+        assert model == (allowed[-1] if allowed else -1)
 
 
 def test_the_curve_between_models_is_straight_and_ends_with_them():
