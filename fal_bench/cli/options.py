@@ -25,6 +25,14 @@ class Format(StrEnum):
     md = "md"
 
 
+class Device(StrEnum):
+    """What computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 def folder_or_file(text: str) -> Path:
     """Return a path that was typed.
 
@@ -55,6 +63,22 @@ SuiteOption = Annotated[
 TaskOption = Annotated[str | None, typer.Option(metavar="NAME", help="One task only.")]
 SeedsOption = Annotated[
     int | None, typer.Option(metavar="N", help="Number of seeds.  \\[default: the suite's]")
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        metavar="N",
+        help="Workers.  \\[default: one a core, one on a GPU]",
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")
+]
+DeviceOption = Annotated[
+    Device, typer.Option(help="What computes; 'auto' is the GPU if PyTorch can use one.")
 ]
 StoredSuiteOption = Annotated[
     str | None,

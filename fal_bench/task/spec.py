@@ -188,6 +188,8 @@ class Task(Spec):
         evaluation_rounds: a cycle's figures are the mean over this many last rounds.
         augmentation: what happens to training images: ``"flip"`` mirrors every other one,
             ``"flip-crop"`` also moves it by up to an eighth of its size.
+        paired_with: hash of the task whose random streams this one draws from, so that both share
+            partition, initial labels, initial weights and random picks; its own if empty.
     """
 
     name: str = Field(default="task", min_length=1, pattern=r"^[A-Za-z0-9._+-]+$")
@@ -208,6 +210,7 @@ class Task(Spec):
     shares: Shares = Shares()
     evaluation_rounds: Rounds = 1
     augmentation: Augmentation = "none"
+    paired_with: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
     @field_validator("dataset")
     @classmethod
