@@ -272,7 +272,7 @@ def prepare(
 
 
 def inspect(
-    task_or_suite: str | None = None,
+    task_or_suite: str | Path | None = None,
     *,
     suite: str | Path | None = None,
     seeds: int = DEFAULT_SEEDS,
@@ -327,7 +327,7 @@ def inspect(
 
 
 def prepare_inspection(
-    task_or_suite: str | None,
+    task_or_suite: str | Path | None,
     *,
     suite: str | Path | None,
     seeds: int,

@@ -141,6 +141,7 @@ class Smoothness(Finding):
         share: the step as a share of the whole rise; NaN for fewer than four looks.
         labels: labels before and after it.
         beside: the larger one of the neighbouring steps, likewise.
+        even: what every query would explain of an even rise.
     """
 
     FAULT: ClassVar[float] = 0.15
@@ -149,11 +150,17 @@ class Smoothness(Finding):
     share: float
     labels: tuple[int, int]
     beside: float
+    even: float
+
+    @property
+    def coarse(self) -> bool:
+        """Whether there are so few looks that even an even rise would be too steep."""
+        return self.even > self.FAULT
 
     @property
     def jumps(self) -> bool:
-        """Whether the step stands out from its neighbours; else all queries are large."""
-        return self.share > self.JUMP * self.beside
+        """Whether the step stands out from its neighbours."""
+        return not self.coarse and self.share > self.JUMP * self.beside
 
     @property
     def grade(self) -> Grade:

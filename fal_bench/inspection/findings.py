@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from scipy import stats
 
 from fal_bench.inspection.estimates import (
     LEVEL,
     Mean,
+    normal_quantile,
     reliability,
     sd_interval,
     seeds_needed,
@@ -71,7 +71,7 @@ class Evidence:
 
 def findings(evidence: Evidence) -> tuple[Finding, ...]:
     """Return everything that can be said of a task, in the order in which it is read."""
-    own = evidence.runs[RANDOM]
+    own = evidence.runs.get(RANDOM, {})
     if len(own) < FEWEST_SEEDS:
         return (NotRun(RANDOM, len(own), FEWEST_SEEDS),)
     task, cap = evidence.task, evidence.task.budget_cap
@@ -146,7 +146,7 @@ def more_training(own: Curves, twice: Curves, random: Looks, task: Task) -> More
     largest = int(np.argmax(np.abs(means)))
     # Looks share their noise's size, so that few seeds still give many degrees of freedom.
     error = math.sqrt(float(changes.var(axis=0, ddof=1).mean()) / count)
-    limit = float(stats.norm.ppf(1 - (1 - LEVEL) / 2 / looks.labels.size))
+    limit = normal_quantile(1 - (1 - LEVEL) / 2 / looks.labels.size)
     ratio = Mean.of(log_ratios(own, {seed: twice[seed] for seed in both}, random.middle, cap))
     return MoreTraining(
         rounds=task.rounds,
@@ -161,15 +161,17 @@ def more_training(own: Curves, twice: Curves, random: Looks, task: Task) -> More
 def smoothness(random: Looks) -> Smoothness:
     """Find the query that explains most of random's rise, beyond the first two looks."""
     steps = np.diff(random.mean) / (random.mean[-1] - random.mean[0])
+    even = 1 / steps.size
     if steps.size < 3:
         ends = (int(random.labels[0]), int(random.labels[-1]))
-        return Smoothness(math.nan, ends, math.nan)
+        return Smoothness(math.nan, ends, math.nan, even)
     largest = 2 + int(np.argmax(steps[2:]))
     beside = [steps[at] for at in (largest - 1, largest + 1) if at < steps.size]
     return Smoothness(
         share=float(steps[largest]),
         labels=(int(random.labels[largest]), int(random.labels[largest + 1])),
         beside=float(max(beside)),
+        even=even,
     )
 
 

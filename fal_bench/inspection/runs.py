@@ -27,7 +27,7 @@ DEFAULT_SEEDS: Final = 5
 
 
 def inspection_plan(
-    name: str | None,
+    name: str | Path | None,
     *,
     suite: str | Path | None,
     seeds: int,
@@ -46,6 +46,7 @@ def inspection_plan(
     Raises:
         FalbenchError: a name is unknown, or a value cannot be used.
     """
+    name = str(name) if isinstance(name, Path) else name
     check_text("task_or_suite", name)
     whole = name is not None and suite is None and is_suite(name)
     if name is not None and suite is None and not whole:
