@@ -52,7 +52,7 @@ def test_a_mean_has_the_t_interval_of_the_values_that_are_known():
 def test_reliability_is_the_share_of_the_variance_that_strategies_explain(truth):
     rng = np.random.default_rng(1)
     strategies = math.sqrt(truth) * rng.normal(size=(400, 1))
-    values = strategies + math.sqrt(1 - truth) * rng.normal(size=(400, 8))
+    values = strategies + math.sqrt(1 - truth) * rng.normal(size=(400, 3))
     assert reliability(values) == pytest.approx(truth, abs=0.07)
 
 
