@@ -80,7 +80,7 @@ def check_task(name: str) -> None:
     """
     tasks = [task.name for suite in map(load_suite, suite_names()) for task in suite.tasks]
     if name not in tasks:
-        raise UnknownNameError("task or suite", name, [*suite_names(), *tasks])
+        raise UnknownNameError("task or suite", name, {*suite_names(), *tasks})
 
 
 def twice_trained(task: Task) -> Task:
