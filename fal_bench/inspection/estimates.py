@@ -22,6 +22,10 @@ MOST_SEEDS: Final = 1000
 """Seeds beyond which none are counted."""
 
 _STEPS: Final = 400
+"""Quantiles that stand for a distribution."""
+
+_ROUNDING: Final = 1e-20
+"""Variance of logarithms that is rounding."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def reliability(values: ArrayLike) -> float:
     between = columns * float(np.sum(means**2)) / (rows - 1)
     noise = float(np.sum((table - means[:, None]) ** 2)) / ((rows - 1) * (columns - 1))
     signal = max(0.0, (between - noise) / columns)
-    return signal / (signal + noise) if signal else 0.0
+    return signal / (signal + noise) if signal > _ROUNDING else 0.0
 
 
 def separated(values: ArrayLike) -> int:

@@ -67,4 +67,11 @@ def test_what_a_seed_does_to_all_strategies_counts_for_nothing(shifts):
 def test_pairs_are_separated_where_their_intervals_leave_out_zero():
     noise = np.random.default_rng(3).normal(scale=0.01, size=(3, 6))
     assert separated(noise + np.array([[0.0], [0.0], [1.0]])) == 2
-    assert reliability(np.zeros((3, 4))) == 0.0
+
+
+def test_equal_values_have_no_reliability_by_rounding():
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        equal = np.tile(np.log(rng.uniform(10, 100, size=7)), (11, 1))
+        assert reliability(equal) == 0.0
+        assert separated(equal) == 0
