@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from fal_bench.cli.options import (
     Accounting,
     AccountingOption,
+    Backend,
+    BackendOption,
     BaselineOption,
     CallTimeoutOption,
     DataDirOption,
@@ -34,15 +35,6 @@ from fal_bench.cli.options import (
 from fal_bench.cli.output import exit_if_stopped, say, show_and_write, show_missing, show_tracebacks
 
 
-class Backend(StrEnum):
-    """Where runs are computed."""
-
-    processes = "processes"
-    sequential = "sequential"
-    ray = "ray"
-    dask = "dask"
-
-
 def compare(
     context: typer.Context,
     target_acc: TargetOption = None,
@@ -60,9 +52,7 @@ def compare(
     form: FormatOption = Format.table,
     external: ExternalOption = True,
     dry_run: DryRunOption = False,
-    backend: Annotated[
-        Backend, typer.Option(help="Worker processes, this process (for debuggers), or a cluster.")
-    ] = Backend.processes,
+    backend: BackendOption = Backend.processes,
     device: DeviceOption = Device.auto,
     call_timeout: CallTimeoutOption = 600.0,
     memory_limit: MemoryLimitOption = None,

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from fal_bench.cli.options import (
+    Backend,
+    BackendOption,
     CallTimeoutOption,
     DataDirOption,
     Device,
@@ -50,6 +52,7 @@ def inspect(
         InspectionFormat, typer.Option("--format", help="How to print it on standard output.")
     ] = InspectionFormat.text,
     dry_run: DryRunOption = False,
+    backend: BackendOption = Backend.processes,
     device: DeviceOption = Device.auto,
     call_timeout: CallTimeoutOption = 600.0,
     memory_limit: MemoryLimitOption = None,
@@ -68,13 +71,14 @@ def inspect(
         "jobs": jobs,
         "out": out,
         "plugins": plugin or (),
+        "backend": backend.value,
         "device": device.value,
         "notify": say,
     }
     with exit_if_stopped("the same command goes on where this one was"):
         if dry_run:
-            runs = api.prepare_inspection(task_or_suite, backend="processes", **asked)
-            show_missing(runs, inline=False)
+            runs = api.prepare_inspection(task_or_suite, **asked)
+            show_missing(runs, inline=backend is Backend.sequential)
             return
         found = api.inspect(
             task_or_suite, call_timeout=call_timeout, memory_limit=memory_limit, **asked

@@ -33,6 +33,15 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Backend(StrEnum):
+    """Where runs are computed."""
+
+    processes = "processes"
+    sequential = "sequential"
+    ray = "ray"
+    dask = "dask"
+
+
 def folder_or_file(text: str) -> Path:
     """Return a path that was typed.
 
@@ -76,6 +85,9 @@ JobsOption = Annotated[
 ]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")
+]
+BackendOption = Annotated[
+    Backend, typer.Option(help="Worker processes, this process (for debuggers), or a cluster.")
 ]
 DeviceOption = Annotated[
     Device, typer.Option(help="What computes; 'auto' is the GPU if PyTorch can use one.")

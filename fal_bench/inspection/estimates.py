@@ -113,7 +113,8 @@ def chi(shares: ArrayLike, freedom: int) -> NDArray[np.float64]:
         shares: probabilities.
         freedom: degrees of freedom of the estimate.
     """
-    return np.sqrt(2 * special.gammaincinv(freedom / 2, np.asarray(shares)) / freedom)
+    doubled = 2 * np.asarray(special.gammaincinv(freedom / 2, np.asarray(shares)), dtype=float)
+    return np.sqrt(doubled / freedom)
 
 
 def normal_quantile(share: float) -> float:
