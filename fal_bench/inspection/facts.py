@@ -18,7 +18,13 @@ Grade = Literal["good", "remark", "fault", "unknown"]
 
 @dataclass(frozen=True)
 class Finding(Fact):
-    """Something that was measured, or could not be."""
+    """Something that was measured, or could not be.
+
+    Attributes:
+        NEEDED: whether a task is worth its minutes only if this is known.
+    """
+
+    NEEDED: ClassVar[bool] = True
 
     @property
     def grade(self) -> Grade:
@@ -303,6 +309,7 @@ class Separation(Finding):
         pairs: pairs of strategies.
     """
 
+    NEEDED: ClassVar[bool] = False
     FEWEST: ClassVar[int] = 3
     FAULT: ClassVar[float] = 0.2
     REMARK: ClassVar[float] = 0.5
@@ -341,15 +348,17 @@ class Cost(Finding):
 
 @dataclass(frozen=True)
 class NotRun(Finding):
-    """Too few runs are finished to say anything.
+    """Too few runs are finished.
 
     Attributes:
         strategy: the strategy that lacks them.
+        twice: whether these are runs with twice the training.
         finished: its finished runs.
         needed: how many it takes.
     """
 
     strategy: str
+    twice: bool
     finished: int
     needed: int
 
@@ -364,22 +373,25 @@ class Verdict(Fact):
     """Whether a task is worth its minutes.
 
     Attributes:
-        worth: yes, or no; None if nothing could be measured.
+        worth: yes, or no; None if nothing says no, but something could not be measured.
         faults: kinds of the findings that say no.
         remarks: kinds of the findings that one should know.
+        unknown: kinds of the findings that a yes would need.
     """
 
     worth: bool | None
     faults: tuple[str, ...]
     remarks: tuple[str, ...]
+    unknown: tuple[str, ...]
 
 
 def verdict(findings: tuple[Finding, ...]) -> Verdict:
     """Return the verdict that follows from a task's findings."""
-    by_grade = {
-        grade: tuple(one.kind() for one in findings if one.grade == grade)
-        for grade in ("fault", "remark")
-    }
-    measured = not any(isinstance(one, NotRun) for one in findings)
-    worth = not by_grade["fault"] if measured else None
-    return Verdict(worth, by_grade["fault"], by_grade["remark"])
+
+    def kinds(grade: Grade) -> tuple[str, ...]:
+        found = (one for one in findings if one.grade == grade)
+        return tuple(one.kind() for one in found if grade != "unknown" or one.NEEDED)
+
+    faults, unknown = kinds("fault"), kinds("unknown")
+    worth = False if faults else None if unknown else True
+    return Verdict(worth, faults, kinds("remark"), unknown)

@@ -73,7 +73,7 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
     """Return everything that can be said of a task, in the order in which it is read."""
     own = evidence.runs.get(RANDOM, {})
     if len(own) < FEWEST_SEEDS:
-        return (NotRun(RANDOM, len(own), FEWEST_SEEDS),)
+        return (NotRun(RANDOM, False, len(own), FEWEST_SEEDS),)
     task, cap = evidence.task, evidence.task.budget_cap
     random = Looks.shared(list(own.values()), cap)
     rise = rise_of(random)
@@ -86,18 +86,17 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
         saving(name, own, evidence.runs.get(name, {}), rise.middle, cap)
         for name in (HINDSIGHT, USUAL)
     ]
-    found: list[Finding | None] = [
+    return (
         cost,
         rise,
         fit,
-        more,
+        more or NotRun(RANDOM, True, len(evidence.twice), FEWEST_SEEDS),
         smoothness(random),
         noise(random, task.evaluation_rounds),
         HeadRoom(tuple(one for one in saved if one is not None)),
         seeds(own, evidence.runs.get(USUAL, {}), rise.middle, cap, evidence.seconds),
         separation(evidence.stored, tuple(own), rise.middle, cap),
-    ]
-    return tuple(one for one in found if one is not None)
+    )
 
 
 def rise_of(random: Looks) -> Rise:

@@ -194,7 +194,20 @@ def test_one_run_says_nothing():
     task = InspectedTask(TASK, findings(Evidence(TASK, {"random": one}, {})))
     assert task.verdict.worth is None
     none = InspectedTask(TASK, findings(Evidence(TASK, {}, {})))
-    assert none.findings == (NotRun("random", 0, 2),)
+    assert none.findings == (NotRun("random", False, 0, 2),)
+
+
+def test_nothing_is_worth_its_minutes_for_lack_of_runs():
+    runs = {"random": curves(), "fal-margin": curves(0.85), "oracle-greedy": curves(0.7)}
+    for lacking in (
+        Evidence(TASK, runs, {}),
+        Evidence(TASK, {**runs, "fal-margin": {}, "oracle-greedy": {}}, runs["random"]),
+    ):
+        task = InspectedTask(TASK, findings(lacking))
+        assert task.verdict.worth is None
+        assert task.verdict.unknown
+    noisy = Evidence(TASK, {**runs, "random": curves(noise=0.06)}, {})
+    assert InspectedTask(TASK, findings(noisy)).verdict.worth is False
 
 
 NAN = math.nan
@@ -217,7 +230,8 @@ EVERY = [
     SeedsNeeded(0.1, 3, "fal-margin", tuple(Need(n.saving, 20, 3, 90) for n in NEEDS), 3.0),
     Separation(2, 5, NAN, 0, 0),
     *(Separation(4, 5, share, 2, 6) for share in (0.1, 0.4, 0.9)),
-    NotRun("random", 1, 2),
+    NotRun("random", False, 1, 2),
+    NotRun("random", True, 1, 2),
 ]  # fmt: skip
 
 
