@@ -24,7 +24,7 @@ class Streams:
 
     Args:
         seed: the seed of the run; runs that share it are paired.
-        task: the task's hash (``Task.hash``), or that of the task it is paired with.
+        task: the task without its recipe (``Task.problem``).
     """
 
     seed: int

@@ -88,7 +88,7 @@ def test_query_pools_are_those_of_the_published_results():
     for folder in (DOCS.parent / "results" / "published").iterdir():
         published |= {task.name: task.pool for task in read_record(folder).tasks}
     drawn = {task.name: WRITER.setting(task).pool for task in TASKS if task.name in published}
-    assert {"digits-cnn", "fmnist-long-tail"} <= set(drawn)
+    assert {"digit-pairs-long-tail", "fmnist-long-tail"} <= set(drawn)
     assert drawn == {name: published[name] for name in drawn}
 
 

@@ -355,8 +355,8 @@ def _check_lanes(subject: TrainerSubject, shown: Shown) -> None:
 def single_sample(subject: TrainerSubject) -> None:
     """A batch of one sample has a finite loss.
 
-    What to do: The last batch of an epoch may hold one sample: no squeeze() without an axis, no
-    spread over a batch.
+    What to do: A client with one label trains on batches of one sample: no squeeze() without an
+    axis, no spread over a batch.
     """
     _ = subject.ordinary
     for shown in (batches.ordinary(rows=1), batches.ordinary(rows=1).lane(0)):

@@ -190,9 +190,9 @@ class FederatedTraining:
         """
         if self.state.cycle > 0:
             return None
-        task, seed = self.setting.task.hash, self.setting.streams.seed
+        task, seed = self.setting.task, self.setting.streams.seed
         trainer = f"{self.trainer.name} {self.trainer.params.model_dump_json()}"
-        return f"{task}/{seed}/{trainer}/round {number}"
+        return f"{task.hash}/{seed}/{trainer}/round {number}"
 
     def _labelled(self, client: int) -> tuple[torch.Tensor, torch.Tensor]:
         ids = self.ledger.labelled(client)

@@ -25,7 +25,7 @@ class Setting:
 
     Attributes:
         task: the task.
-        streams: the random streams of this (task, seed), or those of the task it is paired with.
+        streams: the random streams of this (task, seed); other recipes of the task share them.
         dataset: the data.
         shares: the shares of each client.
         initial: ids of each client's initial labels, sorted.
@@ -52,7 +52,7 @@ class Setting:
         Raises:
             InvalidSpecError: a client's query pool is too small for the task's labels.
         """
-        streams = Streams(seed, task.paired_with or task.hash)
+        streams = Streams(seed, task.problem)
         labels = dataset.train_labels.numpy()
         kept = long_tail(labels, task.long_tail, streams.numpy("long-tail"))
         parts = partition(labels[kept], task.partition, task.clients, streams.numpy("partition"))

@@ -181,7 +181,21 @@ def epoch_order(count: int, rng: np.random.Generator) -> IntArray:
     return rng.permutation(count)
 
 
+def batch_edges(count: int, batch_size: int) -> IntArray:
+    """Return where the batches of one epoch start and end, shape (batches + 1,).
+
+    There are as few as the batch size allows, and their sizes differ by one at most. A last batch
+    of what is left over could be a single sample, whose gradient throws a network with momentum
+    off; and one label more could be worth a whole step more.
+
+    Args:
+        count: samples of the epoch, at least 1.
+        batch_size: most samples of a batch.
+    """
+    steps = -(-count // batch_size)
+    return np.arange(steps + 1) * count // steps
+
+
 def batches(count: int, batch_size: int, rng: np.random.Generator) -> list[IntArray]:
-    """Return one epoch's batches: its order cut into pieces, the last one shorter."""
-    order = epoch_order(count, rng)
-    return [order[start : start + batch_size] for start in range(0, count, batch_size)]
+    """Return one epoch's batches: its order cut into as few even pieces as the size allows."""
+    return np.split(epoch_order(count, rng), batch_edges(count, batch_size)[1:-1])

@@ -22,7 +22,8 @@ class LocalTraining:
 
     Attributes:
         epochs: most epochs.
-        batch_size: batch size; the last batch of an epoch may be smaller.
+        batch_size: most samples of a batch; the batches of an epoch are as few as that allows, and
+            their sizes differ by one at most.
         lr: learning rate of SGD.
         momentum: momentum of SGD.
         weight_decay: L2 penalty of SGD.

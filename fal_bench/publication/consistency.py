@@ -24,6 +24,7 @@ from typing import Literal
 
 from fal_bench.errors import FalbenchError
 from fal_bench.inputs.files import read_text
+from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.publication.publishing import question_of
 from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.export import to_csv
@@ -113,6 +114,7 @@ def contradictions(published: Published) -> tuple[Check, ...]:
         for name, find in _CHECKS.items()
         if find is not imbalance_of or has_charges(published.record)
     ]
+    checks.insert(1, _names(published))
     if any(check.state == "differs" for check in checks):
         return tuple(checks)  # what is drawn from wrong curves says no more
     try:
@@ -120,6 +122,19 @@ def contradictions(published: Published) -> tuple[Check, ...]:
     except (FalbenchError, ValueError) as error:
         return (*checks, _check("board and page", f"the curves cannot be ranked ({error})"))
     return (*checks, _board(published, drawn), _page(published, drawn))
+
+
+def _names(published: Published) -> Check:
+    """Whether names of this falbench are used for what it means by them.
+
+    What another numerics version meant by them is not known here.
+    """
+    name = "tasks under the names that ship"
+    version = published.record.numerics
+    if version != NUMERICS_VERSION:
+        note = f"they are of numerics version {version}, and here is version {NUMERICS_VERSION}"
+        return Check(name, "unchecked", note)
+    return _check(name, _tasks(published))
 
 
 def _check(name: str, difference: str) -> Check:
@@ -262,7 +277,6 @@ def imbalance_of(published: Published) -> str:
 
 _CHECKS: dict[str, Callable[[Published], str]] = {
     "files as falbench writes them": _writing,
-    "tasks under the names that ship": _tasks,
     "provenance": _provenance,
     "command line": _command,
     "curves of a seed begin alike": _beginnings,

@@ -444,8 +444,9 @@ def runs_here(record: Record, results: Results, registry: Registry) -> list[Publ
     """
     if record.numerics != NUMERICS_VERSION:
         raise PublicationError(
-            f"The results are of numerics version {record.numerics}, and this falbench computes "
-            f"version {NUMERICS_VERSION}; use falbench {record.falbench}, which published them."
+            f"The runs cannot be computed again by this falbench: they are of numerics version "
+            f"{record.numerics}, and it computes version {NUMERICS_VERSION}; install the falbench "
+            f"of {record.published[:10]}, which published them."
         )
     try:
         resolve_device(record.device)

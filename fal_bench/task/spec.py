@@ -34,6 +34,12 @@ Augmentation = Literal["none", "flip", "flip-crop"]
 """What happens to training images."""
 
 
+RECIPE = frozenset(
+    {"rounds", "local_epochs", "batch_size", "optimiser", "augmentation", "evaluation_rounds"}
+)
+"""The fields of a task that say how models are trained and measured, and not what is learned."""
+
+
 class Spec(BaseModel):
     """A frozen piece of a task; unknown keys are errors."""
 
@@ -176,7 +182,7 @@ class Task(Spec):
         model: the classifier.
         rounds: FedAvg rounds a cycle.
         local_epochs: epochs of local training a round.
-        batch_size: local batch size.
+        batch_size: most samples of a local batch; the batches of an epoch are of even size.
         optimiser: optimiser of local training.
         initial_labels: labels a client holds at the start, drawn at random from its query pool.
         query_size: labels a client may buy a cycle.
@@ -296,10 +302,20 @@ class Task(Spec):
         """SHA-256 of the canonical JSON, in hexadecimal."""
         return hashlib.sha256(_json(self.canonical).encode()).hexdigest()
 
+    @cached_property
+    def problem(self) -> str:
+        """SHA-256 of the canonical JSON without the recipe of training, in hexadecimal.
+
+        It names what is drawn: with the same seed, tasks that differ in their recipe alone have the
+        same clients, initial labels and first weights, so that recipes are compared in pairs.
+        """
+        stated = {name: value for name, value in self.canonical.items() if name not in RECIPE}
+        return hashlib.sha256(_json(stated).encode()).hexdigest()
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Task:
         """Return a copy with other values; its identity is found again."""
         copy = super().model_copy(update=update, deep=deep)
-        for name in ("canonical", "hash"):
+        for name in ("canonical", "hash", "problem"):
             copy.__dict__.pop(name, None)  # pydantic copies what cached_property keeps there
         return copy
 

@@ -303,7 +303,7 @@ def ids(self, client, budget):
             losses_raising(IndexError("too small"), lambda logits: logits.shape[-2] == 1),
             "single-sample",
             "test_runner.py, line",
-            "last batch of an epoch",
+            "one label",
         ),
     ],
 )

@@ -20,6 +20,24 @@ def test_the_same_seed_gives_the_same_setting_and_another_seed_another(tiny, blo
     assert not np.array_equal(one.shares[0].pool, other.shares[0].pool)
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"rounds": 7, "evaluation_rounds": 3, "augmentation": "flip"},
+        {"local_epochs": 9, "batch_size": 3, "optimiser": {"lr": 0.7, "milestones": (2,)}},
+    ],
+)
+def test_the_recipe_of_training_changes_nothing_that_is_drawn(tiny, blobs, recipe):
+    tasks = tiny, change(tiny, **recipe), change(tiny, clients=4, budget_cap=28)
+    one, two, other = (Setting.draw(task, 0, blobs) for task in tasks)
+    assert one.task.hash != two.task.hash
+    for first, second in zip(one.shares, two.shares, strict=True):
+        np.testing.assert_array_equal(first.pool, second.pool)
+    for first, second in zip(one.initial, two.initial, strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert one.streams == two.streams != other.streams
+
+
 def test_initial_labels_come_from_the_query_pool(tiny, blobs):
     shares = {"state": 0.1, "warm_start": 0.1, "agent": 0.6, "pool": 0.2}
     task = change(tiny, shares=shares, budget_cap=18)

@@ -110,7 +110,7 @@ def lane(architecture, count, seed=0):
 
 def test_its_training_is_sgd_and_moves_the_running_statistics():
     recipe = LocalTraining(2, 4, 0.05, 0.9, 1e-4, None)
-    job = lane(CIFAR, 9)  # the last batch has one image
+    job = lane(CIFAR, 9)  # three batches of three images
     [trained] = train([TrainRequest(CIFAR, recipe, (job,))])
     network = Model(CIFAR, job.start).module().train()
     optimiser = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)

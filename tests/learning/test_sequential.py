@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Architecture
-from fal_bench.learning.request import TrainRequest, batches
+from fal_bench.learning.request import TrainRequest, batches, padded_rows
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import ModelSpec
 
@@ -107,7 +109,11 @@ def test_fresh_weights_stay_in_their_bounds_and_off_the_global_stream(architectu
         assert float(tensor.std()) > 0.2 * fan_in**-0.5
 
 
-def test_batches_hold_every_sample_once():
-    order = batches(23, 5, np.random.default_rng(0))
-    assert [len(batch) for batch in order] == [5, 5, 5, 5, 3]
-    assert sorted(np.concatenate(order).tolist()) == list(range(23))
+@given(count=st.integers(1, 300), batch_size=st.integers(1, 70))
+def test_batches_are_few_and_even_and_hold_every_sample_once(count, batch_size):
+    order = batches(count, batch_size, np.random.default_rng(0))
+    sizes = [len(batch) for batch in order]
+    assert len(order) == -(-count // batch_size)
+    assert max(sizes) <= min(batch_size, padded_rows(count, batch_size))
+    assert max(sizes) - min(sizes) <= 1
+    assert np.concatenate(order).tolist() == np.random.default_rng(0).permutation(count).tolist()

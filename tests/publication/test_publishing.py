@@ -154,14 +154,14 @@ def rewritten(monkeypatch, numerics):
 
 
 def test_runs_of_mixed_or_other_numerics_are_refused(root, to, monkeypatch):
-    rewritten(monkeypatch, 2)
+    rewritten(monkeypatch, 3)
     for task in QUICK.tasks:
         for seed in (0, 1):
             store_run(root, spec("random", seed, task=task))
-    fails(root, to, "numerics versions 2, 3, which do not compare")
+    fails(root, to, "numerics versions 3, 4, which do not compare")
     only = root.parent / "only"
     store_run(only, spec(task=QUICK.tasks[0]))
-    fails(only, to, "numerics version 2, and this falbench computes version 3",
+    fails(only, to, "numerics version 3, and this falbench computes version 4",
           task=QUICK.tasks[0].name)  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -22,6 +23,7 @@ from fal_bench.results.published import (
 )
 from fal_bench.sweep.environment import environment
 from fal_bench.task import Task
+from fal_bench.task.suite import load_suite
 
 quietly = partial(verify, progress=False)
 
@@ -202,7 +204,7 @@ def test_changed_files_are_named_and_nothing_is_computed(published, scratch, mon
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"numerics": 3', '"numerics": 2', "numerics version 2, and this falbench computes"),
+        ('"numerics": 4', '"numerics": 3', "numerics version 3, and it computes version 4"),
         (
             '"fingerprint": "version 1"',
             '"fingerprint": "version 7"',
@@ -222,6 +224,27 @@ def test_another_version_is_one_sentence(published, scratch, old, new, message):
     with pytest.raises(FalbenchError, match=message) as error:
         quietly(published)
     assert "\n" not in str(error.value)
+
+
+def test_an_older_numerics_version_is_checked_and_drawn_but_not_computed(
+    published, scratch, monkeypatch, tmp_path
+):
+    def otherwise(name):
+        suite = load_suite(name)
+        tasks = [task.model_copy(update={"rounds": task.rounds + 1}) for task in suite.tasks]
+        return replace(suite, tasks=tuple(tasks))
+
+    monkeypatch.setattr("fal_bench.publication.consistency.load_suite", otherwise)
+    assert not quietly(published).consistent
+    edit(published, "provenance.json", '"numerics": 4', '"numerics": 3')
+    edit_record(published)
+    seen = []
+    with pytest.raises(PublicationError, match="cannot be computed again"):
+        quietly(published, announce=seen.append)
+    states = {check.name: check.state for check in seen[-1].checks}
+    assert states.pop("tasks under the names that ship") == "unchecked"
+    assert set(states.values()) == {"same"}
+    assert publish(published, tmp_path / "again").numerics == 3
 
 
 def everywhere(folder, pairs):

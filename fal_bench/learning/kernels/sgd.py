@@ -40,8 +40,7 @@ class StackedState:
         self, like: Tensor, training: LocalTraining, width: int, shapes: dict[str, torch.Size]
     ) -> None:
         self.weights = {name: like.new_zeros(width, *shape) for name, shape in shapes.items()}
-        # Without both of these, an update is the gradient times one learning rate.
-        moves = bool(training.momentum) or training.lr_drop_step is not None
+        moves = keeps_velocity(training)
         self.velocity = {n: torch.zeros_like(t) for n, t in self.weights.items() if moves}
 
     def load(self, slot: int, weights: Weights) -> None:
@@ -63,6 +62,11 @@ class StackedState:
         self.weights = {name: t.index_select(0, index) for name, t in self.weights.items()}
         self.velocity = {name: t.index_select(0, index) for name, t in self.velocity.items()}
         self.start = {name: t.index_select(0, index) for name, t in self.start.items()}
+
+
+def keeps_velocity(training: LocalTraining) -> bool:
+    """Whether a recipe's update is more than the gradient times one learning rate."""
+    return bool(training.momentum) or training.lr_drop_step is not None
 
 
 def logit_gradient(

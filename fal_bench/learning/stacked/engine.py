@@ -15,17 +15,21 @@ from fal_bench.learning.kernels.chain import chain_of
 from fal_bench.learning.kernels.cnn import CnnStep
 from fal_bench.learning.kernels.even import EvenNetwork
 from fal_bench.learning.kernels.mlp import MlpStep
-from fal_bench.learning.kernels.sgd import StackedState, learning_rates
+from fal_bench.learning.kernels.sgd import StackedState, keeps_velocity, learning_rates
 from fal_bench.learning.request import Lane, TrainedLane, padded_rows
 from fal_bench.learning.stacked.slots import Slots
 from fal_bench.plugins.needs import LocalTraining
 
 MEMORY_BUDGET = 256 * 2**20
-"""Bytes that the samples of one call, and the weights of one block, may take."""
+"""Bytes that the samples of one call, and the weights of one block, may take in memory."""
 
+BLOCK_BYTES = 5 * 2**20
+"""Bytes of weights and velocities that a block may take on a processor; more leave its cache."""
+
+NARROWEST = 8
 WIDEST = 32
 WIDEST_CONVOLUTION = 20
-"""Most slots of a block; wider ones fall out of a processor's cache."""
+"""Fewest and most slots of a block on a processor: fewer pay more for every step's overhead."""
 
 
 class Step(Protocol):
@@ -63,7 +67,7 @@ def train_stacked(
     trained = [TrainedLane(lane.start) for lane in lanes]
     for numbers in _alike(lanes, training):
         block = [lanes[number] for number in numbers]
-        width = _equal_width(len(block), _widest(network))
+        width = _equal_width(len(block), _widest(network, training))
         slots = Slots(block, training, width, n_classes, device, dropout_of(network))
         for place, lane in _train_block(even, training, step, slots, keep_epochs):
             trained[numbers[place]] = lane
@@ -138,11 +142,14 @@ def _equal_width(lanes: int, widest: int) -> int:
     return -(-lanes // -(-lanes // widest))
 
 
-def _widest(network: nn.Module) -> int:
-    """Return the most slots whose weights, gradients and velocities fit into the budget."""
-    lane: int = 3 * sum(tensor.nbytes for tensor in network.state_dict().values())
-    affordable = max(1, MEMORY_BUDGET // max(lane, 1))
+def _widest(network: nn.Module, training: LocalTraining) -> int:
+    """Return the most slots of a block: as many as stay in a processor's cache."""
+    weights: int = sum(tensor.nbytes for tensor in network.state_dict().values())
+    # Weights, gradients and velocities have to fit into memory at the very least.
+    affordable = max(1, MEMORY_BUDGET // max(3 * weights, 1))
     if next(network.parameters()).device.type != CPU:
         return affordable
     convolves = any(isinstance(module, nn.Conv2d) for module in network.modules())
-    return min(WIDEST_CONVOLUTION if convolves else WIDEST, affordable)
+    cached = BLOCK_BYTES // max(weights * (1 + keeps_velocity(training)), 1)
+    widest = WIDEST_CONVOLUTION if convolves else WIDEST
+    return min(max(cached, NARROWEST), widest, affordable)

@@ -15,6 +15,7 @@ from fal_bench.learning.kernels.batch import PADDING, Batch, Samples
 from fal_bench.learning.model import Weights
 from fal_bench.learning.request import (
     Lane,
+    batch_edges,
     class_counts,
     epoch_order,
     padded_rows,
@@ -81,6 +82,7 @@ class Slots:
         rows = padded_rows(max(sizes), training.batch_size)
         self.updates: IntArray = np.zeros(width, dtype=np.int64)
         self._rows: IntArray = np.zeros((width, steps, rows), dtype=np.int64)
+        self._columns: IntArray = np.arange(rows)
         self._counts: IntArray = np.zeros((width, steps), dtype=np.int64)
         self._step: IntArray = np.zeros(width, dtype=np.int64)
         self._steps: IntArray = np.zeros(width, dtype=np.int64)
@@ -174,15 +176,13 @@ class Slots:
         return occupant
 
     def _draw_epoch(self, slot: int, occupant: Occupant) -> None:
-        size = self._training.batch_size
         drawn = epoch_order(len(occupant.lane.labels), occupant.lane.rng)
-        steps = -(-len(drawn) // size)
-        order = np.full(steps * size, PADDING)
-        order[: len(drawn)] = drawn + self._samples.offsets[occupant.number]
-        fitting = min(size, self._rows.shape[2])
-        self._rows[slot, :steps, :fitting] = order.reshape(steps, size)[:, :fitting]
-        self._counts[slot, :steps] = size
-        self._counts[slot, steps - 1] = len(drawn) - (steps - 1) * size
+        counts = np.diff(batch_edges(len(drawn), self._training.batch_size))
+        steps = len(counts)
+        rows = self._rows[slot, :steps]
+        rows[:] = PADDING
+        rows[self._columns < counts[:, np.newaxis]] = drawn + self._samples.offsets[occupant.number]
+        self._counts[slot, :steps] = counts
         self._step[slot] = 0
         self._steps[slot] = steps
         if self._mixed is not None:
