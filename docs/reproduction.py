@@ -1,8 +1,8 @@
 """Write the tables of docs/reproduction.md from results/published: ``python docs/reproduction.py``.
 
-The page keeps its own words; what stands between the marks is written anew. Every row of a
-comparison is what ``falbench report`` prints of two strategies alone. The sentences of the page are
-held to the numbers by tests/test_reproduction.py.
+The page keeps its own words; what stands between the marks is written here. Every row of
+a comparison is what ``falbench report`` prints of two strategies alone. The sentences of the page
+are held to the numbers by tests/test_reproduction.py.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def test_links_between_pages_lead_somewhere():
 
 
 def test_the_page_of_strategies_says_what_the_strategies_say():
-    """Written anew by ``python docs/strategies.py``."""
+    """Written again by ``python docs/strategies.py``."""
     spec = importlib.util.spec_from_file_location("page", REPOSITORY / "docs" / "strategies.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

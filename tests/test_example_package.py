@@ -77,7 +77,7 @@ def test_its_own_tests_pass(run_tests, tmp_path):
 
 
 @pytest.mark.usefixtures("broken")
-def test_broken_on_import_it_is_listed_with_its_reason_and_stops_nobody(falbench, suite):
+def test_broken_on_import_it_is_listed_with_its_reason_and_stops_nothing_else(falbench, suite):
     reason = "No module named 'not_installed_anywhere'"
     code, out, _ = falbench("list", "strategies", "--verbose")
     assert code == 0

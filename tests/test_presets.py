@@ -44,7 +44,7 @@ def test_the_papers_are_there():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_pages_say_what_the_suites_say(name):
-    """Written anew by ``python docs/suites.py``."""
+    """Written again by ``python docs/suites.py``."""
     pages = WRITER.pages()
     for path in (DOCS / "suites" / "README.md", DOCS / "suites" / f"{name}.md"):
         assert path.read_text(encoding="utf-8") == pages[path]
@@ -138,6 +138,7 @@ def test_a_reduced_copy_of_every_task_runs_to_its_end(task, small_data, run):
         "rounds": rounds,
         "evaluation_rounds": rounds,
         "local_epochs": 1,
+        "batch_size": 4,
         "initial_labels": 1,
         "query_size": 1,
         "budget_cap": 2 * clients,

@@ -33,7 +33,7 @@ LOSES, DRAWS, SAVES = {"worse"}, {"no evidence"}, {"better"}
 
 
 def test_the_tables_are_those_of_the_published_results():
-    """Written anew by ``python docs/reproduction.py``."""
+    """Written again by ``python docs/reproduction.py``."""
     assert WRITER.page() == PAGE
     assert PAGE.count("<!-- end -->") == len(WRITER.TABLES)
 
@@ -49,7 +49,7 @@ def test_published_files_are_those_that_were_published(folder):
 
 @each_folder
 def test_published_results_can_be_verified_with_this_code(folder):
-    """Raised versions of the arithmetic or of a strategy ask for them to be published anew."""
+    """Raised versions of the arithmetic or of a strategy ask for them to be published again."""
     record = read_record(folder)
     try:
         assert (

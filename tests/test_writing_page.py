@@ -58,11 +58,13 @@ def test_its_test_passes(folder, run_tests):
 def test_its_commands_work_in_the_order_of_the_page(folder, falbench):
     for name in ("my_idea.py", "test_my_idea.py"):
         (folder / name).unlink()
-    written = False
+    written, compared = False, 0
     for command in COMMANDS:
         arguments = shlex.split(command)[1:]
         if arguments[0] == "compare":
-            arguments += ["--seeds", "1"]
+            arguments += ["--seeds", "1", *["--backend", "sequential"] * (compared > 0)]
+            arguments += ["--task", "digits-iid"] * ("smoke" in arguments)
+            compared += 1
         code, out, err = falbench(*arguments)
         assert code == 0, f"{command}\n{out}\n{err}"
         written |= (folder / "my_idea.py").exists() and (folder / "test_my_idea.py").exists()

@@ -99,7 +99,7 @@ def run() -> None:
     except (FalbenchError, OSError, UnicodeEncodeError) as error:
         if debug:
             raise
-        typer.echo(f"Error: {one_line(_told(error))}", err=True)
+        typer.echo(f"Error: {one_line(_in_words(error))}", err=True)
         sys.exit(2)
 
 
@@ -115,7 +115,7 @@ _ADVICE: Final = {
 """What to do, by the system's number of an error."""
 
 
-def _told(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):  # text of ours is UTF-8; names of files need not be
         name = error.object[max(error.start - 20, 0) : error.end + 20]
         return f"A name is not in UTF-8: {name!r}; rename the file or folder."

@@ -49,8 +49,10 @@ class Row:
         Args:
             metrics: names of the metrics that the curve has.
         """
-        always = [field.name for field in fields(cls) if field.name != "metrics"]
-        return [*always[:METRICS_FOLLOW], *sorted(metrics), *always[METRICS_FOLLOW:]]
+        return [*_ALWAYS[:METRICS_FOLLOW], *sorted(metrics), *_ALWAYS[METRICS_FOLLOW:]]
+
+
+_ALWAYS = tuple(field.name for field in fields(Row) if field.name != "metrics")
 
 
 class Journal(Protocol):

@@ -72,9 +72,9 @@ class Query:
         local, local_seconds = yield from self._train_declared(LocalModel, "local")
         distilled, more_seconds = yield from self._train_declared(DistilledModel, "distilled")
         seconds = local_seconds + more_seconds
-        purses = self._purses()
+        remaining = self._allowed()
         views = [self._view(client, local[client], distilled[client]) for client in self._clients]
-        budgets = [min(purses[view.index], len(view.unlabelled)) for view in views]
+        budgets = [min(remaining[view.index], len(view.unlabelled)) for view in views]
         federation = LiveFederationView(
             views,
             budgets,
@@ -85,11 +85,11 @@ class Query:
         selecting = Selecting(self._strategy, federation, journal)
         positions = yield from selecting.run(self._request)
         for view, chosen, budget in zip(views, positions, budgets, strict=True):
-            purses[view.index] -= self._buy(view, chosen, budget)
+            remaining[view.index] -= self._buy(view, chosen, budget)
         return RunState(
             cycle=self._state.cycle + 1,
             charges=self._ledger.charges(),
-            purses=purses,
+            remaining=remaining,
             memories=_as_stored([*(view.memory for view in views), federation.memory]),
             select_seconds=seconds + selecting.seconds,
             bytes_up=federation.bytes_up,
@@ -97,11 +97,11 @@ class Query:
             weights=self._model.weights if self._setting.task.reset == "continue" else None,
         )
 
-    def _purses(self) -> list[int]:
+    def _allowed(self) -> list[int]:
         """Return what each client may spend: what it left, and an allowance up to the cap."""
         task = self._setting.task
         allowance = task.query_size if self._state.cycle < task.fixed_cycles - 1 else 0
-        return [left + allowance for left in self._state.purses]
+        return [left + allowance for left in self._state.remaining]
 
     def _buy(self, view: LiveClientView, chosen: Any, budget: int) -> int:
         """Check a client's selection, buy its labels and return how many."""

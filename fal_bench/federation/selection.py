@@ -36,7 +36,7 @@ class Selecting:
     Args:
         strategy: the strategy.
         federation: what it sees.
-        journal: told whenever the plugin's own code runs.
+        journal: is informed whenever the plugin's own code runs.
 
     Attributes:
         seconds: time spent in the plugin's code and in the trainings it asked for.

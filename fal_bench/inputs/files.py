@@ -170,13 +170,7 @@ def parsed(path: Path, content: bytes | str) -> Any:
     """
     text = content if isinstance(content, str) else decoded(path, content)
     try:
-        value = json.loads(
-            text,
-            parse_int=_integer,
-            parse_float=_finite,
-            parse_constant=_finite,
-            object_pairs_hook=_object,
-        )
+        value = _JSON.decode(text)
         _check_values(value)
     except json.JSONDecodeError as error:
         cause = f"it is no JSON (line {error.lineno}, column {error.colno})"
@@ -254,3 +248,8 @@ def _parts(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
+
+
+_JSON: Final = json.JSONDecoder(
+    parse_int=_integer, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_object
+)

@@ -101,7 +101,7 @@ def twice_trained(task: Task) -> Task:
             "name": f"{task.name}+twice",
             "rounds": 2 * task.rounds,
             "optimiser": later,
-            "paired_with": task.paired_with or task.hash,
+            "twin_of": task.twin_of or task.hash,
         }
     )
 

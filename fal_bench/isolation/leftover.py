@@ -25,7 +25,7 @@ def leave_despite_threads(
 
     Args:
         code: exit code of the process if threads are left.
-        tell: told their names.
+        tell: is called with their names.
         patience: seconds that they have to end.
     """
 

@@ -19,7 +19,7 @@ TIME_LIMIT: Final = 60.0
 """Seconds that the import of one file may take."""
 
 PATIENCE: Final = 5.0
-"""Seconds after which the user is told what is waited for."""
+"""Seconds after which a line says what is waited for."""
 
 
 def faults_at_import(files: Sequence[Path], limit: float = TIME_LIMIT) -> dict[Path, str]:

@@ -133,9 +133,9 @@ def compare_curves(
             if not _agree(there[name], here[name], 0.0 if name in NOT_METRICS else tolerance)
         ]
         if wrong:
-            note = f"cycle {there['cycle']}: {_told(wrong[0], there[wrong[0]], here[wrong[0]])}"
+            note = f"cycle {there['cycle']}: {_values(wrong[0], there[wrong[0]], here[wrong[0]])}"
             if wrong[0] != "accuracy" and "accuracy" in compared:
-                note += f"; {_told('accuracy', there['accuracy'], here['accuracy'])}"
+                note += f"; {_values('accuracy', there['accuracy'], here['accuracy'])}"
             return RunOutcome(run, "differs", len(published), note, largest)
     if len(published) != len(computed):
         note = f"cycle {rows}: {len(published)} cycles published, {len(computed)} recomputed"
@@ -171,7 +171,7 @@ def _not_computed(published: pd.DataFrame, computed: pd.DataFrame) -> str:
     return ""
 
 
-def _told(name: str, there: object, here: object) -> str:
+def _values(name: str, there: object, here: object) -> str:
     return f"{name} {there} published, {here} recomputed"
 
 
@@ -268,7 +268,7 @@ def _gaps(
 def _labels_differ(run: PublishedRun, there: pd.DataFrame, here: pd.DataFrame) -> str:
     for name in ("task_hash", "reference"):
         if there[name].iloc[0] != here[name].iloc[0]:
-            return f"cycle 0: {_told(name, there[name].iloc[0], here[name].iloc[0])}"
+            return f"cycle 0: {_values(name, there[name].iloc[0], here[name].iloc[0])}"
     rows = min(len(there), len(here))
     spends_all = bool((here["labels"].diff().dropna() == run.spec.task.query_labels).all())
     reads_more = _reads_more(here)
@@ -284,8 +284,8 @@ def _labels_differ(run: PublishedRun, there: pd.DataFrame, here: pd.DataFrame) -
         published, computed = there[name][:rows].to_numpy(float), here[name][:rows].to_numpy(float)
         wrong = np.flatnonzero(np.abs(published - computed) > part * computed)
         if wrong.size:
-            told = _told(name, there[name].iloc[wrong[0]], here[name].iloc[wrong[0]])
-            return f"cycle {wrong[0]}: {told}"
+            difference = _values(name, there[name].iloc[wrong[0]], here[name].iloc[wrong[0]])
+            return f"cycle {wrong[0]}: {difference}"
     for name in BY_CLIENT[: 1 + (not reads_more)] if spends_all else ():
         if list(there[name][:rows]) != list(here[name][:rows]):
             return f"{name} is not the one that is recomputed"
@@ -301,7 +301,7 @@ def _end_differs(there: pd.DataFrame, here: pd.DataFrame, part: float) -> str:
         return f"{len(there)} cycles published, {len(here)} recomputed"
     published, computed = int(there["labels"].iloc[-1]), int(here["labels"].iloc[-1])
     if abs(published - computed) > part * max(published, computed):
-        return f"in the end {_told('labels', published, computed)}"
+        return f"in the end {_values('labels', published, computed)}"
     return ""
 
 
@@ -312,8 +312,8 @@ def _start_differs(there: pd.DataFrame, here: pd.DataFrame, shares: Collection[s
             continue
         bound = FIRST * _scale(here[name], name in shares)
         if not _agree(float(first[name]), float(again[name]), bound):
-            told = _told(name, first[name], again[name])
-            return f"cycle 0, before any choice: {told}, allowed {bound:.2g}"
+            difference = _values(name, first[name], again[name])
+            return f"cycle 0, before any choice: {difference}, allowed {bound:.2g}"
     return ""
 
 
@@ -364,8 +364,8 @@ def _purposes_differ(
     allowed = STRICT * sum(here.values())
     for purpose in sorted(before.keys() | now.keys()):
         if abs(before[purpose] - now[purpose]) > allowed:
-            told = f"{before[purpose]} published, {now[purpose]} recomputed"
-            return f"labels read for {purpose}: {told}"
+            difference = f"{before[purpose]} published, {now[purpose]} recomputed"
+            return f"labels read for {purpose}: {difference}"
     return ""
 
 

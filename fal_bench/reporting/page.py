@@ -207,5 +207,6 @@ def packed_plotly() -> str:
     """Return plotly's script, compressed, as text that may stand inside of a script element."""
     from plotly.offline import get_plotlyjs
 
-    # Without a time stamp equal scripts give equal text.
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
+    # Without a time stamp equal scripts give equal text. Level 9 takes twice as long as level 6,
+    # and makes the text 0.2 % smaller.
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 6, mtime=0)).decode()

@@ -10,7 +10,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,8 +18,12 @@ from numpy.typing import NDArray
 
 from fal_bench.federation.journal import Row
 
-_INTEGERS: Final = ("cycle", "labels", "labels_strict", "bytes_up", "bytes_down")
-_TEXTS: Final = ("labels_by_client", "labels_strict_by_client")
+_KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(["cycle", "labels", "labels_strict", "bytes_up", "bytes_down"], int),
+    **dict.fromkeys(["labels_by_client", "labels_strict_by_client"], str),
+}
+"""What the values of a curve are; all others are numbers."""
+
 _CHARGE: Final = ["client", "sample", "purpose", "cycle"]
 
 
@@ -54,7 +58,18 @@ def read_curve(text: str) -> list[Row]:
         ValueError, LookupError, TypeError: it is no curve.
     """
     complete = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    return [_row(record) for record in csv.DictReader(complete)]
+    heading, *lines = [fields for fields in csv.reader(complete) if fields] or [[]]
+    if not lines:
+        return []
+    # Column by column, since this is most of the work of a report on many runs.
+    texts = dict(zip(heading, zip(*lines, strict=True), strict=True))
+    columns: list[Iterable[Any]] = [
+        map(_KINDS.get(name, float), texts.pop(name)) for name in Row.columns()
+    ]
+    metrics = [[float(text) if text else math.nan for text in column] for column in texts.values()]
+    measured = zip(*metrics, strict=True) if metrics else [()] * len(lines)
+    columns.append(dict(zip(texts, values, strict=True)) for values in measured)
+    return [Row(*values) for values in zip(*columns, strict=True)]
 
 
 def ledger_csv(charges: Sequence[tuple[int, int, str, int]]) -> bytes:
@@ -75,15 +90,16 @@ def count_charges(text: str) -> Counter[tuple[int, str, int]]:
     Raises:
         ValueError: it is no ledger.
     """
-    seen: set[tuple[str, str]] = set()
-    counts: Counter[tuple[int, str, int]] = Counter()
     heading, *lines = csv.reader(text.splitlines())
     if heading != _CHARGE:
         raise ValueError("it has other columns")
-    for client, sample, purpose, cycle in lines:
-        if (client, sample) not in seen:
-            seen.add((client, sample))
-            counts[int(cycle), purpose, int(client)] += 1
+    # From the last to the first, so that the first one of a label stays.
+    first = {
+        (client, sample): (cycle, purpose, client) for client, sample, purpose, cycle in lines[::-1]
+    }
+    counts: Counter[tuple[int, str, int]] = Counter()
+    for (cycle, purpose, client), labels in Counter(first.values()).items():
+        counts[int(cycle), purpose, int(client)] += labels
     return counts
 
 
@@ -105,12 +121,3 @@ def _record(row: Row) -> dict[str, Any]:
     return values | {
         name: "" if math.isnan(value) else value for name, value in row.metrics.items()
     }
-
-
-def _row(record: dict[str, str]) -> Row:
-    values: dict[str, Any] = {}
-    for name in Row.columns():
-        text = record.pop(name)
-        values[name] = text if name in _TEXTS else (int if name in _INTEGERS else float)(text)
-    metrics = {name: float(text) if text else math.nan for name, text in record.items()}
-    return Row(**values, metrics=metrics)

@@ -6,16 +6,19 @@ read back. Who types a name is understood by comparing it with the columns.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from fal_bench.errors import UnknownNameError
+from fal_bench.inputs.limits import MOST_STRATEGIES
 from fal_bench.inputs.selector import Selector
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TRAINER = "trainer"
 """The parameter of every selector that chooses the trainer."""
@@ -29,6 +32,9 @@ SHOWN = ["task", "strategy", "seed"]
 """What a run is called in a table: these columns hold names as they are shown."""
 
 _OWN = ("data", "model")
+
+_LABEL = ["strategy", "parameters", "trainer", "trainer_parameters", "trainer_named"]
+"""The columns that a strategy's name in tables is made of."""
 
 _BESIDE = {"task", "seed", "data"}
 """Parts of a description that are no part of a strategy's variant."""
@@ -121,7 +127,9 @@ def identity_columns(description: Mapping[str, Any], *, trainer_named: bool) -> 
 
 def records(runs: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a frame, each by its columns."""
-    return [{str(name): value for name, value in row.items()} for row in runs.to_dict("records")]
+    names = [str(name) for name in runs]
+    columns = [runs[name].tolist() for name in runs]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def strategy_selector(run: Mapping[str, Any]) -> Selector:
@@ -132,6 +140,19 @@ def strategy_selector(run: Mapping[str, Any]) -> Selector:
 def trainer_selector(run: Mapping[str, Any]) -> Selector:
     """Return the trainer of a run measured here, with its parameters."""
     return Selector(run["trainer"], json.loads(run["trainer_parameters"]))
+
+
+def measured_label(run: Mapping[str, Any]) -> str:
+    """Return what the strategy of a run measured here is called, as ``run_label`` has it."""
+    return _label(*(run[name] for name in _LABEL))
+
+
+@functools.lru_cache(maxsize=MOST_STRATEGIES)
+def _label(*values: Any) -> str:
+    """Return the label for values of the columns ``_LABEL``, which many runs share."""
+    run = dict(zip(_LABEL, values, strict=True))
+    named = bool(run["trainer_named"])
+    return run_label(strategy_selector(run), trainer_selector(run), trainer_named=named)
 
 
 def strategy_labels(runs: pd.DataFrame) -> list[str]:
@@ -150,7 +171,7 @@ def strategy_labels(runs: pd.DataFrame) -> list[str]:
 
 def plain_labels(runs: pd.DataFrame) -> list[str]:
     """Return what each run's strategy is called where nothing else has that name."""
-    return [_plain(run) for run in records(runs)]
+    return [_plain(run) for run in records(runs[["origin", *_LABEL]])]
 
 
 def task_labels(tasks: pd.DataFrame) -> list[str]:
@@ -175,6 +196,8 @@ def chosen_runs(runs: pd.DataFrame, texts: Sequence[str]) -> pd.Series:
     Raises:
         UnknownNameError: a selector stands for none of them.
     """
+    import pandas as pd  # late, since workers use this module, and no frame
+
     here = runs["origin"] == ""
     wanted = ~here
     known = strategy_labels(runs[here])
@@ -215,11 +238,7 @@ def _several(names: Iterable[Any], marks: Iterable[str]) -> set[Any]:
 
 
 def _plain(run: Mapping[str, Any]) -> str:
-    if run["origin"]:
-        return str(run["strategy"])
-    return run_label(
-        strategy_selector(run), trainer_selector(run), trainer_named=bool(run["trainer_named"])
-    )
+    return str(run["strategy"]) if run["origin"] else measured_label(run)
 
 
 def _marked(label: str, origin: str, mark: str) -> str:

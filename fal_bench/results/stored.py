@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -12,14 +15,12 @@ from pydantic import ValidationError
 
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
+from fal_bench.inputs.limits import MOST_TASKS
 from fal_bench.inputs.validation import explained
 from fal_bench.results.folder import CorruptRunError, Facts, Outcome, Phase, RunFolder
 from fal_bench.results.identity import (
-    description_key,
     identity_columns,
-    run_label,
-    strategy_selector,
-    trainer_selector,
+    measured_label,
 )
 from fal_bench.results.imported import ImportFolder, import_frames
 from fal_bench.results.model import (
@@ -70,8 +71,8 @@ def read_store(store: Store, *, suite: str | None = None) -> Results:
 
     Runs do not store the name of their task. It comes from the suite; without one, from the
     smallest suite of the package that has all stored tasks, or that task; tasks that no suite
-    knows are named by their hash. Without a suite, tasks that are paired with another are left
-    out: ``falbench inspect`` made them.
+    knows are named by their hash. Without a suite, twins of tasks are left out:
+    ``falbench inspect`` made them.
 
     Args:
         store: the results folder.
@@ -86,8 +87,8 @@ def read_store(store: Store, *, suite: str | None = None) -> Results:
     if not runs and not problems:
         raise NoRunsError(_no_runs(store.root))
     if named is None:
-        runs = [run for run in runs if not run.row["spec"].paired_with]
-    runs.sort(key=lambda run: (_label(run.row), run.row["variant"], run.row["seed"]))
+        runs = [run for run in runs if not run.row["spec"].twin_of]
+    runs.sort(key=lambda run: (measured_label(run.row), run.row["variant"], run.row["seed"]))
     tasks = {(run.row["task_hash"], run.row["data"]): run.row["spec"] for run in runs}
     found, suites = _named_tasks(tasks, _pools(runs))
     problems += _problems(store, runs)
@@ -165,6 +166,7 @@ def _described(folders: Iterable[RunFolder]) -> tuple[list[_Read], list[str]]:
             phase, outcome = folder.look()
             if folder.is_described:
                 row = _described_row(outcome.facts if outcome else folder.facts())
+                row["key"] = folder.path.name
                 runs.append(_completed(row, folder, phase, outcome))
             elif phase == "failed":
                 problems.append(f"{where} failed before it began: {folder.status()['reason']}")
@@ -180,8 +182,7 @@ def _described_row(facts: Facts) -> dict[str, Any]:
         CorruptRunError: it cannot be read, or this falbench does not know its task.
     """
     try:
-        task = Task.model_validate({**facts.description["task"], "name": "unnamed"})
-        named = task.model_copy(update={"name": f"task-{task.hash[:8]}"})
+        task = _task(json.dumps(facts.description["task"], sort_keys=True))
         columns = identity_columns(facts.description, trainer_named=_trainer_named(facts))
     except ValidationError as error:
         reason = ": ".join(filter(None, explained(error, Task)))
@@ -190,12 +191,18 @@ def _described_row(facts: Facts) -> dict[str, Any]:
         raise CorruptRunError(f"its description cannot be read ({error})") from None
     return {
         **columns,
-        "key": description_key(facts.description),
-        "task": named.name,
+        "task": task.name,
         "task_hash": task.hash,
-        "spec": named,
+        "spec": task,
         "reference": facts.reference,
     }
+
+
+@functools.lru_cache(maxsize=MOST_TASKS)
+def _task(text: str) -> Task:
+    """Return the task of a description, under a name made of its hash; many runs share one."""
+    task = Task.model_validate({**json.loads(text), "name": "unnamed"})
+    return task.model_copy(update={"name": f"task-{task.hash[:8]}"})
 
 
 def _completed(
@@ -243,18 +250,13 @@ def _trainer_named(facts: Facts) -> bool:
     if facts.trainer_named is not None:
         return facts.trainer_named
     labels = {
-        named: _label(identity_columns(facts.description, trainer_named=named))
+        named: measured_label(identity_columns(facts.description, trainer_named=named))
         for named in (False, True)
     }
     for named, label in labels.items():
         if facts.label == label:
             return named
     raise CorruptRunError(f"its label is {facts.label!r} and not {labels[False]!r}")
-
-
-def _label(run: Mapping[str, Any]) -> str:
-    named = bool(run["trainer_named"])
-    return run_label(strategy_selector(run), trainer_selector(run), trainer_named=named)
 
 
 def _problems(store: Store, runs: Sequence[_Read]) -> list[str]:
@@ -280,20 +282,16 @@ def _gathered(
     """Put everything together."""
     names = {row["hash"]: row["name"] for row in tasks}
     rows = [{**run.row, "task": names.get(run.row["task_hash"], run.row["task"])} for run in runs]
-    curves = [row for run in runs for row in _curve(run.row["key"], run.curve)]
     charges = [
         (run.row["key"], cycle, purpose, client, labels)
         for run in runs
         for (cycle, purpose, client), labels in run.charges.items()
     ]
-    given = Row.columns()
-    metrics = {name for row in curves for name in row} - {"key", *given}
     imports = [] if imported is None else imported.imports()
     more_runs, more_curves = import_frames(imports)
-    measured = pd.DataFrame(curves, columns=["key", *Row.columns(metrics)])
     return Results(
         stacked(pd.DataFrame(rows, columns=RUNS), more_runs),
-        stacked(measured, more_curves),
+        stacked(_curves(runs), more_curves),
         pd.DataFrame(charges, columns=CHARGES),
         pd.DataFrame(tasks, columns=TASKS),
         Provenance(
@@ -305,9 +303,17 @@ def _gathered(
     )
 
 
-def _curve(key: str, rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        yield {"key": key, **{name: getattr(row, name) for name in Row.columns()}, **row.metrics}
+def _curves(runs: Sequence[_Read]) -> pd.DataFrame:
+    """Return the curves, one row a run and cycle."""
+    rows = [row for run in runs for row in run.curve]
+    metrics = {name for row in rows for name in row.metrics}
+    keys = [run.row["key"] for run in runs for _ in run.curve]
+    names = Row.columns(metrics)
+    values = [
+        [row.metrics.get(name, math.nan) if name in metrics else getattr(row, name) for row in rows]
+        for name in names
+    ]
+    return pd.DataFrame([*zip(keys, *values, strict=True)], columns=["key", *names])
 
 
 def _pools(runs: Iterable[_Read]) -> dict[tuple[str, str], int]:

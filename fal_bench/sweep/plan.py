@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -186,7 +187,8 @@ class Plan:
         limits = Limits(CHECK_SECONDS, default_limit(1))
         shares: dict[str, dict[str, int]] = {}
         for company, own in companies.items():
-            if here or company == OURS:
+            # A worker imports PyTorch anyway, which takes seconds; often nothing here needs it.
+            if here or (company == OURS and "torch" in sys.modules):
                 shares |= check_tasks(NO_CHANNEL, own)
                 continue
             try:

@@ -76,8 +76,8 @@ class Suite:
             "Targets": [str(target) for target in self.targets],
             "Strategies": list(self.strategies),
         }
-        told = [f"{key}: {', '.join(values)}." for key, values in facts.items() if values]
-        return " ".join([f"{self.description}." if self.description else "", *told]).strip()
+        listed = [f"{key}: {', '.join(values)}." for key, values in facts.items() if values]
+        return " ".join([f"{self.description}." if self.description else "", *listed]).strip()
 
 
 def suite_names() -> list[str]:

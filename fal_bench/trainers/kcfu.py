@@ -81,8 +81,8 @@ class Kcfu(Trainer):
         predicted = batch.start_logits.argmax(-1)
         rare = rarity.gather(-1, predicted)
         weight = batch.weight * rare + (1 - batch.weight) * rare.gather(-1, batch.partner)
-        told = batch.start_logits.log_softmax(-1)
-        terms = told.exp() * (told - logits.log_softmax(-1))
+        start = batch.start_logits.log_softmax(-1)
+        terms = start.exp() * (start - logits.log_softmax(-1))
         divergence = terms.mean(-1) if self.params.divergence == "mean" else terms.sum(-1)
         started = (batch.round > 0).to(logits.dtype).unsqueeze(-1)
         return started * weight * divergence

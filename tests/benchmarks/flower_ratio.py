@@ -87,7 +87,7 @@ def flower_seconds(kind: str, rounds: int, style: str) -> tuple[float, float]:
 
 
 def _client(base, kind: str, number: int, style: str):
-    """Return Flower client ``number``; made anew for every call, as Flower does."""
+    """Return Flower client ``number``; made for every call, as Flower does."""
 
     class Client(base):
         def fit(self, parameters, config):

@@ -4,13 +4,11 @@ import errno
 import json
 import os
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 
-from fal_bench.cli.main import _told
+from fal_bench.cli.main import _in_words
 
 LEADERBOARD = (
     "rank strategy target_acc accounting tasks runs reached labels labels_low labels_high "
@@ -86,11 +84,12 @@ def test_the_main_job(falbench, suite, tmp_path):
     assert re.search(r"random\D+2", out)
     code, out, _ = falbench("compare", "--suite", suite, "--dry-run")
     assert "All 16 runs" in out
-    code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "-s", "sal-margin")
+    asked = ("compare", "--suite", suite, "--dry-run", "--jobs", 1)
+    code, out, _ = falbench(*asked, "-s", "sal-margin")
     assert "sal-margin: 2 of 2" in out
     assert re.search(r"4 of 4 runs .* least .*\d+ s\b", out)
     assert "(sal-margin)" in out
-    code, out, _ = falbench("compare", "--suite", suite, "--dry-run", "--seeds", 3)
+    code, out, _ = falbench(*asked, "--seeds", 3)
     assert re.search(r"8 of 24 runs .*\d+ s\b", out)
     assert "Not counted" not in out
     assert tree(results / "runs") == runs
@@ -155,7 +154,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(falbench, tmp_path, arguments
 
 def test_a_default_strategy_that_does_not_suit_the_task_is_left_out_with_a_note(falbench, tmp_path):
     (tmp_path / "plain.toml").write_text("[tasks.x]\n")
-    code, out, err = falbench("compare", "--suite", "plain.toml", "--dry-run")
+    dry = ("--dry-run", "--backend", "sequential")
+    code, out, err = falbench("compare", "--suite", "plain.toml", *dry)
     assert code == 0
     assert "Note: fedral " in err
     assert "15 of 15 runs" in out
@@ -189,12 +189,13 @@ def test_what_the_data_cannot_give_is_refused_before_anything_runs(
     assert not (tmp_path / "results").exists()
 
 
-def test_a_broken_plugin_file_is_mentioned(falbench, tmp_path):
+def test_a_broken_plugin_file_is_mentioned(falbench, suite, tmp_path):
     (tmp_path / "my_broken.py").write_text("def oops(:\n")
-    code, _, err = falbench("compare", "--plugin", "my_broken.py", "-s", "my-broken")
+    command = ("compare", "--suite", suite, "--plugin", "my_broken.py", "--dry-run")
+    code, _, err = falbench(*command, "-s", "my-broken")
     assert code == 2
     assert "SyntaxError" in err
-    code, _, err = falbench("compare", "--plugin", "my_broken.py", "-s", "random", "--dry-run")
+    code, _, err = falbench(*command, "-s", "random", "--backend", "sequential")
     assert code == 0
     assert "my_broken.py " in err
     assert "SyntaxError" in err
@@ -254,10 +255,11 @@ def test_version_and_help(falbench):
 def test_debug_shows_the_tracebacks_of_failed_runs(falbench, suite, bad_plugins, verb):
     arguments = ["--suite", suite, "--task", "a", "--seeds", 1, "--plugin", bad_plugins]
     arguments += ["-s", "random", "-s", "raising"]
-    code, _, err = falbench("compare", *arguments, "--backend", "sequential")
+    here = ["--backend", "sequential"]
+    code, _, err = falbench("compare", *arguments, *here)
     assert code == 1
     assert "Traceback" not in err
-    _, out, err = falbench("--debug", verb, *arguments, *["--jobs", 1] * (verb == "compare"))
+    _, out, err = falbench("--debug", verb, *arguments, *here * (verb == "compare"))
     assert "no idea" in out
     assert "a, raising, seed 0 failed:\n" in err
     assert "\nTraceback" in err
@@ -279,18 +281,16 @@ class Printing(Strategy):
 """
 
 
-def test_what_plugins_print_does_not_disturb_output_for_programs(suite, tmp_path):
+def test_what_plugins_print_does_not_disturb_output_for_programs(falbench, suite, tmp_path):
     (tmp_path / "printing.py").write_text(PRINTING)
-    command = "from fal_bench.cli import main; main()"
-    run = subprocess.run(
-        [sys.executable, "-c", command, "compare", "--suite", suite, "--task", "a", "-s",
-         "printing", "--plugin", "printing.py", "--seeds", "1", "--jobs", "1", "--format", "json"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+    code, out, err = falbench(
+        "compare", "--suite", suite, "--task", "a", "-s", "printing", "--plugin", "printing.py",
+        "--seeds", 1, "--jobs", 1, "--format", "json",
     )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout)
-    assert run.stderr.count("hello from plugin") > 1
-    assert "hello from below" in run.stderr
+    assert code == 0, err
+    assert json.loads(out)
+    assert err.count("hello from plugin") > 1
+    assert "hello from below" in err
 
 
 def test_a_plugin_that_leaves_or_waits_at_import_neither_ends_a_comparison_nor_stops_it(
@@ -304,8 +304,8 @@ def test_a_plugin_that_leaves_or_waits_at_import_neither_ends_a_comparison_nor_s
         "    name = 'mine'\n    def select(self, client, budget):\n"
         "        return np.arange(budget)\n"
     )
-    options = ("--suite", suite, "--task", "a", "--seeds", 1, "--jobs", 1, "--plugin", folder)
-    code, _, err = falbench("compare", "-s", "mine,random", *options)
+    options = ("--suite", suite, "--task", "a", "--seeds", 1, "--plugin", folder)
+    code, _, err = falbench("compare", "-s", "mine,random", "--backend", "sequential", *options)
     assert code == 0
     assert "leaving.py" in err
     assert "exit code 0" in err
@@ -323,7 +323,7 @@ def test_empty_names_and_paths_are_refused(falbench, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_under_the_output_is_told_in_words(falbench, monkeypatch):
+def test_a_full_disk_under_the_output_is_named_in_words(falbench, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -334,5 +334,5 @@ def test_a_full_disk_under_the_output_is_told_in_words(falbench, monkeypatch):
 
 
 def test_a_file_without_permission_is_named_with_what_to_check():
-    told = _told(PermissionError(13, "Permission denied", "results/runs"))
-    assert "'results/runs' (Permission denied)" in told
+    words = _in_words(PermissionError(13, "Permission denied", "results/runs"))
+    assert "'results/runs' (Permission denied)" in words

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from fal_bench.cli.main import _told
+from fal_bench.cli.main import _in_words
 
 NOT_UTF_8 = os.fsdecode(b"se\xf1al")
 
@@ -49,7 +49,7 @@ def test_names_that_come_up_late_are_named_in_a_sentence():
     try:
         (f"{'long ' * 1000}{NOT_UTF_8}{' text' * 1000}").encode()
     except UnicodeEncodeError as error:
-        said = _told(error)
+        said = _in_words(error)
     assert "udcf1" in said
     assert len(said) < 200
 

@@ -67,7 +67,7 @@ def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
     assert "elsewhere" not in out
 
 
-def test_differences_end_in_1_and_are_told(falbench, results, suite):
+def test_differences_end_in_1_and_are_named(falbench, results, suite):
     assert falbench("publish", results, "--to", "p", "--suite", suite)[0] == 0
     code, out, _ = falbench("verify", "p", "--all", "-j", 2)
     assert code == 1
@@ -136,7 +136,7 @@ def test_ctrl_c_ends_in_130_and_leaves_nothing(falbench, slow_suite, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     run = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "verify", "p", "--jobs", "2"],
+        [sys.executable, "-c", MAIN, "verify", "p", "--jobs", "1"],
         env={**os.environ, "TMPDIR": str(temporary)},
         start_new_session=True,
         stdout=subprocess.PIPE,

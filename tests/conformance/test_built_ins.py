@@ -20,12 +20,17 @@ BUILT_IN = {
 }
 
 
+# What these train is as long as their parameters say, and is the same code at any length.
+SHORT = {"ifal": {"epochs": 20}, "fedral": {"epochs": 1, "episodes": 1, "warm_episodes": 2}}
+
+
 @pytest.mark.parametrize(("table", "name"), BUILT_IN.values(), ids=BUILT_IN)
 def test_it_passes_every_check(table, name):
     if name == "skactiveml" and find_spec("skactiveml") is None:
         pytest.skip("scikit-activeml is not installed; run tox -e skactiveml")
-    report = check(table.load(name))
-    assert report.plugin == name
+    plugin = table.load(name)
+    report = check(plugin(SHORT[name]) if name in SHORT else plugin)
+    assert report.plugin.startswith(name)
     assert {one.status for one in report.outcomes} <= {"ok", "not applicable"}
 
 

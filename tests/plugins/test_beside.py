@@ -1,6 +1,5 @@
 """Modules that lie beside a plugin file."""
 
-import subprocess
 import sys
 
 import pytest
@@ -31,28 +30,23 @@ def own_modules_of_tests():
             del sys.modules[name]
 
 
-def test_they_are_found_as_those_of_a_script_and_their_edits_run_runs_again(tmp_path, suite):
+def test_they_are_found_as_those_of_a_script_and_their_edits_run_runs_again(tmp_path, compare):
     plugins = tmp_path / "plugins"
     (plugins / "kit").mkdir(parents=True)
     (plugins / "mine.py").write_text(PLUGIN.format(imports="import aid\nfrom kit import more"))
     (plugins / "aid.py").write_text("")
     (plugins / "kit" / "__init__.py").write_text("")
     (plugins / "kit" / "more.py").write_text("")
-    command = [
-        sys.executable, "-c", "from fal_bench.cli import main; main()", "compare", "-s", "mine",
-        "-s", "random", "--plugin", "plugins/mine.py", "--suite", str(suite), "--task", "a",
-        "--seeds", "1", "--jobs", "1",
-    ]  # fmt: skip
 
-    def runs():
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    def runs(**options):
+        options |= {"task": "a", "seeds": 1, "plugins": [plugins / "mine.py"]}
+        assert not compare(["mine", "random"], **options).missing
         return len(list((tmp_path / "results" / "runs").iterdir()))
 
-    assert runs() == 2
-    assert runs() == 2
+    assert runs(jobs=1) == 2
+    assert runs(backend="sequential") == 2
     (plugins / "kit" / "more.py").write_text("x = 1")
-    assert runs() == 3
+    assert runs(backend="sequential") == 3
 
 
 def test_two_folders_with_modules_of_one_name_are_told_apart(tmp_path):

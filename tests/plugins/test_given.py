@@ -218,13 +218,13 @@ def my_net(input_shape, n_classes):
 def halves(labels, probs):
     return float((probs.argmax(axis=1) == labels).mean()) / 2
 ''')
-for setup in ({setup!r}, {changed!r}):
+for setup, backend in (({setup!r}, "processes"), ({changed!r}, "sequential")):
     run(setup)
     run({idea!r})
     run('''
 result = fal_bench.compare(
     [MyIdea, MyIdea({{"k": 2}}), "random"], plugins=[my_net, halves], suite={suite!r}, seeds=1,
-    task="a", jobs=2, progress=False,
+    task="a", jobs=2, backend=backend, progress=False,
 )
 assert not result.context.missing, result.context.missing
 result.write(Path("results"))

@@ -84,7 +84,7 @@ def test_two_plugins_of_one_name_are_refused_with_both_places(tmp_path):
         Registry.discover([tmp_path / "c.py"])
 
 
-def test_a_broken_plugin_is_listed_with_its_reason_and_stops_nobody(tmp_path):
+def test_a_broken_plugin_is_listed_with_its_reason_and_stops_nothing_else(tmp_path):
     (tmp_path / "broken.py").write_text("\nimport not_installed_anywhere")
     (tmp_path / "empty.py").write_text("x = 1")
     plugin(tmp_path / "fine.py", "fine")

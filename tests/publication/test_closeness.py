@@ -122,7 +122,7 @@ def test_a_shorter_or_absent_curve_differs(curve):
     assert compare_curves(RUN, curve[:0], curve, 0.0).state == "differs"
 
 
-def test_the_largest_difference_is_told(curve):
+def test_the_largest_difference_is_named(curve):
     other = changed(changed(curve, "accuracy", 1, 0.25), "accuracy", 4, 0.9)
     assert compare_curves(RUN, other, curve, 1.0).accuracy_gap == pytest.approx(0.4)
 

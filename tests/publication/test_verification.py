@@ -143,8 +143,8 @@ def test_another_processor_may_round_otherwise(published, recomputed):
     assert result.caution.startswith("NOT EQUAL: 8 of 8 runs")
     assert "8 of 8 runs" in result.summary
     assert "bit for bit" not in result.summary
-    told = {one.run.identity: one.note for one in result.runs}
-    assert told["digits-iid", "random", 0].startswith("0.0028 apart in accuracy ")
+    notes = {one.run.identity: one.note for one in result.runs}
+    assert notes["digits-iid", "random", 0].startswith("0.0028 apart in accuracy ")
     bits = quietly(published, runs=None, tolerance=0.0)
     assert {one.state for one in bits.runs} == {"differs"}
     within = quietly(published, runs=None, tolerance=0.01)
@@ -350,7 +350,7 @@ def test_a_run_that_fails_here_is_no_match(published, scratch, monkeypatch):
     assert [(one.state, one.note) for one in result.runs] == [("failed", "no memory")]
 
 
-def test_the_environment_is_told_where_it_differs(smoke):
+def test_the_environment_is_named_where_it_differs(smoke):
     record = read_record(smoke)
     assert environment_note(record) == ""
     here = {**environment(), "device": "cpu"}
@@ -363,9 +363,9 @@ def test_the_environment_is_told_where_it_differs(smoke):
 
     assert note((8, {})) == ""
     assert note((6, {}), (2, {"torch": "1.0"})).startswith("2 of 8 runs ")
-    told = note((6, {"torch": "1.0", "processor": "Z80"}), (2, {"torch": "1.0"}))
-    assert f"(torch 1.0 there, {here['torch']} here)" in told
-    # What was not recorded then cannot be told to differ.
+    found = note((6, {"torch": "1.0", "processor": "Z80"}), (2, {"torch": "1.0"}))
+    assert f"(torch 1.0 there, {here['torch']} here)" in found
+    # What was not recorded then cannot be said to differ.
     bare = PublishedEnvironment(runs=8, facts={"torch": here["torch"]})
     assert environment_note(record.model_copy(update={"environments": (bare,)})) == ""
 
@@ -431,7 +431,7 @@ def test_results_without_charges_that_read_more_are_not_drawn(published, tmp_pat
         publish(published, tmp_path / "again")
 
 
-def test_the_command_draws_published_results_anew(published, tmp_path, falbench):
+def test_the_command_draws_published_results_again(published, tmp_path, falbench):
     page = (published / "leaderboard.html").read_bytes()
     code, out, _ = falbench("publish", published, "--to", published, "--accounting", "paper")
     assert code == 0

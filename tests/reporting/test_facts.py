@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -18,6 +19,7 @@ from fal_bench.results.model import Environment, MissingRun
 HIGH = (0.6, 0.6, 0.7, 0.8, 0.8)
 KINDS = [kind for kind in vars(f).values() if isinstance(kind, type) and issubclass(kind, f.Fact)]
 EIGHT = (*BASE, 30)
+LOOSE = re.compile(r"\( | [),.;:]")
 
 
 def scaled(factor, base=BASE, wobble=0.0):
@@ -360,6 +362,7 @@ def test_every_fact_is_worded(kind):
     (text,) = sentences([example(kind)], context("random", "x", seeds=3))
     assert text.endswith(".")
     assert "None" not in text
+    assert not LOOSE.search(text)
 
 
 @pytest.mark.parametrize(
@@ -372,11 +375,13 @@ def test_every_verdict_of_a_winner_is_worded(verdict):
     winner = f.Winner(one, why.get(verdict))
     asked = context("random", "x", seeds=3)
     (text,) = sentences([winner], asked)
+    assert not LOOSE.search(text)
     assert ("beyond chance" in certainty(winner, asked)) == (verdict == "better")
     assert ("fewest labels" in text) == (verdict not in ("better", "baseline"))
     if verdict not in ("baseline", "better"):
         (others,) = sentences([f.Compared(verdict, (one, one))], asked)
         assert others.count("x") >= 2
+        assert not LOOSE.search(others)
 
 
 def test_a_whole_board_in_words():

@@ -59,6 +59,15 @@ def test_unfinished_and_absent_runs_are_missing_with_a_reason(root):
     assert "stored" in reasons["slow", 4]
 
 
+def test_without_a_finished_run_the_frames_are_empty(tmp_path):
+    store_run(tmp_path, spec(), finished=False)
+    results = load(tmp_path)
+    assert len(results.runs) == 1
+    assert results.shown_curves().empty
+    assert results.shown_charges().empty
+    assert results.curves.merge(results.imported, on="key").empty  # their keys are of one kind
+
+
 @pytest.mark.parametrize(
     ("make", "name", "message"),
     [

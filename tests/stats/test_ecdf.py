@@ -22,7 +22,7 @@ def test_by_hand():
     assert found.at([0, 0.25, 0.3, 0.5, 1]).tolist() == [0, 0.25, 0.25, 0.75, 0.75]
 
 
-def test_nobody_reached():
+def test_no_run_reached():
     found = budget_ecdf([(Budget(100, False), 100.0)])
     assert found.shares.size == 0
     assert found.at([0, 1]).tolist() == [0, 0]

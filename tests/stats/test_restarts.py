@@ -27,9 +27,9 @@ def test_ert_of_four_runs():
 
 def test_ert_without_censoring_is_the_mean_and_without_success_infinite():
     assert expected_restart_labels([runs(30, 40, 80)], rng()).mean == 50
-    nobody = expected_restart_labels([runs(*[100] * 30)], rng())
-    assert nobody.mean == math.inf
-    assert math.isnan(nobody.high)
+    none_reached = expected_restart_labels([runs(*[100] * 30)], rng())
+    assert none_reached.mean == math.inf
+    assert math.isnan(none_reached.high)
 
 
 @pytest.mark.parametrize(("number", "interval"), [(19, False), (20, True)])

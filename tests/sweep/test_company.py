@@ -46,7 +46,7 @@ def write(folder, write_plugin):
     return folder
 
 
-def test_careless_plugins_fail_by_name_or_run_and_cost_nobody_a_bit(
+def test_careless_plugins_fail_by_name_or_run_and_change_no_bit_of_others(
     compare, tmp_path, write_plugin
 ):
     folder = write(tmp_path / "careless", write_plugin)

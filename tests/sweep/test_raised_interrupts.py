@@ -81,20 +81,33 @@ def test_a_constructor_that_raises_it_is_named_before_anything_runs(compare):
 def test_a_file_that_raises_it_is_left_out(falbench, suite, tmp_path):
     (tmp_path / "bad.py").write_text("raise KeyboardInterrupt('import')\n")
     code, _, errors = falbench(
-        "compare", "--plugin", "bad.py", "--suite", suite, "-s", "random", "--dry-run"
-    )
+        "compare", "--plugin", "bad.py", "--suite", suite, "-s", "random", "--dry-run",
+        "--backend", "sequential",
+    )  # fmt: skip
     assert code == 0
     assert "KeyboardInterrupt: import, " in errors
     assert "bad.py" in errors
 
 
-@pytest.mark.parametrize("backend", ["sequential", "processes"])
-def test_a_signal_is_no_fault_of_a_plugin(suite, tmp_path, plugin, backend):
-    """In this process a plugin that sends it is not told from a user; workers ignore it."""
-    arguments = [
+@pytest.fixture
+def arguments(suite, tmp_path, plugin):
+    return [
         "compare", "--suite", suite, "--task", "a", "--seeds", "1", "-s", "stopping,random",
-        "--plugin", plugin, "--backend", backend, "--call-timeout", "3", "--out", tmp_path / "out",
+        "--plugin", plugin, "--call-timeout", "3", "--out", tmp_path / "out",
     ]  # fmt: skip
+
+
+def test_workers_ignore_a_signal(falbench, arguments):
+    code, _, errors = falbench(*arguments, "--jobs", 1)
+    assert code == 1
+    assert "Traceback" not in errors
+    assert "'stopping'" in errors
+    assert "within 3 s" in errors
+    assert "random, seed 0: " in errors
+
+
+def test_a_plugin_that_sends_a_signal_to_this_process_is_taken_for_a_user(arguments):
+    arguments += ["--backend", "sequential"]
     run = subprocess.run(
         [sys.executable, "-c", "from fal_bench.cli import main; main()", *map(str, arguments)],
         capture_output=True,
@@ -105,14 +118,8 @@ def test_a_signal_is_no_fault_of_a_plugin(suite, tmp_path, plugin, backend):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert "Traceback" not in run.stderr
-    if backend == "sequential":
-        assert run.returncode == 130
-        assert run.stderr.splitlines()[-1].startswith("Stopped;")
-    else:
-        assert run.returncode == 1
-        assert "'stopping'" in run.stderr
-        assert "within 3 s" in run.stderr
-        assert "random, seed 0: " in run.stderr
+    assert run.returncode == 130
+    assert run.stderr.splitlines()[-1].startswith("Stopped;")
 
 
 def test_ctrl_c_while_it_plans_is_one_sentence(falbench, suite, tmp_path, write_plugin):

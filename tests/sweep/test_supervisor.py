@@ -98,7 +98,7 @@ def workers_of(pid):
 
 def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(compare, slow_suite, tmp_path):
     """The workers of a killed supervisor end; more kills are in ``tests/campaign/kills.py``."""
-    strategies = ["random", "logo"]
+    strategies = ["logo"]
     whole = compare(strategies, "whole", suite=slow_suite, backend="sequential")
     arguments = command(slow_suite, tmp_path / "killed", "-s", ",".join(strategies), "--jobs", "2")
     run = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
@@ -118,28 +118,24 @@ def curve_files(out: Path):
     return list(out.glob("*/*/curve.csv"))
 
 
-def test_a_corrupted_run_is_named_set_aside_and_run_again(compare, suite, tmp_path):
+def test_a_corrupted_run_is_named_set_aside_and_run_again(compare, falbench, suite, tmp_path):
     before = compare(["random"], jobs=2)
     curve = curve_files(tmp_path / "results")[0]
     curve.write_text(curve.read_text() + "9,9\n")
-    result = subprocess.run(
-        command(suite, tmp_path / "results", "-s", "random"),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert f"run {curve.parent.name[:12]}" in result.stderr
-    assert "corrupted" in result.stderr
-    assert "random, seed" in result.stderr
+    code, _, errors = falbench("compare", "--suite", suite, "-s", "random")
+    assert code == 0
+    assert f"run {curve.parent.name[:12]}" in errors
+    assert "corrupted" in errors
+    assert "random, seed" in errors
     assert list((tmp_path / "results" / "set-aside").iterdir())
     assert_same_curves(compare(["random"]), before)
 
 
-@pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM])
-def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_path, ask):
+@pytest.mark.parametrize(("ask", "jobs"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
+def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_path, ask, jobs):
     out = tmp_path / "results"
     run = subprocess.Popen(
-        command(slow_suite, out, "-s", "logo", "--jobs", "2"),
+        command(slow_suite, out, "-s", "logo", "--jobs", str(jobs)),
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
@@ -190,11 +186,11 @@ def test_an_edited_module_of_a_plugin_runs_again_in_the_same_session(
     pd.testing.assert_frame_equal(same, first, check_exact=True)  # times too: nothing was run
     assert not untimed(second).equals(untimed(first))
     pd.testing.assert_frame_equal(curves(1), first, check_exact=True)
-    fresh = compare(["mine"], "fresh", **options)
+    fresh = compare(["mine"], "fresh", **{**options, "backend": "sequential"})
     assert_same_curves(fresh, first)
 
 
 def test_fedral_is_the_same_in_any_number_of_workers(compare):
-    one = compare(["fedral"], "one", task="a", jobs=1)
-    inline = compare(["fedral"], "inline", task="a", backend="sequential")
+    one = compare(["fedral"], "one", task="a", seeds=1, jobs=1)
+    inline = compare(["fedral"], "inline", task="a", seeds=1, backend="sequential")
     assert_same_curves(one, inline)

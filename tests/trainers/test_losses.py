@@ -50,23 +50,23 @@ def test_gradients_agree_with_finite_differences(trainer):
     # Away from the kink of the relu: every logit is at least 0.05 from 0.
     point = logits(1)
     point = torch.where(point.abs() < 0.05, 0.05, point).requires_grad_()
-    told = batch(torch.tensor([0, 2, 2, 1]), torch.tensor([3, 1, 4, 2]))
-    assert torch.autograd.gradcheck(lambda x: trainer.losses(x, told), point)
+    data = batch(torch.tensor([0, 2, 2, 1]), torch.tensor([3, 1, 4, 2]))
+    assert torch.autograd.gradcheck(lambda x: trainer.losses(x, data), point)
 
 
 def test_the_evidential_gradient_takes_the_weight_of_its_correction_as_given():
-    told = batch(torch.tensor([0, 2, 2, 1]), torch.tensor([3, 1, 4, 2]))
+    data = batch(torch.tensor([0, 2, 2, 1]), torch.tensor([3, 1, 4, 2]))
     point = torch.where(logits(1).abs() < 0.05, 0.05, logits(1))
     trainer = Evidential({"regularisation": 0.5})
 
     def frozen(moved):
         """The loss with C / S held at the point: differenced, it must give the gradient."""
-        true = moved.gather(-1, told.labels.unsqueeze(-1)).squeeze(-1)
+        true = moved.gather(-1, data.labels.unsqueeze(-1)).squeeze(-1)
         here, there = ((one.relu() + 1).sum(-1) for one in (moved, point))
-        return trainer.losses(moved, told) + 0.5 * (4 / here - 4 / there) * true
+        return trainer.losses(moved, data) + 0.5 * (4 / here - 4 / there) * true
 
     leaf = point.clone().requires_grad_()
-    [gradient] = torch.autograd.grad(trainer.losses(leaf, told).sum(), leaf)
+    [gradient] = torch.autograd.grad(trainer.losses(leaf, data).sum(), leaf)
     step = 1e-6
     for row in range(4):
         for column in range(4):
@@ -84,15 +84,15 @@ def test_the_evidential_gradient_takes_the_weight_of_its_correction_as_given():
 
 
 def test_distillation_by_scipy():
-    told = batch()
+    data = batch()
     point = logits(1)
-    student, teacher = point.numpy(), told.teacher_logits.numpy()
+    student, teacher = point.numpy(), data.teacher_logits.numpy()
     expected = []
     for row, (mine, theirs) in enumerate(zip(student, teacher, strict=True)):
-        hard = -log_softmax(mine)[told.labels[row]]
+        hard = -log_softmax(mine)[data.labels[row]]
         soft = entropy(softmax(theirs / 4), softmax(mine / 4))
         expected.append(0.1 * hard + 0.9 * 16 * soft)
-    np.testing.assert_allclose(Distillation().losses(point, told), expected, rtol=1e-9)
+    np.testing.assert_allclose(Distillation().losses(point, data), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("divergence", ["mean", "sum"])
@@ -137,50 +137,50 @@ def test_many_clients_at_once_are_each_as_alone(trainer):
 
 def test_balanced_softmax_by_hand():
     # One sample of class 0, logits 0, counts 3 and 1: softmax of (log 3, log 1) is (3/4, 1/4).
-    told = LocalBatch(torch.tensor([0]), torch.tensor([3, 1]), torch.tensor(0))
-    loss = Kcfu().losses(torch.zeros(1, 2), told)
+    data = LocalBatch(torch.tensor([0]), torch.tensor([3, 1]), torch.tensor(0))
+    loss = Kcfu().losses(torch.zeros(1, 2), data)
     np.testing.assert_allclose(loss, [-np.log(0.75)], rtol=1e-6)
     # An absent class takes no probability, whatever its logit.
-    told = LocalBatch(torch.tensor([0]), torch.tensor([5, 0]), torch.tensor(0))
-    assert Kcfu().losses(torch.tensor([[0.0, 50.0]]), told).item() == 0
+    data = LocalBatch(torch.tensor([0]), torch.tensor([5, 0]), torch.tensor(0))
+    assert Kcfu().losses(torch.tensor([[0.0, 50.0]]), data).item() == 0
 
 
 def test_the_compensation_by_hand():
     # The global model says class 1 on mixture 0 and class 0 on mixture 1; counts 3 and 1 give the
     # weights 1/4 and 3/4. Mixture 0 weighs 0.2 * 3/4 + 0.8 * 1/4 = 0.35.
     start = torch.tensor([[0.0, np.log(3)], [np.log(3), 0.0]])
-    told = MixedBatch(
+    data = MixedBatch(
         weight=torch.tensor([0.2, 0.5]),
         partner=torch.tensor([1, 0]),
         class_counts=torch.tensor([3, 1]),
         round=torch.tensor(1),
         start_logits=start,
     )
-    losses = Kcfu({"divergence": "sum"}).mixed_losses(torch.zeros(2, 2), told)
+    losses = Kcfu({"divergence": "sum"}).mixed_losses(torch.zeros(2, 2), data)
     divergence = 0.25 * np.log(0.25 / 0.5) + 0.75 * np.log(0.75 / 0.5)
     np.testing.assert_allclose(losses, [0.35 * divergence, 0.5 * divergence], rtol=1e-6)
-    averaged = Kcfu().mixed_losses(torch.zeros(2, 2), told)
+    averaged = Kcfu().mixed_losses(torch.zeros(2, 2), data)
     np.testing.assert_allclose(averaged, losses / 2, rtol=1e-6)
 
 
 def test_the_compensation_starts_in_the_second_round_and_ignores_absent_classes():
     assert Kcfu().mixed_losses(logits(1), mixture(number=0)).abs().max() == 0
     assert (Kcfu().mixed_losses(logits(1), mixture(number=1)) > 0).all()
-    told = mixture(counts=torch.tensor([0, 0, 5, 0]))
-    predicted = told.start_logits.argmax(1)
-    share = told.weight * (predicted == 2) + (1 - told.weight) * (predicted[told.partner] == 2)
-    losses = Kcfu().mixed_losses(logits(1), told)
+    data = mixture(counts=torch.tensor([0, 0, 5, 0]))
+    predicted = data.start_logits.argmax(1)
+    share = data.weight * (predicted == 2) + (1 - data.weight) * (predicted[data.partner] == 2)
+    losses = Kcfu().mixed_losses(logits(1), data)
     assert 0 < (share > 0).sum() < 4
     assert torch.equal(losses > 0, share > 0)
 
 
 def test_the_evidential_loss_by_scipy():
-    told = batch(torch.tensor([0, 2, 2, 1]), torch.tensor([3, 1, 4, 2]), number=4)
+    data = batch(torch.tensor([0, 2, 2, 1]), torch.tensor([3, 1, 4, 2]), number=4)
     point = logits(1)
     alpha = np.maximum(point.numpy(), 0) + 1
     expected = []
-    for row, label in zip(alpha, told.labels.tolist(), strict=True):
-        prior = told.class_counts[label].item() / 10
+    for row, label in zip(alpha, data.labels.tolist(), strict=True):
+        prior = data.class_counts[label].item() / 10
         fit = (2 - prior) * (digamma(row.sum()) - digamma(row[label]))
         others = row.copy()
         others[label] = 1
@@ -188,7 +188,7 @@ def test_the_evidential_loss_by_scipy():
         divergence = -dirichlet(others).entropy() - gammaln(len(row))
         correction = len(row) / row.sum() * point[len(expected), label].item()
         expected.append(fit + 0.01 * (0.4 * divergence - correction))
-    np.testing.assert_allclose(Evidential().losses(point, told), expected, rtol=1e-9)
+    np.testing.assert_allclose(Evidential().losses(point, data), expected, rtol=1e-9)
 
 
 def test_evidence_gives_the_dirichlets_mean():
@@ -197,11 +197,11 @@ def test_evidence_gives_the_dirichlets_mean():
 
 
 def test_distillation_ends_at_its_teacher():
-    told = batch()
+    data = batch()
     hard, soft = Distillation({"weight": 0.0}), Distillation({"weight": 1.0})
-    torch.testing.assert_close(hard.losses(logits(1), told), CrossEntropy().losses(logits(1), told))
-    assert soft.losses(told.teacher_logits + 3, told).abs().max() < 1e-12
-    assert (soft.losses(logits(1), told) > 0).all()
+    torch.testing.assert_close(hard.losses(logits(1), data), CrossEntropy().losses(logits(1), data))
+    assert soft.losses(data.teacher_logits + 3, data).abs().max() < 1e-12
+    assert (soft.losses(logits(1), data) > 0).all()
 
 
 def test_trainers_are_found_by_name_and_checked():
