@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fal_bench.inspection.facts import (
@@ -78,6 +78,7 @@ def test_a_good_task_is_worth_its_minutes():
 @given(st.floats(0.3, 0.999), st.floats(0.0, 0.1))
 @settings(max_examples=10)
 def test_undertrained_is_what_fits_too_little_and_moves_with_more_training(training, gain):
+    assume(min(abs(training - 0.95), abs(training - 0.98), abs(gain - 0.005)) > 1e-6)
     found, task = inspected(training=training, twice=curves(plus=gain))
     fit, more = found[Training], found[MoreTraining]
     assert fit.smallest == pytest.approx(training)
@@ -106,13 +107,14 @@ def test_training_accuracy_that_was_not_recorded_is_unknown():
 @given(st.floats(0.0, 0.5), st.integers(3, 14))
 @settings(max_examples=10)
 def test_a_jump_is_found_where_it_is(jump, at):
+    assume(abs(jump - 0.04) > 1e-6)  # there it is as large as its neighbours together
     found, _ = inspected(jump=jump, at=at, noise=0.0, spread=0.0)
     smooth, rise = found[Smoothness], 0.56 + jump
     assert smooth.share == pytest.approx((0.04 + jump) / rise)
     assert (smooth.grade == "fault") == (smooth.share > 0.15)
     if jump > 0.001:
         assert smooth.labels == (10 * at, 10 * at + 10)
-    assert smooth.jumps == (jump > 0.04 + 1e-9)
+    assert smooth.jumps == (jump > 0.04)
 
 
 @pytest.mark.parametrize(("at", "share"), [(1, 0.04 / 0.86), (2, 0.04 / 0.86), (3, 0.34 / 0.86)])
