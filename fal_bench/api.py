@@ -18,7 +18,10 @@ from fal_bench.inputs.arguments import (
     check_text,
     warn,
 )
-from fal_bench.inputs.limits import MOST_JOBS
+from fal_bench.inputs.limits import MOST_JOBS, MOST_RUNS
+from fal_bench.inspection.findings import FEWEST_SEEDS
+from fal_bench.inspection.inspection import Inspection
+from fal_bench.inspection.runs import DEFAULT_SEEDS, evidence, inspection_plan
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.isolation.memory import LEAST_MIB
 from fal_bench.learning.device import CPU, Device
@@ -48,10 +51,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "Inspection",
     "Results",
     "check",
     "compare",
     "import_curves",
+    "inspect",
     "load",
     "merge",
     "publish",
@@ -61,24 +66,44 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A comparison that is checked, and has not begun.
+class Runs:
+    """Runs that are checked, and have not begun.
 
     Attributes:
-        plan: its runs.
+        plan: the runs.
         store: the results folder.
         results: what the folder holds of them.
-        question: what is asked of them.
         missing: the runs that have to run.
         jobs: worker processes.
+        backend: where they run.
     """
 
     plan: Plan
     store: Store
     results: Results
-    question: Question
     missing: tuple[RunSpec, ...]
     jobs: int
+    backend: Backend
+
+    @classmethod
+    def checked(
+        cls, plan: Plan, store: Store, results: Results, jobs: int | None, backend: Backend
+    ) -> Runs:
+        """Check everything that can be checked before runs begin.
+
+        Args:
+            plan: the runs.
+            store: the results folder.
+            results: what the folder holds of them.
+            jobs: worker processes; None for as many as suit the device.
+            backend: where they run.
+
+        Raises:
+            FalbenchError: a task cannot be run on its data.
+        """
+        missing, _ = plan.missing(store)
+        plan.check(missing, here=backend == "sequential")
+        return cls(plan, store, results, tuple(missing), jobs or default_jobs(plan.device), backend)
 
     @property
     def corrupted(self) -> list[str]:
@@ -89,6 +114,32 @@ class Prepared:
             for run in records(self.results.here)
             if run["state"] == "corrupted"
         ]
+
+    def compute(
+        self, call_timeout: float, memory_limit: int | None, progress: bool, notify: Notify
+    ) -> None:
+        """Run what is missing; the arguments are those of ``compare``."""
+        self.store.prepare()
+        for sentence in (*self.results.provenance.problems, *self.corrupted):
+            notify("warning", sentence)
+        if self.missing:
+            supervisor = Supervisor(
+                self.store, self.jobs, self.backend, self.plan.plugins, call_timeout, memory_limit
+            )
+            run_missing(supervisor, self.plan, progress_monitor(shown=progress))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A comparison that is checked, and has not begun.
+
+    Attributes:
+        runs: its runs.
+        question: what is asked of them.
+    """
+
+    runs: Runs
+    question: Question
 
 
 def compare(
@@ -168,16 +219,11 @@ def compare(
             jobs=jobs, accounting=accounting, baseline=baseline, out=out, plugins=plugins,
             backend=backend, device=device, external=external, notify=notify,
         )  # fmt: skip
-        ready.store.prepare()
-        for sentence in (*ready.results.provenance.problems, *ready.corrupted):
-            notify("warning", sentence)
-        if not ready.missing:
-            return answer(ready.question, ready.results)
-        supervisor = Supervisor(
-            ready.store, ready.jobs, backend, ready.plan.plugins, call_timeout, memory_limit
-        )
-        run_missing(supervisor, ready.plan, progress_monitor(shown=progress))
-        return answer(ready.question, ready.plan.results(ready.store, external=external))
+        runs = ready.runs
+        runs.compute(call_timeout, memory_limit, progress, notify)
+        if not runs.missing:
+            return answer(ready.question, runs.results)
+        return answer(ready.question, runs.plan.results(runs.store, external=external))
 
 
 def prepare(
@@ -223,10 +269,97 @@ def prepare(
     results = plan.results(store, external=external)
     question = Question.make(target_acc, target, accounting, baseline, results)
     question.check_metrics({*results.metrics, *Registry.discover(plan.plugins).metrics.names()})
-    missing, _ = plan.missing(store)
-    plan.check(missing, here=backend == "sequential")
-    jobs = jobs or default_jobs(plan.device)
-    return Prepared(plan, store, results, question, tuple(missing), jobs)
+    return Prepared(Runs.checked(plan, store, results, jobs, backend), question)
+
+
+def inspect(
+    task_or_suite: str | Path | None = None,
+    *,
+    suite: str | Path | None = None,
+    seeds: int = DEFAULT_SEEDS,
+    jobs: int | None = None,
+    out: str | Path = "results",
+    plugins: Sequence[object] | str | Path = (),
+    data_dir: str | Path | None = None,
+    backend: Backend = "processes",
+    device: Device = "auto",
+    call_timeout: float = 600.0,
+    memory_limit: int | None = None,
+    progress: bool = True,
+    notify: Notify = warn,
+) -> Inspection:
+    """Tell whether tasks are worth their minutes: what they measure, and how exactly.
+
+    Runs random, fal-margin and the reference oracle-greedy, and random with twice the rounds, as
+    far as ``out`` has no such finished runs. What else it holds tells how well the tasks tell
+    strategies apart.
+
+    Args:
+        task_or_suite: a task, a suite's name, or a suite's TOML file; ``quick`` by default.
+        suite: a suite's name or TOML file that has the task; all of its tasks if none is named.
+        seeds: number of seeds, at least 2.
+        jobs: as for ``compare``, and so are all other arguments.
+        out: the results folder.
+        plugins: further plugins.
+        data_dir: the folder of data sets.
+        backend: where runs are computed.
+        device: what computes.
+        call_timeout: seconds one call of a plugin's code may take.
+        memory_limit: MiB a worker may take.
+        progress: show a live display on the terminal.
+        notify: called with a kind and a sentence.
+
+    Returns:
+        The findings of every task, its verdict, and what to change.
+
+    Raises:
+        FalbenchError: a name is unknown or a value cannot be used; nothing has run then.
+    """
+    memory_limit = as_whole("memory_limit", memory_limit, LEAST_MIB)
+    check_seconds("call_timeout", call_timeout)
+    data = None if data_dir is None else as_path("data_dir", data_dir)
+    with signals_noticed(), use_data_folder(data):
+        runs = prepare_inspection(
+            task_or_suite, suite=suite, seeds=seeds, jobs=jobs, out=out, plugins=plugins,
+            backend=backend, device=device, notify=notify,
+        )  # fmt: skip
+        runs.compute(call_timeout, memory_limit, progress, notify)
+        return Inspection.of(*evidence(runs.plan, runs.store))
+
+
+def prepare_inspection(
+    task_or_suite: str | Path | None,
+    *,
+    suite: str | Path | None,
+    seeds: int,
+    jobs: int | None,
+    out: str | Path,
+    plugins: Sequence[object] | str | Path,
+    backend: Backend,
+    device: Device,
+    notify: Notify,
+) -> Runs:
+    """Plan an inspection and check everything that can be checked before it runs.
+
+    The arguments are those of ``inspect``. Nothing is computed or written.
+
+    Raises:
+        FalbenchError: a name is unknown or a value cannot be used.
+    """
+    check_backend(backend)
+    count = as_whole("seeds", seeds, FEWEST_SEEDS, MOST_RUNS)
+    jobs, root = as_whole("jobs", jobs, 1, MOST_JOBS), as_path("out", out)
+    plan = inspection_plan(
+        task_or_suite,
+        suite=suite,
+        seeds=DEFAULT_SEEDS if count is None else count,
+        plugins=given(as_several("plugins", plugins)),
+        device=device_for(backend, device),
+    )
+    for note in plan.notes:
+        notify("note", note)
+    store = Store(root)
+    return Runs.checked(plan, store, plan.results(store, external=False), jobs, backend)
 
 
 def load(path: str | Path, *, suite: str | Path | None = None) -> Results:

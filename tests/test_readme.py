@@ -81,14 +81,15 @@ def test_every_command_is_understood(falbench, command, tmp_path):
     if arguments[0] == "import":
         curves = "task,strategy,seed,labels,accuracy\nmy-task,theirs,0,100,0.5\n"
         (tmp_path / "curves.csv").write_text(curves)
+    if arguments[0] in ("import", "inspect"):
         [suite] = blocks("toml")
         (tmp_path / "mine.toml").write_text(suite)
     if arguments[0] == "publish":
         for task in load_suite("quick").tasks:
             store_run(tmp_path / "results", spec(task=task))
-    if arguments[0] == "compare" and "--dry-run" not in arguments:
+    if arguments[0] in ("compare", "inspect") and "--dry-run" not in arguments:
         arguments.append("--dry-run")
-    if arguments[0] == "compare":
+    if arguments[0] in ("compare", "inspect"):
         arguments += ["--backend", "sequential"]  # so that no worker is started for a guess
     if arguments[0] == "verify":
         arguments += ["--runs", 1, "--seed", seed_of_a_short_sample(arguments[1])]

@@ -15,6 +15,7 @@ from fal_bench._version import __version__
 from fal_bench.cli.check import check
 from fal_bench.cli.compare import compare
 from fal_bench.cli.imports import import_curves
+from fal_bench.cli.inspect import inspect
 from fal_bench.cli.list import list_things
 from fal_bench.cli.merge import merge
 from fal_bench.cli.new import new
@@ -34,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compare")(compare)
+app.command("inspect")(inspect)
 app.command("check")(check)
 app.add_typer(new, name="new")
 app.command("list")(list_things)

@@ -25,6 +25,23 @@ class Format(StrEnum):
     md = "md"
 
 
+class Device(StrEnum):
+    """What computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Backend(StrEnum):
+    """Where runs are computed."""
+
+    processes = "processes"
+    sequential = "sequential"
+    ray = "ray"
+    dask = "dask"
+
+
 def folder_or_file(text: str) -> Path:
     """Return a path that was typed.
 
@@ -58,6 +75,25 @@ SeedsOption = Annotated[
     typer.Option(
         metavar="N|A-B", help="Number of seeds, or the seeds A to B.  \\[default: the suite's]"
     ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        metavar="N",
+        help="Workers.  \\[default: one a core, one on a GPU]",
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what is missing and how long it takes.")
+]
+BackendOption = Annotated[
+    Backend, typer.Option(help="Worker processes, this process (for debuggers), or a cluster.")
+]
+DeviceOption = Annotated[
+    Device, typer.Option(help="What computes; 'auto' is the GPU if PyTorch can use one.")
 ]
 StoredSuiteOption = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""What ``compare`` and ``report`` print and write in the end."""
+"""What ``compare``, ``inspect`` and ``report`` print and write."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from fal_bench.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from fal_bench.api import Runs
     from fal_bench.reporting.answer import Comparison, TextFormat
     from fal_bench.results.model import MissingRun
 
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+
+SHOWN_LABELS = 4
 
 
 @contextmanager
@@ -77,3 +80,40 @@ def show_tracebacks(context: typer.Context, missing: Sequence[MissingRun]) -> No
             typer.echo(
                 f"{run.task}, {run.strategy}, seed {run.seed} failed:\n{run.traceback}", err=True
             )
+
+
+def show_missing(runs: Runs, *, inline: bool) -> None:
+    """Print how many runs are missing, of which strategy and task, and how long they take."""
+    from collections import Counter
+
+    from fal_bench.sweep.estimate import estimate
+
+    plan, missing, total, jobs = runs.plan, runs.missing, len(runs.plan.runs), runs.jobs
+    if not missing:
+        typer.echo(f"All {total} runs are there; nothing to run.")
+        return
+    for (task, label), count in Counter((run.task.name, run.label) for run in missing).items():
+        typer.echo(f"{task}  {label}: {count} of {len(plan.seeds)} seeds missing")
+    found = estimate(runs.store, plan.runs, missing, jobs, plugins=plan.plugins, inline=inline)
+    where = "in this process" if inline else f"on {jobs} worker{'s' if jobs > 1 else ''}"
+    typer.echo(
+        f"{len(missing)} of {total} runs are missing; they take "
+        f"{'at least ' if found.unknown else ''}about {_duration(found.seconds)} {where}, and the "
+        "tables some seconds more."
+    )
+    if found.unknown:
+        typer.echo(
+            "Not counted: the time for their own work of strategies that have no finished run on "
+            f"one of these tasks ({_few(found.unknown)})."
+        )
+
+
+def _few(labels: Sequence[str]) -> str:
+    shown, more = ", ".join(labels[:SHOWN_LABELS]), len(labels) - SHOWN_LABELS
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

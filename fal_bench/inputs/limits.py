@@ -44,7 +44,10 @@ MOST_IMAGE_BYTES: Final = 2**28
 Clients = Annotated[int, Field(ge=1, le=100_000)]
 """Clients of a federation."""
 
-Rounds = Annotated[int, Field(ge=1, le=1_000_000)]
+MOST_ROUNDS: Final = 1_000_000
+"""Rounds of a cycle."""
+
+Rounds = Annotated[int, Field(ge=1, le=MOST_ROUNDS)]
 """Rounds of a cycle."""
 
 Epochs = Annotated[int, Field(ge=1, le=10_000)]

@@ -71,7 +71,8 @@ def read_store(store: Store, *, suite: str | None = None) -> Results:
 
     Runs do not store the name of their task. It comes from the suite; without one, from the
     smallest suite of the package that has all stored tasks, or that task; tasks that no suite
-    knows are named by their hash.
+    knows are named by their hash. Without a suite, twins of tasks are left out:
+    ``falbench inspect`` made them.
 
     Args:
         store: the results folder.
@@ -85,6 +86,8 @@ def read_store(store: Store, *, suite: str | None = None) -> Results:
     runs, problems = _described(map(RunFolder, store.directories()))
     if not runs and not problems:
         raise NoRunsError(_no_runs(store.root))
+    if named is None:
+        runs = [run for run in runs if not run.row["spec"].twin_of]
     runs.sort(key=lambda run: (measured_label(run.row), run.row["variant"], run.row["seed"]))
     tasks = {(run.row["task_hash"], run.row["data"]): run.row["spec"] for run in runs}
     found, suites = _named_tasks(tasks, _pools(runs))

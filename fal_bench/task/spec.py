@@ -35,8 +35,11 @@ Augmentation = Literal["none", "flip", "flip-crop"]
 
 
 RECIPE = frozenset(
-    {"rounds", "local_epochs", "batch_size", "optimiser", "augmentation", "evaluation_rounds"}
-)
+    {
+        "rounds", "local_epochs", "batch_size", "optimiser", "augmentation", "evaluation_rounds",
+        "twin_of",
+    }
+)  # fmt: skip
 """The fields of a task that say how models are trained and measured, and not what is learned."""
 
 
@@ -194,6 +197,8 @@ class Task(Spec):
         evaluation_rounds: a cycle's figures are the mean over this many last rounds.
         augmentation: what happens to training images: ``"flip"`` mirrors every other one,
             ``"flip-crop"`` also moves it by up to an eighth of its size.
+        twin_of: hash of the task that this one is inspected beside; empty if it stands for itself.
+            Twins are left out of results that are read without a suite.
     """
 
     name: str = Field(default="task", min_length=1, pattern=r"^[A-Za-z0-9._+-]+$")
@@ -214,6 +219,7 @@ class Task(Spec):
     shares: Shares = Shares()
     evaluation_rounds: Rounds = 1
     augmentation: Augmentation = "none"
+    twin_of: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
     @field_validator("dataset")
     @classmethod

@@ -28,7 +28,7 @@ def test_the_same_seed_gives_the_same_setting_and_another_seed_another(tiny, blo
     ],
 )
 def test_the_recipe_of_training_changes_nothing_that_is_drawn(tiny, blobs, recipe):
-    tasks = tiny, change(tiny, **recipe), change(tiny, clients=4, budget_cap=28)
+    tasks = tiny, change(tiny, **recipe), change(tiny, clients=4, budget_cap=32)
     one, two, other = (Setting.draw(task, 0, blobs) for task in tasks)
     assert one.task.hash != two.task.hash
     for first, second in zip(one.shares, two.shares, strict=True):

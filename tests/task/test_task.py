@@ -54,6 +54,7 @@ def test_released_defaults_never_change():
         "shares": {"state": 0.0, "warm_start": 0.0, "agent": 0.0, "pool": 1.0},
         "evaluation_rounds": 1,
         "augmentation": "none",
+        "twin_of": "",
     }
 
 

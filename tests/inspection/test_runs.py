@@ -1,0 +1,109 @@
+"""The runs of an inspection: pairs that differ in training alone, computed once."""
+
+import json
+
+import numpy as np
+import pytest
+
+import fal_bench
+from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.federation.journal import MemoryJournal
+from fal_bench.federation.loop import simulate
+from fal_bench.federation.setting import Setting
+from fal_bench.inspection.facts import Training
+from fal_bench.inspection.runs import inspection_plan, twice_trained
+from fal_bench.strategies.random import Random
+from fal_bench.task import Task
+
+
+def test_twice_the_training_changes_nothing_else(tiny, blobs, run):
+    task = Task.model_validate({**tiny.model_dump(), "optimiser": {"milestones": (1,)}})
+    twice = twice_trained(task)
+    assert (twice.rounds, twice.optimiser.milestones) == (4, (2,))
+    assert twice.hash != task.hash
+    assert twice_trained(twice).twin_of == task.hash
+    settings = [Setting.draw(one, 3, blobs) for one in (task, twice)]
+    for mine, its in zip(*(one.initial for one in settings), strict=True):
+        np.testing.assert_array_equal(mine, its)
+    charges = []
+    for one in (task, twice):
+        journal = run(one, Random, blobs)
+        charges.append(journal.charges)
+        assert [row.labels for row in journal.rows][-1] > task.budget_cap
+    assert charges[0] == charges[1]
+
+
+def test_first_trainings_are_not_shared_by_tasks_that_train_differently(tiny, blobs):
+    keys = {
+        next(simulate(Setting.draw(one, 0, blobs), Random, MemoryJournal())).key
+        for one in (tiny, twice_trained(tiny))
+    }
+    assert len(keys) == 2
+
+
+def test_rounds_that_cannot_be_doubled_are_refused(tiny):
+    with pytest.raises(InvalidSpecError, match="tiny"):
+        twice_trained(tiny.model_copy(update={"rounds": 600_000}))
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "tasks"),
+    [
+        ("smoke", None, ["digits-iid", "digits-shards"]),
+        ("digits-shards", None, ["digits-shards"]),
+        ("digits-iid", "smoke", ["digits-iid"]),
+        (None, "smoke", ["digits-iid", "digits-shards"]),
+        ("FILE", None, ["a", "b"]),
+        ("b", "FILE", ["b"]),
+    ],
+)
+def test_tasks_and_suites_are_named_alike(name, of, tasks, suite):
+    name, of = (suite if one == "FILE" else one for one in (name, of))
+    plan = inspection_plan(name, suite=of, seeds=2)
+    names = [run.task.name for run in plan.runs if run.label == "fal-margin" and run.seed == 0]
+    assert names == tasks
+    assert len(plan.runs) == 2 * 4 * len(tasks)
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "kind"),
+    [("digit-iid", None, "task or suite"), ("c", "FILE", "task"), ("a", "smok", "suite")],
+)
+def test_a_wrong_name_is_named(name, of, kind, suite):
+    with pytest.raises(UnknownNameError, match=kind):
+        inspection_plan(name, suite=suite if of == "FILE" else of, seeds=2)
+
+
+def test_an_inspection_runs_once_and_stays_out_of_reports(suite, tmp_path, falbench):
+    out = tmp_path / "results"
+    options = {"suite": suite, "seeds": 2, "out": out, "backend": "sequential", "progress": False}
+    fal_bench.compare("margin-fixed-batch", task="a", target_acc=0.2, **options)
+    found = fal_bench.inspect("a", **options)
+    files = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*")}
+    assert len(list((out / "runs").iterdir())) == 2 * 5
+    assert found.missing == ()
+    assert list(found.facts) == ["a"]
+    fit = next(one for one in found.facts["a"] if isinstance(one, Training))
+    assert fit.grade == "fault"  # after two rounds
+    code, text, _ = falbench("inspect", "a", "--suite", suite, "--seeds", 2, "--format", "json")
+    assert (code, json.loads(text)) == (0, json.loads(found.text("json")))
+    code, text, _ = falbench("inspect", "a", "--suite", suite, "--seeds", 2)
+    assert (code, found.tasks[0].verdict.worth) == (0, False)
+    assert "fault" in text
+    assert {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*")} == files
+    assert len(fal_bench.load(out).tasks) == 1
+    assert not fal_bench.report(out, target_acc=0.2).missing
+
+
+def test_what_cannot_be_run_is_named(suite, tmp_path, monkeypatch):
+    def select(*_):
+        raise RuntimeError("no idea")
+
+    monkeypatch.setattr(Random, "select", select)
+    found = fal_bench.inspect(
+        "a", suite=suite, seeds=2, out=tmp_path / "out", backend="sequential", progress=False
+    )
+    assert {one.strategy for one in found.missing} == {"random"}
+    assert len(found.missing) == 4
+    assert found.tasks[0].verdict.worth is None
+    assert all("no idea" in one["reason"] for one in found.data()["missing"])
