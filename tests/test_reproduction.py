@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fal_bench.errors import DataError
+from fal_bench.errors import DataError, PublicationError
+from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.consistency import Published, contradictions
 from fal_bench.publication.verification import runs_here
@@ -48,13 +49,15 @@ def test_published_files_are_those_that_were_published(folder):
 
 
 @each_folder
-def test_published_results_can_be_verified_with_this_code(folder):
-    """Raised versions of the arithmetic or of a strategy ask for them to be published anew."""
+def test_published_results_of_this_numerics_version_can_be_verified(folder):
+    """A raised version of a strategy asks for them to be published again."""
     record = read_record(folder)
     try:
-        assert (
-            len(runs_here(record, WRITER.opened(folder.name), Registry.discover())) == record.n_runs
-        )
+        runs = runs_here(record, WRITER.opened(folder.name), Registry.discover())
+        assert (len(runs), record.numerics) == (record.n_runs, NUMERICS_VERSION)
+    except PublicationError as error:
+        assert record.numerics < NUMERICS_VERSION
+        assert f"numerics version {record.numerics}," in str(error)
     except DataError as error:
         pytest.skip(f"its data are not here: {error}")
 
