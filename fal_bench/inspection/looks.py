@@ -49,9 +49,9 @@ class Curve:
             target: the accuracy.
             cap: the budget cap; a look beyond it only confirms.
         """
-        last = int(np.flatnonzero(self.labels <= cap)[-1])
-        crossing = find_crossing(self.accuracy, target, cap_index=last)
-        found = crossing.interpolated(self.labels, last)
+        within = int(np.searchsorted(self.labels, cap, side="right"))
+        crossing = find_crossing(self.accuracy, target, within=within)
+        found = crossing.interpolated(self.labels, cap)
         return found.labels if found.reached else np.nan
 
 

@@ -268,7 +268,8 @@ def _gaps(
 def _at_looks(curve: pd.DataFrame, name: str, looks: Sequence[int]) -> NDArray[np.float64]:
     read = models_read(curve["labels"], looks)
     values = curve[name].to_numpy(float)
-    return np.where(read >= 0, values[np.maximum(read, 0)], np.nan)
+    there = (read >= 0) & (np.asarray(looks) <= curve["labels"].iloc[-1])
+    return np.where(there, values[np.maximum(read, 0)], np.nan)
 
 
 def _labels_differ(run: PublishedRun, there: pd.DataFrame, here: pd.DataFrame) -> str:
