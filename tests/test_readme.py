@@ -94,5 +94,9 @@ def test_every_command_is_understood(falbench, command, tmp_path):
     if arguments[0] == "verify":
         arguments += ["--runs", 1, "--seed", seed_of_a_short_sample(arguments[1])]
     code, out, errors = falbench(*arguments)
-    # Where published results were computed elsewhere, bits may differ, and verify says so.
+    # Where published results were computed elsewhere, bits may differ, and verify says so. Those of
+    # an older numerics version are checked, and not computed.
+    if arguments[0] == "verify" and code == 2:
+        assert "numerics version" in errors
+        return
     assert code in ((0, 3) if arguments[0] == "verify" else (0,)), out + errors
