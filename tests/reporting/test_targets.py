@@ -126,9 +126,9 @@ def test_a_ladder_is_read_between_models_and_where_a_run_ends():
     rows = curve("random", (0.12, 0.2, 0.3, 0.54), labels=(4, 20, 40, 64))
     (found,) = derive(rows, grid=(4, 24, 44))
     assert found.target == pytest.approx(0.12 + 0.6 * 0.22)
-    # A run that stops early ends at the last model that a look reads, that of 20 labels.
+    # A run that stops early ends at its last model, that of 40 labels.
     (found,) = derive(rows[:3], grid=(4, 24, 44))
-    assert found.target == pytest.approx(0.12 + 0.6 * 0.08)
+    assert found.target == pytest.approx(0.12 + 0.6 * 0.18)
 
 
 def test_all_runs_stand_in_for_a_baseline_that_has_none():

@@ -81,7 +81,7 @@ class Pairwise(Panel):
             else f"Intervals take {FEWEST_SEEDS} seeds."
         )
         table = Table(
-            f"Saving of the row's strategy against the column's{', with 95 % intervals' * known}",
+            f"Savings of every pair, row against column{', with 95 % intervals' * known}",
             ("Strategy", *names),
             [
                 [Cell(row)]
