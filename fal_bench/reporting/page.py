@@ -143,9 +143,10 @@ def _key_facts(board: Board) -> list[tuple[str, str]]:
     if not isinstance(first, Winner):
         return []
     row = rows_of(board.leaderboard)[0]
+    labels = "Labels to the middle target" if board.context.ladder else "Labels to target"
     facts = [
         ("Fewest labels", row["strategy"]),
-        (_with_interval("Labels to target", row["labels_low"]), budget_with_interval(row)),
+        (_with_interval(labels, row["labels_low"]), budget_with_interval(row)),
     ]
     saving = "" if row["verdict"] == "baseline" else saving_with_interval(row)
     if saving:

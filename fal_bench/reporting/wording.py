@@ -100,7 +100,7 @@ def target(context: ReportContext) -> str:
     """Write the target: "50 %", or what a ladder of them is."""
     if not context.ladder:
         return target_value(context)
-    return f"{len(context.ladder)} targets on the way up of {one_line(context.baseline)}"
+    return f"{len(context.ladder)} {metric(context)} targets"
 
 
 def middle_target(context: ReportContext) -> str:
@@ -136,10 +136,7 @@ def questions(contexts: Sequence[ReportContext]) -> str:
         elif plain:
             targets.append(f"{name} {listed([f'{one.target:.4g}' for one in plain])}")
         if ladders:
-            one = ladders[0]
-            targets.append(
-                f"{len(one.ladder)} targets of {name} on the way up of {one_line(one.baseline)}"
-            )
+            targets.append(target(ladders[0]))
     return f"Labels until the federation reaches {' and '.join(targets)}"
 
 
