@@ -18,6 +18,7 @@ from fal_bench.stats import (
     area_under_curve,
     curve_at,
     find_crossing,
+    find_crossings,
     models_read,
 )
 
@@ -106,6 +107,27 @@ class Reading:
             area=self.area,
             cycle=int(self.cycles[max(index, 0)]),
         )
+
+    def climb(
+        self, targets: ArrayLike, accounting: Accounting
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the interpolated budgets to several targets, and whether they are reached.
+
+        Args:
+            targets: the targets, shape (n_targets,).
+            accounting: the labels that count.
+
+        Returns:
+            Labels and reached, each of shape (n_targets,).
+        """
+        wanted = self.sign * np.asarray(targets, dtype=float)
+        index, fraction = find_crossings(self.sign * self.values, wanted, within=self.within)
+        axis, reached = self.axes[accounting], index >= 0
+        labels = np.full(wanted.shape, self.caps[accounting])
+        after = axis[index[reached]]
+        before = np.where(index[reached] > 0, axis[np.maximum(index[reached] - 1, 0)], after)
+        labels[reached] = before + fraction[reached] * (after - before)
+        return labels, reached
 
     def shows(self, target: float) -> bool:
         """Tell whether the curve shows where it reaches a target, or that it does not.

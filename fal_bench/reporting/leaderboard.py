@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -46,12 +47,17 @@ class Spent:
     """What the runs of one strategy spend on the way to the targets of a ladder.
 
     Attributes:
-        logs: log labels to target of each run, averaged over the targets, shape (n_tasks, n_seeds).
-        reached: whether each run reached each target, shape (n_targets, n_tasks, n_seeds).
+        steps: log labels of each run to each target, shape (n_targets, n_tasks, n_seeds).
+        reached: whether it reached it, likewise.
     """
 
-    logs: NDArray[np.float64]
+    steps: NDArray[np.float64]
     reached: NDArray[np.bool_]
+
+    @cached_property
+    def logs(self) -> NDArray[np.float64]:
+        """Log labels of each run, averaged over the targets, shape (n_tasks, n_seeds)."""
+        return np.asarray(self.steps.mean(axis=0), dtype=float)
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,8 @@ class Ladder:
     ) -> Ladder:
         """Read the runs at each target.
 
-        A strategy that lacks a run, or whose labels that rank are not known, is left out.
+        A strategy that lacks a run, or whose labels that rank are not known, is left out; so is an
+        external one that does not show where it reaches each target.
 
         Args:
             runs: the finished runs.
@@ -78,16 +85,37 @@ class Ladder:
             rungs: the targets.
             strategies: those that are wanted.
         """
-        wanted = set(strategies)
-        mine = {key: run for key, run in runs.items() if key[1] in wanted}
-        steps = [context.at(rung) for rung in rungs]
-        budgets = [budgets_at(mine, step) for step in steps]
+        targets = {
+            task: [context.at(rung).target_on(task) for rung in rungs]
+            for task in context.task_names
+        }
+        doubtful = {one.strategy for one in context.externals if one.obstacle}
         found = {}
         for name in strategies:
-            own = [OwnRuns.of(name, one, step) for one, step in zip(budgets, steps, strict=True)]
-            if all(one.complete_tasks == len(context.tasks) and one.ranking for one in own):
-                found[name] = _spent(own)
+            keys = [
+                [(task, name, seed) for seed in context.seeds_of(name, task)] for task in targets
+            ]
+            there = [[runs[key] for key in task if key in runs] for task in keys]
+            known = all(context.accounting in run.axes for task in there for run in task)
+            shown = name not in doubtful or all(
+                run.shows(target)
+                for wanted, task in zip(targets.values(), there, strict=True)
+                for run in task
+                for target in wanted
+            )
+            complete = (
+                list(map(len, there)) == list(map(len, keys)) and len(set(map(len, keys))) == 1
+            )
+            if known and shown and complete and keys[0]:
+                found[name] = _spent(there, list(targets.values()), context)
         return cls(found)
+
+    def at(self, rung: int) -> Ladder:
+        """Return the ladder of one of the targets alone."""
+        one = slice(rung, rung + 1)
+        return Ladder(
+            {name: Spent(own.steps[one], own.reached[one]) for name, own in self.spent.items()}
+        )
 
     def differences(self, name: str, other: str) -> NDArray[np.float64]:
         """Return the paired log ratios of two strategies, shape (n_tasks, n_seeds)."""
@@ -98,10 +126,16 @@ class Ladder:
         return censored_pairs(self.spent[name].reached, self.spent[other].reached)
 
 
-def _spent(own: Sequence[OwnRuns]) -> Spent:
-    labels = np.array([[[run.labels for run in task] for task in one.ranking] for one in own])
-    reached = np.array([[[run.reached for run in task] for task in one.ranking] for one in own])
-    return Spent(np.log(labels).mean(axis=0), reached)
+def _spent(
+    runs: Sequence[Sequence[Reading]], targets: Sequence[Sequence[float]], context: ReportContext
+) -> Spent:
+    labels, reached = [], []
+    for wanted, task in zip(targets, runs, strict=True):
+        climbed = [run.climb(wanted, context.accounting) for run in task]
+        labels.append([one for one, _ in climbed])
+        reached.append([one for _, one in climbed])
+    steps, got = (np.moveaxis(np.array(one), 2, 0) for one in (labels, reached))
+    return Spent(np.log(steps), got)
 
 
 def build_leaderboard(runs: Mapping[RunKey, Reading], context: ReportContext) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Statistics of the budget to target: pure NumPy and SciPy, nothing of ours."""
 
 from fal_bench.stats.censoring import kaplan_meier_mean, restricted_mean, wilson_interval
-from fal_bench.stats.crossing import Budget, Crossing, find_crossing
+from fal_bench.stats.crossing import Budget, Crossing, find_crossing, find_crossings
 from fal_bench.stats.ecdf import BudgetEcdf, budget_ecdf
 from fal_bench.stats.looks import area_under_curve, curve_at, models_read
 from fal_bench.stats.means import FEWEST_FOR_INTERVAL, Estimate, mean_of_task_means
@@ -33,6 +33,7 @@ __all__ = [
     "curve_at",
     "expected_restart_labels",
     "find_crossing",
+    "find_crossings",
     "kaplan_meier_mean",
     "mean_of_task_means",
     "mean_over_tasks",

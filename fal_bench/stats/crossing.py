@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -97,29 +96,47 @@ def find_crossing(values: ArrayLike, target: float, *, within: int, confirm: int
     Raises:
         ValueError: ``confirm`` is below 1, or there are not as many models within the cap.
     """
-    curve = np.asarray(values, dtype=float)
+    (index,), (fraction,) = find_crossings(values, [target], within=within, confirm=confirm)
+    return Crossing(None if index < 0 else int(index), float(fraction))
+
+
+def find_crossings(
+    values: ArrayLike, targets: ArrayLike, *, within: int, confirm: int = 2
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Find the crossings of several targets.
+
+    Args:
+        values: value of each model that is read, shape (n_models,).
+        targets: the targets, shape (n_targets,).
+        within: number of models within the cap.
+        confirm: number of models in a row at or above the target.
+
+    Returns:
+        Index and fraction of each crossing (``Crossing``), shape (n_targets,); index -1 and
+        fraction 1 if there is none.
+
+    Raises:
+        ValueError: ``confirm`` is below 1, or there are not as many models within the cap.
+    """
+    curve, wanted = np.asarray(values, dtype=float), np.asarray(targets, dtype=float)
     if confirm < 1:
         raise ValueError(f"confirm must be at least 1, not {confirm}.")
     if curve.ndim != 1 or not 0 <= within <= curve.size:
         raise ValueError(f"{within} of {curve.size} models cannot be within the cap.")
-    above = curve >= target
+    index, fraction = np.full(wanted.shape, -1), np.ones(wanted.shape)
     starts = min(within, curve.size - confirm + 1)
     if starts < 1:
-        return Crossing(None, 1.0)
-    kept = np.all([above[shift : shift + starts] for shift in range(confirm)], axis=0)
-    if not kept.any():
-        return Crossing(None, 1.0)
-    index = int(kept.argmax())
-    return Crossing(index, _fraction(curve, target, index))
-
-
-def _fraction(curve: np.ndarray, target: float, index: int) -> float:
-    """Position of the target between the values at index-1 and index.
-
-    The model before the first confirmed one lies below the target or is missing, whatever
-    ``confirm`` is: otherwise it would itself be confirmed.
-    """
-    if index == 0 or math.isnan(curve[index - 1]):
-        return 1.0
-    before, after = float(curve[index - 1]), float(curve[index])
-    return (target - before) / (after - before)
+        return index, fraction
+    above = curve >= wanted[:, None]
+    kept = above[:, :starts]
+    for shift in range(1, confirm):
+        kept = kept & above[:, shift : shift + starts]
+    found = kept.any(axis=1)
+    index[found] = kept[found].argmax(axis=1)
+    # The model before the first confirmed one lies below the target or is missing, whatever
+    # ``confirm`` is: otherwise it would itself be confirmed.
+    before = curve[np.maximum(index - 1, 0)]
+    between = (index > 0) & ~np.isnan(before)
+    rise = curve[index[between]] - before[between]
+    fraction[between] = (wanted[between] - before[between]) / rise
+    return index, fraction

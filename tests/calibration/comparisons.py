@@ -90,8 +90,10 @@ def draw(ladder: Ladder, names: Sequence[str], seeds: int, rng: np.random.Genera
 
 
 def _taken(spent: Spent, chosen: NDArray[np.int64]) -> Spent:
-    reached = np.take_along_axis(spent.reached, chosen[None], axis=2)
-    return Spent(np.take_along_axis(spent.logs, chosen, axis=1), reached)
+    steps, reached = (
+        np.take_along_axis(one, chosen[None], axis=2) for one in (spent.steps, spent.reached)
+    )
+    return Spent(steps, reached)
 
 
 def measure(

@@ -27,8 +27,8 @@ class RankByTarget(Panel):
     def draw(self, data: PageData) -> Drawing:
         """Draw a line a strategy, rank 1 on top."""
         names = sorted(data.ranked)
-        ranks = {target: _places(data, names, target) for target in _targets(data)}
-        targets = [target for target, place in ranks.items() if place]
+        ranks = _places(data, names, _targets(data))
+        targets = list(ranks)
         if not targets:
             return Drawing("No target between the first and the best curve tells them apart.")
         found = [ranks[target] for target in targets]
@@ -113,9 +113,17 @@ def _targets(data: PageData) -> list[float]:
     return [float(target) for target in found if target > 0]
 
 
-def _places(data: PageData, names: Sequence[str], target: float) -> list[int]:
-    """Return the ranks at a target; none if no run reaches it."""
-    ladder = Ladder.climb(data.board.runs, data.context, [Rung(target)], names)
-    if not any(one.reached.any() for one in ladder.spent.values()):
-        return []
-    return places(names, ladder, data.finals(names))
+def _places(
+    data: PageData, names: Sequence[str], targets: Sequence[float]
+) -> dict[float, list[int]]:
+    """Return the ranks at every target that some run reaches."""
+    if not targets:
+        return {}
+    rungs = [Rung(target) for target in targets]
+    ladder, finals = Ladder.climb(data.board.runs, data.context, rungs, names), data.finals(names)
+    steps = {target: ladder.at(place) for place, target in enumerate(targets)}
+    return {
+        target: places(names, step, finals)
+        for target, step in steps.items()
+        if any(one.reached.any() for one in step.spent.values())
+    }
