@@ -78,9 +78,9 @@ class Own(fal_bench.Strategy):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"seeds": "two"}, "seeds must be a whole number of at least 1, not 'two'."),
+        ({"seeds": "two"}, "seeds must be a whole number .*, not 'two'."),
         ({"seeds": [0, 1]}, r"seeds must be .*, not \[0, 1\]."),
-        ({"seeds": 0}, "seeds must be a whole number of at least 1, not 0."),
+        ({"seeds": 0}, "seeds must be a whole number .*, not 0."),
         ({"suite": 3}, "suite must be a name, not 3."),
         ({"suite": ""}, "suite must be a name, not ''."),
         ({"task": 1.0}, "task must be a name"),

@@ -49,21 +49,22 @@ def as_seeds(given: object, default: int) -> range:
     """
     if given is None:
         return range(default)
+    first, last = 0, -1
     if isinstance(given, range) and given.step == 1:
         first, last = given.start, given.stop - 1
     elif isinstance(given, str) and (match := _SEEDS.fullmatch(given.strip())):
         last = int(match["last"])
         first, last = (0, last - 1) if match["first"] is None else (int(match["first"]), last)
     elif not isinstance(given, bool) and isinstance(given, Integral):
-        first, last = 0, int(given) - 1
-    else:
+        last = int(given) - 1
+    if not 0 <= first <= last:
         raise InvalidSpecError(
-            f"seeds must be a whole number of at least 1, or a range such as 100-109, not "
+            "seeds must be a whole number of at least 1, or a range such as 100-109, not "
             f"{shown(given)}."
         )
-    if not (0 <= first <= last < MOST_SEED and last - first < MOST_RUNS):
+    if last >= MOST_SEED or last - first >= MOST_RUNS:
         raise InvalidSpecError(
-            f"seeds must be from 1 to {MOST_RUNS} seeds below {MOST_SEED}, not {shown(given)}."
+            f"seeds must be at most {MOST_RUNS} seeds below {MOST_SEED}, not {shown(given)}."
         )
     return range(first, last + 1)
 

@@ -207,7 +207,7 @@ def test_an_error_in_training_says_so():
         return Net(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(width)), width, n_classes)
 
     with pytest.raises(PluginError, match=r"\(1, 2, 4, 4\).*more than 1"):
-        train([request(architecture(normalised), 9)])
+        train([request(architecture(normalised), 1)])
 
 
 @pytest.mark.parametrize(
