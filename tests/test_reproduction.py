@@ -69,7 +69,7 @@ def test_all_that_is_shown_follows_from_the_curves(folder):
 
 
 @pytest.mark.parametrize(
-    ("section", "claim"), [(0, 0), (3, 0), (8, 0)], ids=["iid", "trainer", "paper labels"]
+    ("section", "claim"), [(0, 0), (5, 0), (8, 0)], ids=["iid", "logo", "paper labels"]
 )
 def test_a_line_is_what_the_command_prints(section, claim, falbench):
     """Strategies named by ``-s`` one by one are those alone, whatever trainers there are."""

@@ -131,7 +131,7 @@ def test_gaps_in_the_seeds_are_refused(tmp_path, to):
     for seed in (0, 1, 4):
         for task in QUICK.tasks:
             store_run(tmp_path / "results", spec(seed=seed, task=task))
-    fails(tmp_path / "results", to, "stored seeds are 0, 1, 4, and falbench compare --seeds 3 runs")
+    fails(tmp_path / "results", to, "stored seeds are 0, 1, 4, .* --seeds 0-4")
     assert publish(tmp_path / "results", to, seeds=2).seeds == (0, 1)
 
 
