@@ -405,11 +405,11 @@ def _refuse_gaps(results: Results) -> None:
             f"{first.task}, {first.strategy}, seed {first.seed} ({first.reason.rstrip('.')}); run "
             "falbench compare, or publish fewer with -s, --task or --seeds."
         )
-    first, last = seeds[0], seeds[-1]
-    if seeds != tuple(range(first, last + 1)):
+    low, high = seeds[0], seeds[-1]
+    if seeds != tuple(range(low, high + 1)):
         raise PublicationError(
             f"The stored seeds are {_listed(seeds)}, and some between them are left out; run "
-            f"falbench compare --seeds {first}-{last}, and publish again."
+            f"falbench compare --seeds {low}-{high}, and publish again."
         )
 
 

@@ -52,7 +52,7 @@ def q_values(parameters: FloatArray, observations: FloatArray, hidden: int) -> F
     # A copy, because torch refuses to wrap a message that is read-only.
     sent = torch.from_numpy(parameters.copy())
     sizes = [one.numel() for one in network.parameters()]
-    parts = zip(network.named_parameters(), sent.split(sizes), strict=True)
+    parts = zip(network.named_parameters(), torch.split(sent, sizes), strict=True)
     weights = {name: part.view(like.shape) for (name, like), part in parts}
     states = torch.from_numpy(observations).flatten(1)
     values: FloatArray = torch.func.functional_call(network, weights, (states,)).numpy()
