@@ -24,7 +24,8 @@ from scipy.special import stdtrit
 FEWEST_SEEDS: Final = 5
 """Seeds of every task that a simultaneous interval takes.
 
-With 3 seeds a board holds a false verdict in 12 % of cases, with 5 in 5 % (``docs/statistics.md``).
+From 5 seeds on, a board of equal strategies holds a false verdict in 6 to 7 % of cases
+(``docs/statistics.md``); fewer seeds leave too few patterns of signs.
 """
 
 DRAWS: Final = 10_000
