@@ -13,8 +13,10 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from importlib.machinery import SOURCE_SUFFIXES, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Final
 
 from fal_bench.errors import InvalidSpecError, PluginError
@@ -76,14 +78,16 @@ def import_file(file: Path) -> ModuleType:
     name = _module_name(file)
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=_FromSource(name, str(file)))
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     folder = str(file.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # last, so that it hides nothing
-    note(own_modules(Root(file)))
+    own = own_modules(Root(file))
+    note(own)
+    _forget_bytecode(own)
     sys.modules[name] = module
     try:
         with undisturbed("its import"):
@@ -92,6 +96,26 @@ def import_file(file: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+class _FromSource(SourceFileLoader):
+    """Compiles a file whenever it is imported.
+
+    Python's bytecode files are told from stale ones by a file's size and the second in which it was
+    written, which two versions of a plugin can share.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - the loader's interface
+        """Return the code of the file as it is now."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def _forget_bytecode(modules: Iterable[OwnModule]) -> None:
+    """Remove the bytecode files of modules, for the reason that ``_FromSource`` gives."""
+    for module in modules:
+        if module.file.suffix in SOURCE_SUFFIXES:
+            with suppress(OSError):  # there is none, or the folder is read-only
+                Path(importlib.util.cache_from_source(str(module.file))).unlink()
 
 
 def note(modules: Iterable[OwnModule]) -> None:
