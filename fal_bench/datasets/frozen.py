@@ -117,8 +117,7 @@ def _check_images(images: str, dataset: Dataset) -> None:
     """Check that samples are images whose pixels can be recovered."""
     import torch
 
-    channels, height, width = dataset.input_shape
-    if channels not in (1, 3) or (height, width) == (1, 1):
+    if dataset.kind != "image" or dataset.input_shape[0] not in (1, 3):
         raise InvalidSpecError(
             f"Data set {images!r} has samples of shape {dataset.input_shape}; frozen features are "
             "made of images with 1 or 3 channels."

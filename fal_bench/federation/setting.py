@@ -50,8 +50,10 @@ class Setting:
             device: where models are trained and asked; nothing is drawn there.
 
         Raises:
-            InvalidSpecError: a client's query pool is too small for the task's labels.
+            InvalidSpecError: a client's query pool is too small for the task's labels, or images
+                are to be augmented that are none.
         """
+        _check_augmentation(task, dataset)
         streams = Streams(seed, task.problem)
         labels = dataset.train_labels.numpy()
         kept = long_tail(labels, task.long_tail, streams.numpy("long-tail"))
@@ -94,6 +96,14 @@ class Setting:
         for client, ids in enumerate(self.initial):
             ledger.buy(client, ids, "initial", 0)
         return ledger
+
+
+def _check_augmentation(task: Task, dataset: Dataset) -> None:
+    if task.augmentation != "none" and dataset.kind != "image":
+        raise InvalidSpecError(
+            f"Task {task.name!r}: augmentation {task.augmentation!r} is for images, and data set "
+            f"{task.dataset!r} is of kind {dataset.kind}; leave augmentation out."
+        )
 
 
 def _check_pools(task: Task, shares: tuple[ClientShares, ...]) -> None:
