@@ -124,10 +124,10 @@ def model(
 ) -> Any:
     """Mark a function as a model.
 
-    It takes the shape (C, H, W) of a sample (a series has height 1, a vector height and width 1), the
-    number of classes, and parameters of its own. It
-    returns a module whose ``body`` maps a batch (n, C, H, W) to embeddings (n, d), and whose
-    ``head`` is the ``nn.Linear`` from these to the logits.
+    It takes the shape (C, H, W) of a sample (a series has height 1, a vector height and width 1),
+    the number of classes, and parameters of its own. It returns a module whose
+    ``body`` maps a batch (n, C, H, W) to embeddings (n, d), and whose ``head`` is the
+    ``nn.Linear`` from these to the logits.
 
     Args:
         function: the function, if the decorator is used without brackets.
