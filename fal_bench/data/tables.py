@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fal_bench.arrays import FloatArray, IntArray
+from fal_bench.data.clients import GivenClients
 from fal_bench.data.folders import own_path, where_looked
 from fal_bench.data.prepared import Part, Source, file_checksum, stamp
 from fal_bench.errors import DataError, InvalidSpecError
@@ -169,21 +171,15 @@ class Table:
         return numbers.astype(np.int64)
 
     @cached_property
-    def owners(self) -> IntArray | None:
-        """The client of each row, counted from 0 in the order of ``client_names``."""
-        return None if self.client is None else self._clients[1]
-
-    @cached_property
-    def client_names(self) -> tuple[str, ...]:
-        """The clients' names."""
-        return () if self.client is None else tuple(map(str, self._clients[0]))
-
-    @cached_property
-    def _clients(self) -> tuple[Any, IntArray]:
+    def owners(self) -> NDArray[Any] | None:
+        """The name of the client of each row, integers or texts; None if there are none."""
+        if self.client is None:
+            return None
         column = self.frame[self.client]
         self._check_missing(column)
-        names, numbers = np.unique(column.to_numpy(), return_inverse=True)
-        return names, numbers.astype(np.int64)
+        if column.dtype.kind in "iu":
+            return column.to_numpy()
+        return column.astype(str).to_numpy(dtype=str)
 
     def split(self, test_fraction: float) -> tuple[IntArray, IntArray]:
         """Return the training and the test rows, each in a fixed random order."""
@@ -249,7 +245,19 @@ class Table:
         """
         samples = features[:, :, None, None]
         parts = [Part.of(samples, self.classes, rows) for rows in (train, test)]
-        return Source(parts[0], parts[1], int(self.classes.max()) + 1, digest)
+        n_classes, clients = int(self.classes.max()) + 1, self._clients(train, test)
+        return Source(parts[0], parts[1], n_classes, digest, clients=clients)
+
+    def _clients(self, train: IntArray, test: IntArray) -> GivenClients | None:
+        """Return the clients; test rows are theirs if every client has some."""
+        if self.owners is None:
+            return None
+        tested = self.owners[test]
+        all_tested = len(np.unique(tested)) == len(np.unique(self.owners[train]))
+        try:
+            return GivenClients.named(self.owners[train], tested if all_tested else None)
+        except ValueError as error:
+            _refuse(self.where, str(error))
 
     def _standardised(self, column: Series[Any], train: IntArray) -> FloatArray:
         values = column.to_numpy(dtype=np.float64)
@@ -310,7 +318,7 @@ class Table:
 
 
 def drawn_split(
-    classes: IntArray, owners: IntArray | None, test_fraction: float
+    classes: IntArray, owners: NDArray[Any] | None, test_fraction: float
 ) -> tuple[IntArray, IntArray]:
     """Draw a test part, the same in every run, that has each client's and class's share.
 
