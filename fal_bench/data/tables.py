@@ -202,6 +202,16 @@ class Table:
             _refuse(self.where, "has no columns beside those of labels and clients")
         return frame
 
+    def texts(self, name: str) -> list[str]:
+        """Return the texts of a column.
+
+        Raises:
+            InvalidSpecError: it is not there, or a text is missing.
+        """
+        self.check_columns([name])
+        self._check_missing(self.frame[name])
+        return list(map(str, self.frame[name]))
+
     def encoded(self, frame: DataFrame, categories: Sequence[str], train: IntArray) -> FloatArray:
         """Return features: numbers with mean 0 and deviation 1, other columns one-hot.
 

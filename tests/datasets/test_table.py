@@ -196,6 +196,28 @@ def test_classes_keep_their_share_in_the_test_part():
     np.testing.assert_allclose(np.bincount(classes[test]), [100, 20, 2], atol=1)
 
 
+def test_a_column_names_the_clients_and_is_no_feature(save, folders):
+    frame = bank(branch=np.repeat(["north", "south", "east"], 20))
+    save(frame)
+    selector = SELECTOR.replace("]", ",client=branch]")
+    dataset = load_dataset(selector)
+    assert dataset.input_shape == (6, 1, 1)
+    assert dataset.clients.names == ("east", "north", "south")
+    owners = np.array(dataset.clients.names)[dataset.clients.train]
+    assert owners.tolist() == frame["branch"][prepared_rows(folders, "train")].tolist()
+    assert np.bincount(dataset.clients.test).tolist() == [4, 4, 4]
+    numbered = bank(branch=np.repeat([10, 9, 2], 20))
+    save(numbered)
+    assert load_dataset(selector).clients.names == ("2", "9", "10")
+
+
+def test_a_client_of_one_row_has_no_test_rows_and_the_others_then_neither(save):
+    save(bank(branch=["lone", *["north", "south"] * 29, "north"]))
+    clients = load_dataset(SELECTOR.replace("]", ",client=branch]")).clients
+    assert np.bincount(clients.train).min() == 1
+    assert clients.test is None
+
+
 def test_a_set_of_keel_is_read_from_the_data_folder(folders):
     (folders.data / "keel").mkdir()
     rng = np.random.default_rng(0)
