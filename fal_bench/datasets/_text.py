@@ -69,8 +69,8 @@ def _words(texts: Sequence[str]) -> FloatArray:
         for token in _TOKEN.findall(text.lower()):
             counts[row, zlib.crc32(token.encode("utf-8", "replace")) % WORDS] += 1
     lengths = np.linalg.norm(counts, axis=1, keepdims=True)
-    scaled: FloatArray = counts * np.float32(WORDS**0.5) / np.where(lengths > 0, lengths, 1)
-    return scaled
+    counts *= WORDS**0.5 / np.where(lengths > 0, lengths, 1)
+    return counts
 
 
 def _wordllama(texts: Sequence[str]) -> FloatArray:

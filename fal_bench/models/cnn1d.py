@@ -19,7 +19,7 @@ def _odd(length: int) -> int:
     return length
 
 
-@model(stacked_pixels=None, kinds=("series",))
+@model(stacked_pixels=200, kinds=("series",))
 def cnn1d(
     input_shape: tuple[int, int, int],
     n_classes: int,
