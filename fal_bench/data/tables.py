@@ -18,6 +18,7 @@ from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.data.clients import GivenClients
 from fal_bench.data.folders import own_path, where_looked
 from fal_bench.data.prepared import Part, Source, file_checksum, stamp
+from fal_bench.data.scaling import standardised
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.inputs.files import MissingFileError, UnreadableFileError, opened
 from fal_bench.inputs.limits import MOST_CATEGORIES, MOST_CLASSES
@@ -276,10 +277,7 @@ class Table:
             self._refuse_column(column.name, f"has an infinite value in row {row}")
         if np.abs(values).max() > np.finfo(np.float32).max:
             self._refuse_column(column.name, "has values that are too large for float32")
-        seen = values[train]
-        deviation = seen.std() if np.ptp(seen) > 0 else 1.0
-        scaled: FloatArray = ((values - seen.mean()) / deviation).astype(np.float32)
-        return scaled[:, None]
+        return standardised(values[train, None], values[:, None])[1]
 
     def _one_hot(self, column: Series[Any], train: IntArray, named: bool) -> FloatArray:
         import pandas as pd

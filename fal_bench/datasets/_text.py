@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 
 from fal_bench.arrays import FloatArray, IntArray
-from fal_bench.datasets._embedding import standardised
+from fal_bench.data.scaling import standardised
 from fal_bench.errors import DataError
 
 Encoder = Literal["words", "wordllama"]
