@@ -57,8 +57,9 @@ def load_frozen(
 ) -> Dataset:
     """Load the embeddings of another data set's images under a network that is never trained.
 
-    Samples have shape (512, 1, 1), or (1280, 1, 1) for ``efficientnet-lite0``. Each number has mean 0 and standard deviation 1 over the
-    training samples. They are computed once, on all cores of this machine.
+    Samples have shape (512, 1, 1), or (1280, 1, 1) for ``efficientnet-lite0``. Each number has mean
+    0 and standard deviation 1 over the training samples. They are computed once, on all cores of
+    this machine.
 
     Args:
         dataset: the images, as a selector: ``frozen[dataset=cifar10]`` or

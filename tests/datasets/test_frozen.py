@@ -242,5 +242,5 @@ def test_efficientnet_draws_its_weights_from_the_seed(lite0):
 
 def test_damaged_weights_are_named(lite0):
     lite0.write_bytes(lite0.read_bytes()[:-1])
-    with pytest.raises(DataError, match="lite0-.*damaged"):
+    with pytest.raises(DataError, match=r"lite0-.*damaged"):
         load_dataset(LITE0)
