@@ -125,14 +125,14 @@ class Setting:
         return ledger
 
 
-<<<<<<< HEAD
 def _check_augmentation(task: Task, dataset: Dataset) -> None:
     if task.augmentation != "none" and dataset.kind != "image":
         raise InvalidSpecError(
             f"Task {task.name!r}: augmentation {task.augmentation!r} is for images, and data set "
             f"{task.dataset!r} is of kind {dataset.kind}; leave augmentation out."
         )
-=======
+
+
 def _given(task: Task, dataset: Dataset, kept: IntArray) -> list[IntArray]:
     """Return the clients that the data come with, as positions in ``kept``."""
     assert dataset.clients is not None
@@ -163,7 +163,6 @@ def _initial(task: Task, shares: tuple[ClientShares, ...]) -> IntArray:
     order = turns(_weights(task, shares), one_each, _pools(shares))
     more = order[: task.label_grid_start - len(shares)]
     return one_each + np.bincount(more, minlength=len(shares))
->>>>>>> clients
 
 
 def _check_pools(task: Task, shares: tuple[ClientShares, ...]) -> None:
