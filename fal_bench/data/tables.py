@@ -158,7 +158,7 @@ class Table:
         """The class of each row: the labels of the training rows in order, counted from 0."""
         column = self.frame[self.label]
         self._check_missing(column)
-        values = column.to_numpy()
+        values = _names_in(column)
         named = np.unique(values if self.given_train is None else values[: self.given_train])
         if not 2 <= len(named) <= MOST_CLASSES:
             self._refuse_column(
@@ -178,9 +178,7 @@ class Table:
             return None
         column = self.frame[self.client]
         self._check_missing(column)
-        if column.dtype.kind in "iu":
-            return column.to_numpy()
-        return column.astype(str).to_numpy(dtype=str)
+        return _names_in(column)
 
     def split(self, test_fraction: float) -> tuple[IntArray, IntArray]:
         """Return the training and the test rows, each in a fixed random order."""
@@ -374,7 +372,11 @@ def read_frame(path: Path, separator: str = ",", header: bool = True) -> DataFra
                 frame = pd.read_parquet(file)
             else:
                 frame = pd.read_csv(
-                    file, sep=separator, header=0 if header else None, encoding="utf-8-sig"
+                    file,
+                    sep=separator,
+                    header=0 if header else None,
+                    encoding="utf-8-sig",
+                    low_memory=False,  # which reads a column piece by piece, of several types
                 )
     except MissingFileError:
         raise DataError(f"There is no file {where_looked(path)}; check the path.") from None
@@ -384,12 +386,24 @@ def read_frame(path: Path, separator: str = ",", header: bool = True) -> DataFra
         raise DataError(
             f"To read {str(path)!r} run pip install 'falbench[parquet]', or save it as CSV."
         ) from None
-    except (ValueError, OSError, RecursionError, pd.errors.ParserError) as error:
+    except (ValueError, OSError, OverflowError, RecursionError, NotImplementedError) as error:
         first = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "empty"
         raise DataError(f"Cannot read {str(path)!r} as a table ({first}).") from None
     if len(frame) == 0:
         raise DataError(f"{str(path)!r} has no rows.")
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise DataError(f"{str(path)!r} has more cells in its rows than names of columns.")
+    frame.columns = list(map(str, frame.columns))
+    if not frame.columns.is_unique:
+        raise DataError(f"{str(path)!r} has two columns of one name.")
     return frame
+
+
+def _names_in(column: Series[Any]) -> NDArray[Any]:
+    """Return what a column names, classes or clients: whole numbers, or texts."""
+    if column.dtype.kind in "iu":
+        return column.to_numpy(dtype=np.int64)
+    return column.astype(str).to_numpy(dtype=str)
 
 
 def _is_number(column: Series[Any]) -> bool:

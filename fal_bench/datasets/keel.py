@@ -12,7 +12,7 @@ from fal_bench.data.base import Dataset
 from fal_bench.data.folders import data_folder_is_new, download_folder
 from fal_bench.data.prepared import CacheKey, Prepared, Source, file_checksum, prepare, stamp
 from fal_bench.data.tables import Table, read_frame
-from fal_bench.errors import DataError
+from fal_bench.errors import DataError, UnknownNameError
 from fal_bench.plugins.functions import dataset
 
 _NAME = "keel"
@@ -51,7 +51,8 @@ def load_keel(
             the same in every run; from 0.01 to 0.99.
 
     Raises:
-        DataError: the file is not on this machine.
+        DataError: the package is not on this machine.
+        UnknownNameError: there is no such set.
         InvalidSpecError: it has missing values.
     """
     return _prepare(name, test_fraction).dataset(_NAME)
@@ -83,8 +84,8 @@ def _file(name: str) -> Path:
             f"Data set {_NAME!r}: {name}.dat is not on this machine; run {_INSTALL}, or put the "
             f"file into {str(folders[0])!r}."
         )
-    known = sorted({path.stem for folder in folders for path in folder.glob("*.dat")})
-    raise DataError(f"Data set {_NAME!r} has no set {name!r}; it has: {', '.join(known)}.")
+    known = {path.stem for folder in folders for path in folder.glob("*.dat")}
+    raise UnknownNameError("set of KEEL", name, known)
 
 
 def _folders() -> list[Path]:

