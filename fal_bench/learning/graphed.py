@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from fal_bench.arrays import FloatArray, IntArray
+from fal_bench.arrays import BoolArray, FloatArray, IntArray
 from fal_bench.learning.chance import Distortions, distort, drop_mask
 from fal_bench.learning.device import NUMBERS, Numbers, arithmetic
 from fal_bench.learning.kernels.pooled_norm import PoolingFirst
@@ -140,12 +140,12 @@ class _Slot:
         self._numbers: Numbers = numbers
         self.network = copy.deepcopy(network).train().to(memory_format=torch.channels_last)
         self._forward = PoolingFirst.of(self.network) or self.network
-        self._parameters = list(self.network.parameters())
+        self._parameters: list[Tensor] = list(self.network.parameters())
         self._nothing = [torch.zeros_like(one) for one in self._parameters]
         self._velocity = [torch.zeros_like(one) for one in self._parameters]
         self._state = self.network.state_dict()
         device, dtype = network.head.weight.device, network.head.weight.dtype
-        self.stream = torch.cuda.Stream()
+        self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         self._graphs: dict[int, _Recorded] = {}
         self._place = torch.zeros((), dtype=torch.int64, device=device)
         self._lr = torch.zeros((), dtype=dtype, device=device)
@@ -253,12 +253,12 @@ class _Slot:
         """Move the parameters as ``torch.optim.SGD`` does."""
         recipe = self._training
         if recipe.weight_decay:
-            update = torch._foreach_add(update, self._parameters, alpha=recipe.weight_decay)
+            update = list(torch._foreach_add(update, self._parameters, alpha=recipe.weight_decay))
         if recipe.momentum:
             torch._foreach_mul_(self._velocity, recipe.momentum)
             torch._foreach_add_(self._velocity, update)
             update = self._velocity
-        torch._foreach_sub_(self._parameters, torch._foreach_mul(update, self._lr))
+        torch._foreach_sub_(self._parameters, list(torch._foreach_mul(update, self._lr)))
 
 
 class _Run:
@@ -341,6 +341,6 @@ class _Run:
         return _sent(np.concatenate(drawn))
 
 
-def _sent(array: IntArray | FloatArray) -> Tensor:
+def _sent(array: IntArray | FloatArray | BoolArray) -> Tensor:
     """Return an array on the GPU; the processor goes on while it travels."""
     return torch.from_numpy(array).pin_memory().to("cuda", non_blocking=True)

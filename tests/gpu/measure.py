@@ -117,7 +117,7 @@ def together(clients):
 
 def by_clients(clients):
     """Return updates a second with 1, 4, 10, ... of the clients side by side."""
-    counts = [count for count in (1, 4, 10, 16) if count <= len(clients)]
+    counts = [count for count in (1, 4, 10) if count <= len(clients)]
     return {
         count: round(rate(partial(together, clients[:count]), 20 * count, 0.3)) for count in counts
     }
@@ -158,15 +158,17 @@ def usual_epoch(network, loader, optimiser):
 
 def steps():
     """Recorded steps: kinds of numbers, pooling first or last, clients side by side."""
-    for numbers in NUMBERS:
-        for pooling in (False, True):
-            with arithmetic(numbers):
-                clients = [Client(architecture("cnn4").network) for _ in range(16)]
-                for client in clients:
-                    client.forward = PoolingFirst.of(client.network) if pooling else client.network
-                    client.record()
-                found = by_clients(clients)
-            yield {"numbers": numbers, "pooling_first": pooling, "updates": found}
+    for kind, ways in (("cnn4", (False, True)), ("resnet18", (False,))):
+        for numbers in NUMBERS:
+            for pooling in ways:
+                with arithmetic(numbers):
+                    clients = [Client(architecture(kind).network) for _ in range(CLIENTS)]
+                    for one in clients:
+                        one.forward = PoolingFirst.of(one.network) if pooling else one.network
+                        one.record()
+                    found = by_clients(clients)
+                values = {"numbers": numbers, "pooling_first": pooling, "updates": found}
+                yield {"model": kind, **values}
 
 
 def engines():

@@ -91,7 +91,7 @@ def _packed(norms: list[nn.BatchNorm2d], name: str) -> Tensor:
     own: list[Tensor] = [getattr(norm, name) for norm in norms]
     packed = torch.cat([tensor.reshape(-1) for tensor in own])
     for norm, part, tensor in zip(
-        norms, packed.split([tensor.numel() for tensor in own]), own, strict=True
+        norms, torch.split(packed, [tensor.numel() for tensor in own]), own, strict=True
     ):
         setattr(norm, name, part.view(tensor.shape))
     return packed
