@@ -6,10 +6,13 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fal_bench.data.clients import GivenClients
 from fal_bench.errors import InvalidSpecError
 
 if TYPE_CHECKING:  # planning a comparison needs no PyTorch
     import torch
+
+    from fal_bench.arrays import IntArray
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Dataset:
         n_classes: how many classes there are, at least 2.
         normalisation: how the features came from pixels in [0, 1]; None if they are these pixels,
             or no pixels at all.
+        clients: the clients that hold the samples, if the data come with clients.
 
     Raises:
         InvalidSpecError: a tensor has the wrong shape, type or values.
@@ -54,6 +58,7 @@ class Dataset:
     test_labels: torch.Tensor = field(repr=False)
     n_classes: int
     normalisation: Normalisation | None = None
+    clients: GivenClients | None = None
 
     def __post_init__(self) -> None:
         if self.n_classes < 2:
@@ -65,6 +70,9 @@ class Dataset:
                 f"has training images of shape {self.input_shape} but test images of shape "
                 f"{tuple(self.test_features.shape[1:])}; give them one shape"
             )
+        if self.clients is not None:
+            self._check_owners("train", self.clients.train, self.n_train)
+            self._check_owners("test", self.clients.test, self.n_test)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -110,6 +118,13 @@ class Dataset:
             self._reject(
                 f"has {part}_labels from {low} to {high}; "
                 f"use 0 to {self.n_classes - 1} for {self.n_classes} classes"
+            )
+
+    def _check_owners(self, part: str, owners: IntArray | None, samples: int) -> None:
+        if owners is not None and len(owners) != samples:
+            self._reject(
+                f"has clients of {len(owners)} {part} samples, and {samples} {part} samples; name "
+                "one client a sample"
             )
 
     def _reject(self, complaint: str) -> None:

@@ -110,6 +110,7 @@ def _read(
         _part(train, dataset.train_labels.numpy()),
         _part(test, dataset.test_labels.numpy()),
         dataset.n_classes,
+        clients=dataset.clients,
     )
 
 

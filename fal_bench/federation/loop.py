@@ -65,7 +65,7 @@ def simulate(
     state = journal.resume()
     if state is None:
         clients = setting.task.clients
-        state = RunState(0, ledger.charges(), [0] * clients, [{} for _ in range(clients + 1)])
+        state = RunState(0, ledger.charges(), [{} for _ in range(clients + 1)])
     ledger.restore(state.charges)
     while True:
         with journal.plugin_call(state.cycle):
@@ -246,5 +246,5 @@ def _kept(state: RunState, strategy: Strategy) -> list[dict[str, Any]]:
 def _is_over(setting: Setting, ledger: Ledger, state: RunState) -> bool:
     """Whether the cap and its confirming query are spent, or no query can follow."""
     task = setting.task
-    spent = int(ledger.paper().sum()) >= task.budget_cap + task.query_labels
+    spent = int(ledger.paper().sum()) >= task.looks[-1]
     return spent or state.cycle + 1 >= task.cycle_limit

@@ -21,7 +21,6 @@ class RunState:
     Attributes:
         cycle: the cycle that comes next.
         charges: the ledger's charges.
-        remaining: labels each client may still buy; stored as ``purses``.
         memories: memory of each client, and of the server under index -1 (the last entry).
         select_seconds: seconds that the selection before this cycle took.
         bytes_up: bytes sent to the server by that selection, all clients together.
@@ -31,7 +30,6 @@ class RunState:
 
     cycle: int
     charges: list[tuple[int, int, str, int]]
-    remaining: list[int]
     memories: list[dict[str, Any]]
     select_seconds: float = 0.0
     bytes_up: int = 0
@@ -44,7 +42,6 @@ class RunState:
         plain = {
             "cycle": self.cycle,
             "charges": [list(charge) for charge in self.charges],
-            "purses": self.remaining,
             "memories": split(self.memories, arrays),
             "select_seconds": self.select_seconds,
             "bytes_up": self.bytes_up,
@@ -70,6 +67,6 @@ class RunState:
                 name: torch.from_numpy(np.array(arrays[f"weights/{name}"])) for name in names
             }
         plain["memories"] = join(plain["memories"], arrays)
-        plain["remaining"] = plain.pop("purses")
+        plain.pop("purses", None)  # of an earlier version: it follows from the charges
         plain["charges"] = [tuple(charge) for charge in plain["charges"]]
         return cls(**plain, weights=weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.data.shares import ClientShares
 from fal_bench.errors import (
+    AllotmentError,
     CoordinationError,
     LabelAccessError,
     PluginError,
@@ -25,6 +26,9 @@ from fal_bench.plugins.strategy import ClientView, Selection
 from fal_bench.plugins.trainer import Trainer
 
 Input = TypeVar("Input")
+
+_COUNT_BYTES: Final = 8
+"""Bytes of a number of labels that the server sends to a client."""
 
 
 class LiveClientView:
@@ -190,10 +194,11 @@ class LiveFederationView:
 
     Args:
         views: the clients' views.
-        budgets: labels each client may buy now.
+        budgets: labels each client buys now unless the server says otherwise.
         rng: the server's stream for this cycle.
         memory: the server's memory.
         beat: called before every client's turn, so that time limits hold per client.
+        limits: labels each client may buy at most; the budgets if None.
     """
 
     def __init__(
@@ -203,10 +208,13 @@ class LiveFederationView:
         rng: np.random.Generator,
         memory: dict[str, Any],
         beat: Callable[[], None],
+        limits: Sequence[int] | None = None,
     ) -> None:
         self.clients = len(views)
         self.cycle = views[0].cycle
         self.budgets = tuple(budgets)
+        self.limits = self.budgets if limits is None else tuple(limits)
+        self.total_budget = sum(self.budgets)
         self.rng = rng
         self.memory = memory
         self.bytes_up = 0
@@ -214,10 +222,22 @@ class LiveFederationView:
         self._beat = beat
         self._views = tuple(views)
 
-    def each(self, compute: Callable[[ClientView, int], Selection]) -> list[Selection]:
-        """Run ``compute(client, budget)`` at every client; one that may buy nothing is skipped."""
+    def each(
+        self,
+        compute: Callable[[ClientView, int], Selection],
+        budgets: Sequence[int] | None = None,
+    ) -> list[Selection]:
+        """Run ``compute(client, budget)`` at every client; one that may buy nothing is skipped.
+
+        Raises:
+            AllotmentError: the budgets break a limit, or are more than all may buy together.
+        """
+        handed = self.budgets
+        if budgets is not None:
+            handed = self._allotted(budgets)
+            self.bytes_down += _COUNT_BYTES * self.clients
         selections: list[Selection] = []
-        for view, budget in zip(self._views, self.budgets, strict=True):
+        for view, budget in zip(self._views, handed, strict=True):
             self._beat()
             try:
                 nothing = np.empty(0, dtype=np.int64)
@@ -226,6 +246,28 @@ class LiveFederationView:
                 error.add_note(f"client {view.index}")
                 raise
         return selections
+
+    def _allotted(self, budgets: Sequence[int]) -> tuple[int, ...]:
+        """Return budgets of the server as integers, or say how they break the rules."""
+        given = np.asarray(budgets)
+        if given.shape != (self.clients,) or given.dtype.kind not in "iu":
+            raise AllotmentError(
+                f"The budgets given to each are of shape {given.shape} and type {given.dtype}; "
+                f"give one integer for each of the {self.clients} clients."
+            )
+        limits = np.array(self.limits)
+        if (wrong := np.flatnonzero((given < 0) | (given > limits))).size:
+            client = wrong[0]
+            raise AllotmentError(
+                f"The budget of client {client} is {given[client]}; federation.limits allows 0 to "
+                f"{limits[client]}."
+            )
+        if given.sum() > self.total_budget:
+            raise AllotmentError(
+                f"The budgets add up to {given.sum()}, and federation.total_budget is "
+                f"{self.total_budget}."
+            )
+        return tuple(given.tolist())
 
     def gather(self, compute: Callable[[ClientView], NDArray[Any]]) -> list[NDArray[Any]]:
         """Run ``compute`` at every client and send the arrays to the server, counted."""

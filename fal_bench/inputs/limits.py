@@ -41,7 +41,7 @@ MOST_SUITE_BYTES: Final = 2**19
 MOST_IMAGE_BYTES: Final = 2**28
 """Bytes of an image's file."""
 
-Clients = Annotated[int, Field(ge=1, le=100_000)]
+MOST_CLIENTS: Final = 100_000
 """Clients of a federation."""
 
 MOST_ROUNDS: Final = 1_000_000

@@ -3,23 +3,33 @@
 from fal_bench.task.spec import (
     Augmentation,
     Dirichlet,
+    Given,
     Iid,
+    LogNormalSizes,
     ModelSpec,
     Partition,
+    ServerAllotment,
     Sgd,
     Shards,
     Shares,
+    SizeShares,
+    Synthetic,
     Task,
 )
 
 __all__ = [
     "Augmentation",
     "Dirichlet",
+    "Given",
     "Iid",
+    "LogNormalSizes",
     "ModelSpec",
     "Partition",
+    "ServerAllotment",
     "Sgd",
     "Shards",
     "Shares",
+    "SizeShares",
+    "Synthetic",
     "Task",
 ]
