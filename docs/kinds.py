@@ -31,8 +31,8 @@ HEAD = """# Strategies by kind of data
 
 Written by `python docs/kinds.py`, which runs every built-in strategy to its end on small data of
 each kind, loaded from files: images and series from an `npz` file, a `table` and a `text` file.
-"yes" means that it did, on a task that has what it needs. Anything else is what falbench says before
-anything runs.
+"yes" means that it did, on a task that has what it needs. Anything else is what falbench says
+before anything runs.
 
 """
 
