@@ -138,8 +138,7 @@ class FederatedTraining:
                 measured.append(self._evaluate(model, data))
         self.model = model
         self.measured = {
-            one.name: float(np.mean([values[one.name] for values in measured]))
-            for one in self.metrics
+            name: float(np.mean([values[name] for values in measured])) for name in measured[0]
         }
 
     def outcome(self) -> CycleModels:
@@ -210,16 +209,17 @@ class FederatedTraining:
     ) -> dict[str, float]:
         """Measure the global model on the test set and on the labels it was trained with."""
         dataset = self.setting.dataset
-        labels = {"test": dataset.test_labels, "train": torch.cat([own for _, own in data])}
-        measured: dict[str, float] = {}
-        for samples, truth in labels.items():
-            wanted = [one for one in self.metrics if one.samples == samples]
-            features = dataset.test_features
-            if samples == "train":
-                if not wanted:
-                    continue
-                features = torch.cat([own for own, _ in data])
-            measured |= evaluate(wanted, self._logits(model, features), truth.numpy())
+        on_test, on_train = (
+            [one for one in self.metrics if one.samples == samples] for samples in ("test", "train")
+        )
+        clients = None if dataset.clients is None else dataset.clients.test
+        logits = self._logits(model, dataset.test_features)
+        measured = evaluate(on_test, logits, dataset.test_labels.numpy(), clients)
+        if on_train:
+            features, labels = (torch.cat(part) for part in zip(*data, strict=True))
+            clients = np.repeat(np.arange(len(data)), [len(own) for _, own in data])
+            logits = self._logits(model, features)
+            measured |= evaluate(on_train, logits, labels.numpy(), clients)
         return measured
 
     def _logits(self, model: Model, features: torch.Tensor) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from fal_bench.arrays import DoubleArray, IntArray
+from fal_bench.data.annotators import annotated
 from fal_bench.data.apportionment import turns
 from fal_bench.data.base import Dataset, on_device
 from fal_bench.data.partition import given_parts, partition, with_known_clients
@@ -69,6 +70,7 @@ class Setting:
             for client, part in enumerate(parts)
         )
         _check_pools(task, shares)
+        _check_annotators(task, dataset)
         initial = tuple(
             np.sort(streams.numpy("initial", client).choice(own.pool, count, replace=False))
             for client, (own, count) in enumerate(zip(shares, _initial(task, shares), strict=True))
@@ -80,6 +82,14 @@ class Setting:
         """The classifier on this data set."""
         dataset = self.dataset
         return Architecture(self.task.model, dataset.input_shape, dataset.n_classes, self.device)
+
+    @cached_property
+    def annotations(self) -> IntArray:
+        """What annotators say of each training sample; shape (N,)."""
+        dataset = self.dataset
+        rng = self.streams.numpy("annotators")
+        truth = dataset.train_labels.numpy()
+        return annotated(truth, self.task.annotators, dataset.n_classes, rng)
 
     @property
     def smallest_shares(self) -> dict[str, int]:
@@ -118,7 +128,7 @@ class Setting:
 
     def open_ledger(self) -> Ledger:
         """Return a ledger in which the initial labels are bought."""
-        ledger = Ledger(self.dataset.train_labels.numpy(), self.shares)
+        ledger = Ledger(self.annotations, self.shares)
         for client, ids in enumerate(self.initial):
             ledger.buy(client, ids, "initial", 0)
         return ledger
@@ -154,6 +164,16 @@ def _initial(task: Task, shares: tuple[ClientShares, ...]) -> IntArray:
     order = turns(_weights(task, shares), one_each, _pools(shares))
     more = order[: task.label_grid_start - len(shares)]
     return one_each + np.bincount(more, minlength=len(shares))
+
+
+def _check_annotators(task: Task, dataset: Dataset) -> None:
+    """Check that a table of confusions is one of the data's classes."""
+    confusion = getattr(task.annotators, "confusion", None)
+    if confusion is not None and len(confusion) != dataset.n_classes:
+        raise InvalidSpecError(
+            f"Task {task.name!r}: annotators.confusion has {len(confusion)} classes, and data set "
+            f"{task.dataset!r} has {dataset.n_classes}; give one row and one column a class."
+        )
 
 
 def _check_pools(task: Task, shares: tuple[ClientShares, ...]) -> None:

@@ -1,12 +1,15 @@
 """What is compared on: tasks, suites of tasks, and targets."""
 
 from fal_bench.task.spec import (
+    Annotators,
     Augmentation,
+    ConfusedAnnotators,
     Dirichlet,
     Given,
     Iid,
     LogNormalSizes,
     ModelSpec,
+    NoisyAnnotators,
     Partition,
     ServerAllotment,
     Sgd,
@@ -18,12 +21,15 @@ from fal_bench.task.spec import (
 )
 
 __all__ = [
+    "Annotators",
     "Augmentation",
+    "ConfusedAnnotators",
     "Dirichlet",
     "Given",
     "Iid",
     "LogNormalSizes",
     "ModelSpec",
+    "NoisyAnnotators",
     "Partition",
     "ServerAllotment",
     "Sgd",

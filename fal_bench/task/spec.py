@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -38,6 +39,9 @@ from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained, sentence
 from fal_bench.plugins.functions import canonical
 from fal_bench.plugins.registry import MODEL, built_in
+
+MOST_CONFUSED = 1000
+"""Most classes of a table of confusions."""
 
 Augmentation = Literal["none", "flip", "flip-crop"]
 """What happens to training images."""
@@ -254,6 +258,52 @@ class ServerAllotment(Spec):
 Allotment = Annotated[FixedAllotment | ServerAllotment, Field(discriminator="kind")]
 
 
+class RightAnnotators(Spec):
+    """Every label bought is the true one."""
+
+    kind: Literal["right"] = "right"
+
+
+class NoisyAnnotators(Spec):
+    """Some labels bought are wrong.
+
+    Attributes:
+        rate: share of samples whose label is another class, each one as likely.
+    """
+
+    kind: Literal["noisy"] = "noisy"
+    rate: float = Field(gt=0, lt=1)
+
+
+class ConfusedAnnotators(Spec):
+    """Some classes are taken for others.
+
+    Attributes:
+        confusion: row c holds the chances of each label for a sample of class c, column by column.
+    """
+
+    kind: Literal["confused"] = "confused"
+    confusion: Annotated[
+        tuple[tuple[Annotated[float, Field(ge=0, le=1)], ...], ...],
+        Field(min_length=2, max_length=MOST_CONFUSED),
+    ]
+
+    @field_validator("confusion")
+    @classmethod
+    def _chances(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        for number, row in enumerate(rows):
+            if len(row) != len(rows):
+                raise ValueError(f"row {number} has {len(row)} chances for {len(rows)} classes")
+            if not math.isclose(sum(row), 1, abs_tol=1e-6):
+                raise ValueError(f"row {number} adds up to {sum(row):g}; make it 1")
+        return rows
+
+
+Annotators = Annotated[
+    RightAnnotators | NoisyAnnotators | ConfusedAnnotators, Field(discriminator="kind")
+]
+
+
 class Task(Spec):
     """One problem instance of federated active learning.
 
@@ -280,6 +330,8 @@ class Task(Spec):
             ``"proportional"`` to the samples they hold. Each client gets one initial label at
             least, and what is more than a client's query pool goes to the others.
         allotment: who says how many labels each client buys: the task, or a strategy's server.
+        annotators: how often the labels that clients buy are wrong. A sample's label is the same
+            whoever buys it and when; test labels are always right.
         max_cycles: trainings after which an under-spending strategy is stopped; by default twice
             what a fixed-size strategy needs.
         reset: ``"scratch"`` re-initialises the model every cycle, ``"continue"`` keeps it.
@@ -306,6 +358,7 @@ class Task(Spec):
     budget_cap: Samples = 200
     budget: Literal["equal", "proportional"] = "equal"
     allotment: Allotment = FixedAllotment()
+    annotators: Annotators = RightAnnotators()
     max_cycles: Samples | None = None
     reset: Literal["scratch", "continue"] = "scratch"
     shares: Shares = Shares()
@@ -417,9 +470,10 @@ class Task(Spec):
     def summary(self) -> str:
         """The task in one line, for people."""
         tail = "" if self.long_tail == 1 else f", long tail {self.long_tail:g}"
+        wrong = "" if self.annotators.kind == "right" else f", {self.annotators.kind} annotators"
         return (
             f"{self.dataset}, {self.clients or 'its own'} clients, {_described(self.partition)}"
-            f"{tail}, {self.model.kind}, {self.query_size} queries a client and cycle"
+            f"{tail}{wrong}, {self.model.kind}, {self.query_size} queries a client and cycle"
         )
 
     @cached_property
@@ -441,12 +495,13 @@ class Task(Spec):
 
     @cached_property
     def problem(self) -> str:
-        """SHA-256 of the canonical JSON without the recipe of training, in hexadecimal.
+        """SHA-256 of the canonical JSON without recipe and annotators, in hexadecimal.
 
-        It names what is drawn: with the same seed, tasks that differ in their recipe alone have the
-        same clients, initial labels and first weights, so that recipes are compared in pairs.
+        It names what is drawn: with the same seed, tasks that differ in how they train and in how
+        often labels are wrong alone have the same clients, initial samples and first weights, so
+        that recipes, and right and wrong labels, are compared in pairs.
         """
-        return self._hash_without(RECIPE)
+        return self._hash_without(RECIPE | {"annotators"})
 
     def _hash_without(self, names: frozenset[str]) -> str:
         if isinstance(self.partition, Given):
@@ -505,6 +560,11 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+def _plain(value: Any) -> Any:
+    """Return a value with lists for tuples, as JSON has them."""
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+
+
 def _non_defaults(spec: BaseModel) -> dict[str, Any]:
     """Dump a spec without the fields at their default; the discriminator always stays."""
     dumped: dict[str, Any] = {}
@@ -515,5 +575,5 @@ def _non_defaults(spec: BaseModel) -> dict[str, Any]:
         if isinstance(value, BaseModel):
             dumped[name] = _non_defaults(value)
         else:
-            dumped[name] = list(value) if isinstance(value, tuple) else value
+            dumped[name] = _plain(value)
     return {**dumped, **(spec.__pydantic_extra__ or {})}

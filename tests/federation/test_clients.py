@@ -10,6 +10,7 @@ from fal_bench.data.clients import GivenClients
 from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.federation.setting import Setting
 from fal_bench.plugins.strategy import Strategy
+from fal_bench.strategies.random import Random
 from fal_bench.task import Task
 
 NAMES = ("one", "few", "poor", "large")
@@ -204,3 +205,13 @@ def test_an_allotment_is_sent_to_the_clients(run, tiny, hospitals):
     task = of(tiny, query_size=3, allotment={"kind": "server"})
     rows, usual = (run(task, kind, hospitals).rows for kind in (AllToOne, First))
     assert rows[1].bytes_down - usual[1].bytes_down == 4 * 8
+
+
+def test_clients_are_measured_where_their_test_samples_are_known(run, task, tiny, hospitals, blobs):
+    tested = np.arange(len(blobs.test_labels)) % len(NAMES)
+    hospitals = replace(hospitals, clients=replace(hospitals.clients, test=tested))
+    names = {"worst_client_accuracy", "mean_client_accuracy", "client_accuracy_spread"}
+    for row in run(task, Random, hospitals).rows:
+        assert names <= row.metrics.keys()
+        assert row.metrics["worst_client_accuracy"] <= row.metrics["mean_client_accuracy"]
+    assert not names & run(tiny, Random, blobs).rows[0].metrics.keys()

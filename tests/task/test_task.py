@@ -52,6 +52,7 @@ def test_released_defaults_never_change():
         "budget_cap": 200,
         "budget": "equal",
         "allotment": {"kind": "fixed"},
+        "annotators": {"kind": "right"},
         "max_cycles": None,
         "reset": "scratch",
         "shares": {"state": 0.0, "warm_start": 0.0, "agent": 0.0, "pool": 1.0},
