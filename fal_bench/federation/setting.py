@@ -53,9 +53,10 @@ class Setting:
             device: where models are trained and asked; nothing is drawn there.
 
         Raises:
-            InvalidSpecError: the query pools are too small for the task's labels, or the clients
-                are to be given and are not.
+            InvalidSpecError: the query pools are too small for the task's labels, the clients are
+                to be given and are not, or images are to be augmented that are none.
         """
+        _check_augmentation(task, dataset)
         task = with_known_clients(task, dataset)
         streams = Streams(seed, task.problem)
         labels = dataset.train_labels.numpy()
@@ -132,6 +133,14 @@ class Setting:
         for client, ids in enumerate(self.initial):
             ledger.buy(client, ids, "initial", 0)
         return ledger
+
+
+def _check_augmentation(task: Task, dataset: Dataset) -> None:
+    if task.augmentation != "none" and dataset.kind != "image":
+        raise InvalidSpecError(
+            f"Task {task.name!r}: augmentation {task.augmentation!r} is for images, and data set "
+            f"{task.dataset!r} is of kind {dataset.kind}; leave augmentation out."
+        )
 
 
 def _given(task: Task, dataset: Dataset, kept: IntArray) -> list[IntArray]:
