@@ -49,6 +49,8 @@ class Dataset:
         normalisation: how the features came from pixels in [0, 1]; None if they are these pixels,
             or no pixels at all.
         clients: the clients that hold the samples, if the data come with clients.
+        target_features: unlabelled inputs of the domain that the test part is of and no client
+            holds, shape (n, C, H, W); None without such a domain.
 
     Raises:
         InvalidSpecError: a tensor has the wrong shape, type or values.
@@ -62,6 +64,7 @@ class Dataset:
     n_classes: int
     normalisation: Normalisation | None = None
     clients: GivenClients | None = None
+    target_features: torch.Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.n_classes < 2:
@@ -146,4 +149,10 @@ def on_device(dataset: Dataset, device: str) -> Dataset:
     if device == dataset.train_features.device.type:
         return dataset
     train, test = dataset.train_features.to(device), dataset.test_features.to(device)
-    return replace(dataset, train_features=train, test_features=test)
+    target = dataset.target_features
+    return replace(
+        dataset,
+        train_features=train,
+        test_features=test,
+        target_features=None if target is None else target.to(device),
+    )

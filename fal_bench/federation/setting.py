@@ -11,7 +11,7 @@ from fal_bench.arrays import DoubleArray, IntArray
 from fal_bench.data.annotators import annotated
 from fal_bench.data.apportionment import turns
 from fal_bench.data.base import Dataset, on_device
-from fal_bench.data.partition import given_parts, partition, with_known_clients
+from fal_bench.data.partition import given_parts, partition, with_known_clients, with_target
 from fal_bench.data.shares import ClientShares, split_shares
 from fal_bench.data.subset import long_tail
 from fal_bench.errors import InvalidSpecError
@@ -58,6 +58,8 @@ class Setting:
         """
         _check_augmentation(task, dataset)
         task = with_known_clients(task, dataset)
+        if isinstance(task.partition, Given) and task.partition.target:
+            dataset = with_target(dataset, task.partition.target)
         streams = Streams(seed, task.problem)
         labels = dataset.train_labels.numpy()
         kept = long_tail(labels, task.long_tail, streams.numpy("long-tail"))
