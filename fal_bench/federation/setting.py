@@ -197,7 +197,7 @@ def _check_pools(task: Task, shares: tuple[ClientShares, ...]) -> None:
     advice = (
         f"lower budget_cap to {most} or less"
         if most > start
-        else f"lower initial_labels ({task.initial_labels} a client) or query_size"
+        else f"lower initial_labels {task.initial_labels} or query_size {task.query_size}"
     )
     raise InvalidSpecError(
         f"Task {task.name!r}: budget_cap {task.budget_cap} and one confirming query of "

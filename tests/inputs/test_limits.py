@@ -23,7 +23,7 @@ def most(kind):
         ("tasks of a suite", limits.MOST_TASKS),
         ("targets of a comparison", limits.MOST_TARGETS),
         ("cycles on", limits.MOST_CYCLES),
-        ("| clients;", most(limits.Clients)),
+        ("| clients;", limits.MOST_CLIENTS),
         ("; rounds of a cycle", most(limits.Rounds)),
         ("local epochs", most(limits.Epochs)),
         ("samples of a batch", most(limits.BatchSize)),
