@@ -85,3 +85,13 @@ def test_a_server_divides_the_labels(files, run):
     assert len(set(bought[-1])) > 1
     assert np.diff(bought, axis=0).max() <= 40
     assert usual[1].labels_by_client == "30 30 30 30 30"
+
+
+def test_annotators_are_wrong_as_the_page_says(files):
+    noisy, confused = load_suite(str(files / "annotators.toml")).tasks
+    truth = load_dataset("digits").train_labels.numpy()
+    for task, classes in ((noisy, range(10)), (confused, (3, 8))):
+        setting = Setting.draw(task, 0, load_dataset("digits"))
+        wrong = setting.annotations != truth
+        assert set(truth[wrong]) == set(classes)
+        assert wrong.mean() == pytest.approx(0.1 if task is noisy else 0.05, abs=0.02)

@@ -48,6 +48,7 @@ from fal_bench.errors import (
     PositionError,
     UndeclaredNeedError,
 )
+from fal_bench.federation.declared import check_suits
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.view import LiveFederationView
 from fal_bench.isolation.interrupts import let_interrupts_pass
@@ -155,7 +156,7 @@ class StrategySubject(ClassSubject[Strategy]):
 
 
 def _offer(strategy: Strategy, setting: Setting) -> None:
-    strategy.check_task(setting.task)
+    check_suits(strategy, setting.task)
     strategy.check_shares(setting.task, setting.smallest_shares)
 
 

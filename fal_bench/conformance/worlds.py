@@ -15,7 +15,7 @@ from fal_bench.arrays import IntArray
 from fal_bench.data.base import Dataset
 from fal_bench.data.clients import GivenClients
 from fal_bench.federation.setting import Setting
-from fal_bench.task import Task
+from fal_bench.task import Given, Task
 
 CLASSES: Final = 5
 TRAIN: Final = 300
@@ -43,7 +43,11 @@ class World:
 
     def setting(self, seed: int = 0) -> Setting:
         """Draw the setting of a seed, with data of its own."""
-        return Setting.draw(self.task, seed, blobs((1, self.side, self.side)))
+        data = blobs((1, self.side, self.side))
+        if isinstance(self.task.partition, Given):
+            owners = [np.arange(count) % (self.task.clients + 1) for count in (TRAIN, TEST)]
+            data = replace(data, clients=GivenClients.named(*owners))
+        return Setting.draw(self.task, seed, data)
 
 
 def blobs(shape: tuple[int, int, int]) -> Dataset:
@@ -87,6 +91,7 @@ WORLDS: Final = (
     World("shares", _task("shares", **_SHARES), side=8),
     World("images", _task("images", **_SHARES, model={"kind": "cnn4", "width": 4}), side=16),
     World("allotment", _task("allotment", allotment={"kind": "server"}), side=8),
+    World("target", _task("target", partition={"kind": "given", "target": "3"}), side=8),
 )
 """A strategy is checked on the first one that its ``check_task`` and ``check_shares`` accept."""
 

@@ -95,6 +95,13 @@ class GivenClients:
         own_train = self.train if train is None else self.train[train]
         return GivenClients(self.names, own_train, own_test)
 
+    def without(self, number: int) -> tuple[GivenClients, IntArray]:
+        """Return the other clients, of training samples alone, and the rows that they hold."""
+        rows = np.flatnonzero(self.train != number)
+        names = self.names[:number] + self.names[number + 1 :]
+        own = self.train[rows]
+        return GivenClients(names, own - (own > number)), rows
+
     @staticmethod
     def _without(part: str, name: str) -> str:
         if part == "training":

@@ -6,6 +6,9 @@ that are drawn differ in content, never in size: sizes are equal unless the part
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+
 import numpy as np
 
 from fal_bench.arrays import DoubleArray, IntArray
@@ -40,7 +43,44 @@ def with_known_clients(task: Task, dataset: Dataset) -> Task:
             "partition is given; name the client of each sample, or use the partition iid, "
             "dirichlet or shards."
         )
-    return task.with_clients(len(dataset.clients.names))
+    target = task.partition.target
+    if target and target not in dataset.clients.names:
+        raise InvalidSpecError(
+            f"Task {task.name!r}: partition.target {target!r} is no client of data set "
+            f"{task.dataset!r}; choose from: {', '.join(dataset.clients.names)}."
+        )
+    if target and dataset.clients.test is None:
+        raise InvalidSpecError(
+            f"Task {task.name!r}: data set {task.dataset!r} does not say which client has which "
+            f"test sample, so those of {target!r} are not known; name them, or leave "
+            "partition.target out."
+        )
+    return task.with_clients(len(dataset.clients.names) - bool(target))
+
+
+@lru_cache(maxsize=4)
+def with_target(dataset: Dataset, name: str) -> Dataset:
+    """Return a data set whose test part is that of one client, and whose other clients are left.
+
+    Args:
+        dataset: data with clients of both parts.
+        name: the client that the model is for; its training inputs become ``target_features``.
+    """
+    clients = dataset.clients
+    assert clients is not None
+    assert clients.test is not None
+    number = clients.names.index(name)
+    others, rows = clients.without(number)
+    tested = np.flatnonzero(clients.test == number)
+    return replace(
+        dataset,
+        train_features=dataset.train_features[rows],
+        train_labels=dataset.train_labels[rows],
+        test_features=dataset.test_features[tested],
+        test_labels=dataset.test_labels[tested],
+        clients=others,
+        target_features=dataset.train_features[np.flatnonzero(clients.train == number)],
+    )
 
 
 def given_parts(owners: IntArray, clients: int) -> list[IntArray]:

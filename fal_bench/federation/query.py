@@ -22,12 +22,12 @@ from fal_bench.federation.models import CycleModels
 from fal_bench.federation.selection import Offer, Selecting, check_selections
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import RunState
-from fal_bench.federation.view import LiveClientView, LiveFederationView
+from fal_bench.federation.view import LiveClientView, LiveFederationView, LiveTargetView
 from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Lane, Trained, TrainRequest
 from fal_bench.plugins.distillation import Distillation
-from fal_bench.plugins.needs import DistilledModel, LocalModel, LocalTraining
+from fal_bench.plugins.needs import DistilledModel, LocalModel, LocalTraining, TargetDomain
 from fal_bench.plugins.strategy import Strategy, Train
 from fal_bench.plugins.trainer import Trainer
 from fal_bench.task import ServerAllotment
@@ -83,6 +83,7 @@ class Query:
             self._state.memories[-1],
             beat=partial(journal.beat, self._state.cycle),
             limits=offer.limits.tolist(),
+            target=self._target(),
         )
         selecting = Selecting(self._strategy, federation, journal)
         positions = yield from selecting.run(self._request)
@@ -167,6 +168,14 @@ class Query:
             lr = training.lr_share * self._setting.task.optimiser.lr
             training = replace(training, lr=lr, lr_share=None)
         return training
+
+    def _target(self) -> LiveTargetView | None:
+        """Return the target domain, if the strategy declares it and the task has one."""
+        features = self._setting.dataset.target_features
+        needed = any(isinstance(need, TargetDomain) for need in declared_needs(self._strategy))
+        if features is None or not needed:
+            return None
+        return LiveTargetView(features, self._model, self._trainer)
 
     def _request(self, client: int, order: Train, number: int) -> TrainRequest:
         if not isinstance(order, Train):

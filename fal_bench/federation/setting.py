@@ -11,7 +11,7 @@ from fal_bench.arrays import DoubleArray, IntArray
 from fal_bench.data.annotators import annotated
 from fal_bench.data.apportionment import turns
 from fal_bench.data.base import Dataset, on_device
-from fal_bench.data.partition import given_parts, partition, with_known_clients
+from fal_bench.data.partition import given_parts, partition, with_known_clients, with_target
 from fal_bench.data.shares import ClientShares, split_shares
 from fal_bench.data.subset import long_tail
 from fal_bench.errors import InvalidSpecError
@@ -53,10 +53,13 @@ class Setting:
             device: where models are trained and asked; nothing is drawn there.
 
         Raises:
-            InvalidSpecError: the query pools are too small for the task's labels, or the clients
-                are to be given and are not.
+            InvalidSpecError: the query pools are too small for the task's labels, the clients are
+                to be given and are not, or images are to be augmented that are none.
         """
+        _check_augmentation(task, dataset)
         task = with_known_clients(task, dataset)
+        if isinstance(task.partition, Given) and task.partition.target:
+            dataset = with_target(dataset, task.partition.target)
         streams = Streams(seed, task.problem)
         labels = dataset.train_labels.numpy()
         kept = long_tail(labels, task.long_tail, streams.numpy("long-tail"))
@@ -132,6 +135,14 @@ class Setting:
         for client, ids in enumerate(self.initial):
             ledger.buy(client, ids, "initial", 0)
         return ledger
+
+
+def _check_augmentation(task: Task, dataset: Dataset) -> None:
+    if task.augmentation != "none" and dataset.kind != "image":
+        raise InvalidSpecError(
+            f"Task {task.name!r}: augmentation {task.augmentation!r} is for images, and data set "
+            f"{task.dataset!r} is of kind {dataset.kind}; leave augmentation out."
+        )
 
 
 def _given(task: Task, dataset: Dataset, kept: IntArray) -> list[IntArray]:

@@ -189,6 +189,38 @@ class LiveClientView:
         return self._features[torch.from_numpy(np.array(ids, dtype=np.int64))]
 
 
+class LiveTargetView:
+    """The server's view of a target domain; see ``fal_bench.plugins.strategy.TargetView``.
+
+    Args:
+        features: the samples, shape (n, C, H, W).
+        global_model: the federation's model.
+        trainer: says how outputs become probabilities.
+    """
+
+    def __init__(self, features: torch.Tensor, global_model: Model, trainer: Trainer) -> None:
+        self.global_model = global_model
+        self._features = features
+        self._trainer = trainer
+
+    def inputs(self) -> FloatArray:
+        """Return the samples, shape (n, C, H, W)."""
+        samples: FloatArray = self._features.numpy(force=True)
+        return frozen(samples.copy())
+
+    def probs(self, model: Model) -> FloatArray:
+        """Return softmax outputs, shape (n, n_classes)."""
+        return frozen(self._trainer.probs(self.logits(model)))
+
+    def logits(self, model: Model) -> FloatArray:
+        """Return logits, shape (n, n_classes)."""
+        return predict(model, self._features).logits
+
+    def embeddings(self, model: Model) -> FloatArray:
+        """Return the head's inputs, shape (n, d)."""
+        return predict(model, self._features).embeddings
+
+
 class LiveFederationView:
     """The federation view of a running run; see ``fal_bench.plugins.strategy.FederationView``.
 
@@ -199,6 +231,7 @@ class LiveFederationView:
         memory: the server's memory.
         beat: called before every client's turn, so that time limits hold per client.
         limits: labels each client may buy at most; the budgets if None.
+        target: the domain that the model is for, if the strategy declares it.
     """
 
     def __init__(
@@ -209,7 +242,9 @@ class LiveFederationView:
         memory: dict[str, Any],
         beat: Callable[[], None],
         limits: Sequence[int] | None = None,
+        target: LiveTargetView | None = None,
     ) -> None:
+        self._target = target
         self.clients = len(views)
         self.cycle = views[0].cycle
         self.budgets = tuple(budgets)
@@ -221,6 +256,15 @@ class LiveFederationView:
         self.bytes_down = 0
         self._beat = beat
         self._views = tuple(views)
+
+    @property
+    def target(self) -> LiveTargetView:
+        """The domain that the model is for.
+
+        Raises:
+            UndeclaredNeedError: the strategy does not declare it.
+        """
+        return _declared(self._target, "target", "TargetDomain")
 
     def each(
         self,

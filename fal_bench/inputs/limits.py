@@ -70,3 +70,9 @@ MOST_LAYERS: Final = 100
 
 Pixels = Annotated[int, Field(ge=1, le=4_096)]
 """Side of the square that images are scaled to."""
+
+MOST_CLASSES: Final = 1_000
+"""Classes of a table; more are probably no classes but numbers."""
+
+MOST_CATEGORIES: Final = 100
+"""Different texts in a column of a table; each becomes a feature."""

@@ -141,6 +141,26 @@ class ClientView(Protocol):
         """
 
 
+class TargetView(Protocol):
+    """What the server knows of the domain that the model is for: inputs without labels."""
+
+    @property
+    def global_model(self) -> Model:
+        """The federation's model after this cycle's training."""
+
+    def inputs(self) -> FloatArray:
+        """Return the samples, shape (n, C, H, W)."""
+
+    def probs(self, model: Model) -> FloatArray:
+        """Return softmax outputs, shape (n, n_classes)."""
+
+    def logits(self, model: Model) -> FloatArray:
+        """Return logits, shape (n, n_classes)."""
+
+    def embeddings(self, model: Model) -> FloatArray:
+        """Return the head's inputs, shape (n, d)."""
+
+
 class FederationView(Protocol):
     """What a coordinated strategy may do over all clients; every message is counted."""
 
@@ -178,6 +198,10 @@ class FederationView(Protocol):
     @property
     def memory(self) -> dict[str, Any]:
         """State of the server that survives cycles and resumes: JSON values and arrays only."""
+
+    @property
+    def target(self) -> TargetView:
+        """The domain that the model is for; declare ``TargetDomain`` in ``needs``."""
 
     def each(
         self,

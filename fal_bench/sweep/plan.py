@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from fal_bench.data.folders import Folders, current_folders, use_folders
 from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.federation.declared import check_suits
 from fal_bench.inputs.arguments import as_seeds, check_text
 from fal_bench.inputs.selector import Selector
 from fal_bench.isolation.calls import Call
@@ -384,7 +385,7 @@ def _suitable(
             strategy = registry.make(selector)
             with blamed_on(selector.name):
                 for task in tasks:
-                    strategy.check_task(task)
+                    check_suits(strategy, task)
         except (InvalidSpecError, PluginError) as error:
             left_out.append(f"{selector} is left out: {error}")
             continue

@@ -139,9 +139,16 @@ class Shards(Synthetic):
 
 
 class Given(Spec):
-    """Clients come with the data: hospitals, branches, people."""
+    """Clients come with the data: hospitals, branches, people.
+
+    Attributes:
+        target: name of the client that the model is for and that takes no part: nobody can label
+            its samples, the server has its inputs, and its test samples alone are the test set.
+            Empty if all clients take part.
+    """
 
     kind: Literal["given"] = "given"
+    target: str = ""
 
 
 Partition = Annotated[Iid | Dirichlet | Shards | Given, Field(discriminator="kind")]
