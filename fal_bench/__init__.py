@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from fal_bench.conformance.runner import check_strategy, check_trainer
     from fal_bench.data.base import Dataset
+    from fal_bench.data.clients import GivenClients
     from fal_bench.errors import FalbenchError
     from fal_bench.plugins.functions import dataset, model
     from fal_bench.plugins.metric import metric
@@ -41,6 +42,7 @@ _HOMES = {
     "EpochPredictions": "fal_bench.plugins.needs",
     "FalbenchError": "fal_bench.errors",
     "FederationView": "fal_bench.plugins.strategy",
+    "GivenClients": "fal_bench.data.clients",
     "Inspection": "fal_bench.api",
     "LocalModel": "fal_bench.plugins.needs",
     "LocalTraining": "fal_bench.plugins.needs",
@@ -74,6 +76,7 @@ __all__ = [
     "EpochPredictions",
     "FalbenchError",
     "FederationView",
+    "GivenClients",
     "Inspection",
     "LocalModel",
     "LocalTraining",

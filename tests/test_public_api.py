@@ -18,6 +18,7 @@ def test_the_public_names_are_pinned():
         "EpochPredictions",
         "FalbenchError",
         "FederationView",
+        "GivenClients",
         "Inspection",
         "LocalModel",
         "LocalTraining",

@@ -496,26 +496,6 @@ def _selected(trial: Trial, client: int) -> set[int]:
 
 
 @check
-def uneven_clients(subject: StrategySubject) -> str:
-    """Clients of unequal size: a large one, ones with one and two classes, one with one sample.
-
-    What to do: Expect fewer labels than classes, pools of different sizes that are used up before
-    others are, and clients without a pool: read len(client.unlabelled) and the budget each time.
-    """
-    refused = ""
-    for tiny in (True, False):
-        setting = uneven(subject.world, tiny=tiny)
-        try:
-            within_limit(subject.limit, partial(_offer, subject.made, setting))
-        except InvalidSpecError as error:
-            refused = refused or str(error)
-            continue
-        subject.survives(setting, "With clients of unequal size", queries=QUERIES)
-        return "as it is" if tiny else f"without a client of one sample ({refused})"
-    raise NotApplicable(f"it refuses such tasks: {refused}")
-
-
-@check
 def empty_client(subject: StrategySubject) -> None:
     """A client with nothing left to label.
 
@@ -576,6 +556,27 @@ def absent_class(subject: StrategySubject) -> None:
     assert counts[absent] == 0
     assert (counts > 0).sum() > 1
     subject.survives(others, f"With no labelled sample of class {absent}")
+
+
+@check
+def uneven_clients(subject: StrategySubject) -> str:
+    """Clients of unequal size: a large one, ones with one and two classes, one with one sample.
+
+    What to do: Expect fewer labels than classes, pools of different sizes that are used up before
+    others are, and clients without a pool: read len(client.unlabelled) and the budget each time.
+    """
+    subject.require(empty_client, one_left, whole_pool, single_class, absent_class)
+    refused = ""
+    for tiny in (True, False):
+        setting = uneven(subject.world, tiny=tiny)
+        try:
+            within_limit(subject.limit, partial(_offer, subject.made, setting))
+        except InvalidSpecError as error:
+            refused = refused or str(error)
+            continue
+        subject.survives(setting, "With clients of unequal size", queries=QUERIES)
+        return "as it is" if tiny else f"without a client of one sample ({refused})"
+    raise NotApplicable(f"it refuses such tasks: {refused}")
 
 
 @check
