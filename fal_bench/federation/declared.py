@@ -31,10 +31,10 @@ def check_suits(strategy: Strategy, task: Task) -> None:
     Raises:
         InvalidSpecError: it says itself that it cannot, or it needs a target domain and the task
             has none.
-        NeedsError: its ``needs`` is no set.
     """
     strategy.check_task(task)
-    needs_target = any(isinstance(need, TargetDomain) for need in declared_needs(strategy))
+    needs: object = strategy.needs  # one that is no set is refused where it is read
+    needs_target = isinstance(needs, Set) and any(isinstance(one, TargetDomain) for one in needs)
     if needs_target and not (isinstance(task.partition, Given) and task.partition.target):
         raise InvalidSpecError(
             f"Strategy {strategy.name!r} needs a target domain, and task {task.name!r} has none; "
