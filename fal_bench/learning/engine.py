@@ -76,7 +76,8 @@ def _train_together(requests: Sequence[TrainRequest]) -> list[Trained]:
         taken += len(request.lanes)
         weights = tuple(lane.weights for lane in own_lanes)
         epochs = tuple(lane.epochs for lane in own_lanes) if keep_epochs else ()
-        answers.append(Trained(weights, own * per_update, epochs))
+        momenta = tuple(lane.momenta for lane in own_lanes)
+        answers.append(Trained(weights, own * per_update, epochs, momenta))
     return answers
 
 
