@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fal_bench.conformance.runner import check_strategy, check_trainer
     from fal_bench.data.base import Dataset
     from fal_bench.errors import FalbenchError
+    from fal_bench.plugins.aggregation import Aggregation
     from fal_bench.plugins.functions import dataset, model
     from fal_bench.plugins.metric import metric
     from fal_bench.plugins.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from fal_bench.task import Task
 
 _HOMES = {
+    "Aggregation": "fal_bench.plugins.aggregation",
     "ClientView": "fal_bench.plugins.strategy",
     "Comparison": "fal_bench.api",
     "Dataset": "fal_bench.data.base",
@@ -67,6 +69,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Aggregation",
     "ClientView",
     "Comparison",
     "Dataset",

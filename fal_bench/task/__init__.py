@@ -1,10 +1,14 @@
 """What is compared on: tasks, suites of tasks, and targets."""
 
 from fal_bench.task.spec import (
+    Adam,
+    AdamW,
+    AggregationSpec,
     Augmentation,
     Dirichlet,
     Iid,
     ModelSpec,
+    Optimiser,
     Partition,
     Sgd,
     Shards,
@@ -13,10 +17,14 @@ from fal_bench.task.spec import (
 )
 
 __all__ = [
+    "Adam",
+    "AdamW",
+    "AggregationSpec",
     "Augmentation",
     "Dirichlet",
     "Iid",
     "ModelSpec",
+    "Optimiser",
     "Partition",
     "Sgd",
     "Shards",
