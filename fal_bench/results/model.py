@@ -29,8 +29,8 @@ from fal_bench.task.target import DEFAULT_TARGETS, Target
 RUNS = [
     "key", "task", "task_hash", "data", "model", "aggregation", "strategy", "parameters",
     "fingerprint", "trainer", "trainer_parameters", "trainer_fingerprint", "trainer_named",
-    "variant", "seed", "origin", "reference", "device", "numerics", "state", "reason", "details", "environment", "finished",
-    "ledger", "path",
+    "variant", "seed", "origin", "reference", "device", "numerics", "state", "reason", "details",
+    "environment", "finished", "ledger", "path",
 ]  # fmt: skip
 """Columns of ``Results.runs``."""
 

@@ -105,10 +105,6 @@ class PluginSpec(BaseModel):
     of: ClassVar[Kind]
     kind: str
 
-    if TYPE_CHECKING:
-
-        def __init__(self, *, kind: str, **params: Any) -> None: ...
-
     @model_validator(mode="before")
     @classmethod
     def _canonical(cls, table: Any) -> Any:
@@ -144,11 +140,19 @@ class ModelSpec(PluginSpec):
 
     of: ClassVar[Kind] = MODEL
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, kind: str, **params: Any) -> None: ...
+
 
 class AggregationSpec(PluginSpec):
     """The federated algorithm; see ``PluginSpec``."""
 
     of: ClassVar[Kind] = AGGREGATION
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, kind: str, **params: Any) -> None: ...
 
 
 class _Optimiser(Spec):

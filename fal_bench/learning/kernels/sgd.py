@@ -41,8 +41,6 @@ class StackedState:
     ) -> None:
         shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
         self._allocate(next(network.parameters()), training, width, shapes, corrected)
-        if trainer_of(training).mixes_unlabelled is not None:
-            self.start = _zeros_like(self.weights)
 
     def _allocate(
         self,
@@ -57,7 +55,8 @@ class StackedState:
         self.velocity = _zeros_like(self.weights) if keeps_velocity(training) else {}
         self.squares = _zeros_like(self.weights) if training.adam else {}
         self.pull = _zeros_like(self.weights) if corrected or training.proximal else {}
-        self.start: Weights = {}
+        mixes = trainer_of(training).mixes_unlabelled is not None
+        self.start = _zeros_like(self.weights) if mixes else {}
 
     def load(
         self,
