@@ -52,7 +52,8 @@ class LocalTraining:
         patience: stop after this many epochs in a row whose training loss, measured as the
             accuracy is, is no lower than the lowest before; ``None`` never stops for it.
         trainer: the loss; ``None`` is the run's trainer, cross-entropy if there is no run.
-        lr_share: the learning rate as a share of the task's own, in place of ``lr``.
+        lr_share: the learning rate as a share of the task's own, in place of ``lr``; the steps are
+            then Adam's where the task's are.
         augmentation: what happens to images; ``None`` is the task's, none if there is no task.
         adam: takes Adam's steps; ``None`` takes those of SGD.
         proximal: FedProx's mu: how much of the way from the weights that the training starts from
