@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from fal_bench.arrays import BoolArray, FloatArray, IntArray
-from fal_bench.learning.device import on_device
 from fal_bench.task import Augmentation
 
 CROP_SHARE = 8
@@ -59,7 +58,7 @@ class Distortions:
         return cls(flips, shifts)
 
 
-def distort(images: Tensor, flips: BoolArray, shifts: IntArray) -> Tensor:
+def distort(images: Tensor, flips: Tensor | BoolArray, shifts: Tensor | IntArray) -> Tensor:
     """Flip and move images; what comes in at an edge is zero.
 
     Args:
@@ -68,15 +67,17 @@ def distort(images: Tensor, flips: BoolArray, shifts: IntArray) -> Tensor:
         shifts: shape (n, 2).
     """
     count, channels, height, width = images.shape
-    rows = np.arange(height) - shifts[:, :1]
-    columns = np.arange(width) - shifts[:, 1:]
-    columns = np.where(flips[:, None], width - 1 - columns, columns)
+    device = images.device
+    flips, shifts = torch.as_tensor(flips, device=device), torch.as_tensor(shifts, device=device)
+    rows = torch.arange(height, device=device) - shifts[:, :1]
+    columns = torch.arange(width, device=device) - shifts[:, 1:]
+    columns = torch.where(flips[:, None], width - 1 - columns, columns)
     inside = ((rows >= 0) & (rows < height))[:, :, None]
     inside = inside & ((columns >= 0) & (columns < width))[:, None, :]
-    pixels = rows.clip(0, height - 1)[:, :, None] * width + columns.clip(0, width - 1)[:, None, :]
-    flat = on_device(pixels.reshape(count, 1, -1), images.device).expand(-1, channels, -1)
-    moved = images.reshape(count, channels, -1).gather(2, flat).view(images.shape)
-    return moved * on_device(inside, images.device).unsqueeze(1)
+    rows, columns = rows.clip(0, height - 1), columns.clip(0, width - 1)
+    pixels = (rows[:, :, None] * width + columns[:, None, :]).view(count, 1, -1)
+    moved = images.reshape(count, channels, -1).gather(2, pixels.expand(-1, channels, -1))
+    return moved.view(images.shape) * inside.unsqueeze(1)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 """What a user may ask for."""
 
+Numbers = Literal["float32", "tf32", "bf16"]
+"""What the products of a training step are computed with on a GPU."""
+
+NUMBERS: Numbers = "bf16"
+
 CPU = "cpu"
 CUDA = "cuda"
 
@@ -80,6 +85,32 @@ def full_precision() -> Iterator[None]:
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     ):
         yield
+
+
+@contextmanager
+def arithmetic(numbers: Numbers) -> Iterator[None]:
+    """Compute a GPU's products with other numbers while the context is open.
+
+    Args:
+        numbers: ``"float32"``, ``"tf32"`` (its products with 10 bits of mantissa), or ``"bf16"``
+            (activations, too, with 7); weights and what adds up stay at 32 bits.
+    """
+    import torch
+
+    shorter = numbers == "tf32"
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = shorter
+    try:
+        with (
+            torch.backends.cudnn.flags(
+                enabled=True, benchmark=False, deterministic=True, allow_tf32=shorter
+            ),
+            # A cache of casts would outlive the step that is recorded.
+            torch.autocast("cuda", torch.bfloat16, enabled=numbers == "bf16", cache_enabled=False),
+        ):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def wait_for(device: str) -> None:

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal
 
-from fal_bench.learning.device import wait_for
+from fal_bench.learning.device import CUDA, wait_for
+from fal_bench.learning.graphed import train_graphed
 from fal_bench.learning.model import Architecture
-from fal_bench.learning.request import Lane, Trained, TrainRequest
+from fal_bench.learning.network import is_ours
+from fal_bench.learning.request import Lane, Trained, TrainedLane, TrainRequest, trainer_of
 from fal_bench.learning.sequential import train_sequentially
 from fal_bench.learning.stacked.engine import train_stacked
 from fal_bench.plugins.needs import LocalTraining
+from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
-Engine = Literal["stacked", "sequential"]
+Engine = Literal["stacked", "sequential", "graphed"]
+
+ENGINES: Final[dict[Engine, Callable[..., tuple[TrainedLane, ...]]]] = {
+    "stacked": train_stacked,
+    "sequential": train_sequentially,
+    "graphed": train_graphed,
+}
 
 
 def engine_of(architecture: Architecture) -> Engine:
-    """Return the engine that trains an architecture: what its model's traits say."""
+    """Return the engine that trains an architecture: what its model's traits and device say."""
     limit = architecture.traits.stacked_pixels
     _, height, width = architecture.input_shape
-    return "stacked" if limit is None or height * width <= limit else "sequential"
+    if limit is None or height * width <= limit:
+        return "stacked"
+    recorded = architecture.device == CUDA and is_ours(architecture.network)
+    return "graphed" if recorded else "sequential"
 
 
 def train(requests: Sequence[TrainRequest]) -> list[Trained]:
@@ -60,7 +72,10 @@ def _train_together(requests: Sequence[TrainRequest]) -> list[Trained]:
     architecture, training = requests[0].architecture, requests[0].training
     keep_epochs = requests[0].keep_epochs
     lanes = [lane for request in requests for lane in request.lanes]
-    train_lanes = train_stacked if engine_of(architecture) == "stacked" else train_sequentially
+    engine = engine_of(architecture)
+    if engine == "graphed" and trainer_of(training) != CROSS_ENTROPY:
+        engine = "sequential"  # a loss that is not known may wait for its own results
+    train_lanes = ENGINES[engine]
     started = time.perf_counter()
     trained = train_lanes(
         architecture.network, training, lanes, architecture.n_classes, keep_epochs

@@ -114,7 +114,7 @@ def _trial(
         for task in tasks:
             settings = _settings(task, device)
             started = time.perf_counter()
-            together = engine_of(settings[0].architecture) == "stacked"
+            together = engine_of(settings[0].architecture) != "sequential"
             per_update = _together(settings) if together else _one_by_one(settings[0])
             runs[task.hash] = per_update * updates(task)
             spent += time.perf_counter() - started

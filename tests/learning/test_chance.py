@@ -78,6 +78,6 @@ def test_a_tasks_augmentation_reaches_rounds_and_local_models(tiny, blobs, run, 
     class Local(Random):
         needs = frozenset({LocalModel(LocalTraining(epochs=7))})
 
-    monkeypatch.setattr(engine, "train_stacked", spy)
+    monkeypatch.setitem(engine.ENGINES, "stacked", spy)
     run(Task.model_validate({**tiny.model_dump(), "augmentation": "flip"}), Local, blobs)
     assert seen == {(tiny.local_epochs, "flip"), (7, "flip")}

@@ -72,8 +72,8 @@ def test_the_same_key_is_trained_once(monkeypatch, same):
         calls.append(len(lanes))
         return original(network, training, lanes, *more)
 
-    original = engine.train_stacked
-    monkeypatch.setattr(engine, "train_stacked", counting)
+    original = engine.ENGINES["stacked"]
+    monkeypatch.setitem(engine.ENGINES, "stacked", counting)
     named = [request(MLP, SHORT, (5, 9), key="a"), request(MLP, SHORT, (5, 9), key="a")]
     other = request(MLP, SHORT, (5, 9), seed=1, key="b")
     unnamed = request(MLP, SHORT, (5, 9))

@@ -5,6 +5,7 @@ import io
 import math
 import types
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ from fal_bench.data.base import Dataset
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.learning.device import full_precision
 from fal_bench.learning.engine import engine_of, train
+from fal_bench.learning.graphed import train_graphed
 from fal_bench.learning.inference import _folded, predict
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane, TrainRequest, batches
+from fal_bench.learning.sequential import train_sequentially
 from fal_bench.models import resnet18
 from fal_bench.plugins.aggregation import average
 from fal_bench.plugins.needs import LocalTraining
@@ -158,13 +161,14 @@ def test_its_network_for_predictions_stays_on_its_device():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no CUDA device")
 def test_a_gpu_trains_and_predicts_as_the_processor_does():
     recipe = LocalTraining(1, 4, 0.05, 0.0, 0.0, None)
+    there = partial(train_graphed, numbers="float32")
     outputs = []
-    for where in ("cpu", "cuda"):
+    for where, engine in (("cpu", train_sequentially), ("cuda", there)):
         architecture = replace(CIFAR, device=where)
         job = lane(architecture, 8)
         with full_precision():
-            [trained] = train([TrainRequest(architecture, recipe, (job,))])
-            model = Model(architecture, trained.weights[0])
+            [trained] = engine(architecture.network, recipe, [job], CIFAR.n_classes)
+            model = Model(architecture, trained.weights)
             outputs.append(predict(model, images(CIFAR, 5)).logits)
     np.testing.assert_allclose(*outputs, rtol=1e-2, atol=1e-2)
 
