@@ -174,6 +174,12 @@ def augmentation_of(training: LocalTraining) -> Augmentation:
     return training.augmentation or "none"
 
 
+def shrinkage(training: LocalTraining) -> float:
+    """Return how much of the weights is added to their gradient: L2 penalty and FedProx's mu."""
+    apart = training.adam is not None and training.adam.decoupled
+    return training.proximal + (0.0 if apart else training.weight_decay)
+
+
 def is_plain(training: LocalTraining) -> bool:
     """Whether a recipe needs nothing but the logits: cross-entropy, and no look at its loss."""
     return trainer_of(training) == CROSS_ENTROPY and training.patience is None

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import drive
 
 from fal_bench.federation.attendance import Attendance
 from fal_bench.federation.journal import MemoryJournal
@@ -36,11 +35,15 @@ def drawn(blobs, seed=3, sizes=SIZES, **fields):
     return replace(setting, initial=initial)
 
 
-def trained(setting, queries=1):
+def to_the_end(**runs):
+    run_together(runs, on_failure=lambda *failed: pytest.fail(str(failed)))
+
+
+def trained(setting):
     """The global model of a run after its first cycle, as one matrix with the bias last."""
     journal = MemoryJournal()
-    drive(simulate(setting, Random, journal, metrics=()))
-    return [matrix(state.weights) for state in journal.states[:queries]][-1]
+    to_the_end(run=simulate(setting, Random, journal, metrics=()))
+    return matrix(journal.states[0].weights)
 
 
 def matrix(weights):
@@ -220,7 +223,7 @@ def test_runs_have_the_same_bits_together_and_alone(blobs, model):
             runs = {
                 name: simulate(settings[name], Random, found[name], metrics=()) for name in group
             }
-            run_together(runs, on_failure=lambda *failed: pytest.fail(str(failed)))
+            to_the_end(**runs)
         return found
 
     together, alone = journals(settings), journals(*([name] for name in settings))
@@ -240,7 +243,7 @@ def test_a_resumed_run_goes_on_with_what_is_remembered(blobs, kind):
             return whole.states[0]
 
     whole, rest = MemoryJournal(), Later()
-    drive(simulate(setting, Random, whole, metrics=()))
-    drive(simulate(setting, Random, rest, metrics=()))
+    to_the_end(run=simulate(setting, Random, whole, metrics=()))
+    to_the_end(run=simulate(setting, Random, rest, metrics=()))
     for ours, theirs in zip(rest.states, whole.states[1:], strict=True):
         np.testing.assert_array_equal(matrix(ours.weights), matrix(theirs.weights))

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import drive
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -177,4 +176,4 @@ def test_rates_follow_milestones_or_half_a_cosine(blobs):
 def test_what_reads_gradients_takes_sgd_from_rest(blobs, kind, optimiser):
     one = task(aggregation={"kind": kind}, optimiser=optimiser)
     with pytest.raises(InvalidSpecError, match=f"{kind}.*optimiser"):
-        drive(simulate(Setting.draw(one, 0, blobs), Random, MemoryJournal()))
+        next(simulate(Setting.draw(one, 0, blobs), Random, MemoryJournal()))

@@ -12,6 +12,7 @@ from fal_bench.learning.kernels.autograd import AutogradStep
 from fal_bench.learning.kernels.chain import chain_of
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Momenta, batches
+from fal_bench.learning.sequential import train_sequentially
 from fal_bench.learning.stacked import engine
 from fal_bench.learning.stacked.engine import train_stacked
 from fal_bench.plugins.needs import Adam, LocalTraining
@@ -89,41 +90,44 @@ def architecture(request):
     return MODELS[request.param]
 
 
-@pytest.fixture(params=["by hand", "by autograd"])
-def step(request, monkeypatch):
+@pytest.fixture(params=["by hand", "by autograd", "sequentially"])
+def train_lanes(request, monkeypatch):
+    """The engines, and the two kinds of steps of the stacked one."""
     if request.param == "by autograd":
         monkeypatch.setattr(
             engine, "step_of", lambda network, training: AutogradStep(chain_of(network), training)
         )
+    return train_sequentially if request.param == "sequentially" else train_stacked
 
 
-@pytest.mark.usefixtures("step")
 @pytest.mark.parametrize("with_correction", [False, True])
 @pytest.mark.parametrize("training", RECIPES.values(), ids=RECIPES)
-def test_a_step_is_that_of_plain_pytorch(architecture, training, with_correction, lanes):
+def test_a_step_is_that_of_plain_pytorch(
+    architecture, training, with_correction, lanes, train_lanes
+):
     ours, theirs = (lanes(architecture, SIZES, dtype=torch.float64) for _ in range(2))
     if with_correction:
         ours, theirs = corrected(ours), corrected(theirs)
     network = copy.deepcopy(architecture.network).double()
-    done = train_stacked(network, training, ours, architecture.n_classes)
+    done = train_lanes(network, training, ours, architecture.n_classes)
     for lane, trained in zip(theirs, done, strict=True):
         assert_close(trained.weights, in_plain_pytorch(architecture, training, lane)[0])
 
 
 @pytest.mark.parametrize("name", ["momentum", "adam"])
-def test_momenta_go_on_where_they_were(architecture, name, lanes):
+def test_momenta_go_on_where_they_were(architecture, name, lanes, train_lanes):
     training = RECIPES[name]
     network = copy.deepcopy(architecture.network).double()
     ours, theirs = (lanes(architecture, SIZES, dtype=torch.float64) for _ in range(2))
     ours = [replace(one, momenta=Momenta()) for one in ours]
-    first = train_stacked(network, training, ours, architecture.n_classes)
+    first = train_lanes(network, training, ours, architecture.n_classes)
     # A last lane at rest beside those that are not: its second round begins as its first one.
     again = [
         replace(lane, start=done.weights, momenta=done.momenta)
         for lane, done in zip(ours, first, strict=True)
     ]
     again[-1] = replace(again[-1], momenta=Momenta())
-    second = train_stacked(network, training, again, architecture.n_classes)
+    second = train_lanes(network, training, again, architecture.n_classes)
     for number, (lane, trained) in enumerate(zip(theirs, second, strict=True)):
         weights, state = in_plain_pytorch(architecture, training, lane)
         kept = state if number < len(SIZES) - 1 else None
@@ -160,9 +164,9 @@ def test_a_lane_has_the_same_bits_alone_and_in_company(
         same_bits(alone.momenta.second, together[number].momenta.second)
 
 
-def test_a_lane_without_samples_keeps_its_momenta(architecture, lane):
+def test_a_lane_without_samples_keeps_its_momenta(architecture, lane, train_lanes):
     momenta = Momenta(3)
-    [done] = train_stacked(
+    [done] = train_lanes(
         architecture.network,
         RECIPES["momentum"],
         [replace(lane(architecture, 0), momenta=momenta, rng=np.random.default_rng(0))],

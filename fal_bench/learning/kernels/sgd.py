@@ -13,7 +13,14 @@ from fal_bench.learning.device import on_device
 from fal_bench.learning.kernels.batch import Batch
 from fal_bench.learning.kernels.even import widened
 from fal_bench.learning.model import Weights
-from fal_bench.learning.request import LR_DROP, Momenta, is_plain, sample_losses, trainer_of
+from fal_bench.learning.request import (
+    LR_DROP,
+    Momenta,
+    is_plain,
+    sample_losses,
+    shrinkage,
+    trainer_of,
+)
 from fal_bench.plugins.needs import LocalTraining
 
 
@@ -234,12 +241,6 @@ def _move_adam(
         weight.mul_(1 - _by_slot(pace.decay, weight) * training.weight_decay)
     step = velocity / squares.sqrt().add_(_by_slot(pace.epsilon, weight))
     move(weight, step, pace.lr)
-
-
-def shrinkage(training: LocalTraining) -> float:
-    """Return how much of the weights is added to their gradient: L2 penalty and FedProx's mu."""
-    apart = training.adam is not None and training.adam.decoupled
-    return training.proximal + (0.0 if apart else training.weight_decay)
 
 
 @torch.no_grad()
