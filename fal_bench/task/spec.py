@@ -430,9 +430,12 @@ class Task(Spec):
             "shards": f"{getattr(self.partition, 'classes_per_client', 0)} classes a client",
         }[self.partition.kind]
         tail = "" if self.long_tail == 1 else f", long tail {self.long_tail:g}"
+        learned = "" if self.aggregation.kind == "fedavg" else f", {self.aggregation.kind}"
+        if self.participation < 1:
+            learned += f", {100 * self.participation:g} % of them a round"
         return (
-            f"{self.dataset}, {self.clients} clients, {partition}{tail}, {self.model.kind}, "
-            f"{self.query_size} queries a client and cycle"
+            f"{self.dataset}, {self.clients} clients{learned}, {partition}{tail}, "
+            f"{self.model.kind}, {self.query_size} queries a client and cycle"
         )
 
     @cached_property

@@ -239,11 +239,19 @@ def test_a_resumed_run_goes_on_with_what_is_remembered(blobs, kind):
     setting = drawn(blobs, aggregation={"kind": kind}, participation=0.6)
 
     class Later(MemoryJournal):
-        def resume(self):
-            return whole.states[0]
+        forgets = False
 
-    whole, rest = MemoryJournal(), Later()
+        def resume(self):
+            [first, *_] = whole.states
+            return replace(first, aggregation=()) if self.forgets else first
+
+    whole, rest, other = MemoryJournal(), Later(), Later()
+    other.forgets = True
     to_the_end(run=simulate(setting, Random, whole, metrics=()))
     to_the_end(run=simulate(setting, Random, rest, metrics=()))
+    to_the_end(run=simulate(setting, Random, other, metrics=()))
+    remembers = kind not in ("fedavg", "fedprox", "fednova")
+    apart = matrix(other.states[0].weights) != matrix(rest.states[0].weights)
+    assert apart.any() == remembers
     for ours, theirs in zip(rest.states, whole.states[1:], strict=True):
         np.testing.assert_array_equal(matrix(ours.weights), matrix(theirs.weights))

@@ -152,7 +152,7 @@ def test_a_lane_has_the_same_bits_alone_and_in_company(
         drawn = lanes(architecture, [(7 * number) % 23 + 2 for number in range(40)])
         drawn = [replace(one, momenta=Momenta()) for one in drawn]
         mixed = corrected(drawn) if with_correction else drawn
-        return mixed[:20] + drawn[20:]  # others bring no correction
+        return drawn[:20] + mixed[20:]  # some bring no correction
 
     together = train_stacked(architecture.network, training, jobs(), architecture.n_classes)
     for number in (0, 13, 39):
