@@ -92,6 +92,10 @@ class MemoryContentError(PluginError):
     """A strategy keeps something in its memory that cannot be stored."""
 
 
+class AllotmentError(PluginError):
+    """A strategy's server breaks the limits within which it may divide labels over clients."""
+
+
 class CoordinationError(PluginError):
     """A coordinated strategy leaves clients out, or sends what is no array."""
 

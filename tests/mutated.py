@@ -187,7 +187,7 @@ def _rows(one, name):
 
 def _state(one, name):
     memories = [{}, {"seen": [name]}, {"weights": np.arange(4.0)}]
-    return RunState(BEGUN, charges(one.task, BEGUN), [1, 2], memories)
+    return RunState(BEGUN, charges(one.task, BEGUN), memories)
 
 
 def shown(root):

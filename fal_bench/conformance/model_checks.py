@@ -24,7 +24,7 @@ from fal_bench.plugins.needs import LocalTraining
 from fal_bench.plugins.registry import MODEL
 from fal_bench.task import ModelSpec
 
-SHAPES: Final = ((1, 8, 8), (1, 16, 16), (3, 32, 32))
+SHAPES: Final = ((1, 8, 8), (1, 16, 16), (3, 32, 32), (3, 1, 32), (16, 1, 1))
 """A model is checked on samples of the first of these shapes that it accepts."""
 
 ROWS: Final = 8

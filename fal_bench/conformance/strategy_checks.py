@@ -27,7 +27,9 @@ from fal_bench.conformance.worlds import (
     World,
     labelled,
     own_hidden,
+    uneven,
     unlabelled,
+    with_allotment,
     with_budget_above_pool,
     with_images,
     with_labels,
@@ -37,6 +39,7 @@ from fal_bench.conformance.worlds import (
 )
 from fal_bench.data import loading
 from fal_bench.errors import (
+    AllotmentError,
     CoordinationError,
     InvalidSpecError,
     LabelAccessError,
@@ -45,6 +48,7 @@ from fal_bench.errors import (
     PositionError,
     UndeclaredNeedError,
 )
+from fal_bench.federation.declared import check_suits
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.view import LiveFederationView
 from fal_bench.isolation.interrupts import let_interrupts_pass
@@ -59,6 +63,7 @@ STEEP: Final = 1e4
 
 _OWNERS: Final[dict[type[Exception], str]] = {
     NeedsError: "needs",
+    AllotmentError: "allotment",
     UndeclaredNeedError: "needs",
     CoordinationError: "coordination",
     LabelAccessError: "hidden-labels",
@@ -78,7 +83,7 @@ class StrategySubject(ClassSubject[Strategy]):
         refusals, made = [], self.made
         for world in WORLDS:
             try:
-                within_limit(self.limit, partial(_offer, made, world))
+                within_limit(self.limit, partial(_offer, made, world.setting()))
             except InvalidSpecError as error:
                 refusals.append(f"{world.name}: {error}")
             except BaseException as error:
@@ -150,9 +155,9 @@ class StrategySubject(ClassSubject[Strategy]):
             raise Failure(f"{situation}: {trial.numeric[0]}", trial.place)
 
 
-def _offer(strategy: Strategy, world: World) -> None:
-    strategy.check_task(world.task)
-    strategy.check_shares(world.task, world.setting().smallest_shares)
+def _offer(strategy: Strategy, setting: Setting) -> None:
+    check_suits(strategy, setting.task)
+    strategy.check_shares(setting.task, setting.smallest_shares)
 
 
 def _owner_of(error: BaseException) -> str:
@@ -194,7 +199,7 @@ def task(subject: StrategySubject) -> str:
 
     What to do: Let check_task and check_shares raise InvalidSpecError only for what the strategy
     cannot do without; it must accept one of the worlds plain (a query pool only), shares (all four
-    shares) and images (all four shares, images of 16x16).
+    shares), images (all four shares, images of 16x16) and allotment (the server allots labels).
     """
     return f"runs in the world {subject.world.name!r}"
 
@@ -248,6 +253,24 @@ def coordination(subject: StrategySubject) -> str:
     if trial.watch.unsendable:
         raise Failure(f"A message is no array: {trial.watch.unsendable[0]}.", trial.where())
     return f"{trial.messages} bytes of messages in {len(trial.journal.states)} queries"
+
+
+@check
+def allotment(subject: StrategySubject) -> str:
+    """A server that allots labels keeps to the limits and to the total.
+
+    What to do: A client may buy more than federation.budgets says only where the task lets the
+    server allot labels (allotment = { kind = "server" }), and never more than federation.limits
+    says; all together buy federation.total_budget. Hand budgets out by federation.each(compute,
+    budgets); in other tasks limits and budgets are the same.
+    """
+    if subject.code.select_all is Strategy.select_all:
+        raise NotApplicable("it selects client by client")
+    at_most = subject.world.task.query_size + 1
+    for limit, words in ((None, "no limit but the pools"), (at_most, f"at most {at_most} each")):
+        setting = with_allotment(subject.setting(), limit)
+        subject.survives(setting, f"Where the server may allot labels, {words}")
+    return "keeps to limits and total where the server may allot labels, and where not"
 
 
 @check
@@ -470,6 +493,26 @@ def _selected(trial: Trial, client: int) -> set[int]:
 
 
 # Unusual federations.
+
+
+@check
+def uneven_clients(subject: StrategySubject) -> str:
+    """Clients of unequal size: a large one, ones with one and two classes, one with one sample.
+
+    What to do: Expect fewer labels than classes, pools of different sizes that are used up before
+    others are, and clients without a pool: read len(client.unlabelled) and the budget each time.
+    """
+    refused = ""
+    for tiny in (True, False):
+        setting = uneven(subject.world, tiny=tiny)
+        try:
+            within_limit(subject.limit, partial(_offer, subject.made, setting))
+        except InvalidSpecError as error:
+            refused = refused or str(error)
+            continue
+        subject.survives(setting, "With clients of unequal size", queries=QUERIES)
+        return "as it is" if tiny else f"without a client of one sample ({refused})"
+    raise NotApplicable(f"it refuses such tasks: {refused}")
 
 
 @check

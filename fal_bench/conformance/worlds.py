@@ -13,8 +13,9 @@ import torch
 
 from fal_bench.arrays import IntArray
 from fal_bench.data.base import Dataset
+from fal_bench.data.clients import GivenClients
 from fal_bench.federation.setting import Setting
-from fal_bench.task import Task
+from fal_bench.task import Given, Task
 
 CLASSES: Final = 5
 TRAIN: Final = 300
@@ -42,7 +43,11 @@ class World:
 
     def setting(self, seed: int = 0) -> Setting:
         """Draw the setting of a seed, with data of its own."""
-        return Setting.draw(self.task, seed, blobs((1, self.side, self.side)))
+        data = blobs((1, self.side, self.side))
+        if isinstance(self.task.partition, Given):
+            owners = [np.arange(count) % (self.task.clients + 1) for count in (TRAIN, TEST)]
+            data = replace(data, clients=GivenClients.named(*owners))
+        return Setting.draw(self.task, seed, data)
 
 
 def blobs(shape: tuple[int, int, int]) -> Dataset:
@@ -85,8 +90,42 @@ WORLDS: Final = (
     World("plain", _task("plain"), side=8),
     World("shares", _task("shares", **_SHARES), side=8),
     World("images", _task("images", **_SHARES, model={"kind": "cnn4", "width": 4}), side=16),
+    World("allotment", _task("allotment", allotment={"kind": "server"}), side=8),
+    World("target", _task("target", partition={"kind": "given", "target": "3"}), side=8),
 )
 """A strategy is checked on the first one that its ``check_task`` and ``check_shares`` accept."""
+
+
+def uneven(world: World, *, tiny: bool) -> Setting:
+    """Draw a federation whose clients come with the data and are as unequal as real ones.
+
+    One client has pool samples of one class, and uses them up; one has two classes; one has the
+    rest. They hold two or three labels at the start.
+
+    Args:
+        world: a world, whose model, shares and allotment stay.
+        tiny: whether a further client has one sample only.
+    """
+    data = blobs((1, world.side, world.side))
+    labels = data.train_labels.numpy()
+    left = {label: np.flatnonzero(labels == label).tolist() for label in range(CLASSES)}
+    pool = world.task.shares.pool
+    owners = np.full(TRAIN, 2)
+    for client, classes, count in ((0, (1,), 6), (1, (0, 2), 15)):
+        for number in range(round(count / pool)):
+            owners[left[classes[number % len(classes)]].pop()] = client
+    if tiny:
+        owners[left[3].pop()] = 3
+    clients = GivenClients.named(owners)
+    fields = {"initial_labels": 2, "query_size": 3, "budget_cap": 12 * len(clients.names)}
+    task = _changed(world.task, partition={"kind": "given"}, clients=len(clients.names), **fields)
+    return Setting.draw(task, 0, replace(data, clients=clients))
+
+
+def with_allotment(setting: Setting, at_most: int | None) -> Setting:
+    """Let the server allot labels, with a limit a client."""
+    allotment = {"kind": "server", "at_most": at_most}
+    return replace(setting, task=_changed(setting.task, allotment=allotment))
 
 
 def with_other_labels(setting: Setting, kept: set[int], seed: int) -> Setting:
@@ -181,5 +220,5 @@ def own_hidden(setting: Setting, client: int) -> IntArray:
     return np.concatenate([own.state, own.warm_start, own.agent, unlabelled(setting, client)])
 
 
-def _changed(task: Task, **fields: int) -> Task:
+def _changed(task: Task, **fields: Any) -> Task:
     return Task.model_validate({**task.model_dump(), **fields})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fal_bench.arrays import IntArray
+from fal_bench.arrays import DoubleArray, IntArray
 
 
 def largest_remainder(weights: npt.ArrayLike, total: int) -> IntArray:
@@ -29,6 +29,30 @@ def largest_remainder(weights: npt.ArrayLike, total: int) -> IntArray:
     raised = np.argsort(-remainders, kind="stable")[: total - int(sizes.sum())]
     sizes[raised] += 1
     return sizes
+
+
+def turns(weights: DoubleArray, held: IntArray, limits: IntArray) -> IntArray:
+    """Return the order in which parts are given units, one at a time, up to their limits.
+
+    A part of weight w that has k units waits until (k + 1/2) / w; the one with the shortest wait is
+    next, and among equal ones the first. However many units are given away, every part then has
+    its share of them as nearly as whole numbers and limits allow, and more units never leave a part
+    with fewer (Webster's method; unlike the largest remainders).
+
+    Args:
+        weights: positive weights; shape (parts,).
+        held: units that the parts have already; shape (parts,).
+        limits: units that the parts may have in the end; shape (parts,).
+
+    Returns:
+        The part that each unit goes to, in turn; shape (units until all limits are reached,).
+    """
+    more = np.maximum(limits - held, 0)
+    parts = np.repeat(np.arange(len(more)), more)
+    before = np.cumsum(more) - more
+    count = np.arange(len(parts)) - np.repeat(before - held, more)
+    order: IntArray = parts[np.argsort((count + 0.5) / weights[parts], kind="stable")]
+    return order
 
 
 def equal_sizes(total: int, parts: int) -> IntArray:

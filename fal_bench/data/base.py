@@ -1,4 +1,4 @@
-"""The data set: training and test images with their labels."""
+"""The data set: training and test samples with their labels."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fal_bench.data.clients import GivenClients
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.kinds import Kind, kind_of
 
 if TYPE_CHECKING:  # planning a comparison needs no PyTorch
     import torch
+
+    from fal_bench.arrays import IntArray
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,9 @@ class Normalisation:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images in memory, normalised, with a fixed training and test part.
+    """Samples in memory, ready to use, with a fixed training and test part.
+
+    Images have shape (C, H, W); a series is (C, 1, T), a vector or a row of a table (d, 1, 1).
 
     A data set is loaded once a process and shared by all runs in it: treat its tensors as
     read-only and copy before you write. A sample's id is its row in ``train_features``. Pools are
@@ -35,13 +41,16 @@ class Dataset:
 
     Attributes:
         name: what the data set is called.
-        train_features: training images, normalised; float32, shape (N, C, H, W).
+        train_features: training samples, normalised; float32, shape (N, C, H, W).
         train_labels: their classes in [0, n_classes); int64, shape (N,).
-        test_features: test images; float32, shape (M, C, H, W).
+        test_features: test samples; float32, shape (M, C, H, W).
         test_labels: their classes; int64, shape (M,).
         n_classes: how many classes there are, at least 2.
         normalisation: how the features came from pixels in [0, 1]; None if they are these pixels,
             or no pixels at all.
+        clients: the clients that hold the samples, if the data come with clients.
+        target_features: unlabelled inputs of the domain that the test part is of and no client
+            holds, shape (n, C, H, W); None without such a domain.
 
     Raises:
         InvalidSpecError: a tensor has the wrong shape, type or values.
@@ -54,6 +63,8 @@ class Dataset:
     test_labels: torch.Tensor = field(repr=False)
     n_classes: int
     normalisation: Normalisation | None = None
+    clients: GivenClients | None = None
+    target_features: torch.Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.n_classes < 2:
@@ -62,15 +73,23 @@ class Dataset:
         self._check_part("test", self.test_features, self.test_labels)
         if self.train_features.shape[1:] != self.test_features.shape[1:]:
             self._reject(
-                f"has training images of shape {self.input_shape} but test images of shape "
+                f"has training samples of shape {self.input_shape} but test samples of shape "
                 f"{tuple(self.test_features.shape[1:])}; give them one shape"
             )
+        if self.clients is not None:
+            self._check_owners("train", self.clients.train, self.n_train)
+            self._check_owners("test", self.clients.test, self.n_test)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Shape (channels, height, width) of one image."""
+        """Shape (channels, height, width) of one sample."""
         channels, height, width = self.train_features.shape[1:]
         return channels, height, width
+
+    @property
+    def kind(self) -> Kind:
+        """What the samples are: images, series or vectors."""
+        return kind_of(self.input_shape)
 
     @property
     def n_train(self) -> int:
@@ -87,8 +106,9 @@ class Dataset:
 
         if features.ndim != 4 or features.numel() == 0:
             self._reject(
-                f"has {part}_features of shape {tuple(features.shape)}; "
-                f"use (samples, channels, height, width), none of them 0"
+                f"has {part}_features of shape {tuple(features.shape)}; use (samples, channels, "
+                "height, width) for images, (samples, channels, 1, time) for series, or "
+                "(samples, features, 1, 1) for vectors, none of them 0"
             )
         if labels.shape != features.shape[:1]:
             self._reject(
@@ -112,6 +132,13 @@ class Dataset:
                 f"use 0 to {self.n_classes - 1} for {self.n_classes} classes"
             )
 
+    def _check_owners(self, part: str, owners: IntArray | None, samples: int) -> None:
+        if owners is not None and len(owners) != samples:
+            self._reject(
+                f"has clients of {len(owners)} {part} samples, and {samples} {part} samples; name "
+                "one client a sample"
+            )
+
     def _reject(self, complaint: str) -> None:
         raise InvalidSpecError(f"Data set {self.name!r} {complaint}.")
 
@@ -122,4 +149,10 @@ def on_device(dataset: Dataset, device: str) -> Dataset:
     if device == dataset.train_features.device.type:
         return dataset
     train, test = dataset.train_features.to(device), dataset.test_features.to(device)
-    return replace(dataset, train_features=train, test_features=test)
+    target = dataset.target_features
+    return replace(
+        dataset,
+        train_features=train,
+        test_features=test,
+        target_features=None if target is None else target.to(device),
+    )

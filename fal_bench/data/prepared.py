@@ -29,11 +29,12 @@ from numpy.typing import NDArray
 
 from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.data.base import Dataset, Normalisation
+from fal_bench.data.clients import GivenClients
 from fal_bench.data.folders import CACHE_VARIABLE, current_folders
 from fal_bench.data.images import normalisation_of, write_features
 from fal_bench.errors import DataError
 
-FORMAT = 3
+FORMAT = 4
 """Version of what is stored; after a change everything is prepared again."""
 
 _CHECKSUMS: Final = "checksums.json"
@@ -79,6 +80,7 @@ class Source:
         digest: SHA-256 of the content, for data that their name does not identify.
         train_files: the file of each training sample, relative to the data set's folder, where
             every sample has its own.
+        clients: the clients that hold the samples, if the data come with clients.
     """
 
     train: Part
@@ -86,6 +88,7 @@ class Source:
     n_classes: int
     digest: str = ""
     train_files: Sequence[str] = ()
+    clients: GivenClients | None = None
 
 
 Reader = Callable[[Path], Source]
@@ -128,12 +131,14 @@ class Prepared:
         n_classes: number of classes.
         digest: SHA-256 of the content, for data that their name does not identify.
         normalisation: how the features came from pixels; None if they are as in the source.
+        clients: names of the clients that the data come with; none if they come with none.
     """
 
     path: Path
     n_classes: int
     digest: str
     normalisation: Normalisation | None
+    clients: tuple[str, ...] = ()
 
     def dataset(self, name: str) -> Dataset:
         """Return the data set; its features are mapped files."""
@@ -143,12 +148,22 @@ class Prepared:
             (torch.from_numpy(self._map(part)), torch.from_numpy(self._labels(part)))
             for part in ("train", "test")
         )
-        return Dataset(name, *train, *test, self.n_classes, self.normalisation)
+        return Dataset(name, *train, *test, self.n_classes, self.normalisation, self._owners())
 
     def _map(self, part: str) -> FloatArray:
         # "c" is copy-on-write: PyTorch insists on arrays that could be written.
         mapped: FloatArray = np.load(self.path / f"{part}_features.npy", mmap_mode="c")
         return mapped
+
+    def _owners(self) -> GivenClients | None:
+        if not self.clients:
+            return None
+        test = self.path / "test_clients.npy"
+        return GivenClients(
+            self.clients,
+            np.load(self.path / "train_clients.npy"),
+            np.load(test) if test.exists() else None,
+        )
 
     def _labels(self, part: str) -> IntArray:
         labels: IntArray = np.load(self.path / f"{part}_labels.npy")
@@ -252,11 +267,22 @@ def _write(scratch: Path, read: Reader, key: CacheKey) -> None:
         "n_classes": source.n_classes,
         "digest": source.digest,
         "normalisation": normalisation and asdict(normalisation),
+        "clients": _write_owners(scratch, source.clients),
     }
     (scratch / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     del source  # it may map files that are removed now
     shutil.rmtree(work)
     _seal(scratch)
+
+
+def _write_owners(scratch: Path, clients: GivenClients | None) -> tuple[str, ...]:
+    """Write which client holds which sample, and return the names of the clients."""
+    if clients is None:
+        return ()
+    np.save(scratch / "train_clients.npy", clients.train)
+    if clients.test is not None:
+        np.save(scratch / "test_clients.npy", clients.test)
+    return clients.names
 
 
 def _open(path: Path) -> Prepared | None:
@@ -271,10 +297,12 @@ def _open(path: Path) -> Prepared | None:
             int(facts["n_classes"]),
             str(facts["digest"]),
             stored and Normalisation(tuple(stored["mean"]), tuple(stored["deviation"])),
+            tuple(map(str, facts["clients"])),
         )
         for part in ("train", "test"):
             if len(prepared._map(part)) != len(prepared._labels(part)):
                 return None
+        prepared._owners()
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     return prepared

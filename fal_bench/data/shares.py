@@ -27,12 +27,17 @@ class ClientShares:
     agent: IntArray
     pool: IntArray
 
+    @property
+    def samples(self) -> int:
+        """Samples of the client in all parts."""
+        return len(self.state) + len(self.warm_start) + len(self.agent) + len(self.pool)
+
 
 def split_shares(ids: IntArray, shares: Shares, rng: np.random.Generator) -> ClientShares:
     """Split a client's samples at random, without regard to their class.
 
-    Sizes follow the shares by the largest-remainder method. With very few samples a small share,
-    the pool included, may come out empty.
+    Sizes follow the shares by the largest-remainder method. With very few samples a small share may
+    come out empty, but not the pool: it takes a sample of the largest other share then.
 
     Args:
         ids: the client's distinct sample ids; shape (samples,).
@@ -42,6 +47,9 @@ def split_shares(ids: IntArray, shares: Shares, rng: np.random.Generator) -> Cli
     sizes = largest_remainder(
         [shares.state, shares.warm_start, shares.agent, shares.pool], len(ids)
     )
+    if len(ids) and not sizes[-1]:
+        sizes[np.argmax(sizes)] -= 1
+        sizes[-1] = 1
     # Sorted first, so that the split depends on which ids there are and not on their order.
     shuffled = rng.permutation(np.sort(np.asarray(ids, dtype=np.int64)))
     parts = np.split(shuffled, np.cumsum(sizes)[:-1])

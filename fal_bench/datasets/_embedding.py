@@ -15,16 +15,13 @@ from torch.nn.functional import interpolate
 from fal_bench.arrays import FloatArray
 from fal_bench.data.base import Normalisation
 from fal_bench.data.images import with_progress
-from fal_bench.learning.network import Network
-
-IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""How the images that ImageNet's networks are trained on are normalised."""
+from fal_bench.datasets._backbones import Encoder
 
 BATCH_SIZE = 64
 
 
 def embed_images(
-    network: Network, features: Tensor, how: Normalisation | None, size: int
+    encoder: Encoder, features: Tensor, how: Normalisation | None, size: int
 ) -> FloatArray:
     """Return the embeddings of images, computed on all cores.
 
@@ -32,7 +29,7 @@ def embed_images(
     terminal shows a progress bar.
 
     Args:
-        network: takes images of three channels, normalised as ImageNet's.
+        encoder: the network.
         features: normalised images, grey or colour; shape (n, C, H, W).
         how: how these came from pixels in [0, 1]; None if they are these pixels.
         size: side of the square that images are stretched to, bilinearly.
@@ -40,11 +37,14 @@ def embed_images(
     Returns:
         Shape (n, d).
     """
+    network = encoder.network
     network.eval().to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def embed(batch: Tensor) -> FloatArray:
-        images = for_imagenet(batch, how, size).contiguous(memory_format=torch.channels_last)
+        images = resized(batch, how, encoder.normalisation, size).contiguous(
+            memory_format=torch.channels_last
+        )
         embeddings: FloatArray = network.body(images).numpy()
         return embeddings
 
@@ -54,28 +54,13 @@ def embed_images(
         return np.concatenate(list(with_progress(pool.map(embed, batches), text, len(batches))))
 
 
-def for_imagenet(features: Tensor, how: Normalisation | None, size: int) -> Tensor:
-    """Return images as ImageNet's networks expect them; shape (n, 3, size, size)."""
+def resized(features: Tensor, how: Normalisation | None, to: Normalisation, size: int) -> Tensor:
+    """Return images of three channels in another size and normalisation: (n, 3, size, size)."""
     pixels = features if how is None else features * _shaped(how.deviation) + _shaped(how.mean)
     pixels = pixels.expand(-1, 3, -1, -1)
     if pixels.shape[2:] != (size, size):
         pixels = interpolate(pixels, (size, size), mode="bilinear", antialias=True)
-    return (pixels - _shaped(IMAGENET.mean)) / _shaped(IMAGENET.deviation)
-
-
-def standardised(train: FloatArray, test: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give each number of the embeddings mean 0 and deviation 1 over the training samples.
-
-    A number that is constant there is only centred.
-
-    Args:
-        train: embeddings of the training samples; shape (n, d).
-        test: those of the test samples; shape (m, d).
-    """
-    mean, deviation = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
-    deviation[np.ptp(train, axis=0) == 0] = 1
-    one, other = (((part - mean) / deviation).astype(np.float32) for part in (train, test))
-    return one, other
+    return (pixels - _shaped(to.mean)) / _shaped(to.deviation)
 
 
 def _shaped(values: tuple[float, ...]) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.arrays import IntArray
+from fal_bench.data.clients import GivenClients
 from fal_bench.data.folders import own_path, where_looked
 from fal_bench.data.prepared import (
     CacheKey,
@@ -27,7 +28,11 @@ from fal_bench.inputs.archives import Archive, TooLargeError
 from fal_bench.isolation.memory import free_bytes
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
-"""Names of the arrays in a file, which are those of MedMNIST; others are ignored."""
+"""Names of the arrays in a file, which are those of MedMNIST."""
+
+CLIENT_ARRAYS = ("train_clients", "test_clients")
+"""Arrays that a file may have beside them, the second only beside the first; others are
+ignored."""
 
 MOST_CHANNELS = 4
 """Usual in images; an axis with more is probably none of channels."""
@@ -99,7 +104,31 @@ def _read(
         _refuse(path, f"has class {min(unknown)} in test_labels but not in train_labels")
     if train.images.shape[1:] != test.images.shape[1:] or train.images.dtype != test.images.dtype:
         _refuse(path, "has training and test images of different shapes or types")
-    return Source(train, test, len(classes), file_checksum(path))
+    clients = _clients(path, arrays, train.rows, test.rows)
+    return Source(train, test, len(classes), file_checksum(path), clients=clients)
+
+
+def _clients(
+    path: Path, arrays: dict[str, NDArray[Any]], train: IntArray, test: IntArray
+) -> GivenClients | None:
+    """Return the clients of chosen rows, if a file names them."""
+    for name in CLIENT_ARRAYS:
+        labels = name.replace("clients", "labels")
+        if name in arrays and arrays[name].shape[:1] != arrays[labels].shape[:1]:
+            _refuse(
+                path,
+                f"has {name} of shape {arrays[name].shape} for {len(arrays[labels])} samples; "
+                "name one client a sample",
+            )
+    if "train_clients" not in arrays:
+        if "test_clients" in arrays:
+            _refuse(path, "has test_clients but no train_clients; add them, or leave both out")
+        return None
+    try:
+        given = GivenClients.named(arrays["train_clients"], arrays.get("test_clients"))
+        return given.chosen(train, test)
+    except ValueError as error:
+        _refuse(path, str(error))
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -109,7 +138,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             if missing := [name for name in ARRAYS if name not in archive.names]:
                 found = ", ".join(archive.names) or "nothing"
                 _refuse(path, f"lacks the array {missing[0]!r}; it has: {found}")
-            return archive.read(ARRAYS, free_bytes() // _COPIES)
+            optional = [name for name in CLIENT_ARRAYS if name in archive.names]
+            return archive.read([*ARRAYS, *optional], free_bytes() // _COPIES)
     except TooLargeError as error:
         _refuse(
             path,

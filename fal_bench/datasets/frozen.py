@@ -19,15 +19,18 @@ from pydantic import Field
 from fal_bench.data.base import Dataset
 from fal_bench.data.loading import dataset_digest, load_dataset
 from fal_bench.data.prepared import CacheKey, Part, Source, prepare
+from fal_bench.data.scaling import standardised
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.functions import dataset
-from fal_bench.task import ModelSpec
 
 _NAME = "frozen"
 
-Backbone = Literal["resnet18"]
+Backbone = Literal["resnet18", "efficientnet-lite0"]
+"""A network that is never trained."""
+
 Weights = Literal["imagenet", "none"]
+"""Weights trained on ImageNet, or drawn."""
 
 Side = Annotated[int, Field(ge=33, le=1_024)]
 Seed = Annotated[int, Field(ge=0)]
@@ -54,15 +57,17 @@ def load_frozen(
 ) -> Dataset:
     """Load the embeddings of another data set's images under a network that is never trained.
 
-    Samples have shape (512, 1, 1). Each number has mean 0 and standard deviation 1 over the
-    training samples. They are computed once, on all cores of this machine.
+    Samples have shape (512, 1, 1), or (1280, 1, 1) for ``efficientnet-lite0``. Each number has mean
+    0 and standard deviation 1 over the training samples. They are computed once, on all cores of
+    this machine.
 
     Args:
         dataset: the images, as a selector: ``frozen[dataset=cifar10]`` or
             ``frozen[dataset=fashion-mnist[train=10000,test=2000]]``.
-        backbone: the network.
-        weights: ``"imagenet"`` for torchvision's IMAGENET1K_V1; ``"none"`` for random weights,
-            whose features are poor but need no download.
+        backbone: ``"resnet18"``, or ``"efficientnet-lite0"``, whose weights come in a package.
+        weights: ``"imagenet"`` for those trained on ImageNet (for the ResNet torchvision's
+            IMAGENET1K_V1); ``"none"`` for random weights, whose features are poor but need no
+            download.
         size: side of the square that images are stretched to: ImageNet's is 224, smaller ones are
             faster and worse; from 33 to 1024.
         seed: the stream of random weights.
@@ -76,7 +81,7 @@ def load_frozen(
     options = {"dataset": images, "backbone": backbone, "weights": weights, "size": size}
     state = [dataset_digest(images), version("torch")]
     key = CacheKey(_NAME, {**options, "seed": seed}, state)
-    return prepare(key, partial(_read, images, weights, size, seed)).dataset(_NAME)
+    return prepare(key, partial(_read, images, backbone, weights, size, seed)).dataset(_NAME)
 
 
 def _check_name(images: str) -> None:
@@ -86,23 +91,20 @@ def _check_name(images: str) -> None:
 
 def _read(
     images: str,
+    backbone: Backbone,
     weights: Weights,
     size: int,
     seed: int,
     scratch: Path,  # noqa: ARG001
 ) -> Source:
-    import torch
-
-    from fal_bench.datasets._embedding import embed_images, standardised
-    from fal_bench.learning.model import Architecture
+    from fal_bench.datasets._backbones import encoder_of
+    from fal_bench.datasets._embedding import embed_images
 
     dataset = load_dataset(images)
     _check_images(images, dataset)
-    spec = ModelSpec(kind="resnet18", stem="imagenet", weights=weights)
-    architecture = Architecture(spec, (3, size, size), dataset.n_classes)
-    network = architecture.fresh(torch.Generator().manual_seed(seed)).module()
+    encoder = encoder_of(backbone, weights, size, seed)
     embeddings = [
-        embed_images(network, part, dataset.normalisation, size)
+        embed_images(encoder, part, dataset.normalisation, size)
         for part in (dataset.train_features, dataset.test_features)
     ]
     train, test = standardised(*embeddings)
@@ -110,6 +112,7 @@ def _read(
         _part(train, dataset.train_labels.numpy()),
         _part(test, dataset.test_labels.numpy()),
         dataset.n_classes,
+        clients=dataset.clients,
     )
 
 
@@ -117,8 +120,7 @@ def _check_images(images: str, dataset: Dataset) -> None:
     """Check that samples are images whose pixels can be recovered."""
     import torch
 
-    channels, height, width = dataset.input_shape
-    if channels not in (1, 3) or (height, width) == (1, 1):
+    if dataset.kind != "image" or dataset.input_shape[0] not in (1, 3):
         raise InvalidSpecError(
             f"Data set {images!r} has samples of shape {dataset.input_shape}; frozen features are "
             "made of images with 1 or 3 channels."

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from fal_bench.arrays import IntArray
 from fal_bench.data.base import Dataset
+from fal_bench.data.clients import GivenClients
 from fal_bench.data.folders import own_path, where_looked
 from fal_bench.data.images import Colour, check_room, decode, decode_all
 from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, prepare, stamp
 from fal_bench.data.subset import chosen_rows
+from fal_bench.datasets._owners import read_owners
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.inputs.limits import Pixels
 from fal_bench.plugins.functions import dataset
@@ -22,6 +27,9 @@ from fal_bench.plugins.functions import dataset
 _NAME = "imagefolder"
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 _PARTS = ("train", "test")
+
+FOLDER = "folder"
+"""What to say where clients have folders of their own."""
 
 _LITTER = ("thumbs.db", "desktop.ini")
 """What file managers leave in folders of images; hidden files are skipped as well."""
@@ -33,9 +41,10 @@ def _digest(
     colour: Colour = "rgb",
     train: int | None = None,
     test: int | None = None,
+    clients: str | None = None,
 ) -> str:
-    """Return the SHA-256 of the images in use: their names, classes and content."""
-    return _prepare(path, size, colour, train, test).digest
+    """Return the SHA-256 of the images in use: their names, classes, clients and content."""
+    return _prepare(path, size, colour, (train, test), clients).digest
 
 
 @dataset(digest=_digest, whereabouts=lambda: "your own images")
@@ -45,6 +54,7 @@ def load_imagefolder(
     colour: Colour = "rgb",
     train: int | None = None,
     test: int | None = None,
+    clients: str | None = None,
 ) -> Dataset:
     """Load your own jpg and png images from ``PATH/train/CLASS/`` and ``PATH/test/CLASS/``.
 
@@ -58,21 +68,30 @@ def load_imagefolder(
         colour: ``"rgb"`` or ``"grey"``, whichever the files have.
         train: training images, in the proportions of the classes; None for all.
         test: test images, likewise.
+        clients: whose the images are, for the partition ``given``: ``"folder"`` if they lie in
+            ``PATH/train/CLIENT/CLASS/`` (and, if test images are to have clients too,
+            ``PATH/test/CLIENT/CLASS/``), or a CSV file with the columns ``file`` and ``client``,
+            in the image folder or by an absolute path; None for images without clients.
 
     Raises:
-        DataError: a folder is missing, or a file cannot be decoded.
-        InvalidSpecError: classes or sizes do not fit, or there are not as many images.
+        DataError: a folder or file is missing, or a file cannot be decoded.
+        InvalidSpecError: classes, clients or sizes do not fit, or there are not as many images.
     """
-    return _prepare(path, size, colour, train, test).dataset(_NAME)
+    return _prepare(path, size, colour, (train, test), clients).dataset(_NAME)
 
 
 def _prepare(
-    path: Path, size: int | None, colour: Colour, train: int | None, test: int | None
+    path: Path,
+    size: int | None,
+    colour: Colour,
+    counts: tuple[int | None, int | None],
+    clients: str | None,
 ) -> Prepared:
-    listing = _list_images(path)
-    options = {"size": size, "colour": colour, "train": train, "test": test}
-    key = CacheKey(_NAME, {"path": str(listing.folder), **options}, listing.fingerprint)
-    return prepare(key, partial(_read, listing, colour, size, (train, test)))
+    listing = _list_images(path, clients)
+    options = {"size": size, "colour": colour, "train": counts[0], "test": counts[1]}
+    place = {"path": str(listing.folder), **options, "clients": clients}
+    key = CacheKey(_NAME, place, listing.fingerprint)
+    return prepare(key, partial(_read, listing, colour, size, counts))
 
 
 def _read(
@@ -95,11 +114,27 @@ def _read(
     for part, labels, rows, names in chosen:
         pixels, digests = decode_all(listing.folder, names, colour, size, scratch / part)
         for name, digest in zip(names, digests, strict=True):
-            content.update(_encoded(f"{name}\0{digest}\n"))
+            own = f"\0{listing.owners[name]}" if name in listing.owners else ""
+            content.update(_encoded(f"{name}\0{digest}{own}\n"))
         parts.append(Part(pixels, labels[rows], rows))
         used.append(names)
     train, test = parts
-    return Source(train, test, len(listing.classes), content.hexdigest(), used[0])
+    clients = _clients(listing, train.rows, test.rows)
+    return Source(train, test, len(listing.classes), content.hexdigest(), used[0], clients)
+
+
+def _clients(listing: _Listing, train: IntArray, test: IntArray) -> GivenClients | None:
+    """Return the clients of chosen rows, if the images have some."""
+    if not listing.owners:
+        return None
+    owners: list[list[str] | None] = [
+        [listing.owners[file.name] for file in files if file.name in listing.owners]
+        for files in (listing.train, listing.test)
+    ]
+    try:
+        return GivenClients.named(owners[0] or [], owners[1] or None).chosen(train, test)
+    except ValueError as error:
+        raise InvalidSpecError(f"{str(listing.folder)!r} {error}.") from None
 
 
 def _check_room(listing: _Listing, colour: Colour, size: int | None, names: list[str]) -> None:
@@ -135,19 +170,23 @@ class _Listing:
         classes: names of the classes, sorted.
         train: the training images.
         test: the test images.
+        owners: the client of each image by its name: of all training images or of none, and the
+            same of test images.
     """
 
     folder: Path
     classes: tuple[str, ...]
     train: tuple[_ImageFile, ...]
     test: tuple[_ImageFile, ...]
+    owners: Mapping[str, str]
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever a file is added, removed, renamed or written."""
+        """Changes whenever a file is added, removed, renamed or written, or has another client."""
         digest = hashlib.sha256()
         for file in (*self.train, *self.test):
-            digest.update(_encoded(f"{file.name}\0{file.stamp}\n"))
+            owner = self.owners.get(file.name, "")
+            digest.update(_encoded(f"{file.name}\0{file.stamp}\0{owner}\n"))
         return digest.hexdigest()
 
 
@@ -156,12 +195,13 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _list_images(path: Path) -> _Listing:
+def _list_images(path: Path, clients: str | None) -> _Listing:
     """List a folder."""
     folder = own_path(path)
     if not folder.is_dir():
         raise DataError(f"There is no folder {where_looked(path)}.")
-    names = {part: _class_names(folder, part) for part in _PARTS}
+    places = {part: _class_folders(folder, part, clients) for part in _PARTS}
+    names = {part: sorted({one.label for one in found}) for part, found in places.items()}
     for one, other in (_PARTS, _PARTS[::-1]):
         if missing := sorted(set(names[one]) - set(names[other])):
             raise InvalidSpecError(
@@ -174,46 +214,108 @@ def _list_images(path: Path) -> _Listing:
             f"{str(folder / 'train')!r} has {len(classes)} class folder"
             f"{'' if classes else 's'}; make one folder for each of at least 2 classes."
         )
-    train, test = (
-        tuple(
-            file
-            for label, name in enumerate(classes)
-            for file in _images(folder, part, name, label)
+    images = {
+        part: [(place, file) for place in found for file in _images(folder, place, classes)]
+        for part, found in places.items()
+    }
+    for part, name in itertools.product(_PARTS, classes):
+        own = [place for place in places[part] if place.label == name]
+        if not any(place in own for place, _ in images[part]):
+            level = folder / part if own[0].client is None else folder / part / "*"
+            raise InvalidSpecError(
+                f"Class folder {str(level / name)!r} is empty; add images or remove the class from "
+                "train/ and test/."
+            )
+    owners = {
+        file.name: place.client
+        for found in images.values()
+        for place, file in found
+        if place.client is not None
+    }
+    train, test = (tuple(file for _, file in images[part]) for part in _PARTS)
+    if clients not in (None, FOLDER):
+        owners = _listed_owners(folder / clients, train, test)
+    return _Listing(folder, classes, train, test, owners)
+
+
+def _listed_owners(
+    path: Path, train: Sequence[_ImageFile], test: Sequence[_ImageFile]
+) -> dict[str, str]:
+    """Return the client of each image that a CSV file lists: all training images at least."""
+    owners = read_owners(path)
+    wanted = [*train, *(test if any(file.name in owners for file in test) else ())]
+    for file in wanted:
+        if file.name not in owners:
+            raise InvalidSpecError(
+                f"{str(path)!r} does not say whose {file.name!r} is; list every training image, "
+                "and every test image or none."
+            )
+    known = {file.name for file in wanted}
+    if strange := [name for name in owners if name not in known]:
+        raise InvalidSpecError(
+            f"{str(path)!r} lists {strange[0]!r}, which is no image of the folder; write paths "
+            "such as train/CLASS/FILE, relative to the image folder."
         )
-        for part in _PARTS
-    )
-    return _Listing(folder, classes, train, test)
+    return owners
 
 
-def _class_names(folder: Path, part: str) -> list[str]:
+@dataclass(frozen=True)
+class _ClassFolder:
+    """A folder with images of one class.
+
+    Attributes:
+        path: relative to the data set's folder, with ``/``.
+        label: name of the class.
+        client: name of the client, if its folder lies in that of one.
+    """
+
+    path: str
+    label: str
+    client: str | None = None
+
+
+def _class_folders(folder: Path, part: str, clients: str | None) -> list[_ClassFolder]:
+    """Return the class folders of a part, by the names of classes and then of clients."""
     if not (folder / part).is_dir():
         raise DataError(
             f"There is no folder {str(folder / part)!r}; an image folder has one folder a class in "
             "train/ and in test/."
         )
-    names = []
-    for entry in _entries(folder / part):
-        if not os.path.isdir(entry.path):  # entry.is_dir raises where a link leads to itself
+    names = _folders(folder / part, "the images of each class into a folder named after it")
+    if clients != FOLDER or (part == "test" and not _has_folders(folder / part, names)):
+        return [_ClassFolder(f"{part}/{name}", name) for name in names]
+    advice = "the images of each client into train/CLIENT/CLASS"
+    found = []
+    for client in names:
+        own = folder / part / client
+        classes = _folders(own, advice)
+        if not any(_entries(own / name) for name in classes):
             raise InvalidSpecError(
-                f"{entry.path!r} is no folder; put the images of each class into a folder named "
-                "after it."
+                f"Client folder {str(own)!r} holds no image; add some, or remove the folder."
             )
-        names.append(entry.name)
-    return names
+        found += [_ClassFolder(f"{part}/{client}/{name}", name, client) for name in classes]
+    return sorted(found, key=lambda place: place.label)
 
 
-def _images(folder: Path, part: str, name: str, label: int) -> list[_ImageFile]:
+def _has_folders(part: Path, names: Sequence[str]) -> bool:
+    return any(os.path.isdir(entry.path) for name in names for entry in _entries(part / name))
+
+
+def _folders(folder: Path, advice: str) -> list[str]:
+    """Return the names of the folders in a folder, which holds nothing else."""
+    for entry in _entries(folder):
+        if not os.path.isdir(entry.path):  # entry.is_dir raises where a link leads to itself
+            raise InvalidSpecError(f"{entry.path!r} is no folder; put {advice}.")
+    return [entry.name for entry in _entries(folder)]
+
+
+def _images(folder: Path, place: _ClassFolder, classes: Sequence[str]) -> list[_ImageFile]:
     images = []
-    for entry in _entries(folder / part / name):
+    for entry in _entries(folder / place.path):
         if wrong := _complaint(entry):
             raise InvalidSpecError(f"{entry.path!r} {wrong}.")
-        where = f"{part}/{name}/{entry.name}"
-        images.append(_ImageFile(where, label, stamp(entry.stat())))
-    if not images:
-        raise InvalidSpecError(
-            f"Class folder {str(folder / part / name)!r} is empty; add images or remove the class "
-            "from train/ and test/."
-        )
+        name = f"{place.path}/{entry.name}"
+        images.append(_ImageFile(name, classes.index(place.label), stamp(entry.stat())))
     return images
 
 
@@ -222,7 +324,10 @@ def _complaint(entry: os.DirEntry[str]) -> str | None:
     if entry.is_symlink() and not os.path.exists(entry.path):
         return f"is a broken link to {os.readlink(entry.path)!r}; repair or remove it"
     if entry.is_dir():
-        return "is a folder inside a class folder; move its images up, or remove it"
+        return (
+            "is a folder inside a class folder; move its images up, or remove it, or say "
+            "clients=folder if the folders above are those of clients"
+        )
     if not entry.is_file():
         return "is no file; remove it"
     if not entry.name.lower().endswith(_SUFFIXES):

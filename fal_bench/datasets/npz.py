@@ -33,7 +33,8 @@ def load_npz(
     ``train_images`` and ``test_images`` are bytes of shape (n, H, W) or (n, H, W, C), which are
     standardised, or floating-point numbers of these shapes or (n, d), which become float32;
     ``train_labels`` and ``test_labels`` are integers from 0, of shape (n,) or (n, 1). Samples lie
-    in a fixed random order.
+    in a fixed random order. ``train_clients`` and ``test_clients``, integers or texts of shape
+    (n,), name the client of each sample; both or the second may be left out.
 
     Args:
         path: the file; a relative path is one in the data folder.

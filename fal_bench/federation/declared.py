@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from fal_bench.errors import NeedsError
-from fal_bench.plugins.needs import Need
+from fal_bench.errors import InvalidSpecError, NeedsError
+from fal_bench.plugins.needs import Need, TargetDomain
 from fal_bench.plugins.strategy import Strategy
+from fal_bench.task import Given, Task
 
 
 def declared_needs(strategy: Strategy) -> Set[Need]:
@@ -22,3 +23,20 @@ def declared_needs(strategy: Strategy) -> Set[Need]:
             "what is needed, as in needs = frozenset({LocalModel()})."
         )
     return needs
+
+
+def check_suits(strategy: Strategy, task: Task) -> None:
+    """Check, before anything runs, that a strategy can work on a task.
+
+    Raises:
+        InvalidSpecError: it says itself that it cannot, or it needs a target domain and the task
+            has none.
+        NeedsError: its ``needs`` is no set.
+    """
+    strategy.check_task(task)
+    needs_target = any(isinstance(need, TargetDomain) for need in declared_needs(strategy))
+    if needs_target and not (isinstance(task.partition, Given) and task.partition.target):
+        raise InvalidSpecError(
+            f"Strategy {strategy.name!r} needs a target domain, and task {task.name!r} has none; "
+            'take a task with partition = { kind = "given", target = "NAME" }.'
+        )

@@ -28,7 +28,7 @@ class Ledger:
     Test labels are not in here at all, so no id leads to them.
 
     Args:
-        labels: true labels of all training samples, shape (n,).
+        labels: what annotators say of all training samples, shape (n,).
         shares: the shares of each client.
     """
 

@@ -69,7 +69,7 @@ def simulate(
     state = journal.resume()
     if state is None:
         clients = setting.task.clients
-        state = RunState(0, ledger.charges(), [0] * clients, [{} for _ in range(clients + 1)])
+        state = RunState(0, ledger.charges(), [{} for _ in range(clients + 1)])
     ledger.restore(state.charges)
     while True:
         with journal.plugin_call(state.cycle):
@@ -135,8 +135,7 @@ class FederatedTraining:
                 measured.append(self._evaluate(self.coordinator.model, self._data))
         self.model = self.coordinator.model
         self.measured = {
-            one.name: float(np.mean([values[one.name] for values in measured]))
-            for one in self.metrics
+            name: float(np.mean([values[name] for values in measured])) for name in measured[0]
         }
 
     def _round(self, number: int, clients: Sequence[int]) -> Run:
@@ -264,16 +263,17 @@ class FederatedTraining:
     ) -> dict[str, float]:
         """Measure the global model on the test set and on the labels it was trained with."""
         dataset = self.setting.dataset
-        labels = {"test": dataset.test_labels, "train": torch.cat([own for _, own in data])}
-        measured: dict[str, float] = {}
-        for samples, truth in labels.items():
-            wanted = [one for one in self.metrics if one.samples == samples]
-            features = dataset.test_features
-            if samples == "train":
-                if not wanted:
-                    continue
-                features = torch.cat([own for own, _ in data])
-            measured |= evaluate(wanted, self._logits(model, features), truth.numpy())
+        on_test, on_train = (
+            [one for one in self.metrics if one.samples == samples] for samples in ("test", "train")
+        )
+        clients = None if dataset.clients is None else dataset.clients.test
+        logits = self._logits(model, dataset.test_features)
+        measured = evaluate(on_test, logits, dataset.test_labels.numpy(), clients)
+        if on_train:
+            features, labels = (torch.cat(part) for part in zip(*data, strict=True))
+            clients = np.repeat(np.arange(len(data)), [len(own) for _, own in data])
+            logits = self._logits(model, features)
+            measured |= evaluate(on_train, logits, labels.numpy(), clients)
         return measured
 
     def _logits(self, model: Model, features: torch.Tensor) -> NDArray[np.float32]:
@@ -320,5 +320,5 @@ def _kept(state: RunState, strategy: Strategy) -> list[dict[str, Any]]:
 def _is_over(setting: Setting, ledger: Ledger, state: RunState) -> bool:
     """Whether the cap and its confirming query are spent, or no query can follow."""
     task = setting.task
-    spent = int(ledger.paper().sum()) >= task.budget_cap + task.query_labels
+    spent = int(ledger.paper().sum()) >= task.looks[-1]
     return spent or state.cycle + 1 >= task.cycle_limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fal_bench.data.apportionment import turns
 from fal_bench.errors import PluginError
 from fal_bench.federation.declared import declared_needs
 from fal_bench.federation.guarded import is_built_in, unguarded
@@ -18,17 +19,18 @@ from fal_bench.federation.journal import Journal
 from fal_bench.federation.ledger import POOL, Ledger
 from fal_bench.federation.memory import join, split
 from fal_bench.federation.models import CycleModels
-from fal_bench.federation.selection import Selecting, check_positions
+from fal_bench.federation.selection import Offer, Selecting, check_selections
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import RunState
-from fal_bench.federation.view import LiveClientView, LiveFederationView
+from fal_bench.federation.view import LiveClientView, LiveFederationView, LiveTargetView
 from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Lane, Trained, TrainRequest
 from fal_bench.plugins.distillation import Distillation
-from fal_bench.plugins.needs import DistilledModel, LocalModel, LocalTraining
+from fal_bench.plugins.needs import DistilledModel, LocalModel, LocalTraining, TargetDomain
 from fal_bench.plugins.strategy import Strategy, Train
 from fal_bench.plugins.trainer import Trainer
+from fal_bench.task import ServerAllotment
 
 
 class Query:
@@ -72,24 +74,25 @@ class Query:
         local, local_seconds = yield from self._train_declared(LocalModel, "local")
         distilled, more_seconds = yield from self._train_declared(DistilledModel, "distilled")
         seconds = local_seconds + more_seconds
-        remaining = self._allowed()
         views = [self._view(client, local[client], distilled[client]) for client in self._clients]
-        budgets = [min(remaining[view.index], len(view.unlabelled)) for view in views]
+        offer = self._offer([len(view.unlabelled) for view in views])
         federation = LiveFederationView(
             views,
-            budgets,
+            offer.usual.tolist(),
             self._rng("server"),
             self._state.memories[-1],
             beat=partial(journal.beat, self._state.cycle),
+            limits=offer.limits.tolist(),
+            target=self._target(),
         )
         selecting = Selecting(self._strategy, federation, journal)
         positions = yield from selecting.run(self._request)
-        for view, chosen, budget in zip(views, positions, budgets, strict=True):
-            remaining[view.index] -= self._buy(view, chosen, budget)
+        checked = check_selections(self._strategy, views, offer, positions)
+        for view, chosen in zip(views, checked, strict=True):
+            self._ledger.buy(view.index, view.unlabelled[chosen], POOL, self._state.cycle)
         return RunState(
             cycle=self._state.cycle + 1,
             charges=self._ledger.charges(),
-            remaining=remaining,
             memories=_as_stored([*(view.memory for view in views), federation.memory]),
             select_seconds=seconds + selecting.seconds,
             bytes_up=federation.bytes_up,
@@ -97,19 +100,20 @@ class Query:
             weights=self._model.weights if self._setting.task.reset == "continue" else None,
         )
 
-    def _allowed(self) -> list[int]:
-        """Return what each client may spend: what it left, and an allowance up to the cap."""
-        task = self._setting.task
-        allowance = task.query_size if self._state.cycle < task.fixed_cycles - 1 else 0
-        return [left + allowance for left in self._state.remaining]
+    def _offer(self, pools: Sequence[int]) -> Offer:
+        """Return what may be bought now: what is granted by now and was not bought.
 
-    def _buy(self, view: LiveClientView, chosen: Any, budget: int) -> int:
-        """Check a client's selection, buy its labels and return how many."""
-        checked = check_positions(
-            self._strategy, view.index, self._state.cycle, chosen, budget, len(view.unlabelled)
-        )
-        self._ledger.buy(view.index, view.unlabelled[checked], POOL, self._state.cycle)
-        return len(checked)
+        Args:
+            pools: samples that each client has left to label.
+        """
+        setting, allotment = self._setting, self._setting.task.allotment
+        initial = np.array([len(own) for own in setting.initial])
+        left = setting.granted(self._state.cycle) - (self._ledger.paper() - initial)
+        if not isinstance(allotment, ServerAllotment):
+            return Offer(left, left)
+        limits = np.minimum(pools, max(pools) if allotment.at_most is None else allotment.at_most)
+        usual = turns(setting.weights, np.zeros_like(limits), limits)[: left.sum()]
+        return Offer(np.bincount(usual, minlength=len(limits)), limits)
 
     def _view(self, client: int, local: Model | None, distilled: Model | None) -> LiveClientView:
         return LiveClientView(
@@ -166,6 +170,14 @@ class Query:
             lr = training.lr_share * optimiser.lr
             training = replace(training, lr=lr, lr_share=None, adam=optimiser.adam)
         return training
+
+    def _target(self) -> LiveTargetView | None:
+        """Return the target domain, if the strategy declares it and the task has one."""
+        features = self._setting.dataset.target_features
+        needed = any(isinstance(need, TargetDomain) for need in declared_needs(self._strategy))
+        if features is None or not needed:
+            return None
+        return LiveTargetView(features, self._model, self._trainer)
 
     def _request(self, client: int, order: Train, number: int) -> TrainRequest:
         if not isinstance(order, Train):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -13,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.arrays import IntArray
-from fal_bench.errors import CoordinationError, PluginError, PositionError, message_of
+from fal_bench.errors import (
+    AllotmentError,
+    CoordinationError,
+    PluginError,
+    PositionError,
+    message_of,
+)
 from fal_bench.federation.journal import Journal
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Trained, TrainRequest
-from fal_bench.plugins.strategy import FederationView, Strategy, Train
+from fal_bench.plugins.strategy import ClientView, FederationView, Strategy, Train
 
 Result = TypeVar("Result")
 
@@ -121,24 +127,67 @@ def _advance(selection: Generator[Train, Model, IntArray], model: Model | None) 
         return _Done(stop.value)
 
 
-def check_positions(
-    strategy: Strategy, client: int, cycle: int, positions: Any, budget: int, pool: int
-) -> IntArray:
-    """Return ``positions`` as they will be bought, or say exactly how they break the contract.
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """The labels that may be bought in one query.
+
+    Attributes:
+        usual: labels each client buys unless the server says otherwise; shape (clients,).
+        limits: labels each client may buy at most; the same where the task leaves no choice.
+    """
+
+    usual: IntArray
+    limits: IntArray
+
+    @property
+    def total(self) -> int:
+        """Labels that all clients buy together."""
+        return int(self.usual.sum())
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the server has no choice."""
+        return bool((self.usual == self.limits).all())
+
+
+def check_selections(
+    strategy: Strategy, views: Sequence[ClientView], offer: Offer, selections: Sequence[Any]
+) -> list[IntArray]:
+    """Return selections as they will be bought, or say exactly how they break the contract.
 
     Args:
         strategy: who selected.
-        client: for whom.
-        cycle: when.
-        positions: what was returned.
-        budget: labels the client may buy.
-        pool: size of ``client.unlabelled``.
+        views: for whom.
+        offer: what may be bought.
+        selections: what was returned, one a client.
 
     Raises:
-        PluginError: not a 1-D integer array of distinct positions inside the pool (a
-            PositionError), or not as many as the budget asks for.
+        PluginError: a selection is not a 1-D integer array of distinct positions inside the pool
+            (a PositionError), there are not as many as the budget asks for, or they break the
+            limits of an allotment (an AllotmentError).
     """
-    said = f"Strategy {strategy.name!r}, client {client}, cycle {cycle}: select must return"
+    checked = [
+        _check_positions(strategy, view, chosen, int(limit), exact=offer.is_fixed)
+        for view, chosen, limit in zip(views, selections, offer.limits, strict=True)
+    ]
+    bought = sum(map(len, checked))
+    if bought > offer.total or (bought < offer.total and not strategy.adaptive):
+        raise AllotmentError(
+            f"Strategy {strategy.name!r}, cycle {views[0].cycle}: all clients together must select "
+            f"{'at most' if strategy.adaptive else 'exactly'} {offer.total} samples "
+            f"(federation.total_budget), not {bought}."
+        )
+    return checked
+
+
+def _check_positions(
+    strategy: Strategy, view: ClientView, positions: Any, limit: int, *, exact: bool
+) -> IntArray:
+    """Check one client's selection; it has ``limit`` samples if the number is exact."""
+    said = (
+        f"Strategy {strategy.name!r}, client {view.index}, cycle {view.cycle}: select must return"
+    )
+    pool = len(view.unlabelled)
     try:
         array = np.asarray(positions)
     except Exception:  # ragged lists, tensors that need a gradient
@@ -148,8 +197,16 @@ def check_positions(
     if array.size and (array.min() < 0 or array.max() >= pool):
         bad = array[(array < 0) | (array >= pool)][0]
         raise PositionError(f"{said} positions in client.unlabelled (0 to {pool - 1}), not {bad}.")
-    if wrong := _complaint(array, budget, strategy.adaptive):
-        raise PluginError(f"{said} {wrong}.")
+    if len(np.unique(array)) != len(array):
+        raise PluginError(f"{said} each position once; some are repeated.")
+    if len(array) > limit:
+        coordinated = type(strategy).select_all is not Strategy.select_all
+        kind = AllotmentError if coordinated else PluginError
+        raise kind(f"{said} at most {limit} positions, not {len(array)}.")
+    if len(array) < limit and exact and not strategy.adaptive:
+        raise PluginError(
+            f"{said} exactly {limit} positions, not {len(array)} (or declare adaptive = True)."
+        )
     return array.astype(np.int64)
 
 
@@ -158,16 +215,6 @@ def _kind(positions: Any, array: NDArray[Any]) -> str:
     if isinstance(positions, np.ndarray | list | tuple) and array.dtype != object:
         return f"{array.ndim}-D {array.dtype}"
     return "None" if positions is None else f"a {type(positions).__name__}"
-
-
-def _complaint(array: NDArray[Any], budget: int, adaptive: bool) -> str | None:
-    if len(np.unique(array)) != len(array):
-        return "each position once; some are repeated"
-    if len(array) > budget:
-        return f"at most {budget} positions, not {len(array)}"
-    if len(array) < budget and not adaptive:
-        return f"exactly {budget} positions, not {len(array)} (or declare adaptive = True)"
-    return None
 
 
 def _blame(strategy: Strategy, cycle: int, error: BaseException) -> PluginError:

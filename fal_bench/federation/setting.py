@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from fal_bench.arrays import IntArray
+from fal_bench.arrays import DoubleArray, IntArray
+from fal_bench.data.annotators import annotated
+from fal_bench.data.apportionment import turns
 from fal_bench.data.base import Dataset, on_device
-from fal_bench.data.partition import partition
+from fal_bench.data.partition import given_parts, partition, with_known_clients, with_target
 from fal_bench.data.shares import ClientShares, split_shares
 from fal_bench.data.subset import long_tail
 from fal_bench.errors import InvalidSpecError
@@ -16,7 +19,7 @@ from fal_bench.federation.ledger import Ledger
 from fal_bench.learning.device import CPU
 from fal_bench.learning.model import Architecture
 from fal_bench.streams import Streams
-from fal_bench.task import Task
+from fal_bench.task import Given, Task
 
 
 @dataclass(frozen=True)
@@ -50,24 +53,30 @@ class Setting:
             device: where models are trained and asked; nothing is drawn there.
 
         Raises:
-            InvalidSpecError: a client's query pool is too small for the task's labels.
+            InvalidSpecError: the query pools are too small for the task's labels, the clients are
+                to be given and are not, or images are to be augmented that are none.
         """
+        _check_augmentation(task, dataset)
+        task = with_known_clients(task, dataset)
+        if isinstance(task.partition, Given) and task.partition.target:
+            dataset = with_target(dataset, task.partition.target)
         streams = Streams(seed, task.problem)
         labels = dataset.train_labels.numpy()
         kept = long_tail(labels, task.long_tail, streams.numpy("long-tail"))
-        parts = partition(labels[kept], task.partition, task.clients, streams.numpy("partition"))
+        if isinstance(task.partition, Given):
+            parts = _given(task, dataset, kept)
+        else:
+            rng = streams.numpy("partition")
+            parts = partition(labels[kept], task.partition, task.clients, rng)
         shares = tuple(
             split_shares(kept[part], task.shares, streams.numpy("shares", client))
             for client, part in enumerate(parts)
         )
         _check_pools(task, shares)
+        _check_annotators(task, dataset)
         initial = tuple(
-            np.sort(
-                streams.numpy("initial", client).choice(
-                    own.pool, task.initial_labels, replace=False
-                )
-            )
-            for client, own in enumerate(shares)
+            np.sort(streams.numpy("initial", client).choice(own.pool, count, replace=False))
+            for client, (own, count) in enumerate(zip(shares, _initial(task, shares), strict=True))
         )
         return cls(task, streams, on_device(dataset, device), shares, initial, device)
 
@@ -76,6 +85,14 @@ class Setting:
         """The classifier on this data set."""
         dataset = self.dataset
         return Architecture(self.task.model, dataset.input_shape, dataset.n_classes, self.device)
+
+    @cached_property
+    def annotations(self) -> IntArray:
+        """What annotators say of each training sample; shape (N,)."""
+        dataset = self.dataset
+        rng = self.streams.numpy("annotators")
+        truth = dataset.train_labels.numpy()
+        return annotated(truth, self.task.annotators, dataset.n_classes, rng)
 
     @property
     def smallest_shares(self) -> dict[str, int]:
@@ -88,27 +105,102 @@ class Setting:
         """Samples in the query pool over all clients, initial labels included."""
         return sum(len(own.pool) for own in self.shares)
 
+    @cached_property
+    def weights(self) -> DoubleArray:
+        """What each client's part of the labels is proportional to; shape (clients,)."""
+        return _weights(self.task, self.shares)
+
+    def granted(self, cycle: int) -> IntArray:
+        """Return the labels that each client may have bought by the end of a cycle's query.
+
+        Args:
+            cycle: the cycle's number, from 0.
+
+        Returns:
+            Initial labels left out; shape (clients,).
+        """
+        looks = self.task.looks
+        total = looks[min(cycle + 1, len(looks) - 1)] - looks[0]
+        return np.bincount(self._turns[:total], minlength=len(self.shares))
+
+    @cached_property
+    def _turns(self) -> IntArray:
+        """The client that each label is granted to, in turn, until all pools are used up."""
+        held = np.array([len(own) for own in self.initial])
+        return turns(self.weights, held, _pools(self.shares))
+
     def open_ledger(self) -> Ledger:
         """Return a ledger in which the initial labels are bought."""
-        ledger = Ledger(self.dataset.train_labels.numpy(), self.shares)
+        ledger = Ledger(self.annotations, self.shares)
         for client, ids in enumerate(self.initial):
             ledger.buy(client, ids, "initial", 0)
         return ledger
 
 
+def _check_augmentation(task: Task, dataset: Dataset) -> None:
+    if task.augmentation != "none" and dataset.kind != "image":
+        raise InvalidSpecError(
+            f"Task {task.name!r}: augmentation {task.augmentation!r} is for images, and data set "
+            f"{task.dataset!r} is of kind {dataset.kind}; leave augmentation out."
+        )
+
+
+def _given(task: Task, dataset: Dataset, kept: IntArray) -> list[IntArray]:
+    """Return the clients that the data come with, as positions in ``kept``."""
+    assert dataset.clients is not None
+    names = dataset.clients.names
+    parts = given_parts(dataset.clients.train[kept], len(names))
+    for name, part in zip(names, parts, strict=True):
+        if not len(part):
+            raise InvalidSpecError(
+                f"Task {task.name!r}: long_tail {task.long_tail:g} leaves client {name!r} without "
+                "a sample; lower it, or remove the client."
+            )
+    return parts
+
+
+def _pools(shares: tuple[ClientShares, ...]) -> IntArray:
+    return np.array([len(own.pool) for own in shares])
+
+
+def _weights(task: Task, shares: tuple[ClientShares, ...]) -> DoubleArray:
+    if task.budget == "equal":
+        return np.ones(len(shares))
+    return np.array([own.samples for own in shares], dtype=np.float64)
+
+
+def _initial(task: Task, shares: tuple[ClientShares, ...]) -> IntArray:
+    """Return how many initial labels each client holds, one at least; shape (clients,)."""
+    one_each = np.ones(len(shares), dtype=np.int64)
+    order = turns(_weights(task, shares), one_each, _pools(shares))
+    more = order[: task.label_grid_start - len(shares)]
+    return one_each + np.bincount(more, minlength=len(shares))
+
+
+def _check_annotators(task: Task, dataset: Dataset) -> None:
+    """Check that a table of confusions is one of the data's classes."""
+    confusion = getattr(task.annotators, "confusion", None)
+    if confusion is not None and len(confusion) != dataset.n_classes:
+        raise InvalidSpecError(
+            f"Task {task.name!r}: annotators.confusion has {len(confusion)} classes, and data set "
+            f"{task.dataset!r} has {dataset.n_classes}; give one row and one column a class."
+        )
+
+
 def _check_pools(task: Task, shares: tuple[ClientShares, ...]) -> None:
-    smallest = min(len(own.pool) for own in shares)
-    if task.initial_labels + task.query_size > smallest:
-        raise InvalidSpecError(
-            f"Task {task.name!r}: query_size {task.query_size} after {task.initial_labels} initial "
-            f"labels is larger than a client's query pool of {smallest} samples; lower them or "
-            "use fewer clients."
-        )
-    needed = task.initial_labels + (task.fixed_cycles - 1) * task.query_size
-    if needed > smallest:
-        affordable = (smallest - task.initial_labels) // task.query_size - 1
-        raise InvalidSpecError(
-            f"Task {task.name!r}: budget_cap {task.budget_cap} and one confirming query need "
-            f"{needed} samples a client, but a query pool holds {smallest}; lower budget_cap to "
-            f"{task.label_grid_start + max(affordable, 0) * task.query_labels} or less."
-        )
+    """Check that all query pools together hold the labels of the task; each holds one at least."""
+    held, needed = int(_pools(shares).sum()), task.looks[-1]
+    if needed <= held:
+        return
+    most = held - task.query_labels
+    start = task.label_grid_start
+    advice = (
+        f"lower budget_cap to {most} or less"
+        if most > start
+        else f"lower initial_labels ({task.initial_labels} a client) or query_size"
+    )
+    raise InvalidSpecError(
+        f"Task {task.name!r}: budget_cap {task.budget_cap} and one confirming query of "
+        f"{task.query_labels} labels need {needed} samples, but the query pools of all clients "
+        f"hold {held}; {advice}."
+    )

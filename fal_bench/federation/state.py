@@ -24,7 +24,6 @@ class RunState:
     Attributes:
         cycle: the cycle that comes next.
         charges: the ledger's charges.
-        remaining: labels each client may still buy; stored as ``purses``.
         memories: memory of each client, and of the server under index -1 (the last entry).
         select_seconds: seconds that the selection before this cycle took.
         bytes_up: bytes sent to the server by that selection, all clients together.
@@ -36,7 +35,6 @@ class RunState:
 
     cycle: int
     charges: list[tuple[int, int, str, int]]
-    remaining: list[int]
     memories: list[dict[str, Any]]
     select_seconds: float = 0.0
     bytes_up: int = 0
@@ -50,7 +48,6 @@ class RunState:
         plain = {
             "cycle": self.cycle,
             "charges": [list(charge) for charge in self.charges],
-            "purses": self.remaining,
             "memories": split(self.memories, arrays),
             "select_seconds": self.select_seconds,
             "bytes_up": self.bytes_up,
@@ -82,7 +79,7 @@ class RunState:
             for number, memory in enumerate(plain.get("aggregation", ()))
         )
         plain["memories"] = join(plain["memories"], arrays)
-        plain["remaining"] = plain.pop("purses")
+        plain.pop("purses", None)  # of an earlier version: it follows from the charges
         plain["charges"] = [tuple(charge) for charge in plain["charges"]]
         return cls(**plain, weights=weights)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.data.shares import ClientShares
 from fal_bench.errors import (
+    AllotmentError,
     CoordinationError,
     LabelAccessError,
     PluginError,
@@ -25,6 +26,9 @@ from fal_bench.plugins.strategy import ClientView, Selection
 from fal_bench.plugins.trainer import Trainer
 
 Input = TypeVar("Input")
+
+_COUNT_BYTES: Final = 8
+"""Bytes of a number of labels that the server sends to a client."""
 
 
 class LiveClientView:
@@ -185,15 +189,49 @@ class LiveClientView:
         return self._features[torch.from_numpy(np.array(ids, dtype=np.int64))]
 
 
+class LiveTargetView:
+    """The server's view of a target domain; see ``fal_bench.plugins.strategy.TargetView``.
+
+    Args:
+        features: the samples, shape (n, C, H, W).
+        global_model: the federation's model.
+        trainer: says how outputs become probabilities.
+    """
+
+    def __init__(self, features: torch.Tensor, global_model: Model, trainer: Trainer) -> None:
+        self.global_model = global_model
+        self._features = features
+        self._trainer = trainer
+
+    def inputs(self) -> FloatArray:
+        """Return the samples, shape (n, C, H, W)."""
+        samples: FloatArray = self._features.numpy(force=True)
+        return frozen(samples.copy())
+
+    def probs(self, model: Model) -> FloatArray:
+        """Return softmax outputs, shape (n, n_classes)."""
+        return frozen(self._trainer.probs(self.logits(model)))
+
+    def logits(self, model: Model) -> FloatArray:
+        """Return logits, shape (n, n_classes)."""
+        return predict(model, self._features).logits
+
+    def embeddings(self, model: Model) -> FloatArray:
+        """Return the head's inputs, shape (n, d)."""
+        return predict(model, self._features).embeddings
+
+
 class LiveFederationView:
     """The federation view of a running run; see ``fal_bench.plugins.strategy.FederationView``.
 
     Args:
         views: the clients' views.
-        budgets: labels each client may buy now.
+        budgets: labels each client buys now unless the server says otherwise.
         rng: the server's stream for this cycle.
         memory: the server's memory.
         beat: called before every client's turn, so that time limits hold per client.
+        limits: labels each client may buy at most; the budgets if None.
+        target: the domain that the model is for, if the strategy declares it.
     """
 
     def __init__(
@@ -203,10 +241,15 @@ class LiveFederationView:
         rng: np.random.Generator,
         memory: dict[str, Any],
         beat: Callable[[], None],
+        limits: Sequence[int] | None = None,
+        target: LiveTargetView | None = None,
     ) -> None:
+        self._target = target
         self.clients = len(views)
         self.cycle = views[0].cycle
         self.budgets = tuple(budgets)
+        self.limits = self.budgets if limits is None else tuple(limits)
+        self.total_budget = sum(self.budgets)
         self.rng = rng
         self.memory = memory
         self.bytes_up = 0
@@ -214,10 +257,31 @@ class LiveFederationView:
         self._beat = beat
         self._views = tuple(views)
 
-    def each(self, compute: Callable[[ClientView, int], Selection]) -> list[Selection]:
-        """Run ``compute(client, budget)`` at every client; one that may buy nothing is skipped."""
+    @property
+    def target(self) -> LiveTargetView:
+        """The domain that the model is for.
+
+        Raises:
+            UndeclaredNeedError: the strategy does not declare it.
+        """
+        return _declared(self._target, "target", "TargetDomain")
+
+    def each(
+        self,
+        compute: Callable[[ClientView, int], Selection],
+        budgets: Sequence[int] | None = None,
+    ) -> list[Selection]:
+        """Run ``compute(client, budget)`` at every client; one that may buy nothing is skipped.
+
+        Raises:
+            AllotmentError: the budgets break a limit, or are more than all may buy together.
+        """
+        handed = self.budgets
+        if budgets is not None:
+            handed = self._allotted(budgets)
+            self.bytes_down += _COUNT_BYTES * self.clients
         selections: list[Selection] = []
-        for view, budget in zip(self._views, self.budgets, strict=True):
+        for view, budget in zip(self._views, handed, strict=True):
             self._beat()
             try:
                 nothing = np.empty(0, dtype=np.int64)
@@ -226,6 +290,28 @@ class LiveFederationView:
                 error.add_note(f"client {view.index}")
                 raise
         return selections
+
+    def _allotted(self, budgets: Sequence[int]) -> tuple[int, ...]:
+        """Return budgets of the server as integers, or say how they break the rules."""
+        given = np.asarray(budgets)
+        if given.shape != (self.clients,) or given.dtype.kind not in "iu":
+            raise AllotmentError(
+                f"The budgets given to each are of shape {given.shape} and type {given.dtype}; "
+                f"give one integer for each of the {self.clients} clients."
+            )
+        limits = np.array(self.limits)
+        if (wrong := np.flatnonzero((given < 0) | (given > limits))).size:
+            client = wrong[0]
+            raise AllotmentError(
+                f"The budget of client {client} is {given[client]}; federation.limits allows 0 to "
+                f"{limits[client]}."
+            )
+        if given.sum() > self.total_budget:
+            raise AllotmentError(
+                f"The budgets add up to {given.sum()}, and federation.total_budget is "
+                f"{self.total_budget}."
+            )
+        return tuple(given.tolist())
 
     def gather(self, compute: Callable[[ClientView], NDArray[Any]]) -> list[NDArray[Any]]:
         """Run ``compute`` at every client and send the arrays to the server, counted."""

@@ -41,7 +41,7 @@ MOST_SUITE_BYTES: Final = 2**19
 MOST_IMAGE_BYTES: Final = 2**28
 """Bytes of an image's file."""
 
-Clients = Annotated[int, Field(ge=1, le=100_000)]
+MOST_CLIENTS: Final = 100_000
 """Clients of a federation."""
 
 MOST_ROUNDS: Final = 1_000_000
@@ -70,3 +70,9 @@ MOST_LAYERS: Final = 100
 
 Pixels = Annotated[int, Field(ge=1, le=4_096)]
 """Side of the square that images are scaled to."""
+
+MOST_CLASSES: Final = 1_000
+"""Classes of a table; more are probably no classes but numbers."""
+
+MOST_CATEGORIES: Final = 100
+"""Different texts in a column of a table; each becomes a feature."""

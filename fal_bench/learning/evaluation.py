@@ -11,14 +11,18 @@ from fal_bench.plugins.metric import Metric
 
 
 def evaluate(
-    metrics: Sequence[Metric], logits: NDArray[np.float32], labels: NDArray[np.int64]
+    metrics: Sequence[Metric],
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    clients: NDArray[np.int64] | None = None,
 ) -> dict[str, float]:
-    """Return metrics by name.
+    """Return metrics by name, without those that ask for clients where these are not known.
 
     Args:
         metrics: the metrics.
         logits: outputs of a model, shape (n, n_classes).
         labels: true classes, shape (n,).
+        clients: the client that holds each sample, shape (n,).
 
     Raises:
         PluginError: a metric cannot be computed.
@@ -27,6 +31,9 @@ def evaluate(
     log_probs -= log_probs.max(axis=1, keepdims=True)
     log_probs -= np.log(np.exp(log_probs).sum(axis=1, keepdims=True))
     given = {"labels": labels, "probs": np.exp(log_probs), "log_probs": log_probs}
+    if clients is not None:
+        given["clients"] = clients
     for array in given.values():
         array.setflags(write=False)  # metrics share them
-    return {one.name: one.measure(given) for one in metrics}
+    wanted = [one for one in metrics if given.keys() >= set(one.inputs)]
+    return {one.name: one.measure(given) for one in wanted}

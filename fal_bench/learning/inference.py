@@ -72,10 +72,11 @@ def _loaded(model: Model) -> Network:
 
 @lru_cache(maxsize=16)
 def _folded(architecture: Architecture) -> tuple[Network, tuple[tuple[str, str, float], ...]]:
-    """Return a network without batch normalisation, and what has to be folded into what.
+    """Return a network with less batch normalisation, and what has to be folded into what.
 
-    At prediction a batch normalisation is a fixed affine map of each channel, which the
-    convolution before it can do as well. The second value names each such convolution, its
+    At prediction a batch normalisation is a fixed affine map of each channel, which a convolution
+    defined right before it in the same module can do as well. One that follows a sum, as the first
+    one of a pre-activation block does, stays. The second value names each such convolution, its
     normalisation, and the latter's epsilon. Networks of plugins stay as they are: what lies between
     their layers is not known.
     """
@@ -85,7 +86,7 @@ def _folded(architecture: Architecture) -> tuple[Network, tuple[tuple[str, str, 
     pairs = []
     before = ""
     for name, module in list(network.named_modules()):
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d) and _follows(network, name, before):
             pairs.append((before, name, module.eps))
             convolution = network.get_submodule(before)
             if getattr(convolution, "bias", None) is None:
@@ -95,6 +96,12 @@ def _folded(architecture: Architecture) -> tuple[Network, tuple[tuple[str, str, 
         before = name
     network.to(memory_format=layout_of(network))
     return network, tuple(pairs)
+
+
+def _follows(network: nn.Module, name: str, before: str) -> bool:
+    """Whether a module's inputs are the outputs of a convolution, the one that is named."""
+    beside = name.rpartition(".")[0] == before.rpartition(".")[0]
+    return beside and isinstance(network.get_submodule(before), nn.Conv2d)
 
 
 def frozen(array: FloatArray) -> FloatArray:

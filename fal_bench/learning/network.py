@@ -10,8 +10,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from fal_bench.errors import FalbenchError, PluginError, message_of
+from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, message_of
 from fal_bench.learning.chance import Dropout
+from fal_bench.plugins.functions import ModelTraits, traits_of
+from fal_bench.plugins.kinds import MODELS_FOR, kind_of
 
 PROBE_SAMPLES = 2
 
@@ -105,9 +107,11 @@ def build(
         seed: where the stream begins that layers of plugins draw their weights from.
 
     Raises:
-        InvalidSpecError: a built-in model cannot take such inputs.
+        InvalidSpecError: the model is not for data of this kind, or a built-in one cannot take such
+            inputs.
         PluginError: a plugin's function fails, or returns no module with a body and a linear head.
     """
+    _check_kind(name, function, input_shape)
     with seeded(seed):
         try:
             built = function(input_shape, n_classes, **params)
@@ -155,6 +159,15 @@ def fresh_weights(network: Network, generator: torch.Generator) -> dict[str, Ten
         elif own:
             raise TypeError(f"no initialisation is defined for {type(module).__name__}")
     return weights
+
+
+def _check_kind(name: str, function: Callable[..., Any], shape: tuple[int, int, int]) -> None:
+    traits, kind = traits_of(function), kind_of(shape)
+    if isinstance(traits, ModelTraits) and kind not in traits.kinds:
+        raise InvalidSpecError(
+            f"Model {name!r} is for data of kind {' or '.join(traits.kinds)}, and samples of shape "
+            f"{shape} are of kind {kind}; use {MODELS_FOR[kind]}, or a model of your own."
+        )
 
 
 def _check(name: str, built: Any, input_shape: tuple[int, int, int], n_classes: int) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fal_bench.learning.network import Network
 
 
-@model(stacked_pixels=16 * 16)
+@model(stacked_pixels=16 * 16, kinds=("image",))
 def cnn(
     input_shape: tuple[int, int, int],
     n_classes: int,

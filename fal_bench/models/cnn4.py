@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fal_bench.learning.network import Network
 
 
-@model
+@model(kinds=("image",))
 def cnn4(
     input_shape: tuple[int, int, int],
     n_classes: int,

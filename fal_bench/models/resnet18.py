@@ -23,7 +23,7 @@ _STRIDE = {"cifar": 8, "imagenet": 32}
 """Pixels of the input to one of the last feature map, on each side."""
 
 
-@model
+@model(kinds=("image",))
 def resnet18(
     input_shape: tuple[int, int, int],
     n_classes: int,

@@ -26,6 +26,7 @@ from pydantic import ValidationError, create_model
 
 from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.inputs.params import Params, explain
+from fal_bench.plugins.kinds import ALL_KINDS, Kind
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -62,9 +63,11 @@ class ModelTraits:
             any size), the sequential engine on larger ones. A measured limit
             (docs/performance.md), and a fixed one: a choice by timing would let results depend on
             the clock. The stacked engine knows only the layers of falbench's own models.
+        kinds: the kinds of data that it takes.
     """
 
     stacked_pixels: int | None = 0
+    kinds: tuple[Kind, ...] = ALL_KINDS
 
     word: ClassVar[str] = "model"
     given: ClassVar[int] = 2
@@ -107,21 +110,31 @@ def model(function: Function, /) -> Function: ...
 
 
 @overload
-def model(*, stacked_pixels: int | None = 0) -> Callable[[Function], Function]: ...
+def model(
+    *, stacked_pixels: int | None = 0, kinds: tuple[Kind, ...] = ALL_KINDS
+) -> Callable[[Function], Function]: ...
 
 
-def model(function: Any = None, /, *, stacked_pixels: int | None = 0) -> Any:
+def model(
+    function: Any = None,
+    /,
+    *,
+    stacked_pixels: int | None = 0,
+    kinds: tuple[Kind, ...] = ALL_KINDS,
+) -> Any:
     """Mark a function as a model.
 
-    It takes the shape (C, H, W) of a sample, the number of classes, and parameters of its own. It
-    returns a module whose ``body`` maps a batch (n, C, H, W) to embeddings (n, d), and whose
-    ``head`` is the ``nn.Linear`` from these to the logits.
+    It takes the shape (C, H, W) of a sample (a series has height 1, a vector height and width 1),
+    the number of classes, and parameters of its own. It returns a module whose
+    ``body`` maps a batch (n, C, H, W) to embeddings (n, d), and whose ``head`` is the
+    ``nn.Linear`` from these to the logits.
 
     Args:
         function: the function, if the decorator is used without brackets.
         stacked_pixels: see ``ModelTraits``; for falbench's own models.
+        kinds: the kinds of data that it takes; data of others are refused in one sentence.
     """
-    return _marking(function, ModelTraits(stacked_pixels))
+    return _marking(function, ModelTraits(stacked_pixels, kinds))
 
 
 def traits_of(member: object) -> Traits | None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from fal_bench.errors import PluginError, message_of
 
-INPUTS = ("labels", "probs", "log_probs")
+INPUTS = ("labels", "probs", "log_probs", "clients")
 """What a metric may ask for, by the names of its parameters."""
 
 OTHER_COLUMNS: Final = frozenset(
@@ -80,7 +80,7 @@ class Metric:
         """Return the metric on labelled samples.
 
         Args:
-            given: the arrays named in ``INPUTS``.
+            given: the arrays named in ``INPUTS``; those that it asks for at least.
 
         Returns:
             A number; NaN where the metric has no value, as for a class that does not occur.
@@ -118,8 +118,10 @@ def metric(
     """Make a metric of a function.
 
     The function asks for its inputs by name: ``labels`` (true classes, int64, shape (n,)),
-    ``probs`` (predicted probabilities, float64, shape (n, n_classes)) and ``log_probs`` (their
-    logarithms). The arrays are shared: do not write to them.
+    ``probs`` (predicted probabilities, float64, shape (n, n_classes)), ``log_probs`` (their
+    logarithms) and ``clients`` (the client that holds each sample, int64, shape (n,)). The arrays
+    are shared: do not write to them. A metric of test samples that asks for clients is recorded
+    where the data say whose test samples they have.
 
     Args:
         function: the function; it returns a number, or NaN where there is none.

@@ -118,5 +118,15 @@ class EpochPredictions:
     """
 
 
-Need = LocalModel | DistilledModel | EpochPredictions
+@dataclass(frozen=True)
+class TargetDomain:
+    """The unlabelled inputs of the domain that the model is for, at the server.
+
+    Declared in ``Strategy.needs``, they become ``FederationView.target``. Tasks have them whose
+    partition names a target (``{ kind = "given", target = "NAME" }``); on others the strategy is
+    refused before anything runs.
+    """
+
+
+Need = LocalModel | DistilledModel | EpochPredictions | TargetDomain
 """Every kind of declared input."""

@@ -141,6 +141,26 @@ class ClientView(Protocol):
         """
 
 
+class TargetView(Protocol):
+    """What the server knows of the domain that the model is for: inputs without labels."""
+
+    @property
+    def global_model(self) -> Model:
+        """The federation's model after this cycle's training."""
+
+    def inputs(self) -> FloatArray:
+        """Return the samples, shape (n, C, H, W)."""
+
+    def probs(self, model: Model) -> FloatArray:
+        """Return softmax outputs, shape (n, n_classes)."""
+
+    def logits(self, model: Model) -> FloatArray:
+        """Return logits, shape (n, n_classes)."""
+
+    def embeddings(self, model: Model) -> FloatArray:
+        """Return the head's inputs, shape (n, d)."""
+
+
 class FederationView(Protocol):
     """What a coordinated strategy may do over all clients; every message is counted."""
 
@@ -154,7 +174,22 @@ class FederationView(Protocol):
 
     @property
     def budgets(self) -> tuple[int, ...]:
-        """Labels each client may buy now; the server knows them, because it hands them out."""
+        """Labels each client buys now, unless the server allots them otherwise.
+
+        The server knows them, because it hands them out.
+        """
+
+    @property
+    def limits(self) -> tuple[int, ...]:
+        """Labels each client may buy now at most.
+
+        They are the ``budgets`` unless the task lets the server allot labels
+        (``allotment = { kind = "server" }``).
+        """
+
+    @property
+    def total_budget(self) -> int:
+        """Labels that all clients buy now together."""
 
     @property
     def rng(self) -> np.random.Generator:
@@ -164,8 +199,22 @@ class FederationView(Protocol):
     def memory(self) -> dict[str, Any]:
         """State of the server that survives cycles and resumes: JSON values and arrays only."""
 
-    def each(self, compute: Callable[[ClientView, int], Selection]) -> list[Selection]:
-        """Run ``compute(client, budget)`` at every client; what it returns is its selection."""
+    @property
+    def target(self) -> TargetView:
+        """The domain that the model is for; declare ``TargetDomain`` in ``needs``."""
+
+    def each(
+        self,
+        compute: Callable[[ClientView, int], Selection],
+        budgets: Sequence[int] | None = None,
+    ) -> list[Selection]:
+        """Run ``compute(client, budget)`` at every client; what it returns is its selection.
+
+        Args:
+            compute: selects; not called for a client that may buy nothing.
+            budgets: what the server allots to each client, within ``limits`` and together
+                ``total_budget``; ``self.budgets`` if None. They are sent, counted as download.
+        """
 
     def gather(self, compute: Callable[[ClientView], NDArray[Any]]) -> list[NDArray[Any]]:
         """Run ``compute`` at every client and send its array to the server, counted as upload."""
@@ -189,7 +238,7 @@ class Strategy:
         paper: where it was published, in a few words, for tables.
         keeps: names of ``client.memory`` entries that are kept beside a finished curve.
         adaptive: whether ``select`` may return fewer positions than its budget; what is left
-            stays in the client's remaining budget.
+            is granted to the client, or to the federation, in later cycles.
         reference: whether this is no strategy but a yardstick that may see true labels
             (``ClientView.hindsight``); it is shown apart from the others and never ranked.
         trainer: the trainer that the method was published with, as a selector. The command line

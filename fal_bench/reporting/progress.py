@@ -155,7 +155,7 @@ class Progress:
         done = float(len(self._ended))
         for run in self._runs:
             if run.key not in self._ended and run.key in self._rows:
-                counts = [*run.task.label_grid, run.task.budget_cap + run.task.query_labels]
+                counts = run.task.looks
                 reached = self._rows[run.key].labels
                 done += sum(count for count in counts if count <= reached) / sum(counts)
         return done

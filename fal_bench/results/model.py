@@ -422,8 +422,9 @@ def of_suite(results: Results, suite: Suite) -> Results:
     for task in suite.tasks:
         stored = results.tasks[results.tasks["hash"] == task.hash]
         rows += [
-            task_row(task, suite.name, data, pool)
-            for data, pool in zip(stored["data"], stored["pool"], strict=True)
+            # Its own, since given clients are counted in the data that were there.
+            task_row(spec.model_copy(update={"name": task.name}), suite.name, data, pool)
+            for spec, data, pool in zip(stored["spec"], stored["data"], stored["pool"], strict=True)
         ] or [task_row(task, suite.name)]
     rows.sort(key=lambda row: (row["name"], row["data"]))
     tasks = pd.DataFrame(rows, columns=TASKS)

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from fal_bench.data.folders import Folders, current_folders, use_folders
 from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.federation.declared import check_suits
 from fal_bench.inputs.arguments import as_seeds, check_text
 from fal_bench.inputs.selector import Selector
 from fal_bench.isolation.calls import Call
@@ -48,6 +49,8 @@ DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
 
 
 GB = 1e9
+
+Result = TypeVar("Result")
 
 Monitor = Callable[[Store, Sequence[RunSpec]], AbstractContextManager[None]]
 """Shows the progress of runs while its context is open."""
@@ -122,6 +125,7 @@ class Plan:
         plugins = plugin_sources(plugins)
         registry = Registry.discover(plugins, try_first=True)
         tasks = tuple(with_known_plugins(task, registry) for task in tasks)
+        tasks = tuple(task if task.clients else _with_clients(task, registry) for task in tasks)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
         asked = loaded.strategies or None if strategies is None else strategies
         selectors, left_out = _selectors(asked, tasks, registry)
@@ -184,27 +188,74 @@ class Plan:
         companies: dict[frozenset[str], list[RunSpec]] = {}
         for run in runs:
             companies.setdefault(run.company, []).append(run)
-        limits = Limits(CHECK_SECONDS, default_limit(1))
         shares: dict[str, dict[str, int]] = {}
         for company, own in companies.items():
-            # A worker imports PyTorch anyway, which takes seconds; often nothing here needs it.
-            if here or (company == OURS and "torch" in sys.modules):
-                shares |= check_tasks(NO_CHANNEL, own)
-                continue
-            try:
-                with CHILDREN.one(company) as child:  # which goes on to run them
-                    shares |= child.run(check_tasks, own, current_folders(), limits=limits)
-            except Ended as ending:
-                who = ending.call.who if ending.call else "A plugin"
-                raise PluginError(f"{who} {ending.deed}, before anything ran.") from None
+            shares |= _apart(company, check_tasks, own, here=here)
         registry = Registry.discover(self.plugins) if runs else Registry()
         for run in {(run.task, str(run.strategy)): run for run in runs}.values():
             with blamed_on(str(run.strategy)):
                 registry.make(run.strategy).check_shares(run.task, shares[run.task.hash])
 
 
+def _apart(
+    company: frozenset[str], function: Callable[..., Result], *arguments: Any, here: bool = False
+) -> Result:
+    """Return what a function finds out about data, with code of a company in its own process.
+
+    Args:
+        company: the foreign code that it runs.
+        function: takes a channel, the arguments, and the folders where data lie.
+        arguments: what can be sent to another process.
+        here: whether plugins that are not falbench's own are run in this process, too.
+
+    Raises:
+        PluginError: a plugin ended its process, or did not return.
+        Exception: what the function raises.
+    """
+    # A worker imports PyTorch anyway, which takes seconds; often nothing here needs it.
+    if here or (company == OURS and "torch" in sys.modules):
+        return function(NO_CHANNEL, *arguments, current_folders())
+    limits = Limits(CHECK_SECONDS, default_limit(1))
+    try:
+        with CHILDREN.one(company) as child:  # which goes on to run them
+            return child.run(function, *arguments, current_folders(), limits=limits)
+    except Ended as ending:
+        who = ending.call.who if ending.call else "A plugin"
+        raise PluginError(f"{who} {ending.deed}, before anything ran.") from None
+
+
+def _with_clients(task: Task, registry: Registry) -> Task:
+    """Return a task with the number of clients that its data have."""
+    foreign = registry.datasets.foreign(Selector.parse(task.dataset).name)
+    if foreign is None:
+        return _apart(OURS, see_clients, task, ())
+    sources = () if foreign.given is None else (foreign.given,)
+    return _apart(frozenset({foreign.place}), see_clients, task, sources)
+
+
+def see_clients(channel: Channel, task: Task, plugins: Sequence[Source], folders: Folders) -> Task:
+    """Return a task with as many clients as its data have.
+
+    Args:
+        channel: learns which plugin is at work.
+        task: a task whose partition is given.
+        plugins: where the data set comes from, if it is not falbench's own.
+        folders: where the data lie.
+
+    Raises:
+        FalbenchError: the data cannot be loaded, have no clients, or not as many as the task says.
+    """
+    from fal_bench.data.loading import load_dataset
+    from fal_bench.data.partition import with_known_clients
+
+    call = Call(f"{DATASET.word.capitalize()} {task.dataset!r}", ours=not plugins)
+    registry = Registry.discover(plugins)
+    with use_folders(folders), use_registry(registry), channel.calls.open(call):
+        return with_known_clients(task, load_dataset(task.dataset))
+
+
 def check_tasks(
-    channel: Channel, runs: Sequence[RunSpec], folders: Folders | None = None
+    channel: Channel, runs: Sequence[RunSpec], folders: Folders
 ) -> dict[str, dict[str, int]]:
     """Check that the tasks of runs can be run on their data; see ``Plan.check``.
 
@@ -334,7 +385,7 @@ def _suitable(
             strategy = registry.make(selector)
             with blamed_on(selector.name):
                 for task in tasks:
-                    strategy.check_task(task)
+                    check_suits(strategy, task)
         except (InvalidSpecError, PluginError) as error:
             left_out.append(f"{selector} is left out: {error}")
             continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fal_bench.data.loading import dataset_digest
 from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
+from fal_bench.federation.declared import check_suits
 from fal_bench.inputs.limits import MOST_RUNS
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU
@@ -246,7 +247,7 @@ def _resolve(tasks: Sequence[Task], selector: Selector, registry: Registry) -> R
                 "trainer; rename it."
             )
         for task in tasks:
-            strategy.check_task(task)
+            check_suits(strategy, task)
         params = strategy.params.model_dump(mode="json", exclude_defaults=True)
     canonical = Selector(selector.name, params)
     try:

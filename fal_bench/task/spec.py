@@ -21,24 +21,30 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.limits import (
+    MOST_CLIENTS,
     MOST_CYCLES,
     MOST_RATE,
     BatchSize,
-    Clients,
     Epochs,
     Rounds,
     Samples,
 )
 from fal_bench.inputs.selector import Selector
+from fal_bench.inputs.validation import explained, sentence
 from fal_bench.plugins.functions import canonical
 from fal_bench.plugins.needs import Adam as AdamStep
 from fal_bench.plugins.registry import AGGREGATION, MODEL, Kind, built_in
+
+MOST_CONFUSED = 1000
+"""Most classes of a table of confusions."""
 
 Augmentation = Literal["none", "flip", "flip-crop"]
 """What happens to training images."""
@@ -59,24 +65,72 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Iid(Spec):
+class EqualSizes(Spec):
+    """Sizes of clients differ by at most one sample."""
+
+    kind: Literal["equal"] = "equal"
+
+
+class SizeShares(Spec):
+    """Sizes of clients follow a list.
+
+    Attributes:
+        shares: what each client holds, in any unit; every client gets at least one sample.
+    """
+
+    kind: Literal["shares"] = "shares"
+    shares: Annotated[
+        tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=MOST_CLIENTS)
+    ]
+
+
+class LogNormalSizes(Spec):
+    """Sizes of clients are drawn from a log-normal law: many small ones, a few large ones.
+
+    Attributes:
+        sigma: standard deviation of the logarithm of a size; with 1, one client in six is more
+            than 2.7 times as large as the median one. Every client gets at least one sample.
+    """
+
+    kind: Literal["log-normal"] = "log-normal"
+    sigma: float = Field(gt=0, le=5)
+
+
+Sizes = Annotated[EqualSizes | SizeShares | LogNormalSizes, Field(discriminator="kind")]
+
+
+class Synthetic(Spec):
+    """A partition that is drawn.
+
+    Attributes:
+        sizes: how many samples each client holds.
+    """
+
+    sizes: Sizes = EqualSizes()
+
+
+class Iid(Synthetic):
     """Every client draws from the same distribution."""
 
     kind: Literal["iid"] = "iid"
 
 
-class Dirichlet(Spec):
-    """Class proportions per client follow a Dirichlet law; all clients have equal size.
+class Dirichlet(Synthetic):
+    """Class proportions per client follow a Dirichlet law.
 
     Attributes:
         alpha: concentration; 0.1 is strongly heterogeneous, 100 nearly IID.
+        balanced: whether rows and columns of the drawn matrix are rescaled to equal sums whatever
+            the size of a class, as in the code of LoGo (Kim et al., CVPR 2023) and of papers after
+            it. It makes a difference where classes have unequal sizes.
     """
 
     kind: Literal["dirichlet"] = "dirichlet"
     alpha: float = Field(ge=1e-3)
+    balanced: bool = False
 
 
-class Shards(Spec):
+class Shards(Synthetic):
     """Every client holds samples of a few classes only (McMahan et al., 2017).
 
     Attributes:
@@ -87,7 +141,20 @@ class Shards(Spec):
     classes_per_client: Samples
 
 
-Partition = Annotated[Iid | Dirichlet | Shards, Field(discriminator="kind")]
+class Given(Spec):
+    """Clients come with the data: hospitals, branches, people.
+
+    Attributes:
+        target: name of the client that the model is for and that takes no part: nobody can label
+            its samples, the server has its inputs, and its test samples alone are the test set.
+            Empty if all clients take part.
+    """
+
+    kind: Literal["given"] = "given"
+    target: str = ""
+
+
+Partition = Annotated[Iid | Dirichlet | Shards | Given, Field(discriminator="kind")]
 
 
 class PluginSpec(BaseModel):
@@ -294,6 +361,73 @@ class Shares(Spec):
         return self
 
 
+class FixedAllotment(Spec):
+    """The task says how many labels each client may buy."""
+
+    kind: Literal["fixed"] = "fixed"
+
+
+class ServerAllotment(Spec):
+    """A coordinated strategy divides the labels of a query over the clients.
+
+    Attributes:
+        at_most: labels that one client may buy a cycle, because its annotators can do no more;
+            None if its query pool is the only limit.
+    """
+
+    kind: Literal["server"] = "server"
+    at_most: Samples | None = None
+
+
+Allotment = Annotated[FixedAllotment | ServerAllotment, Field(discriminator="kind")]
+
+
+class RightAnnotators(Spec):
+    """Every label bought is the true one."""
+
+    kind: Literal["right"] = "right"
+
+
+class NoisyAnnotators(Spec):
+    """Some labels bought are wrong.
+
+    Attributes:
+        rate: share of samples whose label is another class, each one as likely.
+    """
+
+    kind: Literal["noisy"] = "noisy"
+    rate: float = Field(gt=0, lt=1)
+
+
+class ConfusedAnnotators(Spec):
+    """Some classes are taken for others.
+
+    Attributes:
+        confusion: row c holds the chances of each label for a sample of class c, column by column.
+    """
+
+    kind: Literal["confused"] = "confused"
+    confusion: Annotated[
+        tuple[tuple[Annotated[float, Field(ge=0, le=1)], ...], ...],
+        Field(min_length=2, max_length=MOST_CONFUSED),
+    ]
+
+    @field_validator("confusion")
+    @classmethod
+    def _chances(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        for number, row in enumerate(rows):
+            if len(row) != len(rows):
+                raise ValueError(f"row {number} has {len(row)} chances for {len(rows)} classes")
+            if not math.isclose(sum(row), 1, abs_tol=1e-6):
+                raise ValueError(f"row {number} adds up to {sum(row):g}; make it 1")
+        return rows
+
+
+Annotators = Annotated[
+    RightAnnotators | NoisyAnnotators | ConfusedAnnotators, Field(discriminator="kind")
+]
+
+
 class Task(Spec):
     """One problem instance of federated active learning.
 
@@ -305,15 +439,23 @@ class Task(Spec):
         dataset: data set, as a selector: ``"digits"`` or ``"digit-pairs[train=2000]"``.
         partition: how training samples are spread over the clients.
         long_tail: size ratio of the most to the least frequent class (1: as in the data set).
-        clients: number of clients.
+        clients: number of clients. Where the partition is given, it
+            may be left out: it follows from the data, and is 0 until they have been seen.
         model: the classifier.
         rounds: rounds of local training and aggregation a cycle.
         local_epochs: epochs of local training a round.
         batch_size: most samples of a local batch; the batches of an epoch are of even size.
         optimiser: optimiser of local training.
-        initial_labels: labels a client holds at the start, drawn at random from its query pool.
-        query_size: labels a client may buy a cycle.
-        budget_cap: limit on paper labels over all clients; lies on the label grid.
+        initial_labels: labels a client holds at the start, drawn at random from its query pool;
+            the mean over clients where their numbers differ.
+        query_size: labels a client may buy a cycle; likewise.
+        budget_cap: limit on paper labels over all clients; the last query may be a shorter one.
+        budget: whether initial labels and queries are ``"equal"`` for all clients or
+            ``"proportional"`` to the samples they hold. Each client gets one initial label at
+            least, and what is more than a client's query pool goes to the others.
+        allotment: who says how many labels each client buys: the task, or a strategy's server.
+        annotators: how often the labels that clients buy are wrong. A sample's label is the same
+            whoever buys it and when; test labels are always right.
         max_cycles: trainings after which an under-spending strategy is stopped; by default twice
             what a fixed-size strategy needs.
         reset: ``"scratch"`` re-initialises the model every cycle, ``"continue"`` keeps it.
@@ -334,7 +476,7 @@ class Task(Spec):
     dataset: str = "digits"
     partition: Partition = Iid()
     long_tail: float = Field(default=1.0, ge=1)
-    clients: Clients = 5
+    clients: Annotated[int, Field(le=MOST_CLIENTS)] = 5
     model: ModelSpec = ModelSpec(kind="mlp")
     rounds: Rounds = 20
     local_epochs: Epochs = 5
@@ -343,6 +485,9 @@ class Task(Spec):
     initial_labels: Samples = 10
     query_size: Samples = 10
     budget_cap: Samples = 200
+    budget: Literal["equal", "proportional"] = "equal"
+    allotment: Allotment = FixedAllotment()
+    annotators: Annotators = RightAnnotators()
     max_cycles: Samples | None = None
     reset: Literal["scratch", "continue"] = "scratch"
     shares: Shares = Shares()
@@ -358,38 +503,75 @@ class Task(Spec):
     def _canonical_selector(cls, text: str) -> str:
         return str(Selector.parse(text))
 
+    @field_validator("clients")
+    @classmethod
+    def _counted(cls, count: int, info: ValidationInfo) -> int:
+        open_until_seen = count == 0 and isinstance(info.data.get("partition"), Given)
+        if count < 1 and not open_until_seen:
+            raise ValueError(f"it must be at least 1, not {count}")
+        return count
+
+    @model_validator(mode="before")
+    @classmethod
+    def _clients_of_the_data(cls, table: Any) -> Any:
+        if not isinstance(table, Mapping) or "clients" in table:
+            return table
+        partition = table.get("partition")
+        kind = partition.get("kind") if isinstance(partition, Mapping) else None
+        given = kind == "given" or isinstance(partition, Given)
+        return {**table, "clients": 0} if given else table
+
     @model_validator(mode="after")
     def _consistent(self) -> Task:
-        if self.budget_cap < self.label_grid_start + self.query_labels:
+        if self.evaluation_rounds > self.rounds:
+            raise ValueError(f"evaluation_rounds must be at most rounds ({self.rounds})")
+        self._check_clients()
+        if self.clients:  # else the data say what follows
+            self._check_budget()
+            self._check_participation()
+        return self
+
+    def _check_clients(self) -> None:
+        if isinstance(self.partition, Given):
+            return
+        sizes = self.partition.sizes
+        if isinstance(sizes, SizeShares) and len(sizes.shares) != self.clients:
             raise ValueError(
-                f"budget_cap {self.budget_cap} leaves no room for one query after the "
-                f"{self.label_grid_start} initial labels; raise it to at least "
-                f"{self.label_grid_start + self.query_labels}"
+                f"partition.sizes lists {len(sizes.shares)} shares for {self.clients} clients; "
+                "list one a client"
             )
-        if (self.budget_cap - self.label_grid_start) % self.query_labels:
+
+    def _check_budget(self) -> None:
+        if self.budget_cap <= self.label_grid_start:
             raise ValueError(
-                f"budget_cap {self.budget_cap} is not on the label grid; use "
-                f"{self.label_grid_start} plus a multiple of {self.query_labels}"
+                f"budget_cap {self.budget_cap} leaves no room for a query after the "
+                f"{self.label_grid_start} initial labels of {self.clients} clients; raise it to at "
+                f"least {self.label_grid_start + self.query_labels}"
             )
-        points = (self.budget_cap - self.label_grid_start) // self.query_labels + 1
-        if points > MOST_CYCLES:
+        if self.fixed_cycles - 1 > MOST_CYCLES:
             raise ValueError(
-                f"budget_cap {self.budget_cap} takes {points} cycles of {self.query_labels} "
-                f"labels, and a run has at most {MOST_CYCLES}; lower it, or raise query_size"
+                f"budget_cap {self.budget_cap} takes {self.fixed_cycles - 1} cycles of "
+                f"{self.query_labels} labels, and a run has at most {MOST_CYCLES}; lower it, or "
+                "raise query_size"
             )
         if self.max_cycles is not None and self.max_cycles < self.fixed_cycles:
             raise ValueError(
                 f"max_cycles {self.max_cycles} stops a fixed-size strategy before the cap; "
                 f"use at least {self.fixed_cycles}"
             )
-        if self.evaluation_rounds > self.rounds:
-            raise ValueError(f"evaluation_rounds must be at most rounds ({self.rounds})")
+        at_most = getattr(self.allotment, "at_most", None)
+        if at_most is not None and at_most < self.query_size:
+            raise ValueError(
+                f"allotment.at_most {at_most} keeps clients from buying the {self.query_labels} "
+                f"labels of a query; raise it to at least query_size ({self.query_size})"
+            )
+
+    def _check_participation(self) -> None:
         if self.participants < 1:
             raise ValueError(
                 f"participation {self.participation:g} of {self.clients} clients leaves no client "
                 f"in a round; use at least {math.ceil(500 / self.clients) / 1000:g}"
             )
-        return self
 
     @property
     def participants(self) -> int:
@@ -409,12 +591,20 @@ class Task(Spec):
     @property
     def label_grid(self) -> tuple[int, ...]:
         """The common points b_0 < b_1 < ... <= cap at which curves are read."""
-        return tuple(range(self.label_grid_start, self.budget_cap + 1, self.query_labels))
+        return (
+            *range(self.label_grid_start, self.budget_cap, self.query_labels),
+            self.budget_cap,
+        )
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """The label grid, and where the query ends that only confirms."""
+        return (*self.label_grid, self.budget_cap + self.query_labels)
 
     @property
     def fixed_cycles(self) -> int:
         """Trainings of a strategy that always spends its budget, one confirming query included."""
-        return (self.budget_cap - self.label_grid_start) // self.query_labels + 2
+        return -(-(self.budget_cap - self.label_grid_start) // self.query_labels) + 2
 
     @property
     def cycle_limit(self) -> int:
@@ -424,18 +614,15 @@ class Task(Spec):
     @property
     def summary(self) -> str:
         """The task in one line, for people."""
-        partition = {
-            "iid": "IID",
-            "dirichlet": f"Dirichlet alpha {getattr(self.partition, 'alpha', 0):g}",
-            "shards": f"{getattr(self.partition, 'classes_per_client', 0)} classes a client",
-        }[self.partition.kind]
         tail = "" if self.long_tail == 1 else f", long tail {self.long_tail:g}"
+        wrong = "" if self.annotators.kind == "right" else f", {self.annotators.kind} annotators"
         learned = "" if self.aggregation.kind == "fedavg" else f", {self.aggregation.kind}"
         if self.participation < 1:
             learned += f", {100 * self.participation:g} % of them a round"
         return (
-            f"{self.dataset}, {self.clients} clients{learned}, {partition}{tail}, "
-            f"{self.model.kind}, {self.query_size} queries a client and cycle"
+            f"{self.dataset}, {self.clients or 'its own'} clients{learned}, "
+            f"{_described(self.partition)}{tail}{wrong}, {self.model.kind}, "
+            f"{self.query_size} queries a client and cycle"
         )
 
     @cached_property
@@ -443,22 +630,53 @@ class Task(Spec):
         """The task's identity: every field that is not at its default, without the name."""
         identity = _non_defaults(self)
         identity.pop("name", None)
+        if isinstance(self.partition, Given):
+            identity["clients"] = self.clients  # even if it is as many as by default
         return identity
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON, in hexadecimal."""
-        return hashlib.sha256(_json(self.canonical).encode()).hexdigest()
+        """SHA-256 of the canonical JSON, in hexadecimal.
+
+        Given clients are not counted: how many there are, the data say, which have their own hash.
+        """
+        return self._hash_without(frozenset())
 
     @cached_property
     def problem(self) -> str:
-        """SHA-256 of the canonical JSON without the recipe of training, in hexadecimal.
+        """SHA-256 of the canonical JSON without recipe and annotators, in hexadecimal.
 
-        It names what is drawn: with the same seed, tasks that differ in their recipe alone have the
-        same clients, initial labels and first weights, so that recipes are compared in pairs.
+        It names what is drawn: with the same seed, tasks that differ in how they train and in how
+        often labels are wrong alone have the same clients, initial samples and first weights, so
+        that recipes, and right and wrong labels, are compared in pairs.
         """
-        stated = {name: value for name, value in self.canonical.items() if name not in RECIPE}
+        return self._hash_without(RECIPE | {"annotators"})
+
+    def _hash_without(self, names: frozenset[str]) -> str:
+        if isinstance(self.partition, Given):
+            names |= {"clients"}
+        stated = {name: value for name, value in self.canonical.items() if name not in names}
         return hashlib.sha256(_json(stated).encode()).hexdigest()
+
+    def with_clients(self, count: int) -> Task:
+        """Return the task with as many clients as its data have.
+
+        Raises:
+            InvalidSpecError: it states another number, or its budget does not suit this one.
+        """
+        if self.clients == count:
+            return self
+        if self.clients:
+            raise InvalidSpecError(
+                f"Task {self.name!r}: clients is {self.clients}, but data set {self.dataset!r} has "
+                f"{count}; leave clients out."
+            )
+        try:
+            return Task.model_validate({**self.model_dump(), "clients": count})
+        except ValidationError as error:
+            key, what = explained(error, Task)
+            where = f"key {key!r} is wrong: " if key else ""
+            raise InvalidSpecError(f"Task {self.name!r}: {where}{sentence(what)}") from None
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Task:
         """Return a copy with other values; its identity is found again."""
@@ -468,8 +686,32 @@ class Task(Spec):
         return copy
 
 
+def _described(partition: Partition) -> str:
+    """Return a partition in a few words, for people."""
+    match partition:
+        case Given():
+            return "as given"
+        case Iid():
+            words = "IID"
+        case Dirichlet(alpha=alpha, balanced=balanced):
+            words = f"{'balanced ' if balanced else ''}Dirichlet alpha {alpha:g}"
+        case Shards(classes_per_client=classes):
+            words = f"{classes} classes a client"
+    match partition.sizes:
+        case SizeShares():
+            return f"{words}, sizes as listed"
+        case LogNormalSizes(sigma=sigma):
+            return f"{words}, log-normal sizes (sigma {sigma:g})"
+    return words
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with lists for tuples, as JSON has them."""
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _non_defaults(spec: BaseModel) -> dict[str, Any]:
@@ -482,5 +724,5 @@ def _non_defaults(spec: BaseModel) -> dict[str, Any]:
         if isinstance(value, BaseModel):
             dumped[name] = _non_defaults(value)
         else:
-            dumped[name] = list(value) if isinstance(value, tuple) else value
+            dumped[name] = _plain(value)
     return {**dumped, **(spec.__pydantic_extra__ or {})}

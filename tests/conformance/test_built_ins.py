@@ -11,7 +11,7 @@ from fal_bench.plugins.registry import Registry
 
 REGISTRY = Registry.discover()
 NEEDING_DATA = {"cifar10", "cifar100", "fashion-mnist", "frozen", "imagefolder", "medmnist", "npz"}
-NEEDING_DATA |= {"svhn"}
+NEEDING_DATA |= {"keel", "svhn", "table", "text", "vader", "watch"}
 BUILT_IN = {
     f"{table.kind.word} {name}": (table, name)
     for table in REGISTRY.tables()
@@ -32,6 +32,20 @@ def test_it_passes_every_check(table, name):
     report = check(plugin(SHORT[name]) if name in SHORT else plugin)
     assert report.plugin.startswith(name)
     assert {one.status for one in report.outcomes} <= {"ok", "not applicable"}
+
+
+def test_a_table_passes_too(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [f"{number},{colour},{site},{label}" for number, colour, site, label in zip(
+        rng.normal(size=200), rng.choice(["red", "blue"], 200), rng.integers(3, size=200),
+        rng.choice(["no", "yes"], 200), strict=True,
+    )]  # fmt: skip
+    (tmp_path / "mine.csv").write_text("\n".join(["size,colour,site,label", *lines]))
+    report = check(f"table[path={tmp_path}/mine.csv,label=label,client=site]")
+    outcomes = {one.check: one for one in report.outcomes}
+    assert {one.status for one in report.outcomes} <= {"ok", "not applicable"}
+    assert outcomes["loads"].note.startswith("160 + 40 samples of 3x1x1, 2 classes")
+    assert "path" in outcomes["digest"].note
 
 
 def test_a_data_set_of_a_file_passes_too(tmp_path):

@@ -35,7 +35,7 @@ def test_sizes_of_a_valid_data_set():
         ({"test_labels": torch.tensor([[0], [1]])}, "test_labels of shape"),
         ({"train_labels": torch.tensor([0, 1, 3, 0])}, "train_labels from 0 to 3"),
         ({"test_labels": torch.tensor([-1, 1])}, "test_labels from -1 to 1"),
-        ({"test_features": torch.zeros(2, 3, 2, 4)}, r"test images of shape \(3, 2, 4\)"),
+        ({"test_features": torch.zeros(2, 3, 2, 4)}, r"test samples of shape \(3, 2, 4\)"),
         ({"test_features": torch.full((2, 3, 2, 5), torch.nan)}, "NaN .*test_features"),
         ({"normalisation": Normalisation((0.5,), (1.0,))}, "normalisation"),
     ],

@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fal_bench.data.partition import exact_quotas, log_dirichlet, partition
+from fal_bench.data.apportionment import equal_sizes
+from fal_bench.data.partition import balanced_quotas, exact_quotas, log_dirichlet, partition
 from fal_bench.errors import InvalidSpecError
-from fal_bench.task import Dirichlet, Iid, Shards, Task
+from fal_bench.task import Dirichlet, Iid, LogNormalSizes, Shards, Task
 
 
 def rng(seed=0):
@@ -70,6 +71,68 @@ def test_dirichlet_is_exact_for_a_hundred_classes_and_clients(alpha):
     parts = partition(labels, Dirichlet(alpha=alpha), 100, rng())
     assert sorted(np.concatenate(parts)) == list(range(4321))
     assert {len(part) for part in parts} == {43, 44}
+
+
+@pytest.mark.parametrize("kind", ["iid", "dirichlet", "shards"])
+def test_sizes_follow_a_list(kind):
+    labels = balanced(5, 40)
+    more = {"dirichlet": {"alpha": 0.3}, "shards": {"classes_per_client": 2}}.get(kind, {})
+    spec = {"kind": kind, "sizes": {"kind": "shares", "shares": (5, 1, 3, 1e-6)}, **more}
+    parts = partition(labels, Task(partition=spec, clients=4).partition, 4, rng())
+    assert sorted(np.concatenate(parts)) == list(range(200))
+    assert [len(part) for part in parts] == pytest.approx([110, 22, 67, 1], abs=1)
+    assert len(parts[3]) == 1
+
+
+@given(st.integers(1, 40), st.integers(0, 60), st.floats(0.01, 5), st.integers(0, 99))
+def test_log_normal_sizes_leave_no_client_empty(clients, more, sigma, seed):
+    spec = Iid(sizes=LogNormalSizes(sigma=sigma))
+    parts = partition(np.zeros(clients + more, int), spec, clients, rng(seed))
+    assert sorted(np.concatenate(parts)) == list(range(clients + more))
+    assert min(map(len, parts)) >= 1
+
+
+def test_log_normal_sizes_have_the_spread_that_is_asked_for():
+    spec = Iid(sizes=LogNormalSizes(sigma=0.8))
+    sizes = [len(part) for part in partition(np.zeros(200_000, int), spec, 400, rng())]
+    assert np.std(np.log(sizes)) == pytest.approx(0.8, abs=0.08)
+
+
+def skew(labels, spec, draws=150):
+    """Mean number of effective classes (exponential of the entropy), and mean largest share."""
+    own = [proportions(labels, partition(labels, spec, 10, rng(seed))) for seed in range(draws)]
+    shares = np.concatenate(own)
+    entropy = -(shares * np.log(np.where(shares > 0, shares, 1))).sum(axis=1)
+    return np.exp(entropy).mean(), shares.max(axis=1).mean()
+
+
+def test_balanced_dirichlet_is_as_skewed_as_the_code_of_logo():
+    """Its own rule gives, over 300 federations at alpha 0.1, 10 classes and 10 clients, 2.90
+    effective classes a client and a largest share of .583 where all classes have 600 samples, and
+    2.63 and .655 where they fall from 600 to 30 (standard errors .02 and .003)."""
+    even = balanced(10, 600)
+    tail = np.repeat(np.arange(10), np.rint(600 * 20 ** -np.linspace(0, 1, 10)).astype(int))
+    spec = Dirichlet(alpha=0.1, balanced=True)
+    assert skew(even, spec) == pytest.approx((2.90, 0.583), abs=0.06)
+    assert skew(tail, spec) == pytest.approx((2.63, 0.655), abs=0.06)
+    assert skew(tail, Dirichlet(alpha=0.1))[0] < 2.54
+
+
+@given(
+    st.integers(1, 8),
+    st.lists(st.integers(1, 30), min_size=1, max_size=8),
+    st.floats(-3, 2),
+    st.integers(0, 99),
+)
+def test_balanced_quotas_add_up(clients, counts, power, seed):
+    counts = np.array(counts) + clients
+    sizes = equal_sizes(counts.sum(), clients)
+    quotas = balanced_quotas(
+        log_dirichlet(10**power, clients, len(counts), rng(seed)), sizes, counts
+    )
+    assert quotas.min() >= 0
+    assert quotas.sum(axis=0).tolist() == counts.tolist()
+    assert quotas.sum(axis=1).tolist() == sizes.tolist()
 
 
 def test_dirichlet_heterogeneity_grows_as_alpha_falls():

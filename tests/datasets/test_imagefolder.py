@@ -236,3 +236,108 @@ def test_folders_of_another_shape_are_refused(photos, decoded, change, message):
     with pytest.raises(FalbenchError, match=message):
         load_dataset(SELECTOR)
     assert not decoded
+
+
+BY_FOLDER = "imagefolder[path=photos,clients=folder]"
+BY_LIST = "imagefolder[path=photos,clients=sites.csv]"
+
+
+def move_to_clients(photos, parts=("train", "test")):
+    """Give images to north and south by turns; south has no training image of a cow."""
+    for part in parts:
+        for number, file in enumerate(sorted((photos / part).glob("*/*.png"))):
+            own = "north" if number % 2 or (part, file.parent.name) == ("train", "cow") else "south"
+            place = photos / part / own / file.parent.name
+            place.mkdir(parents=True, exist_ok=True)
+            file.rename(place / file.name)
+        for name in ("ant", "bee", "cow"):
+            (photos / part / name).rmdir()
+
+
+def append(path, line):
+    path.write_text(path.read_text() + line)
+
+
+def listed(photos, *, test=True, **owners):
+    files = sorted(photos.glob("*/*/*.png")) if test else sorted(photos.glob("train/*/*.png"))
+    names = [file.relative_to(photos).as_posix() for file in files]
+    own = {name: ("north", "south")[number % 2] for number, name in enumerate(names)} | owners
+    lines = [f"{name},{client}\n" for name, client in own.items()]
+    (photos / "sites.csv").write_text("file,client\n" + "".join(lines))
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_clients_may_be_a_level_of_folders(photos, prepared, test):
+    move_to_clients(photos, ("train", "test") if test else ("train",))
+    (photos / "train" / "south" / "cow").mkdir()  # an empty folder of a class it does not have
+    dataset = load_dataset(BY_FOLDER)
+    assert dataset.clients.names == ("north", "south")
+    assert np.bincount(dataset.clients.train).tolist() == [8, 4]
+    assert (dataset.clients.test is not None) == test
+    files = (prepared() / "train_files.txt").read_text().split()
+    for name, owner, label in zip(files, dataset.clients.train, dataset.train_labels, strict=True):
+        assert name.split("/")[1:3] == [("north", "south")[owner], ("ant", "bee", "cow")[label]]
+
+
+@pytest.mark.parametrize("test", [True, False])
+def test_clients_may_be_listed(photos, prepared, test):
+    plain = dataset_digest(SELECTOR)
+    shutil.rmtree(prepared())
+    listed(photos, test=test)
+    dataset = load_dataset(BY_LIST)
+    assert dataset.clients.names == ("north", "south")
+    assert (dataset.clients.test is not None) == test
+    files = (prepared() / "train_files.txt").read_text().split()
+    for name, owner in zip(files, dataset.clients.train, strict=True):
+        assert f"{name},{dataset.clients.names[owner]}" in (photos / "sites.csv").read_text()
+    first = dataset_digest(BY_LIST)
+    listed(photos, test=test, **{files[0]: "south", files[1]: "north", files[2]: "south"})
+    assert len({plain, first, dataset_digest(BY_LIST)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.unlink(), "sites.csv"),
+        (lambda path: path.write_text("file,site\n"), "no column 'client'"),
+        (lambda path: path.write_text(""), "no column 'file'"),
+        (lambda path: path.write_text("file,client\ntrain/ant/0.png\n"), "line 2"),
+        (lambda path: path.write_text("file,client\ntrain/ant/0.png,a\n"), "'train/ant/1.png'"),
+        (lambda path: append(path, "test/ant/0.png,a\n"), "'test/ant/1.png'"),
+        (lambda path: append(path, "train/ant/9.png,a\n"), "'train/ant/9.png'"),
+        (lambda path: append(path, "train/ant/0.png,a\n"), "line 14: 'train/ant/0.png'"),
+        (lambda path: append(path, "train/ant/0.png,=a\n"), "line 14"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "UTF-8"),
+    ],
+)
+def test_wrong_lists_of_clients_are_refused(photos, change, message):
+    listed(photos, test=False)
+    change(photos / "sites.csv")
+    with pytest.raises(FalbenchError, match=message) as caught:
+        load_dataset(BY_LIST)
+    assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: (path / "train/west").mkdir(), r"west"),
+        (lambda path: (path / "train/west/ant").mkdir(parents=True), r"west' holds no image"),
+        (lambda path: (path / "train/north/dog").mkdir(), r"'dog'"),
+        (lambda path: shutil.rmtree(path / "test/south"), r"no test sample of client 'south'"),
+        (lambda path: shutil.rmtree(path / "train/south"), r"client 'south'.*no training"),
+        (lambda path: (path / "train/north/x.jpg").write_text(""), r"x\.jpg' is no folder"),
+        (lambda path: shutil.rmtree(path / "train/north/cow"), r"'cow'"),
+    ],
+)
+def test_wrong_folders_of_clients_are_refused(photos, change, message):
+    move_to_clients(photos)
+    change(photos)
+    with pytest.raises(FalbenchError, match=message):
+        load_dataset(BY_FOLDER)
+
+
+def test_folders_of_clients_are_recognised_and_named(photos):
+    move_to_clients(photos)
+    with pytest.raises(InvalidSpecError, match="clients=folder"):
+        load_dataset(SELECTOR)

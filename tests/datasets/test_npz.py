@@ -363,3 +363,65 @@ def test_the_package_knows_every_set_and_size():
         for suffix in ("", "_64", "_128", "_224"):
             assert info[name][f"url{suffix}"].startswith("https://")
             assert len(info[name][f"MD5{suffix}"]) == 32
+
+
+def owned(**changes):
+    sites = np.array(["north", "south", "east"])
+    content = arrays(train_clients=sites[np.arange(12) // 5], test_clients=sites[np.arange(6) % 3])
+    return {**content, **changes}
+
+
+def test_clients_come_with_the_samples_in_the_order_of_their_names(save, folders):
+    content = owned()
+    save(**content)
+    dataset = load_dataset(SELECTOR)
+    assert dataset.clients.names == ("east", "north", "south")
+    names = np.array(dataset.clients.names)
+    own = names[dataset.clients.train]
+    assert own.tolist() == content["train_clients"][rows(folders)].tolist()
+    assert sorted(names[dataset.clients.test]) == sorted(content["test_clients"])
+    content.pop("test_clients")
+    save(**content | {"train_clients": np.repeat([10, 9], 6)[:, None]})
+    clients = load_dataset(SELECTOR).clients
+    assert clients.names == ("9", "10")
+    assert clients.test is None
+
+
+def test_other_clients_are_other_data(save):
+    save(**arrays())
+    assert load_dataset(SELECTOR).clients is None
+    digests = {dataset_digest(SELECTOR)}
+    for owners in (np.arange(12) % 2, np.arange(12) % 3):
+        save(**arrays(train_clients=owners))
+        digests.add(dataset_digest(SELECTOR))
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "selector", "words"),
+    [
+        ({"train_clients": np.zeros(11, int)}, SELECTOR, r"train_clients of shape \(11,\).* 12"),
+        ({"test_clients": np.array("a")}, SELECTOR, "test_clients of shape"),
+        ({"train_clients": np.zeros(12)}, SELECTOR, "train_clients .*float64"),
+        ({"train_clients": np.zeros((12, 2), int)}, SELECTOR, r"train_clients of shape \(12, 2\)"),
+        ({"test_clients": np.arange(6)}, SELECTOR, "train_clients .* test_clients"),
+        ({"test_clients": np.array(["west"] * 6)}, SELECTOR, "client 'west'.* no training"),
+        ({"test_clients": np.array(["east"] * 6)}, SELECTOR, "no test sample of client 'north'"),
+        ({"train_clients": np.arange(12)}, SELECTOR.replace("]", ",train=3]"), "client '0'"),
+    ],
+)
+def test_clients_that_do_not_fit_are_refused(save, changes, selector, words):
+    content = owned(**changes)
+    if changes.keys() == {"train_clients"} and changes["train_clients"].ndim == 1:
+        content.pop("test_clients")
+    save(**content)
+    with pytest.raises(InvalidSpecError, match=words):
+        load_dataset(selector)
+
+
+def test_clients_of_test_samples_need_those_of_training_samples(save):
+    content = owned()
+    content.pop("train_clients")
+    save(**content)
+    with pytest.raises(InvalidSpecError, match="no train_clients"):
+        load_dataset(SELECTOR)

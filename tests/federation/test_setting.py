@@ -56,9 +56,9 @@ def test_a_long_tail_shrinks_the_pool(tiny, blobs):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"query_size": 90, "budget_cap": 282}, "query_size 90 .* larger than .* pool of 80"),
+        ({"query_size": 90, "budget_cap": 282}, "budget_cap 282 .* hold 240; lower .*query_size"),
         ({"budget_cap": 252}, "lower budget_cap to 234 or less"),
-        ({"initial_labels": 100, "budget_cap": 306}, "larger than"),
+        ({"initial_labels": 100, "budget_cap": 306}, "lower initial_labels"),
     ],
 )
 def test_tasks_that_ask_for_more_than_the_pool_are_refused(tiny, blobs, fields, message):

@@ -34,6 +34,7 @@ MODELS = {
     "digits-cnn": Architecture(ModelSpec(kind="cnn", channels=(16, 32)), (1, 8, 8), 10),
     "deep-cnn": Architecture(ModelSpec(kind="cnn", channels=(4, 3, 2)), (2, 9, 14), 4),
     "colour-cnn": Architecture(ModelSpec(kind="cnn", channels=(5,)), (3, 6, 6), 5),
+    "series": Architecture(ModelSpec(kind="cnn1d", channels=(3, 4), kernel=5), (3, 1, 15), 5),
     "dropped-cnn": Architecture(ModelSpec(kind="cnn", channels=(3, 5), dropout=0.5), (1, 6, 14), 5),
 }
 
@@ -201,7 +202,7 @@ def test_real_digits_whose_blank_regions_tie():
     assert max(distances(architecture.network, training, ours, theirs, 1e-5)) < 1
 
 
-GENERAL = ["dropped-mlp", "dropped-cnn"]
+GENERAL = ["dropped-mlp", "dropped-cnn", "series"]
 
 
 @pytest.mark.parametrize("name", MODELS)

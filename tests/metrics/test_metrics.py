@@ -44,6 +44,21 @@ def test_what_every_run_records():
     assert EVERY["train_accuracy"].samples == "train"
 
 
+def test_clients_are_measured_one_by_one():
+    logits, labels = drawn(n=400)
+    clients = np.random.default_rng(1).choice([0, 1, 1, 1, 4], size=400)
+    right = logits.argmax(axis=1) == labels
+    own = [right[clients == client].mean() for client in (0, 1, 4)]
+    found = evaluate(ON_TEST, logits, labels, clients)
+    expected = {
+        "worst_client_accuracy": min(own),
+        "mean_client_accuracy": np.mean(own),
+        "client_accuracy_spread": np.std(own),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert evaluate(ON_TEST, logits, labels).keys() == found.keys() - expected.keys()
+
+
 def test_they_agree_with_scikit_learn():
     logits, labels = drawn()
     logits[:, 4] = -9  # never predicted
@@ -107,8 +122,8 @@ class TestYourOwn:
         assert 0 < evaluate([brier], logits, labels)["brier"] < 2
 
     def test_one_that_asks_for_something_else_is_refused(self):
-        with pytest.raises(PluginError, match="'clients'"):
-            metric(lambda labels, clients: 0.0)
+        with pytest.raises(PluginError, match="'weights'"):
+            metric(lambda labels, weights: 0.0)
 
     @pytest.mark.parametrize("value", [None, "high", math.inf, [1.0, 2.0]])
     def test_what_is_no_number_is_an_error_that_names_it(self, value):

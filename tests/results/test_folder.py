@@ -23,7 +23,7 @@ ROW = Row(0, 10, 10, 5, 6, 0.25, 1e-9, "5 5", "5 5", METRICS)
 
 
 def state(cycle):
-    return RunState(cycle, [(0, 1, "initial", 0)], [0, 0], [{}, {}, {"a": [1]}])
+    return RunState(cycle, [(0, 1, "initial", 0)], [{}, {}, {"a": [1]}])
 
 
 @pytest.fixture

@@ -222,7 +222,7 @@ def test_memories_of_earlier_versions_are_read_and_damage_to_them_is_named(tmp_p
 def test_what_an_earlier_version_had_begun_starts_over(tmp_path):
     """Its checkpoint does not hold the rows, which may have been changed."""
     folder = store_run(tmp_path, spec(), finished=False)
-    state = RunState(1, [], [0, 0], [{}, {}, {}])
+    state = RunState(1, [], [{}, {}, {}])
     facts = json.loads((folder.path / "run.json").read_text())
     del facts["seal"]
     (folder.path / "run.json").write_text(json.dumps(facts))

@@ -97,7 +97,7 @@ def test_a_file_may_name_targets_and_strategies(tmp_path):
         ("[tasks.a]\nmodel = {kind = 'mlp', hiden = 3}", "model' is wrong: .*'hiden'.*'hidden'"),
         ("[tasks.a]\npartition = {kind = 'dirichlet'}", "partition.alpha' is wrong: it is needed"),
         ("[tasks.a]\nshares = {pool = 0.5}", "shares' is wrong: the shares must add up to 1"),
-        ("[tasks.a]\nbudget_cap = 55", "use 50 plus a multiple of 50|raise it to"),
+        ("[tasks.a]\nbudget_cap = 45", "budget_cap 45 .* raise it to"),
         ("[tasks.a]\npartition = {kind = 'x'}", "its kind must be one of 'iid', .*, not 'x'"),
         ("[tasks.'a b']", "'tasks.a b.name' is wrong"),
         (

@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from fal_bench.errors import InvalidSpecError
 from fal_bench.plugins.functions import parameters_of
 from fal_bench.plugins.registry import MODEL, built_in
 from fal_bench.task import Dirichlet, ModelSpec, Shards, Shares, Task
@@ -31,7 +32,7 @@ def test_released_defaults_never_change():
     dump = Task().model_dump(exclude={"name"})
     assert dump == {
         "dataset": "digits",
-        "partition": {"kind": "iid"},
+        "partition": {"kind": "iid", "sizes": {"kind": "equal"}},
         "long_tail": 1.0,
         "clients": 5,
         "model": {"kind": "mlp"},
@@ -51,6 +52,9 @@ def test_released_defaults_never_change():
         "initial_labels": 10,
         "query_size": 10,
         "budget_cap": 200,
+        "budget": "equal",
+        "allotment": {"kind": "fixed"},
+        "annotators": {"kind": "right"},
         "max_cycles": None,
         "reset": "scratch",
         "shares": {"state": 0.0, "warm_start": 0.0, "agent": 0.0, "pool": 1.0},
@@ -104,10 +108,63 @@ def test_the_grid_starts_at_the_initial_labels_and_ends_at_the_cap():
 
 
 @pytest.mark.parametrize(
+    ("cap", "grid"),
+    [(101, (100, 101)), (249, (100, 150, 200, 249)), (251, (100, 150, 200, 250, 251))],
+)
+def test_the_last_query_of_any_cap_may_be_shorter(cap, grid):
+    task = Task(clients=5, initial_labels=20, query_size=10, budget_cap=cap)
+    assert task.label_grid == grid
+    assert task.looks == (*grid, cap + 50)
+    assert task.fixed_cycles == len(task.looks)
+
+
+def test_given_clients_follow_from_the_data():
+    given = {"partition": {"kind": "given"}, "budget_cap": 90}
+    task = Task(**given)
+    assert task.clients == 0
+    counted = task.with_clients(5)
+    assert counted.label_grid == (50, 90)
+    assert task.hash == counted.hash  # how many there are, the data say, which have their own hash
+    assert task.problem == counted.problem
+    assert Task.model_validate(counted.canonical) == counted
+    assert counted.with_clients(5) is counted
+    with pytest.raises(InvalidSpecError, match=r"clients is 5, .* 'digits' has 6"):
+        counted.with_clients(6)
+    with pytest.raises(InvalidSpecError, match=r"budget_cap 90 .* 9 clients"):
+        task.with_clients(9)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"budget": "proportional"},
+        {"allotment": {"kind": "server"}},
+        {"allotment": {"kind": "server", "at_most": 20}},
+        {"partition": {"kind": "given"}},
+        {"partition": {"kind": "iid", "sizes": {"kind": "log-normal", "sigma": 1}}},
+        {"partition": {"kind": "iid", "sizes": {"kind": "shares", "shares": [1, 1, 1, 1, 4]}}},
+        {"partition": {"kind": "dirichlet", "alpha": 1, "balanced": True}},
+    ],
+)
+def test_whatever_changes_numbers_is_part_of_the_identity(more):
+    task = Task(**more, clients=5)
+    usual = Task(partition=Dirichlet(alpha=1)) if "alpha" in str(more) else Task()
+    assert task.hash != usual.hash
+    assert task.problem != usual.problem
+    assert Task.model_validate(task.canonical) == task
+    assert task.summary
+
+
+@pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"budget_cap": 201}, "not on the label grid"),
-        ({"budget_cap": 60}, "raise it to at least 100"),
+        ({"budget_cap": 50}, "raise it to at least 100"),
+        ({"clients": 0}, "clients"),
+        ({"partition": {"kind": "given", "sizes": {"kind": "equal"}}}, "Extra inputs"),
+        ({"partition": {"kind": "given"}, "clients": -1}, "clients"),
+        ({"partition": {"kind": "iid", "sizes": {"kind": "shares", "shares": (1, 2)}}}, "2 shares"),
+        ({"partition": {"kind": "iid", "sizes": {"kind": "log-normal", "sigma": 9}}}, "sigma"),
+        ({"allotment": {"kind": "server", "at_most": 3}}, "allotment.at_most"),
         ({"max_cycles": 3}, "at least 5"),
         ({"evaluation_rounds": 21}, "at most rounds"),
         ({"shares": {"state": 0.5}}, "add up to 1"),

@@ -15,8 +15,12 @@ from torch import Tensor, nn
 from fal_bench.learning.chance import Dropout
 from fal_bench.learning.device import on_device
 from fal_bench.learning.kernels.batch import Batch, MixedRows, Outcome
-from fal_bench.learning.kernels.chain import Chain
-from fal_bench.learning.kernels.convolution import HalvingMaxPool, StackedConvolution
+from fal_bench.learning.kernels.chain import ALONG_TIME, Chain
+from fal_bench.learning.kernels.convolution import (
+    HalvingMaxPool,
+    StackedConvolution,
+    TimeMaxPool,
+)
 from fal_bench.learning.kernels.even import widened
 from fal_bench.learning.kernels.sgd import Pace, StackedState, descend
 from fal_bench.learning.model import Weights
@@ -105,6 +109,8 @@ def _layer(name: str, module: nn.Module) -> Layer:
         return partial(_linear, name=name)
     if isinstance(module, nn.Conv2d):
         return partial(_convolve, name=name)
+    if isinstance(module, nn.MaxPool2d) and module.kernel_size == ALONG_TIME:
+        return partial(_pool, function=TimeMaxPool)
     return _SIMPLE[type(module)]
 
 
@@ -123,6 +129,16 @@ def _convolve(images: Tensor, weights: Weights, batch: Rows, *, name: str) -> Te
     return _apply(StackedConvolution, images, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
 
+def _pool(
+    images: Tensor,
+    weights: Weights,  # noqa: ARG001
+    batch: Rows,  # noqa: ARG001
+    *,
+    function: type[torch.autograd.Function],
+) -> Tensor:
+    return _apply(function, images)
+
+
 def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
     result: Tensor = function.apply(*arguments)
     return result
@@ -130,7 +146,7 @@ def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
 
 _SIMPLE: dict[type[nn.Module], Layer] = {
     nn.ReLU: lambda activations, _weights, _batch: activations.relu(),
-    nn.MaxPool2d: lambda images, _weights, _batch: _apply(HalvingMaxPool, images),
+    nn.MaxPool2d: partial(_pool, function=HalvingMaxPool),
     nn.Flatten: lambda images, _weights, _batch: images.permute(0, 1, 4, 2, 3).flatten(2),
     Dropout: _drop,
 }

@@ -9,6 +9,9 @@ from fal_bench.learning.chance import Dropout
 Chain = list[tuple[str, nn.Module]]
 """Names and layers, first to last."""
 
+ALONG_TIME = (1, 2)
+"""The kernel of a max-pooling that halves a series, whose height is 1."""
+
 
 def chain_of(network: nn.Module) -> Chain:
     """Return the names and layers of a network that can be stacked.
@@ -34,12 +37,14 @@ def chain_of(network: nn.Module) -> Chain:
 def _is_usual(layer: nn.Module) -> bool:
     """Whether a layer is of a known kind and has the options of the shipped networks."""
     if isinstance(layer, nn.Conv2d):
-        shape = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.groups)
-        plain = shape == ((3, 3), (1, 1), (1, 1), (1, 1), 1) and layer.padding_mode == "zeros"
-        return plain and layer.bias is not None
+        height, width = layer.kernel_size
+        usual = (height, width) == (3, 3) or (height == 1 and width % 2 == 1)
+        shape = (layer.stride, layer.padding, layer.dilation, layer.groups)
+        plain = shape == ((1, 1), (height // 2, width // 2), (1, 1), 1)
+        return usual and plain and layer.padding_mode == "zeros" and layer.bias is not None
     if isinstance(layer, nn.Linear):
         return layer.bias is not None
     if isinstance(layer, nn.MaxPool2d):
-        options = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
-        return options == (2, 2, 0, 1, False)
+        plain = (layer.padding, layer.dilation, layer.ceil_mode) == (0, 1, False)
+        return plain and layer.kernel_size == layer.stride and layer.kernel_size in (2, ALONG_TIME)
     return type(layer) in (nn.ReLU, nn.Flatten, Dropout)

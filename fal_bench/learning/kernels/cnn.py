@@ -103,6 +103,8 @@ class CnnStep:
             return None
         if augmentation_of(training) != "none":  # windows of samples are prepared once
             return None
+        if any(isinstance(layer, nn.Conv2d) and layer.kernel_size != (3, 3) for _, layer in chain):
+            return None
         layers = [name for name, layer in chain if isinstance(layer, nn.Conv2d | nn.Linear)]
         blocks = [nn.Conv2d, nn.ReLU, nn.MaxPool2d] * (len(layers) - 1)
         known = [type(layer) for _, layer in chain] == [*blocks, nn.Flatten, nn.Linear]

@@ -2,7 +2,8 @@
 
 Images are (slots, rows, H, W, C). Each image's windows are laid out as the rows of a matrix
 (Chellapilla et al., 2006), so that one ``baddbmm`` convolves all slots. Small images gain twice
-over a grouped convolution, and a slot's bits do not depend on how many stand beside it.
+over a grouped convolution, and a slot's bits do not depend on how many stand beside it. Series are
+images of height 1, with kernels and pooling of height 1.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ import torch
 from torch import Tensor
 
 from fal_bench.learning.kernels.even import even
-from fal_bench.learning.kernels.windows import SIZE
 
 
 class StackedConvolution(torch.autograd.Function):
-    """Convolution by 3x3 kernels, with a border of one zero; every slot has its own kernels."""
+    """Convolution by kernels of odd sides, to the same size; every slot has its own kernels."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, kernels: Tensor, bias: Tensor) -> Tensor:
@@ -26,13 +26,13 @@ class StackedConvolution(torch.autograd.Function):
         Args:
             ctx: autograd's notebook.
             images: shape (slots, rows, H, W, C).
-            kernels: shape (slots, O, C, 3, 3).
+            kernels: shape (slots, O, C, h, w).
             bias: shape (slots, O).
 
         Returns:
             Shape (slots, rows, H, W, O).
         """
-        columns = _columns(images)
+        columns = _columns(images, *kernels.shape[3:])
         ctx.save_for_backward(columns, kernels)
         ctx.images_shape = images.shape
         result = torch.baddbmm(bias.unsqueeze(1), columns, _matrix(kernels))
@@ -42,21 +42,21 @@ class StackedConvolution(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of images, kernels and bias."""
         columns, kernels = ctx.saved_tensors
-        slots, outputs, channels = kernels.shape[:3]
+        slots, outputs, channels, high, wide = kernels.shape
         delta = gradients[0].reshape(slots, -1, outputs)
-        moved = torch.bmm(delta.transpose(1, 2), columns)[..., : SIZE * SIZE * channels]
-        moved = moved.reshape(slots, outputs, SIZE, SIZE, channels).permute(0, 1, 4, 2, 3)
+        moved = torch.bmm(delta.transpose(1, 2), columns)[..., : high * wide * channels]
+        moved = moved.reshape(slots, outputs, high, wide, channels).permute(0, 1, 4, 2, 3)
         images = None
         if ctx.needs_input_grad[0]:
             # The gradient is itself a convolution, by the kernels turned around.
-            around = _columns(gradients[0])
+            around = _columns(gradients[0], high, wide)
             images = torch.bmm(around, _matrix(kernels.flip(3, 4).transpose(1, 2)))
             images = images.view(ctx.images_shape)
         return images, moved.contiguous(), delta.sum(1)
 
 
 def _matrix(kernels: Tensor) -> Tensor:
-    """Return kernels (slots, O, C, 3, 3) as matrices (slots, 9 * C, O) that fit ``_columns``.
+    """Return kernels (slots, O, C, h, w) as matrices (slots, h * w * C, O) that fit ``_columns``.
 
     An odd length gets a row of zeros, see ``even.py``.
     """
@@ -67,18 +67,19 @@ def _matrix(kernels: Tensor) -> Tensor:
     return matrix
 
 
-def _columns(images: Tensor) -> Tensor:
-    """Return every window as a row, shape (slots, rows * H * W, 9 * C).
+def _columns(images: Tensor, high: int, wide: int) -> Tensor:
+    """Return every window of high * wide pixels as a row, shape (slots, rows * H * W, h * w * C).
 
     An odd length gets a column of zeros, see ``even.py``.
     """
     slots, rows, height, width, channels = images.shape
-    padded = images.new_zeros(slots * rows, height + 2, width + 2, channels)
-    padded[:, 1:-1, 1:-1].copy_(images.flatten(0, 1))
+    top, left = high // 2, wide // 2
+    padded = images.new_zeros(slots * rows, height + 2 * top, width + 2 * left, channels)
+    padded[:, top : top + height, left : left + width].copy_(images.flatten(0, 1))
     batch, row, column, channel = padded.stride()
-    shape = (slots * rows, height, width, SIZE, SIZE, channels)
+    shape = (slots * rows, height, width, high, wide, channels)
     windows = padded.as_strided(shape, (batch, row, column, row, column, channel))
-    length = SIZE * SIZE * channels
+    length = high * wide * channels
     columns = images.new_empty(slots, rows * height * width, even(length))
     columns[..., :length].view(shape).copy_(windows)
     columns[..., length:] = 0
@@ -110,6 +111,33 @@ class HalvingMaxPool(torch.autograd.Function):
         torch.mul(lower, right_below, out=corners[3])
         torch.sub(lower, corners[3], out=corners[2])
         return images
+
+
+class TimeMaxPool(torch.autograd.Function):
+    """1x2 max-pooling of series (slots, rows, 1, T, C); of equal values the first one wins."""
+
+    @staticmethod
+    def forward(ctx: Any, series: Tensor) -> Tensor:
+        """Return the maxima, shape (slots, rows, 1, T // 2, C)."""
+        earlier, later = _halves(series)
+        ctx.save_for_backward(later > earlier)
+        ctx.shape = series.shape
+        return torch.maximum(earlier, later)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Send each gradient to where its maximum was."""
+        series = gradients[0].new_zeros(ctx.shape)
+        earlier, later = _halves(series)
+        torch.mul(gradients[0], ctx.saved_tensors[0], out=later)
+        torch.sub(gradients[0], later, out=earlier)
+        return series
+
+
+def _halves(series: Tensor) -> tuple[Tensor, Tensor]:
+    """Return views of both values of every pair; an odd last one is left out."""
+    length = series.shape[3] // 2 * 2
+    return series[:, :, :, 0:length:2], series[:, :, :, 1:length:2]
 
 
 def _corners(images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

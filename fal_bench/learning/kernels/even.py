@@ -98,7 +98,9 @@ def _evened_layer(
     if isinstance(layer, nn.Conv2d):
         inputs = layer.in_channels if below is None else below.made
         outputs = _Outputs(layer.out_channels, even(layer.out_channels))
-        return nn.Conv2d(inputs, outputs.made, 3, padding=1), outputs
+        high, wide = layer.kernel_size
+        border = (high // 2, wide // 2)
+        return nn.Conv2d(inputs, outputs.made, (high, wide), padding=border), outputs
     # Images flatten channel by channel, so that those of a new channel come last.
     features = layer.in_features
     features = even(features) if below is None else features // below.given * below.made

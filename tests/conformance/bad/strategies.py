@@ -163,6 +163,39 @@ class Forgetful(Coordinated):
         return super().select_all(federation)[:-1]
 
 
+class GivingAllToOne(Coordinated):
+    """Has the first client buy the labels of all, whatever the limits."""
+
+    name = "allotment--giving-all-to-one"
+
+    def select_all(self, federation):
+        chosen = federation.each(lambda client, budget: np.arange(0))
+        return [np.arange(federation.total_budget), *chosen[1:]]
+
+
+class SavingWhereItMay(Coordinated):
+    """Leaves labels where the server has a choice, and is not adaptive."""
+
+    name = "allotment--saving-where-it-may"
+
+    def select_all(self, federation):
+        allotted = np.array(federation.budgets)
+        if federation.limits != federation.budgets:
+            allotted //= 2
+        return federation.each(lambda client, budget: np.arange(budget), allotted)
+
+
+class BreakingLimits(Coordinated):
+    name = "allotment--breaking-limits"
+
+    def select_all(self, federation):
+        allotted = np.array(federation.budgets)
+        if federation.limits != federation.budgets:
+            allotted[:] = 0
+            allotted[0] = federation.total_budget
+        return federation.each(lambda client, budget: np.arange(budget), allotted)
+
+
 class SendingObjects(Coordinated):
     name = "coordination--sending-objects"
 
@@ -459,6 +492,14 @@ def noisy_scores(client, budget):
 
 
 # Unusual federations.
+
+
+@strategy("uneven-clients--needing-all-classes")
+def needing_all_classes(client, budget):
+    counts = np.bincount(client.labels, minlength=client.n_classes)
+    if len(client.labels) < client.n_classes:
+        raise ValueError(f"no labels of some classes: {counts}")
+    return np.arange(budget)
 
 
 class SendingTheLeastMargin(Strategy):

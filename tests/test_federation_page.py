@@ -1,0 +1,97 @@
+"""The page on one's own federation, run as it is written."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fal_bench.data.loading import load_dataset
+from fal_bench.federation.setting import Setting
+from fal_bench.strategies.allotted_margin import AllottedMargin
+from fal_bench.strategies.fal_margin import FalMargin
+from fal_bench.sweep.plan import Plan
+from fal_bench.task.suite import load_suite
+
+PAGE = (Path(__file__).parents[1] / "docs" / "your-federation.md").read_text()
+FILES = dict(re.findall(r"```toml\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
+HOSPITALS = (900, 700, 500, 200, 29, 1)
+
+
+@pytest.fixture
+def files(folders):
+    for name, text in FILES.items():
+        (folders.data / name).write_text(text)
+    return folders.data
+
+
+@pytest.fixture
+def photos(files):
+    """Light and dark images of six hospitals; the smallest ones lack a class."""
+    images = []
+    for value in (50, 200):
+        file = io.BytesIO()
+        Image.fromarray(np.full((2, 2), value, dtype=np.uint8)).save(file, "png")
+        images.append(file.getvalue())
+    for client, count in enumerate(HOSPITALS):
+        for number in range(count):
+            label = number % 2
+            place = files / "photos" / "train" / f"h{client}" / ("dark", "light")[label]
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{number}.png").write_bytes(images[label])
+    for name, image in zip(("dark", "light"), images, strict=True):
+        place = files / "photos" / "test" / name
+        place.mkdir(parents=True)
+        (place / "0.png").write_bytes(image)
+    return files
+
+
+def test_ten_lines_are_ten_lines():
+    assert len(FILES["hospitals.toml"].strip().splitlines()) <= 10
+
+
+def test_hospitals_label_as_much_as_their_sizes_say(photos):
+    suite = str(photos / "hospitals.toml")
+    [planned] = Plan.make("fal-margin", suite=suite, seeds=1).runs
+    task = planned.task
+    assert task.clients == 6
+    assert task.looks == (60, 360, 660, 960, 1260, 1560, 1860, 2000, 2300)
+    setting = Setting.draw(task, 0, load_dataset(task.dataset))
+    for cycle in range(len(task.looks) - 1):
+        bought = setting.granted(cycle) + [len(own) for own in setting.initial]
+        expected = np.array(HOSPITALS) / sum(HOSPITALS) * task.looks[cycle + 1]
+        assert np.abs(bought - expected).max() <= 1
+        assert bought[-1] == 1
+
+
+def test_drawn_federations_are_as_they_are_called(files):
+    dataset = load_dataset("digits")
+    for task in load_suite(str(files / "drawn.toml")).tasks:
+        setting = Setting.draw(task, 0, dataset)
+        sizes = np.array([own.samples for own in setting.shares])
+        assert (sizes.max() > 2 * sizes.min()) == (task.name != "skewed-as-in-the-papers")
+        assert setting.granted(task.fixed_cycles).sum() == task.looks[-1] - task.looks[0]
+
+
+def test_a_server_divides_the_labels(files, run):
+    [task] = load_suite(str(files / "allotted.toml")).tasks
+    dataset = load_dataset("digits")
+    quick = task.model_copy(update={"rounds": 6, "local_epochs": 2})
+    allotted, usual = (run(quick, kind, dataset).rows for kind in (AllottedMargin, FalMargin))
+    assert [row.labels for row in allotted] == [row.labels for row in usual] == [50, 150, 250, 350]
+    bought = [np.array(row.labels_by_client.split(), dtype=int) for row in allotted]
+    assert len(set(bought[-1])) > 1
+    assert np.diff(bought, axis=0).max() <= 40
+    assert usual[1].labels_by_client == "30 30 30 30 30"
+
+
+def test_annotators_are_wrong_as_the_page_says(files):
+    noisy, confused = load_suite(str(files / "annotators.toml")).tasks
+    truth = load_dataset("digits").train_labels.numpy()
+    for task, classes in ((noisy, range(10)), (confused, (3, 8))):
+        setting = Setting.draw(task, 0, load_dataset("digits"))
+        wrong = setting.annotations != truth
+        assert set(truth[wrong]) == set(classes)
+        assert wrong.mean() == pytest.approx(0.1 if task is noisy else 0.05, abs=0.02)
