@@ -72,7 +72,7 @@ class AggregationSubject(ClassSubject[Aggregation]):
         for number, clients in enumerate(attendances):
             where = f"round {number}, clients {', '.join(map(str, clients))}"
             if resumed and number:
-                state = RunState(0, [], [], [], aggregation=coordinator.memories)
+                state = RunState(0, [], [], aggregation=coordinator.memories)
                 read = RunState.from_arrays(state.to_arrays()).aggregation
                 coordinator = self._coordinator(coordinator.model, read)
             self._round(coordinator, number, clients, where)
