@@ -31,7 +31,8 @@ HEAD = """# Strategies by kind of data
 
 Written by `python docs/kinds.py`, which runs every built-in strategy to its end on small data of
 each kind, loaded from files: images and series from an `npz` file, a `table` and a `text` file.
-"yes" means that it did. Anything else is what falbench says before anything runs.
+"yes" means that it did, on a task that has what it needs. Anything else is what falbench says
+before anything runs.
 
 """
 
@@ -96,7 +97,7 @@ def outcome(registry: Registry, name: str, kind: str) -> str:
 
 
 def tasks(kind: str) -> Iterator[Task]:
-    """Yield a plain task on a kind of data, and one with shares for agents."""
+    """Yield tasks on a kind of data: plain, with shares for agents, with allotment."""
     dataset, model = KINDS[kind]
     fields = {
         "dataset": dataset,
@@ -111,6 +112,7 @@ def tasks(kind: str) -> Iterator[Task]:
     yield Task.model_validate(fields)
     shares = {"state": 0.1, "warm_start": 0.2, "agent": 0.4, "pool": 0.3}
     yield Task.model_validate(fields | {"shares": shares})
+    yield Task.model_validate(fields | {"allotment": {"kind": "server"}})
 
 
 def run_to_end(setting: Setting, strategy: Strategy, trainer: Trainer) -> None:

@@ -23,13 +23,15 @@ def annotated(
         rng: the stream that decides which samples it is.
     """
     drawn = rng.random(len(labels))
+    said: IntArray
     match annotators:
         case NoisyAnnotators(rate=rate):
             # The part of [0, 1) below the rate is shared equally by the other classes.
             ahead = 1 + np.floor(drawn / rate * (n_classes - 1)).astype(np.int64)
-            said: IntArray = np.where(drawn < rate, (labels + ahead) % n_classes, labels)
+            said = np.where(drawn < rate, (labels + ahead) % n_classes, labels)
             return said
         case ConfusedAnnotators(confusion=rows):
             upper: DoubleArray = np.cumsum(rows, axis=1)[labels]
-            return np.minimum((drawn[:, None] >= upper).sum(axis=1), n_classes - 1)
+            said = np.minimum((drawn[:, None] >= upper).sum(axis=1), n_classes - 1)
+            return said
     return labels

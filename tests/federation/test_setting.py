@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+import torch
 
+from fal_bench.data.base import Dataset
 from fal_bench.errors import InvalidSpecError
 from fal_bench.federation.setting import Setting
 
@@ -65,3 +67,13 @@ def test_tasks_that_ask_for_more_than_the_pool_are_refused(tiny, blobs, fields, 
     with pytest.raises(InvalidSpecError, match=message):
         Setting.draw(change(tiny, **fields), 0, blobs)
     Setting.draw(change(tiny, budget_cap=234), 0, blobs)  # the largest cap, which is suggested
+
+
+@pytest.mark.parametrize("shape", [(6, 1, 1), (2, 1, 16)])
+def test_only_images_are_augmented(tiny, shape):
+    features = torch.zeros(60, *shape)
+    dataset = Dataset("others", features, torch.arange(60) % 2, features, torch.arange(60) % 2, 2)
+    assert Setting.draw(tiny, 0, dataset).dataset is dataset
+    for kind in ("flip", "flip-crop"):
+        with pytest.raises(InvalidSpecError, match=f"{kind!r}"):
+            Setting.draw(change(tiny, augmentation=kind), 0, dataset)

@@ -101,6 +101,8 @@ def test_time_is_split_by_updates(monkeypatch):
         (ModelSpec(kind="cnn4"), (1, 16, 16), "sequential"),
         (ModelSpec(kind="mlp", hidden=()), (512, 1, 1), "stacked"),
         (ModelSpec(kind="resnet18"), (1, 9, 9), "sequential"),
+        (ModelSpec(kind="cnn1d"), (6, 1, 200), "stacked"),
+        (ModelSpec(kind="cnn1d"), (6, 1, 201), "sequential"),
     ],
 )
 def test_the_engine_follows_from_the_architecture(spec, shape, expected):

@@ -217,3 +217,43 @@ def test_an_error_in_training_says_so():
 def test_wrong_parameters_are_refused(params, message):
     with pytest.raises(InvalidSpecError, match=message):
         _ = architecture(**params).network
+
+
+SHAPES = {"vector": (6, 1, 1), "series": (2, 1, 16), "image": (1, 9, 9)}
+FOR = {
+    "mlp": {"vector", "series", "image"},
+    "cnn": {"image"},
+    "cnn1d": {"series"},
+    "cnn4": {"image"},
+    "preact-resnet8": {"image"},
+    "resnet18": {"image"},
+}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("name", FOR)
+def test_a_model_refuses_data_of_another_kind(name, kind):
+    shape = (1, 16, 16) if name == "cnn4" and kind == "image" else SHAPES[kind]
+    architecture = Architecture(ModelSpec(kind=name), shape, CLASSES)
+    if kind in FOR[name]:
+        assert architecture.network.head.out_features == CLASSES
+        return
+    with pytest.raises(InvalidSpecError, match=f"{name!r}.*{kind}"):
+        _ = architecture.network
+
+
+def test_a_model_of_a_user_may_say_so_too(tmp_path):
+    @model(kinds=("series",))
+    def own(input_shape, n_classes):
+        return Net(nn.Flatten(), math.prod(input_shape), n_classes)
+
+    spec = ModelSpec(kind="own")
+    assert Architecture(spec, SHAPES["series"], CLASSES, function=own).network is not None
+    with pytest.raises(InvalidSpecError, match=r"'own'.*vector"):
+        _ = Architecture(spec, SHAPES["vector"], CLASSES, function=own).network
+
+
+def test_a_series_too_short_for_its_blocks_is_refused():
+    spec = ModelSpec(kind="cnn1d", channels=(2, 2, 2))
+    with pytest.raises(InvalidSpecError, match="7 steps"):
+        _ = Architecture(spec, (1, 1, 7), CLASSES).network
