@@ -185,11 +185,17 @@ def _labels(each: int, total: int, pool: int) -> str:
 
 
 def _optimiser(task: Task) -> str:
-    sgd = task.optimiser
-    text = f"SGD, lr {sgd.lr:g}, momentum {sgd.momentum:g}, weight decay {sgd.weight_decay:g}"
-    if sgd.milestones:
-        text += f", x {sgd.gamma:g} after round {', '.join(map(str, sgd.milestones))}"
-    return text
+    used = task.optimiser
+    names = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+    text = f"{names[used.kind]}, lr {used.lr:g}"
+    if used.kind == "sgd":
+        text += f", momentum {used.momentum:g}"
+    text += f", weight decay {used.weight_decay:g}"
+    if used.milestones:
+        text += f", x {used.gamma:g} after round {', '.join(map(str, used.milestones))}"
+    if used.schedule == "cosine":
+        text += ", cosine"
+    return text + (", state kept" if used.state == "kept" else "")
 
 
 if __name__ == "__main__":

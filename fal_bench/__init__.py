@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
     from fal_bench.data.clients import GivenClients
     from fal_bench.errors import FalbenchError
+    from fal_bench.plugins.aggregation import Aggregation
     from fal_bench.plugins.functions import dataset, model
     from fal_bench.plugins.metric import metric
     from fal_bench.plugins.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from fal_bench.task import Task
 
 _HOMES = {
+    "Aggregation": "fal_bench.plugins.aggregation",
     "ClientView": "fal_bench.plugins.strategy",
     "Comparison": "fal_bench.api",
     "Dataset": "fal_bench.data.base",
@@ -69,6 +71,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Aggregation",
     "ClientView",
     "Comparison",
     "Dataset",

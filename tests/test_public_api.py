@@ -11,6 +11,7 @@ from fal_bench.trainers.cross_entropy import CrossEntropy
 
 def test_the_public_names_are_pinned():
     assert sorted(fal_bench.__all__) == [
+        "Aggregation",
         "ClientView",
         "Comparison",
         "Dataset",

@@ -32,9 +32,9 @@ def check(
 ) -> None:
     """Check that plugins keep the contract: what failed, on which input, and what to do.
 
-    Strategies run in the real harness on small made-up data, trainers and models in the real
-    engines, data sets are loaded and metrics measured, all in a process of their own. Ends with 0
-    if everything that applies holds, else with 1.
+    Strategies run in the real harness on small made-up data, trainers, aggregations and
+    models in the real engines, data sets are loaded and metrics measured, all in a process of
+    their own. Ends with 0 if everything that applies holds, else with 1.
     """
     if list_checks:
         _list_checks()

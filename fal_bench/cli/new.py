@@ -52,6 +52,16 @@ def new_trainer(name: NameArgument, out: FolderOption = Path()) -> None:
     _write("trainers", name, out, "trainer", f'-s "random[trainer={name}]" -s random')
 
 
+@new.command("aggregation")
+def new_aggregation(name: NameArgument, out: FolderOption = Path()) -> None:
+    """Write an aggregation (a federated algorithm), its test, and a suite; nothing is overwritten.
+
+    The suite is a small one that uses it.
+    """
+    suite = {"dataset": "digits", "model": "mlp", "aggregation": name}
+    _write("aggregations", name, out, "aggregation", "-s random -s fal-margin", **suite)
+
+
 @new.command("dataset")
 def new_dataset(name: NameArgument, out: FolderOption = Path()) -> None:
     """Write a data set, its test, and a small suite that uses it; nothing is overwritten."""
@@ -79,7 +89,7 @@ def _write(kind: str, name: str, folder: Path, template: str, rows: str, **suite
         folder: where its files go.
         template: which template it starts from.
         rows: what to compare.
-        suite: data set and model of the suite.
+        suite: data set, model and aggregation of the suite.
 
     Raises:
         InvalidSpecError: the name cannot be used, is taken, or a file is in the way.
@@ -96,7 +106,8 @@ def _write(kind: str, name: str, folder: Path, template: str, rows: str, **suite
                 f"{str(path)!r} exists and is not overwritten; choose another name or --out."
             )
     folder.mkdir(parents=True, exist_ok=True)
-    names = {"name": name, "module": module, "class_name": _class_name(name), **suite}
+    names = {"name": name, "module": module, "class_name": _class_name(name)}
+    names |= {"aggregation": "fedavg", **suite}
     for path, source in contents.items():
         text = files("fal_bench.cli").joinpath(f"templates/{source}.txt").read_text("utf-8")
         with path.open("x", encoding="utf-8") as file:

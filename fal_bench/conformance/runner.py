@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import torch
 
+from fal_bench.conformance.aggregation_checks import AggregationSubject
 from fal_bench.conformance.dataset_checks import DatasetSubject
 from fal_bench.conformance.metric_checks import MetricSubject
 from fal_bench.conformance.model_checks import ModelSubject
@@ -34,6 +35,7 @@ Notify = Callable[[CheckInfo | Outcome], None]
 SUBJECTS: Final[tuple[type[Subject[Any]], ...]] = (
     StrategySubject,
     TrainerSubject,
+    AggregationSubject,
     ModelSubject,
     DatasetSubject,
     MetricSubject,
@@ -59,9 +61,9 @@ def check(
     """Check that a plugin satisfies what every one of its kind must, for use in its tests.
 
     A strategy runs in the real harness on small made-up federations, a trainer gets made-up
-    batches, and trainers and models train in the real engines. All this happens in this process; a
-    call that hangs is left behind in a thread. ``falbench check`` does the same in a process of its
-    own.
+    batches, and trainers, aggregations and models train in the real engines. All this happens in
+    this process; a call that hangs is left behind in a thread. ``falbench check`` does the same in
+    a process of its own.
 
     Args:
         plugin: a class or a decorated function, which is checked with its default parameters; an
@@ -131,8 +133,9 @@ def subject_of(plugin: object) -> type[Subject[Any]]:
             return subject
     name = getattr(plugin, "__name__", type(plugin).__name__)
     raise InvalidSpecError(
-        f"{name} is not a plugin; derive a class from fal_bench.Strategy or fal_bench.Trainer, or "
-        "decorate a function with fal_bench.model, fal_bench.dataset or fal_bench.metric."
+        f"{name} is not a plugin; derive a class from fal_bench.Strategy, fal_bench.Trainer or "
+        "fal_bench.Aggregation, or decorate a function with fal_bench.model, fal_bench.dataset or "
+        "fal_bench.metric."
     )
 
 

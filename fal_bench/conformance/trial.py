@@ -40,7 +40,7 @@ from fal_bench.isolation.calls import NO_CALLS, Call
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Weights
-from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.registry import STRATEGY, Kind, Registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
 
@@ -190,10 +190,10 @@ class TrialJournal(MemoryJournal):
         self._watch.leave()
 
     @contextmanager
-    def plugin_call(self, cycle: int, trainer: str = "") -> Iterator[None]:
+    def plugin_call(self, cycle: int, kind: Kind = STRATEGY, name: str = "") -> Iterator[None]:
         """Beat the pulse before and after a call."""
         self._pulse.beat()
-        who = f"Trainer {trainer!r}" if trainer else "The strategy"
+        who = f"{kind.word.capitalize()} {name!r}" if name else "The strategy"
         with NO_CALLS.open(Call(who, f"cycle {cycle}", ours=True)):
             yield
         self._pulse.beat(in_plugin=False)

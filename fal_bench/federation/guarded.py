@@ -17,6 +17,7 @@ from fal_bench.plugins.trainer import LocalBatch, MixedBatch, Trainer
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from fal_bench.plugins.aggregation import Aggregation
     from fal_bench.plugins.strategy import Strategy
 
 Result = TypeVar("Result")
@@ -79,8 +80,8 @@ class GuardedTrainer(Trainer):
             raise PluginError(f"Trainer {self.name!r} failed: {message_of(error)}") from error
 
 
-def is_built_in(plugin: Strategy | Trainer) -> bool:
-    """Whether a strategy or trainer is part of falbench, and so known to return."""
+def is_built_in(plugin: Strategy | Trainer | Aggregation) -> bool:
+    """Whether a plugin is part of falbench, and so known to return."""
     return type(plugin).__module__.partition(".")[0] == __package__.partition(".")[0]
 
 

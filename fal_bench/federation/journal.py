@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from fal_bench.federation.state import RunState
+from fal_bench.plugins.registry import STRATEGY, Kind
 
 METRICS_FOLLOW = 3
 """Number of columns before the metrics: cycle, labels and strict labels."""
@@ -67,14 +68,17 @@ class Journal(Protocol):
     def checkpoint(self, state: RunState) -> None:
         """Record the state before the next cycle; all rows before it are safe."""
 
-    def plugin_call(self, cycle: int, trainer: str = "") -> AbstractContextManager[None]:
+    def plugin_call(
+        self, cycle: int, kind: Kind = STRATEGY, name: str = ""
+    ) -> AbstractContextManager[None]:
         """Mark, while the context is open, that this run runs a plugin's code.
 
         Calls may be nested: a strategy that asks for probabilities calls the trainer.
 
         Args:
             cycle: the cycle.
-            trainer: name of the trainer at work; empty if it is the strategy.
+            kind: the kind of plugin that is at work.
+            name: its name; the run's own strategy if empty.
         """
 
     def beat(self, cycle: int) -> None:
@@ -115,7 +119,8 @@ class MemoryJournal:
     def plugin_call(
         self,
         cycle: int,  # noqa: ARG002
-        trainer: str = "",  # noqa: ARG002
+        kind: Kind = STRATEGY,  # noqa: ARG002
+        name: str = "",  # noqa: ARG002
     ) -> AbstractContextManager[None]:
         """Mark nothing: nothing reads it."""
         return nullcontext()

@@ -7,6 +7,7 @@ sent the trained weights. Who trains them, and together with whose, is not its b
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,22 +17,25 @@ import torch
 from numpy.typing import NDArray
 
 from fal_bench.errors import DivergedError
+from fal_bench.federation.attendance import Attendance
 from fal_bench.federation.declared import declared_needs
-from fal_bench.federation.fedavg import average
-from fal_bench.federation.guarded import guarded, unguarded
+from fal_bench.federation.guarded import Guard, guarded, unguarded
 from fal_bench.federation.journal import Journal, Row
 from fal_bench.federation.ledger import Ledger
 from fal_bench.federation.models import CycleModels
 from fal_bench.federation.query import Query
+from fal_bench.federation.rounds import Coordinator, gradients_of, steps_of
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import RunState
+from fal_bench.inputs.selector import Selector
 from fal_bench.learning.evaluation import evaluate
 from fal_bench.learning.inference import predict
-from fal_bench.learning.model import Model
-from fal_bench.learning.request import Lane, Trained, TrainRequest
+from fal_bench.learning.model import Model, Weights
+from fal_bench.learning.request import Lane, Momenta, Trained, TrainRequest
+from fal_bench.plugins.aggregation import Update
 from fal_bench.plugins.metric import Metric
 from fal_bench.plugins.needs import EpochPredictions, LocalTraining
-from fal_bench.plugins.registry import current_registry
+from fal_bench.plugins.registry import AGGREGATION, TRAINER, Kind, current_registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
@@ -72,9 +76,11 @@ def simulate(
             strategy = make_strategy()
             needs = declared_needs(strategy)
         watched = any(isinstance(need, EpochPredictions) for need in needs)
-        mark = partial(journal.plugin_call, state.cycle, trainer.name)
-        own_trainer = guarded(trainer, mark)
-        training = FederatedTraining(setting, ledger, state, own_trainer, recorded, watched)
+        own_trainer = guarded(trainer, _guard(journal, state, TRAINER, trainer.name))
+        coordinator = _coordinator(setting, state, journal)
+        training = FederatedTraining(
+            setting, ledger, state, own_trainer, coordinator, recorded, watched
+        )
         yield from training.run()
         journal.append(training.row())
         if _is_over(setting, ledger, state):
@@ -82,105 +88,153 @@ def simulate(
             return
         query = Query(setting, ledger, state, training.outcome(), strategy, own_trainer)
         state = yield from query.run(journal)
+        if state.weights is not None:
+            state.aggregation = coordinator.memories
         journal.checkpoint(state)
 
 
 @dataclass
 class FederatedTraining:
-    """The training of one cycle: rounds of local training and averaging, then evaluation.
+    """The training of one cycle: rounds of local training and aggregation, then evaluation.
 
     Attributes:
         setting: the run's setting.
         ledger: the run's ledger.
         state: the state at the start of the cycle.
         trainer: what clients minimise; a plugin's is guarded, and guarded again where it trains.
+        coordinator: the server, with the model that the cycle starts from.
         metrics: what is measured.
-        keep_epochs: whether the weights after every local epoch of the last round are kept.
+        keep_epochs: whether the weights after every local epoch of a client's last round are kept.
     """
 
     setting: Setting
     ledger: Ledger
     state: RunState
     trainer: Trainer
+    coordinator: Coordinator
     metrics: tuple[Metric, ...]
     keep_epochs: bool
 
     def run(self) -> Run:
         """Train for the task's rounds; ``outcome`` is there afterwards."""
         task = self.setting.task
-        model = self._start()
-        data = [self._labelled(client) for client in range(task.clients)]
-        unlabelled = [self._unlabelled(client) for client in range(task.clients)]
-        counts = np.array([len(labels) for _, labels in data])
+        self._data = [self._labelled(client) for client in range(task.clients)]
+        self._unlabelled = [self._pool(client) for client in range(task.clients)]
+        self._previous: dict[int, Weights] = {}
+        self._epochs: dict[int, tuple[Weights, ...]] = {}
+        self._momenta: dict[int, Momenta] = {}
+        self._received, self._sent = 0, 0
         measured: list[dict[str, float]] = []
         self.seconds = 0.0
         for number in range(task.rounds):
-            lanes = tuple(
-                Lane(
-                    model.weights,
-                    features,
-                    labels,
-                    self.setting.streams.numpy("batches", self.state.cycle, number, client),
-                    round=number,
-                    unlabelled=unlabelled[client],
-                )
-                for client, (features, labels) in enumerate(data)
-            )
-            recipe = self._recipe(number)
-            keep = self.keep_epochs and number == task.rounds - 1
-            answer = yield TrainRequest(
-                model.architecture, recipe, lanes, self._key(number), keep, self.state.cycle
-            )
-            self.seconds += answer.seconds
-            self._answer = answer
-            model = Model(model.architecture, average(answer.weights, counts))
+            attendance = Attendance.draw(task, self.setting.streams, self.state.cycle, number)
+            self._received += len(attendance.asked)
+            self._sent += len(attendance.present)
+            yield from self._round(number, [one for one in attendance.present if self._count(one)])
             if number >= task.rounds - task.evaluation_rounds:
-                measured.append(self._evaluate(model, data))
-        self.model = model
+                measured.append(self._evaluate(self.coordinator.model, self._data))
+        self.model = self.coordinator.model
         self.measured = {
             name: float(np.mean([values[name] for values in measured])) for name in measured[0]
         }
 
+    def _round(self, number: int, clients: Sequence[int]) -> Run:
+        """Train some clients, all of which have labels, and aggregate; without any, do nothing."""
+        if not clients:
+            return
+        recipe, task = self._recipe(number), self.setting.task
+        lanes = tuple(self._lane(number, client) for client in clients)
+        # Clients that miss rounds may have had their last one before the last of all.
+        seldom = task.participation < 1 or task.dropouts > 0
+        keep = self.keep_epochs and (seldom or number == task.rounds - 1)
+        answer = yield TrainRequest(
+            self.coordinator.model.architecture,
+            recipe,
+            lanes,
+            self._key(number),
+            keep,
+            self.state.cycle,
+        )
+        self.seconds += answer.seconds
+        self._previous.update(zip(clients, answer.weights, strict=True))
+        self._epochs.update(zip(clients, answer.epochs, strict=True) if keep else ())
+        for client, momenta in zip(clients, answer.momenta, strict=True):
+            if momenta is not None:
+                self._momenta[client] = momenta
+        self.coordinator.combine(self._updates(recipe, clients, answer))
+
+    def _updates(
+        self, recipe: LocalTraining, clients: Sequence[int], answer: Trained
+    ) -> list[Update]:
+        updates = []
+        for client, weights in zip(clients, answer.weights, strict=True):
+            samples = self._count(client)
+            steps = steps_of(samples, recipe)
+            gradients = gradients_of(steps, recipe.lr, recipe.momentum, recipe.proximal)
+            updates.append(Update(client, samples, weights, steps, gradients, recipe.lr))
+        return updates
+
     def outcome(self) -> CycleModels:
-        """Return the models that the query sees."""
-        return CycleModels(self.model, self._answer.weights, self._answer.epochs)
+        """Return the models that the query sees; a client that never trained has the global one."""
+        clients, weights = range(self.setting.task.clients), self.model.weights
+        epochs: tuple[tuple[Weights, ...], ...] = ()
+        if self.keep_epochs:
+            never = (weights,) * self.setting.task.local_epochs
+            epochs = tuple(self._epochs.get(client, never) for client in clients)
+        previous = tuple(self._previous.get(client, weights) for client in clients)
+        return CycleModels(self.model, previous, epochs)
 
     def row(self) -> Row:
         """Return the cycle's row of the curve."""
-        transfer = self.setting.task.rounds * self.setting.task.clients * self.model.nbytes
+        message = self.model.nbytes * self.coordinator.messages
         paper, strict = self.ledger.paper(), self.ledger.strict()
         return Row(
             cycle=self.state.cycle,
             labels=int(paper.sum()),
             labels_strict=int(strict.sum()),
             metrics=self.measured,
-            bytes_up=transfer + self.state.bytes_up,
-            bytes_down=transfer + self.state.bytes_down,
+            bytes_up=self._sent * message + self.state.bytes_up,
+            bytes_down=self._received * message + self.state.bytes_down,
             train_seconds=self.seconds,
             select_seconds=self.state.select_seconds,
             labels_by_client=" ".join(map(str, paper)),
             labels_strict_by_client=" ".join(map(str, strict)),
         )
 
-    def _start(self) -> Model:
-        architecture = self.setting.architecture
-        if self.state.weights is not None:
-            return architecture.with_weights(self.state.weights)
-        return architecture.fresh(self.setting.streams.torch("init", self.state.cycle))
-
     def _recipe(self, number: int) -> LocalTraining:
-        task, sgd = self.setting.task, self.setting.task.optimiser
-        passed = sum(number >= milestone for milestone in sgd.milestones)
+        task, optimiser = self.setting.task, self.setting.task.optimiser
         return LocalTraining(
             epochs=task.local_epochs,
             batch_size=task.batch_size,
-            lr=sgd.lr * sgd.gamma**passed,
-            momentum=sgd.momentum,
-            weight_decay=sgd.weight_decay,
+            lr=optimiser.lr_at(number, task.rounds),
+            momentum=optimiser.momentum,
+            weight_decay=optimiser.weight_decay,
             stop_at_accuracy=None,
             trainer=unguarded(self.trainer),
             augmentation=task.augmentation,
+            adam=optimiser.adam,
+            proximal=self.coordinator.proximal,
         )
+
+    def _lane(self, number: int, client: int) -> Lane:
+        features, labels = self._data[client]
+        momenta = None
+        if self.setting.task.optimiser.state == "kept":
+            momenta = self._momenta.get(client, Momenta())
+        return Lane(
+            self.coordinator.model.weights,
+            features,
+            labels,
+            self.setting.streams.numpy("batches", self.state.cycle, number, client),
+            round=number,
+            unlabelled=self._unlabelled[client],
+            correction=self.coordinator.correction(client),
+            momenta=momenta,
+        )
+
+    def _count(self, client: int) -> int:
+        """Return how many labels a client trains with."""
+        return len(self._data[client][1])
 
     def _key(self, number: int) -> str | None:
         """Name the training of a round, if other runs ask for it too.
@@ -198,7 +252,7 @@ class FederatedTraining:
         labels = self.ledger.labels(client, ids)
         return self.setting.dataset.train_features[ids], torch.from_numpy(labels)
 
-    def _unlabelled(self, client: int) -> torch.Tensor | None:
+    def _pool(self, client: int) -> torch.Tensor | None:
         """Return a client's unlabelled samples, if the trainer mixes them."""
         if self.trainer.mixes_unlabelled is None:
             return None
@@ -235,6 +289,26 @@ class FederatedTraining:
             # Logarithms of probabilities are logits that the softmax leaves as they are.
             logits = np.log(np.maximum(self.trainer.probs(logits), np.finfo(np.float32).tiny))
         return logits
+
+
+def _guard(journal: Journal, state: RunState, kind: Kind, name: str) -> Guard:
+    """Return what marks a call of a plugin's code."""
+    return partial(journal.plugin_call, state.cycle, kind, name)
+
+
+def _coordinator(setting: Setting, state: RunState, journal: Journal) -> Coordinator:
+    """Return the server of a cycle, with the model that it starts from."""
+    task, architecture = setting.task, setting.architecture
+    name, table = task.aggregation.kind, current_registry().aggregations
+    guard = _guard(journal, state, AGGREGATION, name)
+    with nullcontext() if table.built_in(name) else guard():
+        aggregation = table.make(Selector(name, task.aggregation.params))
+        aggregation.check_task(task)
+    if state.weights is None:
+        model = architecture.fresh(setting.streams.torch("init", state.cycle))
+    else:
+        model = architecture.with_weights(state.weights)
+    return Coordinator(aggregation, model, task.clients, guard, state.aggregation)
 
 
 def _kept(state: RunState, strategy: Strategy) -> list[dict[str, Any]]:

@@ -45,9 +45,9 @@ class CycleModels:
         """Return copies, for code that might write to them."""
         architecture = self.global_model.architecture
         return CycleModels(
-            Model(architecture, _copied(self.global_model.weights)),
-            tuple(map(_copied, self.previous)),
-            tuple(tuple(map(_copied, own)) for own in self.epochs),
+            Model(architecture, copied(self.global_model.weights)),
+            tuple(map(copied, self.previous)),
+            tuple(tuple(map(copied, own)) for own in self.epochs),
         )
 
     def of_client(
@@ -71,5 +71,6 @@ class CycleModels:
         )
 
 
-def _copied(weights: Weights) -> Weights:
+def copied(weights: Weights) -> Weights:
+    """Return copies of weights."""
     return {name: tensor.clone() for name, tensor in weights.items()}

@@ -165,8 +165,10 @@ class Query:
         if training.augmentation is None:
             training = replace(training, augmentation=self._setting.task.augmentation)
         if training.lr_share is not None:
-            lr = training.lr_share * self._setting.task.optimiser.lr
-            training = replace(training, lr=lr, lr_share=None)
+            # A share of Adam's rate says nothing about SGD's.
+            optimiser = self._setting.task.optimiser
+            lr = training.lr_share * optimiser.lr
+            training = replace(training, lr=lr, lr_share=None, adam=optimiser.adam)
         return training
 
     def _target(self) -> LiveTargetView | None:

@@ -59,10 +59,10 @@ def train(requests: Sequence[TrainRequest]) -> list[Trained]:
 
 def _alike(requests: Sequence[TrainRequest], numbers: Sequence[int]) -> Iterator[list[int]]:
     """Yield the numbers of requests that one engine call can answer."""
-    groups: dict[tuple[Architecture, LocalTraining, bool], list[int]] = {}
+    groups: dict[tuple[Architecture, LocalTraining, Engine, bool], list[int]] = {}
     for number in numbers:
         request = requests[number]
-        what = (request.architecture, request.training, request.keep_epochs)
+        what = (request.architecture, request.training, _engine_for(request), request.keep_epochs)
         groups.setdefault(what, []).append(number)
     yield from groups.values()
 
@@ -72,10 +72,7 @@ def _train_together(requests: Sequence[TrainRequest]) -> list[Trained]:
     architecture, training = requests[0].architecture, requests[0].training
     keep_epochs = requests[0].keep_epochs
     lanes = [lane for request in requests for lane in request.lanes]
-    engine = engine_of(architecture)
-    if engine == "graphed" and trainer_of(training) != CROSS_ENTROPY:
-        engine = "sequential"  # a loss that is not known may wait for its own results
-    train_lanes = ENGINES[engine]
+    train_lanes = ENGINES[_engine_for(requests[0])]
     started = time.perf_counter()
     trained = train_lanes(
         architecture.network, training, lanes, architecture.n_classes, keep_epochs
@@ -91,8 +88,20 @@ def _train_together(requests: Sequence[TrainRequest]) -> list[Trained]:
         taken += len(request.lanes)
         weights = tuple(lane.weights for lane in own_lanes)
         epochs = tuple(lane.epochs for lane in own_lanes) if keep_epochs else ()
-        answers.append(Trained(weights, own * per_update, epochs))
+        momenta = tuple(lane.momenta for lane in own_lanes)
+        answers.append(Trained(weights, own * per_update, epochs, momenta))
     return answers
+
+
+def _engine_for(request: TrainRequest) -> Engine:
+    """Return the engine that answers a request: recorded steps know nothing but SGD."""
+    engine, training = engine_of(request.architecture), request.training
+    if engine != "graphed":
+        return engine
+    # A loss that is not known may wait for its own results.
+    known = trainer_of(training) == CROSS_ENTROPY and training.adam is None
+    lanes = any(one.correction is not None or one.momenta is not None for one in request.lanes)
+    return engine if known and not training.proximal and not lanes else "sequential"
 
 
 def _updates(lanes: Sequence[Lane], training: LocalTraining) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
@@ -23,6 +23,21 @@ ROWS_MULTIPLE = 8
 
 
 @dataclass(frozen=True)
+class Momenta:
+    """What an optimiser remembers of the steps of one client.
+
+    Attributes:
+        steps: how many there were.
+        first: velocity of SGD, or Adam's mean of the gradients, by parameter; empty at rest.
+        second: Adam's mean of the squared gradients, likewise.
+    """
+
+    steps: int = 0
+    first: Weights = field(default_factory=dict)
+    second: Weights = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Lane:
     """One local training.
 
@@ -36,6 +51,8 @@ class Lane:
             trainings outside the rounds.
         unlabelled: samples that a trainer may mix, shape (m, C, H, W); None if it has none.
         teacher_logits: of the teacher of a distillation on ``features``, shape (n, n_classes).
+        correction: what is added to the gradient of every step, by parameter; None adds nothing.
+        momenta: what the optimiser starts with; None starts at rest, and does not return any.
     """
 
     start: Weights
@@ -45,6 +62,8 @@ class Lane:
     round: int = 0
     unlabelled: Tensor | None = None
     teacher_logits: Tensor | None = None
+    correction: Weights | None = None
+    momenta: Momenta | None = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +95,12 @@ class TrainedLane:
     Attributes:
         weights: the trained weights.
         epochs: the weights after each epoch, if they were to be kept.
+        momenta: what the optimiser ends with, if the lane has any.
     """
 
     weights: Weights
     epochs: tuple[Weights, ...] = ()
+    momenta: Momenta | None = None
 
 
 @dataclass(frozen=True)
@@ -91,11 +112,13 @@ class Trained:
         seconds: the time spent on this request: its share, by updates, of the time spent on all
             requests that were trained with it.
         epochs: the weights of each lane after each epoch, if they were to be kept.
+        momenta: what the optimiser of each lane ends with; None for lanes that have none.
     """
 
     weights: tuple[Weights, ...]
     seconds: float
     epochs: tuple[tuple[Weights, ...], ...] = ()
+    momenta: tuple[Momenta | None, ...] = ()
 
 
 def trainer_of(training: LocalTraining) -> Trainer:
@@ -149,6 +172,12 @@ def _check_losses(
 def augmentation_of(training: LocalTraining) -> Augmentation:
     """Return what a recipe does to images."""
     return training.augmentation or "none"
+
+
+def shrinkage(training: LocalTraining) -> float:
+    """Return how much of the weights is added to their gradient: L2 penalty and FedProx's mu."""
+    apart = training.adam is not None and training.adam.decoupled
+    return training.proximal + (0.0 if apart else training.weight_decay)
 
 
 def is_plain(training: LocalTraining) -> bool:

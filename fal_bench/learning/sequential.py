@@ -6,11 +6,13 @@ For networks whose layers are large enough to keep the processor busy, and for t
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
 
 from fal_bench.errors import PluginError, message_of
@@ -21,6 +23,7 @@ from fal_bench.learning.network import Network, is_ours, layout_of, seeded
 from fal_bench.learning.request import (
     LR_DROP,
     Lane,
+    Momenta,
     TrainedLane,
     augmentation_of,
     batches,
@@ -29,10 +32,11 @@ from fal_bench.learning.request import (
     mixed_rows,
     mixture_losses,
     sample_losses,
+    shrinkage,
     trainer_of,
 )
 from fal_bench.learning.stopping import Stopping
-from fal_bench.plugins.needs import LocalTraining
+from fal_bench.plugins.needs import Adam, LocalTraining
 from fal_bench.plugins.trainer import LocalBatch, MixedBatch
 
 
@@ -59,7 +63,7 @@ def train_sequentially(
         if len(lane.labels):
             trained.append(_Run(network, lane, training, n_classes).run(keep_epochs))
         else:
-            trained.append(TrainedLane(lane.start))
+            trained.append(TrainedLane(lane.start, momenta=lane.momenta))
     return tuple(trained)
 
 
@@ -75,8 +79,8 @@ class _Run:
         self._training = training
         self._trainer = trainer_of(training)
         self._layout = layout_of(network)
-        trained: list[Tensor] = [one for one in network.parameters() if one.requires_grad]
-        self._optimiser = _Sgd(trained, training)
+        trained = {name: one for name, one in network.named_parameters() if one.requires_grad}
+        self._optimiser = _Optimiser(trained, training, lane)
         device = network.head.weight.device
         self._device = device
         self._features, self._labels = lane.features.to(device), lane.labels.to(device)
@@ -110,7 +114,8 @@ class _Run:
             done = stopping.end_epoch()
             if keep_epochs:
                 epochs.append(self._weights())
-        return TrainedLane(self._weights(), tuple(epochs))
+        momenta = None if self._lane.momenta is None else self._optimiser.momenta()
+        return TrainedLane(self._weights(), tuple(epochs), momenta)
 
     def _weights(self) -> Weights:
         return {
@@ -216,21 +221,49 @@ class _Run:
         return mixture_losses(self._trainer, self._forward(mixed), batch).mean()
 
 
-class _Sgd:
-    """SGD as in ``torch.optim.SGD``, without its bookkeeping per step."""
+class _Optimiser:
+    """The steps of ``torch.optim.SGD`` and ``Adam``, without their bookkeeping per step.
 
-    def __init__(self, parameters: list[Tensor], training: LocalTraining) -> None:
-        self.parameters = parameters
+    Args:
+        named: the parameters, which are at the start of the training.
+        training: the recipe.
+        lane: gives the correction of the gradients, and the momenta to start with.
+    """
+
+    def __init__(self, named: dict[str, Parameter], training: LocalTraining, lane: Lane) -> None:
+        self.parameters: list[Tensor] = list(named.values())
+        self._names = list(named)
         self._training = training
-        self._velocity: list[Tensor] | None = None
+        self._pull = self._pulled(lane)
+        kept = lane.momenta or Momenta()
+        self._velocity = self._own(kept.first)
+        self._squares = self._own(kept.second)
+        self._remembered = kept.steps
         self._steps = 0
+
+    def momenta(self) -> Momenta:
+        """Return what it remembers."""
+        first, second = (
+            dict(zip(self._names, tensors or (), strict=False))
+            for tensors in (self._velocity, self._squares)
+        )
+        return Momenta(self._remembered + self._steps, first, second)
 
     @torch.no_grad()
     def step(self, gradients: tuple[Tensor, ...]) -> None:
+        """Take a step against the gradients of the loss."""
         recipe = self._training
         update = list(gradients)
-        if recipe.weight_decay:
-            torch._foreach_add_(update, self.parameters, alpha=recipe.weight_decay)
+        if shrink := shrinkage(recipe):
+            torch._foreach_add_(update, self.parameters, alpha=shrink)
+        if self._pull is not None:
+            torch._foreach_sub_(update, self._pull)
+        dropped = recipe.lr_drop_step is not None and self._steps >= recipe.lr_drop_step
+        lr = recipe.lr * (LR_DROP if dropped else 1.0)
+        self._steps += 1
+        if recipe.adam is not None:
+            self._move_adam(recipe.adam, update, lr)
+            return
         if recipe.momentum:
             if self._velocity is None:
                 self._velocity = update
@@ -238,7 +271,34 @@ class _Sgd:
                 torch._foreach_mul_(self._velocity, recipe.momentum)
                 torch._foreach_add_(self._velocity, update)
             update = self._velocity
-        dropped = recipe.lr_drop_step is not None and self._steps >= recipe.lr_drop_step
-        lr = recipe.lr * (LR_DROP if dropped else 1.0)
         torch._foreach_add_(self.parameters, update, alpha=-lr)
-        self._steps += 1
+
+    def _move_adam(self, adam: Adam, gradients: list[Tensor], lr: float) -> None:
+        if self._velocity is None or self._squares is None:
+            self._velocity = [torch.zeros_like(one) for one in gradients]
+            self._squares = [torch.zeros_like(one) for one in gradients]
+        torch._foreach_mul_(self._velocity, adam.beta1)
+        torch._foreach_add_(self._velocity, gradients, alpha=1 - adam.beta1)
+        torch._foreach_mul_(self._squares, adam.beta2)
+        torch._foreach_addcmul_(self._squares, gradients, gradients, value=1 - adam.beta2)
+        if adam.decoupled and self._training.weight_decay:
+            torch._foreach_mul_(self.parameters, 1 - lr * self._training.weight_decay)
+        steps = self._remembered + self._steps
+        first, second = 1 - adam.beta1**steps, math.sqrt(1 - adam.beta2**steps)
+        roots = torch._foreach_sqrt(self._squares)
+        torch._foreach_add_(roots, adam.epsilon * second)
+        torch._foreach_addcdiv_(self.parameters, self._velocity, roots, value=-lr * second / first)
+
+    def _pulled(self, lane: Lane) -> list[Tensor] | None:
+        """Return what is taken from every gradient: mu times the start, less the correction."""
+        mu = self._training.proximal
+        if not mu and lane.correction is None:
+            return None
+        pull = [mu * one.detach() for one in self.parameters]
+        if lane.correction is not None:
+            torch._foreach_sub_(pull, [lane.correction[name] for name in self._names])
+        return pull
+
+    def _own(self, tensors: Weights) -> list[Tensor] | None:
+        """Return copies of what is remembered; None at rest."""
+        return [tensors[name].clone() for name in self._names] if tensors else None

@@ -207,9 +207,16 @@ def checked(function: Callable[..., Any], params: Mapping[str, Any]) -> Params:
         raise InvalidSpecError(explain(traits.word.capitalize(), name, accepted, error)) from None
 
 
-def canonical(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that differ from their defaults, as JSON values; see ``checked``."""
-    return checked(function, params).model_dump(mode="json", exclude_defaults=True)
+def canonical(plugin: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that differ from their defaults, as JSON values.
+
+    Args:
+        plugin: a function, see ``checked``; or a class, which checks its parameters itself.
+        params: values by name.
+    """
+    values = plugin(params).params if isinstance(plugin, type) else checked(plugin, params)
+    stated: dict[str, Any] = values.model_dump(mode="json", exclude_defaults=True)
+    return stated
 
 
 def arguments(function: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, Any]:

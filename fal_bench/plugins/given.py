@@ -121,8 +121,8 @@ def _source_of(one: object) -> Source | None:
     kind = kind_of(one)
     if kind is None:
         raise InvalidSpecError(
-            f"{one!r} is no plugin; give a file or folder, a named subclass of Strategy or "
-            "Trainer, or a function that is decorated as a data set, model or metric."
+            f"{one!r} is no plugin; give a file or folder, a named subclass of Strategy, Trainer "
+            "or Aggregation, or a function that is decorated as a data set, model or metric."
         )
     code, name = code_of(one), name_of(one)
     if "<locals>" in code.__qualname__:

@@ -13,6 +13,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Adam:
+    """Adam's step in place of SGD's (Kingma and Ba, ICLR 2015).
+
+    Attributes:
+        beta1: how much of the mean of the gradients is kept at a step.
+        beta2: how much of the mean of their squares is kept.
+        epsilon: added to the root of that mean.
+        decoupled: whether weights decay apart from the gradient, as in AdamW (Loshchilov and
+            Hutter, ICLR 2019).
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    decoupled: bool = False
+
+
+@dataclass(frozen=True)
 class LocalTraining:
     """How one client trains a model on its own labelled samples.
 
@@ -24,9 +42,9 @@ class LocalTraining:
         epochs: most epochs.
         batch_size: most samples of a batch; the batches of an epoch are as few as that allows, and
             their sizes differ by one at most.
-        lr: learning rate of SGD.
+        lr: learning rate.
         momentum: momentum of SGD.
-        weight_decay: L2 penalty of SGD.
+        weight_decay: L2 penalty.
         stop_at_accuracy: stop after an epoch whose training accuracy, measured batch by batch
             before each update, is at least this; ``None`` always runs all epochs.
         lr_drop_step: number of updates after which the learning rate falls to a tenth; ``None``
@@ -34,8 +52,12 @@ class LocalTraining:
         patience: stop after this many epochs in a row whose training loss, measured as the
             accuracy is, is no lower than the lowest before; ``None`` never stops for it.
         trainer: the loss; ``None`` is the run's trainer, cross-entropy if there is no run.
-        lr_share: the learning rate as a share of the task's own, in place of ``lr``.
+        lr_share: the learning rate as a share of the task's own, in place of ``lr``; the steps are
+            then Adam's where the task's are.
         augmentation: what happens to images; ``None`` is the task's, none if there is no task.
+        adam: takes Adam's steps; ``None`` takes those of SGD.
+        proximal: FedProx's mu: how much of the way from the weights that the training starts from
+            is added to every gradient.
     """
 
     epochs: int = 50
@@ -49,6 +71,8 @@ class LocalTraining:
     trainer: Trainer | None = None
     lr_share: float | None = None
     augmentation: Augmentation | None = None
+    adam: Adam | None = None
+    proximal: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The registry: every strategy, trainer, data set, model and metric that can be asked for.
+"""The registry: every strategy, trainer, aggregation, data set, model and metric there is.
 
 A built-in plugin is found by its place: ``strategies/fal_margin.py`` is the strategy
 ``fal-margin``, ``fal_bench/models/mlp.py`` the model ``mlp``; a folder serves as a file does. Names
@@ -40,13 +40,14 @@ from fal_bench.plugins.own_code import Root, own_modules, source_hash
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
+    from fal_bench.plugins.aggregation import Aggregation
     from fal_bench.plugins.given import Given
     from fal_bench.plugins.metric import Metric
     from fal_bench.plugins.strategy import Strategy
     from fal_bench.plugins.trainer import Trainer
 
 Loaded = TypeVar("Loaded")
-Made = TypeVar("Made", "Strategy", "Trainer")
+Made = TypeVar("Made", "Strategy", "Trainer", "Aggregation")
 Returned = TypeVar("Returned")
 Table = TypeVar("Table", bound="PluginTable[Any]")
 
@@ -70,6 +71,7 @@ class Kind:
 
 STRATEGY: Final = Kind("strategy", "strategies", "fal_bench.strategies")
 TRAINER: Final = Kind("trainer", "trainers", "fal_bench.trainers")
+AGGREGATION: Final = Kind("aggregation", "aggregations", "fal_bench.aggregations")
 DATASET: Final = Kind("data set", "data sets", "fal_bench.datasets")
 MODEL: Final = Kind("model", "models", "fal_bench.models")
 METRIC: Final = Kind("metric", "metrics", "fal_bench.metrics")
@@ -77,13 +79,16 @@ METRIC: Final = Kind("metric", "metrics", "fal_bench.metrics")
 
 def kind_of(member: object) -> Kind | None:
     """Return the kind of plugin that an object is; None if it is none."""
+    from fal_bench.plugins.aggregation import Aggregation
     from fal_bench.plugins.functions import DatasetTraits, traits_of
     from fal_bench.plugins.metric import Metric
     from fal_bench.plugins.strategy import Strategy
     from fal_bench.plugins.trainer import Trainer
 
     if isinstance(member, type):
-        bases = ((Strategy, STRATEGY), (Trainer, TRAINER)) if "name" in vars(member) else ()
+        bases = ((Strategy, STRATEGY), (Trainer, TRAINER), (Aggregation, AGGREGATION))
+        if "name" not in vars(member):
+            return None
         return next((kind for base, kind in bases if issubclass(member, base)), None)
     if isinstance(member, Metric):
         return METRIC
@@ -344,7 +349,7 @@ class PluginTable(Generic[Loaded]):
 
 
 class ClassTable(PluginTable[type[Made]]):
-    """Strategies or trainers."""
+    """Strategies, trainers or aggregations."""
 
     def make(self, selector: Selector) -> Made:
         """Return a plugin with its parameters.
@@ -453,6 +458,11 @@ class Registry:
         return _collected(ClassTable(TRAINER, self.unavailable))
 
     @cached_property
+    def aggregations(self) -> ClassTable[Aggregation]:
+        """All aggregations."""
+        return _collected(ClassTable(AGGREGATION, self.unavailable))
+
+    @cached_property
     def datasets(self) -> FunctionTable[Dataset]:
         """All data sets."""
         return _collected(FunctionTable(DATASET, self.unavailable))
@@ -469,7 +479,14 @@ class Registry:
 
     def tables(self) -> tuple[PluginTable[Any], ...]:
         """Return the plugins of all kinds, kind by kind."""
-        return self.strategies, self.trainers, self.datasets, self.models, self.metrics
+        return (
+            self.strategies,
+            self.trainers,
+            self.aggregations,
+            self.datasets,
+            self.models,
+            self.metrics,
+        )
 
     @property
     def sources(self) -> dict[str, str]:
@@ -508,8 +525,8 @@ class Registry:
             return
         if not found:
             reason = (
-                "it defines no plugin: no subclass of Strategy or Trainer with a name, and no "
-                "function that is decorated as a data set, model or metric"
+                "it defines no plugin: no subclass of Strategy, Trainer or Aggregation with a "
+                "name, and no function that is decorated as a data set, model or metric"
             )
             self.unavailable.append(Unavailable(file.stem, str(file), reason, empty=True))
             return
@@ -541,7 +558,7 @@ def current_registry() -> Registry:
 
 @contextmanager
 def use_registry(registry: Registry) -> Iterator[None]:
-    """Look data sets and models up in a registry while the context is open."""
+    """Look data sets, models and aggregations up in a registry while the context is open."""
     token = _active.set(registry)
     try:
         yield

@@ -463,7 +463,8 @@ def _metrics(results: Results) -> dict[str, bool]:
 
 
 def _tasks(results: Results) -> tuple[PublishedTask, ...]:
-    models = dict(zip(results.runs["task_hash"], results.runs["model"], strict=True))
+    plugins = results.runs.drop_duplicates("task_hash").set_index("task_hash")
+    models, aggregations = plugins["model"], plugins["aggregation"]
     return tuple(
         PublishedTask(
             name=row["name"],
@@ -472,6 +473,7 @@ def _tasks(results: Results) -> tuple[PublishedTask, ...]:
             pool=int(row["pool"]),
             data=row["data"] or None,
             model=models[row["hash"]] or None,
+            aggregation=aggregations[row["hash"]] or None,
         )
         for row in records(results.tasks)
     )

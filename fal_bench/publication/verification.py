@@ -512,6 +512,8 @@ def _refuse_absent(
         known = registry.datasets.names()
         _refuse("data set", (task.dataset for task in tasks), known, _INSTALL)
         _refuse("model", (task.model.kind for task in tasks), registry.models.names(), _INSTALL)
+        known = registry.aggregations.names()
+        _refuse("aggregation", (task.aggregation.kind for task in tasks), known, _INSTALL)
 
 
 def _refuse(kind: str, selectors: Iterable[str], known: Sequence[str], advice: str) -> None:
@@ -534,6 +536,7 @@ def _same_here(run: Mapping[str, Any], planned: RunSpec | None, record: Record) 
         ("trainer", run["trainer"], run["trainer_fingerprint"], planned.trainer_fingerprint),
         ("data set", planned.task.dataset, run["data"], planned.data),
         ("model", planned.task.model.kind, run["model"], planned.model),
+        ("aggregation", planned.task.aggregation.kind, run["aggregation"], planned.aggregation),
     ):
         if there != here:
             raise PublicationError(

@@ -31,7 +31,10 @@ ALL = Selector("all")
 SHOWN = ["task", "strategy", "seed"]
 """What a run is called in a table: these columns hold names as they are shown."""
 
-_OWN = ("data", "model")
+DEFAULT_AGGREGATION = "fedavg"
+"""The one aggregation whose behaviour is no part of a description: older runs know no other."""
+
+_OWN = ("data", "model", "aggregation")
 
 _LABEL = ["strategy", "parameters", "trainer", "trainer_parameters", "trainer_named"]
 """The columns that a strategy's name in tables is made of."""
@@ -62,8 +65,8 @@ def describe(
         fingerprint: what identifies the strategy's behaviour.
         trainer: the trainer, likewise.
         trainer_fingerprint: what identifies the trainer's behaviour.
-        rest: seed, device, numerics, and what identifies the user's own data and model, left out
-            if empty.
+        rest: seed, device, numerics, and what identifies the user's own data and model and
+            any other aggregation than FedAvg, left out if empty.
     """
     return {
         "task": task,

@@ -27,10 +27,10 @@ from fal_bench.task.suite import Suite, unknown_task
 from fal_bench.task.target import DEFAULT_TARGETS, Target
 
 RUNS = [
-    "key", "task", "task_hash", "data", "model", "strategy", "parameters", "fingerprint", "trainer",
-    "trainer_parameters", "trainer_fingerprint", "trainer_named", "variant", "seed", "origin",
-    "reference", "device", "numerics", "state", "reason", "details", "environment", "finished",
-    "ledger", "path",
+    "key", "task", "task_hash", "data", "model", "aggregation", "strategy", "parameters",
+    "fingerprint", "trainer", "trainer_parameters", "trainer_fingerprint", "trainer_named",
+    "variant", "seed", "origin", "reference", "device", "numerics", "state", "reason", "details",
+    "environment", "finished", "ledger", "path",
 ]  # fmt: skip
 """Columns of ``Results.runs``."""
 
@@ -134,10 +134,11 @@ class Results:
         runs: one row a run: ``key``; its identity (``task``, ``task_hash``, ``strategy``,
             ``parameters`` and ``trainer_parameters`` as JSON, ``fingerprint`` and
             ``trainer_fingerprint``: version or source hash, ``trainer``, ``seed``, ``device``,
-            ``numerics``, ``data`` and ``model``: what identifies the user's own); ``origin``:
-            empty if measured here, else the import's name; ``reference``: a yardstick that is
-            never ranked; ``state``: new, partial, done, failed or corrupted, with the ``reason``;
-            ``environment``: what it was computed with; ``finished``: when (UTC).
+            ``numerics``, ``data``, ``model`` and ``aggregation``: what identifies the user's
+            own, and any aggregation but FedAvg); ``origin``: empty if measured here, else the
+            import's name; ``reference``: a yardstick that is never ranked; ``state``: new, partial,
+            done, failed or corrupted, with the ``reason``; ``environment``: what it was computed
+            with; ``finished``: when (UTC).
         curves: one row a finished run and cycle: ``key``, ``cycle``, labels, bytes, seconds, and
             every metric that some run recorded; NaN where a run did not.
         charges: labels read: one row a finished run, cycle, purpose and client; no client where it

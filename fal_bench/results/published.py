@@ -160,6 +160,7 @@ class PublishedTask(Section):
         pool: samples in the query pool over all clients, initial labels included.
         data: digest of the data, where they are somebody's own.
         model: what identifies the model's code, where it is not built in.
+        aggregation: what identifies the aggregation's behaviour, where it is not FedAvg.
     """
 
     name: str
@@ -168,6 +169,7 @@ class PublishedTask(Section):
     pool: int
     data: str | None = None
     model: str | None = None
+    aggregation: str | None = None
 
 
 class PublishedStrategy(Section):
@@ -614,6 +616,7 @@ def _runs(record: Record, tasks: Sequence[Task]) -> list[dict[str, Any]]:
             numerics=record.numerics,
             data=given.data or "",
             model=given.model or "",
+            aggregation=given.aggregation or "",
         )
         runs.append(
             {

@@ -40,8 +40,8 @@ def plan_groups(specs: Sequence[RunSpec], jobs: int) -> list[Group]:
 def _merge_key(spec: RunSpec) -> Hashable:
     """What two runs must share for their trainings to be merged."""
     task = spec.task
-    model, optimiser = task.model, task.optimiser
-    recipe = (task.local_epochs, task.batch_size, optimiser, str(spec.trainer))
+    model, steps = task.model, (task.optimiser, task.aggregation)
+    recipe = (task.local_epochs, task.batch_size, steps, str(spec.trainer))
     return (task.dataset, model, recipe, spec.device, spec.company)
 
 
@@ -55,7 +55,7 @@ def _families(specs: Sequence[RunSpec], jobs: int) -> list[Group]:
 
 def _split(families: list[Group], jobs: int) -> list[Group]:
     """Distribute families over groups of about equal cost: the costliest to the cheapest."""
-    lanes = sum(spec.task.clients for family in families for spec in family)
+    lanes = sum(spec.task.participants for family in families for spec in family)
     count = jobs * math.ceil(lanes / (jobs * LANES))
     groups: list[list[RunSpec]] = [[] for _ in range(min(count, len(families)))]
     cheapest = [(0, number) for number in range(len(groups))]
@@ -82,7 +82,7 @@ def _cost(specs: Sequence[RunSpec]) -> int:
 @lru_cache(maxsize=1024)
 def updates(task: Task) -> int:
     """Return the training updates of a run that spends its budget evenly."""
-    epochs = task.rounds * task.local_epochs * task.clients
+    epochs = task.rounds * task.local_epochs * task.participants
     return sum(
         epochs * math.ceil((task.initial_labels + cycle * task.query_size) / task.batch_size)
         for cycle in range(task.fixed_cycles)

@@ -34,7 +34,7 @@ from fal_bench.results.sessions import recorded_session
 from fal_bench.results.store import Corrupt, Store
 from fal_bench.results.stored import read_planned
 from fal_bench.sweep.attending import CHILDREN, OURS
-from fal_bench.sweep.spec import RunSpec, plan_runs, plugins_of, with_known_model
+from fal_bench.sweep.spec import RunSpec, plan_runs, plugins_of, with_known_plugins
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, Suite, find_suite, load_suite
@@ -124,7 +124,7 @@ class Plan:
         tasks = (loaded.task(task),) if task else loaded.tasks
         plugins = plugin_sources(plugins)
         registry = Registry.discover(plugins, try_first=True)
-        tasks = tuple(with_known_model(task, registry) for task in tasks)
+        tasks = tuple(with_known_plugins(task, registry) for task in tasks)
         tasks = tuple(task if task.clients else _with_clients(task, registry) for task in tasks)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
         asked = loaded.strategies or None if strategies is None else strategies

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fal_bench.data.loading import dataset_digest
 from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
@@ -17,6 +17,7 @@ from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.functions import canonical
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import (
+    AGGREGATION,
     DATASET,
     MODEL,
     STRATEGY,
@@ -29,16 +30,20 @@ from fal_bench.plugins.registry import (
 )
 from fal_bench.plugins.registry import TRAINER as TRAINER_KIND
 from fal_bench.results.identity import (
+    DEFAULT_AGGREGATION,
     DEFAULT_TRAINER,
     TRAINER,
     describe,
     description_key,
     run_label,
 )
-from fal_bench.task import ModelSpec, Task
+from fal_bench.task import AggregationSpec, ModelSpec, Task
 
 if TYPE_CHECKING:
     from fal_bench.plugins.trainer import Trainer
+
+
+Spec = TypeVar("Spec", ModelSpec, AggregationSpec)
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,9 @@ class RunSpec:
         reference: whether the strategy is a yardstick and never ranked.
         data: what identifies the data, where the task's selector does not.
         model: what identifies the model's code; empty for built-in models.
+        aggregation: what identifies the aggregation's behaviour; empty for FedAvg.
         foreign: the plugins that are not falbench's own, by the kind's word: a strategy, trainer,
-            data set or model.
+            aggregation, data set or model.
     """
 
     task: Task
@@ -72,6 +78,7 @@ class RunSpec:
     reference: bool = False
     data: str = ""
     model: str = ""
+    aggregation: str = ""
     foreign: tuple[tuple[str, Foreign], ...] = ()
 
     @cached_property
@@ -88,6 +95,7 @@ class RunSpec:
             numerics=NUMERICS_VERSION,
             data=self.data,
             model=self.model,
+            aggregation=self.aggregation,
         )
 
     @cached_property
@@ -136,17 +144,36 @@ def plugins_of(runs: Sequence[RunSpec]) -> tuple[Source, ...]:
     return tuple(dict.fromkeys(one for one in found if one is not None))
 
 
-def with_known_model(task: Task, registry: Registry) -> Task:
-    """Return a task whose model's parameters are checked, without those at their defaults.
+def with_known_plugins(task: Task, registry: Registry) -> Task:
+    """Return a task whose model and aggregation are checked, without what is at its default.
 
     Raises:
-        UnknownNameError: there is no such model.
+        UnknownNameError: there is no such plugin.
         PluginError: it cannot be imported.
-        InvalidSpecError: a parameter is unknown or has a value it cannot take.
+        InvalidSpecError: a parameter is unknown or has a value it cannot take, or the aggregation
+            cannot serve the task.
     """
-    kind = task.model.kind
-    params = canonical(registry.models.load(kind), task.model.params)
-    return task.model_copy(update={"model": ModelSpec(kind=kind, **params)})
+    model = registry.models.load(task.model.kind)
+    aggregation = registry.aggregations.load(task.aggregation.kind)
+    with blamed_on(task.aggregation.kind):
+        known = task.model_copy(
+            update={
+                "model": _known(task.model, model),
+                "aggregation": _known(task.aggregation, aggregation),
+            }
+        )
+        aggregation(known.aggregation.params).check_task(known)
+    return known
+
+
+def _known(spec: Spec, plugin: Any) -> Spec:
+    return type(spec)(kind=spec.kind, **canonical(plugin, spec.params))
+
+
+def aggregation_fingerprint(task: Task, registry: Registry) -> str:
+    """Return what identifies the behaviour of a task's aggregation; empty for FedAvg."""
+    name = task.aggregation.kind
+    return "" if name == DEFAULT_AGGREGATION else registry.aggregations.fingerprint(name)
 
 
 def fingerprint_of(selector: Selector, registry: Registry) -> str:
@@ -199,6 +226,7 @@ def plan_runs(
             device=device,
             data=data[task.dataset],
             model=models[task.model.kind],
+            aggregation=aggregation_fingerprint(task, registry),
             foreign=_foreign(spec, task, registry),
         )
         for seed in seeds
@@ -248,6 +276,7 @@ def _foreign(spec: RunSpec, task: Task, registry: Registry) -> tuple[tuple[str, 
     used = (
         (STRATEGY, registry.strategies, spec.strategy.name),
         (TRAINER_KIND, registry.trainers, spec.trainer.name),
+        (AGGREGATION, registry.aggregations, task.aggregation.kind),
         (DATASET, registry.datasets, Selector.parse(task.dataset).name),
         (MODEL, registry.models, task.model.kind),
     )

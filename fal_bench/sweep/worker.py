@@ -24,12 +24,12 @@ from fal_bench.isolation.child import NO_LIMITS, Channel, Limits
 from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.learning.device import CPU, full_precision, resolve_device
 from fal_bench.plugins.given import Source
-from fal_bench.plugins.registry import DATASET, STRATEGY, TRAINER, Registry, use_registry
+from fal_bench.plugins.registry import DATASET, STRATEGY, TRAINER, Kind, Registry, use_registry
 from fal_bench.plugins.trial import TIME_LIMIT
 from fal_bench.results.folder import CorruptRunError
 from fal_bench.results.store import Corrupt, Store
 from fal_bench.sweep.metrics import all_metrics
-from fal_bench.sweep.spec import RunSpec, fingerprint_of, plugins_of
+from fal_bench.sweep.spec import RunSpec, aggregation_fingerprint, fingerprint_of, plugins_of
 
 if TYPE_CHECKING:
     from fal_bench.data.base import Dataset
@@ -196,10 +196,11 @@ class WorkerJournal:
         ours = self._spec.is_ours(kind)
         return self.calls.open(Call(who, where, (self._spec.key,), ours=ours))
 
-    def plugin_call(self, cycle: int, trainer: str = "") -> AbstractContextManager[None]:
-        """Call the strategy, or the trainer of a name, inside the context."""
-        kind, name = (TRAINER, trainer) if trainer else (STRATEGY, self._spec.strategy.name)
-        return self.call(kind, name, f"cycle {cycle}")
+    def plugin_call(
+        self, cycle: int, kind: Kind = STRATEGY, name: str = ""
+    ) -> AbstractContextManager[None]:
+        """Call the strategy, or a plugin of another kind, inside the context."""
+        return self.call(kind, name or self._spec.strategy.name, f"cycle {cycle}")
 
     def beat(self, cycle: int) -> None:  # noqa: ARG002
         """Say that the open call is getting on."""
@@ -261,10 +262,15 @@ def _trainer(spec: RunSpec, registry: Registry, journal: WorkerJournal) -> Train
     """
     with journal.plugin_call(0):
         own = fingerprint_of(spec.strategy, registry)
-    with journal.plugin_call(0, spec.trainer.name):
-        trainer = registry.trainers.fingerprint(spec.trainer.name)
-        model = registry.models.fingerprint(spec.task.model.kind)
-        if (own, trainer, model) != (spec.fingerprint, spec.trainer_fingerprint, spec.model):
+    with journal.plugin_call(0, TRAINER, spec.trainer.name):
+        found = (
+            own,
+            registry.trainers.fingerprint(spec.trainer.name),
+            registry.models.fingerprint(spec.task.model.kind),
+            aggregation_fingerprint(spec.task, registry),
+        )
+        planned = (spec.fingerprint, spec.trainer_fingerprint, spec.model, spec.aggregation)
+        if found != planned:
             raise PluginError(
                 "A plugin, or a module that it imports, is not the one that the run was planned "
                 "with; run it again."

@@ -1,6 +1,9 @@
 """What is compared on: tasks, suites of tasks, and targets."""
 
 from fal_bench.task.spec import (
+    Adam,
+    AdamW,
+    AggregationSpec,
     Annotators,
     Augmentation,
     ConfusedAnnotators,
@@ -10,6 +13,7 @@ from fal_bench.task.spec import (
     LogNormalSizes,
     ModelSpec,
     NoisyAnnotators,
+    Optimiser,
     Partition,
     ServerAllotment,
     Sgd,
@@ -21,6 +25,9 @@ from fal_bench.task.spec import (
 )
 
 __all__ = [
+    "Adam",
+    "AdamW",
+    "AggregationSpec",
     "Annotators",
     "Augmentation",
     "ConfusedAnnotators",
@@ -30,6 +37,7 @@ __all__ = [
     "LogNormalSizes",
     "ModelSpec",
     "NoisyAnnotators",
+    "Optimiser",
     "Partition",
     "ServerAllotment",
     "Sgd",

@@ -13,12 +13,14 @@ import json
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -38,7 +40,8 @@ from fal_bench.inputs.limits import (
 from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained, sentence
 from fal_bench.plugins.functions import canonical
-from fal_bench.plugins.registry import MODEL, built_in
+from fal_bench.plugins.needs import Adam as AdamStep
+from fal_bench.plugins.registry import AGGREGATION, MODEL, Kind, built_in
 
 MOST_CONFUSED = 1000
 """Most classes of a table of confusions."""
@@ -50,7 +53,7 @@ Augmentation = Literal["none", "flip", "flip-crop"]
 RECIPE = frozenset(
     {
         "rounds", "local_epochs", "batch_size", "optimiser", "augmentation", "evaluation_rounds",
-        "twin_of",
+        "twin_of", "aggregation", "participation", "dropouts",
     }
 )  # fmt: skip
 """The fields of a task that say how models are trained and measured, and not what is learned."""
@@ -154,23 +157,20 @@ class Given(Spec):
 Partition = Annotated[Iid | Dirichlet | Shards | Given, Field(discriminator="kind")]
 
 
-class ModelSpec(BaseModel):
-    """The classifier: a model's name, and the parameters that differ from their defaults.
+class PluginSpec(BaseModel):
+    """A plugin that a task names, and the parameters that differ from their defaults.
 
-    Parameters of a built-in model are checked here, those of other models when a comparison is
-    planned: a stored task is read whether its model is installed or not.
+    Parameters of a built-in plugin are checked here, those of others when a comparison is planned:
+    a stored task is read whether its plugins are installed or not.
 
     Attributes:
-        kind: the model's name; further keys are its parameters.
+        kind: the plugin's name; further keys are its parameters.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
+    of: ClassVar[Kind]
     kind: str
-
-    if TYPE_CHECKING:
-
-        def __init__(self, *, kind: str, **params: Any) -> None: ...
 
     @model_validator(mode="before")
     @classmethod
@@ -178,12 +178,12 @@ class ModelSpec(BaseModel):
         if not isinstance(table, Mapping) or not isinstance(table.get("kind"), str):
             return table
         kind, given = table["kind"], {key: table[key] for key in table if key != "kind"}
-        model = built_in(MODEL, kind)
+        plugin = built_in(cls.of, kind)
         try:
-            # Lists stand for tuples, so that equal models compare equal.
+            # Lists stand for tuples, so that equal plugins compare equal.
             return {
                 "kind": kind,
-                **(json.loads(json.dumps(given)) if model is None else canonical(model, given)),
+                **(json.loads(json.dumps(given)) if plugin is None else canonical(plugin, given)),
             }
         except (InvalidSpecError, TypeError) as error:
             raise ValueError(str(error).removesuffix(".")) from None
@@ -195,30 +195,147 @@ class ModelSpec(BaseModel):
 
     @cached_property
     def text(self) -> str:
-        """The model as canonical JSON."""
+        """The plugin as canonical JSON."""
         return _json(_non_defaults(self))
 
     def __hash__(self) -> int:
         return hash(self.text)
 
 
-class Sgd(Spec):
-    """Stochastic gradient descent of the clients' local training.
+class ModelSpec(PluginSpec):
+    """The classifier; see ``PluginSpec``."""
+
+    of: ClassVar[Kind] = MODEL
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, kind: str, **params: Any) -> None: ...
+
+
+class AggregationSpec(PluginSpec):
+    """The federated algorithm; see ``PluginSpec``."""
+
+    of: ClassVar[Kind] = AGGREGATION
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, kind: str, **params: Any) -> None: ...
+
+
+class _Optimiser(Spec):
+    """What all optimisers of the clients' local training have.
 
     Attributes:
         lr: learning rate.
-        momentum: momentum, reset at the start of every round.
-        weight_decay: L2 penalty added to the gradient.
+        weight_decay: L2 penalty added to the gradient; AdamW lets weights decay apart from it.
         milestones: rounds after which the learning rate is multiplied by ``gamma``.
         gamma: the factor applied at each milestone.
+        schedule: ``"milestones"``, or ``"cosine"``: half a cosine, from ``lr`` in the first round
+            of a cycle towards zero after the last one.
+        state: whether momentum, or Adam's means, begin at rest in every round (``"reset"``), or
+            stay with the client for the rounds of a cycle (``"kept"``).
     """
 
-    kind: Literal["sgd"] = "sgd"
     lr: float = Field(default=0.1, gt=0, le=MOST_RATE)
-    momentum: float = Field(default=0.0, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0, le=MOST_RATE)
     milestones: Annotated[tuple[Rounds, ...], Field(max_length=MOST_CYCLES)] = ()
     gamma: float = Field(default=0.1, gt=0, le=1)
+    schedule: Literal["milestones", "cosine"] = "milestones"
+    state: Literal["reset", "kept"] = "reset"
+
+    @model_validator(mode="after")
+    def _one_schedule(self) -> Self:
+        if self.schedule == "cosine" and self.milestones:
+            raise ValueError(
+                "milestones belong to the schedule 'milestones', not to 'cosine'; leave one out"
+            )
+        return self
+
+    def lr_at(self, number: int, rounds: int) -> float:
+        """Return the learning rate of a round.
+
+        Args:
+            number: the round, from 0.
+            rounds: of a cycle.
+        """
+        if self.schedule == "cosine":
+            return self.lr * (1 + math.cos(math.pi * number / rounds)) / 2
+        passed = sum(number >= milestone for milestone in self.milestones)
+        return self.lr * self.gamma**passed
+
+
+class Sgd(_Optimiser):
+    """Stochastic gradient descent.
+
+    Attributes:
+        momentum: momentum.
+    """
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+
+    @property
+    def adam(self) -> AdamStep | None:
+        """Adam's step, which this is not."""
+        return None
+
+
+class Adam(_Optimiser):
+    """Adam, with PyTorch's defaults.
+
+    Attributes:
+        beta1: how much of the mean of the gradients is kept at a step.
+        beta2: how much of the mean of their squares is kept.
+        epsilon: added to the root of that mean.
+    """
+
+    kind: Literal["adam"] = "adam"
+    lr: float = Field(default=1e-3, gt=0, le=MOST_RATE)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, ge=1e-30, le=MOST_RATE)
+
+    @property
+    def momentum(self) -> float:
+        """SGD's momentum, which it has not."""
+        return 0.0
+
+    @property
+    def adam(self) -> AdamStep:
+        """Adam's step."""
+        return AdamStep(self.beta1, self.beta2, self.epsilon, decoupled=False)
+
+
+class AdamW(_Optimiser):
+    """AdamW, with PyTorch's defaults; see ``Adam``."""
+
+    kind: Literal["adamw"] = "adamw"
+    lr: float = Field(default=1e-3, gt=0, le=MOST_RATE)
+    weight_decay: float = Field(default=0.01, ge=0, le=MOST_RATE)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, ge=1e-30, le=MOST_RATE)
+
+    @property
+    def momentum(self) -> float:
+        """SGD's momentum, which it has not."""
+        return 0.0
+
+    @property
+    def adam(self) -> AdamStep:
+        """Adam's step."""
+        return AdamStep(self.beta1, self.beta2, self.epsilon, decoupled=True)
+
+
+def _optimiser_kind(value: Any) -> Any:
+    """Return the kind of an optimiser: ``"sgd"`` where a table leaves it out."""
+    return value.get("kind", "sgd") if isinstance(value, Mapping) else getattr(value, "kind", "sgd")
+
+
+Optimiser = Annotated[
+    Annotated[Sgd, Tag("sgd")] | Annotated[Adam, Tag("adam")] | Annotated[AdamW, Tag("adamw")],
+    Discriminator(_optimiser_kind),
+]
 
 
 class Shares(Spec):
@@ -322,10 +439,10 @@ class Task(Spec):
         dataset: data set, as a selector: ``"digits"`` or ``"digit-pairs[train=2000]"``.
         partition: how training samples are spread over the clients.
         long_tail: size ratio of the most to the least frequent class (1: as in the data set).
-        clients: number of clients; all take part in every round. Where the partition is given, it
+        clients: number of clients. Where the partition is given, it
             may be left out: it follows from the data, and is 0 until they have been seen.
         model: the classifier.
-        rounds: FedAvg rounds a cycle.
+        rounds: rounds of local training and aggregation a cycle.
         local_epochs: epochs of local training a round.
         batch_size: most samples of a local batch; the batches of an epoch are of even size.
         optimiser: optimiser of local training.
@@ -346,6 +463,11 @@ class Task(Spec):
         evaluation_rounds: a cycle's figures are the mean over this many last rounds.
         augmentation: what happens to training images: ``"flip"`` mirrors every other one,
             ``"flip-crop"`` also moves it by up to an eighth of its size.
+        aggregation: the federated algorithm: what clients add to their steps, and what the server
+            makes of their updates.
+        participation: share of the clients that take part in a round, drawn for each round.
+        dropouts: how likely it is that a client that takes part gives up, so that its update
+            never arrives.
         twin_of: hash of the task that this one is inspected beside; empty if it stands for itself.
             Twins are left out of results that are read without a suite.
     """
@@ -359,7 +481,7 @@ class Task(Spec):
     rounds: Rounds = 20
     local_epochs: Epochs = 5
     batch_size: BatchSize = 10
-    optimiser: Sgd = Sgd()
+    optimiser: Optimiser = Sgd()
     initial_labels: Samples = 10
     query_size: Samples = 10
     budget_cap: Samples = 200
@@ -371,6 +493,9 @@ class Task(Spec):
     shares: Shares = Shares()
     evaluation_rounds: Rounds = 1
     augmentation: Augmentation = "none"
+    aggregation: AggregationSpec = AggregationSpec(kind="fedavg")
+    participation: float = Field(default=1.0, gt=0, le=1)
+    dropouts: float = Field(default=0.0, ge=0, lt=1)
     twin_of: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
     @field_validator("dataset")
@@ -403,6 +528,7 @@ class Task(Spec):
         self._check_clients()
         if self.clients:  # else the data say what follows
             self._check_budget()
+            self._check_participation()
         return self
 
     def _check_clients(self) -> None:
@@ -439,6 +565,18 @@ class Task(Spec):
                 f"allotment.at_most {at_most} keeps clients from buying the {self.query_labels} "
                 f"labels of a query; raise it to at least query_size ({self.query_size})"
             )
+
+    def _check_participation(self) -> None:
+        if self.participants < 1:
+            raise ValueError(
+                f"participation {self.participation:g} of {self.clients} clients leaves no client "
+                f"in a round; use at least {math.ceil(500 / self.clients) / 1000:g}"
+            )
+
+    @property
+    def participants(self) -> int:
+        """Clients that take part in a round: the share of all of them, rounded."""
+        return math.floor(self.participation * self.clients + 0.5)
 
     @property
     def label_grid_start(self) -> int:
@@ -478,9 +616,13 @@ class Task(Spec):
         """The task in one line, for people."""
         tail = "" if self.long_tail == 1 else f", long tail {self.long_tail:g}"
         wrong = "" if self.annotators.kind == "right" else f", {self.annotators.kind} annotators"
+        learned = "" if self.aggregation.kind == "fedavg" else f", {self.aggregation.kind}"
+        if self.participation < 1:
+            learned += f", {100 * self.participation:g} % of them a round"
         return (
-            f"{self.dataset}, {self.clients or 'its own'} clients, {_described(self.partition)}"
-            f"{tail}{wrong}, {self.model.kind}, {self.query_size} queries a client and cycle"
+            f"{self.dataset}, {self.clients or 'its own'} clients{learned}, "
+            f"{_described(self.partition)}{tail}{wrong}, {self.model.kind}, "
+            f"{self.query_size} queries a client and cycle"
         )
 
     @cached_property

@@ -14,10 +14,10 @@ import torch
 import usual_loop
 from sklearn.datasets import load_digits
 
-from fal_bench.federation.fedavg import average
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane, TrainRequest
+from fal_bench.plugins.aggregation import average
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import ModelSpec
 

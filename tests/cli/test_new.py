@@ -54,7 +54,8 @@ def test_what_is_written_passes_its_checks_and_is_ranked(falbench, run_tests, tm
 def test_the_other_kinds_pass_their_tests_and_run_as_the_next_steps_say(
     falbench, run_tests, tmp_path
 ):
-    rows = {kind: ["random", "fal-margin"] for kind in ("dataset", "model", "metric")}
+    kinds = ("aggregation", "dataset", "model", "metric")
+    rows = {kind: ["random", "fal-margin"] for kind in kinds}
     rows["trainer"] = ["random", "random[trainer=own-trainer]"]
     rows["trainer"] += ['random[trainer="own-trainer[smoothing=0.3]"]']
     checked, comparisons = [], {}
@@ -64,7 +65,7 @@ def test_the_other_kinds_pass_their_tests_and_run_as_the_next_steps_say(
         assert code == 0, err
         wrote, *commands = out.splitlines()
         files = {f"{stem}.py" for stem in (f"own_{kind}", f"test_own_{kind}")}
-        files |= {f"own_{kind}.toml"} if kind in ("dataset", "model") else set()
+        files |= {f"own_{kind}.toml"} if kind in ("aggregation", "dataset", "model") else set()
         assert {path.name for path in {*tmp_path.iterdir()} - before} == files
         assert all(name in wrote for name in files)
         assert lines_of_code((tmp_path / f"own_{kind}.py").read_text()) <= 25

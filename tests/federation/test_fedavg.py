@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fal_bench.federation.fedavg import average
+from fal_bench.plugins.aggregation import average
 
 
 def test_by_hand():

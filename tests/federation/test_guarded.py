@@ -34,8 +34,8 @@ class Marking(MemoryJournal):
         self.open = []
 
     @contextmanager
-    def plugin_call(self, cycle, trainer=""):
-        self.open.append(trainer or "strategy")
+    def plugin_call(self, cycle, kind=None, name=""):
+        self.open.append(name or "strategy")
         self.calls.append("/".join(self.open))
         yield
         self.open.pop()

@@ -24,7 +24,6 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from fal_bench.federation.fedavg import average
 from fal_bench.learning.device import arithmetic, full_precision
 from fal_bench.learning.graphed import train_graphed
 from fal_bench.learning.inference import _folded, predict
@@ -32,6 +31,7 @@ from fal_bench.learning.kernels.pooled_norm import PoolingFirst
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane
 from fal_bench.learning.sequential import train_sequentially
+from fal_bench.plugins.aggregation import average
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import ModelSpec
 

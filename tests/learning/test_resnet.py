@@ -15,7 +15,6 @@ from torch.nn.functional import cross_entropy
 
 from fal_bench.data.base import Dataset
 from fal_bench.errors import DataError, InvalidSpecError
-from fal_bench.federation.fedavg import average
 from fal_bench.learning.device import full_precision
 from fal_bench.learning.engine import engine_of, train
 from fal_bench.learning.graphed import train_graphed
@@ -24,6 +23,7 @@ from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane, TrainRequest, batches
 from fal_bench.learning.sequential import train_sequentially
 from fal_bench.models import resnet18
+from fal_bench.plugins.aggregation import average
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.task import ModelSpec

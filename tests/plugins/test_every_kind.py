@@ -32,6 +32,20 @@ class Loss(Trainer):
     def losses(self, logits, batch):
         return -logits.log_softmax(-1).gather(-1, batch.labels.unsqueeze(-1)).squeeze(-1) / 2
 """,
+    "part": """
+from fal_bench import Aggregation, Params
+
+class PartParams(Params):
+    share: float = 0.9
+
+class Part(Aggregation):
+    name = "part"
+    Params = PartParams
+
+    def combine(self, updates, server):
+        change = server.change(updates)
+        return {name: server.weights[name] + self.params.share * change[name] for name in change}
+""",
     "photos": """
 import torch
 from fal_bench import Dataset, dataset
@@ -67,6 +81,7 @@ seeds = 1
 [tasks.own]
 dataset = "photos[n=180]"
 model = { kind = "net", width = 5 }
+aggregation = { kind = "part", share = 0.5 }
 clients = 2
 rounds = 2
 local_epochs = 1
@@ -93,7 +108,9 @@ def keys(tmp_path):
 
 def test_all_are_listed_compared_in_workers_and_part_of_the_key(falbench, plugins, tmp_path):
     for kind, name in zip(
-        ("strategies", "trainers", "datasets", "models", "metrics"), FILES, strict=True
+        ("strategies", "trainers", "aggregations", "datasets", "models", "metrics"),
+        FILES,
+        strict=True,
     ):
         code, out, _ = falbench("list", kind, "--plugin", plugins)
         assert code == 0
@@ -112,13 +129,13 @@ def test_all_are_listed_compared_in_workers_and_part_of_the_key(falbench, plugin
     assert curves.third.tolist() == pytest.approx((curves.accuracy / 3).tolist())
     found = (
         description["strategy"]["fingerprint"], description["trainer"]["fingerprint"],
-        description["model"],
+        description["model"], description["aggregation"],
     )  # fmt: skip
     assert all(one.startswith("source ") for one in found)
-    assert len({*found, description["data"]}) == 4
+    assert len({*found, description["data"]}) == 5
     assert falbench("report", "results")[0] == 0  # without the plugins
     known = {key}
-    for name in ("photos", "net"):
+    for name in ("photos", "net", "part"):
         with (plugins / f"{name}.py").open("a") as file:
             file.write("# edited\n")
         now = set(compare("--backend", "sequential"))
@@ -136,6 +153,9 @@ def test_all_are_listed_compared_in_workers_and_part_of_the_key(falbench, plugin
         ("width = 5", "width = 'x'", "'width' cannot be 'x'"),
         ('"net"', '"nett"', "Unknown model 'nett'; did you mean 'net'"),
         ("n=180", "n=many", "'n' cannot be 'many'"),
+        ("share = 0.5", "shar = 0.5", "'shar'; did you mean 'share'"),
+        ("share = 0.5", "share = 'x'", "'share' cannot be 'x'"),
+        ('"part"', '"prat"', "Unknown aggregation 'prat'; did you mean 'part'"),
         ("photos", "photo", "Unknown data set 'photo'; did you mean 'photos'"),
     ],
 )

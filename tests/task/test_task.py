@@ -46,6 +46,8 @@ def test_released_defaults_never_change():
             "weight_decay": 0.0,
             "milestones": (),
             "gamma": 0.1,
+            "schedule": "milestones",
+            "state": "reset",
         },
         "initial_labels": 10,
         "query_size": 10,
@@ -58,6 +60,9 @@ def test_released_defaults_never_change():
         "shares": {"state": 0.0, "warm_start": 0.0, "agent": 0.0, "pool": 1.0},
         "evaluation_rounds": 1,
         "augmentation": "none",
+        "aggregation": {"kind": "fedavg"},
+        "participation": 1.0,
+        "dropouts": 0.0,
         "twin_of": "",
     }
 

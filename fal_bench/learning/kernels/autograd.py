@@ -22,7 +22,7 @@ from fal_bench.learning.kernels.convolution import (
     TimeMaxPool,
 )
 from fal_bench.learning.kernels.even import widened
-from fal_bench.learning.kernels.sgd import StackedState, descend
+from fal_bench.learning.kernels.sgd import Pace, StackedState, descend
 from fal_bench.learning.model import Weights
 from fal_bench.learning.request import mixture_losses, sample_losses, trainer_of
 from fal_bench.plugins.needs import LocalTraining
@@ -39,7 +39,7 @@ Forward = Callable[[Rows, Weights], Tensor]
 
 
 class AutogradStep:
-    """One SGD step in all slots.
+    """One step in all slots.
 
     Args:
         chain: the network's layers.
@@ -53,7 +53,7 @@ class AutogradStep:
         self._training = training
         self._trainer = trainer_of(training)
 
-    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
+    def __call__(self, state: StackedState, batch: Batch, pace: Pace) -> Outcome:
         """Take the step; return what the network said before it."""
         weights = {name: tensor.detach().requires_grad_() for name, tensor in state.weights.items()}
         logits = batch.known(self._forward(batch, weights))
@@ -63,7 +63,7 @@ class AutogradStep:
         if batch.mixed is not None:
             loss = loss + self._mixed_loss(state, batch, batch.mixed, weights)
         gradients = torch.autograd.grad(loss, list(weights.values()))
-        descend(state, list(gradients), self._training, lr)
+        descend(state, list(gradients), self._training, pace)
         return Outcome(logits.detach(), losses.detach() * batch.inside)
 
     def _mixed_loss(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from fal_bench.learning.kernels.batch import Batch, Outcome, Samples
 from fal_bench.learning.kernels.chain import Chain
 from fal_bench.learning.kernels.even import even
-from fal_bench.learning.kernels.sgd import StackedState, descend_product, logit_gradient
+from fal_bench.learning.kernels.sgd import Pace, StackedState, descend_product, logit_gradient
 from fal_bench.learning.kernels.windows import SampleWindows
 from fal_bench.learning.kernels.workspace import Workspace
 from fal_bench.learning.model import Weights
@@ -26,13 +26,15 @@ class MatrixState(StackedState):
         network: convolutions and one linear layer, the last; all have a bias.
         training: the recipe.
         width: number of slots.
+        corrected: see ``StackedState``.
 
     Attributes:
-        weights: by the layer's name, shape (width, rows, outputs).
-        velocity: like the weights; empty if the recipe needs none.
+        weights: by the layer's name, shape (width, rows, outputs); so is what moves them.
     """
 
-    def __init__(self, network: nn.Module, training: LocalTraining, width: int) -> None:
+    def __init__(
+        self, network: nn.Module, training: LocalTraining, width: int, corrected: bool = False
+    ) -> None:
         kernels = {
             name: module.weight
             for name, module in network.named_modules()
@@ -48,22 +50,19 @@ class MatrixState(StackedState):
             matrices[name] = torch.Size([even(inputs + 1), outputs])
             channels = outputs
         self._kernels = {name: kernel.shape for name, kernel in kernels.items()}
-        self._allocate(next(network.parameters()), training, width, matrices)
-        self.start = {}
+        self._allocate(next(network.parameters()), training, width, matrices, corrected)
 
-    def load(self, slot: int, weights: Weights) -> None:
-        """Start a slot from ``weights``, at rest."""
-        for name, matrix in self.weights.items():
+    def _write(self, tensors: Weights, slot: int, weights: Weights) -> None:
+        """Write weights of one lane into a slot of stacked matrices."""
+        for name, matrix in tensors.items():
             kernels, bias = self._parts(name, matrix[slot])
             kernels.copy_(weights[f"{name}.weight"].view(self._shapes[name]))
             bias.copy_(weights[f"{name}.bias"])
-        for velocity in self.velocity.values():
-            velocity[slot] = 0
 
-    def read(self, slot: int) -> Weights:
-        """Return a copy of a slot's weights."""
+    def _copied(self, tensors: Weights, slot: int) -> Weights:
+        """Return a slot of stacked matrices as weights of one lane."""
         weights: Weights = {}
-        for name, matrix in self.weights.items():
+        for name, matrix in tensors.items():
             kernels, bias = self._parts(name, matrix[slot])
             kernels = kernels.clone(memory_format=torch.contiguous_format)
             weights[f"{name}.weight"] = kernels.view(self._kernels[name])
@@ -112,7 +111,7 @@ class CnnStep:
         return cls(layers, training) if known and blocks else None
 
     @torch.no_grad()
-    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
+    def __call__(self, state: StackedState, batch: Batch, pace: Pace) -> Outcome:
         """Take the step; return what the network said before it."""
         space = self._space(state, batch)
         self._windows_of(batch.samples).gather(batch.index, space.blocks[0].inputs)
@@ -123,11 +122,11 @@ class CnnStep:
         logits = torch.bmm(space.head.inputs, state.weights[layer])
         delta, losses = logit_gradient(logits, batch, self._training)
         gradient: Tensor | None = space.head.backward(delta, state.weights[layer])
-        descend_product(state, layer, space.head.inputs, delta, self._training, lr)
+        descend_product(state, layer, space.head.inputs, delta, self._training, pace)
         for layer, block in reversed(blocks):
             assert gradient is not None
             gradient = block.backward(gradient, state.weights[layer])
-            descend_product(state, layer, block.inputs, block.delta, self._training, lr)
+            descend_product(state, layer, block.inputs, block.delta, self._training, pace)
         return Outcome(logits, losses)
 
     def _windows_of(self, samples: Samples) -> SampleWindows:

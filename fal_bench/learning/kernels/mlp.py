@@ -8,7 +8,13 @@ from torch import Tensor, nn
 from fal_bench.learning.kernels.batch import Batch, Outcome
 from fal_bench.learning.kernels.chain import Chain
 from fal_bench.learning.kernels.even import widened
-from fal_bench.learning.kernels.sgd import StackedState, descend_product, logit_gradient, move
+from fal_bench.learning.kernels.sgd import (
+    Pace,
+    StackedState,
+    descend_one,
+    descend_product,
+    logit_gradient,
+)
 from fal_bench.learning.request import trainer_of
 from fal_bench.plugins.needs import LocalTraining
 
@@ -40,7 +46,7 @@ class MlpStep:
         return cls(linear, training) if known else None
 
     @torch.no_grad()
-    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
+    def __call__(self, state: StackedState, batch: Batch, pace: Pace) -> Outcome:
         """Take the step; return what the network said before it."""
         inputs = [widened(batch.by_lane.flatten(2), self._features(state))]
         for layer in self._layers:
@@ -54,7 +60,7 @@ class MlpStep:
             if layer != self._layers[0]:
                 below = torch.bmm(delta, state.weights[f"{layer}.weight"])
                 below = torch.ops.aten.threshold_backward(below, seen, 0)
-            self._update(state, layer, delta, seen, lr)
+            self._update(state, layer, delta, seen, pace)
             if below is not None:
                 delta = below
         return Outcome(logits, losses)
@@ -63,15 +69,8 @@ class MlpStep:
         return state.weights[f"{self._layers[0]}.weight"].shape[2]
 
     def _update(
-        self, state: StackedState, layer: str, delta: Tensor, seen: Tensor, lr: float | Tensor
+        self, state: StackedState, layer: str, delta: Tensor, seen: Tensor, pace: Pace
     ) -> None:
         recipe = self._training
-        descend_product(state, f"{layer}.weight", delta, seen, recipe, lr)
-        bias, gradient = state.weights[f"{layer}.bias"], delta.sum(1)
-        if not state.velocity:
-            bias.mul_(1 - recipe.lr * recipe.weight_decay).add_(gradient, alpha=-recipe.lr)
-            return
-        velocity = state.velocity[f"{layer}.bias"].mul_(recipe.momentum).add_(gradient)
-        if recipe.weight_decay:
-            velocity.add_(bias, alpha=recipe.weight_decay)
-        move(bias, velocity, lr)
+        descend_product(state, f"{layer}.weight", delta, seen, recipe, pace)
+        descend_one(state, f"{layer}.bias", delta.sum(1), recipe, pace)

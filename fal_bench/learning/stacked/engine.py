@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import nn
 
 from fal_bench.learning.chance import dropout_of
 from fal_bench.learning.device import CPU
@@ -15,8 +15,8 @@ from fal_bench.learning.kernels.chain import chain_of
 from fal_bench.learning.kernels.cnn import CnnStep
 from fal_bench.learning.kernels.even import EvenNetwork
 from fal_bench.learning.kernels.mlp import MlpStep
-from fal_bench.learning.kernels.sgd import StackedState, keeps_velocity, learning_rates
-from fal_bench.learning.request import Lane, TrainedLane, padded_rows
+from fal_bench.learning.kernels.sgd import Pace, StackedState, copies_kept, pace_of
+from fal_bench.learning.request import Lane, Momenta, TrainedLane, padded_rows
 from fal_bench.learning.stacked.slots import Slots
 from fal_bench.plugins.needs import LocalTraining
 
@@ -33,7 +33,7 @@ WIDEST_CONVOLUTION = 20
 
 
 class Step(Protocol):
-    """One SGD step of all slots of a block.
+    """One step of all slots of a block.
 
     Attributes:
         state: the layout in which it keeps the weights.
@@ -41,7 +41,7 @@ class Step(Protocol):
 
     state: type[StackedState]
 
-    def __call__(self, state: StackedState, batch: Batch, lr: float | Tensor) -> Outcome:
+    def __call__(self, state: StackedState, batch: Batch, pace: Pace) -> Outcome:
         """Take the step; return what the network said before it."""
 
 
@@ -64,7 +64,7 @@ def train_stacked(
     even = EvenNetwork(network)
     step = step_of(even.network, training)
     device = next(network.parameters()).device
-    trained = [TrainedLane(lane.start) for lane in lanes]
+    trained = [TrainedLane(lane.start, momenta=lane.momenta) for lane in lanes]
     for numbers in _alike(lanes, training):
         block = [lanes[number] for number in numbers]
         width = _equal_width(len(block), _widest(network, training))
@@ -89,13 +89,14 @@ def _train_block(
     even: EvenNetwork, training: LocalTraining, step: Step, slots: Slots, keep_epochs: bool
 ) -> Iterator[tuple[int, TrainedLane]]:
     """Train the lanes of one block; yield each lane's place and weights when it is done."""
-    state = step.state(even.network, training, len(slots.occupants))
+    corrected = slots.occupants[0].lane.correction is not None
+    state = step.state(even.network, training, len(slots.occupants), corrected)
     device = next(even.network.parameters()).device
     for slot, occupant in enumerate(slots.occupants):
-        state.load(slot, even.widen(occupant.lane.start))
+        _load(state, slot, occupant.lane, even)
     while slots.live:
         batch = slots.batch()
-        outcome = step(state, batch, learning_rates(training, slots.updates, device))
+        outcome = step(state, batch, pace_of(training, slots.updates, device))
         correct = None if training.stop_at_accuracy is None else batch.correct(outcome.logits)
         losses = None if training.patience is None else outcome.total_losses
         done = False
@@ -105,23 +106,39 @@ def _train_block(
             if occupant.done:
                 done = True
                 trained = even.narrow(state.read(slot))
-                yield occupant.number, TrainedLane(trained, tuple(occupant.epochs))
+                momenta = None
+                if occupant.lane.momenta is not None:
+                    momenta = _narrow(state.momenta(slot, int(slots.updates[slot])), even)
+                yield occupant.number, TrainedLane(trained, tuple(occupant.epochs), momenta)
         if done:
             for slot, newcomer in slots.refill():
-                state.load(slot, even.widen(newcomer.lane.start))
+                _load(state, slot, newcomer.lane, even)
             live = slots.live
             if 0 < len(live) < len(slots.occupants):
                 slots.keep(live)
                 state.keep(live)
 
 
+def _load(state: StackedState, slot: int, lane: Lane, even: EvenNetwork) -> None:
+    """Start a lane in a slot."""
+    correction = None if lane.correction is None else even.widen(lane.correction)
+    momenta = lane.momenta
+    if momenta is not None:
+        momenta = Momenta(momenta.steps, even.widen(momenta.first), even.widen(momenta.second))
+    state.load(slot, even.widen(lane.start), correction, momenta)
+
+
+def _narrow(momenta: Momenta, even: EvenNetwork) -> Momenta:
+    return Momenta(momenta.steps, even.narrow(momenta.first), even.narrow(momenta.second))
+
+
 def _alike(lanes: Sequence[Lane], training: LocalTraining) -> Iterator[list[int]]:
     """Yield the numbers of lanes that can share a block; lanes without samples are left out."""
-    by_rows: dict[int, list[int]] = {}
+    by_rows: dict[tuple[int, bool], list[int]] = {}
     for number, lane in enumerate(lanes):
         if len(lane.labels):
             rows = padded_rows(len(lane.labels), training.batch_size)
-            by_rows.setdefault(rows, []).append(number)
+            by_rows.setdefault((rows, lane.correction is None), []).append(number)
     for numbers in by_rows.values():
         chunk: list[int] = []
         taken = 0
@@ -150,6 +167,6 @@ def _widest(network: nn.Module, training: LocalTraining) -> int:
     if next(network.parameters()).device.type != CPU:
         return affordable
     convolves = any(isinstance(module, nn.Conv2d) for module in network.modules())
-    cached = BLOCK_BYTES // max(weights * (1 + keeps_velocity(training)), 1)
+    cached = BLOCK_BYTES // max(weights * copies_kept(training), 1)
     widest = WIDEST_CONVOLUTION if convolves else WIDEST
     return min(max(cached, NARROWEST), widest, affordable)

@@ -58,7 +58,8 @@ class Slots:
 
     Attributes:
         occupants: the lane in each slot; one that is done stays until ``refill`` or ``keep``.
-        updates: updates of each slot's lane so far, shape (width,).
+        updates: updates of each slot's lane so far, those that its momenta know of included, shape
+            (width,).
     """
 
     def __init__(
@@ -168,7 +169,8 @@ class Slots:
     def _next(self, slot: int) -> Occupant:
         """Return the lane that is next in the queue, ready in its slot."""
         occupant = self._queue.popleft()
-        self.updates[slot] = 0
+        momenta = occupant.lane.momenta
+        self.updates[slot] = 0 if momenta is None else momenta.steps
         self._round[slot] = occupant.lane.round
         labels = occupant.lane.labels
         self._class_counts[slot] = class_counts(labels, self._class_counts.shape[1])
