@@ -136,7 +136,7 @@ def setting(task: Task, seed: int = 0) -> Setting:
     known = training_labels(task)
     labels, classes = torch.from_numpy(known), torch.from_numpy(np.unique(known))
     dataset = Dataset(
-        "sizes", torch.zeros(len(labels), 1, 1, 1), labels, torch.zeros(len(classes), 1, 1, 1),
+        "sizes", torch.zeros(len(labels), 1, 2, 2), labels, torch.zeros(len(classes), 1, 2, 2),
         classes, len(classes),
     )  # fmt: skip
     return Setting.draw(task, seed, dataset)

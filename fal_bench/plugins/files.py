@@ -78,7 +78,8 @@ def import_file(file: Path) -> ModuleType:
     name = _module_name(file)
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file, loader=_FromSource(name, str(file)))
+    loader = _FromSource(name, str(file.absolute()))  # as tracebacks should name it
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
