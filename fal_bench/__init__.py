@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from fal_bench.plugins.aggregation import Aggregation
     from fal_bench.plugins.functions import dataset, model
     from fal_bench.plugins.metric import metric
-    from fal_bench.plugins.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
+    from fal_bench.plugins.needs import (
+        DistilledModel,
+        EpochPredictions,
+        LocalModel,
+        LocalTraining,
+        TargetDomain,
+    )
     from fal_bench.plugins.strategy import ClientView, FederationView, Params, Strategy, Train
     from fal_bench.plugins.trainer import Trainer
     from fal_bench.task import Task
@@ -51,6 +57,7 @@ _HOMES = {
     "Params": "fal_bench.plugins.strategy",
     "Results": "fal_bench.api",
     "Strategy": "fal_bench.plugins.strategy",
+    "TargetDomain": "fal_bench.plugins.needs",
     "Task": "fal_bench.task",
     "Train": "fal_bench.plugins.strategy",
     "Trainer": "fal_bench.plugins.trainer",
@@ -86,6 +93,7 @@ __all__ = [
     "Params",
     "Results",
     "Strategy",
+    "TargetDomain",
     "Task",
     "Train",
     "Trainer",

@@ -26,6 +26,7 @@ def test_the_public_names_are_pinned():
         "Params",
         "Results",
         "Strategy",
+        "TargetDomain",
         "Task",
         "Train",
         "Trainer",

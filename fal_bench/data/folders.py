@@ -134,8 +134,8 @@ def where_looked(path: Path) -> str:
     if path.expanduser().is_absolute():
         return repr(str(full))
     return (
-        f"{str(full)!r} (a relative path is one in the data folder; name that by data_dir, or "
-        "write an absolute path)"
+        f"{str(full)!r} (a relative path is one in the data folder; name that with --data-dir or "
+        "data_dir, or write an absolute path)"
     )
 
 

@@ -298,6 +298,7 @@ class TargetTooHard(Fact):
     baseline: str
     reached: int
     runs: int
+    metric: str
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,7 @@ def _censored_pairs(complete: list[Row]) -> list[f.Fact]:
 
 def _too_hard(rows: list[Row], context: ReportContext) -> list[f.Fact]:
     return [
-        f.TargetTooHard(row["strategy"], int(row["reached"]), int(row["runs"]))
+        f.TargetTooHard(row["strategy"], int(row["reached"]), int(row["runs"]), context.metric)
         for row in rows
         if row["strategy"] == context.baseline and 2 * row["reached"] < row["runs"]
     ]

@@ -615,7 +615,9 @@ class Task(Spec):
     def summary(self) -> str:
         """The task in one line, for people."""
         tail = "" if self.long_tail == 1 else f", long tail {self.long_tail:g}"
-        wrong = "" if self.annotators.kind == "right" else f", {self.annotators.kind} annotators"
+        rate = getattr(self.annotators, "rate", None)
+        kind = self.annotators.kind if rate is None else f"{100 * rate:g} % noisy"
+        wrong = "" if self.annotators.kind == "right" else f", {kind} annotators"
         learned = "" if self.aggregation.kind == "fedavg" else f", {self.aggregation.kind}"
         if self.participation < 1:
             learned += f", {100 * self.participation:g} % of them a round"
@@ -689,8 +691,8 @@ class Task(Spec):
 def _described(partition: Partition) -> str:
     """Return a partition in a few words, for people."""
     match partition:
-        case Given():
-            return "as given"
+        case Given(target=target):
+            return f"as given, for {target}" if target else "as given"
         case Iid():
             words = "IID"
         case Dirichlet(alpha=alpha, balanced=balanced):

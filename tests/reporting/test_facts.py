@@ -287,8 +287,8 @@ PARTLY += [*runs("random", 22, task="a"), *runs("copy", 22, task="a")]
         (CENSORED, {}, f.CensoredPairs(4, (("y", 0, 2, 0),)), True),
         (CENSORED, {}, f.Dagger("random"), True),
         ({"random": (22,), "x": (20,)}, {}, f.Dagger("random"), False),
-        ({"random": (25, None, None)}, {}, f.TargetTooHard("random", 1, 3), True),
-        ({"random": (25, None)}, {}, f.TargetTooHard("random", 1, 2), False),
+        ({"random": (25, None, None)}, {}, f.TargetTooHard("random", 1, 3, "accuracy"), True),
+        ({"random": (25, None)}, {}, f.TargetTooHard("random", 1, 2, "accuracy"), False),
         (
             dict.fromkeys(("random", *"xyz"), ENOUGH[:4]), {"tasks": ("a", "b")},
             f.TooFewSeeds(4, needed=5), True,
@@ -376,7 +376,7 @@ def test_boards_share_how_to_read_them_but_not_what_was_found():
     (own, other), shared = f.notes([first, second])
     assert [*own] == of_kind(first.findings, f.TooFewSeeds | f.CensoredPairs)
     assert len(own) == 2
-    assert f.TargetTooHard("random", 1, 3) in other
+    assert f.TargetTooHard("random", 1, 3, "accuracy") in other
     assert not set(own) & set(other)
     assert {f.SameCurves(("copy", "random"), ()), *first.reading, *second.reading} <= set(shared)
     assert shared[0] == first.reading[0]
@@ -507,6 +507,6 @@ def test_a_whole_board_in_words():
 
 
 def test_names_neither_break_a_sentence_apart_nor_command_the_terminal():
-    (text,) = sentences([f.TargetTooHard("\x1b[31m\nboo", 1, 3)], context("random"))
+    (text,) = sentences([f.TargetTooHard("\x1b[31m\nboo", 1, 3, "accuracy")], context("random"))
     assert "budget: boo reached" in text
     assert text.isprintable()
