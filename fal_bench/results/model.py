@@ -454,7 +454,7 @@ def task_row(task: Task, suite: str, data: str = "", pool: int = 0) -> dict[str,
         "suite": suite,
         "dataset": task.dataset,
         "clients": task.clients,
-        "cap": task.label_grid[-1],
+        "cap": task.budget_cap,
         "pool": pool,
         "spec": task,
     }

@@ -344,7 +344,9 @@ def _named_tasks(
     rows, suites = [], {}
     for (digest, data), task in tasks.items():
         suite = whole or _covering_suite({digest}, known)
-        named = next((one for one in suite.tasks if one.hash == digest), task) if suite else task
+        names = {one.hash: one.name for one in suite.tasks} if suite else {}
+        # The stored task, because one of a suite may not know how many clients its data have.
+        named = task.model_copy(update={"name": names.get(digest, task.name)})
         rows.append(
             task_row(named, suite.name if suite else "", data, pools.get((digest, data), 0))
         )

@@ -590,7 +590,12 @@ class Task(Spec):
 
     @property
     def label_grid(self) -> tuple[int, ...]:
-        """The common points b_0 < b_1 < ... <= cap at which curves are read."""
+        """The common points b_0 < b_1 < ... <= cap at which curves are read.
+
+        Until given clients are counted, only the cap is known.
+        """
+        if not self.clients:
+            return (self.budget_cap,)
         return (
             *range(self.label_grid_start, self.budget_cap, self.query_labels),
             self.budget_cap,
@@ -599,12 +604,13 @@ class Task(Spec):
     @property
     def looks(self) -> tuple[int, ...]:
         """The label grid, and where the query ends that only confirms."""
-        return (*self.label_grid, self.budget_cap + self.query_labels)
+        return (*self.label_grid, self.budget_cap + max(self.query_labels, 1))
 
     @property
     def fixed_cycles(self) -> int:
         """Trainings of a strategy that always spends its budget, one confirming query included."""
-        return -(-(self.budget_cap - self.label_grid_start) // self.query_labels) + 2
+        step = self.query_labels or self.budget_cap
+        return -(-(self.budget_cap - self.label_grid_start) // step) + 2
 
     @property
     def cycle_limit(self) -> int:

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from fal_bench.errors import InvalidSpecError
 from fal_bench.plugins.functions import parameters_of
 from fal_bench.plugins.registry import MODEL, built_in
-from fal_bench.task import Dirichlet, ModelSpec, Shards, Shares, Task
+from fal_bench.task import Dirichlet, Given, ModelSpec, Shards, Shares, Task
 
 
 @pytest.mark.parametrize(
@@ -196,3 +196,9 @@ def test_a_copy_with_other_values_is_another_task():
     wider = task.model_copy(update={"clients": 4, "budget_cap": 400})
     assert wider.hash == Task(clients=4, budget_cap=400).hash != task.hash
     assert wider.canonical == Task(clients=4, budget_cap=400).canonical
+
+
+def test_until_given_clients_are_counted_the_cap_alone_is_known():
+    task = Task(partition=Given(), budget_cap=300)
+    assert (task.clients, task.label_grid, task.looks) == (0, (300,), (300, 301))
+    assert task.with_clients(3).label_grid[:2] == (30, 60)
