@@ -58,7 +58,7 @@ def load_watch(test_people: tuple[Person, ...] = ()) -> Dataset:
 
     Raises:
         DataError: the package is not installed, or its file is another one.
-        InvalidSpecError: nobody is left to train on.
+        InvalidSpecError: no client is left to train on.
     """
     if not set(_PEOPLE) - set(test_people):
         raise InvalidSpecError(

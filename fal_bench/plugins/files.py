@@ -102,8 +102,8 @@ def import_file(file: Path) -> ModuleType:
 class _FromSource(SourceFileLoader):
     """Compiles a file whenever it is imported.
 
-    Python's bytecode files are told from stale ones by a file's size and the second in which it was
-    written, which two versions of a plugin can share.
+    Python takes a bytecode file for current if the source has the same size and was written in the
+    same second. Two versions of a plugin can share both.
     """
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - the loader's interface

@@ -145,9 +145,9 @@ class Given(Spec):
     """Clients come with the data: hospitals, branches, people.
 
     Attributes:
-        target: name of the client that the model is for and that takes no part: nobody can label
-            its samples, the server has its inputs, and its test samples alone are the test set.
-            Empty if all clients take part.
+        target: name of the client that the model is for and that takes no part: its samples
+            are never labelled, the server has its inputs, and its test samples alone are the test
+            set. Empty if all clients take part.
     """
 
     kind: Literal["given"] = "given"
@@ -280,8 +280,8 @@ class Sgd(_Optimiser):
         return None
 
 
-class Adam(_Optimiser):
-    """Adam, with PyTorch's defaults.
+class _AdamLike(_Optimiser):
+    """What Adam and AdamW have in common.
 
     Attributes:
         beta1: how much of the mean of the gradients is kept at a step.
@@ -289,7 +289,6 @@ class Adam(_Optimiser):
         epsilon: added to the root of that mean.
     """
 
-    kind: Literal["adam"] = "adam"
     lr: float = Field(default=1e-3, gt=0, le=MOST_RATE)
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.999, ge=0, lt=1)
@@ -299,6 +298,12 @@ class Adam(_Optimiser):
     def momentum(self) -> float:
         """SGD's momentum, which it has not."""
         return 0.0
+
+
+class Adam(_AdamLike):
+    """Adam (Kingma & Ba, ICLR 2015), with PyTorch's defaults."""
+
+    kind: Literal["adam"] = "adam"
 
     @property
     def adam(self) -> AdamStep:
@@ -306,20 +311,11 @@ class Adam(_Optimiser):
         return AdamStep(self.beta1, self.beta2, self.epsilon, decoupled=False)
 
 
-class AdamW(_Optimiser):
-    """AdamW, with PyTorch's defaults; see ``Adam``."""
+class AdamW(_AdamLike):
+    """AdamW (Loshchilov & Hutter, ICLR 2019), with PyTorch's defaults."""
 
     kind: Literal["adamw"] = "adamw"
-    lr: float = Field(default=1e-3, gt=0, le=MOST_RATE)
     weight_decay: float = Field(default=0.01, ge=0, le=MOST_RATE)
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    beta2: float = Field(default=0.999, ge=0, lt=1)
-    epsilon: float = Field(default=1e-8, ge=1e-30, le=MOST_RATE)
-
-    @property
-    def momentum(self) -> float:
-        """SGD's momentum, which it has not."""
-        return 0.0
 
     @property
     def adam(self) -> AdamStep:
@@ -455,7 +451,7 @@ class Task(Spec):
             least, and what is more than a client's query pool goes to the others.
         allotment: who says how many labels each client buys: the task, or a strategy's server.
         annotators: how often the labels that clients buy are wrong. A sample's label is the same
-            whoever buys it and when; test labels are always right.
+            for all who buy it, at any time; test labels are always right.
         max_cycles: trainings after which an under-spending strategy is stopped; by default twice
             what a fixed-size strategy needs.
         reset: ``"scratch"`` re-initialises the model every cycle, ``"continue"`` keeps it.
