@@ -85,13 +85,17 @@ class Journal(Protocol):
         """Say that the plugin call is getting on: its time limit starts again."""
 
     def finish(
-        self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
+        self,
+        charges: Sequence[tuple[int, int, str, int]],
+        kept: Sequence[dict[str, Any]],
+        unrecorded: Mapping[str, str],
     ) -> None:
         """Record that the run is complete.
 
         Args:
             charges: all charges of its ledger.
             kept: what the strategy keeps of each client's memory.
+            unrecorded: why metrics could not be measured, by name.
         """
 
 
@@ -103,6 +107,7 @@ class MemoryJournal:
         self.states: list[RunState] = []
         self.charges: list[tuple[int, int, str, int]] = []
         self.kept: list[dict[str, Any]] = []
+        self.unrecorded: dict[str, str] = {}
 
     def resume(self) -> RunState | None:
         """Start from the beginning."""
@@ -129,8 +134,12 @@ class MemoryJournal:
         """Mark nothing."""
 
     def finish(
-        self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
+        self,
+        charges: Sequence[tuple[int, int, str, int]],
+        kept: Sequence[dict[str, Any]],
+        unrecorded: Mapping[str, str],
     ) -> None:
-        """Keep the charges and the memories."""
+        """Keep the charges, the memories, and why metrics could not be measured."""
         self.charges = list(charges)
         self.kept = list(kept)
+        self.unrecorded = dict(unrecorded)

@@ -84,7 +84,7 @@ def simulate(
         yield from training.run()
         journal.append(training.row())
         if _is_over(setting, ledger, state):
-            journal.finish(ledger.charges(), _kept(state, strategy))
+            journal.finish(ledger.charges(), _kept(state, strategy), state.unrecorded)
             return
         query = Query(setting, ledger, state, training.outcome(), strategy, own_trainer)
         state = yield from query.run(journal)
@@ -263,17 +263,20 @@ class FederatedTraining:
     ) -> dict[str, float]:
         """Measure the global model on the test set and on the labels it was trained with."""
         dataset = self.setting.dataset
+        failed = self.state.unrecorded
         on_test, on_train = (
             [one for one in self.metrics if one.samples == samples] for samples in ("test", "train")
         )
         clients = None if dataset.clients is None else dataset.clients.test
         logits = self._logits(model, dataset.test_features)
-        measured = evaluate(on_test, logits, dataset.test_labels.numpy(), clients)
+        measured = evaluate(
+            on_test, logits, dataset.test_labels.numpy(), clients, unrecorded=failed
+        )
         if on_train:
             features, labels = (torch.cat(part) for part in zip(*data, strict=True))
             clients = np.repeat(np.arange(len(data)), [len(own) for _, own in data])
             logits = self._logits(model, features)
-            measured |= evaluate(on_train, logits, labels.numpy(), clients)
+            measured |= evaluate(on_train, logits, labels.numpy(), clients, unrecorded=failed)
         return measured
 
     def _logits(self, model: Model, features: torch.Tensor) -> NDArray[np.float32]:

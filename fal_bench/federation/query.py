@@ -98,6 +98,7 @@ class Query:
             bytes_up=federation.bytes_up,
             bytes_down=federation.bytes_down,
             weights=self._model.weights if self._setting.task.reset == "continue" else None,
+            unrecorded=self._state.unrecorded,
         )
 
     def _offer(self, pools: Sequence[int]) -> Offer:

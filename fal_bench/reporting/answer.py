@@ -243,17 +243,21 @@ def _of_metric(
     """
     from fal_bench.reporting.budgets import unrecorded_runs
 
+    unrecorded = unrecorded_runs(curves, metric)
+    reasons = results.why_unrecorded(metric)
+    lacking = [MissingRun(*key, f"{metric} is not recorded: {reasons[key]}") for key in unrecorded]
     if results.metrics and metric not in results.metrics:
         recorded = ", ".join(results.metrics)
-        raise InvalidSpecError(f"No run recorded the metric {metric!r}; recorded are {recorded}.")
-    lacking = [
-        MissingRun(*key, f"{metric} is not recorded") for key in unrecorded_runs(curves, metric)
-    ]
+        why = "; ".join(sorted({reasons[key] for key in unrecorded})) or "no run is finished"
+        raise InvalidSpecError(
+            f"No run recorded the metric {metric!r} ({why}); recorded are {recorded}."
+        )
     silent = set() if external is None else {key[1] for key in unrecorded_runs(external, metric)}
     return replace(
         context,
         metric=metric,
         higher_is_better=results.higher_is_better(metric),
+        unrecorded=frozenset(unrecorded),
         missing=(*context.missing, *sorted(lacking, key=lambda one: (one.task, one.strategy))),
         externals=tuple(
             replace(one, obstacle=f"its file does not record {metric}")

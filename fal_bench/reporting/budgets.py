@@ -181,12 +181,12 @@ def read_runs(
 
 
 def unrecorded_runs(curves: pd.DataFrame, metric: str) -> set[RunKey]:
-    """Return the runs whose curves do not have a metric."""
+    """Return the runs whose curves do not have a metric in every cycle."""
     keys = list(zip(*(curves[name].tolist() for name in _IDENTITY), strict=True))
     if metric not in curves:
         return set(keys)
-    recorded = curves[metric].notna().tolist()
-    return set(keys) - {key for key, one in zip(keys, recorded, strict=True) if one}
+    lacking = curves[metric].isna().tolist()
+    return {key for key, one in zip(keys, lacking, strict=True) if one}
 
 
 def _runs_of(

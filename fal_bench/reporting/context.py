@@ -127,6 +127,8 @@ class ReportContext:
         ladder: the targets over which savings are averaged, of which ``target`` is the middle one;
             empty for the target alone.
         wider: the targets of a second saving, beside that of a single target.
+        unrecorded: the finished runs, as (task, strategy, seed), that lack the metric; they are
+            among ``missing``, too, which says why.
         undertrained: tasks and strategies whose global model does not learn its labels, with its
             lowest mean training accuracy over the seeds.
 
@@ -155,6 +157,7 @@ class ReportContext:
     ladder: tuple[Rung, ...] = ()
     wider: tuple[Rung, ...] = ()
     undertrained: tuple[tuple[str, str, float], ...] = ()
+    unrecorded: frozenset[tuple[str, str, int]] = frozenset()
 
     def __post_init__(self) -> None:
         tasks = sorted(self.tasks, key=lambda facts: facts.name)

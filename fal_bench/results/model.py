@@ -30,7 +30,7 @@ RUNS = [
     "key", "task", "task_hash", "data", "model", "aggregation", "strategy", "parameters",
     "fingerprint", "trainer", "trainer_parameters", "trainer_fingerprint", "trainer_named",
     "variant", "seed", "origin", "reference", "device", "numerics", "state", "reason", "details",
-    "environment", "finished", "ledger", "path",
+    "environment", "finished", "ledger", "path", "unrecorded",
 ]  # fmt: skip
 """Columns of ``Results.runs``."""
 
@@ -50,6 +50,10 @@ NOT_METRICS = frozenset(
     ["key", *SHOWN, *KEYS, *COSTS, *BY_CLIENT, "task_hash", "reference", "source"]
 )
 """Columns of curves that are no metrics; all others are."""
+
+
+_NOT_KNOWN = "it was not known when the run was computed"
+"""Why a run has no values of a metric, if nothing else is noted."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,8 @@ class Results:
             own, and any aggregation but FedAvg); ``origin``: empty if measured here, else the
             import's name; ``reference``: a yardstick that is never ranked; ``state``: new, partial,
             done, failed or corrupted, with the ``reason``; ``environment``: what it was computed
-            with; ``finished``: when (UTC).
+            with; ``finished``: when (UTC); ``unrecorded``: why metrics could not be measured, by
+            name.
         curves: one row a finished run and cycle: ``key``, ``cycle``, labels, bytes, seconds, and
             every metric that some run recorded; NaN where a run did not.
         charges: labels read: one row a finished run, cycle, purpose and client; no client where it
@@ -350,6 +355,21 @@ class Results:
             if name not in NOT_METRICS and bool(self.curves[name].notna().any())
         ]
 
+    def why_unrecorded(self, metric: str) -> dict[tuple[str, str, int], str]:
+        """Return why each finished run measured here has no values of a metric, or not all.
+
+        Args:
+            metric: the metric's name.
+
+        Returns:
+            A reason by task, strategy (as tables call them) and seed; those of runs that recorded
+            the metric mean nothing.
+        """
+        return {
+            (run["task"], run["strategy"], run["seed"]): run["unrecorded"].get(metric, _NOT_KNOWN)
+            for run in records(self.here)
+        }
+
     def higher_is_better(self, metric: str) -> bool:
         """Whether a metric is better when higher, as was recorded, or as this falbench has it."""
         if metric in self.provenance.higher_is_better:
@@ -435,7 +455,7 @@ def of_suite(results: Results, suite: Suite) -> Results:
 
 def empty_run() -> dict[str, Any]:
     """Return a row of ``Results.runs`` that says nothing yet."""
-    return {**dict.fromkeys(RUNS, ""), "environment": {}, "finished": pd.NaT}
+    return {**dict.fromkeys(RUNS, ""), "environment": {}, "unrecorded": {}, "finished": pd.NaT}
 
 
 def task_row(task: Task, suite: str, data: str = "", pool: int = 0) -> dict[str, Any]:
