@@ -8,11 +8,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from numbers import Integral
 from typing import Any, Literal
 
 import pandas as pd
 
-from fal_bench.errors import StoreError
+from fal_bench.errors import InvalidSpecError, StoreError
+from fal_bench.inputs.arguments import as_names
 from fal_bench.plugins.registry import current_registry
 from fal_bench.results.identity import (
     SHOWN,
@@ -176,7 +178,11 @@ class Results:
 
         Raises:
             UnknownNameError: a name stands for nothing here.
+            InvalidSpecError: an argument is of another type.
         """
+        as_names("tasks", tasks)
+        as_names("strategies", strategies)
+        _check_seeds(seeds)
         kept, runs, provenance = self.tasks, self.runs, self.provenance
         if tasks is not None:
             texts = [tasks] if isinstance(tasks, str) else list(tasks)
@@ -191,7 +197,7 @@ class Results:
             runs = runs[chosen_runs(runs, texts)]
         if seeds is not None:
             there = sorted(set(runs.loc[runs["origin"] == "", "seed"]))
-            wanted = there[:seeds] if isinstance(seeds, int) else set(seeds)
+            wanted = set(seeds) if isinstance(seeds, Collection) else there[:seeds]
             runs = runs[runs["seed"].isin(wanted) | (runs["origin"] != "")]
         if not external:
             runs = runs[runs["origin"] == ""]
@@ -500,6 +506,23 @@ def mixtures(environments: Sequence[Mapping[str, str]]) -> list[str]:
         if len(values) > 1:
             sentences.append(f"Runs were computed with different {name}: {', '.join(values)}.")
     return sentences
+
+
+def _check_seeds(seeds: object) -> None:
+    """Check that seeds are a number of them, or several of them.
+
+    Raises:
+        InvalidSpecError: they are something else.
+    """
+    several = list(seeds) if isinstance(seeds, Collection) and not isinstance(seeds, str) else None
+    numbers = [seeds] if several is None else several
+    if seeds is None or all(
+        isinstance(one, Integral) and not isinstance(one, bool) and one >= 0 for one in numbers
+    ):
+        return
+    raise InvalidSpecError(
+        f"seeds: {seeds!r} is neither a number of seeds nor a list of them; write 3, or [0, 2]."
+    )
 
 
 def _chosen_task(tasks: pd.DataFrame, text: str) -> pd.Series:
