@@ -66,6 +66,16 @@ def test_targets_that_cannot_be_used(make, given):
         make(given)
 
 
+def test_a_suites_targets_are_held_to_what_their_metric_can_be(results):
+    for text, possible in (("auroc=75", False), ("auroc=0.75", True), ("loss=75", True)):
+        asked = replace(results, provenance=asking(results.provenance, text))
+        if possible:
+            assert Question.make(None, None, "strict", None, asked).targets == asked.targets
+            continue
+        with pytest.raises(InvalidSpecError, match="auroc.*75.*auroc=0.5"):
+            Question.make(None, None, "strict", None, asked)
+
+
 def test_the_baseline_is_found_however_its_parameters_are_written(make):
     assert make(0.5, baseline="logo[n_init=4]").baseline == "logo[n_init=4]"
     assert make(0.5, baseline="logo[ n_init = 4 ]").baseline == "logo[n_init=4]"
