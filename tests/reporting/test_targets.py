@@ -69,8 +69,9 @@ def test_targets_that_cannot_be_used(make, given):
 
 def test_a_suites_targets_are_held_to_what_their_metric_can_be(results):
     for text, possible in (("auroc=75", False), ("auroc=0.75", True), ("loss=75", True)):
-        suite = Suite("mine", "", 2, (TINY,), parse_targets([text], "targets"))
-        asked = replace(results, provenance=replace(results.provenance, suite=suite))
+        name = str(results.tasks["suite"].iloc[0])
+        suite = Suite(name, "", 2, (TINY,), parse_targets([text], "targets"))
+        asked = replace(results, provenance=replace(results.provenance, suites={name: suite}))
         if possible:
             assert Question.make(None, None, "strict", None, asked).targets == asked.targets
             continue
