@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from fal_bench.arrays import DoubleArray, IntArray
-from fal_bench.data.annotators import annotated
+from fal_bench.data.annotators import Votes, votes_of
 from fal_bench.data.apportionment import turns
 from fal_bench.data.base import Dataset, on_device
 from fal_bench.data.partition import given_parts, partition, with_known_clients, with_target
@@ -19,7 +19,7 @@ from fal_bench.federation.ledger import Ledger
 from fal_bench.learning.device import CPU
 from fal_bench.learning.model import Architecture
 from fal_bench.streams import Streams
-from fal_bench.task import Given, Task
+from fal_bench.task import Given, Raters, Task
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,9 @@ class Setting:
         return Architecture(self.task.model, dataset.input_shape, dataset.n_classes, self.device)
 
     @cached_property
-    def annotations(self) -> IntArray:
-        """What annotators say of each training sample; shape (N,)."""
-        dataset = self.dataset
-        rng = self.streams.numpy("annotators")
-        truth = dataset.train_labels.numpy()
-        return annotated(truth, self.task.annotators, dataset.n_classes, rng)
+    def votes(self) -> Votes:
+        """What annotators say of each training sample."""
+        return votes_of(self.task.annotators, self.dataset, self.streams)
 
     @property
     def smallest_shares(self) -> dict[str, int]:
@@ -131,7 +128,7 @@ class Setting:
 
     def open_ledger(self) -> Ledger:
         """Return a ledger in which the initial labels are bought."""
-        ledger = Ledger(self.annotations, self.shares)
+        ledger = Ledger(self.votes, self.shares)
         for client, ids in enumerate(self.initial):
             ledger.buy(client, ids, "initial", 0)
         return ledger
@@ -178,7 +175,13 @@ def _initial(task: Task, shares: tuple[ClientShares, ...]) -> IntArray:
 
 
 def _check_annotators(task: Task, dataset: Dataset) -> None:
-    """Check that a table of confusions is one of the data's classes."""
+    """Check that a table of confusions is one of the data's classes, and that raters are there."""
+    if isinstance(task.annotators, Raters) and dataset.train_votes is None:
+        raise InvalidSpecError(
+            f"Task {task.name!r}: annotators are raters, and data set {task.dataset!r} brings no "
+            "single votes; add train_votes to the data, or use annotators of kind noisy or "
+            "confused."
+        )
     confusion = getattr(task.annotators, "confusion", None)
     if confusion is not None and len(confusion) != dataset.n_classes:
         raise InvalidSpecError(

@@ -419,8 +419,18 @@ class ConfusedAnnotators(Spec):
         return rows
 
 
+class Raters(Spec):
+    """People who labelled the data, one vote each, as the data set brings them.
+
+    The first label bought of a sample is the vote of one of its raters, drawn at random; each
+    further vote is that of another one.
+    """
+
+    kind: Literal["raters"] = "raters"
+
+
 Annotators = Annotated[
-    RightAnnotators | NoisyAnnotators | ConfusedAnnotators, Field(discriminator="kind")
+    RightAnnotators | NoisyAnnotators | ConfusedAnnotators | Raters, Field(discriminator="kind")
 ]
 
 
@@ -450,8 +460,8 @@ class Task(Spec):
             ``"proportional"`` to the samples they hold. Each client gets one initial label at
             least, and what is more than a client's query pool goes to the others.
         allotment: who says how many labels each client buys: the task, or a strategy's server.
-        annotators: how often the labels that clients buy are wrong. A sample's label is the same
-            for all who buy it, at any time; test labels are always right.
+        annotators: how often the labels that clients buy are wrong. A sample's first vote is the
+            same for all who buy it, and so is each further one; test labels are always right.
         max_cycles: trainings after which an under-spending strategy is stopped; by default twice
             what a fixed-size strategy needs.
         reset: ``"scratch"`` re-initialises the model every cycle, ``"continue"`` keeps it.
@@ -619,7 +629,8 @@ class Task(Spec):
         tail = "" if self.long_tail == 1 else f", long tail {self.long_tail:g}"
         rate = getattr(self.annotators, "rate", None)
         kind = self.annotators.kind if rate is None else f"{100 * rate:g} % noisy"
-        wrong = "" if self.annotators.kind == "right" else f", {kind} annotators"
+        who = kind if kind == "raters" else f"{kind} annotators"
+        wrong = "" if kind == "right" else f", {who}"
         learned = "" if self.aggregation.kind == "fedavg" else f", {self.aggregation.kind}"
         if self.participation < 1:
             learned += f", {100 * self.participation:g} % of them a round"

@@ -70,7 +70,7 @@ def test_clients_buy_what_is_said_and_are_tested_on_the_truth(tiny, blobs):
     noisy = Task.model_validate({**tiny.model_dump(), "annotators": {"kind": "noisy", "rate": 0.5}})
     right, wrong = (Setting.draw(task, 3, blobs) for task in (tiny, noisy))
     assert noisy.hash != tiny.hash
-    truth, told = blobs.train_labels.numpy(), wrong.annotations
+    truth, told = blobs.train_labels.numpy(), wrong.votes(0)
     assert 0.3 < (told != truth).mean() < 0.7
     assert wrong.dataset is blobs
     for client, ids in enumerate(wrong.initial):

@@ -10,6 +10,11 @@ from fal_bench.federation.ledger import PURPOSES, Ledger
 LABELS = np.arange(20) * 10
 
 
+def said(number):
+    """Vote ``number`` on each sample."""
+    return LABELS
+
+
 def ids(*samples):
     return np.array(samples, dtype=np.int64)
 
@@ -18,7 +23,7 @@ def ids(*samples):
 def ledger():
     own = ClientShares(state=ids(0, 1), warm_start=ids(2, 3), agent=ids(4, 5), pool=ids(6, 7, 8, 9))
     other = ClientShares(state=ids(10), warm_start=ids(11), agent=ids(12), pool=ids(13, 14, 15))
-    return Ledger(LABELS, [own, other])
+    return Ledger(said, [own, other])
 
 
 def test_buying_returns_the_labels_in_order_and_charges_them(ledger):
@@ -89,13 +94,13 @@ def test_labels_that_were_not_bought_stay_hidden(ledger):
 )
 def test_totals_follow_from_the_charges_and_survive_a_restart(purchases):
     ledger = Ledger(
-        LABELS,
+        said,
         [
             ClientShares(ids(0, 1), ids(2, 3), ids(4, 5), ids(6, 7, 8, 9)),
             ClientShares(ids(10), ids(11), ids(12), ids(13, 14, 15)),
         ],
     )
-    again = Ledger(LABELS, ledger._shares)
+    again = Ledger(said, ledger._shares)
     for client, sample, purpose, cycle in purchases:
         try:
             ledger.buy(client, ids(sample), purpose, cycle)
