@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fal_bench import check_strategy
 from fal_bench.data.loading import load_dataset
 from fal_bench.federation.setting import Setting
+from fal_bench.plugins.registry import Registry
 from fal_bench.strategies.allotted_margin import AllottedMargin
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.sweep.plan import Plan
 from fal_bench.task.suite import load_suite
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-federation.md").read_text()
-FILES = dict(re.findall(r"```toml\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
+FILES = dict(re.findall(r"```(?:toml|python)\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
 HOSPITALS = (900, 700, 500, 200, 29, 1)
 
 
@@ -95,3 +97,55 @@ def test_annotators_are_wrong_as_the_page_says(files):
         wrong = setting.votes(0) != truth
         assert set(truth[wrong]) == set(classes)
         assert wrong.mean() == pytest.approx(0.1 if task is noisy else 0.05, abs=0.02)
+
+
+@pytest.fixture
+def second_votes(files):
+    return Registry.discover([files / "second_votes.py"]).load("second-votes")
+
+
+def test_a_strategy_that_asks_again_keeps_the_contract(second_votes):
+    report = check_strategy(second_votes)
+    assert report.passed, report.text
+
+
+def test_asking_again_makes_noisy_labels_better_at_the_same_price(files, run, second_votes):
+    [noisy, _] = load_suite(str(files / "annotators.toml")).tasks
+    fields = {"annotators": {"kind": "noisy", "rate": 0.3}, "rounds": 3, "budget_cap": 120}
+    task = type(noisy).model_validate({**noisy.model_dump(), **fields})
+    dataset = load_dataset("digits")
+    truth = dataset.train_labels.numpy()
+    asking, plain = (run(task, kind, dataset) for kind in (second_votes, FalMargin))
+    assert [row.labels for row in asking.rows] == [row.labels for row in plain.rows]
+    votes = [charge for charge in asking.charges if charge[2] == "further-vote"]
+    assert votes
+    ledger = Setting.draw(task, 0, dataset).open_ledger()
+    ledger.restore(asking.charges)
+    wrong = [0, 0]  # of samples with three votes: by the first vote, and by all
+    for sample in {sample for _, sample, _, _ in votes}:
+        said = ledger.votes(sample)
+        owner = next(client for client, one, _, _ in votes if one == sample)
+        wrong[0] += said[0] != truth[sample]
+        wrong[1] += ledger.labels(owner, np.array([sample]))[0] != truth[sample]
+    assert wrong[1] < wrong[0]
+
+
+def test_raters_of_the_user_answer(files, folders, run):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=120)
+    votes = np.where(rng.random((120, 4)) < 0.7, labels[:, None], 0)
+    votes[rng.random(votes.shape) < 0.3] = -1
+    votes[(votes < 0).all(axis=1), 2] = 1
+    arrays = {"images": rng.normal(size=(120, 5)), "labels": labels}
+    parts = {
+        f"{part}_{name}": array for part in ("train", "test") for name, array in arrays.items()
+    }
+    np.savez(files / "rated.npz", train_votes=votes, **parts)
+    [task] = load_suite(str(files / "raters.toml")).tasks
+    setting = Setting.draw(task, 0, load_dataset(task.dataset))
+    rows = setting.dataset.train_votes
+    for number in range(5):
+        heard = setting.votes(number)
+        assert ((heard >= 0) == ((rows >= 0).sum(axis=1) > number)).all()
+    all_heard = np.stack([setting.votes(number) for number in range(4)], axis=1)
+    assert np.sort(all_heard, axis=1).tolist() == np.sort(rows, axis=1).tolist()
