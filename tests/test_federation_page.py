@@ -1,20 +1,27 @@
 """The page on one's own federation, run as it is written."""
 
 import io
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from fal_bench import check_strategy
 from fal_bench.data.loading import load_dataset
+from fal_bench.errors import InvalidSpecError
 from fal_bench.federation.setting import Setting
 from fal_bench.plugins.registry import Registry
+from fal_bench.reporting.budgets import read_runs
+from fal_bench.reporting.context import ReportContext, TaskFacts
 from fal_bench.strategies.allotted_margin import AllottedMargin
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.sweep.plan import Plan
+from fal_bench.task import Task
 from fal_bench.task.suite import load_suite
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-federation.md").read_text()
@@ -149,3 +156,53 @@ def test_raters_of_the_user_answer(files, folders, run):
         assert ((heard >= 0) == ((rows >= 0).sum(axis=1) > number)).all()
     all_heard = np.stack([setting.votes(number) for number in range(4)], axis=1)
     assert np.sort(all_heard, axis=1).tolist() == np.sort(rows, axis=1).tolist()
+
+
+def test_boards_can_be_ranked_by_what_labels_cost(files, falbench):
+    arguments = ["--suite", files / "priced.toml", "-s", "random,allotted-margin", "--seeds", 1]
+    arguments += ["--target-acc", 0.2, "--backend", "sequential"]
+    code, _, err = falbench("compare", *arguments, "--accounting", "cost")
+    assert code == 0, err
+    board = pd.read_csv("results/leaderboard.csv").set_index("strategy")
+    assert set(board["accounting"]) == {"cost"}
+    curves = pd.read_csv("results/curves.csv")
+    by_client = np.array([own.split() for own in curves["labels_strict_by_client"]], dtype=int)
+    costs = curves["labels_cost"].to_numpy()
+    assert costs.tolist() == (by_client @ [3, 1, 0.5, 1]).tolist()
+    for name, mine in curves.groupby("strategy"):
+        cost, strict = board.loc[name, ["labels", "labels_strict"]]
+        expected = np.interp(strict, mine["labels_strict"], mine["labels_cost"])
+        assert cost == pytest.approx(expected)
+        assert cost != strict
+
+
+def test_without_prices_cost_is_strict_labels():
+    facts = TaskFacts("t", (10, 20, 30), 10, 90, "")
+    curve = pd.DataFrame({"labels": [10, 18, 28, 40], "labels_strict": [12, 20, 33, 45]})
+    curve = curve.assign(task="t", strategy="s", seed=0, cycle=range(4), accuracy=0.3)
+    context = ReportContext("t", 0.5, "cost", "s", ("s",), (0,), (facts,), (), "", "")
+    [run] = read_runs(curve, context).values()
+    assert run.axes["cost"].tolist() == run.axes["strict"].tolist()
+    assert run.caps["cost"] == run.caps["strict"] == 35
+    [run] = read_runs(curve, replace(context, tasks=(replace(facts, priced=True),))).values()
+    assert "cost" not in run.axes
+
+
+@pytest.mark.parametrize("price", [0, -1, float("nan"), float("inf"), "2", True, 1e300])
+def test_prices_that_are_none_are_refused(price):
+    with pytest.raises(ValueError, match="client 'North'"):
+        Task.model_validate({"label_cost": {"North": price}})
+
+
+def test_prices_are_of_clients_that_are_there_and_change_no_draw(files):
+    dataset = load_dataset("digits")
+    plain, priced, same, wrong = (
+        Task.model_validate({"label_cost": table})
+        for table in ({}, {"4": 2, "1": 1}, {"1": 1.0}, {"5": 2.0})
+    )
+    assert same.hash == plain.hash == Task().hash != priced.hash
+    assert priced.problem == plain.problem
+    assert Task.model_validate(json.loads(json.dumps(priced.canonical))).hash == priced.hash
+    assert Setting.draw(priced, 0, dataset).prices.tolist() == [1, 1, 1, 1, 2]
+    with pytest.raises(InvalidSpecError, match="'5'"):
+        Setting.draw(wrong, 0, dataset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from fal_bench.learning.device import CPU
 from fal_bench.learning.model import Architecture
 from fal_bench.streams import Streams
 from fal_bench.task import Given, Raters, Task
+
+_NAMES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Setting:
         )
         _check_pools(task, shares)
         _check_annotators(task, dataset)
+        _check_prices(task, dataset)
         initial = tuple(
             np.sort(streams.numpy("initial", client).choice(own.pool, count, replace=False))
             for client, (own, count) in enumerate(zip(shares, _initial(task, shares), strict=True))
@@ -90,6 +94,12 @@ class Setting:
     def votes(self) -> Votes:
         """What annotators say of each training sample."""
         return votes_of(self.task.annotators, self.dataset, self.streams)
+
+    @cached_property
+    def prices(self) -> DoubleArray:
+        """What a label costs at each client; shape (clients,)."""
+        known = dict(self.task.label_cost)
+        return np.array([known.get(name, 1.0) for name in _names(self.task, self.dataset)])
 
     @property
     def smallest_shares(self) -> dict[str, int]:
@@ -187,6 +197,25 @@ def _check_annotators(task: Task, dataset: Dataset) -> None:
         raise InvalidSpecError(
             f"Task {task.name!r}: annotators.confusion has {len(confusion)} classes, and data set "
             f"{task.dataset!r} has {dataset.n_classes}; give one row and one column a class."
+        )
+
+
+def _names(task: Task, dataset: Dataset) -> tuple[str, ...]:
+    """Return what the clients are called: by the data, or by their numbers."""
+    if isinstance(task.partition, Given):
+        assert dataset.clients is not None
+        return dataset.clients.names
+    return tuple(map(str, range(task.clients)))
+
+
+def _check_prices(task: Task, dataset: Dataset) -> None:
+    """Check that prices are those of clients that are there."""
+    names = _names(task, dataset)
+    if unknown := sorted({name for name, _ in task.label_cost} - set(names)):
+        shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+        raise InvalidSpecError(
+            f"Task {task.name!r}: label_cost names {unknown[0]!r}, which is no client; choose "
+            f"from: {shown}."
         )
 
 
