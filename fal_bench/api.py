@@ -215,7 +215,8 @@ def compare(
         seeds: number of seeds, or a range of them, as in ``"100-109"``; the suite's own number by
             default.
         jobs: worker processes; by default one per CPU core, and one alone on a GPU.
-        accounting: the labels that rank: ``"strict"`` (all that were read) or ``"paper"``.
+        accounting: what ranks: ``"strict"`` labels (all that were read), ``"paper"`` labels, or the
+            ``"cost"`` of all labels that were read.
         baseline: the strategy that savings refer to; random by default.
         out: the results folder.
         plugins: a Python file or folder with further plugins, or several of them; classes and

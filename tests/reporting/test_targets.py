@@ -85,7 +85,7 @@ def test_the_baseline_is_found_however_its_parameters_are_written(make):
     assert make(0.5).baseline == "random"
     with pytest.raises(InvalidSpecError, match="'logo'"):
         make(0.5, baseline="logo")
-    with pytest.raises(InvalidSpecError, match="strict or paper"):
+    with pytest.raises(InvalidSpecError, match="accounting"):
         make(0.5, accounting="honest")
 
 
