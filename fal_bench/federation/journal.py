@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from fal_bench.federation.state import RunState
 from fal_bench.plugins.registry import STRATEGY, Kind
 
+LABELS_COST = "labels_cost"
+
 METRICS_FOLLOW = 3
 """Number of columns before the metrics: cycle, labels and strict labels."""
 
@@ -29,7 +31,8 @@ class Row:
         select_seconds: seconds of the selection that led to this model.
         labels_by_client: paper labels of each client, separated by spaces.
         labels_strict_by_client: strict labels of each client, separated by spaces.
-        metrics: the global model's metrics by name; NaN where one has no value.
+        metrics: the global model's metrics by name; NaN where one has no value. Where the task has
+            prices, ``LABELS_COST`` stands among them: what all labels that were read have cost.
     """
 
     cycle: int

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray
 from fal_bench.errors import DivergedError
 from fal_bench.federation.attendance import Attendance
 from fal_bench.federation.declared import declared_needs
 from fal_bench.federation.guarded import Guard, guarded, unguarded
-from fal_bench.federation.journal import Journal, Row
+from fal_bench.federation.journal import LABELS_COST, Journal, Row
 from fal_bench.federation.ledger import Ledger
 from fal_bench.federation.models import CycleModels
 from fal_bench.federation.query import Query
@@ -192,7 +193,7 @@ class FederatedTraining:
             cycle=self.state.cycle,
             labels=int(paper.sum()),
             labels_strict=int(strict.sum()),
-            metrics=self.measured,
+            metrics=self.measured | self._cost(strict),
             bytes_up=self._sent * message + self.state.bytes_up,
             bytes_down=self._received * message + self.state.bytes_down,
             train_seconds=self.seconds,
@@ -200,6 +201,11 @@ class FederatedTraining:
             labels_by_client=" ".join(map(str, paper)),
             labels_strict_by_client=" ".join(map(str, strict)),
         )
+
+    def _cost(self, labels: IntArray) -> dict[str, float]:
+        """Return what labels of each client cost together, where the task has prices."""
+        setting = self.setting
+        return {LABELS_COST: float(setting.prices @ labels)} if setting.task.label_cost else {}
 
     def _recipe(self, number: int) -> LocalTraining:
         task, optimiser = self.setting.task, self.setting.task.optimiser

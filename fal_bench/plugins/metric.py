@@ -32,7 +32,7 @@ INPUTS = ("labels", "probs", "log_probs", "clients")
 OTHER_COLUMNS: Final = frozenset(
     [
         *("key", "task", "task_hash", "strategy", "seed", "reference", "source", "cycle"),
-        *("labels", "labels_strict", "labels_by_client", "labels_strict_by_client"),
+        *("labels", "labels_strict", "labels_cost", "labels_by_client", "labels_strict_by_client"),
         *("bytes_up", "bytes_down", "train_seconds", "select_seconds"),
     ]
 )

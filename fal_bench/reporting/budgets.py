@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from fal_bench.federation.journal import LABELS_COST
 from fal_bench.reporting.context import Accounting, ReportContext, TaskFacts
 from fal_bench.stats import (
     Budget,
@@ -199,12 +200,24 @@ def _runs_of(
     ordered = curves.sort_values([*_IDENTITY, "cycle"])
     keys = list(zip(*(ordered[name].tolist() for name in _IDENTITY), strict=True))
     numbers = ordered[[*_NUMBERS, context.metric]].to_numpy(dtype=float)
+    numbers = np.column_stack([numbers, _costs(ordered, tasks)])
     start = 0
     for key, rows in itertools.groupby(keys):
         stop = start + sum(1 for _ in rows)
         if key not in left_out:
             yield key, _read_run(key, numbers[start:stop], tasks[key[0]], context.sign)
         start = stop
+
+
+def _costs(curves: pd.DataFrame, tasks: Mapping[str, TaskFacts]) -> NDArray[np.float64]:
+    """Return what the labels of each row cost: one each where the task has no prices."""
+    strict = curves["labels_strict"].to_numpy(dtype=float)
+    priced = curves["task"].map({name: facts.priced for name, facts in tasks.items()})
+    if not priced.any():
+        return strict
+    if LABELS_COST not in curves:
+        return np.where(priced, np.nan, strict)
+    return np.where(priced, curves[LABELS_COST].to_numpy(dtype=float), strict)
 
 
 def undertrained(
@@ -245,8 +258,8 @@ def budgets_at(runs: Mapping[RunKey, Reading], context: ReportContext) -> dict[R
 
 
 def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts, sign: int) -> Reading:
-    """Read one run, its rows in order of cycles, in paper and in strict labels."""
-    cycles, labels, strict, values = rows.T
+    """Read one run, its rows in order of cycles, under every accounting."""
+    cycles, labels, strict, values, cost = rows.T
     if np.any(np.diff(cycles) == 0):
         raise ValueError(f"the curve of {key} has a cycle twice.")
     beyond = strict - labels
@@ -261,6 +274,10 @@ def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts, sign: in
         # A censored run has what its last model within the cap read beyond the pool.
         last = max(int(np.searchsorted(labels, facts.cap, side="right")) - 1, 0)
         axes["strict"], caps["strict"] = strict[models], float(facts.cap + beyond[last])
+        if not np.any(np.isnan(cost)):
+            # What it did not spend of the cap is counted at the mean price of its labels.
+            unspent = (facts.cap - labels[last]) * cost[last] / max(strict[last], 1)
+            axes["cost"], caps["cost"] = cost[models], float(cost[last] + unspent)
     return Reading(
         values=values[models],
         axes=axes,

@@ -137,7 +137,8 @@ def questions(contexts: Sequence[ReportContext]) -> str:
             targets.append(f"{name} {listed([f'{one.target:.4g}' for one in plain])}")
         if ladders:
             targets.append(target(ladders[0]))
-    return f"Labels until the federation reaches {' and '.join(targets)}"
+    spent = "Cost of labels" if contexts[0].accounting == "cost" else "Labels"
+    return f"{spent} until the federation reaches {' and '.join(targets)}"
 
 
 def question(context: ReportContext) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from fal_bench.errors import InvalidSpecError, StoreError
+from fal_bench.federation.journal import LABELS_COST
 from fal_bench.inputs.arguments import as_names
 from fal_bench.plugins.registry import current_registry
 from fal_bench.results.identity import (
@@ -49,7 +50,7 @@ TIMINGS = ("train_seconds", "select_seconds")
 """Columns of a curve that differ each time a run is computed."""
 
 NOT_METRICS = frozenset(
-    ["key", *SHOWN, *KEYS, *COSTS, *BY_CLIENT, "task_hash", "reference", "source"]
+    ["key", *SHOWN, *KEYS, LABELS_COST, *COSTS, *BY_CLIENT, "task_hash", "reference", "source"]
 )
 """Columns of curves that are no metrics; all others are."""
 
