@@ -299,7 +299,7 @@ def prepare(
     store = Store(root)
     results = plan.results(store, external=external)
     question = Question.make(target_acc, target, accounting, baseline, results)
-    question.check_metrics({*results.metrics, *Registry.discover(plan.plugins).metrics.names()})
+    question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
     return Prepared(Runs.checked(plan, store, results, jobs, backend), question)
 
 

@@ -392,9 +392,27 @@ class MetricTable(PluginTable["Metric"]):
                 if kind_of(member) == METRIC and member.function.__module__ == place:
                     self.add(member, place)
 
+    def known(self, name: str) -> Metric | None:
+        """Import a metric; return None if there is none of that name that can be imported."""
+        try:
+            return self.load(name)
+        except (PluginError, UnknownNameError):
+            return None
+
     def all(self) -> tuple[Metric, ...]:
-        """Import all metrics and return them by name."""
-        return tuple(self.load(name) for name in self.names())
+        """Import all metrics that can be imported, and return them by name."""
+        found = map(self.known, self.names())
+        return tuple(one for one in found if one is not None)
+
+    def faults(self) -> dict[str, str]:
+        """Return why metrics cannot be imported, by name; they are not recorded."""
+        found = {}
+        for name in self.names():
+            try:
+                self.load(name)
+            except PluginError as error:
+                found[name] = str(error)
+        return found
 
 
 @dataclass

@@ -18,6 +18,7 @@ from fal_bench.results.identity import label_of
 from fal_bench.task.target import ACCURACY, AUTO, Target, parse_targets
 
 if TYPE_CHECKING:
+    from fal_bench.plugins.registry import MetricTable
     from fal_bench.reporting.budgets import Reading, RunKey
     from fal_bench.results.model import Results
 
@@ -87,18 +88,22 @@ class Question:
             _refuse_beyond_a_share(one)
         return cls(targets, cast("Accounting", accounting), label)
 
-    def check_metrics(self, known: Collection[str]) -> None:
+    def check_metrics(self, recorded: Collection[str], table: MetricTable) -> None:
         """Check that the metrics are recorded, or will be.
 
         Args:
-            known: all that are.
+            recorded: those that are.
+            table: those that are recorded with every new run.
 
         Raises:
-            UnknownNameError: one is neither.
+            UnknownNameError: there is no such metric.
+            PluginError: one cannot be imported.
         """
         for one in self.targets:
-            if one.metric not in known:
-                raise UnknownNameError("metric", one.metric, known)
+            if one.metric not in recorded:
+                if one.metric not in table.names():
+                    raise UnknownNameError("metric", one.metric, {*recorded, *table.names()})
+                table.load(one.metric)
 
     def options(self) -> str:
         """Return the command-line options that ask this question."""
@@ -121,9 +126,9 @@ def _parsed(given: Asked, where: str, *, named: bool) -> tuple[Target, ...]:
 
 
 def _refuse_beyond_a_share(target: Target) -> None:
-    metrics = current_registry().metrics
-    known = target.metric in metrics.names() and metrics.load(target.metric).share
-    if known and target.value is not None and not 0 <= target.value <= 1:
+    metric = current_registry().metrics.known(target.metric)
+    share = metric is not None and metric.share
+    if share and target.value is not None and not 0 <= target.value <= 1:
         raise InvalidSpecError(
             f"target: {target.metric} lies between 0 and 1, and cannot reach {target.value:g}; "
             f"write {target.metric}=0.5 for 50 %."

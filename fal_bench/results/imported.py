@@ -438,8 +438,8 @@ def _needed(name: str) -> str:
 
 def _metric_reader(name: str) -> Callable[[str], float]:
     """Return how a metric's values are read, within the bounds that are known of it."""
-    metrics = current_registry().metrics
-    if name in metrics.names() and metrics.load(name).share:
+    metric = current_registry().metrics.known(name)
+    if metric is not None and metric.share:
         return _share
     return _amount if name == "loss" else read_number
 

@@ -381,8 +381,8 @@ class Results:
         """Whether a metric is better when higher, as was recorded, or as this falbench has it."""
         if metric in self.provenance.higher_is_better:
             return self.provenance.higher_is_better[metric]
-        known = {one.name: one.higher_is_better for one in current_registry().metrics.all()}
-        return known.get(metric, True)
+        known = current_registry().metrics.known(metric)
+        return known is None or known.higher_is_better
 
     @property
     def environments(self) -> tuple[Environment, ...]:

@@ -736,8 +736,8 @@ def _share(text: str) -> float:
 
 
 def _metric_reader(name: str) -> Callable[[str], float]:
-    metrics = current_registry().metrics
-    return _share if name in metrics.names() and metrics.load(name).share else _metric
+    metric = current_registry().metrics.known(name)
+    return _share if metric is not None and metric.share else _metric
 
 
 def _seconds(text: str) -> float:

@@ -43,13 +43,12 @@ class ForeignMetric:
 
 
 def foreign_metrics(registry: Registry) -> tuple[ForeignMetric, ...]:
-    """Return the metrics that are not falbench's own."""
+    """Return the metrics that are not falbench's own, as far as they can be imported."""
     table = registry.metrics
     found = []
     for name in table.names():
-        foreign = table.foreign(name)
-        if foreign is not None:
-            one = table.load(name)
+        foreign, one = table.foreign(name), table.known(name)
+        if foreign is not None and one is not None:
             sources = () if foreign.given is None else (foreign.given.resolve(),)
             found.append(
                 ForeignMetric(

@@ -78,8 +78,8 @@ class Plan:
         runs: all runs.
         command: the command line that repeats the comparison, without the question.
         plugins: the plugin files that can be loaded.
-        notes: what the user should know: default strategies that are left out, plugin files that
-            cannot be loaded.
+        notes: what the user should know: default strategies that are left out, plugin files and
+            metrics that cannot be loaded.
         device: class of the device that the runs are computed on.
     """
 
@@ -131,6 +131,7 @@ class Plan:
         tasks = tuple(with_known_plugins(task, registry) for task in tasks)
         tasks = tuple(task if task.clients else _with_clients(task, registry) for task in tasks)
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
+        notes += [f"{one} is not recorded: {why}" for one, why in registry.metrics.faults().items()]
         asked = loaded.strategies or None if strategies is None else strategies
         selectors, left_out = _selectors(asked, tasks, registry)
         notes += left_out

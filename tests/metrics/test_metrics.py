@@ -1,4 +1,6 @@
 import math
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pandas as pd
@@ -16,8 +18,9 @@ from sklearn.metrics import (
 import fal_bench
 from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.learning.evaluation import evaluate
+from fal_bench.plugins import registry
 from fal_bench.plugins.metric import Metric, metric
-from fal_bench.plugins.registry import current_registry
+from fal_bench.plugins.registry import METRIC, current_registry
 from fal_bench.results.model import TIMINGS
 
 EVERY = {one.name: one for one in current_registry().metrics.all()}
@@ -178,16 +181,8 @@ import os
 from fal_bench import metric
 
 @metric
-def raises(labels):
-    raise ValueError("no such thing")
-
-@metric
 def leaves(labels):
     os._exit(3)
-
-@metric
-def undefined(labels):
-    return float("nan")
 
 @metric
 def of_clients(labels, clients):
@@ -199,10 +194,10 @@ def fine(labels, probs):
 """
 
 
-def test_broken_metrics_cost_their_own_columns_and_say_why(tmp_path):
+def test_broken_metrics_cost_their_own_columns_and_say_why(suite, tmp_path):
     file = tmp_path / "broken.py"
     file.write_text(BROKEN)
-    asked = {"suite": "smoke", "task": "digits-iid", "seeds": 1, "jobs": 1, "progress": False}
+    asked = {"suite": suite, "task": "a", "seeds": 1, "backend": "sequential", "progress": False}
     plain = fal_bench.compare("random", out=tmp_path / "plain", **asked).curves
     found = fal_bench.compare("random", out=tmp_path / "out", plugins=file, **asked).curves
     same = [name for name in plain if name not in TIMINGS]
@@ -210,8 +205,26 @@ def test_broken_metrics_cost_their_own_columns_and_say_why(tmp_path):
     assert set(found) - set(plain) == {"fine"}
     assert found["fine"].tolist() == found["accuracy"].tolist()
     reasons = fal_bench.load(tmp_path / "out").runs["unrecorded"].iloc[0]
-    assert {"raises", "leaves", "undefined", "of_clients"} <= set(reasons)
-    assert "no such thing" in reasons["raises"]
+    assert {"leaves", "of_clients"} <= set(reasons)
     assert "3" in reasons["leaves"]
-    with pytest.raises(InvalidSpecError, match="no such thing"):
-        fal_bench.report(tmp_path / "out", target="raises=0.5")
+    with pytest.raises(InvalidSpecError, match="leaves"):
+        fal_bench.report(tmp_path / "out", target="leaves=0.5")
+
+
+def test_an_installed_metric_that_cannot_be_imported_stops_only_who_targets_it(
+    suite, tmp_path, monkeypatch
+):
+    entry = EntryPoint("torn", "no_such_package:torn", METRIC.package)
+    monkeypatch.setattr(registry, "entry_points", EntryPoints([entry]).select)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])  # what is installed is new
+    notes = []
+    asked = {"suite": suite, "task": "a", "seeds": 1, "backend": "sequential", "progress": False}
+    asked |= {"out": tmp_path / "out", "notify": lambda _, note: notes.append(note)}
+    with pytest.raises(PluginError, match="no_such_package"):
+        fal_bench.compare("random", target="torn=0.5", **asked)
+    assert not (tmp_path / "out").exists()
+    found = fal_bench.compare("random", target_acc=0.2, **asked)
+    assert "torn" not in found.curves
+    assert "accuracy" in found.curves
+    assert any("torn" in note and "no_such_package" in note for note in notes)
+    assert fal_bench.report(tmp_path / "out", target="auroc=auto").curves is not None
