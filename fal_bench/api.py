@@ -23,7 +23,12 @@ from fal_bench.inputs.arguments import (
 from fal_bench.inputs.limits import MOST_JOBS, MOST_RUNS
 from fal_bench.inspection.findings import FEWEST_SEEDS
 from fal_bench.inspection.inspection import Inspection
-from fal_bench.inspection.runs import DEFAULT_SEEDS, evidence, inspection_plan
+from fal_bench.inspection.runs import (
+    DEFAULT_SEEDS,
+    evidence,
+    inspection_plan,
+    inspection_store,
+)
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.isolation.memory import LEAST_MIB
 from fal_bench.learning.device import CPU, Device
@@ -161,7 +166,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A comparison that is checked, and has not begun.
+    """A comparison or inspection that is checked, and has not begun.
 
     Attributes:
         runs: its runs.
@@ -306,6 +311,7 @@ def prepare(
 def inspect(
     task_or_suite: str | Path | None = None,
     *,
+    target: Asked = None,
     suite: str | Path | None = None,
     seeds: int = DEFAULT_SEEDS,
     jobs: int | None = None,
@@ -322,11 +328,13 @@ def inspect(
     """Tell whether tasks are worth their minutes: what they measure, and how exactly.
 
     Runs random, fal-margin and the reference oracle-greedy, and random with twice the rounds, as
-    far as ``out`` has no such finished runs. What else it holds tells how well the tasks tell
-    strategies apart.
+    far as ``out`` has no such finished runs. They are stored in its folder ``inspection``, so that
+    reports leave them out. What else ``out`` holds tells how well the tasks tell strategies apart.
 
     Args:
         task_or_suite: a task, a suite's name, or a suite's TOML file; ``quick`` by default.
+        target: a target, as for ``compare``, by whose metric tasks are judged; by default the
+            first target of the suite, or accuracy.
         suite: a suite's name or TOML file that has the task; all of its tasks if none is named.
         seeds: number of seeds, at least 2.
         jobs: as for ``compare``, and so are all other arguments.
@@ -350,18 +358,20 @@ def inspect(
     check_seconds("call_timeout", call_timeout)
     data = None if data_dir is None else as_path("data_dir", data_dir)
     with signals_noticed(), use_data_folder(data):
-        runs = prepare_inspection(
-            task_or_suite, suite=suite, seeds=seeds, jobs=jobs, out=out, plugins=plugins,
-            backend=backend, device=device, notify=notify,
+        ready = prepare_inspection(
+            task_or_suite, target=target, suite=suite, seeds=seeds, jobs=jobs, out=out,
+            plugins=plugins, backend=backend, device=device, notify=notify,
         )  # fmt: skip
+        runs, metric = ready.runs, ready.question.targets[0].metric
         federations = runs.federations(notify)
-        runs.compute(call_timeout, memory_limit, progress, notify)
-        return Inspection.of(*evidence(runs.plan, runs.store), federations)
+        runs.compute(call_timeout, memory_limit, progress, notify, metric)
+        return Inspection.of(*evidence(runs.plan, Store(as_path("out", out)), metric), federations)
 
 
 def prepare_inspection(
     task_or_suite: str | Path | None,
     *,
+    target: Asked,
     suite: str | Path | None,
     seeds: int,
     jobs: int | None,
@@ -370,7 +380,7 @@ def prepare_inspection(
     backend: Backend,
     device: Device,
     notify: Notify,
-) -> Runs:
+) -> Prepared:
     """Plan an inspection and check everything that can be checked before it runs.
 
     The arguments are those of ``inspect``. Nothing is computed or written.
@@ -390,8 +400,11 @@ def prepare_inspection(
     )
     for note in plan.notes:
         notify("note", note)
-    store = Store(root)
-    return Runs.checked(plan, store, plan.results(store, external=False), jobs, backend)
+    store = inspection_store(Store(root))
+    results = plan.results(store, external=False)
+    question = Question.make(None, target, "strict", None, results)
+    question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
+    return Prepared(Runs.checked(plan, store, results, jobs, backend), question)
 
 
 def clients(

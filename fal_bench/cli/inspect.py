@@ -48,6 +48,15 @@ def inspect(
             show_default=False,
         ),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC=VALUE",
+            help="A target as for compare, whose metric tasks are judged by.  "
+            "\\[default: the suite's first target, or accuracy]",
+            show_default=False,
+        ),
+    ] = None,
     suite: SuiteOption = None,
     seeds: Annotated[int, typer.Option(min=2, metavar="N", help="Number of seeds.")] = 5,
     jobs: JobsOption = None,
@@ -66,12 +75,14 @@ def inspect(
     """Tell whether a task is worth its minutes, and what to change.
 
     Runs random, fal-margin and oracle-greedy, and random with twice the training, as far as such
-    runs are not in the results folder yet. Measures training accuracy, what more training
+    runs are not in the results folder yet; its folder "inspection" keeps them, and reports leave
+    them out. Measures training accuracy, what more training
     changes, jumps, noise, head-room, and how many seeds a saving needs.
     """
     from fal_bench import api
 
     asked: dict[str, Any] = {
+        "target": target,
         "suite": suite,
         "seeds": seeds,
         "jobs": jobs,
@@ -83,7 +94,7 @@ def inspect(
     }
     with exit_if_stopped("the same command goes on where this one was"):
         if dry_run:
-            runs = api.prepare_inspection(task_or_suite, **asked)
+            runs = api.prepare_inspection(task_or_suite, **asked).runs
             show_federations(runs)
             show_missing(runs, inline=backend is Backend.sequential)
             return

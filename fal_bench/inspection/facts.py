@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from fal_bench.reporting.facts import Fact
+from fal_bench.task.target import ACCURACY
 
 Grade = Literal["good", "remark", "fault", "unknown"]
 """How good a finding is; faults alone decide the verdict."""
@@ -42,7 +43,7 @@ class Finding(Fact):
 
 @dataclass(frozen=True)
 class Rise(Finding):
-    """What labels are worth at all: random's mean test accuracy.
+    """What labels are worth at all: random's mean of the judged metric.
 
     Attributes:
         start: at the first look.
@@ -51,6 +52,8 @@ class Rise(Finding):
         labels: labels at these two looks.
         looks: number of looks up to the cap.
         middle: the middle target, half-way between ``start`` and ``end``.
+        metric: the judged metric.
+        higher_is_better: whether it is better when higher.
     """
 
     FEWEST_ERRORS: ClassVar[float] = 2.0
@@ -61,11 +64,13 @@ class Rise(Finding):
     labels: tuple[int, int]
     looks: int
     middle: float
+    metric: str = ACCURACY
+    higher_is_better: bool = True
 
     @property
     def grade(self) -> Grade:
-        """A fault if labels do not raise the accuracy beyond doubt."""
-        rise = self.end - self.start
+        """A fault if labels do not improve the metric beyond doubt."""
+        rise = (self.end - self.start) * (1 if self.higher_is_better else -1)
         return "good" if rise > max(0.0, self.FEWEST_ERRORS * self.error) else "fault"
 
 
@@ -104,14 +109,17 @@ class MoreTraining(Finding):
 
     Attributes:
         rounds: the task's rounds, which are doubled.
-        change: the largest change of mean test accuracy over the looks, with its sign.
+        change: the largest change of the mean of the judged metric over the looks, with its sign.
         labels: labels at that look.
         bound: what noise alone keeps the largest change below in 95 % of inspections.
         saving: share of labels to the middle target that it saves; NaN if it is not reached.
         saving_half: half the width of the 95 % interval of the log ratio of labels, likewise.
+        allowed: the largest change that is none: 0.005 of a share, else 0.01 of random's rise.
+        metric: the judged metric.
     """
 
     CHANGE: ClassVar[float] = 0.005
+    CHANGE_OF_RISE: ClassVar[float] = 0.01
     SAVING: ClassVar[float] = 0.03
 
     rounds: int
@@ -120,18 +128,20 @@ class MoreTraining(Finding):
     bound: float
     saving: float
     saving_half: float
+    allowed: float = CHANGE
+    metric: str = ACCURACY
 
     @property
     def settled(self) -> bool:
         """Whether nothing moves by more than is allowed."""
-        return abs(self.change) <= self.CHANGE and not abs(self.saving) > self.SAVING
+        return abs(self.change) <= self.allowed and not abs(self.saving) > self.SAVING
 
     @property
     def moves(self) -> bool:
         """Whether something moves by more than is allowed, and than noise explains."""
-        accuracy = abs(self.change) > max(self.CHANGE, self.bound)
+        value = abs(self.change) > max(self.allowed, self.bound)
         log_ratio = abs(math.log1p(-self.saving))
-        return accuracy or (abs(self.saving) > self.SAVING and log_ratio > self.saving_half)
+        return value or (abs(self.saving) > self.SAVING and log_ratio > self.saving_half)
 
     @property
     def grade(self) -> Grade:
@@ -178,12 +188,13 @@ class Smoothness(Finding):
 
 @dataclass(frozen=True)
 class Noise(Finding):
-    """Noise of one run's test accuracy between neighbouring looks, against what a query is worth.
+    """Noise of one run's values between neighbouring looks, against what a query is worth.
 
     Attributes:
         sd: standard deviation around a smooth trend; NaN for fewer than three looks.
-        slope: mean rise of random's accuracy by one query.
+        slope: mean gain of random by one query.
         rounds: rounds over which a look averages its evaluation now.
+        metric: the judged metric.
     """
 
     FAULT: ClassVar[float] = 1.0
@@ -192,6 +203,7 @@ class Noise(Finding):
     sd: float
     slope: float
     rounds: int
+    metric: str = ACCURACY
 
     @property
     def grade(self) -> Grade:
@@ -353,14 +365,16 @@ class NotRun(Finding):
     Attributes:
         strategy: the strategy that lacks them.
         twice: whether these are runs with twice the training.
-        finished: its finished runs.
+        finished: its finished runs that recorded the judged metric.
         needed: how many it takes.
+        metric: the judged metric.
     """
 
     strategy: str
     twice: bool
     finished: int
     needed: int
+    metric: str = ACCURACY
 
     @property
     def grade(self) -> Grade:

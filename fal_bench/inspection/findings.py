@@ -34,7 +34,7 @@ from fal_bench.inspection.facts import (
     Smoothness,
     Training,
 )
-from fal_bench.inspection.looks import Curve, Doubles, Looks
+from fal_bench.inspection.looks import BY_ACCURACY, Curve, Doubles, Judged, Looks
 from fal_bench.task import Task
 
 RANDOM, USUAL, HINDSIGHT = "random", "fal-margin", "oracle-greedy"
@@ -60,6 +60,7 @@ class Evidence:
         twice: random's runs with twice the training.
         stored: by strategy, the runs of all ranked strategies that the results folder has.
         seconds: mean seconds of a run, by strategy.
+        judged: the metric that the curves have.
     """
 
     task: Task
@@ -67,48 +68,51 @@ class Evidence:
     twice: Curves
     stored: Mapping[str, Curves] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    judged: Judged = BY_ACCURACY
 
 
 def findings(evidence: Evidence) -> tuple[Finding, ...]:
     """Return everything that can be said of a task, in the order in which it is read."""
-    own = evidence.runs.get(RANDOM, {})
+    own, judged = evidence.runs.get(RANDOM, {}), evidence.judged
     if len(own) < FEWEST_SEEDS:
-        return (NotRun(RANDOM, False, len(own), FEWEST_SEEDS),)
+        return (NotRun(RANDOM, False, len(own), FEWEST_SEEDS, judged.metric),)
     task, cap = evidence.task, evidence.task.budget_cap
     random = Looks.shared(list(own.values()), cap)
-    rise = rise_of(random)
-    more = more_training(own, evidence.twice, random, task)
+    rise = rise_of(random, judged)
+    more = more_training(own, evidence.twice, random, task, judged)
     cost = Cost(tuple((name, seconds / 60) for name, seconds in evidence.seconds.items()))
     fit = training(random, evidence.twice, more)
     if rise.grade == "fault":  # shares of nothing, and a target in the middle of it
         return (cost, rise, fit)
     saved = [
-        saving(name, own, evidence.runs.get(name, {}), rise.middle, cap)
+        saving(name, own, evidence.runs.get(name, {}), random.middle, cap)
         for name in (HINDSIGHT, USUAL)
     ]
     return (
         cost,
         rise,
         fit,
-        more or NotRun(RANDOM, True, len(evidence.twice), FEWEST_SEEDS),
+        more or NotRun(RANDOM, True, len(evidence.twice), FEWEST_SEEDS, judged.metric),
         smoothness(random),
-        noise(random, task.evaluation_rounds),
+        noise(random, task.evaluation_rounds, judged),
         HeadRoom(tuple(one for one in saved if one is not None)),
-        seeds(own, evidence.runs.get(USUAL, {}), rise.middle, cap, evidence.seconds),
-        separation(evidence.stored, tuple(own), rise.middle, cap),
+        seeds(own, evidence.runs.get(USUAL, {}), random.middle, cap, evidence.seconds),
+        separation(evidence.stored, tuple(own), random.middle, cap),
     )
 
 
-def rise_of(random: Looks) -> Rise:
+def rise_of(random: Looks, judged: Judged = BY_ACCURACY) -> Rise:
     """Measure random's rise."""
-    change = Mean.of(random.accuracy[:, -1] - random.accuracy[:, 0])
+    change = Mean.of(random.values[:, -1] - random.values[:, 0])
     return Rise(
-        start=float(random.mean[0]),
-        end=float(random.mean[-1]),
+        start=judged.sign * float(random.mean[0]),
+        end=judged.sign * float(random.mean[-1]),
         error=change.error,
         labels=(int(random.labels[0]), int(random.labels[-1])),
         looks=random.labels.size,
-        middle=random.middle,
+        middle=judged.sign * random.middle,
+        metric=judged.metric,
+        higher_is_better=judged.higher_is_better,
     )
 
 
@@ -133,14 +137,16 @@ def training(random: Looks, twice: Curves, more: MoreTraining | None) -> Trainin
     )
 
 
-def more_training(own: Curves, twice: Curves, random: Looks, task: Task) -> MoreTraining | None:
+def more_training(
+    own: Curves, twice: Curves, random: Looks, task: Task, judged: Judged = BY_ACCURACY
+) -> MoreTraining | None:
     """Compare random with itself after twice the training; None without two seeds of both."""
     both = sorted(set(own) & set(twice))
     if len(both) < FEWEST_SEEDS:
         return None
     cap, count = task.budget_cap, len(both)
     looks = Looks.shared([*(own[seed] for seed in both), *(twice[seed] for seed in both)], cap)
-    changes = looks.accuracy[count:] - looks.accuracy[:count]
+    changes = looks.values[count:] - looks.values[:count]
     means = changes.mean(axis=0)
     largest = int(np.argmax(np.abs(means)))
     # Looks share their noise's size, so that few seeds still give many degrees of freedom.
@@ -149,12 +155,21 @@ def more_training(own: Curves, twice: Curves, random: Looks, task: Task) -> More
     ratio = Mean.of(log_ratios(own, {seed: twice[seed] for seed in both}, random.middle, cap))
     return MoreTraining(
         rounds=task.rounds,
-        change=float(means[largest]),
+        change=judged.sign * float(means[largest]),
         labels=int(looks.labels[largest]),
         bound=limit * error,
         saving=_saving(ratio.value),
         saving_half=ratio.half,
+        allowed=_allowed_change(random, judged),
+        metric=judged.metric,
     )
+
+
+def _allowed_change(random: Looks, judged: Judged) -> float:
+    """Return what twice the training may change; a part of the rise of what is no share."""
+    if judged.share:
+        return MoreTraining.CHANGE
+    return MoreTraining.CHANGE_OF_RISE * abs(float(random.mean[-1] - random.mean[0]))
 
 
 def smoothness(random: Looks) -> Smoothness:
@@ -174,19 +189,19 @@ def smoothness(random: Looks) -> Smoothness:
     )
 
 
-def noise(random: Looks, rounds: int) -> Noise:
+def noise(random: Looks, rounds: int, judged: Judged = BY_ACCURACY) -> Noise:
     """Measure how far looks lie from a smooth trend, by second differences.
 
     What all seeds share is the task's and not noise, so the mean over seeds is taken out. The
     second difference of independent values has six times their variance.
     """
-    seeds, looks = random.accuracy.shape
+    seeds, looks = random.values.shape
     slope = float(random.mean[-1] - random.mean[0]) / (looks - 1)
     if looks < 3:
-        return Noise(math.nan, slope, rounds)
-    bends = np.diff(random.accuracy, n=2, axis=1)
+        return Noise(math.nan, slope, rounds, judged.metric)
+    bends = np.diff(random.values, n=2, axis=1)
     variance = float(np.sum((bends - bends.mean(axis=0)) ** 2)) / ((seeds - 1) * (looks - 2))
-    return Noise(math.sqrt(variance / 6), slope, rounds)
+    return Noise(math.sqrt(variance / 6), slope, rounds, judged.metric)
 
 
 def log_ratios(base: Curves, other: Curves, target: float, cap: int) -> Doubles:

@@ -10,10 +10,34 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fal_bench.stats.crossing import find_crossing
+from fal_bench.task.target import ACCURACY
 
 Doubles = NDArray[np.float64]
 
-ACCURACY, TRAINING = "accuracy", "train_accuracy"
+TRAINING = "train_accuracy"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The metric by which a task is judged.
+
+    Attributes:
+        metric: its name.
+        higher_is_better: whether a target is reached from below.
+        share: whether all values are between 0 and 1.
+    """
+
+    metric: str = ACCURACY
+    higher_is_better: bool = True
+    share: bool = True
+
+    @property
+    def sign(self) -> int:
+        """What values are multiplied by so that higher ones are better."""
+        return 1 if self.higher_is_better else -1
+
+
+BY_ACCURACY = Judged()
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,35 +46,40 @@ class Curve:
 
     Attributes:
         labels: labels bought from the query pool, initial ones included, shape (looks,).
-        accuracy: test accuracy, shape (looks,).
-        training: accuracy on the labels that the model was trained with, likewise; NaN where
+        values: the judged metric, times its sign, shape (looks,): higher is better.
+        training: accuracy on the labels that the model was trained with, shape (looks,); NaN where
             it was not recorded.
     """
 
     labels: Doubles
-    accuracy: Doubles
+    values: Doubles
     training: Doubles
 
     @classmethod
-    def read(cls, rows: pd.DataFrame) -> Curve:
-        """Read the rows of one run."""
-        rows = rows.sort_values("cycle")
-        unknown = pd.Series(np.nan, index=rows.index)
-        labels, accuracy, training = (
-            np.asarray(rows.get(name, unknown), dtype=float)
-            for name in ("labels", ACCURACY, TRAINING)
-        )
-        return cls(labels, accuracy, training)
-
-    def labels_to(self, target: float, cap: int) -> float:
-        """Return the labels at which the accuracy reaches a target and stays; NaN if it does not.
+    def read(cls, rows: pd.DataFrame, judged: Judged = BY_ACCURACY) -> Curve:
+        """Read the rows of one run.
 
         Args:
-            target: the accuracy.
+            rows: the rows.
+            judged: the metric that is read.
+        """
+        rows = rows.sort_values("cycle")
+        unknown = pd.Series(np.nan, index=rows.index)
+        labels, values, training = (
+            np.asarray(rows.get(name, unknown), dtype=float)
+            for name in ("labels", judged.metric, TRAINING)
+        )
+        return cls(labels, judged.sign * values, training)
+
+    def labels_to(self, target: float, cap: int) -> float:
+        """Return the labels at which the values reach a target and stay; NaN if they do not.
+
+        Args:
+            target: the value.
             cap: the budget cap; a look beyond it only confirms.
         """
         within = int(np.searchsorted(self.labels, cap, side="right"))
-        crossing = find_crossing(self.accuracy, target, within=within)
+        crossing = find_crossing(self.values, target, within=within)
         found = crossing.interpolated(self.labels, cap)
         return found.labels if found.reached else np.nan
 
@@ -61,12 +90,12 @@ class Looks:
 
     Attributes:
         labels: labels of the looks up to the cap, shape (looks,).
-        accuracy: test accuracy, shape (seeds, looks).
+        values: the judged metric, times its sign, shape (seeds, looks).
         training: training accuracy, shape (seeds, looks).
     """
 
     labels: Doubles
-    accuracy: Doubles
+    values: Doubles
     training: Doubles
 
     @classmethod
@@ -85,14 +114,14 @@ class Looks:
         pairs = list(zip(curves, places, strict=True))
         return cls(
             common,
-            np.stack([curve.accuracy[at] for curve, at in pairs]),
+            np.stack([curve.values[at] for curve, at in pairs]),
             np.stack([curve.training[at] for curve, at in pairs]),
         )
 
     @property
     def mean(self) -> Doubles:
-        """Mean test accuracy over the seeds, shape (looks,)."""
-        return np.asarray(self.accuracy.mean(axis=0), dtype=float)
+        """Mean value over the seeds, shape (looks,)."""
+        return np.asarray(self.values.mean(axis=0), dtype=float)
 
     @property
     def middle(self) -> float:

@@ -7,23 +7,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.inputs.arguments import check_text
 from fal_bench.inputs.limits import MOST_ROUNDS
 from fal_bench.inspection.findings import HINDSIGHT, RANDOM, USUAL, Evidence
-from fal_bench.inspection.looks import Curve
+from fal_bench.inspection.looks import Curve, Judged
 from fal_bench.plugins.given import Source
+from fal_bench.plugins.registry import Registry
 from fal_bench.results.identity import records
 from fal_bench.results.model import TIMINGS, MissingRun, Results
 from fal_bench.results.store import Store
-from fal_bench.results.stored import read_store
+from fal_bench.results.stored import NoRunsError, read_store
 from fal_bench.sweep.plan import Plan
 from fal_bench.task import Task
 from fal_bench.task.suite import load_suite, suite_names
 
 DEFAULT_SEEDS: Final = 5
+
+FOLDER: Final = "inspection"
+"""The folder, inside a results folder, of the runs that inspections compute."""
+
+
+def inspection_store(store: Store) -> Store:
+    """Return where an inspection's runs are: reports on the results folder leave them out."""
+    return store.within(FOLDER)
 
 
 def inspection_plan(
@@ -106,37 +116,61 @@ def twice_trained(task: Task) -> Task:
     )
 
 
-def evidence(plan: Plan, store: Store) -> tuple[list[Evidence], tuple[MissingRun, ...]]:
+def evidence(
+    plan: Plan, store: Store, metric: str
+) -> tuple[list[Evidence], tuple[MissingRun, ...]]:
     """Read what a results folder has of every task of a plan, in the plan's order.
+
+    Args:
+        plan: the plan of the inspection.
+        store: the results folder, with the inspection's own inside it.
+        metric: the metric that tasks are judged by.
 
     Returns:
         The finished runs of every task, and the planned runs that are not finished.
     """
-    planned = plan.results(store, external=False)
-    stored = read_store(store)
+    planned = plan.results(inspection_store(store), external=False)
+    try:
+        compared = read_store(store)
+    except NoRunsError:
+        compared = None
+    known = Registry.discover(plan.plugins).metrics.known(metric)
+    judged = Judged(metric, planned.higher_is_better(metric), known is not None and known.share)
     tasks = {run.task.hash: run.task for run in plan.runs if run.strategy.name == USUAL}
     missing = tuple(
         MissingRun(run["task"], run["strategy"], run["seed"], run["reason"], run["details"])
         for run in records(planned.here)
         if run["state"] != "done"
     )
-    return [_evidence(task, planned, stored) for task in tasks.values()], missing
+    return [_evidence(task, planned, compared, judged) for task in tasks.values()], missing
 
 
-def _evidence(task: Task, planned: Results, stored: Results) -> Evidence:
+def _evidence(task: Task, planned: Results, compared: Results | None, judged: Judged) -> Evidence:
     own = _finished(planned, task)
-    runs = _by_strategy(own, planned)
-    like = own[["data", "device", "numerics"]].drop_duplicates()
-    ranked = _finished(stored, task).merge(like)
+    runs = _by_strategy(own, planned, judged)
     keys = {str(name): list(rows["key"]) for name, rows in own.groupby("strategy")}
     costs = planned.curves.groupby("key")[list(TIMINGS)].sum().sum(axis=1)
+    twice = _finished(planned, twice_trained(task))
     return Evidence(
         task,
         runs,
-        _by_strategy(_finished(planned, twice_trained(task)), planned).get(RANDOM, {}),
-        _by_strategy(ranked[~ranked["reference"].astype(bool)], stored),
-        {name: float(costs.reindex(keys[name]).mean()) for name in runs},
+        _by_strategy(twice, planned, judged).get(RANDOM, {}),
+        {
+            **({} if compared is None else _ranked(task, own, compared, judged)),
+            **{name: curves for name, curves in runs.items() if name != HINDSIGHT},
+        },
+        {name: float(costs.reindex(keys[name]).mean()) for name in keys},
+        judged,
     )
+
+
+def _ranked(
+    task: Task, own: pd.DataFrame, compared: Results, judged: Judged
+) -> dict[str, dict[int, Curve]]:
+    """Return the curves of all ranked strategies on the same data, device and numerics."""
+    like = own[["data", "device", "numerics"]].drop_duplicates()
+    ranked = _finished(compared, task).merge(like)
+    return _by_strategy(ranked[~ranked["reference"].astype(bool)], compared, judged)
 
 
 def _finished(results: Results, task: Task) -> pd.DataFrame:
@@ -144,11 +178,14 @@ def _finished(results: Results, task: Task) -> pd.DataFrame:
     return here[(here["task_hash"] == task.hash) & (here["state"] == "done")]
 
 
-def _by_strategy(runs: pd.DataFrame, results: Results) -> dict[str, dict[int, Curve]]:
-    """Return the curves of runs, by strategy and seed."""
+def _by_strategy(
+    runs: pd.DataFrame, results: Results, judged: Judged
+) -> dict[str, dict[int, Curve]]:
+    """Return the curves of runs that recorded the metric, by strategy and seed."""
     curves = results.curves[results.curves["key"].isin(runs["key"])]
-    rows = {str(key): Curve.read(own) for key, own in curves.groupby("key")}
+    rows = {str(key): Curve.read(own, judged) for key, own in curves.groupby("key")}
     found: dict[str, dict[int, Curve]] = {}
     for run in records(runs.sort_values("seed", kind="stable")):
-        found.setdefault(run["strategy"], {})[int(run["seed"])] = rows[run["key"]]
+        if not np.isnan(rows[run["key"]].values).any():
+            found.setdefault(run["strategy"], {})[int(run["seed"])] = rows[run["key"]]
     return found

@@ -9,7 +9,16 @@ import jinja2
 
 from fal_bench.errors import one_line
 from fal_bench.inspection.facts import Finding, Verdict
-from fal_bench.reporting.wording import bracketed, counted, listed, percent, share, signed
+from fal_bench.reporting.wording import (
+    bracketed,
+    counted,
+    listed,
+    measured,
+    percent,
+    share,
+    signed,
+)
+from fal_bench.task.target import ACCURACY
 
 
 def sentence(fact: Finding | Verdict) -> str:
@@ -23,9 +32,19 @@ def advice(finding: Finding) -> str:
     return "" if macro is None or finding.grade == "good" else one_line(macro(finding))
 
 
-def points(value: float) -> str:
-    """Write a difference of accuracies: "+1.3 points"."""
-    return f"{100 * value:+.1f} points"
+def named_metric(metric: str) -> str:
+    """Return what a metric is called in a sentence: "test accuracy", "worst client accuracy"."""
+    return "test accuracy" if metric == ACCURACY else metric.replace("_", " ")
+
+
+def size(value: float, metric: str) -> str:
+    """Write the size of a difference: "1.3 points" of accuracy, "0.013" of another metric."""
+    return f"{100 * value:.1f} points" if metric == ACCURACY else f"{value:.2g}"
+
+
+def difference(value: float, metric: str) -> str:
+    """Write a difference with its sign: "+1.3 points", "-0.013"."""
+    return f"{'-' if value < 0 else '+'}{size(abs(value), metric)}"
 
 
 def minutes(value: float) -> str:
@@ -42,6 +61,18 @@ def _words() -> Any:
         autoescape=False,  # what is worded is plain text; who shows it escapes it
         undefined=jinja2.StrictUndefined,
     )
-    known = (bracketed, counted, listed, minutes, percent, points, share, signed)
+    known = (
+        bracketed,
+        counted,
+        difference,
+        listed,
+        measured,
+        minutes,
+        named_metric,
+        percent,
+        share,
+        signed,
+        size,
+    )
     environment.globals.update({one.__name__: one for one in known})
     return environment.get_template("sentences.txt.j2").module

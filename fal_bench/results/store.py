@@ -72,6 +72,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._outer: Store | None = None
         self._schema_file = root / "store.json"
         self._check_folders()
         self.problems = self._check_schema()
@@ -89,8 +90,23 @@ class Store:
         return old if old.exists() else self.root / SESSIONS
 
     def folder(self, spec: Keyed) -> RunFolder:
-        """Return the directory of a run."""
+        """Return the directory of a run; see ``within`` for where it is."""
+        if self._outer is not None and self._outer.phase(spec) == "done":
+            return self._outer.folder(spec)
         return RunFolder(self.runs / spec.key)
+
+    def within(self, name: str) -> Store:
+        """Return a results folder inside this one.
+
+        Runs that are finished here are finished there, too. Nothing that is computed there shows
+        here.
+
+        Args:
+            name: the folder's name.
+        """
+        inner = Store(self.root / name)
+        inner._outer = self
+        return inner
 
     def phase(self, spec: Keyed) -> Phase | Corrupt:
         """Return how far a run is, or in what way it is broken."""
@@ -127,11 +143,9 @@ class Store:
         Raises:
             StoreError: it cannot, or it holds published results.
         """
-        if (self.root / PUBLISHED).exists():
-            raise StoreError(
-                f"{str(self.root)!r} holds published results, which would be written over; choose "
-                "another folder."
-            )
+        if self._outer is not None:
+            self._outer.check_unpublished()
+        self.check_unpublished()
         try:
             (self.root / "locks").mkdir(parents=True, exist_ok=True)
             if (self.root / _RUNS_BEFORE).is_dir():
@@ -146,6 +160,18 @@ class Store:
                 f"Cannot write to the results folder {str(self.root)!r} ({error.strerror}); "
                 "choose another."
             ) from None
+
+    def check_unpublished(self) -> None:
+        """Check that the folder may be written to.
+
+        Raises:
+            StoreError: it holds published results.
+        """
+        if (self.root / PUBLISHED).exists():
+            raise StoreError(
+                f"{str(self.root)!r} holds published results, which would be written over; choose "
+                "another folder."
+            )
 
     def _move_over(self) -> None:
         """Give a folder of schema 1 the names of today; after a kill it goes on from there."""

@@ -1,16 +1,17 @@
 """The runs of an inspection: pairs that differ in training alone, computed once."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fal_bench
-from fal_bench.errors import InvalidSpecError, UnknownNameError
+from fal_bench.errors import InvalidSpecError, StoreError, UnknownNameError
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.loop import simulate
 from fal_bench.federation.setting import Setting
-from fal_bench.inspection.facts import Training
+from fal_bench.inspection.facts import Rise, Training
 from fal_bench.inspection.runs import inspection_plan, twice_trained
 from fal_bench.strategies.random import Random
 from fal_bench.task import Task
@@ -77,10 +78,12 @@ def test_a_wrong_name_is_named(name, of, kind, suite):
 def test_an_inspection_runs_once_and_stays_out_of_reports(suite, tmp_path, falbench):
     out = tmp_path / "results"
     options = {"suite": suite, "seeds": 2, "out": out, "backend": "sequential", "progress": False}
-    fal_bench.compare("margin-fixed-batch", task="a", target_acc=0.2, **options)
+    compared = {"margin-fixed-batch", "random"}
+    fal_bench.compare(sorted(compared), task="a", target_acc=0.2, **options)
     found = fal_bench.inspect("a", **options)
-    files = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*")}
-    assert len(list((out / "runs").iterdir())) == 2 * 5
+    files = {path: path.stat().st_mtime_ns for path in out.rglob("run*/*/*")}
+    assert len(list((out / "runs").iterdir())) == 2 * 2
+    assert len(list((out / "inspection" / "runs").iterdir())) == 2 * 3  # random's are shared
     assert found.missing == ()
     assert list(found.facts) == ["a"]
     fit = next(one for one in found.facts["a"] if isinstance(one, Training))
@@ -90,8 +93,9 @@ def test_an_inspection_runs_once_and_stays_out_of_reports(suite, tmp_path, falbe
     code, text, _ = falbench("inspect", "a", "--suite", suite, "--seeds", 2)
     assert (code, found.tasks[0].verdict.worth) == (0, False)
     assert "fault" in text
-    assert {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*")} == files
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("run*/*/*")} == files
     assert len(fal_bench.load(out).tasks) == 1
+    assert set(fal_bench.load(out).strategies) == compared
     assert not fal_bench.report(out, target_acc=0.2).missing
 
 
@@ -107,3 +111,32 @@ def test_what_cannot_be_run_is_named(suite, tmp_path, monkeypatch):
     assert len(found.missing) == 4
     assert found.tasks[0].verdict.worth is None
     assert all("no idea" in one["reason"] for one in found.data()["missing"])
+
+
+def test_the_target_of_the_suite_or_of_the_user_is_what_is_judged(suite, tmp_path):
+    file = tmp_path / "other.toml"
+    file.write_text(f'targets = ["loss=auto", 0.5]\n{Path(suite).read_text()}')
+    asked = {"suite": file, "seeds": 2, "out": tmp_path / "out", "backend": "sequential"}
+    asked |= {"progress": False}
+    by_suite = fal_bench.inspect("a", **asked)
+    runs = fal_bench.load(tmp_path / "out" / "inspection")
+    random = runs.curves[
+        runs.curves["key"].isin(runs.runs["key"][runs.runs["strategy"] == "random"])
+    ]
+    first = random[random["cycle"] == 0].mean(numeric_only=True)
+    by_user = fal_bench.inspect("a", target="balanced_accuracy=auto", **asked)
+    for found, metric in ((by_suite, "loss"), (by_user, "balanced_accuracy")):
+        rise = next(one for one in found.facts["a"] if isinstance(one, Rise))
+        assert rise.metric == metric
+        assert rise.higher_is_better == (metric != "loss")
+        assert rise.start == pytest.approx(first[metric])
+        assert metric.replace("_", " ") in str(found)
+    with pytest.raises(UnknownNameError, match="lose"):
+        fal_bench.inspect("a", target="lose=auto", **asked)
+
+
+def test_an_inspection_writes_nothing_into_published_results(suite, tmp_path):
+    (tmp_path / "provenance.json").write_text("{}")
+    with pytest.raises(StoreError, match="published"):
+        fal_bench.inspect("a", suite=suite, seeds=2, out=tmp_path, progress=False)
+    assert not (tmp_path / "inspection").exists()
