@@ -100,7 +100,13 @@ class Runs:
 
     @classmethod
     def checked(
-        cls, plan: Plan, store: Store, results: Results, jobs: int | None, backend: Backend
+        cls,
+        plan: Plan,
+        store: Store,
+        results: Results,
+        jobs: int | None,
+        backend: Backend,
+        metrics: Sequence[str],
     ) -> Runs:
         """Check everything that can be checked before runs begin.
 
@@ -110,12 +116,13 @@ class Runs:
             results: what the folder holds of them.
             jobs: worker processes; None for as many as suit the device.
             backend: where they run.
+            metrics: those that missing runs must record.
 
         Raises:
             FalbenchError: a task cannot be run on its data.
         """
         missing, _ = plan.missing(store)
-        holdings = plan.check(missing, here=backend == "sequential")
+        holdings = plan.check(missing, here=backend == "sequential", targets=metrics)
         for one in holdings.values():
             one.check_chosen()
         workers = jobs or default_jobs(plan.device)
@@ -305,7 +312,8 @@ def prepare(
     results = plan.results(store, external=external)
     question = Question.make(target_acc, target, accounting, baseline, results)
     question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
-    return Prepared(Runs.checked(plan, store, results, jobs, backend), question)
+    runs = Runs.checked(plan, store, results, jobs, backend, question.metrics)
+    return Prepared(runs, question)
 
 
 def inspect(
@@ -404,7 +412,8 @@ def prepare_inspection(
     results = plan.results(store, external=False)
     question = Question.make(None, target, "strict", None, results)
     question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
-    return Prepared(Runs.checked(plan, store, results, jobs, backend), question)
+    runs = Runs.checked(plan, store, results, jobs, backend, question.metrics)
+    return Prepared(runs, question)
 
 
 def clients(

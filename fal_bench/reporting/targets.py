@@ -88,6 +88,11 @@ class Question:
             _refuse_beyond_a_share(one)
         return cls(targets, cast("Accounting", accounting), label)
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of the targets, each once."""
+        return tuple(dict.fromkeys(one.metric for one in self.targets))
+
     def check_metrics(self, recorded: Collection[str], table: MetricTable) -> None:
         """Check that the metrics are recorded, or will be.
 
@@ -99,11 +104,11 @@ class Question:
             UnknownNameError: there is no such metric.
             PluginError: one cannot be imported.
         """
-        for one in self.targets:
-            if one.metric not in recorded:
-                if one.metric not in table.names():
-                    raise UnknownNameError("metric", one.metric, {*recorded, *table.names()})
-                table.load(one.metric)
+        for name in self.metrics:
+            if name not in recorded:
+                if name not in table.names():
+                    raise UnknownNameError("metric", name, {*recorded, *table.names()})
+                table.load(name)
 
     def options(self) -> str:
         """Return the command-line options that ask this question."""

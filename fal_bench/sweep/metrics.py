@@ -6,19 +6,32 @@ fails, hangs or changes its process costs its own column and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
-from fal_bench.errors import message_of
+from fal_bench.errors import InvalidSpecError, message_of
 from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import Channel, Child, Ended, Limits
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.metric import Metric, MetricError, Samples
 from fal_bench.plugins.registry import Registry
+
+if TYPE_CHECKING:
+    from fal_bench.federation.setting import Setting
+
+_NO_OWNERS: Final = (
+    "it asks whose each test sample is, which the data do not say",
+    "give the data clients of test samples",
+)
+_NO_VALUE: Final = ("it has no value on the task's labels", "give the data other labels")
+
+_CONFIDENT: Final = 8.0
+"""What is added to the logit of the right class for predictions that are nearly right."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,59 @@ def all_metrics(
     finally:
         for one in apart:
             one.end()
+
+
+def check_recordable(setting: Setting, metrics: Sequence[Metric], rng: np.random.Generator) -> None:
+    """Check that metrics can be recorded on a task, by measuring made-up predictions.
+
+    Args:
+        setting: the task with its data.
+        metrics: the metrics.
+        rng: draws the predictions.
+
+    Raises:
+        InvalidSpecError: one has no value, whether predictions are random or nearly right.
+    """
+    for metric in metrics:
+        fault = _fault(metric, setting, rng)
+        if fault is not None:
+            reason, cure = fault
+            raise InvalidSpecError(
+                f"Task {setting.task.name!r}: the target's metric {metric.name!r} cannot be "
+                f"recorded ({reason}); choose another target, or {cure}."
+            )
+
+
+def _fault(metric: Metric, setting: Setting, rng: np.random.Generator) -> tuple[str, str] | None:
+    """Return why a metric cannot be recorded, and what to change; None if it can."""
+    from fal_bench.learning.evaluation import evaluate
+
+    labels, clients = _measured_samples(metric, setting)
+    failed: dict[str, str] = {}
+    for certainty in (0.0, _CONFIDENT):
+        logits = rng.normal(size=(len(labels), setting.dataset.n_classes)).astype(np.float32)
+        logits[np.arange(len(labels)), labels] += certainty
+        found = evaluate([metric], logits, labels, clients, unrecorded=failed)
+        if metric.name not in found:
+            return _NO_OWNERS
+        if metric.name in failed:
+            return failed[metric.name].rstrip("."), "correct the metric"
+        if not np.isnan(found[metric.name]):
+            return None
+    return _NO_VALUE
+
+
+def _measured_samples(
+    metric: Metric, setting: Setting
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Return labels that a metric is measured on, and the clients that hold them, if known."""
+    dataset = setting.dataset
+    if metric.samples == "test":
+        owners = None if dataset.clients is None else dataset.clients.test
+        return dataset.test_labels.numpy(), owners
+    labels = dataset.train_labels.numpy()[np.concatenate(setting.initial)]
+    sizes = [len(own) for own in setting.initial]
+    return labels, np.repeat(np.arange(len(sizes)), sizes)
 
 
 class _Measuring:

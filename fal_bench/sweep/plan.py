@@ -35,6 +35,12 @@ from fal_bench.results.sessions import recorded_session
 from fal_bench.results.store import Corrupt, Store
 from fal_bench.results.stored import read_planned
 from fal_bench.sweep.attending import CHILDREN, OURS
+from fal_bench.sweep.metrics import (
+    ForeignMetric,
+    all_metrics,
+    check_recordable,
+    foreign_metrics,
+)
 from fal_bench.sweep.spec import RunSpec, plan_runs, plugins_of, with_known_plugins
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
@@ -178,18 +184,21 @@ class Plan:
         provenance = replace(results.provenance, command=command, asked=self.task)
         return replace(results, provenance=provenance)
 
-    def check(self, runs: Sequence[RunSpec], *, here: bool = False) -> dict[str, Holdings]:
+    def check(
+        self, runs: Sequence[RunSpec], *, here: bool = False, targets: Sequence[str] = ()
+    ) -> dict[str, Holdings]:
         """Check that the tasks of ``runs`` can be run on their data.
 
         Args:
             runs: the runs.
             here: whether plugins that are not falbench's own are checked in this process, too.
+            targets: metrics that every run must record.
 
         Returns:
             What the clients of each task hold with seed 0, by the task's hash.
 
         Raises:
-            InvalidSpecError: a task asks for more than its data hold.
+            InvalidSpecError: a task asks for more than its data hold, or cannot record a metric.
             DataError: data or weights are not there and cannot be downloaded.
             PluginError: a plugin ended its process, or did not return.
         """
@@ -197,9 +206,10 @@ class Plan:
         for run in runs:
             companies.setdefault(run.company, []).append(run)
         holdings: dict[str, Holdings] = {}
-        for company, own in companies.items():
-            holdings |= _apart(company, check_tasks, own, here=here)
         registry = Registry.discover(self.plugins) if runs else Registry()
+        foreign = tuple(one for one in foreign_metrics(registry) if one.name in targets)
+        for company, own in companies.items():
+            holdings |= _apart(company, check_tasks, own, targets, foreign, here=here)
         for run in {(run.task, str(run.strategy)): run for run in runs}.values():
             with blamed_on(str(run.strategy)):
                 sizes = holdings[run.task.hash].smallest_shares
@@ -264,23 +274,33 @@ def see_clients(channel: Channel, task: Task, plugins: Sequence[Source], folders
         return with_known_clients(task, load_dataset(task.dataset))
 
 
-def check_tasks(channel: Channel, runs: Sequence[RunSpec], folders: Folders) -> dict[str, Holdings]:
+def check_tasks(
+    channel: Channel,
+    runs: Sequence[RunSpec],
+    targets: Sequence[str],
+    foreign: tuple[ForeignMetric, ...],
+    folders: Folders,
+) -> dict[str, Holdings]:
     """Check that the tasks of runs can be run on their data; see ``Plan.check``.
 
     Args:
         channel: learns which plugin is at work.
         runs: the runs, all of one company.
+        targets: metrics that every run must record.
+        foreign: those of them that are not falbench's own.
         folders: where the data lie.
 
     Returns:
         What the clients of each task hold with seed 0, by the task's hash.
     """
+    import numpy as np
     import torch
 
     from fal_bench.data.loading import load_dataset
     from fal_bench.federation.setting import Setting
 
     registry = Registry.discover(plugins_of(runs))
+    limits = Limits(CHECK_SECONDS, default_limit(1))
     found: dict[str, Holdings] = {}
 
     def call(kind: Kind, name: str, run: RunSpec) -> AbstractContextManager[None]:
@@ -288,13 +308,19 @@ def check_tasks(channel: Channel, runs: Sequence[RunSpec], folders: Folders) -> 
             Call(f"{kind.word.capitalize()} {name!r}", ours=run.is_ours(kind))
         )
 
-    with use_folders(folders), use_registry(registry):
+    with (
+        use_folders(folders),
+        use_registry(registry),
+        all_metrics(registry, foreign, limits) as metrics,
+    ):
+        asked = [one for one in metrics if one.name in targets]
         for run in {run.task.hash: run for run in runs}.values():
             task = run.task
             with call(DATASET, task.dataset, run):
                 data = load_dataset(task.dataset)
                 setting = Setting.draw(task, 0, data)
                 found[task.hash] = Holdings.of(setting, data)
+                check_recordable(setting, asked, np.random.default_rng(0))
             with call(MODEL, task.model.kind, run):
                 _check_room(task, setting.architecture.nbytes)
                 # Refuses images it cannot take, and fetches the weights it starts from.

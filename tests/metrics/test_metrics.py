@@ -1,10 +1,14 @@
 import math
 import sys
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import EntryPoint, EntryPoints
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import (
@@ -17,11 +21,13 @@ from sklearn.metrics import (
 
 import fal_bench
 from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.federation.setting import Setting
 from fal_bench.learning.evaluation import evaluate
 from fal_bench.plugins import registry
 from fal_bench.plugins.metric import Metric, metric
 from fal_bench.plugins.registry import METRIC, current_registry
 from fal_bench.results.model import TIMINGS
+from fal_bench.sweep.metrics import check_recordable
 
 EVERY = {one.name: one for one in current_registry().metrics.all()}
 ON_TEST = [one for one in EVERY.values() if one.samples == "test"]
@@ -228,3 +234,64 @@ def test_an_installed_metric_that_cannot_be_imported_stops_only_who_targets_it(
     assert "accuracy" in found.curves
     assert any("torn" in note and "no_such_package" in note for note in notes)
     assert fal_bench.report(tmp_path / "out", target="auroc=auto").curves is not None
+
+
+class TestTargetsThatATaskCannotRecord:
+    ASKED = MappingProxyType({"seeds": 2, "backend": "sequential", "progress": False})
+
+    def test_they_are_refused_before_anything_runs(self, suite, tmp_path):
+        asked = {**self.ASKED, "suite": suite, "out": tmp_path / "out"}
+        for call in (
+            partial(fal_bench.compare, "random", task="a"),
+            partial(fal_bench.inspect, "a"),
+        ):
+            with pytest.raises(InvalidSpecError, match=r"'a'.*worst_client_accuracy"):
+                call(target="worst_client_accuracy=0.5", **asked)
+        assert not (tmp_path / "out").exists()
+
+    def test_so_are_those_of_plugins(self, suite, tmp_path):
+        file = tmp_path / "broken.py"
+        file.write_text(RAISING)
+        asked = {**self.ASKED, "suite": suite, "out": tmp_path / "out", "plugins": file}
+        with pytest.raises(InvalidSpecError, match=r"'a'.*raises.*no such thing"):
+            fal_bench.compare("random", task="a", target="raises=0.5", **asked)
+        assert not (tmp_path / "out").exists()
+
+    def test_a_metric_without_any_value_is_refused(self, blobs, tiny):
+        @metric
+        def undefined(labels):
+            return math.nan
+
+        with pytest.raises(InvalidSpecError, match="undefined"):
+            check_recordable(Setting.draw(tiny, 0, blobs), [undefined], rng())
+
+    def test_what_has_no_value_on_some_predictions_is_recorded(self, blobs, tiny):
+        @metric
+        def of_the_confident(labels, probs):
+            sure = probs.max(axis=1) > 0.999
+            return (probs.argmax(axis=1) == labels)[sure].mean() if sure.any() else math.nan
+
+        check_recordable(Setting.draw(tiny, 0, blobs), [of_the_confident], rng())
+
+    def test_one_class_in_all_has_no_area_under_the_curve(self, blobs, tiny):
+        same = replace(blobs, test_labels=torch.zeros_like(blobs.test_labels))
+        setting = Setting.draw(tiny, 0, same)
+        for one in EVERY.values():
+            if one.name == "auroc" or (one.samples == "test" and "clients" in one.inputs):
+                with pytest.raises(InvalidSpecError, match=f"tiny.*{one.name}"):
+                    check_recordable(setting, [one], rng())
+            else:
+                check_recordable(setting, [one], rng())
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+RAISING = """
+from fal_bench import metric
+
+@metric
+def raises(labels):
+    raise ValueError("no such thing")
+"""

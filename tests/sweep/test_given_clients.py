@@ -166,10 +166,10 @@ def test_a_model_that_cannot_train_on_one_sample_never_gets_one(
     registry = Registry.discover([tmp_path / "nets.py"])
     [run] = plan_runs([see(task, folders)], [Selector("random")], range(1), registry, "cpu")
     if culprit is None:
-        assert check_tasks(NO_CHANNEL, [run], folders)[run.task.hash].pool.sum() == 60
+        assert check_tasks(NO_CHANNEL, [run], (), (), folders)[run.task.hash].pool.sum() == 60
         return
     with pytest.raises(InvalidSpecError, match=f"'normalised'.*{culprit}"):
-        check_tasks(NO_CHANNEL, [run], folders)
+        check_tasks(NO_CHANNEL, [run], (), (), folders)
 
 
 def see(task, folders):
