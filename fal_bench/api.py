@@ -158,17 +158,31 @@ class Runs:
         memory_limit: int | None,
         progress: bool,
         notify: Notify,
-        metric: str = ACCURACY,
+        metrics: tuple[str, ...] = (ACCURACY,),
     ) -> None:
-        """Run what is missing, and show a metric; other arguments are those of ``compare``."""
+        """Run what is missing.
+
+        Args:
+            call_timeout: as for ``compare``, and so are the next three.
+            memory_limit: MiB a worker may take.
+            progress: whether the first of the metrics is shown.
+            notify: called with a kind and a sentence.
+            metrics: those of the targets, which are recorded.
+        """
         self.store.prepare()
         for sentence in (*self.results.provenance.problems, *self.corrupted):
             notify("warning", sentence)
         if self.missing:
             supervisor = Supervisor(
-                self.store, self.jobs, self.backend, self.plan.plugins, call_timeout, memory_limit
+                self.store,
+                self.jobs,
+                self.backend,
+                self.plan.plugins,
+                call_timeout,
+                memory_limit,
+                metrics,
             )
-            run_missing(supervisor, self.plan, progress_monitor(metric, shown=progress))
+            run_missing(supervisor, self.plan, progress_monitor(metrics[0], shown=progress))
 
 
 @dataclass(frozen=True)
@@ -263,7 +277,7 @@ def compare(
             backend=backend, device=device, external=external, notify=notify,
         )  # fmt: skip
         runs = ready.runs
-        runs.compute(call_timeout, memory_limit, progress, notify, ready.question.targets[0].metric)
+        runs.compute(call_timeout, memory_limit, progress, notify, ready.question.metrics)
         if not runs.missing:
             return answer(ready.question, runs.results)
         return answer(ready.question, runs.plan.results(runs.store, external=external))
@@ -370,10 +384,11 @@ def inspect(
             task_or_suite, target=target, suite=suite, seeds=seeds, jobs=jobs, out=out,
             plugins=plugins, backend=backend, device=device, notify=notify,
         )  # fmt: skip
-        runs, metric = ready.runs, ready.question.targets[0].metric
+        runs, metrics = ready.runs, ready.question.metrics
         federations = runs.federations(notify)
-        runs.compute(call_timeout, memory_limit, progress, notify, metric)
-        return Inspection.of(*evidence(runs.plan, Store(as_path("out", out)), metric), federations)
+        runs.compute(call_timeout, memory_limit, progress, notify, metrics)
+        found = evidence(runs.plan, Store(as_path("out", out)), metrics[0])
+        return Inspection.of(*found, federations)
 
 
 def prepare_inspection(

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal, overload
 
 import numpy as np
@@ -37,6 +39,15 @@ OTHER_COLUMNS: Final = frozenset(
     ]
 )
 """Columns of curves that are no metrics, whose names no metric can have."""
+
+_Form = Literal["worst", "mean", "spread"]
+
+_BY_CLIENT: Final[dict[_Form, re.Pattern[str]]] = {
+    "worst": re.compile("worst_client_(?P<base>.+)"),
+    "mean": re.compile("mean_client_(?P<base>.+)"),
+    "spread": re.compile("client_(?P<base>.+)_spread"),
+}
+"""Names of metrics that are measured client by client, by what is made of the clients' values."""
 
 Samples = Literal["test", "train"]
 """Which samples a metric is measured on."""
@@ -123,6 +134,50 @@ class Metric:
                 "correct it, or leave share=True out."
             )
         return value
+
+
+def by_client(name: str) -> tuple[str, Callable[[Metric], Metric]] | None:
+    """Return what a name such as ``worst_client_auroc`` says.
+
+    Args:
+        name: a metric's name.
+
+    Returns:
+        The name of the metric that is measured client by client, and what makes the metric of that
+        name of it; None if the name is not of the form ``worst_client_<metric>``,
+        ``mean_client_<metric>`` or ``client_<metric>_spread``.
+    """
+    for form, pattern in _BY_CLIENT.items():
+        match = pattern.fullmatch(name)
+        if match:
+            return match["base"], partial(_of_clients, name, form)
+    return None
+
+
+def _of_clients(name: str, form: _Form, base: Metric) -> Metric:
+    """Make a metric of another one that is measured on the samples of each client.
+
+    Clients on whose samples it has no value (NaN) are left out; NaN if none is left.
+    """
+
+    def function(*, clients: NDArray[np.int64], **arrays: NDArray[Any]) -> float:
+        own = [clients == client for client in np.unique(clients)]
+        values = np.array([base.measure({key: arrays[key][at] for key in arrays}) for at in own])
+        values = values[~np.isnan(values)]
+        if not len(values):
+            return float("nan")
+        if form == "worst":
+            return float(values.min() if base.higher_is_better else values.max())
+        return float(values.mean() if form == "mean" else values.std())
+
+    return Metric(
+        name,
+        function,
+        base.higher_is_better and form != "spread",
+        base.samples,
+        (*base.inputs, "clients"),
+        base.share,
+    )
 
 
 @overload

@@ -383,7 +383,45 @@ class FunctionTable(PluginTable[Callable[..., Returned]]):
 
 
 class MetricTable(PluginTable["Metric"]):
-    """Metrics. Built-in ones may share a file."""
+    """Metrics. Built-in ones may share a file.
+
+    Any metric that asks for no clients has three others, which are found by their names, but not
+    listed: ``worst_client_<metric>``, ``mean_client_<metric>`` and ``client_<metric>_spread``.
+    """
+
+    def __contains__(self, name: str) -> bool:
+        return self._listed(name) in self._origins
+
+    def load(self, name: str) -> Metric:
+        """Import a metric; see ``PluginTable.load``."""
+        from fal_bench.plugins.metric import by_client
+
+        base = self._listed(name)
+        form = by_client(name)
+        if base == name or form is None:
+            return super().load(name)
+        metric = super().load(base)
+        if "clients" in metric.inputs:
+            raise PluginError(
+                f"There is no metric {name!r}, because {base!r} asks for clients itself; take that "
+                "one."
+            )
+        return form[1](metric)
+
+    def built_in(self, name: str) -> bool:
+        """Whether a metric is falbench's own."""
+        return super().built_in(self._listed(name))
+
+    def foreign(self, name: str) -> Foreign | None:
+        """Return where a metric comes from that is not falbench's own; None if it is."""
+        return super().foreign(self._listed(name))
+
+    def _listed(self, name: str) -> str:
+        """Return the listed metric that a name is of: the name itself, or what it measures."""
+        from fal_bench.plugins.metric import by_client
+
+        form = None if name in self._origins else by_client(name)
+        return form[0] if form is not None and form[0] in self._origins else name
 
     def add_built_in(self) -> None:
         """Add falbench's own metrics, which takes importing them."""

@@ -273,7 +273,8 @@ def verify(
         announce(state)
         with scratch_store() as store:
             limits = (call_timeout, memory_limit)
-            supervisor = Supervisor(store, jobs, "processes", sample.plugins, *limits)
+            metrics = tuple(results.metrics)
+            supervisor = Supervisor(store, jobs, "processes", sample.plugins, *limits, metrics)
             run_missing(supervisor, _plan(record, sample), progress_monitor(shown=progress))
             outcomes = refuse_drift([_outcome(store, run, state) for run in sample.runs])
             close = [one.run for one in outcomes if one.state == "close"]
@@ -337,7 +338,8 @@ def _metrics_here(record: Record, results: Results, registry: Registry) -> list[
         PublicationError: one is missing here, since it could not be computed again, or is better
             the other way round.
     """
-    here = {one.name: one for one in registry.metrics.all()}
+    known = {name: registry.metrics.known(name) for name in results.metrics}
+    here = {name: one for name, one in known.items() if one is not None}
     _refuse("metric", results.metrics, list(here), _INSTALL)
     for name in results.metrics:
         if record.metrics.get(name, here[name].higher_is_better) != here[name].higher_is_better:

@@ -98,7 +98,7 @@ class Question:
 
         Args:
             recorded: those that are.
-            table: those that are recorded with every new run.
+            table: those that new runs can record.
 
         Raises:
             UnknownNameError: there is no such metric.
@@ -106,7 +106,7 @@ class Question:
         """
         for name in self.metrics:
             if name not in recorded:
-                if name not in table.names():
+                if name not in table:
                     raise UnknownNameError("metric", name, {*recorded, *table.names()})
                 table.load(name)
 

@@ -55,7 +55,7 @@ NOT_METRICS = frozenset(
 """Columns of curves that are no metrics; all others are."""
 
 
-_NOT_KNOWN = "it was not known when the run was computed"
+_NOT_KNOWN = "it was not known or not asked for when the run was computed"
 """Why a run has no values of a metric, if nothing else is noted."""
 
 

@@ -19,7 +19,7 @@ from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import Channel, Child, Ended, Limits
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.metric import Metric, MetricError, Samples
-from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.registry import MetricTable, Registry
 
 if TYPE_CHECKING:
     from fal_bench.federation.setting import Setting
@@ -55,11 +55,16 @@ class ForeignMetric:
     sources: tuple[Source, ...]
 
 
-def foreign_metrics(registry: Registry) -> tuple[ForeignMetric, ...]:
-    """Return the metrics that are not falbench's own, as far as they can be imported."""
+def foreign_metrics(registry: Registry, targets: Sequence[str] = ()) -> tuple[ForeignMetric, ...]:
+    """Return the metrics that are not falbench's own, as far as they can be imported.
+
+    Args:
+        registry: where they are found.
+        targets: metrics that are recorded because they are asked for, beside all that are listed.
+    """
     table = registry.metrics
     found = []
-    for name in table.names():
+    for name in _recorded(table, targets):
         foreign, one = table.foreign(name), table.known(name)
         if foreign is not None and one is not None:
             sources = () if foreign.given is None else (foreign.given.resolve(),)
@@ -73,7 +78,10 @@ def foreign_metrics(registry: Registry) -> tuple[ForeignMetric, ...]:
 
 @contextmanager
 def all_metrics(
-    registry: Registry, foreign: tuple[ForeignMetric, ...], limits: Limits
+    registry: Registry,
+    foreign: tuple[ForeignMetric, ...],
+    limits: Limits,
+    targets: Sequence[str] = (),
 ) -> Iterator[tuple[Metric, ...]]:
     """Give all metrics while the context is open, those of plugins apart.
 
@@ -81,15 +89,21 @@ def all_metrics(
         registry: where falbench's own are found.
         foreign: those of plugins.
         limits: what a metric of a plugin may take.
+        targets: as for ``foreign_metrics``.
     """
     table = registry.metrics
-    ours = [table.load(name) for name in table.names() if table.built_in(name)]
+    ours = [table.load(name) for name in _recorded(table, targets) if table.built_in(name)]
     apart = [_Measuring(one, limits) for one in foreign]
     try:
         yield tuple(sorted([*ours, *(one.metric() for one in apart)], key=lambda one: one.name))
     finally:
         for one in apart:
             one.end()
+
+
+def _recorded(table: MetricTable, targets: Sequence[str]) -> list[str]:
+    """Return the metrics of a table that a run records."""
+    return sorted({*table.names(), *(name for name in targets if name in table)})
 
 
 def check_recordable(setting: Setting, metrics: Sequence[Metric], rng: np.random.Generator) -> None:

@@ -207,7 +207,8 @@ class Plan:
             companies.setdefault(run.company, []).append(run)
         holdings: dict[str, Holdings] = {}
         registry = Registry.discover(self.plugins) if runs else Registry()
-        foreign = tuple(one for one in foreign_metrics(registry) if one.name in targets)
+        metrics = foreign_metrics(registry, targets)
+        foreign = tuple(one for one in metrics if one.name in targets)
         for company, own in companies.items():
             holdings |= _apart(company, check_tasks, own, targets, foreign, here=here)
         for run in {(run.task, str(run.strategy)): run for run in runs}.values():
@@ -311,7 +312,7 @@ def check_tasks(
     with (
         use_folders(folders),
         use_registry(registry),
-        all_metrics(registry, foreign, limits) as metrics,
+        all_metrics(registry, foreign, limits, targets) as metrics,
     ):
         asked = [one for one in metrics if one.name in targets]
         for run in {run.task.hash: run for run in runs}.values():

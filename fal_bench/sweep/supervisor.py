@@ -46,6 +46,7 @@ class Supervisor:
         memory_limit: MiB a worker may take before it is ended; by default a share of what is free
             (``fal_bench.isolation.memory.default_limit``). On a cluster there is no limit unless
             it is given, and in this process there is none.
+        targets: metrics that are recorded because they are asked for, beside all that are listed.
     """
 
     store: Store
@@ -54,6 +55,7 @@ class Supervisor:
     plugins: tuple[Source, ...] = ()
     call_timeout: float = 600.0
     memory_limit: int | None = None
+    targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_limit(self.memory_limit)
@@ -86,11 +88,12 @@ class Supervisor:
         # Absolute, because workers outlive a change of the working directory.
         root = self.store.root.resolve()
         limits = Limits(self.call_timeout, self.memory_limit)
-        return Job(root, tuple(group), self._foreign_metrics, limits, current_folders())
+        metrics = self._foreign_metrics
+        return Job(root, tuple(group), metrics, limits, current_folders(), self.targets)
 
     @cached_property
     def _foreign_metrics(self) -> tuple[ForeignMetric, ...]:
-        return foreign_metrics(Registry.discover(self.plugins))
+        return foreign_metrics(Registry.discover(self.plugins), self.targets)
 
     def _run_on_cluster(self, jobs: Sequence[Job]) -> None:
         import joblib

@@ -49,6 +49,7 @@ class Job:
         metrics: the metrics that are not falbench's own.
         limits: what a plugin's code may take.
         folders: where the data lie.
+        targets: metrics that are recorded because they are asked for.
     """
 
     root: Path
@@ -56,6 +57,7 @@ class Job:
     metrics: tuple[ForeignMetric, ...] = ()
     limits: Limits = NO_LIMITS
     folders: Folders | None = None
+    targets: tuple[str, ...] = ()
 
     @property
     def company(self) -> frozenset[str]:
@@ -92,7 +94,9 @@ def run_job(channel: Channel, job: Job) -> None:
         try:
             with channel.calls.open(_loading(job)):
                 registry = Registry.discover(plugins_of(job.specs))
-            metrics = opened.enter_context(all_metrics(registry, job.metrics, job.limits))
+            metrics = opened.enter_context(
+                all_metrics(registry, job.metrics, job.limits, job.targets)
+            )
             with use_registry(registry):
                 _run_with(registry, metrics, job, journals)
         except StoreError:

@@ -20,12 +20,12 @@ from sklearn.metrics import (
 )
 
 import fal_bench
-from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
 from fal_bench.federation.setting import Setting
 from fal_bench.learning.evaluation import evaluate
 from fal_bench.plugins import registry
-from fal_bench.plugins.metric import Metric, metric
-from fal_bench.plugins.registry import METRIC, current_registry
+from fal_bench.plugins.metric import Metric, by_client, metric
+from fal_bench.plugins.registry import METRIC, Registry, current_registry
 from fal_bench.results.model import TIMINGS
 from fal_bench.sweep.metrics import check_recordable
 
@@ -294,4 +294,87 @@ from fal_bench import metric
 @metric
 def raises(labels):
     raise ValueError("no such thing")
+"""
+
+
+class TestClientByClient:
+    def test_they_are_the_metric_on_each_clients_samples(self):
+        logits, labels = drawn(n=400)
+        clients = np.random.default_rng(1).choice([0, 1, 4, 5], size=400)
+        labels[clients == 4] = 2  # one class: no area under the curve
+        table = Registry.discover().metrics
+        for base in (EVERY["auroc"], EVERY["loss"]):
+            own = [
+                evaluate([base], logits[clients == client], labels[clients == client])[base.name]
+                for client in (0, 1, 4, 5)
+            ]
+            assert np.isnan(own).sum() == (base.name == "auroc")
+            expected = {
+                f"worst_client_{base.name}": (np.nanmin if base.higher_is_better else np.nanmax)(
+                    own
+                ),
+                f"mean_client_{base.name}": np.nanmean(own),
+                f"client_{base.name}_spread": np.nanstd(own),
+            }
+            metrics = [table.load(name) for name in expected]
+            assert evaluate(metrics, logits, labels, clients) == pytest.approx(expected)
+            ways = [one.higher_is_better for one in metrics]
+            assert ways == [base.higher_is_better, base.higher_is_better, False]
+            assert {one.share for one in metrics} == {base.share}
+
+    def test_they_have_no_value_where_no_client_has_one(self):
+        metric = Registry.discover().metrics.load("worst_client_auroc")
+        logits, labels = drawn(n=6)
+        assert math.isnan(evaluate([metric], logits, labels, np.arange(6))["worst_client_auroc"])
+
+    def test_the_one_that_ships_is_the_same(self):
+        logits, labels = drawn(n=400)
+        clients = np.random.default_rng(1).integers(5, size=400)
+        for name in ("worst_client_accuracy", "mean_client_accuracy", "client_accuracy_spread"):
+            base, make = by_client(name)
+            found = evaluate([EVERY[name], make(EVERY[base])], logits, labels, clients)
+            alone = evaluate([EVERY[name]], logits, labels, clients)
+            assert found == pytest.approx(alone)
+
+    @pytest.mark.parametrize("name", ["worst_client_nothing", "mean_client_mean_client_accuracy"])
+    def test_what_measures_nothing_is_no_metric(self, name, suite, tmp_path):
+        with pytest.raises((UnknownNameError, PluginError), match=name):
+            fal_bench.compare("random", suite=suite, target=f"{name}=0.5", out=tmp_path / "out")
+
+    def test_they_are_recorded_where_they_are_targets_and_not_else(self, folders, tmp_path):
+        rng = np.random.default_rng(0)
+        arrays = {}
+        for part, size in (("train", 90), ("test", 60)):
+            arrays[f"{part}_labels"] = np.arange(size) % 3
+            noise = rng.normal(size=(size, 4))
+            arrays[f"{part}_images"] = noise + arrays[f"{part}_labels"][:, None]
+            arrays[f"{part}_clients"] = rng.permutation(np.arange(size) % 3)
+        np.savez(folders.data / "sites.npz", **arrays)
+        file = tmp_path / "sites.toml"
+        file.write_text(SITES)
+        asked = {"suite": file, "seeds": 1, "backend": "sequential", "progress": False}
+        asked["data_dir"] = folders.data
+        plain = fal_bench.compare("random", out=tmp_path / "plain", target_acc=0.3, **asked)
+        out = tmp_path / "out"
+        found = fal_bench.compare("random", out=out, target="worst_client_auroc=auto", **asked)
+        assert set(found.curves) - set(plain.curves) == {"worst_client_auroc"}
+        assert (found.curves["worst_client_auroc"] <= 1).all()
+        same = [name for name in plain.curves if name not in TIMINGS]
+        pd.testing.assert_frame_equal(found.curves[same], plain.curves[same], check_exact=True)
+        again = fal_bench.report(out, suite=file, target="worst_client_auroc=0.6")
+        assert not again.missing
+        with pytest.raises(InvalidSpecError, match="client_loss_spread"):
+            fal_bench.report(out, suite=file, target="client_loss_spread=auto")
+
+
+SITES = """
+[tasks.sites]
+dataset = "npz[path=sites.npz]"
+partition = { kind = "given" }
+model = { kind = "mlp", hidden = [8] }
+rounds = 2
+local_epochs = 1
+initial_labels = 3
+query_size = 3
+budget_cap = 27
 """
