@@ -42,7 +42,7 @@ class FedRALParams(Params):
         rank: order in which a batch is filled.
         state_source: margins of the ``"state"`` share or of the unlabelled ``"pool"``.
         quantiles: length of the observation.
-        reward: ``"delta"`` (the paper), ``"delta_cost"``, ``"lal"`` or ``"authors"``.
+        reward: ``"delta"`` (the paper), ``"delta_cost"``, ``"cost"`` or ``"authors"``.
         cost: weight of the labels in ``"delta_cost"``.
         reward_labels: held-out labels on which precision is measured, per client; a tenth of the
             client's data, at most 1000, if None. In ``"online"``, None measures precision on the
@@ -55,6 +55,8 @@ class FedRALParams(Params):
         gamma: discount.
         lr: the agent's learning rate.
         double: Double DQN targets.
+        bounded: clip TD targets to what a return can be. The paper does not mention it; without
+            it values diverge with ``preset=paper``, so that both presets have it.
         priority_exponent: exponent of prioritised replay; 0 samples uniformly.
         beta: importance weighting of prioritised replay.
         final_epsilon: probability of a random action at the end of the training.
@@ -75,7 +77,7 @@ class FedRALParams(Params):
     rank: Literal["margin", "entropy", "random"] = "margin"
     state_source: Literal["state", "pool"] = "state"
     quantiles: Annotated[int, Field(ge=2)] = 32
-    reward: Literal["delta", "delta_cost", "lal", "authors"] = "delta"
+    reward: Literal["delta", "delta_cost", "cost", "authors"] = "delta"
     cost: Annotated[float, Field(ge=0)] = 1.0
     reward_labels: Positive | None = None
     classifier: Literal["softmax", "ridge", "finetune"] = "softmax"
@@ -85,6 +87,7 @@ class FedRALParams(Params):
     gamma: Annotated[float, Field(ge=0, le=1)] = 1.0
     lr: Annotated[float, Field(gt=0)] = 1e-3
     double: bool = True
+    bounded: bool = True
     priority_exponent: Annotated[float, Field(ge=0, le=20)] = 3.0
     beta: Annotated[float, Field(ge=0, le=1)] = 0.0
     final_epsilon: Annotated[float, Field(ge=0, le=1)] = 0.1

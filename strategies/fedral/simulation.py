@@ -91,6 +91,15 @@ class Simulation:
         ids: IntArray = self.client.memory["reward_ids"]
         return ids
 
+    def return_range(self) -> tuple[float, float]:
+        """Return the least and the largest return of the client's episodes."""
+        from fal_bench.environments import EpisodeOptions
+        from fal_bench.environments.steps import return_range
+
+        options = EpisodeOptions.of({"reward": self.params.reward, "cost": self.params.cost})
+        own = len(self.client.unlabelled) + len(self.client.labelled)
+        return return_range(options, max(len(self.client.share("agent")), own))
+
     def sizes(self) -> tuple[int, ...]:
         """Return the size grid, the same in simulation and in the federation.
 

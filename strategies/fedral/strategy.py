@@ -46,11 +46,11 @@ class FedRAL(Strategy):
     """
 
     name: ClassVar[str] = "fedral"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     family: ClassVar[str] = "reinforcement learning"
     paper: ClassVar[str] = "FedRAL, Lazaridis et al."
     adaptive: ClassVar[bool] = True
-    keeps: ClassVar[tuple[str, ...]] = ("policy",)
+    keeps: ClassVar[tuple[str, ...]] = ("policy", "values")
     Params: ClassVar[type[Params]] = FedRALParams
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:

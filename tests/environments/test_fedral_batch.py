@@ -19,7 +19,7 @@ VARIANTS = [
     {"extras": True, "target_precision": 0.95},
     {"rank": "random", "decline_patience": 2},
     {"rank": "entropy", "reward": "delta_cost"},
-    {"reward": "lal"},
+    {"reward": "cost"},
     {"reward": "authors"},
 ]
 

@@ -142,7 +142,7 @@ def test_a_kept_policy_can_be_exported_and_used(task, blobs, run, tmp_path, simu
     {"action": "quantile"},
     {"action": "size_x_quantile"},
     {"reward": "delta_cost", "cost": 0.1},
-    {"reward": "lal"},
+    {"reward": "cost"},
     {"reward": "authors"},
     {"state_source": "pool"},
     {"rank": "random"},
