@@ -91,6 +91,15 @@ class Simulation:
         ids: IntArray = self.client.memory["reward_ids"]
         return ids
 
+    def precision(self) -> float:
+        """Return the global model's weighted precision on the reward set, which is charged."""
+        from fal_bench.metrics.classification import weighted_precision
+
+        ids = self.reward_ids()
+        labels = self.client.buy(ids, "reward")
+        predicted = self.client.probs(self.client.global_model, ids).argmax(axis=1)
+        return weighted_precision(predicted, labels, self.client.n_classes)
+
     def return_range(self) -> tuple[float, float]:
         """Return the least and the largest return of the client's episodes."""
         from fal_bench.environments import EpisodeOptions
