@@ -197,7 +197,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     known = (
-        change, change_interval, counted, listed, measured, metric, middle_target, one_line, target,
+        change, change_interval, counted, listed, measured, metric, middle_target, one_line, share, target,
         target_value,
     )  # fmt: skip
     environment.globals.update({one.__name__: one for one in known})
