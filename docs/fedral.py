@@ -73,7 +73,8 @@ def section(reward: str) -> str:
         )
         lead = "" if name == TRAINED else interval(trained - values)
         rows.append(
-            f"| {name} | {values.mean():.3f} | {lead} | {labels.mean():.0f} | {sizes.mean():.1f} |\n"
+            f"| {name} | {values.mean():.3f} | {lead} | {labels.mean():.0f} "
+            f"| {sizes.mean():.1f} |\n"
         )
     return "".join(rows)
 
