@@ -34,6 +34,7 @@ def test_the_public_names_are_pinned():
         "check",
         "check_strategy",
         "check_trainer",
+        "clients",
         "compare",
         "dataset",
         "import_curves",

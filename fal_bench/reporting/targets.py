@@ -82,9 +82,10 @@ class Question:
                 f"The baseline {baseline!r} is not among the strategies compared "
                 f"({', '.join(results.strategies)}); add it to them."
             )
-        for one in chosen:
+        targets = chosen or results.targets
+        for one in targets:
             _refuse_beyond_a_share(one)
-        return cls(chosen or results.targets, cast("Accounting", accounting), label)
+        return cls(targets, cast("Accounting", accounting), label)
 
     def check_metrics(self, known: Collection[str]) -> None:
         """Check that the metrics are recorded, or will be.
@@ -125,7 +126,7 @@ def _refuse_beyond_a_share(target: Target) -> None:
     if known and target.value is not None and not 0 <= target.value <= 1:
         raise InvalidSpecError(
             f"target: {target.metric} lies between 0 and 1, and cannot reach {target.value:g}; "
-            "write 0.5 for 50 %."
+            f"write {target.metric}=0.5 for 50 %."
         )
 
 

@@ -14,6 +14,7 @@ from fal_bench.errors import InvalidSpecError
 from fal_bench.reporting import wording
 from fal_bench.reporting.budgets import read_runs
 from fal_bench.reporting.targets import Question, contexts_for
+from fal_bench.task.suite import Suite
 from fal_bench.task.target import parse_targets
 
 
@@ -64,6 +65,18 @@ def test_targets_are_a_number_a_list_or_text(make, given, targets):
 def test_targets_that_cannot_be_used(make, given):
     with pytest.raises(InvalidSpecError, match=r"^target_acc "):
         make(given)
+
+
+def test_a_suites_targets_are_held_to_what_their_metric_can_be(results):
+    for text, possible in (("auroc=75", False), ("auroc=0.75", True), ("loss=75", True)):
+        name = str(results.tasks["suite"].iloc[0])
+        suite = Suite(name, "", 2, (TINY,), parse_targets([text], "targets"))
+        asked = replace(results, provenance=replace(results.provenance, suites={name: suite}))
+        if possible:
+            assert Question.make(None, None, "strict", None, asked).targets == asked.targets
+            continue
+        with pytest.raises(InvalidSpecError, match=r"auroc.*75.*auroc=0\.5"):
+            Question.make(None, None, "strict", None, asked)
 
 
 def test_the_baseline_is_found_however_its_parameters_are_written(make):
