@@ -12,6 +12,7 @@ from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.strategies.fedral import FedRAL
+from fal_bench.strategies.margin_best_fixed_batch import MarginBestFixedBatch
 from fal_bench.strategies.margin_fixed_batch import MarginFixedBatch
 from fal_bench.strategies.margin_random_batch import MarginRandomBatch
 from fal_bench.strategies.random import Random
@@ -246,3 +247,14 @@ class TestControls:
             sizes |= set(np.diff(per_client, axis=0).ravel().tolist())
         assert sizes <= {0, 1, 2, 3, 4}
         assert {1, 2} <= sizes
+
+    def test_the_best_fixed_batch_is_chosen_on_charged_labels_and_kept(self, task, blobs, run):
+        journal = run(task, MarginBestFixedBatch, blobs)
+        assert purposes(journal) == {"initial", "pool", "agent-training", "reward"}
+        chosen = {state.memories[0]["size"] for state in journal.states}
+        assert len(chosen) == 1
+        assert chosen <= set(SIZES)
+
+    def test_it_needs_the_shares(self, tiny):
+        with pytest.raises(InvalidSpecError, match="agent and state"):
+            MarginBestFixedBatch().check_task(tiny)
