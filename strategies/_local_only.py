@@ -40,7 +40,7 @@ class LocalOnlyParams(Params):
             LIKE_TASK,
             epochs=self.epochs,
             lr_drop_step=37 if self.lr_quirk else None,
-            inherited=LIKE_TASK.inherited - asked.keys(),
+            inherited=LIKE_TASK.inherited - frozenset(asked),
             **asked,
         )
 
