@@ -90,6 +90,8 @@ def _served(
         budgets: labels that each client may still buy, shape (clients,).
     """
     feasible = np.flatnonzero(np.isfinite(distances).any(axis=0))
+    if not feasible.size:  # as a client may find that does not see the others' distances
+        return np.empty((0, 2), dtype=np.int32)
     first = feasible[rank[feasible] == rank[feasible].min()]
     left = budgets.copy()
     served = []
