@@ -78,9 +78,7 @@ class FederatedClusters(Strategy):
                     states[client].buy(cluster)
 
 
-def _served(
-    distances: RealArray, rank: RealArray, sizes: RealArray, budgets: IntArray
-) -> IntArray:
+def _served(distances: RealArray, rank: RealArray, sizes: RealArray, budgets: IntArray) -> IntArray:
     """Return which clients buy from which clusters next: (client, cluster), one a row.
 
     Args:

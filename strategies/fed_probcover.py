@@ -116,9 +116,7 @@ class FedProbCover(Strategy):
             if client == buyer:
                 state.buy(centres[winner])
 
-    def _proposed(
-        self, federation: FederationView, states: dict[int, CoveredClient]
-    ) -> RealArray:
+    def _proposed(self, federation: FederationView, states: dict[int, CoveredClient]) -> RealArray:
         """Return the centroids that clients with budget propose, shape (k, d)."""
         proposals = federation.gather(lambda client: states[client.index].propose())
         centres: RealArray = federation.broadcast(np.concatenate(proposals))

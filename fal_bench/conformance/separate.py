@@ -91,9 +91,7 @@ class _Participant:
         wire: carries the messages.
     """
 
-    def __init__(
-        self, federation: LiveFederationView, memory: dict[str, Any], wire: _Wire
-    ) -> None:
+    def __init__(self, federation: LiveFederationView, memory: dict[str, Any], wire: _Wire) -> None:
         self.clients, self.cycle = federation.clients, federation.cycle
         self.budgets, self.limits = federation.budgets, federation.limits
         self.total_budget = federation.total_budget
@@ -104,9 +102,7 @@ class _Participant:
 class _Server(_Participant):
     """The server: it computes nothing at a client, and sees what arrives."""
 
-    def __init__(
-        self, federation: LiveFederationView, memory: dict[str, Any], wire: _Wire
-    ) -> None:
+    def __init__(self, federation: LiveFederationView, memory: dict[str, Any], wire: _Wire) -> None:
         super().__init__(federation, memory, wire)
         self.rng = copy.deepcopy(federation.rng)
         self._federation = federation

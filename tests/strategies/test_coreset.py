@@ -32,7 +32,5 @@ def test_sal_coreset_looks_at_the_local_models_embeddings(toy_model, toy_pool):
     assert CoreSet().select(client, 2).tolist() == [0, 3]
     assert SalCoreSet().select(client, 2).tolist() == [3, 1]
     own = replace(LIKE_TASK, lr=0.2, inherited=LIKE_TASK.inherited - {"lr"})
-    assert SalCoreSet({"lr": 0.2}).needs == {
-        LocalModel(own)
-    }
+    assert SalCoreSet({"lr": 0.2}).needs == {LocalModel(own)}
     assert not CoreSet().needs
