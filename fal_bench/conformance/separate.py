@@ -30,7 +30,7 @@ _IN_VAIN = "waits for a message that is never sent"
 _ENDED = np.empty(0, dtype=np.void)
 
 
-class _Broken(Exception):
+class _EndedError(Exception):
     """Another participant has ended before its time."""
 
 
@@ -57,17 +57,17 @@ class _Wire:
         """Return the next message.
 
         Raises:
-            _Broken: there is none, and there will not be one.
+            _EndedError: there is none, and there will not be one.
         """
         self.turn.release()
         try:
             message = source.get(timeout=self._limit)
         except queue.Empty:
-            raise _Broken from None
+            raise _EndedError from None
         finally:
             self.turn.acquire()
         if message is _ENDED:
-            raise _Broken
+            raise _EndedError
         return message
 
     def close(self, queues: Sequence[queue.Queue[NDArray[Any]]]) -> None:
@@ -245,7 +245,7 @@ def _attempt(
 ) -> list[Any] | None:
     try:
         return list(make().select_all(view))
-    except _Broken:
+    except _EndedError:
         errors.append(f"{who} {_IN_VAIN}")
     except BaseException as error:
         let_interrupts_pass(error)

@@ -487,6 +487,8 @@ def deployable(subject: StrategySubject) -> str:
     """
     if subject.code.select_all is Strategy.select_all:
         raise NotApplicable("it selects client by client")
+    if not subject.ordinary.messages:
+        raise NotApplicable("it exchanges no messages; see isolation")
     subject.require(repeatable)
     apart: Picks = {}
     memories: Memories = []
