@@ -69,5 +69,7 @@ class FedMass(FederatedClusters):
 
     def _rank(self, sizes: RealArray, labelled: IntArray) -> RealArray:
         """The fewest labels, or the least mass a label."""
-        rank: RealArray = labelled if self.params.order == "fewest" else -sizes / (labelled + 1)
+        if self.params.order == "fewest":
+            return labelled.astype(np.float64)
+        rank: RealArray = -sizes / (labelled + 1)
         return rank
