@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fal_bench.data.folders import use_data_folder
+from fal_bench.errors import DataError
+from fal_bench.federation.holdings import Holdings
 from fal_bench.inputs.arguments import (
     Notify,
     as_names,
@@ -42,8 +44,11 @@ from fal_bench.sweep.cluster import check_backend, device_for
 from fal_bench.sweep.plan import Plan, run_missing
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.supervisor import Backend, Supervisor
+from fal_bench.task.target import ACCURACY
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fal_bench.conformance.report import Report
     from fal_bench.plugins.strategy import Strategy
 
@@ -54,6 +59,7 @@ __all__ = [
     "Inspection",
     "Results",
     "check",
+    "clients",
     "compare",
     "import_curves",
     "inspect",
@@ -76,6 +82,7 @@ class Runs:
         missing: the runs that have to run.
         jobs: worker processes.
         backend: where they run.
+        holdings: what clients hold on the tasks of missing runs, by the task's hash.
     """
 
     plan: Plan
@@ -84,6 +91,7 @@ class Runs:
     missing: tuple[RunSpec, ...]
     jobs: int
     backend: Backend
+    holdings: Mapping[str, Holdings]
 
     @classmethod
     def checked(
@@ -102,8 +110,25 @@ class Runs:
             FalbenchError: a task cannot be run on its data.
         """
         missing, _ = plan.missing(store)
-        plan.check(missing, here=backend == "sequential")
-        return cls(plan, store, results, tuple(missing), jobs or default_jobs(plan.device), backend)
+        holdings = plan.check(missing, here=backend == "sequential")
+        for one in holdings.values():
+            one.check_chosen()
+        workers = jobs or default_jobs(plan.device)
+        return cls(plan, store, results, tuple(missing), workers, backend, holdings)
+
+    def federations(self, notify: Notify) -> list[Holdings]:
+        """Return who holds what on each task, in the plan's order.
+
+        A note stands for tasks whose runs are done and whose data are not there any more.
+        """
+        runs = {run.task.hash: run for run in self.plan.runs[::-1] if not run.task.twin_of}
+        done = [run for hashed, run in runs.items() if hashed not in self.holdings]
+        holdings = dict(self.holdings)
+        try:
+            holdings |= self.plan.check(done, here=self.backend == "sequential")
+        except DataError as error:
+            notify("note", f"Who holds what is not known of finished tasks: {error}")
+        return [holdings[hashed] for hashed in reversed(runs) if hashed in holdings]
 
     @property
     def corrupted(self) -> list[str]:
@@ -116,9 +141,14 @@ class Runs:
         ]
 
     def compute(
-        self, call_timeout: float, memory_limit: int | None, progress: bool, notify: Notify
+        self,
+        call_timeout: float,
+        memory_limit: int | None,
+        progress: bool,
+        notify: Notify,
+        metric: str = ACCURACY,
     ) -> None:
-        """Run what is missing; the arguments are those of ``compare``."""
+        """Run what is missing, and show a metric; other arguments are those of ``compare``."""
         self.store.prepare()
         for sentence in (*self.results.provenance.problems, *self.corrupted):
             notify("warning", sentence)
@@ -126,7 +156,7 @@ class Runs:
             supervisor = Supervisor(
                 self.store, self.jobs, self.backend, self.plan.plugins, call_timeout, memory_limit
             )
-            run_missing(supervisor, self.plan, progress_monitor(shown=progress))
+            run_missing(supervisor, self.plan, progress_monitor(metric, shown=progress))
 
 
 @dataclass(frozen=True)
@@ -185,7 +215,8 @@ def compare(
         seeds: number of seeds, or a range of them, as in ``"100-109"``; the suite's own number by
             default.
         jobs: worker processes; by default one per CPU core, and one alone on a GPU.
-        accounting: the labels that rank: ``"strict"`` (all that were read) or ``"paper"``.
+        accounting: what ranks: ``"strict"`` labels (all that were read), ``"paper"`` labels, or the
+            ``"cost"`` of all labels that were read.
         baseline: the strategy that savings refer to; random by default.
         out: the results folder.
         plugins: a Python file or folder with further plugins, or several of them; classes and
@@ -220,7 +251,7 @@ def compare(
             backend=backend, device=device, external=external, notify=notify,
         )  # fmt: skip
         runs = ready.runs
-        runs.compute(call_timeout, memory_limit, progress, notify)
+        runs.compute(call_timeout, memory_limit, progress, notify, ready.question.targets[0].metric)
         if not runs.missing:
             return answer(ready.question, runs.results)
         return answer(ready.question, runs.plan.results(runs.store, external=external))
@@ -323,8 +354,9 @@ def inspect(
             task_or_suite, suite=suite, seeds=seeds, jobs=jobs, out=out, plugins=plugins,
             backend=backend, device=device, notify=notify,
         )  # fmt: skip
+        federations = runs.federations(notify)
         runs.compute(call_timeout, memory_limit, progress, notify)
-        return Inspection.of(*evidence(runs.plan, runs.store))
+        return Inspection.of(*evidence(runs.plan, runs.store), federations)
 
 
 def prepare_inspection(
@@ -360,6 +392,46 @@ def prepare_inspection(
         notify("note", note)
     store = Store(root)
     return Runs.checked(plan, store, plan.results(store, external=False), jobs, backend)
+
+
+def clients(
+    suite: str | Path | None = None,
+    *,
+    task: str | None = None,
+    plugins: Sequence[object] | str | Path = (),
+    data_dir: str | Path | None = None,
+) -> pd.DataFrame:
+    """Tell who holds what and buys how many labels, before anything runs.
+
+    Args:
+        suite: a suite's name or TOML file; ``quick`` by default.
+        task: one task only.
+        plugins: further plugins, as for ``compare``.
+        data_dir: the folder of data sets.
+
+    Returns:
+        A row a client: ``task``, ``client`` (its name, or its number if clients are drawn; those
+        of seed 0 then), ``pool`` (samples of its query pool), ``classes`` in it, ``test`` (its
+        test samples, where the data say whose they are), its other shares where the task has
+        some, and its labels: ``initial`` ones, those of the first ``query``, and all
+        ``at_cap``.
+
+    Raises:
+        FalbenchError: a name is unknown, or a task does not suit its data.
+    """
+    import pandas as pd
+
+    data = None if data_dir is None else as_path("data_dir", data_dir)
+    with signals_noticed(), use_data_folder(data):
+        sources = given(as_several("plugins", plugins))
+        plan = Plan.make("random", suite=suite, task=task, seeds=1, plugins=sources, device=CPU)
+        holdings = list(plan.check(plan.runs).values())
+    for one in holdings:
+        one.check_chosen()
+    tables = [one.frame() for one in holdings]
+    for one, table in zip(holdings, tables, strict=True):
+        table.insert(0, "task", one.task.name)
+    return pd.concat(tables, ignore_index=True)
 
 
 def load(path: str | Path, *, suite: str | Path | None = None) -> Results:

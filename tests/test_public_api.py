@@ -34,6 +34,7 @@ def test_the_public_names_are_pinned():
         "check",
         "check_strategy",
         "check_trainer",
+        "clients",
         "compare",
         "dataset",
         "import_curves",
@@ -107,7 +108,7 @@ class Own(fal_bench.Strategy):
         ({"plugins": 4}, "plugins must be a path or a list of paths, not 4."),
         ({"target_acc": object}, "target_acc cannot be"),
         ({"target_acc": 1.5}, "target_acc must be above 0 and at most 1, not 1.5"),
-        ({"accounting": "honest"}, "accounting must be strict or paper, not 'honest'."),
+        ({"accounting": "honest"}, "accounting must be strict, paper or cost, not 'honest'."),
     ],
 )
 def test_arguments_of_a_wrong_kind_or_value_are_one_sentence(options, sentence, tmp_path):

@@ -32,7 +32,14 @@ from fal_bench.cli.options import (
     TargetOption,
     TaskOption,
 )
-from fal_bench.cli.output import exit_if_stopped, say, show_and_write, show_missing, show_tracebacks
+from fal_bench.cli.output import (
+    exit_if_stopped,
+    say,
+    show_and_write,
+    show_federations,
+    show_missing,
+    show_tracebacks,
+)
 
 
 def compare(
@@ -83,7 +90,9 @@ def compare(
     }
     with exit_if_stopped("the same command goes on where this one was"):
         if dry_run:
-            show_missing(api.prepare(**asked).runs, inline=backend is Backend.sequential)
+            runs = api.prepare(**asked).runs
+            show_federations(runs)
+            show_missing(runs, inline=backend is Backend.sequential)
             return
         result = api.compare(**asked, call_timeout=call_timeout, memory_limit=memory_limit)
     try:

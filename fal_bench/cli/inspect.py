@@ -22,7 +22,13 @@ from fal_bench.cli.options import (
     PluginOption,
     SuiteOption,
 )
-from fal_bench.cli.output import exit_if_stopped, say, show_missing, show_tracebacks
+from fal_bench.cli.output import (
+    exit_if_stopped,
+    say,
+    show_federations,
+    show_missing,
+    show_tracebacks,
+)
 
 
 class InspectionFormat(StrEnum):
@@ -78,6 +84,7 @@ def inspect(
     with exit_if_stopped("the same command goes on where this one was"):
         if dry_run:
             runs = api.prepare_inspection(task_or_suite, **asked)
+            show_federations(runs)
             show_missing(runs, inline=backend is Backend.sequential)
             return
         found = api.inspect(

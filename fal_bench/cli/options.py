@@ -10,10 +10,11 @@ import typer
 
 
 class Accounting(StrEnum):
-    """Which labels rank the board."""
+    """What ranks the board."""
 
     strict = "strict"
     paper = "paper"
+    cost = "cost"
 
 
 class Format(StrEnum):
@@ -157,7 +158,10 @@ MetricTargetOption = Annotated[
     ),
 ]
 AccountingOption = Annotated[
-    Accounting, typer.Option(help="Rank by every label read, or by the papers' count.")
+    Accounting,
+    typer.Option(
+        help="Rank by every label read, by the papers' count, or by what all labels read cost."
+    ),
 ]
 BaselineOption = Annotated[
     str | None,

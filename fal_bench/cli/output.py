@@ -82,6 +82,16 @@ def show_tracebacks(context: typer.Context, missing: Sequence[MissingRun]) -> No
             )
 
 
+def show_federations(runs: Runs) -> None:
+    """Print who holds what on each task."""
+    from rich.console import Console
+
+    from fal_bench.inspection.clients import ClientTable
+
+    for federation in runs.federations(say):
+        Console().print(ClientTable(federation))
+
+
 def show_missing(runs: Runs, *, inline: bool) -> None:
     """Print how many runs are missing, of which strategy and task, and how long they take."""
     from collections import Counter

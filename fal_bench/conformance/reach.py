@@ -55,6 +55,9 @@ def _granted(view: LiveClientView, setting: Setting) -> Iterator[str]:
         tries[f"buys labels of the query on the side, for {purpose!r}"] = partial(
             view.buy, ids, purpose
         )
+    for what, ids in (("not bought", view.unlabelled[:1]), ("another client's", foreign)):
+        if len(ids):
+            tries[f"asks again for a label that is {what}"] = partial(view.ask_again, ids)
     tries["hands out true labels by hindsight()"] = view.hindsight
     tries["shows another client's sample"] = partial(view.inputs, foreign)
     tries["predicts another client's sample"] = partial(view.probs, view.global_model, foreign)

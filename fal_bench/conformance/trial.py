@@ -30,7 +30,7 @@ from fal_bench.conformance.side_effects import (
 )
 from fal_bench.errors import LabelAccessError, UndeclaredNeedError
 from fal_bench.federation.journal import MemoryJournal
-from fal_bench.federation.ledger import POOL
+from fal_bench.federation.ledger import FURTHER, POOL
 from fal_bench.federation.loop import simulate
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import RunState
@@ -232,7 +232,7 @@ class Trial:
         """What was bought for the queries of this run."""
         picks: Picks = {}
         for client, sample, purpose, cycle in self._charges():
-            if purpose == POOL:
+            if purpose in (POOL, FURTHER):
                 picks.setdefault((cycle, client), []).append(sample)
         return picks
 

@@ -1,11 +1,66 @@
-"""What annotators say: true labels, or wrong ones at a known rate."""
+"""What annotators say: true labels, wrong ones at a known rate, or what real raters said."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
 from fal_bench.arrays import DoubleArray, IntArray
-from fal_bench.task import Annotators, ConfusedAnnotators, NoisyAnnotators
+from fal_bench.data.base import Dataset
+from fal_bench.streams import Streams
+from fal_bench.task import Annotators, ConfusedAnnotators, NoisyAnnotators, Raters
+
+NO_VOTE: Final = -1
+"""Stands for the vote of a rater who is not there."""
+
+Votes = Callable[[int], IntArray]
+"""Returns one vote on every training sample, shape (N,): of number 0, the label bought first, or
+of number 1, 2, ..., those after it; ``NO_VOTE`` where no further rater is there."""
+
+_VOTES_KEPT: Final = 8
+
+
+def votes_of(annotators: Annotators, dataset: Dataset, streams: Streams) -> Votes:
+    """Return the votes of a (task, seed): each is the same whoever asks for it, and when.
+
+    Args:
+        annotators: who they are.
+        dataset: true labels, and what raters said.
+        streams: the streams of the (task, seed).
+    """
+    truth = dataset.train_labels.numpy()
+    if isinstance(annotators, Raters):
+        assert dataset.train_votes is not None
+        in_turn = _in_turn(dataset.train_votes, streams.numpy("annotators"))
+        absent = np.full(len(truth), NO_VOTE, dtype=np.int64)
+        return lambda number: in_turn[number] if number < len(in_turn) else absent
+
+    @lru_cache(maxsize=_VOTES_KEPT)
+    def vote(number: int) -> IntArray:
+        rng = streams.numpy("annotators", *([number] if number else []))
+        return annotated(truth, annotators, dataset.n_classes, rng)
+
+    return vote
+
+
+def _in_turn(votes: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return the votes of each sample in random order, those that are none last.
+
+    Args:
+        votes: shape (samples, votes).
+        rng: the stream that decides the order.
+
+    Returns:
+        Shape (votes, samples).
+    """
+    drawn = rng.random(votes.shape)
+    drawn[votes < 0] = 1
+    order = np.argsort(drawn, axis=1)
+    ordered: IntArray = np.ascontiguousarray(np.take_along_axis(votes, order, axis=1).T)
+    return ordered.astype(np.int64)
 
 
 def annotated(

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fal_bench.data.clients import GivenClients
 from fal_bench.errors import InvalidSpecError
 from fal_bench.plugins.kinds import Kind, kind_of
@@ -51,6 +53,9 @@ class Dataset:
         clients: the clients that hold the samples, if the data come with clients.
         target_features: unlabelled inputs of the domain that the test part is of and no client
             holds, shape (n, C, H, W); None without such a domain.
+        train_votes: what single raters said of each training sample, one column a vote, in no
+            particular order; -1 where there is none. Integers of shape (N, votes); None if only
+            ``train_labels`` are known.
 
     Raises:
         InvalidSpecError: a tensor has the wrong shape, type or values.
@@ -65,6 +70,7 @@ class Dataset:
     normalisation: Normalisation | None = None
     clients: GivenClients | None = None
     target_features: torch.Tensor | None = field(default=None, repr=False)
+    train_votes: IntArray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.n_classes < 2:
@@ -79,6 +85,8 @@ class Dataset:
         if self.clients is not None:
             self._check_owners("train", self.clients.train, self.n_train)
             self._check_owners("test", self.clients.test, self.n_test)
+        if self.train_votes is not None:
+            self._check_votes(self.train_votes)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -137,6 +145,22 @@ class Dataset:
             self._reject(
                 f"has clients of {len(owners)} {part} samples, and {samples} {part} samples; name "
                 "one client a sample"
+            )
+
+    def _check_votes(self, votes: IntArray) -> None:
+        if votes.ndim != 2 or len(votes) != self.n_train or votes.dtype.kind != "i":
+            self._reject(
+                f"has train_votes of shape {votes.shape} and type {votes.dtype}; use signed "
+                f"integers of shape ({self.n_train}, votes)"
+            )
+        unheard = np.flatnonzero(~(votes >= 0).any(axis=1))
+        if len(unheard):
+            self._reject(f"has no vote of sample {unheard[0]} in train_votes; give it one")
+        low, high = int(votes.min()), int(votes.max())
+        if low < -1 or high >= self.n_classes:
+            self._reject(
+                f"has train_votes from {low} to {high}; use 0 to {self.n_classes - 1} for "
+                f"{self.n_classes} classes, and -1 for no vote"
             )
 
     def _reject(self, complaint: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fal_bench.arrays import IntArray
+from fal_bench.inputs.cells import twins
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,8 @@ class GivenClients:
 
     Raises:
         ValueError: a number is out of range, or a client has no training sample, or no test sample
-            where others have one; the message goes on after the name of the data.
+            where others have one, or two names differ in case or blanks alone; the message goes on
+            after the name of the data.
     """
 
     names: tuple[str, ...]
@@ -30,6 +33,7 @@ class GivenClients:
     test: IntArray | None = None
 
     def __post_init__(self) -> None:
+        _check_twins(self.names)
         for part, numbers in (("training", self.train), ("test", self.test)):
             if numbers is None:
                 continue
@@ -72,6 +76,7 @@ class GivenClients:
                 f"has train_clients of type {owners.dtype} and test_clients of type "
                 f"{tested.dtype}; give both integers, or both texts"
             )
+        _check_twins(map(str, np.union1d(names, tested)))
         if (unknown := np.setdiff1d(tested, names)).size:
             raise ValueError(
                 f"has test samples of client {str(unknown[0])!r}, which has no training sample; "
@@ -112,6 +117,14 @@ class GivenClients:
         return (
             f"has no test sample of client {name!r}; give every client some (a larger test, where "
             "only some samples are used), or give no clients of test samples"
+        )
+
+
+def _check_twins(names: Iterable[str]) -> None:
+    if found := twins(names):
+        raise ValueError(
+            f"has clients {found[0]!r} and {found[1]!r}, whose names differ in case or blanks "
+            "alone; write one name for one client, and names that differ more for two"
         )
 
 

@@ -80,6 +80,7 @@ def with_target(dataset: Dataset, name: str) -> Dataset:
         test_labels=dataset.test_labels[tested],
         clients=others,
         target_features=dataset.train_features[np.flatnonzero(clients.train == number)],
+        train_votes=None if dataset.train_votes is None else dataset.train_votes[rows],
     )
 
 

@@ -34,10 +34,11 @@ from fal_bench.data.folders import CACHE_VARIABLE, current_folders
 from fal_bench.data.images import normalisation_of, write_features
 from fal_bench.errors import DataError
 
-FORMAT = 4
+FORMAT = 5
 """Version of what is stored; after a change everything is prepared again."""
 
 _CHECKSUMS: Final = "checksums.json"
+_VOTES: Final = "train_votes.npy"
 _SEEN: Final = "seen.json"
 """Facts of the files when their checksums were last right."""
 
@@ -81,6 +82,7 @@ class Source:
         train_files: the file of each training sample, relative to the data set's folder, where
             every sample has its own.
         clients: the clients that hold the samples, if the data come with clients.
+        train_votes: what single raters said of each training sample, if the data come with votes.
     """
 
     train: Part
@@ -89,6 +91,7 @@ class Source:
     digest: str = ""
     train_files: Sequence[str] = ()
     clients: GivenClients | None = None
+    train_votes: IntArray | None = None
 
 
 Reader = Callable[[Path], Source]
@@ -148,7 +151,15 @@ class Prepared:
             (torch.from_numpy(self._map(part)), torch.from_numpy(self._labels(part)))
             for part in ("train", "test")
         )
-        return Dataset(name, *train, *test, self.n_classes, self.normalisation, self._owners())
+        return Dataset(
+            name,
+            *train,
+            *test,
+            self.n_classes,
+            self.normalisation,
+            self._owners(),
+            train_votes=self._votes(),
+        )
 
     def _map(self, part: str) -> FloatArray:
         # "c" is copy-on-write: PyTorch insists on arrays that could be written.
@@ -164,6 +175,10 @@ class Prepared:
             np.load(self.path / "train_clients.npy"),
             np.load(test) if test.exists() else None,
         )
+
+    def _votes(self) -> IntArray | None:
+        path = self.path / _VOTES
+        return np.load(path) if path.exists() else None
 
     def _labels(self, part: str) -> IntArray:
         labels: IntArray = np.load(self.path / f"{part}_labels.npy")
@@ -258,6 +273,8 @@ def _write(scratch: Path, read: Reader, key: CacheKey) -> None:
             write_features(file, content.images, normalisation)
         np.save(scratch / f"{part}_labels.npy", content.labels)
         np.save(scratch / f"{part}_rows.npy", content.rows)
+    if source.train_votes is not None:
+        np.save(scratch / _VOTES, source.train_votes)
     if source.train_files:
         lines = "".join(f"{name}\n" for name in source.train_files)
         (scratch / "train_files.txt").write_bytes(lines.encode("utf-8", "surrogateescape"))
@@ -303,6 +320,7 @@ def _open(path: Path) -> Prepared | None:
             if len(prepared._map(part)) != len(prepared._labels(part)):
                 return None
         prepared._owners()
+        prepared._votes()
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     return prepared

@@ -20,6 +20,7 @@ from fal_bench.data.folders import own_path, where_looked
 from fal_bench.data.prepared import Part, Source, file_checksum, stamp
 from fal_bench.data.scaling import standardised
 from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.inputs.cells import twins
 from fal_bench.inputs.files import MissingFileError, UnreadableFileError, opened
 from fal_bench.inputs.limits import MOST_CATEGORIES, MOST_CLASSES
 from fal_bench.isolation.memory import free_bytes
@@ -165,6 +166,7 @@ class Table:
                 self.label,
                 f"has {len(named)} different values, and a label has 2 to {MOST_CLASSES}",
             )
+        self._check_twins(self.label, "classes", values)
         numbers = np.searchsorted(named, values).clip(max=len(named) - 1)
         if (strange := named[numbers] != values).any():
             value = values[int(np.argmax(strange))]
@@ -178,7 +180,9 @@ class Table:
             return None
         column = self.frame[self.client]
         self._check_missing(column)
-        return _names_in(column)
+        names = _names_in(column)
+        self._check_twins(self.client, "clients", names)
+        return names
 
     def split(self, test_fraction: float) -> tuple[IntArray, IntArray]:
         """Return the training and the test rows, each in a fixed random order."""
@@ -308,6 +312,14 @@ class Table:
                 name,
                 f"holds numbers, and {values[row]!r} in row {row + 1}; fill in or remove it, or "
                 "name the column in categories",
+            )
+
+    def _check_twins(self, name: str, what: str, values: NDArray[Any]) -> None:
+        if found := twins(map(str, np.unique(values))):
+            self._refuse_column(
+                name,
+                f"has the {what} {found[0]!r} and {found[1]!r}, which differ in case or blanks "
+                "alone; write one name for one, and names that differ more for two",
             )
 
     def _check_missing(self, column: Series[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 CLIENT_ARRAYS = ("train_clients", "test_clients")
 """Arrays that a file may have beside them, the second only beside the first; others are
 ignored."""
+
+VOTES: Final = "train_votes"
+"""A further one: what single raters said."""
 
 MOST_CHANNELS = 4
 """Usual in images; an axis with more is probably none of channels."""
@@ -105,7 +108,34 @@ def _read(
     if train.images.shape[1:] != test.images.shape[1:] or train.images.dtype != test.images.dtype:
         _refuse(path, "has training and test images of different shapes or types")
     clients = _clients(path, arrays, train.rows, test.rows)
-    return Source(train, test, len(classes), file_checksum(path), clients=clients)
+    votes = _votes(path, arrays, train, len(classes))
+    return Source(
+        train, test, len(classes), file_checksum(path), clients=clients, train_votes=votes
+    )
+
+
+def _votes(
+    path: Path, arrays: dict[str, NDArray[Any]], train: Part, n_classes: int
+) -> IntArray | None:
+    """Return what raters said of chosen rows, if a file has it."""
+    if VOTES not in arrays:
+        return None
+    votes, samples = arrays[VOTES], len(arrays["train_labels"])
+    if votes.ndim != 2 or len(votes) != samples or votes.dtype.kind not in "iu":
+        _refuse(
+            path,
+            f"has {VOTES} of shape {votes.shape} and type {votes.dtype}; use integers of shape "
+            f"({samples}, votes), -1 where there is none",
+        )
+    chosen = votes[train.rows]
+    unheard = np.flatnonzero(~(chosen >= 0).any(axis=1))
+    if len(unheard):
+        row = train.rows[unheard[0]]
+        _refuse(path, f"has no vote of sample {row} in {VOTES}; give it one")
+    for extreme in (chosen.min(), chosen.max()):
+        if not -1 <= extreme < n_classes:
+            _refuse(path, f"has the class {extreme} in {VOTES}; use 0 to {n_classes - 1}, or -1")
+    return chosen.astype(np.int64)
 
 
 def _clients(
@@ -138,7 +168,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             if missing := [name for name in ARRAYS if name not in archive.names]:
                 found = ", ".join(archive.names) or "nothing"
                 _refuse(path, f"lacks the array {missing[0]!r}; it has: {found}")
-            optional = [name for name in CLIENT_ARRAYS if name in archive.names]
+            optional = [name for name in (*CLIENT_ARRAYS, VOTES) if name in archive.names]
             return archive.read([*ARRAYS, *optional], free_bytes() // _COPIES)
     except TooLargeError as error:
         _refuse(

@@ -113,6 +113,7 @@ def _read(
         _part(test, dataset.test_labels.numpy()),
         dataset.n_classes,
         clients=dataset.clients,
+        train_votes=dataset.train_votes,
     )
 
 

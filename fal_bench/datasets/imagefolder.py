@@ -21,6 +21,7 @@ from fal_bench.data.prepared import CacheKey, Part, Prepared, Source, prepare, s
 from fal_bench.data.subset import chosen_rows
 from fal_bench.datasets._owners import read_owners
 from fal_bench.errors import DataError, InvalidSpecError
+from fal_bench.inputs.cells import twins
 from fal_bench.inputs.limits import Pixels
 from fal_bench.plugins.functions import dataset
 
@@ -202,6 +203,11 @@ def _list_images(path: Path, clients: str | None) -> _Listing:
         raise DataError(f"There is no folder {where_looked(path)}.")
     places = {part: _class_folders(folder, part, clients) for part in _PARTS}
     names = {part: sorted({one.label for one in found}) for part, found in places.items()}
+    if found := twins(sorted({name for own in names.values() for name in own})):
+        raise InvalidSpecError(
+            f"{str(folder)!r} has class folders {found[0]!r} and {found[1]!r}, whose names differ "
+            "in case or blanks alone; give the folders of one class one name."
+        )
     for one, other in (_PARTS, _PARTS[::-1]):
         if missing := sorted(set(names[one]) - set(names[other])):
             raise InvalidSpecError(

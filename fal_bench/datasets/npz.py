@@ -34,7 +34,8 @@ def load_npz(
     standardised, or floating-point numbers of these shapes or (n, d), which become float32;
     ``train_labels`` and ``test_labels`` are integers from 0, of shape (n,) or (n, 1). Samples lie
     in a fixed random order. ``train_clients`` and ``test_clients``, integers or texts of shape
-    (n,), name the client of each sample; both or the second may be left out.
+    (n,), name the client of each sample; both or the second may be left out. ``train_votes``,
+    integers of shape (n, votes), is what single raters said, -1 where there is no vote.
 
     Args:
         path: the file; a relative path is one in the data folder.

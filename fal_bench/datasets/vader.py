@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from fal_bench.arrays import DoubleArray, IntArray
 from fal_bench.data.base import Dataset
 from fal_bench.data.clients import GivenClients
 from fal_bench.data.folders import download_folder
@@ -57,7 +60,7 @@ def load_vader(encoder: Encoder = "wordllama") -> Dataset:
 
     Films (10,605), New York Times (5,190), tweets (4,200) and Amazon (3,708). The class is the mean
     rating: negative (below -0.5), neutral, or positive (above 0.5). A fifth of each site is the
-    test part. Source:
+    test part. Single ratings are there as votes (``annotators = { kind = "raters" }``). Source:
     Hutto & Gilbert, "VADER", ICWSM 2014; the source package vaderSentiment 0.5 has the texts.
 
     Args:
@@ -73,25 +76,63 @@ def load_vader(encoder: Encoder = "wordllama") -> Dataset:
 
 def _read(encoder: Encoder, scratch: Path) -> Source:  # noqa: ARG001
     rows = list(_rated())
-    owners = np.array([site for site, _, _ in rows])
-    ratings = np.array([rating for _, rating, _ in rows])
-    classes = np.digitize(ratings, [-NEUTRAL, np.nextafter(NEUTRAL, 1)])
+    owners = np.array([row.site for row in rows])
+    classes = _classes(np.array([row.mean for row in rows]))
     train, test = drawn_split(classes, owners, TEST_FRACTION)
-    features = encode([text for _, _, text in rows], encoder, train)
+    features = encode([row.text for row in rows], encoder, train)
     parts = [Part.of(features[:, :, None, None], classes, chosen) for chosen in (train, test)]
     clients = GivenClients(tuple(SITES), owners[train], owners[test])
-    return Source(parts[0], parts[1], 3, clients=clients)
+    votes = _votes([rows[row].ratings for row in train])
+    return Source(parts[0], parts[1], 3, clients=clients, train_votes=votes)
 
 
-def _rated() -> Iterator[tuple[int, float, str]]:
-    """Yield the number of the site, the mean rating and the text of each snippet."""
+@dataclass(frozen=True)
+class _Rated:
+    """One snippet.
+
+    Attributes:
+        site: number of its site.
+        text: the snippet.
+        mean: of the ratings that its authors kept.
+        ratings: single ratings, from -4 to 4.
+    """
+
+    site: int
+    text: str
+    mean: float
+    ratings: tuple[int, ...]
+
+
+def _classes(ratings: DoubleArray) -> IntArray:
+    """Return what ratings say: 0 negative, 1 neutral, 2 positive."""
+    return np.digitize(ratings, [-NEUTRAL, np.nextafter(NEUTRAL, 1)])
+
+
+def _votes(ratings: Sequence[tuple[int, ...]]) -> IntArray:
+    """Return single ratings as classes, -1 behind the last one; shape (snippets, most ratings)."""
+    votes = np.full((len(ratings), max(map(len, ratings))), -1, dtype=np.int64)
+    for row, own in zip(votes, ratings, strict=True):
+        row[: len(own)] = _classes(np.array(own, dtype=np.float64))
+    return votes
+
+
+def _rated() -> Iterator[_Rated]:
+    """Yield each snippet with its ratings."""
     with tarfile.open(fileobj=io.BytesIO(_archive()), mode="r:gz") as archive:
         for site, name in enumerate(SITES.values()):
-            file = archive.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
-            assert file is not None
-            for line in file.read().decode("utf-8-sig").strip("\n").split("\n"):
-                _, rating, text = line.split("\t")
-                yield site, float(rating), text
+            truth = _lines(archive, f"{name}_GroundTruth.txt")
+            single = _lines(archive, f"{name}_anonDataRatings.txt")
+            ratings = {number: tuple(json.loads(own)) for number, _, _, own in single}
+            for number, mean, text in truth:
+                yield _Rated(site, text, float(mean), ratings[number])
+
+
+def _lines(archive: tarfile.TarFile, name: str) -> list[list[str]]:
+    """Return the cells of each line of a file."""
+    file = archive.extractfile(f"hutto_ICWSM_2014/{name}")
+    assert file is not None
+    text = file.read().decode("utf-8-sig").replace("\r\n", "\n")
+    return [line.split("\t") for line in text.strip("\n").split("\n")]
 
 
 def _archive() -> bytes:

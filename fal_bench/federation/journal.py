@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from fal_bench.federation.state import RunState
 from fal_bench.plugins.registry import STRATEGY, Kind
 
+LABELS_COST = "labels_cost"
+
 METRICS_FOLLOW = 3
 """Number of columns before the metrics: cycle, labels and strict labels."""
 
@@ -29,7 +31,8 @@ class Row:
         select_seconds: seconds of the selection that led to this model.
         labels_by_client: paper labels of each client, separated by spaces.
         labels_strict_by_client: strict labels of each client, separated by spaces.
-        metrics: the global model's metrics by name; NaN where one has no value.
+        metrics: the global model's metrics by name; NaN where one has no value. Where the task has
+            prices, ``LABELS_COST`` stands among them: what all labels that were read have cost.
     """
 
     cycle: int
@@ -85,13 +88,17 @@ class Journal(Protocol):
         """Say that the plugin call is getting on: its time limit starts again."""
 
     def finish(
-        self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
+        self,
+        charges: Sequence[tuple[int, int, str, int]],
+        kept: Sequence[dict[str, Any]],
+        unrecorded: Mapping[str, str],
     ) -> None:
         """Record that the run is complete.
 
         Args:
             charges: all charges of its ledger.
             kept: what the strategy keeps of each client's memory.
+            unrecorded: why metrics could not be measured, by name.
         """
 
 
@@ -103,6 +110,7 @@ class MemoryJournal:
         self.states: list[RunState] = []
         self.charges: list[tuple[int, int, str, int]] = []
         self.kept: list[dict[str, Any]] = []
+        self.unrecorded: dict[str, str] = {}
 
     def resume(self) -> RunState | None:
         """Start from the beginning."""
@@ -129,8 +137,12 @@ class MemoryJournal:
         """Mark nothing."""
 
     def finish(
-        self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
+        self,
+        charges: Sequence[tuple[int, int, str, int]],
+        kept: Sequence[dict[str, Any]],
+        unrecorded: Mapping[str, str],
     ) -> None:
-        """Keep the charges and the memories."""
+        """Keep the charges, the memories, and why metrics could not be measured."""
         self.charges = list(charges)
         self.kept = list(kept)
+        self.unrecorded = dict(unrecorded)

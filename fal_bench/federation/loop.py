@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fal_bench.arrays import IntArray
 from fal_bench.errors import DivergedError
 from fal_bench.federation.attendance import Attendance
 from fal_bench.federation.declared import declared_needs
 from fal_bench.federation.guarded import Guard, guarded, unguarded
-from fal_bench.federation.journal import Journal, Row
+from fal_bench.federation.journal import LABELS_COST, Journal, Row
 from fal_bench.federation.ledger import Ledger
 from fal_bench.federation.models import CycleModels
 from fal_bench.federation.query import Query
@@ -84,7 +85,7 @@ def simulate(
         yield from training.run()
         journal.append(training.row())
         if _is_over(setting, ledger, state):
-            journal.finish(ledger.charges(), _kept(state, strategy))
+            journal.finish(ledger.charges(), _kept(state, strategy), state.unrecorded)
             return
         query = Query(setting, ledger, state, training.outcome(), strategy, own_trainer)
         state = yield from query.run(journal)
@@ -192,7 +193,7 @@ class FederatedTraining:
             cycle=self.state.cycle,
             labels=int(paper.sum()),
             labels_strict=int(strict.sum()),
-            metrics=self.measured,
+            metrics=self.measured | self._cost(strict),
             bytes_up=self._sent * message + self.state.bytes_up,
             bytes_down=self._received * message + self.state.bytes_down,
             train_seconds=self.seconds,
@@ -200,6 +201,11 @@ class FederatedTraining:
             labels_by_client=" ".join(map(str, paper)),
             labels_strict_by_client=" ".join(map(str, strict)),
         )
+
+    def _cost(self, labels: IntArray) -> dict[str, float]:
+        """Return what labels of each client cost together, where the task has prices."""
+        setting = self.setting
+        return {LABELS_COST: float(setting.prices @ labels)} if setting.task.label_cost else {}
 
     def _recipe(self, number: int) -> LocalTraining:
         task, optimiser = self.setting.task, self.setting.task.optimiser
@@ -263,17 +269,20 @@ class FederatedTraining:
     ) -> dict[str, float]:
         """Measure the global model on the test set and on the labels it was trained with."""
         dataset = self.setting.dataset
+        failed = self.state.unrecorded
         on_test, on_train = (
             [one for one in self.metrics if one.samples == samples] for samples in ("test", "train")
         )
         clients = None if dataset.clients is None else dataset.clients.test
         logits = self._logits(model, dataset.test_features)
-        measured = evaluate(on_test, logits, dataset.test_labels.numpy(), clients)
+        measured = evaluate(
+            on_test, logits, dataset.test_labels.numpy(), clients, unrecorded=failed
+        )
         if on_train:
             features, labels = (torch.cat(part) for part in zip(*data, strict=True))
             clients = np.repeat(np.arange(len(data)), [len(own) for _, own in data])
             logits = self._logits(model, features)
-            measured |= evaluate(on_train, logits, labels.numpy(), clients)
+            measured |= evaluate(on_train, logits, labels.numpy(), clients, unrecorded=failed)
         return measured
 
     def _logits(self, model: Model, features: torch.Tensor) -> NDArray[np.float32]:

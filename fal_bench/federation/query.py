@@ -74,8 +74,11 @@ class Query:
         local, local_seconds = yield from self._train_declared(LocalModel, "local")
         distilled, more_seconds = yield from self._train_declared(DistilledModel, "distilled")
         seconds = local_seconds + more_seconds
-        views = [self._view(client, local[client], distilled[client]) for client in self._clients]
-        offer = self._offer([len(view.unlabelled) for view in views])
+        offer = self._offer([self._ledger.left(client) for client in self._clients])
+        views = [
+            self._view(client, int(offer.limits[client]), local[client], distilled[client])
+            for client in self._clients
+        ]
         federation = LiveFederationView(
             views,
             offer.usual.tolist(),
@@ -87,7 +90,8 @@ class Query:
         )
         selecting = Selecting(self._strategy, federation, journal)
         positions = yield from selecting.run(self._request)
-        checked = check_selections(self._strategy, views, offer, positions)
+        asked = [self._ledger.asked(client, self._state.cycle) for client in self._clients]
+        checked = check_selections(self._strategy, views, offer, asked, positions)
         for view, chosen in zip(views, checked, strict=True):
             self._ledger.buy(view.index, view.unlabelled[chosen], POOL, self._state.cycle)
         return RunState(
@@ -98,6 +102,7 @@ class Query:
             bytes_up=federation.bytes_up,
             bytes_down=federation.bytes_down,
             weights=self._model.weights if self._setting.task.reset == "continue" else None,
+            unrecorded=self._state.unrecorded,
         )
 
     def _offer(self, pools: Sequence[int]) -> Offer:
@@ -115,7 +120,9 @@ class Query:
         usual = turns(setting.weights, np.zeros_like(limits), limits)[: left.sum()]
         return Offer(np.bincount(usual, minlength=len(limits)), limits)
 
-    def _view(self, client: int, local: Model | None, distilled: Model | None) -> LiveClientView:
+    def _view(
+        self, client: int, limit: int, local: Model | None, distilled: Model | None
+    ) -> LiveClientView:
         return LiveClientView(
             index=client,
             cycle=self._state.cycle,
@@ -126,6 +133,7 @@ class Query:
             trainer=self._trainer,
             rng=self._rng("strategy", client),
             memory=self._state.memories[client],
+            limit=limit,
             reference=self._strategy.reference,
         )
 

@@ -151,7 +151,11 @@ class Offer:
 
 
 def check_selections(
-    strategy: Strategy, views: Sequence[ClientView], offer: Offer, selections: Sequence[Any]
+    strategy: Strategy,
+    views: Sequence[ClientView],
+    offer: Offer,
+    asked: Sequence[int],
+    selections: Sequence[Any],
 ) -> list[IntArray]:
     """Return selections as they will be bought, or say exactly how they break the contract.
 
@@ -159,6 +163,7 @@ def check_selections(
         strategy: who selected.
         views: for whom.
         offer: what may be bought.
+        asked: further votes that each client has bought of it.
         selections: what was returned, one a client.
 
     Raises:
@@ -167,23 +172,23 @@ def check_selections(
             limits of an allotment (an AllotmentError).
     """
     checked = [
-        _check_positions(strategy, view, chosen, int(limit), exact=offer.is_fixed)
-        for view, chosen, limit in zip(views, selections, offer.limits, strict=True)
+        _check_positions(strategy, view, chosen, int(limit), votes, exact=offer.is_fixed)
+        for view, chosen, limit, votes in zip(views, selections, offer.limits, asked, strict=True)
     ]
-    bought = sum(map(len, checked))
+    bought = sum(map(len, checked)) + sum(asked)
     if bought > offer.total or (bought < offer.total and not strategy.adaptive):
         raise AllotmentError(
             f"Strategy {strategy.name!r}, cycle {views[0].cycle}: all clients together must select "
-            f"{'at most' if strategy.adaptive else 'exactly'} {offer.total} samples "
+            f"{'at most' if strategy.adaptive else 'exactly'} {offer.total} labels "
             f"(federation.total_budget), not {bought}."
         )
     return checked
 
 
 def _check_positions(
-    strategy: Strategy, view: ClientView, positions: Any, limit: int, *, exact: bool
+    strategy: Strategy, view: ClientView, positions: Any, limit: int, votes: int, *, exact: bool
 ) -> IntArray:
-    """Check one client's selection; it has ``limit`` samples if the number is exact."""
+    """Check one client's selection; with its votes it has ``limit`` labels if that is exact."""
     said = (
         f"Strategy {strategy.name!r}, client {view.index}, cycle {view.cycle}: select must return"
     )
@@ -199,13 +204,16 @@ def _check_positions(
         raise PositionError(f"{said} positions in client.unlabelled (0 to {pool - 1}), not {bad}.")
     if len(np.unique(array)) != len(array):
         raise PluginError(f"{said} each position once; some are repeated.")
+    limit -= votes
+    besides = f" beside {votes} further votes" if votes else ""
     if len(array) > limit:
         coordinated = type(strategy).select_all is not Strategy.select_all
         kind = AllotmentError if coordinated else PluginError
-        raise kind(f"{said} at most {limit} positions, not {len(array)}.")
+        raise kind(f"{said} at most {limit} positions{besides}, not {len(array)}.")
     if len(array) < limit and exact and not strategy.adaptive:
         raise PluginError(
-            f"{said} exactly {limit} positions, not {len(array)} (or declare adaptive = True)."
+            f"{said} exactly {limit} positions{besides}, not {len(array)} (or declare adaptive = "
+            "True)."
         )
     return array.astype(np.int64)
 

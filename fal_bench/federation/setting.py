@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
 from fal_bench.arrays import DoubleArray, IntArray
-from fal_bench.data.annotators import annotated
+from fal_bench.data.annotators import Votes, votes_of
 from fal_bench.data.apportionment import turns
 from fal_bench.data.base import Dataset, on_device
 from fal_bench.data.partition import given_parts, partition, with_known_clients, with_target
@@ -19,7 +20,9 @@ from fal_bench.federation.ledger import Ledger
 from fal_bench.learning.device import CPU
 from fal_bench.learning.model import Architecture
 from fal_bench.streams import Streams
-from fal_bench.task import Given, Task
+from fal_bench.task import Given, Raters, Task
+
+_NAMES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Setting:
         )
         _check_pools(task, shares)
         _check_annotators(task, dataset)
+        _check_prices(task, dataset)
         initial = tuple(
             np.sort(streams.numpy("initial", client).choice(own.pool, count, replace=False))
             for client, (own, count) in enumerate(zip(shares, _initial(task, shares), strict=True))
@@ -87,12 +91,15 @@ class Setting:
         return Architecture(self.task.model, dataset.input_shape, dataset.n_classes, self.device)
 
     @cached_property
-    def annotations(self) -> IntArray:
-        """What annotators say of each training sample; shape (N,)."""
-        dataset = self.dataset
-        rng = self.streams.numpy("annotators")
-        truth = dataset.train_labels.numpy()
-        return annotated(truth, self.task.annotators, dataset.n_classes, rng)
+    def votes(self) -> Votes:
+        """What annotators say of each training sample."""
+        return votes_of(self.task.annotators, self.dataset, self.streams)
+
+    @cached_property
+    def prices(self) -> DoubleArray:
+        """What a label costs at each client; shape (clients,)."""
+        known = dict(self.task.label_cost)
+        return np.array([known.get(name, 1.0) for name in _names(self.task, self.dataset)])
 
     @property
     def smallest_shares(self) -> dict[str, int]:
@@ -131,7 +138,7 @@ class Setting:
 
     def open_ledger(self) -> Ledger:
         """Return a ledger in which the initial labels are bought."""
-        ledger = Ledger(self.annotations, self.shares)
+        ledger = Ledger(self.votes, self.shares)
         for client, ids in enumerate(self.initial):
             ledger.buy(client, ids, "initial", 0)
         return ledger
@@ -178,12 +185,37 @@ def _initial(task: Task, shares: tuple[ClientShares, ...]) -> IntArray:
 
 
 def _check_annotators(task: Task, dataset: Dataset) -> None:
-    """Check that a table of confusions is one of the data's classes."""
+    """Check that a table of confusions is one of the data's classes, and that raters are there."""
+    if isinstance(task.annotators, Raters) and dataset.train_votes is None:
+        raise InvalidSpecError(
+            f"Task {task.name!r}: annotators are raters, and data set {task.dataset!r} brings no "
+            "single votes; add train_votes to the data, or use annotators of kind noisy or "
+            "confused."
+        )
     confusion = getattr(task.annotators, "confusion", None)
     if confusion is not None and len(confusion) != dataset.n_classes:
         raise InvalidSpecError(
             f"Task {task.name!r}: annotators.confusion has {len(confusion)} classes, and data set "
             f"{task.dataset!r} has {dataset.n_classes}; give one row and one column a class."
+        )
+
+
+def _names(task: Task, dataset: Dataset) -> tuple[str, ...]:
+    """Return what the clients are called: by the data, or by their numbers."""
+    if isinstance(task.partition, Given):
+        assert dataset.clients is not None
+        return dataset.clients.names
+    return tuple(map(str, range(task.clients)))
+
+
+def _check_prices(task: Task, dataset: Dataset) -> None:
+    """Check that prices are those of clients that are there."""
+    names = _names(task, dataset)
+    if unknown := sorted({name for name, _ in task.label_cost} - set(names)):
+        shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+        raise InvalidSpecError(
+            f"Task {task.name!r}: label_cost names {unknown[0]!r}, which is no client; choose "
+            f"from: {shown}."
         )
 
 

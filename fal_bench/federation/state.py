@@ -31,6 +31,7 @@ class RunState:
         weights: the global model, if the task keeps it over cycles.
         aggregation: what the aggregation remembers at each client and, last, at the server, if the
             task keeps the model over cycles; empty otherwise.
+        unrecorded: why metrics could not be measured, by name; they are not called again.
     """
 
     cycle: int
@@ -41,6 +42,7 @@ class RunState:
     bytes_down: int = 0
     weights: Weights | None = field(default=None)
     aggregation: tuple[dict[str, Weights], ...] = ()
+    unrecorded: dict[str, str] = field(default_factory=dict)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as named arrays, the JSON part under ``state``."""
@@ -54,6 +56,8 @@ class RunState:
             "bytes_down": self.bytes_down,
             "weights": None if self.weights is None else sorted(self.weights),
         }
+        if self.unrecorded:
+            plain["unrecorded"] = self.unrecorded
         for name, tensor in (self.weights or {}).items():
             arrays[f"weights/{name}"] = tensor.numpy(force=True)
         if any(self.aggregation):

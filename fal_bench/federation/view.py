@@ -46,6 +46,7 @@ class LiveClientView:
         trainer: says how outputs become probabilities.
         rng: the strategy's stream for this client and cycle.
         memory: the client's memory.
+        limit: further votes that it may buy now.
         reference: whether the strategy is a yardstick that may see true labels.
     """
 
@@ -61,6 +62,7 @@ class LiveClientView:
         trainer: Trainer,
         rng: np.random.Generator,
         memory: dict[str, Any],
+        limit: int = 0,
         reference: bool = False,
     ) -> None:
         self.index = index
@@ -83,7 +85,25 @@ class LiveClientView:
         def buy(ids: IntArray, purpose: str) -> IntArray:
             return ledger.buy(index, ids, purpose, cycle)
 
+        def ask_again(ids: IntArray) -> IntArray:
+            bought = ledger.asked(index, cycle)
+            if bought + len(ids) > limit:
+                raise PluginError(
+                    f"Client {index} asks for {bought + len(ids)} further votes in cycle {cycle}, "
+                    f"and may buy {limit} labels; ask about fewer samples."
+                )
+            return ledger.ask_again(index, ids, cycle)
+
+        def votes() -> tuple[IntArray, ...]:
+            return tuple(np.array(ledger.votes(sample)) for sample in self.labelled.tolist())
+
+        def askable() -> IntArray:
+            return ledger.askable(index)
+
         self._buy = buy
+        self._ask_again = ask_again
+        self._votes = votes
+        self._askable = askable
         self._hindsight: Callable[[], IntArray] | None = None
         if reference:
             self._hindsight = lambda: ledger.hindsight(index, self.unlabelled)
@@ -151,6 +171,26 @@ class LiveClientView:
                 "(labels of the query are bought by returning its positions)."
             )
         return self._buy(ids, purpose)
+
+    def ask_again(self, ids: IntArray) -> IntArray:
+        """Buy further votes; see ``fal_bench.plugins.strategy.ClientView.ask_again``."""
+        wanted = np.asarray(ids)
+        if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+            raise PluginError(
+                f"ask_again takes ids of samples as a 1-D integer array, not {wanted.ndim}-D "
+                f"{wanted.dtype}."
+            )
+        return self._ask_again(wanted)
+
+    @property
+    def votes(self) -> tuple[IntArray, ...]:
+        """All votes on each sample of ``labelled`` so far, in the order in which they came."""
+        return self._votes()
+
+    @property
+    def askable(self) -> IntArray:
+        """Sorted ids of the labelled samples that a further vote can be bought of."""
+        return self._askable()
 
     def hindsight(self) -> IntArray:
         """Return the true labels of ``unlabelled``.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 from fal_bench.errors import one_line
@@ -52,6 +54,23 @@ def read_name(text: str) -> str:
     if fault := fault_of_name(text):
         raise ValueError(fault)
     return text
+
+
+def twins(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that differ in case, in blanks, or in how a letter is encoded.
+
+    "North " and "north" are probably one client that two people wrote down. Which is right only
+    the owner of the data knows, so that such names are refused, and never corrected.
+
+    Args:
+        names: the names; equal ones are one name.
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        alike = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        if first.setdefault(alike, name) != name:
+            return first[alike], name
+    return None
 
 
 def cells_in(text: str) -> int:

@@ -59,6 +59,9 @@ Samples = Annotated[int, Field(ge=1, le=10**9)]
 BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
 """Samples of a batch, which the draws of an epoch have room for, whatever the data have."""
 
+MOST_PRICE: Final = 1e9
+"""Most that one label may cost."""
+
 MOST_RATE: Final = 1e6
 """A learning rate or a weight decay; float32 does not hold all that Python's numbers do."""
 

@@ -38,7 +38,7 @@ def explain(kind: str, name: str, params: type[Params], error: ValidationError) 
         return (
             f"{kind} {name!r} needs a value for its parameter {shown(where)}; it takes: {accepted}."
         )
-    what = what.removesuffix(f", not {shown(first['input'])}")
+    what = what.replace(f", not {shown(first['input'])}", "", 1)
     return (
         f"{kind} {name!r}: parameter {shown(where)} cannot be {shown(first['input'])}: {what}; "
         f"it takes: {accepted}."

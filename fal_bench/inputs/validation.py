@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -25,6 +26,9 @@ _KINDS = {
     "model": "a table",
     "none": "left out",
 }
+_SHORT = 40
+"""Characters up to which a value is written out once more, as it should be."""
+
 _LIMITS = {
     "greater_than_equal": "at least {ge}",
     "greater_than": "above {gt}",
@@ -50,8 +54,8 @@ def explained(error: ValidationError, model: type[BaseModel] | None = None) -> t
         words that go on after "is wrong: ".
     """
     first = error.errors()[0]
-    keys, known = _walk(first["loc"], model)
-    return ".".join(keys), _plain(first, keys, known)
+    keys, known, named = _walk(first["loc"], model)
+    return ".".join(keys), _plain(first, keys, known, named)
 
 
 def sentence(words: str) -> str:
@@ -68,7 +72,7 @@ def nearest(key: str, known: Iterable[str]) -> str:
     return f"there are: {', '.join(names)}" if names else "there are none"
 
 
-def _plain(error: ErrorDetails, keys: list[str], known: list[str]) -> str:
+def _plain(error: ErrorDetails, keys: list[str], known: list[str], named: bool) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return f"unknown key; {nearest(keys[-1], known)}"
@@ -82,7 +86,8 @@ def _plain(error: ErrorDetails, keys: list[str], known: list[str]) -> str:
         return str(context.get("error", error["msg"]))
     wanted = _wanted(kind, context)
     if wanted:
-        return f"it must be {wanted}, not {shown(error['input'])}"
+        example = _example(kind, error["input"], named)
+        return f"it must be {wanted}, not {shown(error['input'])}{example}"
     return f"{error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
@@ -92,24 +97,46 @@ def _wanted(kind: str, context: Mapping[str, Any]) -> str | None:
     return _KINDS.get(kind.split("_")[0])
 
 
+def _example(kind: str, value: object, named: bool) -> str:
+    """Return words that show how a plain value is written where a list, table or text is wanted.
+
+    Args:
+        kind: pydantic's name of what is wrong.
+        value: the value.
+        named: whether a table that is wanted has a key ``kind``.
+    """
+    if len(str(value)) > _SHORT:
+        return ""
+    wanted = kind.split("_")[0]
+    if wanted in ("list", "tuple") and isinstance(value, str | int | float):
+        return f"; write {json.dumps([value])}"
+    if wanted == "string" and isinstance(value, int | float) and not isinstance(value, bool):
+        return f'; write "{value}"'
+    if wanted == "model" and named and isinstance(value, str):
+        return f"; write {{ kind = {json.dumps(value)} }}"
+    return ""
+
+
 def _walk(
     location: tuple[int | str, ...], model: type[BaseModel] | None
-) -> tuple[list[str], list[str]]:
-    """Return the keys of a location, and those that there are beside the last one.
+) -> tuple[list[str], list[str], bool]:
+    """Return the keys of a location, those beside the last one, and whether its tables have a kind.
 
     pydantic puts the chosen kind between them, which is no key.
     """
-    models, keys = [] if model is None else [model], list[str]()
-    for number, part in enumerate(location):
-        chosen = [one for one in models if _kind_of(one) == part]
-        if chosen and not any(part in one.model_fields for one in models):
-            models = chosen
+    within, keys = [] if model is None else [model], list[str]()
+    models = within
+    for part in location:
+        chosen = [one for one in within if _kind_of(one) == part]
+        if chosen and not any(part in one.model_fields for one in within):
+            within = chosen
             continue
         keys.append(str(part))
-        if number < len(location) - 1:
-            fields = [one.model_fields[str(part)] for one in models if part in one.model_fields]
-            models = [found for field in fields for found in _models_in(field.annotation)]
-    return keys, list(dict.fromkeys(name for one in models for name in one.model_fields))
+        models = within
+        fields = [one.model_fields[str(part)] for one in models if part in one.model_fields]
+        within = [found for field in fields for found in _models_in(field.annotation)]
+    known = list(dict.fromkeys(name for one in models for name in one.model_fields))
+    return keys, known, any("kind" in one.model_fields for one in within)
 
 
 def _kind_of(model: type[BaseModel]) -> object:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from fal_bench.federation.holdings import Holdings
+from fal_bench.inspection.clients import ClientTable
 from fal_bench.inspection.facts import Finding, Grade, Verdict, verdict
 from fal_bench.inspection.findings import Evidence, findings
 from fal_bench.inspection.wording import advice, sentence
@@ -34,10 +37,12 @@ class InspectedTask:
     Attributes:
         task: the task.
         findings: what was measured, in the order in which it is read.
+        holdings: what its clients hold; None if that is not known.
     """
 
     task: Task
     findings: tuple[Finding, ...]
+    holdings: Holdings | None = None
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -60,6 +65,7 @@ class InspectedTask:
             "verdict": {**self.verdict.data(), "text": sentence(self.verdict)},
             "findings": [{**one.data(), "text": sentence(one)} for one in self.findings],
             "changes": self.changes,
+            "clients": self.holdings and self.holdings.frame().to_dict("records"),
         }
 
 
@@ -76,9 +82,17 @@ class Inspection:
     missing: tuple[MissingRun, ...] = ()
 
     @classmethod
-    def of(cls, found: list[Evidence], missing: tuple[MissingRun, ...] = ()) -> Inspection:
-        """Inspect tasks by their finished runs."""
-        tasks = tuple(InspectedTask(one.task, findings(one)) for one in found)
+    def of(
+        cls,
+        found: list[Evidence],
+        missing: tuple[MissingRun, ...] = (),
+        federations: Sequence[Holdings] = (),
+    ) -> Inspection:
+        """Inspect tasks by their finished runs, and show who holds what on them."""
+        held = {one.task.hash: one for one in federations}
+        tasks = tuple(
+            InspectedTask(one.task, findings(one), held.get(one.task.hash)) for one in found
+        )
         return cls(tasks, missing)
 
     @property
@@ -119,6 +133,8 @@ class Inspection:
                 yield Text("")
             yield Text(f"{one.task.name}: {one.task.summary}", style="bold")
             yield Text(sentence(one.verdict))
+            if one.holdings is not None:
+                yield Padding(ClientTable(one.holdings), (0, 0, 0, 2))
             table = Table.grid(padding=(0, 2))
             table.add_column(no_wrap=True)
             table.add_column()

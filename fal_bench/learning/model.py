@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fal_bench.errors import message_of
 from fal_bench.learning.device import CPU
-from fal_bench.learning.network import Network, build, fresh_weights, is_ours
+from fal_bench.learning.network import Network, build, fresh_weights, is_ours, seeded
 from fal_bench.plugins.functions import ModelTraits, arguments, traits_of
 from fal_bench.plugins.registry import MODEL, built_in, current_registry
 from fal_bench.task import ModelSpec
@@ -89,6 +90,16 @@ class Architecture:
             return self.with_weights(weights)
         seed = int(torch.randint(2**62, (), generator=generator))
         return self.with_weights(dict(self.build(seed).state_dict()))
+
+    def fault_of_single_samples(self) -> str | None:
+        """Say why it cannot be trained on a batch of one sample; None if it can."""
+        network = self.build().train()
+        with seeded(0), torch.no_grad():
+            try:
+                logits = network(torch.zeros(1, *self.input_shape))
+            except Exception as error:  # whatever a layer of a plugin raises
+                return message_of(error)
+        return None if bool(logits.isfinite().all()) else "its outputs are not finite then"
 
     def with_weights(self, weights: Weights) -> Model:
         """Return a model with weights from anywhere, on this architecture's device."""

@@ -16,6 +16,7 @@ and reports say "not recorded".
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, overload
@@ -31,7 +32,7 @@ INPUTS = ("labels", "probs", "log_probs", "clients")
 OTHER_COLUMNS: Final = frozenset(
     [
         *("key", "task", "task_hash", "strategy", "seed", "reference", "source", "cycle"),
-        *("labels", "labels_strict", "labels_by_client", "labels_strict_by_client"),
+        *("labels", "labels_strict", "labels_cost", "labels_by_client", "labels_strict_by_client"),
         *("bytes_up", "bytes_down", "train_seconds", "select_seconds"),
     ]
 )
@@ -39,6 +40,14 @@ OTHER_COLUMNS: Final = frozenset(
 
 Samples = Literal["test", "train"]
 """Which samples a metric is measured on."""
+
+
+ROUNDING: Final = 1e-9
+"""How far beyond 0 and 1 a share may lie: what rounding can do."""
+
+
+class MetricError(PluginError):
+    """A metric cannot be measured; it costs its own column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,17 +95,32 @@ class Metric:
             A number; NaN where the metric has no value, as for a class that does not occur.
 
         Raises:
-            PluginError: the function raised, or returned something else than a number.
+            PluginError: the function raised, or returned something else than a number, or one
+                that such a metric cannot have.
         """
         try:
-            value = float(self.function(**{name: given[name] for name in self.inputs}))
+            found = self.function(**{name: given[name] for name in self.inputs})
+        except MetricError:  # of another process, which says it all
+            raise
         except Exception as error:
-            raise PluginError(
+            raise MetricError(
                 f"Metric {self.name!r} cannot be computed: {message_of(error)}."
             ) from error
+        value = found.item() if getattr(found, "shape", None) == () else found
+        if not isinstance(value, numbers.Real) or isinstance(value, bool):
+            raise MetricError(
+                f"Metric {self.name!r} returns {type(value).__name__}, which is no number; return "
+                "a float."
+            )
+        value = float(value)
         if np.isinf(value):
-            raise PluginError(
+            raise MetricError(
                 f"Metric {self.name!r} is infinite; return NaN where it has no value."
+            )
+        if self.share and not (np.isnan(value) or -ROUNDING <= value <= 1 + ROUNDING):
+            raise MetricError(
+                f"Metric {self.name!r} is {value:g}, and was declared to lie between 0 and 1; "
+                "correct it, or leave share=True out."
             )
         return value
 

@@ -134,6 +134,31 @@ class ClientView(Protocol):
             The labels, in the order of ``ids``.
         """
 
+    def ask_again(self, ids: IntArray) -> IntArray:
+        """Ask one more annotator about each of some samples whose labels are bought already.
+
+        A vote costs one label of the client's budget: ``select`` returns that many positions less.
+        The label of a sample is what most of its votes say; among equally many, what was said
+        first. ``labels`` stays as it is until the next cycle.
+
+        Args:
+            ids: ids in ``labelled``; one that stands there twice is asked about twice.
+
+        Returns:
+            What was said, in the order of ``ids``.
+        """
+
+    @property
+    def votes(self) -> tuple[IntArray, ...]:
+        """All votes on each sample of ``labelled`` so far, in the order in which they came."""
+
+    @property
+    def askable(self) -> IntArray:
+        """Sorted ids of the labelled samples that a further vote can be bought of.
+
+        These are all, unless the annotators are raters: then there are only so many for each.
+        """
+
     def hindsight(self) -> IntArray:
         """Return the true labels of ``unlabelled``; for references alone (``Strategy.reference``).
 
@@ -322,7 +347,7 @@ class Strategy:
 
         Returns:
             Positions in ``client.unlabelled``: exactly ``budget`` distinct ones, or at most that
-            many if ``adaptive``.
+            many if ``adaptive``; less one for each vote bought by ``client.ask_again``.
         """
         raise NotImplementedError(f"{type(self).__name__} must override select or select_all")
 

@@ -102,7 +102,7 @@ def publish(
         suite: a suite's name or TOML file; found from the stored tasks if None.
         task: one task only.
         seeds: the first so many of the stored seeds; all of them if None.
-        accounting: the labels that rank: ``"strict"`` or ``"paper"``; by default strict, or as
+        accounting: what ranks: ``"strict"``, ``"paper"`` or ``"cost"``; by default strict, or as
             published before.
         baseline: the strategy that savings refer to; random by default, or as published before.
         notify: as for ``compare``.

@@ -181,12 +181,16 @@ def answer(question: Question, results: Results) -> Comparison:
     Raises:
         InvalidSpecError: no run recorded a metric, or automatic targets cannot be found.
     """
-    from fal_bench.reporting.budgets import read_runs, undertrained
+    from fal_bench.reporting.budgets import read_runs, stops, undertrained
     from fal_bench.reporting.targets import contexts_for
 
     context, external = _context(question, results)
     curves, charges = results.shown_curves(), results.shown_charges()
-    context = replace(context, undertrained=undertrained(curves, context.strategies))
+    context = replace(
+        context,
+        undertrained=undertrained(curves, context.strategies),
+        stops=stops(curves, context),
+    )
     boards: dict[tuple[str, str, float], Board] = {}
     for metric in dict.fromkeys(one.metric for one in question.targets):
         asked = _of_metric(metric, context, results, curves, external)
@@ -243,17 +247,21 @@ def _of_metric(
     """
     from fal_bench.reporting.budgets import unrecorded_runs
 
+    unrecorded = unrecorded_runs(curves, metric)
+    reasons = results.why_unrecorded(metric)
+    lacking = [MissingRun(*key, f"{metric} is not recorded: {reasons[key]}") for key in unrecorded]
     if results.metrics and metric not in results.metrics:
         recorded = ", ".join(results.metrics)
-        raise InvalidSpecError(f"No run recorded the metric {metric!r}; recorded are {recorded}.")
-    lacking = [
-        MissingRun(*key, f"{metric} is not recorded") for key in unrecorded_runs(curves, metric)
-    ]
+        why = "; ".join(sorted({reasons[key] for key in unrecorded})) or "no run is finished"
+        raise InvalidSpecError(
+            f"No run recorded the metric {metric!r} ({why}); recorded are {recorded}."
+        )
     silent = set() if external is None else {key[1] for key in unrecorded_runs(external, metric)}
     return replace(
         context,
         metric=metric,
         higher_is_better=results.higher_is_better(metric),
+        unrecorded=frozenset(unrecorded),
         missing=(*context.missing, *sorted(lacking, key=lambda one: (one.task, one.strategy))),
         externals=tuple(
             replace(one, obstacle=f"its file does not record {metric}")

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fal_bench.reporting.context import Accounting, ReportContext, TaskFacts
+from fal_bench.federation.journal import LABELS_COST
+from fal_bench.reporting.context import Accounting, ReportContext, Stop, TaskFacts
 from fal_bench.stats import (
     Budget,
     Crossing,
@@ -27,6 +28,8 @@ RunKey = tuple[str, str, int]
 LEAST_TRAINED = 0.95
 """Training accuracy below which part of a difference may be speed of learning."""
 TRAIN_ACCURACY = "train_accuracy"
+AT_STOP = ("accuracy", "precision")
+"""Metrics that are reported where a strategy stops, as in FedRAL's tables."""
 _IDENTITY = ["task", "strategy", "seed"]
 _NUMBERS = ["cycle", "labels", "labels_strict"]
 
@@ -181,12 +184,12 @@ def read_runs(
 
 
 def unrecorded_runs(curves: pd.DataFrame, metric: str) -> set[RunKey]:
-    """Return the runs whose curves do not have a metric."""
+    """Return the runs whose curves do not have a metric in every cycle."""
     keys = list(zip(*(curves[name].tolist() for name in _IDENTITY), strict=True))
     if metric not in curves:
         return set(keys)
-    recorded = curves[metric].notna().tolist()
-    return set(keys) - {key for key, one in zip(keys, recorded, strict=True) if one}
+    lacking = curves[metric].isna().tolist()
+    return {key for key, one in zip(keys, lacking, strict=True) if one}
 
 
 def _runs_of(
@@ -199,12 +202,24 @@ def _runs_of(
     ordered = curves.sort_values([*_IDENTITY, "cycle"])
     keys = list(zip(*(ordered[name].tolist() for name in _IDENTITY), strict=True))
     numbers = ordered[[*_NUMBERS, context.metric]].to_numpy(dtype=float)
+    numbers = np.column_stack([numbers, _costs(ordered, tasks)])
     start = 0
     for key, rows in itertools.groupby(keys):
         stop = start + sum(1 for _ in rows)
         if key not in left_out:
             yield key, _read_run(key, numbers[start:stop], tasks[key[0]], context.sign)
         start = stop
+
+
+def _costs(curves: pd.DataFrame, tasks: Mapping[str, TaskFacts]) -> NDArray[np.float64]:
+    """Return what the labels of each row cost: one each where the task has no prices."""
+    strict = curves["labels_strict"].to_numpy(dtype=float)
+    priced = curves["task"].map({name: facts.priced for name, facts in tasks.items()})
+    if not priced.any():
+        return strict
+    if LABELS_COST not in curves:
+        return np.where(priced, np.nan, strict)
+    return np.where(priced, curves[LABELS_COST].to_numpy(dtype=float), strict)
 
 
 def undertrained(
@@ -229,6 +244,42 @@ def undertrained(
     return tuple(zip(*(found[name].tolist() for name in found), strict=True))
 
 
+def stops(curves: pd.DataFrame, context: ReportContext) -> tuple[Stop, ...]:
+    """Return where the runs of strategies that stop before the cap stopped.
+
+    A run stopped where it bought nothing any more, though labels were left within the cap. Runs of
+    the same strategy and task that did not are read at their last model within the cap.
+
+    Args:
+        curves: the curves in long form.
+        context: tasks and strategies.
+    """
+    caps = {facts.name: facts.cap for facts in context.tasks}
+    mine = curves[curves["strategy"].isin(context.strategies) & curves["task"].isin(caps)]
+    if "labels_by_client" not in mine:
+        return ()
+    cap = mine["task"].map(caps)
+    within = mine[mine["labels"] <= cap].sort_values("cycle")
+    last = within.groupby(_IDENTITY)["labels"].transform("max")
+    # Of equal models of one run the first is the one at which it stopped.
+    final = within[within["labels"] == last]
+    first = final.drop_duplicates(_IDENTITY)
+    rows = final.groupby(_IDENTITY).size().reindex(pd.MultiIndex.from_frame(first[_IDENTITY]))
+    first = first.assign(early=(rows.to_numpy() > 1) & (first["labels"] < first["task"].map(caps)))
+    some = first.groupby(["task", "strategy"])["early"].transform("any")
+    recorded = [name for name in AT_STOP if name in first]
+    return tuple(
+        Stop(
+            row["task"],
+            row["strategy"],
+            bool(row["early"]),
+            tuple(map(int, str(row["labels_by_client"]).split())),
+            tuple((name, float(row[name])) for name in recorded),
+        )
+        for row in first[some].to_dict("records")
+    )
+
+
 def budgets_at(runs: Mapping[RunKey, Reading], context: ReportContext) -> dict[RunKey, RunBudget]:
     """Return the budget of every run to the context's target.
 
@@ -245,8 +296,8 @@ def budgets_at(runs: Mapping[RunKey, Reading], context: ReportContext) -> dict[R
 
 
 def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts, sign: int) -> Reading:
-    """Read one run, its rows in order of cycles, in paper and in strict labels."""
-    cycles, labels, strict, values = rows.T
+    """Read one run, its rows in order of cycles, under every accounting."""
+    cycles, labels, strict, values, cost = rows.T
     if np.any(np.diff(cycles) == 0):
         raise ValueError(f"the curve of {key} has a cycle twice.")
     beyond = strict - labels
@@ -261,6 +312,10 @@ def _read_run(key: RunKey, rows: NDArray[np.float64], facts: TaskFacts, sign: in
         # A censored run has what its last model within the cap read beyond the pool.
         last = max(int(np.searchsorted(labels, facts.cap, side="right")) - 1, 0)
         axes["strict"], caps["strict"] = strict[models], float(facts.cap + beyond[last])
+        if not np.any(np.isnan(cost)):
+            # What it did not spend of the cap is counted at the mean price of its labels.
+            unspent = (facts.cap - labels[last]) * cost[last] / max(strict[last], 1)
+            axes["cost"], caps["cost"] = cost[models], float(cost[last] + unspent)
     return Reading(
         values=values[models],
         axes=axes,

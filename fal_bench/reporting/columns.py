@@ -84,7 +84,7 @@ class Column:
         dtype: its type in the table, where some values are absent and pandas would make floats.
         board: its place in the leaderboard that people see, from left to right; 0 if it is not.
         more: its place in the second table, of what is good to know but ranks nothing; likewise.
-        heading: heading where there is room; "{baseline}", "{accounting}" and "{metric}" are
+        heading: heading where there is room; "{baseline}", "{metric}" and what is spent are
             filled in.
         short: heading where room is scarce, likewise.
         text: words the cell of a row; empty if there is nothing to show.
@@ -244,7 +244,7 @@ COLUMNS = (
     ),
     Column(
         "labels", value=lambda own: own.budget.mean, board=4, brief=True,
-        heading="Labels to target ({accounting})", short="{accounting} labels",
+        heading="{Spent} to target{of_labels}", short="{spent}",
         text=budget_with_interval,
     ),
     Column("labels_low", value=lambda own: own.budget.low),
@@ -347,9 +347,12 @@ def columns_shown(table: Literal["board", "more"], context: ReportContext) -> li
         context: the question.
     """
     metric = wording.metric(context)
+    priced = context.accounting == "cost"
     words = {
         "baseline": one_line(context.baseline),
-        "accounting": context.accounting,
+        "spent": "cost" if priced else f"{context.accounting} labels",
+        "Spent": "Cost" if priced else "Labels",
+        "of_labels": "" if priced else f" ({context.accounting})",
         "metric": metric,
         "Metric": metric[0].upper() + metric[1:],
     }

@@ -10,7 +10,8 @@ from fal_bench.results.model import Environment, ImportOrigin, MissingRun
 from fal_bench.task import Task
 from fal_bench.task.target import ACCURACY
 
-Accounting = Literal["strict", "paper"]
+Accounting = Literal["strict", "paper", "cost"]
+"""What ranks a board: all labels read, those that papers count, or what all labels read cost."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class TaskFacts:
         rounds: rounds of federated averaging in a cycle.
         hash: the task's hash, by which external curves are recognised; empty if unknown.
         cycle_limit: cycles after which an under-spending run ends; 0 if unknown.
+        priced: whether labels cost something else than 1 at some clients.
     """
 
     name: str
@@ -36,6 +38,7 @@ class TaskFacts:
     rounds: int = 1
     hash: str = ""
     cycle_limit: int = 0
+    priced: bool = False
 
     @property
     def cap(self) -> int:
@@ -54,6 +57,7 @@ def task_facts(task: Task, pool: int) -> TaskFacts:
         rounds=task.rounds,
         hash=task.hash,
         cycle_limit=task.cycle_limit,
+        priced=bool(task.label_cost),
     )
 
 
@@ -81,6 +85,7 @@ class External:
         origin: the import that its curves came with.
         runs: its runs that take part, as (task, seed).
         strict_known: whether its strict labels are known.
+        priced: whether labels of its tasks have prices, which its file does not know.
         obstacle: why it cannot be ranked, as the end of a sentence; empty if it can.
     """
 
@@ -88,16 +93,42 @@ class External:
     origin: ImportOrigin
     runs: frozenset[tuple[str, int]]
     strict_known: bool
+    priced: bool
     obstacle: str
 
     def unranked(self, accounting: Accounting) -> str:
         """Say why it is not ranked under an accounting; empty if it is."""
-        if self.obstacle or self.strict_known or accounting == "paper":
+        if self.obstacle or accounting == "paper":
             return self.obstacle
+        if self.priced and accounting == "cost":
+            return (
+                "its file does not say what labels cost; --accounting strict or paper may rank it"
+            )
+        if self.strict_known:
+            return ""
         return (
             "its file does not say how many labels were read for any purpose (labels_strict); "
             "--accounting paper ranks it"
         )
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where a run of a strategy that stops before the cap ended, or would have.
+
+    Attributes:
+        task: the task.
+        strategy: the strategy.
+        early: whether this run stopped before the cap.
+        labels: paper labels of each client then.
+        metrics: names and values of the metrics of the paper's tables that were recorded.
+    """
+
+    task: str
+    strategy: str
+    early: bool
+    labels: tuple[int, ...]
+    metrics: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
@@ -127,8 +158,11 @@ class ReportContext:
         ladder: the targets over which savings are averaged, of which ``target`` is the middle one;
             empty for the target alone.
         wider: the targets of a second saving, beside that of a single target.
+        unrecorded: the finished runs, as (task, strategy, seed), that lack the metric; they are
+            among ``missing``, too, which says why.
         undertrained: tasks and strategies whose global model does not learn its labels, with its
             lowest mean training accuracy over the seeds.
+        stops: where runs of strategies that leave budget for good stopped.
 
     Tasks are in the order of their names, and seeds in theirs, in whichever they are given.
     """
@@ -155,6 +189,8 @@ class ReportContext:
     ladder: tuple[Rung, ...] = ()
     wider: tuple[Rung, ...] = ()
     undertrained: tuple[tuple[str, str, float], ...] = ()
+    unrecorded: frozenset[tuple[str, str, int]] = frozenset()
+    stops: tuple[Stop, ...] = ()
 
     def __post_init__(self) -> None:
         tasks = sorted(self.tasks, key=lambda facts: facts.name)

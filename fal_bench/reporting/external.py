@@ -128,6 +128,7 @@ def _external(
         origin=origins[curves["origin"].iloc[0]],
         runs=runs if obstacle else compared,
         strict_known=bool(curves["labels_strict"].notna().all()),
+        priced=any(facts.priced for facts in tasks),
         obstacle=obstacle,
     )
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,9 +18,11 @@ from rich.text import Text
 
 from fal_bench.errors import StoreError
 from fal_bench.federation.journal import Row
+from fal_bench.reporting.wording import measured
 from fal_bench.results.store import Store
 from fal_bench.sweep.plan import Monitor, no_monitor
 from fal_bench.sweep.spec import RunSpec
+from fal_bench.task.target import ACCURACY
 
 SHOWN_RUNS = 8
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -27,7 +30,10 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 @contextmanager
 def show_progress(
-    store: Store, runs: Sequence[RunSpec], console: Console | None = None
+    store: Store,
+    runs: Sequence[RunSpec],
+    console: Console | None = None,
+    metric: str = ACCURACY,
 ) -> Iterator[None]:
     """Show how far runs are while the context is open.
 
@@ -37,9 +43,10 @@ def show_progress(
         store: the results folder.
         runs: all runs of the comparison, finished ones included.
         console: where to show it; standard error by default.
+        metric: what is shown of each run.
     """
     console = console or Console(stderr=True)
-    progress = Progress(store, runs)
+    progress = Progress(store, runs, metric)
     if console.is_terminal:
         refresh = 1 / SECONDS_BETWEEN_LOOKS
         with Live(
@@ -76,14 +83,16 @@ class Progress:
     Args:
         store: the results folder.
         runs: all runs of the comparison.
+        metric: what is shown of each.
     """
 
-    def __init__(self, store: Store, runs: Sequence[RunSpec]) -> None:
+    def __init__(self, store: Store, runs: Sequence[RunSpec], metric: str = ACCURACY) -> None:
+        self._metric = metric
         self._store = store
         self._runs = runs
         self._started = time.monotonic()
         self._ended: dict[str, str] = {}
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, list[Row]] = {}
         self._look(first=True)
         self._reported = set(self._ended)
         self._work_before = self._work_done()
@@ -113,19 +122,19 @@ class Progress:
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("task")
         table.add_column("strategy")
-        for name in ("seed", "labels", "accuracy"):
+        for name in ("seed", "labels", self._metric):
             table.add_column(name, justify="right")
         running = [
             run for run in self._runs if run.key in self._rows and run.key not in self._ended
         ]
         for run in running[:SHOWN_RUNS]:
-            row = self._rows[run.key]
+            row = self._shown(run)
             table.add_row(
                 Text(run.task.name),
                 Text(run.label),
                 str(run.seed),
                 f"{row.labels}/{run.task.budget_cap}",
-                _accuracy(row),
+                self._measured(row),
             )
         return Group(header, table)
 
@@ -140,7 +149,7 @@ class Progress:
             except StoreError:
                 continue  # it has not begun, or its files are damaged
             if rows:
-                self._rows[run.key] = rows[-1]
+                self._rows[run.key] = rows
             # A failed run counts as ended only once this run has had a try at it.
             if phase == "done" or (phase == "failed" and not first):
                 self._ended[run.key] = phase
@@ -148,7 +157,17 @@ class Progress:
     def _state(self, run: RunSpec) -> str:
         if self._ended[run.key] == "failed":
             return f"failed: {self._store.folder(run).status()['reason']}"
-        return f"{_accuracy(self._rows[run.key])} at {self._rows[run.key].labels} labels"
+        row = self._shown(run)
+        return f"{self._metric} {self._measured(row)} at {row.labels} labels"
+
+    def _shown(self, run: RunSpec) -> Row:
+        """Return the last row up to the cap; what a run buys beyond only confirms."""
+        rows = self._rows[run.key]
+        return next((row for row in rows[::-1] if row.labels <= run.task.budget_cap), rows[-1])
+
+    def _measured(self, row: Row) -> str:
+        # The growing file may be damaged, or lack the metric; nothing rests on it.
+        return measured(row.metrics.get(self._metric, math.nan), self._metric) or "unknown"
 
     def _work_done(self) -> float:
         """Return finished runs, and running ones by the labels they have been trained on."""
@@ -156,7 +175,7 @@ class Progress:
         for run in self._runs:
             if run.key not in self._ended and run.key in self._rows:
                 counts = run.task.looks
-                reached = self._rows[run.key].labels
+                reached = self._rows[run.key][-1].labels
                 done += sum(count for count in counts if count <= reached) / sum(counts)
         return done
 
@@ -169,11 +188,6 @@ class Progress:
         return f"about {timedelta(seconds=round(left))} left"
 
 
-def _accuracy(row: Row) -> str:
-    # The growing file may be damaged; nothing rests on it.
-    return f"{row.metrics.get('accuracy', math.nan):.1%}"
-
-
-def progress_monitor(*, shown: bool) -> Monitor:
-    """Return the live display, or one that shows nothing."""
-    return show_progress if shown else no_monitor
+def progress_monitor(metric: str = ACCURACY, *, shown: bool) -> Monitor:
+    """Return the live display of a metric, or one that shows nothing."""
+    return partial(show_progress, metric=metric) if shown else no_monitor

@@ -6,7 +6,7 @@ import math
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_args
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Question:
 
     Attributes:
         targets: the targets, in the order asked for.
-        accounting: which labels rank the board.
+        accounting: what ranks the board.
         baseline: the strategy that savings refer to.
     """
 
@@ -63,7 +63,7 @@ class Question:
             target_acc: accuracies or ``"auto"``; text may hold several, separated by commas.
             target: targets of any metric, as ``"loss=0.8"`` or ``"loss=auto"``, likewise. If there
                 is neither, the results' own.
-            accounting: ``"strict"`` or ``"paper"``.
+            accounting: ``"strict"``, ``"paper"`` or ``"cost"``.
             baseline: a strategy's selector; the usual baseline, compared or not, if None.
             results: what is compared.
 
@@ -72,7 +72,7 @@ class Question:
         """
         chosen = _parsed(target_acc, "target_acc", named=False)
         chosen += _parsed(target, "target", named=True)
-        check_choice("accounting", accounting, ("strict", "paper"))
+        check_choice("accounting", accounting, get_args(Accounting))
         label: str | None = BASELINE
         if baseline is not None:
             check_text("baseline", baseline)
@@ -82,9 +82,10 @@ class Question:
                 f"The baseline {baseline!r} is not among the strategies compared "
                 f"({', '.join(results.strategies)}); add it to them."
             )
-        for one in chosen:
+        targets = chosen or results.targets
+        for one in targets:
             _refuse_beyond_a_share(one)
-        return cls(chosen or results.targets, cast("Accounting", accounting), label)
+        return cls(targets, cast("Accounting", accounting), label)
 
     def check_metrics(self, known: Collection[str]) -> None:
         """Check that the metrics are recorded, or will be.
@@ -125,7 +126,7 @@ def _refuse_beyond_a_share(target: Target) -> None:
     if known and target.value is not None and not 0 <= target.value <= 1:
         raise InvalidSpecError(
             f"target: {target.metric} lies between 0 and 1, and cannot reach {target.value:g}; "
-            "write 0.5 for 50 %."
+            f"write {target.metric}=0.5 for 50 %."
         )
 
 

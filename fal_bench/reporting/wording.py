@@ -137,7 +137,8 @@ def questions(contexts: Sequence[ReportContext]) -> str:
             targets.append(f"{name} {listed([f'{one.target:.4g}' for one in plain])}")
         if ladders:
             targets.append(target(ladders[0]))
-    return f"Labels until the federation reaches {' and '.join(targets)}"
+    spent = "Cost of labels" if contexts[0].accounting == "cost" else "Labels"
+    return f"{spent} until the federation reaches {' and '.join(targets)}"
 
 
 def question(context: ReportContext) -> str:
@@ -197,8 +198,8 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     known = (
-        change, change_interval, counted, listed, measured, metric, middle_target, one_line, target,
-        target_value,
+        change, change_interval, counted, listed, measured, metric, middle_target, one_line,
+        share, target, target_value,
     )  # fmt: skip
     environment.globals.update({one.__name__: one for one in known})
     return environment.get_template("sentences.txt.j2")

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from numpy.typing import NDArray
@@ -92,6 +93,7 @@ class Facts(BaseModel):
         environment: what it is computed with: versions and processor.
         metrics: whether higher is better, by name; empty if that is not recorded.
         pool: samples in the query pool over all clients; 0 while it is not known.
+        unrecorded: why metrics could not be measured, by name.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -103,6 +105,7 @@ class Facts(BaseModel):
     environment: dict[str, Any] = {}
     metrics: dict[str, StrictBool] = {}
     pool: int = Field(default=0, ge=0)
+    unrecorded: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -325,15 +328,22 @@ class RunFolder:
         write_sealed_bytes(self.path / _CHECKPOINT, self.path.name, content)
 
     def finish(
-        self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
+        self,
+        charges: Sequence[tuple[int, int, str, int]],
+        kept: Sequence[dict[str, Any]],
+        unrecorded: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Write all files of the finished run, mark it done, and drop the checkpoint.
 
         They are written from memory: what lies in the directory may have been changed while the
-        run was at work.
+        run was at work. The arguments are those of ``Journal.finish``.
         """
+        facts = self._facts_in_mind()
+        if unrecorded:
+            reasons = {name: _storable(reason) for name, reason in unrecorded.items()}
+            facts = {**facts, "unrecorded": reasons}
         contents = {
-            _FACTS: sealed_json(_FACTS, self.path.name, self._facts_in_mind()),
+            _FACTS: sealed_json(_FACTS, self.path.name, facts),
             _CURVE: curve_csv(self._rows),
             _LEDGER: ledger_csv(charges),
         }

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.federation.journal import Row
+from fal_bench.federation.ledger import FURTHER
 
 _KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
     **dict.fromkeys(["cycle", "labels", "labels_strict", "bytes_up", "bytes_down"], int),
@@ -84,8 +85,8 @@ def ledger_csv(charges: Sequence[tuple[int, int, str, int]]) -> bytes:
 def count_charges(text: str) -> Counter[tuple[int, str, int]]:
     """Return how many labels a ledger charges, by cycle, purpose and client.
 
-    A label that was read for several purposes is counted once, for the first of them, so that the
-    counts add up to the strict labels.
+    A label that was read for several purposes is counted once, for the first of them, and each
+    further vote once more, so that the counts add up to the strict labels.
 
     Raises:
         ValueError: it is no ledger.
@@ -93,12 +94,16 @@ def count_charges(text: str) -> Counter[tuple[int, str, int]]:
     heading, *lines = csv.reader(text.splitlines())
     if heading != _CHARGE:
         raise ValueError("it has other columns")
+    votes = [line for line in lines if line[2] == FURTHER]
     # From the last to the first, so that the first one of a label stays.
     first = {
-        (client, sample): (cycle, purpose, client) for client, sample, purpose, cycle in lines[::-1]
+        (client, sample): (cycle, purpose, client)
+        for client, sample, purpose, cycle in lines[::-1]
+        if purpose != FURTHER
     }
     counts: Counter[tuple[int, str, int]] = Counter()
-    for (cycle, purpose, client), labels in Counter(first.values()).items():
+    read = [*first.values(), *((cycle, purpose, client) for client, _, purpose, cycle in votes)]
+    for (cycle, purpose, client), labels in Counter(read).items():
         counts[int(cycle), purpose, int(client)] += labels
     return counts
 

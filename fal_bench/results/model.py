@@ -8,11 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
+from numbers import Integral
 from typing import Any, Literal
 
 import pandas as pd
 
-from fal_bench.errors import StoreError
+from fal_bench.errors import InvalidSpecError, StoreError
+from fal_bench.federation.journal import LABELS_COST
+from fal_bench.inputs.arguments import as_names
 from fal_bench.plugins.registry import current_registry
 from fal_bench.results.identity import (
     SHOWN,
@@ -30,7 +33,7 @@ RUNS = [
     "key", "task", "task_hash", "data", "model", "aggregation", "strategy", "parameters",
     "fingerprint", "trainer", "trainer_parameters", "trainer_fingerprint", "trainer_named",
     "variant", "seed", "origin", "reference", "device", "numerics", "state", "reason", "details",
-    "environment", "finished", "ledger", "path",
+    "environment", "finished", "ledger", "path", "unrecorded",
 ]  # fmt: skip
 """Columns of ``Results.runs``."""
 
@@ -47,9 +50,13 @@ TIMINGS = ("train_seconds", "select_seconds")
 """Columns of a curve that differ each time a run is computed."""
 
 NOT_METRICS = frozenset(
-    ["key", *SHOWN, *KEYS, *COSTS, *BY_CLIENT, "task_hash", "reference", "source"]
+    ["key", *SHOWN, *KEYS, LABELS_COST, *COSTS, *BY_CLIENT, "task_hash", "reference", "source"]
 )
 """Columns of curves that are no metrics; all others are."""
+
+
+_NOT_KNOWN = "it was not known when the run was computed"
+"""Why a run has no values of a metric, if nothing else is noted."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,8 @@ class Results:
             own, and any aggregation but FedAvg); ``origin``: empty if measured here, else the
             import's name; ``reference``: a yardstick that is never ranked; ``state``: new, partial,
             done, failed or corrupted, with the ``reason``; ``environment``: what it was computed
-            with; ``finished``: when (UTC).
+            with; ``finished``: when (UTC); ``unrecorded``: why metrics could not be measured, by
+            name.
         curves: one row a finished run and cycle: ``key``, ``cycle``, labels, bytes, seconds, and
             every metric that some run recorded; NaN where a run did not.
         charges: labels read: one row a finished run, cycle, purpose and client; no client where it
@@ -171,7 +179,11 @@ class Results:
 
         Raises:
             UnknownNameError: a name stands for nothing here.
+            InvalidSpecError: an argument is of another type.
         """
+        as_names("tasks", tasks)
+        as_names("strategies", strategies)
+        _check_seeds(seeds)
         kept, runs, provenance = self.tasks, self.runs, self.provenance
         if tasks is not None:
             texts = [tasks] if isinstance(tasks, str) else list(tasks)
@@ -186,7 +198,7 @@ class Results:
             runs = runs[chosen_runs(runs, texts)]
         if seeds is not None:
             there = sorted(set(runs.loc[runs["origin"] == "", "seed"]))
-            wanted = there[:seeds] if isinstance(seeds, int) else set(seeds)
+            wanted = set(seeds) if isinstance(seeds, Collection) else there[:seeds]
             runs = runs[runs["seed"].isin(wanted) | (runs["origin"] != "")]
         if not external:
             runs = runs[runs["origin"] == ""]
@@ -350,6 +362,21 @@ class Results:
             if name not in NOT_METRICS and bool(self.curves[name].notna().any())
         ]
 
+    def why_unrecorded(self, metric: str) -> dict[tuple[str, str, int], str]:
+        """Return why each finished run measured here has no values of a metric, or not all.
+
+        Args:
+            metric: the metric's name.
+
+        Returns:
+            A reason by task, strategy (as tables call them) and seed; those of runs that recorded
+            the metric mean nothing.
+        """
+        return {
+            (run["task"], run["strategy"], run["seed"]): run["unrecorded"].get(metric, _NOT_KNOWN)
+            for run in records(self.here)
+        }
+
     def higher_is_better(self, metric: str) -> bool:
         """Whether a metric is better when higher, as was recorded, or as this falbench has it."""
         if metric in self.provenance.higher_is_better:
@@ -435,7 +462,7 @@ def of_suite(results: Results, suite: Suite) -> Results:
 
 def empty_run() -> dict[str, Any]:
     """Return a row of ``Results.runs`` that says nothing yet."""
-    return {**dict.fromkeys(RUNS, ""), "environment": {}, "finished": pd.NaT}
+    return {**dict.fromkeys(RUNS, ""), "environment": {}, "unrecorded": {}, "finished": pd.NaT}
 
 
 def task_row(task: Task, suite: str, data: str = "", pool: int = 0) -> dict[str, Any]:
@@ -480,6 +507,23 @@ def mixtures(environments: Sequence[Mapping[str, str]]) -> list[str]:
         if len(values) > 1:
             sentences.append(f"Runs were computed with different {name}: {', '.join(values)}.")
     return sentences
+
+
+def _check_seeds(seeds: object) -> None:
+    """Check that seeds are a number of them, or several of them.
+
+    Raises:
+        InvalidSpecError: they are something else.
+    """
+    several = list(seeds) if isinstance(seeds, Collection) and not isinstance(seeds, str) else None
+    numbers = [seeds] if several is None else several
+    if seeds is None or all(
+        isinstance(one, Integral) and not isinstance(one, bool) and one >= 0 for one in numbers
+    ):
+        return
+    raise InvalidSpecError(
+        f"seeds: {seeds!r} is neither a number of seeds nor a list of them; write 3, or [0, 2]."
+    )
 
 
 def _chosen_task(tasks: pd.DataFrame, text: str) -> pd.Series:

@@ -238,7 +238,7 @@ class Record(Section):
     sessions: Sessions | None = None
     suite: str
     targets: tuple[float | str, ...] = Field(min_length=1)
-    accounting: Literal["strict", "paper"]
+    accounting: Literal["strict", "paper", "cost"]
     baseline: str
     numerics: int
     device: str

@@ -237,8 +237,22 @@ def _completed(
         "pool": found.facts.pool,
         "metrics": found.facts.metrics,
         "ledger": found.ledger,
+        "unrecorded": _unrecorded(found),
     }
     return _Read(row, found.curve, found.charges)
+
+
+def _unrecorded(found: Outcome) -> dict[str, str]:
+    """Return why a finished run has no values, or not all, of metrics that were there."""
+    reasons = {}
+    for name in found.facts.metrics:
+        values = [row.metrics.get(name) for row in found.curve]
+        gaps = [row.cycle for row, value in zip(found.curve, values, strict=True) if value != value]
+        if None in values:  # the one thing that a metric is left out for
+            reasons[name] = "it asks whose each test sample is, which the data do not say"
+        elif gaps:
+            reasons[name] = f"it has no value in cycle {gaps[0]}"
+    return {**reasons, **found.facts.unrecorded}
 
 
 def _trainer_named(facts: Facts) -> bool:

@@ -1,77 +1,130 @@
-"""Metrics of plugins, which are measured in a process of their own.
+"""Metrics of plugins, each of which is measured in a process of its own.
 
-Every run records them, and none of them may touch the runs of others.
+Every run records them, and none of them may touch the runs of others, or another metric: one that
+fails, hangs or changes its process costs its own column and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
-from fal_bench.errors import PluginError
+from fal_bench.errors import message_of
 from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import Channel, Child, Ended, Limits
 from fal_bench.plugins.given import Source
-from fal_bench.plugins.metric import Metric
+from fal_bench.plugins.metric import Metric, MetricError, Samples
 from fal_bench.plugins.registry import Registry
+
+
+@dataclass(frozen=True)
+class ForeignMetric:
+    """What is known of a metric that is not falbench's own, without its code.
+
+    Attributes:
+        name: its name, and so are the next attributes those of ``Metric``.
+        higher_is_better: whether a target is reached from below.
+        samples: what it is measured on.
+        inputs: what it asks for.
+        share: whether all values are between 0 and 1.
+        sources: the plugin file, or what was given in Python; empty if it is installed.
+    """
+
+    name: str
+    higher_is_better: bool
+    samples: Samples
+    inputs: tuple[str, ...]
+    share: bool
+    sources: tuple[Source, ...]
+
+
+def foreign_metrics(registry: Registry) -> tuple[ForeignMetric, ...]:
+    """Return the metrics that are not falbench's own."""
+    table = registry.metrics
+    found = []
+    for name in table.names():
+        foreign = table.foreign(name)
+        if foreign is not None:
+            one = table.load(name)
+            sources = () if foreign.given is None else (foreign.given.resolve(),)
+            found.append(
+                ForeignMetric(
+                    name, one.higher_is_better, one.samples, one.inputs, one.share, sources
+                )
+            )
+    return tuple(found)
 
 
 @contextmanager
 def all_metrics(
-    registry: Registry, sources: tuple[Source, ...] | None, limits: Limits
+    registry: Registry, foreign: tuple[ForeignMetric, ...], limits: Limits
 ) -> Iterator[tuple[Metric, ...]]:
     """Give all metrics while the context is open, those of plugins apart.
 
     Args:
         registry: where falbench's own are found.
-        sources: plugin files, and plugins given in Python, with metrics; None if there are no
-            metrics but falbench's own.
+        foreign: those of plugins.
         limits: what a metric of a plugin may take.
     """
     table = registry.metrics
     ours = [table.load(name) for name in table.names() if table.built_in(name)]
-    if sources is None:
-        yield tuple(ours)
-        return
-    measuring = _Measuring(sources, limits)
+    apart = [_Measuring(one, limits) for one in foreign]
     try:
-        yield tuple(sorted([*ours, *measuring.metrics()], key=lambda one: one.name))
+        yield tuple(sorted([*ours, *(one.metric() for one in apart)], key=lambda one: one.name))
     finally:
-        measuring.end()
+        for one in apart:
+            one.end()
 
 
 class _Measuring:
-    """The other process."""
+    """The process of one metric, which begins with its first call.
 
-    def __init__(self, sources: tuple[Source, ...], limits: Limits) -> None:
-        self._sources = sources
+    After the first call that ended the process there is no other: each would take as long.
+    """
+
+    def __init__(self, described: ForeignMetric, limits: Limits) -> None:
+        self._described = described
         self._limits = limits
         self._child: Child | None = None
+        self._ended = ""
 
-    def metrics(self) -> Iterator[Metric]:
-        """Yield the metrics of plugins, whose functions are called there."""
-        for name, *more in self._run(_described):
-            yield Metric(name, partial(self._measure, name), *more)
+    def metric(self) -> Metric:
+        """Return the metric, whose function is called there."""
+        one = self._described
+        return Metric(
+            one.name,
+            self._measure,
+            one.higher_is_better,
+            one.samples,
+            one.inputs,
+            one.share,
+        )
 
     def end(self) -> None:
         """End the process."""
         if self._child is not None:
             self._child.end()
+            self._child = None
 
-    def _measure(self, name: str, **given: NDArray[Any]) -> float:
-        return float(self._run(_measured, name, given))
-
-    def _run(self, function: Any, *arguments: Any) -> Any:
+    def _measure(self, **given: NDArray[Any]) -> float:
+        if self._ended:
+            raise MetricError(self._ended)
         self._child = self._child or Child()
+        name = self._described.name
         try:
-            return self._child.run(function, self._sources, *arguments, limits=self._limits)
+            return self._child.run(
+                _measured, self._described.sources, name, given, limits=self._limits
+            )
         except Ended as ending:
             self._child = None
-            raise PluginError(f"it {ending.deed}") from None
+            self._ended = f"Metric {name!r} {ending.deed}."
+            raise MetricError(self._ended) from None
+        except Exception as error:  # its own, or its file cannot be imported any more
+            raise MetricError(message_of(error)) from None
 
 
 # In the other process.
@@ -79,22 +132,13 @@ class _Measuring:
 _registries: dict[tuple[Source, ...], Registry] = {}
 
 
-def _described(channel: Channel, sources: tuple[Source, ...]) -> list[tuple[Any, ...]]:
-    """Return what is known of the metrics of plugins."""
-    with channel.calls.open(Call("the import of a metric")):
-        table = _registry(sources).metrics
-        found = [table.load(name) for name in table.names() if not table.built_in(name)]
-    return [(one.name, one.higher_is_better, one.samples, one.inputs, one.share) for one in found]
-
-
 def _measured(
     channel: Channel, sources: tuple[Source, ...], name: str, given: dict[str, NDArray[Any]]
 ) -> float:
-    with channel.calls.open(Call("it")):
-        return _registry(sources).metrics.load(name).function(**given)
-
-
-def _registry(sources: tuple[Source, ...]) -> Registry:
-    if sources not in _registries:
-        _registries[sources] = Registry.discover(sources)
-    return _registries[sources]
+    """Return a number and nothing else: whatever a metric returns stays in its process."""
+    for array in given.values():
+        array.setflags(write=False)  # as where metrics share them
+    with channel.calls.open(Call(f"Metric {name!r}")):
+        if sources not in _registries:
+            _registries[sources] = Registry.discover(sources)
+        return _registries[sources].metrics.load(name).measure(given)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fal_bench.data.folders import Folders, current_folders, use_folders
 from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.federation.declared import check_suits
+from fal_bench.federation.holdings import Holdings
 from fal_bench.inputs.arguments import as_seeds, check_text
 from fal_bench.inputs.selector import Selector
 from fal_bench.isolation.calls import Call
@@ -38,6 +39,9 @@ from fal_bench.sweep.spec import RunSpec, plan_runs, plugins_of, with_known_plug
 from fal_bench.sweep.supervisor import Supervisor
 from fal_bench.task import Task
 from fal_bench.task.suite import DEFAULT_SUITE, Suite, find_suite, load_suite
+
+if TYPE_CHECKING:
+    from fal_bench.federation.setting import Setting
 
 ALL = "all"
 """The selector that stands for every strategy that suits the tasks."""
@@ -173,12 +177,15 @@ class Plan:
         provenance = replace(results.provenance, command=command, asked=self.task)
         return replace(results, provenance=provenance)
 
-    def check(self, runs: Sequence[RunSpec], *, here: bool = False) -> None:
+    def check(self, runs: Sequence[RunSpec], *, here: bool = False) -> dict[str, Holdings]:
         """Check that the tasks of ``runs`` can be run on their data.
 
         Args:
             runs: the runs.
             here: whether plugins that are not falbench's own are checked in this process, too.
+
+        Returns:
+            What the clients of each task hold with seed 0, by the task's hash.
 
         Raises:
             InvalidSpecError: a task asks for more than its data hold.
@@ -188,13 +195,15 @@ class Plan:
         companies: dict[frozenset[str], list[RunSpec]] = {}
         for run in runs:
             companies.setdefault(run.company, []).append(run)
-        shares: dict[str, dict[str, int]] = {}
+        holdings: dict[str, Holdings] = {}
         for company, own in companies.items():
-            shares |= _apart(company, check_tasks, own, here=here)
+            holdings |= _apart(company, check_tasks, own, here=here)
         registry = Registry.discover(self.plugins) if runs else Registry()
         for run in {(run.task, str(run.strategy)): run for run in runs}.values():
             with blamed_on(str(run.strategy)):
-                registry.make(run.strategy).check_shares(run.task, shares[run.task.hash])
+                sizes = holdings[run.task.hash].smallest_shares
+                registry.make(run.strategy).check_shares(run.task, sizes)
+        return holdings
 
 
 def _apart(
@@ -254,9 +263,7 @@ def see_clients(channel: Channel, task: Task, plugins: Sequence[Source], folders
         return with_known_clients(task, load_dataset(task.dataset))
 
 
-def check_tasks(
-    channel: Channel, runs: Sequence[RunSpec], folders: Folders
-) -> dict[str, dict[str, int]]:
+def check_tasks(channel: Channel, runs: Sequence[RunSpec], folders: Folders) -> dict[str, Holdings]:
     """Check that the tasks of runs can be run on their data; see ``Plan.check``.
 
     Args:
@@ -265,7 +272,7 @@ def check_tasks(
         folders: where the data lie.
 
     Returns:
-        The sizes of the smallest shares (``Setting.smallest_shares``) by the task's hash.
+        What the clients of each task hold with seed 0, by the task's hash.
     """
     import torch
 
@@ -273,7 +280,7 @@ def check_tasks(
     from fal_bench.federation.setting import Setting
 
     registry = Registry.discover(plugins_of(runs))
-    settings: dict[str, Setting] = {}
+    found: dict[str, Holdings] = {}
 
     def call(kind: Kind, name: str, run: RunSpec) -> AbstractContextManager[None]:
         return channel.calls.open(
@@ -284,12 +291,42 @@ def check_tasks(
         for run in {run.task.hash: run for run in runs}.values():
             task = run.task
             with call(DATASET, task.dataset, run):
-                setting = settings[task.hash] = Setting.draw(task, 0, load_dataset(task.dataset))
+                data = load_dataset(task.dataset)
+                setting = Setting.draw(task, 0, data)
+                found[task.hash] = Holdings.of(setting, data)
             with call(MODEL, task.model.kind, run):
                 _check_room(task, setting.architecture.nbytes)
                 # Refuses images it cannot take, and fetches the weights it starts from.
                 setting.architecture.fresh(torch.Generator())
-    return {hashed: setting.smallest_shares for hashed, setting in settings.items()}
+                _check_single_samples(setting)
+    return found
+
+
+def _check_single_samples(setting: Setting) -> None:
+    """Check that no batch has one sample if the model cannot be trained on one.
+
+    Models with batch normalisation of vectors cannot. The batches of an epoch are of even size: one
+    has a single sample only if the client has a single label, or batches have two at most.
+
+    Raises:
+        InvalidSpecError: there is such a batch.
+    """
+    task, fewest = setting.task, min(map(len, setting.initial))
+    if fewest > 1 and task.batch_size > 2:
+        return
+    fault = setting.architecture.fault_of_single_samples()
+    if fault is None:
+        return
+    if fewest > 1:
+        advice = f"batches of {task.batch_size} can be one sample; raise batch_size to 3"
+    elif setting.smallest_shares["pool"] == 1:
+        advice = "a client holds one sample; leave it out, or take another model"
+    else:
+        advice = "a client begins with one label; raise initial_labels, or take another model"
+    raise InvalidSpecError(
+        f"Task {task.name!r}: model {task.model.kind!r} cannot be trained on a batch of one sample "
+        f"({fault}), and {advice}."
+    )
 
 
 def _check_room(task: Task, nbytes: int) -> None:

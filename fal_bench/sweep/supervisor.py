@@ -20,6 +20,7 @@ from fal_bench.results.store import Store
 from fal_bench.sweep.attending import CHILDREN, OURS, Children, attend
 from fal_bench.sweep.cluster import cluster_pool, worker_deaths
 from fal_bench.sweep.groups import plan_groups
+from fal_bench.sweep.metrics import ForeignMetric, foreign_metrics
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.worker import Job, run_job
 
@@ -88,12 +89,8 @@ class Supervisor:
         return Job(root, tuple(group), self._foreign_metrics, limits, current_folders())
 
     @cached_property
-    def _foreign_metrics(self) -> tuple[Source, ...] | None:
-        """Where to find the metrics that are not falbench's own; None if there are none."""
-        table = Registry.discover(self.plugins).metrics
-        found = [foreign for name in table.names() if (foreign := table.foreign(name))]
-        given = [one.given.resolve() for one in found if one.given is not None]
-        return tuple(dict.fromkeys(given)) if found else None
+    def _foreign_metrics(self) -> tuple[ForeignMetric, ...]:
+        return foreign_metrics(Registry.discover(self.plugins))
 
     def _run_on_cluster(self, jobs: Sequence[Job]) -> None:
         import joblib

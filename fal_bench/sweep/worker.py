@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     ExitStack,
@@ -23,12 +23,11 @@ from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import NO_LIMITS, Channel, Limits
 from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.learning.device import CPU, full_precision, resolve_device
-from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import DATASET, STRATEGY, TRAINER, Kind, Registry, use_registry
 from fal_bench.plugins.trial import TIME_LIMIT
 from fal_bench.results.folder import CorruptRunError
 from fal_bench.results.store import Corrupt, Store
-from fal_bench.sweep.metrics import all_metrics
+from fal_bench.sweep.metrics import ForeignMetric, all_metrics
 from fal_bench.sweep.spec import RunSpec, aggregation_fingerprint, fingerprint_of, plugins_of
 
 if TYPE_CHECKING:
@@ -47,15 +46,14 @@ class Job:
     Attributes:
         root: the results folder.
         specs: the runs, all of one company (``RunSpec.company``).
-        metrics: plugin files, and plugins given in Python, with metrics; None if there are no
-            metrics but falbench's own.
+        metrics: the metrics that are not falbench's own.
         limits: what a plugin's code may take.
         folders: where the data lie.
     """
 
     root: Path
     specs: tuple[RunSpec, ...]
-    metrics: tuple[Source, ...] | None = None
+    metrics: tuple[ForeignMetric, ...] = ()
     limits: Limits = NO_LIMITS
     folders: Folders | None = None
 
@@ -222,11 +220,14 @@ class WorkerJournal:
             self.folder.checkpoint(state)
 
     def finish(
-        self, charges: Sequence[tuple[int, int, str, int]], kept: Sequence[dict[str, Any]]
+        self,
+        charges: Sequence[tuple[int, int, str, int]],
+        kept: Sequence[dict[str, Any]],
+        unrecorded: Mapping[str, str],
     ) -> None:
         """Mark the run done."""
         with self._written():
-            self.folder.finish(charges, kept)
+            self.folder.finish(charges, kept, unrecorded)
 
     def fail(self, reason: str, details: str = "") -> None:
         """Mark the run failed."""

@@ -31,6 +31,7 @@ from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.limits import (
     MOST_CLIENTS,
     MOST_CYCLES,
+    MOST_PRICE,
     MOST_RATE,
     BatchSize,
     Epochs,
@@ -419,8 +420,18 @@ class ConfusedAnnotators(Spec):
         return rows
 
 
+class Raters(Spec):
+    """People who labelled the data, one vote each, as the data set brings them.
+
+    The first label bought of a sample is the vote of one of its raters, drawn at random; each
+    further vote is that of another one.
+    """
+
+    kind: Literal["raters"] = "raters"
+
+
 Annotators = Annotated[
-    RightAnnotators | NoisyAnnotators | ConfusedAnnotators, Field(discriminator="kind")
+    RightAnnotators | NoisyAnnotators | ConfusedAnnotators | Raters, Field(discriminator="kind")
 ]
 
 
@@ -450,8 +461,11 @@ class Task(Spec):
             ``"proportional"`` to the samples they hold. Each client gets one initial label at
             least, and what is more than a client's query pool goes to the others.
         allotment: who says how many labels each client buys: the task, or a strategy's server.
-        annotators: how often the labels that clients buy are wrong. A sample's label is the same
-            for all who buy it, at any time; test labels are always right.
+        annotators: how often the labels that clients buy are wrong. A sample's first vote is the
+            same for all who buy it, and so is each further one; test labels are always right.
+        label_cost: what a label costs at clients where that is not 1, by the client's name, or by
+            its number from 0 where clients are drawn. Budgets stay numbers of labels; curves have
+            what all labels that were read have cost, and results can be ranked by it.
         max_cycles: trainings after which an under-spending strategy is stopped; by default twice
             what a fixed-size strategy needs.
         reset: ``"scratch"`` re-initialises the model every cycle, ``"continue"`` keeps it.
@@ -484,6 +498,7 @@ class Task(Spec):
     budget: Literal["equal", "proportional"] = "equal"
     allotment: Allotment = FixedAllotment()
     annotators: Annotators = RightAnnotators()
+    label_cost: tuple[tuple[str, float], ...] = ()
     max_cycles: Samples | None = None
     reset: Literal["scratch", "continue"] = "scratch"
     shares: Shares = Shares()
@@ -498,6 +513,27 @@ class Task(Spec):
     @classmethod
     def _canonical_selector(cls, text: str) -> str:
         return str(Selector.parse(text))
+
+    @field_validator("label_cost", mode="before")
+    @classmethod
+    def _prices(cls, table: Any) -> Any:
+        """Return prices other than 1, in the order of the names, so that equal tasks are equal."""
+        try:
+            prices = dict(table)
+        except (TypeError, ValueError):
+            raise ValueError("it must be a table of clients and prices") from None
+        for client, price in prices.items():
+            if not isinstance(client, str):
+                raise ValueError(f"client {client!r} is no text; write its name in quotes")
+            number = isinstance(price, int | float) and not isinstance(price, bool)
+            if not number or not 0 < price <= MOST_PRICE:
+                raise ValueError(
+                    f"the price of client {client!r} must be a number above 0, up to "
+                    f"{MOST_PRICE:g}, not {price!r}"
+                )
+        if len(prices) > MOST_CLIENTS:
+            raise ValueError(f"it lists {len(prices)} clients; list at most {MOST_CLIENTS}")
+        return tuple((name, float(prices[name])) for name in sorted(prices) if prices[name] != 1)
 
     @field_validator("clients")
     @classmethod
@@ -619,7 +655,8 @@ class Task(Spec):
         tail = "" if self.long_tail == 1 else f", long tail {self.long_tail:g}"
         rate = getattr(self.annotators, "rate", None)
         kind = self.annotators.kind if rate is None else f"{100 * rate:g} % noisy"
-        wrong = "" if self.annotators.kind == "right" else f", {kind} annotators"
+        who = kind if kind == "raters" else f"{kind} annotators"
+        wrong = "" if kind == "right" else f", {who}"
         learned = "" if self.aggregation.kind == "fedavg" else f", {self.aggregation.kind}"
         if self.participation < 1:
             learned += f", {100 * self.participation:g} % of them a round"
@@ -648,13 +685,13 @@ class Task(Spec):
 
     @cached_property
     def problem(self) -> str:
-        """SHA-256 of the canonical JSON without recipe and annotators, in hexadecimal.
+        """SHA-256 of the canonical JSON without recipe, annotators and prices, in hexadecimal.
 
-        It names what is drawn: with the same seed, tasks that differ in how they train and in how
-        often labels are wrong alone have the same clients, initial samples and first weights, so
-        that recipes, and right and wrong labels, are compared in pairs.
+        It names what is drawn: with the same seed, tasks that differ in how they train, how often
+        labels are wrong and what they cost alone have the same clients, initial samples and first
+        weights, so that recipes, and right and wrong labels, are compared in pairs.
         """
-        return self._hash_without(RECIPE | {"annotators"})
+        return self._hash_without(RECIPE | {"annotators", "label_cost"})
 
     def _hash_without(self, names: frozenset[str]) -> str:
         if isinstance(self.partition, Given):

@@ -19,6 +19,8 @@ from fal_bench.inputs.limits import MOST_SUITE_BYTES, MOST_TASKS
 from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained, nearest, sentence
 from fal_bench.inputs.values import MOST_NESTED, check_value
+from fal_bench.plugins.functions import parameters_of
+from fal_bench.plugins.registry import DATASET, MODEL, built_in
 from fal_bench.task import Task
 from fal_bench.task.target import Target, parse_targets
 
@@ -248,10 +250,28 @@ def _kind(kind: type) -> str:
     return {str: "text", int: "number", list: "list", dict: "table"}[kind]
 
 
+def _misplaced(key: str, table: dict[str, Any]) -> str:
+    """Say where a key belongs that is no task's, but one of its data set or model; else nothing."""
+    if key in Task.model_fields:
+        return ""
+    data = Selector.parse(table.get("dataset", Task.model_fields["dataset"].default)).name
+    model = table.get("model", {"kind": "mlp"})["kind"]
+    places = (
+        (DATASET, data, f"dataset = '{data}[{key}=...]'"),
+        (MODEL, model, f'model = {{ kind = "{model}", {key} = ... }}'),
+    )
+    for kind, name, example in places:
+        plugin = built_in(kind, name)
+        if plugin is not None and key in parameters_of(plugin).model_fields:
+            return f"it is a parameter of {kind.word} {name!r}; write {example}"
+    return ""
+
+
 def _task(name: str, table: dict[str, Any], where: str) -> Task:
     try:
         return Task.model_validate({**table, "name": name})
     except ValidationError as error:
         key, what = explained(error, Task)
+        what = _misplaced(key, table) or what
         key = ".".join(["tasks", name, *([key] if key else [])])
         raise InvalidSpecError(f"The {where}: key {key!r} is wrong: {sentence(what)}") from None

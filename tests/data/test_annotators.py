@@ -1,5 +1,7 @@
 """Labels that are wrong as often as the task says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from fal_bench.data.annotators import annotated
 from fal_bench.errors import InvalidSpecError
 from fal_bench.federation.setting import Setting
+from fal_bench.plugins.strategy import Strategy
 from fal_bench.task import ConfusedAnnotators, NoisyAnnotators, Task
 
 TRUTH = np.random.default_rng(0).integers(4, size=40_000)
@@ -70,10 +73,62 @@ def test_clients_buy_what_is_said_and_are_tested_on_the_truth(tiny, blobs):
     noisy = Task.model_validate({**tiny.model_dump(), "annotators": {"kind": "noisy", "rate": 0.5}})
     right, wrong = (Setting.draw(task, 3, blobs) for task in (tiny, noisy))
     assert noisy.hash != tiny.hash
-    truth, told = blobs.train_labels.numpy(), wrong.annotations
+    truth, told = blobs.train_labels.numpy(), wrong.votes(0)
     assert 0.3 < (told != truth).mean() < 0.7
     assert wrong.dataset is blobs
     for client, ids in enumerate(wrong.initial):
         assert ids.tolist() == right.initial[client].tolist()  # a pair
         assert wrong.open_ledger().labels(client, ids).tolist() == told[ids].tolist()
         assert right.open_ledger().labels(client, ids).tolist() == truth[ids].tolist()
+
+
+def test_raters_of_data_without_votes_are_refused(tiny, blobs):
+    task = Task.model_validate({**tiny.model_dump(), "annotators": {"kind": "raters"}})
+    with pytest.raises(InvalidSpecError, match="single votes"):
+        Setting.draw(task, 0, blobs)
+
+
+def test_raters_are_asked_in_an_order_of_the_seed_and_each_once(tiny, blobs):
+    votes = np.tile([0, 1, 2, -1, 3], (blobs.n_train, 1))
+    task = Task.model_validate({**tiny.model_dump(), "annotators": {"kind": "raters"}})
+    assert task.problem == tiny.problem
+    data = replace(blobs, train_votes=votes)
+    one, same, other = (Setting.draw(task, seed, data).votes for seed in (0, 0, 1))
+    heard = np.stack([one(number) for number in range(6)], axis=1)
+    assert (np.sort(heard[:, :4], axis=1) == np.arange(4)).all()
+    assert (heard[:, 4:] == -1).all()
+    assert np.bincount(heard[:, 0]).min() > blobs.n_train / 8  # any of them may be first
+    assert (one(0) == same(0)).all()
+    assert (one(0) != other(0)).any()
+
+
+def test_further_votes_of_noisy_annotators_are_drawn_apart_and_without_noise_are_the_same(
+    tiny, blobs
+):
+    noisy = Task.model_validate({**tiny.model_dump(), "annotators": {"kind": "noisy", "rate": 0.5}})
+    truth = blobs.train_labels.numpy()
+    votes = Setting.draw(noisy, 0, blobs).votes
+    wrong = [votes(number) != truth for number in (0, 1, 0)]
+    assert (wrong[0] == wrong[2]).all()
+    assert 0.15 < (wrong[0] & wrong[1]).mean() < 0.35
+    assert (Setting.draw(tiny, 0, blobs).votes(7) == truth).all()
+
+
+class AsksAgain(Strategy):
+    """Half of every budget on votes."""
+
+    name = "asks-again"
+
+    def select(self, client, budget):
+        client.ask_again(client.labelled[: budget // 2])
+        return np.arange(budget - budget // 2)
+
+
+def test_votes_and_new_labels_share_a_budget(tiny, blobs, run):
+    noisy = Task.model_validate({**tiny.model_dump(), "annotators": {"kind": "noisy", "rate": 0.3}})
+    journal = run(noisy, AsksAgain, blobs)
+    assert [row.labels for row in journal.rows] == list(noisy.looks)
+    assert [row.labels_strict for row in journal.rows] == list(noisy.looks)
+    votes = [charge for charge in journal.charges if charge[2] == "further-vote"]
+    queries = len(journal.rows) - 1
+    assert len(votes) == queries * noisy.clients * (noisy.query_size // 2)

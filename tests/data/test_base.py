@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -38,6 +39,11 @@ def test_sizes_of_a_valid_data_set():
         ({"test_features": torch.zeros(2, 3, 2, 4)}, r"test samples of shape \(3, 2, 4\)"),
         ({"test_features": torch.full((2, 3, 2, 5), torch.nan)}, "NaN .*test_features"),
         ({"normalisation": Normalisation((0.5,), (1.0,))}, "normalisation"),
+        ({"train_votes": np.zeros((3, 2), int)}, r"train_votes of shape \(3, 2\)"),
+        ({"train_votes": np.zeros((4, 2))}, "train_votes .* float64"),
+        ({"train_votes": np.full((4, 2), 3)}, "train_votes from 3 to 3"),
+        ({"train_votes": np.array([[0, -2]] * 4)}, "train_votes from -2"),
+        ({"train_votes": np.array([[0, 1], [-1, -1], [1, 1], [2, -1]])}, "sample 1 in train_votes"),
     ],
 )
 def test_unusable_tensors_are_refused(changes, message):

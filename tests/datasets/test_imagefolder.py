@@ -341,3 +341,12 @@ def test_folders_of_clients_are_recognised_and_named(photos):
     move_to_clients(photos)
     with pytest.raises(InvalidSpecError, match="clients=folder"):
         load_dataset(SELECTOR)
+
+
+def test_class_folders_that_differ_in_case_or_blanks_are_refused(photos):
+    one = min(path.name for path in (photos / "train").iterdir())
+    for part in ("train", "test"):
+        (photos / part / one).rename(photos / part / "Cat")
+        (photos / part / "cat ").mkdir()
+    with pytest.raises(InvalidSpecError, match="'Cat' and 'cat '"):
+        load_dataset("imagefolder[path=photos]")

@@ -400,6 +400,9 @@ def test_other_clients_are_other_data(save):
 @pytest.mark.parametrize(
     ("changes", "selector", "words"),
     [
+        ({"train_votes": np.zeros((11, 2), int)}, SELECTOR, r"train_votes of shape \(11, 2\)"),
+        ({"train_votes": np.full((12, 2), -1)}, SELECTOR, "no vote of sample"),
+        ({"train_votes": np.full((12, 2), 99)}, SELECTOR, "class 99 in train_votes"),
         ({"train_clients": np.zeros(11, int)}, SELECTOR, r"train_clients of shape \(11,\).* 12"),
         ({"test_clients": np.array("a")}, SELECTOR, "test_clients of shape"),
         ({"train_clients": np.zeros(12)}, SELECTOR, "train_clients .*float64"),

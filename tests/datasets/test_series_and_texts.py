@@ -100,18 +100,25 @@ SNIPPETS = {
            for word, rating in (("awful", -2.0), ("plain", 0.5), ("great", 0.51))]
     for site in vader.SITES
 }  # fmt: skip
+RATINGS = {-2.0: [-4, -1, 0], 0.5: [0, 1], 0.51: [1, 4, -1, 2]}
 
 
 def archive():
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
         for site, name in vader.SITES.items():
-            lines = "".join(
-                f"{row}\t{rating}\t{text}\n" for row, (text, rating) in enumerate(SNIPPETS[site])
-            )
-            member = tarfile.TarInfo(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
-            member.size = len(lines)
-            tar.addfile(member, io.BytesIO(lines.encode()))
+            rows = list(enumerate(SNIPPETS[site]))
+            files = {
+                "GroundTruth": [f"{row}\t{rating}\t{text}\n" for row, (text, rating) in rows],
+                "anonDataRatings": [
+                    f"{row}\t{rating}\t0.5\t{RATINGS[rating]}\r\n" for row, (_, rating) in rows
+                ],
+            }
+            for kind, lines in files.items():
+                member = tarfile.TarInfo(f"hutto_ICWSM_2014/{name}_{kind}.txt")
+                content_of = "".join(lines).encode()
+                member.size = len(content_of)
+                tar.addfile(member, io.BytesIO(content_of))
     return content.getvalue()
 
 
@@ -131,6 +138,12 @@ def test_the_four_sites_are_clients_with_their_share_of_the_test_part(snippets):
     assert np.bincount(dataset.train_labels).tolist() == [64] * 3
 
 
+def test_single_ratings_are_votes(snippets):
+    dataset = load_dataset("vader[encoder=words]")
+    votes = np.array([[0, 0, 1, -1], [1, 2, -1, -1], [2, 2, 0, 2]])
+    assert dataset.train_votes.tolist() == votes[dataset.train_labels].tolist()
+
+
 def test_the_source_package_is_read_as_it_is(snippets, folders):
     loose = load_dataset("vader[encoder=words]")
     (folders.data / vader._ARCHIVE).unlink()
@@ -138,7 +151,7 @@ def test_the_source_package_is_read_as_it_is(snippets, folders):
         package.writestr(f"vaderSentiment-0.5/additional_resources/{vader._ARCHIVE}", snippets)
     for path in folders.cache.iterdir():
         path.rename(path.with_name(f"old{path.name}"))
-    assert [(site, rating) for site, rating, _ in vader._rated()][:2] == [(0, -2.0), (0, 0.5)]
+    assert [(row.site, row.mean) for row in vader._rated()][:2] == [(0, -2.0), (0, 0.5)]
     assert loose.n_train == 192
 
 

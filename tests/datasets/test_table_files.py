@@ -268,3 +268,19 @@ def test_rows_of_another_length_are_refused_and_dates_are_texts(folders, content
         return
     with pytest.raises(DataError, match=culprit):
         load_dataset(SELECTOR)
+
+
+@pytest.mark.parametrize("column", ["branch", "y"])
+@pytest.mark.parametrize("test_rows", [False, True], ids=["drawn", "given"])
+def test_clients_and_classes_that_differ_in_case_or_blanks_are_refused(save, column, test_rows):
+    frame = bank()
+    first, *_ = sorted(frame[column].unique())
+    frame.loc[frame[column].eq(first).idxmax(), column] = f" {first.upper()}"
+    odd = frame[column].str.startswith(" ")
+    save(frame[~odd] if test_rows else frame)
+    save(frame if test_rows else frame[~odd], "test.csv")
+    more = ",test_path=test.csv" if test_rows else ""
+    with pytest.raises(InvalidSpecError, match=column) as caught:
+        load_dataset(f"table[path=bank.csv,label=y,client=branch{more}]")
+    assert repr(first) in str(caught.value)
+    assert repr(f" {first.upper()}") in str(caught.value)

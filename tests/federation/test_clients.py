@@ -215,3 +215,18 @@ def test_clients_are_measured_where_their_test_samples_are_known(run, task, tiny
         assert names <= row.metrics.keys()
         assert row.metrics["worst_client_accuracy"] <= row.metrics["mean_client_accuracy"]
     assert not names & run(tiny, Random, blobs).rows[0].metrics.keys()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("North ", "north"), ("a b", "A  b"), ("K\u00f6ln", "Ko\u0308ln")],
+    ids=["case", "blanks", "encoding"],
+)
+@pytest.mark.parametrize("place", ["train", "test"])
+def test_names_that_differ_in_case_or_blanks_alone_are_refused(one, other, place):
+    owners = {"train": ([one, other], None), "test": ([one, "x"], [other, "x"])}[place]
+    with pytest.raises(ValueError, match="clients") as caught:
+        GivenClients.named(*owners)
+    assert repr(one) in str(caught.value)
+    assert repr(other) in str(caught.value)
+    GivenClients.named([one, f"{other} 2"])

@@ -6,8 +6,14 @@ from hypothesis import strategies as st
 from fal_bench.data.shares import ClientShares
 from fal_bench.errors import LabelAccessError
 from fal_bench.federation.ledger import PURPOSES, Ledger
+from fal_bench.results.formats import count_charges, ledger_csv
 
 LABELS = np.arange(20) * 10
+
+
+def said(number):
+    """Vote ``number`` on each sample."""
+    return LABELS
 
 
 def ids(*samples):
@@ -18,7 +24,7 @@ def ids(*samples):
 def ledger():
     own = ClientShares(state=ids(0, 1), warm_start=ids(2, 3), agent=ids(4, 5), pool=ids(6, 7, 8, 9))
     other = ClientShares(state=ids(10), warm_start=ids(11), agent=ids(12), pool=ids(13, 14, 15))
-    return Ledger(LABELS, [own, other])
+    return Ledger(said, [own, other])
 
 
 def test_buying_returns_the_labels_in_order_and_charges_them(ledger):
@@ -89,13 +95,13 @@ def test_labels_that_were_not_bought_stay_hidden(ledger):
 )
 def test_totals_follow_from_the_charges_and_survive_a_restart(purchases):
     ledger = Ledger(
-        LABELS,
+        said,
         [
             ClientShares(ids(0, 1), ids(2, 3), ids(4, 5), ids(6, 7, 8, 9)),
             ClientShares(ids(10), ids(11), ids(12), ids(13, 14, 15)),
         ],
     )
-    again = Ledger(LABELS, ledger._shares)
+    again = Ledger(said, ledger._shares)
     for client, sample, purpose, cycle in purchases:
         try:
             ledger.buy(client, ids(sample), purpose, cycle)
@@ -111,3 +117,60 @@ def test_totals_follow_from_the_charges_and_survive_a_restart(purchases):
                 book._shares[client].pool
             )
     assert again.charges() == ledger.charges()
+
+
+VOTES = np.array([[1, 2, 2, 0, 0], [1, 3, -1, -1, -1], [1, 1, 2, 2, 2]])
+"""On samples 0 to 2, in the order in which they are asked for."""
+
+
+@pytest.fixture
+def asked():
+    """A client that trains on three samples, and one that has bought nothing."""
+    nothing = ids()
+    shares = [ClientShares(nothing, nothing, nothing, pool) for pool in (ids(0, 1, 2), ids(3))]
+    asked = Ledger(lambda number: np.append(VOTES.T[number], 0), shares)
+    asked.buy(0, ids(0, 1, 2), "initial", 0)
+    return asked
+
+
+def test_further_votes_cost_a_label_each_and_the_majority_counts(asked):
+    assert asked.ask_again(0, ids(0), 1).tolist() == [2]
+    assert asked.labels(0, ids(0)).tolist() == [1]  # a tie: what was said first
+    assert asked.ask_again(0, ids(0, 1, 0), 2).tolist() == [2, 3, 0]
+    assert asked.labels(0, ids(2, 1, 0)).tolist() == [1, 1, 2]
+    assert asked.ask_again(0, ids(0), 2).tolist() == [0]
+    assert asked.votes(0) == [1, 2, 2, 0, 0]
+    assert asked.labels(0, ids(0)).tolist() == [2]  # two against two: 2 was said before 0
+    assert asked.paper().tolist() == asked.strict().tolist() == [3 + 5, 0]
+    assert [asked.asked(0, cycle) for cycle in range(3)] == [0, 1, 4]
+    assert asked.left(0) == 0
+    charges = [(0, 0, 1), (0, 0, 2), (0, 1, 2), (0, 0, 2), (0, 0, 2)]
+    assert asked.charges()[3:] == [(c, s, "further-vote", cycle) for c, s, cycle in charges]
+    again = Ledger(asked._Ledger__votes, asked._shares)
+    again.restore(asked.charges())
+    assert again.charges() == asked.charges()
+    assert again.labels(0, ids(0, 1, 2)).tolist() == asked.labels(0, ids(0, 1, 2)).tolist()
+    counts = count_charges(ledger_csv(asked.charges()).decode())
+    assert counts == {(0, "initial", 0): 3, (1, "further-vote", 0): 1, (2, "further-vote", 0): 4}
+
+
+@pytest.mark.parametrize(
+    ("client", "samples", "message"),
+    [(1, (3,), "sample 3"), (1, (0,), "sample 0"), (0, (0, 3), "sample 3"), (0, (0, 1, 1), "2 ra")],
+)
+def test_votes_that_are_not_to_be_had_are_refused_and_nothing_is_charged(
+    asked, client, samples, message
+):
+    before = asked.charges()
+    with pytest.raises(LabelAccessError, match=message):
+        asked.ask_again(client, ids(*samples), 1)
+    with pytest.raises(LabelAccessError):
+        asked.buy(client, ids(*samples), "further-vote", 1)
+    assert asked.charges() == before
+    assert asked.strict().tolist() == [3, 0]
+
+
+def test_those_with_raters_left_can_be_asked(asked):
+    assert asked.askable(0).tolist() == [0, 1, 2]
+    asked.ask_again(0, ids(1), 0)
+    assert asked.askable(0).tolist() == [0, 2]

@@ -7,7 +7,7 @@ import pytest
 
 import fal_bench
 from fal_bench.data.clients import GivenClients
-from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.errors import InvalidSpecError, NeedsError, PluginError
 from fal_bench.federation.declared import check_suits
 from fal_bench.federation.setting import Setting
 from fal_bench.plugins.needs import TargetDomain
@@ -99,6 +99,15 @@ def test_without_a_target_it_is_refused_before_anything_runs(tiny, task):
     check_suits(Nearest(), task)
     with pytest.raises(InvalidSpecError, match="'nearest' needs a target domain"):
         check_suits(Nearest(), tiny)
+
+
+def test_a_class_in_place_of_a_need_is_refused_before_anything_runs(task):
+    class Careless(Nearest):
+        name = "careless"
+        needs = frozenset({fal_bench.TargetDomain})
+
+    with pytest.raises(NeedsError, match=r"'careless'.*TargetDomain\(\)"):
+        check_suits(Careless(), task)
 
 
 def test_targets_that_are_none_are_refused(tiny, task, sites):

@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from fal_bench.errors import InvalidSpecError, PluginError
 from fal_bench.learning.evaluation import evaluate
 from fal_bench.plugins.metric import Metric, metric
 from fal_bench.plugins.registry import current_registry
+from fal_bench.results.model import TIMINGS
 
 EVERY = {one.name: one for one in current_registry().metrics.all()}
 ON_TEST = [one for one in EVERY.values() if one.samples == "test"]
@@ -125,14 +127,39 @@ class TestYourOwn:
         with pytest.raises(PluginError, match="'weights'"):
             metric(lambda labels, weights: 0.0)
 
-    @pytest.mark.parametrize("value", [None, "high", math.inf, [1.0, 2.0]])
-    def test_what_is_no_number_is_an_error_that_names_it(self, value):
-        @metric
+    @pytest.mark.parametrize("value", [None, "0.5", True, math.inf, [1.0, 2.0], 1.7])
+    def test_what_is_no_such_number_costs_its_own_value_and_no_other(self, value):
+        @metric(share=True)
         def odd(labels):
             return value
 
-        with pytest.raises(PluginError, match="'odd'"):
-            evaluate([odd], *drawn())
+        reasons = {}
+        found = evaluate([odd, EVERY["accuracy"]], *drawn(), unrecorded=reasons)
+        assert math.isnan(found["odd"])
+        assert found["accuracy"] == evaluate([EVERY["accuracy"]], *drawn())["accuracy"]
+        assert reasons.keys() == {"odd"}
+        assert "'odd'" in reasons["odd"]
+
+    @pytest.mark.parametrize("value", [0, 0.5, np.float32(0.5), np.array(0.5), math.nan])
+    def test_every_kind_of_number_is_one(self, value):
+        @metric(share=True)
+        def fine(labels):
+            return value
+
+        assert fine.measure({"labels": np.zeros(1)}) == pytest.approx(float(value), nan_ok=True)
+
+    def test_one_that_failed_is_not_called_again(self):
+        calls = []
+
+        @metric
+        def once(labels):
+            calls.append(1)
+            raise ValueError
+
+        reasons = {}
+        for _ in range(3):
+            evaluate([once], *drawn(), unrecorded=reasons)
+        assert len(calls) == 1
 
     def test_the_arrays_cannot_be_written_to(self):
         @metric
@@ -140,5 +167,51 @@ class TestYourOwn:
             probs[:] = 0
             return 1.0
 
-        with pytest.raises(PluginError, match="'greedy'"):
-            evaluate([greedy], *drawn())
+        reasons = {}
+        found = evaluate([greedy, EVERY["loss"]], *drawn(), unrecorded=reasons)
+        assert reasons.keys() == {"greedy"}
+        assert found["loss"] == evaluate([EVERY["loss"]], *drawn())["loss"]
+
+
+BROKEN = """
+import os
+from fal_bench import metric
+
+@metric
+def raises(labels):
+    raise ValueError("no such thing")
+
+@metric
+def leaves(labels):
+    os._exit(3)
+
+@metric
+def undefined(labels):
+    return float("nan")
+
+@metric
+def of_clients(labels, clients):
+    return 0.5
+
+@metric
+def fine(labels, probs):
+    return (probs.argmax(axis=1) == labels).mean()
+"""
+
+
+def test_broken_metrics_cost_their_own_columns_and_say_why(tmp_path):
+    file = tmp_path / "broken.py"
+    file.write_text(BROKEN)
+    asked = {"suite": "smoke", "task": "digits-iid", "seeds": 1, "jobs": 1, "progress": False}
+    plain = fal_bench.compare("random", out=tmp_path / "plain", **asked).curves
+    found = fal_bench.compare("random", out=tmp_path / "out", plugins=file, **asked).curves
+    same = [name for name in plain if name not in TIMINGS]
+    pd.testing.assert_frame_equal(found[same], plain[same], check_exact=True)
+    assert set(found) - set(plain) == {"fine"}
+    assert found["fine"].tolist() == found["accuracy"].tolist()
+    reasons = fal_bench.load(tmp_path / "out").runs["unrecorded"].iloc[0]
+    assert {"raises", "leaves", "undefined", "of_clients"} <= set(reasons)
+    assert "no such thing" in reasons["raises"]
+    assert "3" in reasons["leaves"]
+    with pytest.raises(InvalidSpecError, match="no such thing"):
+        fal_bench.report(tmp_path / "out", target="raises=0.5")

@@ -41,3 +41,21 @@ def test_without_a_terminal_lines_are_printed(tmp_path):
     with show_progress(store, RUNS[:1], Console(file=output, width=40)):
         store_run(tmp_path, RUNS[0])
     assert output.getvalue().startswith(f"[1/1] {RUNS[0]}: ")
+
+
+def test_a_run_beyond_its_cap_is_shown_at_its_cap(tmp_path):
+    cap, looks = TINY.budget_cap, len(TINY.looks)
+    store_run(tmp_path, RUNS[0], accuracies=[0.1] * (looks - 2) + [0.2, 0.3])
+    store_run(tmp_path, RUNS[1], finished=False, accuracies=[0.1] * (looks - 2) + [0.2, 0.3])
+    assert f"{cap}/{cap}" in shown(Progress(Store(tmp_path), RUNS))
+    progress = Progress(Store(tmp_path / "other"), RUNS)
+    store_run(tmp_path / "other", RUNS[0], accuracies=[0.1] * (looks - 2) + [0.2, 0.3])
+    (line,) = progress.news()
+    assert line.endswith(f"accuracy 20.0 % at {cap} labels")
+
+
+def test_the_metric_of_the_target_is_shown(tmp_path):
+    store_run(tmp_path, RUNS[1], finished=False)
+    text = shown(Progress(Store(tmp_path), RUNS, "macro_f1"))
+    assert "macro_f1" in text
+    assert "accuracy" not in text

@@ -14,6 +14,7 @@ from fal_bench.errors import InvalidSpecError
 from fal_bench.reporting import wording
 from fal_bench.reporting.budgets import read_runs
 from fal_bench.reporting.targets import Question, contexts_for
+from fal_bench.task.suite import Suite
 from fal_bench.task.target import parse_targets
 
 
@@ -66,13 +67,25 @@ def test_targets_that_cannot_be_used(make, given):
         make(given)
 
 
+def test_a_suites_targets_are_held_to_what_their_metric_can_be(results):
+    for text, possible in (("auroc=75", False), ("auroc=0.75", True), ("loss=75", True)):
+        name = str(results.tasks["suite"].iloc[0])
+        suite = Suite(name, "", 2, (TINY,), parse_targets([text], "targets"))
+        asked = replace(results, provenance=replace(results.provenance, suites={name: suite}))
+        if possible:
+            assert Question.make(None, None, "strict", None, asked).targets == asked.targets
+            continue
+        with pytest.raises(InvalidSpecError, match=r"auroc.*75.*auroc=0\.5"):
+            Question.make(None, None, "strict", None, asked)
+
+
 def test_the_baseline_is_found_however_its_parameters_are_written(make):
     assert make(0.5, baseline="logo[n_init=4]").baseline == "logo[n_init=4]"
     assert make(0.5, baseline="logo[ n_init = 4 ]").baseline == "logo[n_init=4]"
     assert make(0.5).baseline == "random"
     with pytest.raises(InvalidSpecError, match="'logo'"):
         make(0.5, baseline="logo")
-    with pytest.raises(InvalidSpecError, match="strict or paper"):
+    with pytest.raises(InvalidSpecError, match="accounting"):
         make(0.5, accounting="honest")
 
 

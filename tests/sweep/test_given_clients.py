@@ -1,13 +1,18 @@
 """Clients that come with the data are counted when a comparison is planned."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import fal_bench
 from fal_bench.errors import InvalidSpecError
+from fal_bench.inputs.selector import Selector
 from fal_bench.isolation.child import NO_CHANNEL
+from fal_bench.plugins.registry import Registry
 from fal_bench.results.store import Store
-from fal_bench.sweep.plan import Plan, see_clients
+from fal_bench.sweep.plan import Plan, check_tasks, see_clients
+from fal_bench.sweep.spec import plan_runs
 from fal_bench.sweep.worker import Job, run_job
 from fal_bench.task import Task
 
@@ -118,3 +123,66 @@ def test_a_data_set_of_a_plugin_file_may_have_clients(tmp_path, folders):
     (tmp_path / "wards.py").write_text(WARDS)
     task = Task(dataset="wards", partition={"kind": "given"})
     assert see_clients(NO_CHANNEL, task, [tmp_path / "wards.py"], folders).clients == 3
+
+
+NORMALISED = """
+from collections import OrderedDict
+from torch import nn
+from fal_bench import model
+
+
+@model
+def normalised(input_shape, n_classes):
+    \"\"\"Batch normalisation of vectors.\"\"\"
+    body = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(input_shape[0]))
+    return nn.Sequential(OrderedDict(body=body, head=nn.Linear(input_shape[0], n_classes)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("clients", "changes", "culprit"),
+    [
+        (4, {}, "one sample"),
+        (3, {"initial_labels": 1}, "one sample"),
+        (3, {"initial_labels": 1, "partition": {"kind": "iid"}, "clients": 3}, "initial_labels"),
+        (3, {"batch_size": 2, "partition": {"kind": "iid"}, "clients": 3}, "batch_size"),
+        (3, {"batch_size": 3, "partition": {"kind": "iid"}, "clients": 3}, None),
+    ],
+)
+def test_a_model_that_cannot_train_on_one_sample_never_gets_one(
+    save, tmp_path, folders, clients, changes, culprit
+):
+    save(clients)
+    (tmp_path / "nets.py").write_text(NORMALISED)
+    fields = {"initial_labels": 3, "query_size": 2, "budget_cap": 23, **changes}
+    task = Task.model_validate(
+        {
+            "dataset": "npz[path=mine.npz]",
+            "partition": {"kind": "given"},
+            "model": {"kind": "normalised"},
+            **fields,
+        }
+    )
+    registry = Registry.discover([tmp_path / "nets.py"])
+    [run] = plan_runs([see(task, folders)], [Selector("random")], range(1), registry, "cpu")
+    if culprit is None:
+        assert check_tasks(NO_CHANNEL, [run], folders)[run.task.hash].pool.sum() == 60
+        return
+    with pytest.raises(InvalidSpecError, match=f"'normalised'.*{culprit}"):
+        check_tasks(NO_CHANNEL, [run], folders)
+
+
+def see(task, folders):
+    return task if task.clients else see_clients(NO_CHANNEL, task, [], folders)
+
+
+def test_clients_of_a_suite_are_a_frame(suite, save):
+    save(4)
+    frame = fal_bench.clients(suite())
+    assert frame["task"].tolist() == ["sites"] * 4
+    assert frame["client"].tolist() == ["0", "1", "2", "3"]
+    assert frame["pool"].sum() == 60
+    drawn = suite().replace("sites.toml", "drawn.toml")
+    Path(drawn).write_text(Path(suite()).read_text().replace('partition = { kind = "given" }', ""))
+    with pytest.raises(InvalidSpecError, match="4 clients of its own"):
+        fal_bench.clients(drawn)

@@ -55,6 +55,7 @@ def test_released_defaults_never_change():
         "budget": "equal",
         "allotment": {"kind": "fixed"},
         "annotators": {"kind": "right"},
+        "label_cost": (),
         "max_cycles": None,
         "reset": "scratch",
         "shares": {"state": 0.0, "warm_start": 0.0, "agent": 0.0, "pool": 1.0},

@@ -11,7 +11,7 @@ import numpy as np
 from fal_bench.arrays import DoubleArray
 from fal_bench.reporting import wording
 from fal_bench.reporting.budgets import Reading
-from fal_bench.reporting.context import Accounting, TaskFacts
+from fal_bench.reporting.context import Accounting, ReportContext, TaskFacts
 from fal_bench.reporting.panels.base import (
     Cell,
     Drawing,
@@ -70,7 +70,7 @@ def _part(place: int, facts: TaskFacts, data: PageData) -> Drawing:
             runs.setdefault(strategy, []).append(run)
     text = facts.description
     if not runs:
-        text += f"{' ' if text else ''}No run of this task is finished."
+        text += f"{' ' if text else ''}{_nothing_drawn(facts, data.context)}"
     return Drawing(
         text,
         (_figure(place, facts, runs, data),) if runs else (),
@@ -78,6 +78,18 @@ def _part(place: int, facts: TaskFacts, data: PageData) -> Drawing:
         numbers=_numbers(facts, runs, data) if runs else None,
         heading=facts.name,
     )
+
+
+def _nothing_drawn(facts: TaskFacts, context: ReportContext) -> str:
+    """Say why a task has no curve: no run is finished, or those that are lack the metric."""
+    reasons = {
+        one.reason
+        for one in context.missing
+        if one.task == facts.name and (one.task, one.strategy, one.seed) in context.unrecorded
+    }
+    if not reasons:
+        return "No run of this task is finished."
+    return f"Runs of this task are finished, but {'; '.join(sorted(reasons)).rstrip('.')}."
 
 
 def _results(facts: TaskFacts, data: PageData) -> Table:

@@ -7,12 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from fal_bench.federation.ledger import PURPOSES
 from fal_bench.reporting.panels.base import Cell, Drawing, Figure, PageData, Panel, Table, number
 from fal_bench.reporting.panels.plotting import COLOURS, bar_height, drawn_name, layout, plotted
 
 _RUN = ["task", "strategy", "seed"]
-# In the order in which a federation spends them; a purpose that is not here comes last.
-_PURPOSES = ("initial", "pool", "warm-start", "agent-training", "reward", "validation")
 _PATTERNS = ("", "/", "x", ".", "-", "+", "|")
 _COSTS = {
     "strict labels": ("labels_strict", "{:.0f}"),
@@ -148,8 +147,8 @@ def _bars(names: Sequence[str], values: pd.Series[float], **more: Any) -> dict[s
 
 
 def _order(purpose: str) -> tuple[int, str]:
-    known = purpose in _PURPOSES
-    return _PURPOSES.index(purpose) if known else len(_PURPOSES), purpose
+    known = purpose in PURPOSES
+    return PURPOSES.index(purpose) if known else len(PURPOSES), purpose
 
 
 def _purpose_bars(place: int, purpose: str, means: pd.DataFrame, data: PageData) -> dict[str, Any]:

@@ -259,6 +259,18 @@ def too_many(client, budget):
     return np.arange(budget + (client.cycle == 2))
 
 
+@strategy("positions--too-many-beside-votes")
+def too_many_beside_votes(client, budget):
+    client.ask_again(client.labelled[:1])
+    return np.arange(budget)
+
+
+@strategy("positions--more-votes-than-the-budget")
+def more_votes_than_the_budget(client, budget):
+    client.ask_again(client.labelled[: budget + 1])
+    return np.arange(0)
+
+
 @strategy("positions--raising-later")
 def raising_later(client, budget):
     return np.arange(budget) // (2 - client.cycle)
@@ -395,11 +407,24 @@ def augmenting_in_place(client):
     client._features[client.unlabelled] = 0
 
 
+@strategy("hidden-labels--votes-on-what-was-not-bought")
+def votes_on_what_was_not_bought(client, budget):
+    client.ask_again(client.unlabelled[:1])
+    return np.arange(budget - 1)
+
+
+@strategy("hidden-labels--votes-at-another-client")
+def votes_at_another_client(client, budget):
+    own = np.append(client.labelled, client.unlabelled)
+    client.ask_again(np.setdiff1d(np.arange(300), own)[:1])
+    return np.arange(budget - 1)
+
+
 @strategy("hidden-labels--digging-through-a-closure")
 def digging_through_a_closure(client, budget):
     contents = [cell.cell_contents for cell in client._buy.__closure__]
     [ledger] = [one for one in contents if hasattr(one, "charges")]
-    return smallest(ledger._Ledger__labels[client.unlabelled], budget)
+    return smallest(ledger._Ledger__votes(0)[client.unlabelled], budget)
 
 
 def dataset_of_the_caller():
