@@ -217,6 +217,19 @@ class BroadcastingANumber(Coordinated):
         federation.broadcast(7)
 
 
+class ReadingWhatTheServerGathered(Coordinated):
+    """Has clients compare themselves with what only the server was sent."""
+
+    name = "deployable--reading-what-the-server-gathered"
+
+    def select_all(self, federation):
+        sums = federation.gather(lambda client: client.inputs().sum(axis=0))
+        centre = np.sum(sums, axis=0) / 1000
+        return federation.each(
+            lambda client, budget: smallest(distance(client.inputs(), centre), budget)
+        )
+
+
 class CallingAnotherClientsObject(Coordinated):
     """Has the server ask an object that lives at the first client."""
 
