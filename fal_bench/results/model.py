@@ -510,7 +510,7 @@ def mixtures(environments: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _is_seed(value: Any) -> bool:
-    return isinstance(value, Integral) and type(value) is not bool and int(value) >= 0
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 0
 
 
 def _check_seeds(seeds: object) -> None:
