@@ -23,6 +23,7 @@ from fal_bench.environments.steps import (
     declines,
     margin_quantiles,
     rank_samples,
+    return_range,
     reward,
     take_window,
 )
@@ -39,7 +40,8 @@ class FedRALBatchEnv(gymnasium.Env[Observation, np.int64]):
     - Action: ``Discrete``, a batch; it is cut to what pool and budget still hold.
     - Reward: the gain in weighted precision on the reward set, or another of ``options``.
     - Reset: draws and labels the seed set and fits a new classifier.
-    - Terminated: target precision reached, budget spent, or pool empty.
+    - Terminated: target precision reached, budget spent, or pool empty; with ``reward="cost"``
+      and a target also where an episode would be cut, and that costs the rest of the budget.
     - Truncated: ``max_steps`` taken, or (warm start) the reward declined repeatedly.
     - Info: ``batch_size`` (labels bought by this step), ``labels`` (in this episode, seed labels
       included) and ``precision``.
@@ -115,8 +117,24 @@ class FedRALBatchEnv(gymnasium.Env[Observation, np.int64]):
         self._rewards.append(gained)
         terminated = self._ends()
         truncated = not terminated and self._is_cut()
+        if truncated and self._pays_for_failure:
+            gained -= (self.budget - len(self._labelled)) / len(self.data.pool)
+            terminated, truncated = True, False
         self._over = terminated or truncated
         return self._observe(), gained, terminated, truncated, self._info(len(batch))
+
+    @property
+    def _pays_for_failure(self) -> bool:
+        """Whether an episode that is cut before its target costs the whole budget.
+
+        Few labels would be the best policy otherwise: to be cut early is cheap.
+        """
+        return self.options.reward == "cost" and self.options.target_precision is not None
+
+    @property
+    def return_range(self) -> tuple[float, float]:
+        """The least and the largest return from any state; an agent may bound its values by it."""
+        return return_range(self.options, len(self.data.pool))
 
     def _label_budget(self) -> int:
         pool_size = len(self.data.pool)

@@ -27,7 +27,9 @@ class EpisodeOptions(BaseModel):
         rank: order of the unlabelled pool: ``"margin"`` (smallest first), ``"entropy"`` (largest
             first) or ``"random"``.
         reward: ``"delta"`` is the gain in precision; ``"delta_cost"`` subtracts ``cost`` times the
-            labelled share of the pool; ``"lal"`` is minus that share (Konyushkova et al., 2018);
+            labelled share of the pool; ``"cost"`` is minus that share until the target is reached
+            (a stochastic shortest path; after Konyushkova et al., 2018), and an episode that is
+            cut before its target pays the rest of its budget;
             ``"authors"`` is the change of precision per share, plus a little noise.
         cost: weight of the labels in ``"delta_cost"``: precision worth the whole pool.
         purpose: the purpose under which pool labels are read.
@@ -48,7 +50,7 @@ class EpisodeOptions(BaseModel):
     windows: int = Field(default=8, ge=2)
     batch_size: int | None = Field(default=None, ge=1)
     rank: Literal["margin", "entropy", "random"] = "margin"
-    reward: Literal["delta", "delta_cost", "lal", "authors"] = "delta"
+    reward: Literal["delta", "delta_cost", "cost", "authors"] = "delta"
     cost: float = Field(default=1.0, ge=0)
     purpose: str = AGENT_TRAINING
     seed_labels: int | None = Field(default=None, ge=1)

@@ -133,9 +133,10 @@ def reward(
     """Return the reward of the step from ``before`` to ``after``.
 
     The paper's equation 2 is ``"delta"``. Undiscounted, it adds up to the last precision minus the
-    first, so it holds no price for labels; ``"delta_cost"`` adds one. ``"authors"`` divides each
-    precision by its batch share and adds noise between 0 and 0.01, after prototype code by one of
-    the authors; it prefers a small last batch.
+    first, so it holds no price for labels; ``"delta_cost"`` adds one, and ``"cost"`` is nothing but
+    the price: what one pays until the target is reached. ``"authors"`` divides each precision
+    by its batch share and adds noise between 0 and 0.01, after prototype code by one of the
+    authors; it prefers a small last batch.
 
     Args:
         options: which reward, and the weight of labels.
@@ -148,10 +149,29 @@ def reward(
         return gain
     if options.reward == "delta_cost":
         return gain - options.cost * after.batch_share
-    if options.reward == "lal":
+    if options.reward == "cost":
         return -after.batch_share
     ratio = after.precision / after.batch_share - before.precision / before.batch_share
     return ratio + NOISE * (1 - rng.random())
+
+
+def return_range(options: EpisodeOptions, pool_size: int) -> tuple[float, float]:
+    """Return the least and the largest sum of rewards from any state of an episode to its end.
+
+    A discounted sum lies between them too: it is a mean of the sums up to each step.
+
+    Args:
+        options: which reward, and the weight of labels.
+        pool_size: samples in the pool.
+    """
+    if options.reward == "delta":
+        return -1.0, 1.0
+    if options.reward == "delta_cost":
+        return -1.0 - options.cost, 1.0
+    if options.reward == "cost":
+        return -1.0, 0.0
+    # The sum is the last ratio minus the first, and a batch of one sample has the largest ratio.
+    return -float(pool_size), (1 + NOISE) * pool_size
 
 
 def declines(rewards: list[float], patience: int) -> bool:

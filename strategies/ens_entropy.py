@@ -24,7 +24,7 @@ class EnsEntropy(LocalOnly):
     """
 
     name: ClassVar[str] = "ens-entropy"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     deterministic: ClassVar[bool] = True
     family: ClassVar[str] = "uncertainty"
     paper: ClassVar[str] = "Deng et al., Pattern Recognition 2024"

@@ -38,7 +38,7 @@ class EnsRankEntropy(LocalOnly):
     """
 
     name: ClassVar[str] = "ens-rank-entropy"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     deterministic: ClassVar[bool] = True
     family: ClassVar[str] = "uncertainty"
     paper: ClassVar[str] = "LoGo, Kim et al., CVPR 2023"

@@ -64,7 +64,7 @@ class FairFAL(LocalOnly):
     """
 
     name: ClassVar[str] = "fairfal"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     family: ClassVar[str] = "hybrid"
     paper: ClassVar[str] = "FairFAL, Zong & Huang, CVPR 2026"
     Params: ClassVar[type[Params]] = FairFALParams

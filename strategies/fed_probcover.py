@@ -78,8 +78,8 @@ class FedProbCover(Strategy):
             states[client.index] = CoveredClient(client, federation.budgets[client.index])
             return np.array([len(states[client.index].points)])
 
-        samples = int(np.sum(federation.gather(join)))
-        if samples and any(federation.budgets):
+        federation.gather(join)
+        if any(federation.budgets):
             radius = self._radius(federation, states)
             centroids = federation.gather(lambda client: states[client.index].announce(radius))
             known = federation.broadcast(np.concatenate(centroids))
@@ -100,20 +100,27 @@ class FedProbCover(Strategy):
 
     def _buy_one(self, federation: FederationView, states: dict[int, CoveredClient]) -> None:
         """Take the centroid that covers most, and buy the sample closest to it."""
-        proposals = np.concatenate(federation.gather(lambda c: states[c.index].propose()))
-        if len(proposals) == 0:
-            federation.broadcast(np.zeros(1, dtype=np.uint8))  # start again
+        centres = self._proposed(federation, states)
+        if len(centres) == 0:
+            federation.broadcast(np.zeros(1, dtype=np.uint8))  # what says so costs a byte
             for state in states.values():
                 state.uncover()
-            proposals = np.concatenate(federation.gather(lambda c: states[c.index].propose()))
-        centres = federation.broadcast(proposals)
+            centres = self._proposed(federation, states)
         answers = np.array(federation.gather(lambda c: states[c.index].answer(centres)))
         winner = int(answers[:, :, 0].sum(axis=0).argmax())
         buyer = int(answers[:, winner, 1].argmin())
-        federation.broadcast(np.array([winner, buyer], dtype=np.int32))
-        for state in states.values():
+        # What was broadcast is all that clients know of it.
+        winner, buyer = federation.broadcast(np.array([winner, buyer], dtype=np.int32)).tolist()
+        for client, state in states.items():
             state.cover(centres[winner : winner + 1])
-        states[buyer].buy(centres[winner])
+            if client == buyer:
+                state.buy(centres[winner])
+
+    def _proposed(self, federation: FederationView, states: dict[int, CoveredClient]) -> RealArray:
+        """Return the centroids that clients with budget propose, shape (k, d)."""
+        proposals = federation.gather(lambda client: states[client.index].propose())
+        centres: RealArray = federation.broadcast(np.concatenate(proposals))
+        return centres
 
 
 class CoveredClient(ClientState):

@@ -26,7 +26,7 @@ class FtEntropy(Strategy):
     """
 
     name: ClassVar[str] = "ft-entropy"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     deterministic: ClassVar[bool] = True
     family: ClassVar[str] = "uncertainty"
     paper: ClassVar[str] = "LoGo, Kim et al., CVPR 2023"

@@ -13,7 +13,7 @@ from fal_bench.acquisition.points import BLOCK, normalised
 from fal_bench.acquisition.scores import largest
 from fal_bench.arrays import IntArray, RealArray
 from fal_bench.plugins.distillation import Distillation
-from fal_bench.plugins.needs import DistilledModel, LocalTraining, Need
+from fal_bench.plugins.needs import TASK_SETTINGS, DistilledModel, LocalTraining, Need
 from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 SLACK = 1e-5
@@ -66,7 +66,7 @@ class IFAL(Strategy):
     """
 
     name: ClassVar[str] = "ifal"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     family: ClassVar[str] = "disagreement"
     paper: ClassVar[str] = "IFAL, Zong et al., IJCAI 2025"
     Params: ClassVar[type[Params]] = IFALParams
@@ -81,6 +81,7 @@ class IFAL(Strategy):
             patience=5,
             trainer=Distillation(),
             augmentation="none",  # the teacher has seen the samples as they are
+            inherited=TASK_SETTINGS - {"lr"},
         )
         return frozenset({DistilledModel(training)})
 

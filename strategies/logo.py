@@ -11,25 +11,22 @@ from pydantic import Field
 from fal_bench.acquisition.clustering import k_means
 from fal_bench.acquisition.scores import entropy, largest
 from fal_bench.arrays import FloatArray, IntArray, RealArray
-from fal_bench.plugins.needs import LocalModel, LocalTraining, Need
-from fal_bench.plugins.strategy import ClientView, Params, Strategy
+from fal_bench.plugins.strategy import ClientView, Params
+from fal_bench.strategies._local_only import LocalOnly, LocalOnlyParams
 
 
-class LoGoParams(Params):
-    """Parameters of ``logo``.
+class LoGoParams(LocalOnlyParams):
+    """Parameters of ``logo``, besides the local-only model's.
 
     Attributes:
-        lr_quirk: drop the local model's learning rate to a tenth after 37 updates, as the
-            released code does (its scheduler steps per batch where epochs are meant).
         n_init: restarts of k-means; the best clustering is kept. The released code leaves it to
             scikit-learn, whose versions of its time took ten.
     """
 
-    lr_quirk: bool = False
     n_init: Annotated[int, Field(ge=1)] = 1
 
 
-class LoGo(Strategy):
+class LoGo(LocalOnly):
     """Clusters under the local-only model, then the global model's most uncertain in each.
 
     Kim et al., "Re-thinking Federated Active Learning based on Inter-class Diversity", CVPR 2023.
@@ -43,16 +40,10 @@ class LoGo(Strategy):
     """
 
     name: ClassVar[str] = "logo"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     family: ClassVar[str] = "hybrid"
     paper: ClassVar[str] = "LoGo, Kim et al., CVPR 2023"
     Params: ClassVar[type[Params]] = LoGoParams
-
-    @property
-    def needs(self) -> frozenset[Need]:
-        """A local-only model with the released code's settings."""
-        drop = 37 if self.params.lr_quirk else None
-        return frozenset({LocalModel(LocalTraining(lr_drop_step=drop))})
 
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Pick the most uncertain sample of each cluster."""

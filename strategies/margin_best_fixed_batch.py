@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from fal_bench.acquisition.scores import smallest, top_two_margin
@@ -36,15 +37,17 @@ class MarginBestFixedBatch(Strategy):
     """Smallest margins, always as many as did best in simulation.
 
     A control for FedRAL (Lazaridis et al.): it reads the same agent share, runs the same episodes
-    with one size each, keeps the size whose episodes end with the highest mean precision (the
-    smaller of two equals), and learns nothing else. The labels are charged as FedRAL's are.
+    with one size each, keeps the size that needs the fewest labels to a target precision (the
+    smaller of two equals), and learns nothing else. The target is the median of the precisions at
+    which the sizes end. Version 1 kept the size of the highest precision at the end, which was
+    nearly always the whole query. The labels are charged as FedRAL's are.
 
     Cost: a few simulated episodes a size before the first query. Fails as FedRAL does under strict
     accounting.
     """
 
     name: ClassVar[str] = "margin-best-fixed-batch"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     family: ClassVar[str] = "control"
     paper: ClassVar[str] = "control for FedRAL"
     adaptive: ClassVar[bool] = True
@@ -71,32 +74,38 @@ class MarginBestFixedBatch(Strategy):
         return smallest(margins, min(client.memory["size"], budget))
 
     def _best_size(self, client: ClientView) -> int:
-        environment = Simulation(client, self._simulated()).training(target=None)
+        simulation = Simulation(client, self._simulated())
+        environment = simulation.training(target=None)
         sizes: tuple[int, ...] = environment.actions.sizes
         seeds = client.rng.integers(2**31, size=self.params.episodes).tolist()
-        precision = [
-            sum(_final_precision(environment, action, seed) for seed in seeds)
+        ends = [
+            _play(environment, action, seed)[1] for action in range(len(sizes)) for seed in seeds
+        ]
+        environment = simulation.training(float(np.median(ends)) or None)
+        returns = [
+            sum(_play(environment, action, seed)[0] for seed in seeds)
             for action in range(len(sizes))
         ]
-        return sizes[precision.index(max(precision))]
+        return sizes[returns.index(max(returns))]
 
     def _simulated(self) -> FedRALParams:
         return FedRALParams(
+            reward="cost",
             reward_labels=self.params.reward_labels,
             episode_share=self.params.episode_share,
             max_steps=self.params.max_steps,
         )
 
 
-def _final_precision(environment: object, action: int, seed: int) -> float:
-    """Run one episode of a single action and return the precision at its end."""
+def _play(environment: object, action: int, seed: int) -> tuple[float, float]:
+    """Run one episode of a single action; return its return and the precision at its end."""
     from fal_bench.environments import FedRALBatchEnv
 
     assert isinstance(environment, FedRALBatchEnv)
     environment.reset(seed=seed)
-    over = False
+    over, value = False, 0.0
     while not over:
-        _, _, terminated, truncated, info = environment.step(action)  # type: ignore[arg-type]
-        over = terminated or truncated
+        _, gained, terminated, truncated, info = environment.step(action)  # type: ignore[arg-type]
+        over, value = terminated or truncated, value + gained
     precision: float = info["precision"]
-    return precision
+    return value, precision

@@ -28,7 +28,7 @@ class SalBadge(LocalOnly, Badge):
     """
 
     name: ClassVar[str] = "sal-badge"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     family: ClassVar[str] = "hybrid"
     paper: ClassVar[str] = "BADGE, Ash et al., ICLR 2020"
     Params: ClassVar[type[Params]] = SalBadgeParams

@@ -24,7 +24,7 @@ class SalCoreSet(LocalOnly, CoreSet):
     """
 
     name: ClassVar[str] = "sal-coreset"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     deterministic: ClassVar[bool] = True
     family: ClassVar[str] = "diversity"
     paper: ClassVar[str] = "Core-set, Sener & Savarese, ICLR 2018"

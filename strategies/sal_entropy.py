@@ -22,7 +22,7 @@ class SalEntropy(LocalOnly):
     """
 
     name: ClassVar[str] = "sal-entropy"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     deterministic: ClassVar[bool] = True
     family: ClassVar[str] = "uncertainty"
     paper: ClassVar[str] = "F-AL (S-AL arm), Ahn et al., IEEE Access 2024"

@@ -22,7 +22,7 @@ class SalMargin(LocalOnly):
     """
 
     name: ClassVar[str] = "sal-margin"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     family: ClassVar[str] = "uncertainty"
     paper: ClassVar[str] = "F-AL (S-AL arm), Ahn et al., IEEE Access 2024"
     deterministic: ClassVar[bool] = True

@@ -11,7 +11,12 @@ from pydantic import Field
 
 from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.errors import InvalidSpecError
-from fal_bench.plugins.needs import LocalModel, Need
+from fal_bench.plugins.needs import (
+    LOCAL_TRAINING,
+    LOCAL_TRAINING_VERSION,
+    LocalModel,
+    Need,
+)
 from fal_bench.plugins.strategy import ClientView, Params, Strategy
 
 if TYPE_CHECKING:
@@ -77,11 +82,12 @@ class Skactiveml(Strategy):
 
     @property
     def identity(self) -> dict[str, str]:
-        """The library's version decides the selections, too."""
+        """The library's version decides the selections, too, as do local models if it uses them."""
+        local = {LOCAL_TRAINING: LOCAL_TRAINING_VERSION} if self.params.model == "local" else {}
         try:
-            return {"scikit-activeml": version("scikit-activeml")}
+            return {"scikit-activeml": version("scikit-activeml"), **local}
         except PackageNotFoundError:
-            return {}
+            return local
 
     @property
     def needs(self) -> frozenset[Need]:

@@ -57,8 +57,12 @@ class FedRALDQN(DQN):
 
     It draws from streams of its own only: building, training and acting leave the global NumPy
     and torch streams as they were (stable-baselines3 itself seeds and uses them). With
-    ``double=False, loss="huber", target_update="env", replay_buffer_class=ReplayBuffer``, its
-    ``train`` equals that of stable-baselines3 bit for bit.
+    ``double=False, loss="huber", target_update="env", replay_buffer_class=ReplayBuffer,
+    bounded=False``, its ``train`` equals that of stable-baselines3 bit for bit.
+
+    Attributes:
+        return_range: the least and the largest return that the environment states, or None.
+        largest_values: the largest absolute value of any action that each call of ``train`` saw.
 
     Args:
         policy: policy class or its name, as in stable-baselines3.
@@ -75,6 +79,9 @@ class FedRALDQN(DQN):
         epsilon: probability of a random action by training episode.
         replay_buffer_class: ``PrioritizedReplayBuffer`` if None. stable-baselines3's own
             ``ReplayBuffer`` draws from the global NumPy stream.
+        bounded: clip TD targets to the range of returns that the environment states
+            (``return_range``), and pull values outside of it back; no effect where it states
+            none. Nothing else holds undiscounted values of a maximum: they grow without limit.
         replay_buffer_kwargs: ``exponent`` (paper: 3) and ``beta`` of the prioritised buffer.
         device: where the networks live.
         **options: further options of ``stable_baselines3.DQN``.
@@ -96,6 +103,7 @@ class FedRALDQN(DQN):
         double: bool = True,
         loss: Literal["huber", "mse"] = "huber",
         target_update: Literal["gradient", "env"] = "gradient",
+        bounded: bool = True,
         epsilon: LinearEpsilon | None = None,
         replay_buffer_class: type[ReplayBuffer] | None = None,
         replay_buffer_kwargs: dict[str, Any] | None = None,
@@ -106,6 +114,8 @@ class FedRALDQN(DQN):
         rng = np.random.default_rng() if rng is None else rng
         self.weights_rng, self.exploration_rng = child_stream(rng), child_stream(rng)
         self.double, self.loss, self.target_update = double, loss, target_update
+        self.bounded, self.return_range = bounded, _stated_range(env)
+        self.largest_values: list[float] = []
         self.epsilon = LinearEpsilon() if epsilon is None else epsilon
         buffer_options = dict(replay_buffer_kwargs or {})
         if issubclass(replay_buffer_class or PrioritizedReplayBuffer, PrioritizedReplayBuffer):
@@ -170,14 +180,28 @@ class FedRALDQN(DQN):
         assert self.replay_buffer is not None
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        losses = []
+        losses, largest = [], 0.0
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
-            losses.append(self._gradient_step(batch))
+            loss, value = self._gradient_step(batch)
+            losses.append(loss)
+            largest = max(largest, value)
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         if losses:
             self.logger.record("train/loss", np.mean(losses))
+            self.logger.record("train/largest_value", largest)
+            self.largest_values.append(largest)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a value left twice the largest return; False where none is stated."""
+        largest = max(map(abs, self.return_range or (np.inf,)))
+        return max(self.largest_values, default=0.0) > 2 * largest
+
+    @property
+    def _bounds(self) -> tuple[float, float] | None:
+        return self.return_range if self.bounded else None
 
     @property
     def _n_actions(self) -> int:
@@ -193,12 +217,16 @@ class FedRALDQN(DQN):
             super()._on_step()
         self.exploration_rate = self.epsilon(self.episode)
 
-    def _gradient_step(self, batch: Any) -> float:
-        """Fit the online network to the targets of one minibatch; return the loss."""
+    def _gradient_step(self, batch: Any) -> tuple[float, float]:
+        """Fit the online network to one minibatch; return the loss and the largest value."""
         targets = self._targets(batch)
-        values = self.q_net(batch.observations).gather(1, batch.actions.long())
+        all_values = self.q_net(batch.observations)
+        values = all_values.gather(1, batch.actions.long())
         weights = batch.weights if isinstance(batch, PrioritizedSamples) else None
         loss = _td_loss(values, targets, self.loss, weights)
+        if self._bounds is not None:
+            # Targets reach only actions that were taken; the maximum is taken over all of them.
+            loss = loss + (all_values - all_values.clamp(*self._bounds)).square().mean()
         self.policy.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
@@ -209,7 +237,7 @@ class FedRALDQN(DQN):
         if self.target_update == "gradient":
             polyak_update(self.q_net.parameters(), self.q_net_target.parameters(), self.tau)
             polyak_update(self.batch_norm_stats, self.batch_norm_stats_target, 1.0)
-        return loss.item()
+        return loss.item(), float(all_values.detach().abs().max())
 
     @torch.no_grad()
     def _targets(self, batch: Any) -> torch.Tensor:
@@ -223,7 +251,7 @@ class FedRALDQN(DQN):
         else:
             values = values.max(dim=1, keepdim=True).values
         targets: torch.Tensor = batch.rewards + (1 - batch.dones) * discounts * values
-        return targets
+        return targets if self._bounds is None else targets.clamp(*self._bounds)
 
 
 class SpacesOnly(gymnasium.Env[Any, Any]):
@@ -232,13 +260,26 @@ class SpacesOnly(gymnasium.Env[Any, Any]):
     Args:
         observation_space: what the agent will observe.
         action_space: what it can do.
+        return_range: the least and the largest return, or None if that is not known.
     """
 
     def __init__(
-        self, observation_space: gymnasium.spaces.Box, action_space: gymnasium.spaces.Discrete
+        self,
+        observation_space: gymnasium.spaces.Box,
+        action_space: gymnasium.spaces.Discrete,
+        return_range: tuple[float, float] | None = None,
     ) -> None:
         self.observation_space = observation_space
         self.action_space = action_space
+        self.return_range = return_range
+
+
+def _stated_range(env: Any) -> tuple[float, float] | None:
+    """Return the range of returns that an environment states, if it states one."""
+    if not isinstance(env, gymnasium.Env) or not env.has_wrapper_attr("return_range"):
+        return None
+    stated: tuple[float, float] | None = env.get_wrapper_attr("return_range")
+    return stated
 
 
 def _td_loss(

@@ -98,21 +98,24 @@ def nearest_centres(points: RealArray, centres: RealArray) -> tuple[IntArray, Re
     return labels, distances
 
 
-def cluster_sums(points: RealArray, centres: RealArray) -> RealArray:
+def cluster_sums(
+    points: RealArray, centres: RealArray, weights: RealArray | None = None
+) -> RealArray:
     """Return what one client contributes to the next centres.
 
     Args:
         points: the client's, shape (n, d).
         centres: shape (k, d).
+        weights: of the points, shape (n,); all 1 if None.
 
     Returns:
         Single precision, shape (k, d + 1): in each row the sum of the points nearest to that
-        centre, and their number.
+        centre, and their number; of weighted points, if there are weights.
     """
     labels, _ = nearest_centres(points, centres)
     sums = np.zeros((len(centres), points.shape[1] + 1))
-    np.add.at(sums[:, :-1], labels, points)
-    sums[:, -1] = np.bincount(labels, minlength=len(centres))
+    np.add.at(sums[:, :-1], labels, points if weights is None else points * weights[:, None])
+    sums[:, -1] = np.bincount(labels, weights, minlength=len(centres))
     return sums.astype(np.float32)
 
 

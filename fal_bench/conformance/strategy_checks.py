@@ -11,6 +11,7 @@ import torch
 from fal_bench.conformance.advice import NOT_IDS, advice_on, causes, described, with_line
 from fal_bench.conformance.deadline import HangError
 from fal_bench.conformance.reach import openings
+from fal_bench.conformance.separate import Memories, select_separately
 from fal_bench.conformance.subject import (
     Broken,
     ClassSubject,
@@ -21,7 +22,15 @@ from fal_bench.conformance.subject import (
     params,
     within_limit,
 )
-from fal_bench.conformance.trial import QUERIES, Trial, Watch, as_resumed, input_of, run_trial
+from fal_bench.conformance.trial import (
+    QUERIES,
+    Picks,
+    Trial,
+    Watch,
+    as_resumed,
+    input_of,
+    run_trial,
+)
 from fal_bench.conformance.worlds import (
     WORLDS,
     World,
@@ -47,6 +56,7 @@ from fal_bench.errors import (
     NeedsError,
     PositionError,
     UndeclaredNeedError,
+    message_of,
 )
 from fal_bench.federation.declared import check_suits
 from fal_bench.federation.setting import Setting
@@ -58,6 +68,9 @@ from fal_bench.plugins.strategy import Strategy
 
 OTHER_GLOBAL_SEED: Final = 12345
 OTHER_SEED: Final = 1
+LONGEST_WAIT: Final = 5.0
+"""Seconds that server and clients wait for a message, one of which computes at a time."""
+
 STEEP: Final = 1e4
 """Factor of the head's weights with which probabilities are exactly 0 and 1."""
 
@@ -457,6 +470,46 @@ def isolation(subject: StrategySubject) -> None:
             "and no message was sent: it sees their data.",
             first.where(observed, 0),
         )
+
+
+@check
+def deployable(subject: StrategySubject) -> str:
+    """Server and clients that exchange messages only select the same.
+
+    Each of them runs select_all for itself, as in a real federation: the server runs nothing that
+    is handed to gather or each, and a client runs it for itself alone.
+
+    What to do: Let what happens next follow from federation.budgets, the parameters and what
+    federation.broadcast returned, never from what gather returned or from what was given to
+    broadcast: at a client, gather returns the client's own array in everybody's place. Objects
+    of a client live in select_all of that client; ask whether they are there before using them
+    outside of gather and each.
+    """
+    if subject.code.select_all is Strategy.select_all:
+        raise NotApplicable("it selects client by client")
+    if not subject.ordinary.messages:
+        raise NotApplicable("it exchanges no messages; see isolation")
+    subject.require(repeatable)
+    apart: Picks = {}
+    memories: Memories = []
+    limit = min(subject.limit, LONGEST_WAIT)
+
+    def visit(federation: LiveFederationView) -> None:
+        memories.extend({} for _ in range(0 if memories else federation.clients + 1))
+        chosen = select_separately(subject.make, federation, memories, limit)
+        apart.update({(federation.cycle, client): own for client, own in enumerate(chosen)})
+
+    trial = subject.run(subject.setting(), watch=Watch(visit))
+    if trial.error is not None:
+        raise Failure(f"With server and clients apart: {message_of(trial.error)}", trial.where())
+    for (cycle, client), together in sorted(trial.picks.items()):
+        if sorted(apart[cycle, client]) != sorted(together):
+            raise Failure(
+                "With server and clients apart, a client selects other samples: it sees what was "
+                "not sent.",
+                trial.where(client, cycle),
+            )
+    return f"the same samples in {len(trial.journal.states)} queries"
 
 
 @check

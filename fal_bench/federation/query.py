@@ -172,12 +172,20 @@ class Query:
             training = replace(training, trainer=unguarded(self._trainer))
         if training.augmentation is None:
             training = replace(training, augmentation=self._setting.task.augmentation)
+        task, optimiser = self._setting.task, self._setting.task.optimiser
         if training.lr_share is not None:
             # A share of Adam's rate says nothing about SGD's.
-            optimiser = self._setting.task.optimiser
             lr = training.lr_share * optimiser.lr
             training = replace(training, lr=lr, lr_share=None, adam=optimiser.adam)
-        return training
+        own = {
+            "lr": optimiser.lr,
+            "batch_size": task.batch_size,
+            "momentum": optimiser.momentum,
+            "weight_decay": optimiser.weight_decay,
+            "adam": optimiser.adam,
+        }
+        inherited: dict[str, Any] = {name: own[name] for name in training.inherited}
+        return replace(training, **inherited, inherited=frozenset())
 
     def _target(self) -> LiveTargetView | None:
         """Return the target domain, if the strategy declares it and the task has one."""

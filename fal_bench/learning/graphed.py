@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 from fal_bench.arrays import BoolArray, FloatArray, IntArray
 from fal_bench.learning.chance import Distortions, distort, drop_mask
 from fal_bench.learning.device import NUMBERS, Numbers, arithmetic
+from fal_bench.learning.inference import correct_predictions
 from fal_bench.learning.kernels.pooled_norm import PoolingFirst
 from fal_bench.learning.model import Weights
 from fal_bench.learning.network import Network
@@ -77,6 +78,8 @@ def train_graphed(
                 run.draw_epoch()
             for run in _in_turn(going):
                 run.step()
+            for run in going:
+                run.measure()
             going = [run for run in going if not run.end_epoch()]
         torch.cuda.synchronize()
         for number, run in zip(some, runs, strict=True):
@@ -102,7 +105,6 @@ def _slots_of(network: Network, training: LocalTraining, numbers: Numbers) -> li
         network,
         training.momentum,
         training.weight_decay,
-        training.stop_at_accuracy is None,
         training.patience is None,
         numbers,
     )
@@ -207,10 +209,23 @@ class _Slot:
         """Take the next step, of ``rows`` samples."""
         self._graphs[rows].graph.replay()
 
+    @torch.no_grad()
+    def measure(self, features: Tensor, labels: Tensor) -> None:
+        """Count the correct predictions of the weights as they are now, in evaluation mode."""
+        self.network.eval()
+        if self.network.dropout is not None:
+            self.network.dropout.mask = None
+        self._seen[0] = correct_predictions(self._evaluated, features, labels)
+        self.network.train()
+
     def seen(self) -> tuple[int, float]:
-        """Return the correct predictions and the sum of the losses of the epoch so far."""
+        """Return the correct predictions that were measured, and the sum of the epoch's losses."""
         correct, loss = self._seen.tolist()
         return round(correct), loss
+
+    def _evaluated(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images.contiguous(memory_format=torch.channels_last))
+        return logits
 
     def _record(self, rows: int) -> _Recorded:
         positions = torch.arange(rows, device=self._place.device)
@@ -243,8 +258,6 @@ class _Slot:
                     for gradient, nothing in zip(gradients, self._nothing, strict=True)
                 ]
             )
-            if self._training.stop_at_accuracy is not None:
-                self._seen[0].add_((logits.argmax(1) == labels).sum())
             if self._training.patience is not None:
                 self._seen[1].add_(loss.detach() * len(positions))
             self._place.add_(len(positions))
@@ -304,15 +317,23 @@ class _Run:
             self.slot.replay(self._sizes[self._taken % self.steps])
         self._taken += 1
 
+    def measure(self) -> None:
+        """Count what the lane's samples are taken for after the epoch, if the recipe asks."""
+        if self._training.stop_at_accuracy is not None:
+            with torch.cuda.stream(self.slot.stream):
+                self.slot.measure(self._features, self._labels)
+
     def end_epoch(self) -> bool:
         """Count an epoch; return whether it was the last one."""
+        correct = 0
         with torch.cuda.stream(self.slot.stream):
             if self._keep:
                 self.epochs.append(self.slot.weights())
             recipe = self._training
             if recipe.stop_at_accuracy is not None or recipe.patience is not None:
-                self._stopping.count(*self.slot.seen())
-        return self._stopping.end_epoch()
+                correct, loss = self.slot.seen()
+                self._stopping.count(loss)
+        return self._stopping.end_epoch(correct)
 
     def _rate(self, taken: int) -> float:
         recipe = self._training

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -39,7 +40,7 @@ def predict(model: Model, features: Tensor) -> Outputs:
     """Return logits and embeddings of ``features``, shape (n, C, H, W), wherever they are."""
     network = _loaded(model)
     device = network.head.weight.device
-    size = BATCH_SIZE if device.type == CPU else GPU_BATCH_SIZE
+    size = _batch_size(device)
     embeddings = torch.cat(
         [
             network.body(batch.to(device).contiguous(memory_format=layout_of(network)))
@@ -52,6 +53,29 @@ def predict(model: Model, features: Tensor) -> Outputs:
         or [torch.empty(0, model.architecture.n_classes)]
     )
     return Outputs(frozen(logits.numpy(force=True)), frozen(embeddings.numpy(force=True)))
+
+
+def correct_predictions(
+    forward: Callable[[Tensor], Tensor], features: Tensor, labels: Tensor
+) -> Tensor:
+    """Count the samples whose largest logit is that of their label.
+
+    Args:
+        forward: maps samples to logits.
+        features: shape (n, C, H, W), on the network's device.
+        labels: shape (n,), likewise.
+
+    Returns:
+        The number, where the labels are, so that nothing has to wait for it.
+    """
+    size = _batch_size(labels.device)
+    pieces = zip(torch.split(features, size), torch.split(labels, size), strict=True)
+    hits = [(forward(some).argmax(1) == truth).sum() for some, truth in pieces]
+    return torch.stack(hits).sum()
+
+
+def _batch_size(device: torch.device) -> int:
+    return BATCH_SIZE if device.type == CPU else GPU_BATCH_SIZE
 
 
 def _loaded(model: Model) -> Network:

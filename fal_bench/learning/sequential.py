@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from fal_bench.errors import PluginError, message_of
 from fal_bench.learning.chance import Distortions, Mixtures, distort, drop_mask
 from fal_bench.learning.device import on_device
+from fal_bench.learning.inference import correct_predictions
 from fal_bench.learning.model import Weights
 from fal_bench.learning.network import Network, is_ours, layout_of, seeded
 from fal_bench.learning.request import (
@@ -111,7 +112,7 @@ class _Run:
         done = False
         while not done:
             self._epoch(stopping)
-            done = stopping.end_epoch()
+            done = stopping.end_epoch(self._correct())
             if keep_epochs:
                 epochs.append(self._weights())
         momenta = None if self._lane.momenta is None else self._optimiser.momenta()
@@ -144,10 +145,20 @@ class _Run:
             if mixtures is not None:
                 loss = loss + self._mixed_loss(mixtures, step)
             self._optimiser.step(torch.autograd.grad(loss, self._optimiser.parameters))
-            correct = 0
-            if training.stop_at_accuracy is not None:
-                correct = int((logits.argmax(1) == labels).sum())
-            stopping.count(correct, total)
+            stopping.count(total)
+
+    @torch.no_grad()
+    def _correct(self) -> int:
+        """Return how many of the lane's samples are classified correctly, in evaluation mode.
+
+        0 if the recipe does not ask for it.
+        """
+        if self._training.stop_at_accuracy is None:
+            return 0
+        self._network.eval()
+        hits = correct_predictions(self._forward, self._features, self._labels)
+        self._network.train()
+        return int(hits)
 
     def _forward(self, images: Tensor) -> Tensor:
         """Return the logits.

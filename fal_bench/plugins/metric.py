@@ -109,6 +109,7 @@ class Metric:
             PluginError: the function raised, or returned something else than a number, or one
                 that such a metric cannot have.
         """
+        found: Any
         try:
             found = self.function(**{name: given[name] for name in self.inputs})
         except MetricError:  # of another process, which says it all
@@ -117,13 +118,13 @@ class Metric:
             raise MetricError(
                 f"Metric {self.name!r} cannot be computed: {message_of(error)}."
             ) from error
-        value = found.item() if getattr(found, "shape", None) == () else found
-        if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        number: Any = found.item() if getattr(found, "shape", None) == () else found
+        if type(number) is bool or not isinstance(number, numbers.Real):
             raise MetricError(
-                f"Metric {self.name!r} returns {type(value).__name__}, which is no number; return "
+                f"Metric {self.name!r} returns {type(number).__name__}, which is no number; return "
                 "a float."
             )
-        value = float(value)
+        value = float(number)
         if np.isinf(value):
             raise MetricError(
                 f"Metric {self.name!r} is infinite; return NaN where it has no value."

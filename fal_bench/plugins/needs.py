@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fal_bench.plugins.distillation import Distillation
 from fal_bench.plugins.trainer import Trainer
@@ -30,13 +30,21 @@ class Adam:
     decoupled: bool = False
 
 
+TASK_SETTINGS: Final = frozenset({"lr", "batch_size", "momentum", "weight_decay", "adam"})
+"""The settings of a local training that a task has, too."""
+
+
+LOCAL_TRAINING: Final = "local training"
+LOCAL_TRAINING_VERSION: Final = "2"
+"""What identifies, in a run's key, how local trainings end, where the strategy's version does not.
+
+Before 2 they ended by the running accuracy in training mode, and had settings of their own.
+"""
+
+
 @dataclass(frozen=True)
 class LocalTraining:
     """How one client trains a model on its own labelled samples.
-
-    The defaults are those of LoGo's local-only model (Kim et al., CVPR 2023, released code), which
-    measures the accuracy that ends it on the whole training set after each epoch, in a pass of its
-    own; here it is the running accuracy, so training ends a little later.
 
     Attributes:
         epochs: most epochs.
@@ -45,12 +53,13 @@ class LocalTraining:
         lr: learning rate.
         momentum: momentum of SGD.
         weight_decay: L2 penalty.
-        stop_at_accuracy: stop after an epoch whose training accuracy, measured batch by batch
-            before each update, is at least this; ``None`` always runs all epochs.
+        stop_at_accuracy: stop after an epoch at whose end the model classifies at least this share
+            of its own labelled samples correctly, in evaluation mode and without augmentation, as
+            LoGo's released code does; ``None`` always runs all epochs.
         lr_drop_step: number of updates after which the learning rate falls to a tenth; ``None``
             keeps it.
-        patience: stop after this many epochs in a row whose training loss, measured as the
-            accuracy is, is no lower than the lowest before; ``None`` never stops for it.
+        patience: stop after this many epochs in a row whose training loss, measured batch by batch
+            before each update, is no lower than the lowest before; ``None`` never stops for it.
         trainer: the loss; ``None`` is the run's trainer, cross-entropy if there is no run.
         lr_share: the learning rate as a share of the task's own, in place of ``lr``; the steps are
             then Adam's where the task's are.
@@ -58,6 +67,7 @@ class LocalTraining:
         adam: takes Adam's steps; ``None`` takes those of SGD.
         proximal: FedProx's mu: how much of the way from the weights that the training starts from
             is added to every gradient.
+        inherited: those of ``TASK_SETTINGS`` that are the task's own, whatever stands here.
     """
 
     epochs: int = 50
@@ -73,6 +83,11 @@ class LocalTraining:
     augmentation: Augmentation | None = None
     adam: Adam | None = None
     proximal: float = 0.0
+    inherited: frozenset[str] = frozenset()
+
+
+LIKE_TASK: Final = LocalTraining(epochs=200, inherited=TASK_SETTINGS)
+"""The local-only training of LoGo, FairFAL and IFAL: with the federation's own settings."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +98,10 @@ class LocalModel:
     ``ClientView.previous_model``, the client's weights of the last federated round.
 
     Attributes:
-        training: how it is trained.
+        training: how it is trained; with the task's settings unless it says otherwise.
     """
 
-    training: LocalTraining = LocalTraining()
+    training: LocalTraining = LIKE_TASK
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,7 @@ class DistilledModel:
         patience=5,
         trainer=Distillation(),
         augmentation="none",  # the teacher has seen the samples as they are
+        inherited=TASK_SETTINGS - {"lr"},
     )
 
 

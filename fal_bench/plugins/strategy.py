@@ -187,7 +187,16 @@ class TargetView(Protocol):
 
 
 class FederationView(Protocol):
-    """What a coordinated strategy may do over all clients; every message is counted."""
+    """What a coordinated strategy may do over all clients; every message is counted.
+
+    In a simulation one ``select_all`` plays server and clients. In a real federation the server and
+    every client run it, each for itself: functions given to ``gather`` and ``each`` run at clients
+    alone, ``gather`` returns the client's own array in everybody's place there, and ``broadcast``
+    returns what the server sent, whatever is given to it. So what comes next may follow from
+    ``budgets``, ``limits``, parameters and what ``broadcast`` returned, and from nothing else.
+    Objects that a client makes live as long as the query, in the ``select_all`` of that client.
+    ``memory`` is of whoever runs it. ``falbench check`` holds a strategy to this ("deployable").
+    """
 
     @property
     def clients(self) -> int:

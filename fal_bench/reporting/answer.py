@@ -181,12 +181,16 @@ def answer(question: Question, results: Results) -> Comparison:
     Raises:
         InvalidSpecError: no run recorded a metric, or automatic targets cannot be found.
     """
-    from fal_bench.reporting.budgets import read_runs, undertrained
+    from fal_bench.reporting.budgets import read_runs, stops, undertrained
     from fal_bench.reporting.targets import contexts_for
 
     context, external = _context(question, results)
     curves, charges = results.shown_curves(), results.shown_charges()
-    context = replace(context, undertrained=undertrained(curves, context.strategies))
+    context = replace(
+        context,
+        undertrained=undertrained(curves, context.strategies),
+        stops=stops(curves, context),
+    )
     boards: dict[tuple[str, str, float], Board] = {}
     for metric in dict.fromkeys(one.metric for one in question.targets):
         asked = _of_metric(metric, context, results, curves, external)

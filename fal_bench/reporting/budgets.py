@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fal_bench.federation.journal import LABELS_COST
-from fal_bench.reporting.context import Accounting, ReportContext, TaskFacts
+from fal_bench.reporting.context import Accounting, ReportContext, Stop, TaskFacts
 from fal_bench.stats import (
     Budget,
     Crossing,
@@ -28,6 +28,8 @@ RunKey = tuple[str, str, int]
 LEAST_TRAINED = 0.95
 """Training accuracy below which part of a difference may be speed of learning."""
 TRAIN_ACCURACY = "train_accuracy"
+AT_STOP = ("accuracy", "precision")
+"""Metrics that are reported where a strategy stops, as in FedRAL's tables."""
 _IDENTITY = ["task", "strategy", "seed"]
 _NUMBERS = ["cycle", "labels", "labels_strict"]
 
@@ -240,6 +242,42 @@ def undertrained(
     lowest = means.groupby(["task", "strategy"]).min()
     found = lowest[lowest < LEAST_TRAINED].reset_index()
     return tuple(zip(*(found[name].tolist() for name in found), strict=True))
+
+
+def stops(curves: pd.DataFrame, context: ReportContext) -> tuple[Stop, ...]:
+    """Return where the runs of strategies that stop before the cap stopped.
+
+    A run stopped where it bought nothing any more, though labels were left within the cap. Runs of
+    the same strategy and task that did not are read at their last model within the cap.
+
+    Args:
+        curves: the curves in long form.
+        context: tasks and strategies.
+    """
+    caps = {facts.name: facts.cap for facts in context.tasks}
+    mine = curves[curves["strategy"].isin(context.strategies) & curves["task"].isin(caps)]
+    if "labels_by_client" not in mine:
+        return ()
+    cap = mine["task"].map(caps)
+    within = mine[mine["labels"] <= cap].sort_values("cycle")
+    last = within.groupby(_IDENTITY)["labels"].transform("max")
+    # Of equal models of one run the first is the one at which it stopped.
+    final = within[within["labels"] == last]
+    first = final.drop_duplicates(_IDENTITY)
+    rows = final.groupby(_IDENTITY).size().reindex(pd.MultiIndex.from_frame(first[_IDENTITY]))
+    first = first.assign(early=(rows.to_numpy() > 1) & (first["labels"] < first["task"].map(caps)))
+    some = first.groupby(["task", "strategy"])["early"].transform("any")
+    recorded = [name for name in AT_STOP if name in first]
+    return tuple(
+        Stop(
+            row["task"],
+            row["strategy"],
+            bool(row["early"]),
+            tuple(map(int, str(row["labels_by_client"]).split())),
+            tuple((name, float(row[name])) for name in recorded),
+        )
+        for row in first[some].to_dict("records")
+    )
 
 
 def budgets_at(runs: Mapping[RunKey, Reading], context: ReportContext) -> dict[RunKey, RunBudget]:

@@ -113,6 +113,25 @@ class External:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """Where a run of a strategy that stops before the cap ended, or would have.
+
+    Attributes:
+        task: the task.
+        strategy: the strategy.
+        early: whether this run stopped before the cap.
+        labels: paper labels of each client then.
+        metrics: names and values of the metrics of the paper's tables that were recorded.
+    """
+
+    task: str
+    strategy: str
+    early: bool
+    labels: tuple[int, ...]
+    metrics: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
 class ReportContext:
     """The question that a leaderboard answers, and its provenance.
 
@@ -143,6 +162,7 @@ class ReportContext:
             among ``missing``, too, which says why.
         undertrained: tasks and strategies whose global model does not learn its labels, with its
             lowest mean training accuracy over the seeds.
+        stops: where runs of strategies that leave budget for good stopped.
 
     Tasks are in the order of their names, and seeds in theirs, in whichever they are given.
     """
@@ -170,6 +190,7 @@ class ReportContext:
     wider: tuple[Rung, ...] = ()
     undertrained: tuple[tuple[str, str, float], ...] = ()
     unrecorded: frozenset[tuple[str, str, int]] = frozenset()
+    stops: tuple[Stop, ...] = ()
 
     def __post_init__(self) -> None:
         tasks = sorted(self.tasks, key=lambda facts: facts.name)

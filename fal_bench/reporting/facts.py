@@ -344,6 +344,28 @@ class Missing(Fact):
 
 
 @dataclass(frozen=True)
+class Stopped(Fact):
+    """A strategy that stopped buying before the cap, and what it had then.
+
+    Attributes:
+        task: the task.
+        strategy: the strategy.
+        stopped: how many of its runs did.
+        runs: its finished runs on the task; those that did not stop are read at the cap.
+        budget: labels of a client as a share of the query pool of an average client, mean and
+            maximum over clients and runs.
+        metrics: names of the metrics, each with mean and maximum over the runs.
+    """
+
+    task: str
+    strategy: str
+    stopped: int
+    runs: int
+    budget: tuple[float, float]
+    metrics: tuple[tuple[str, float, float], ...]
+
+
+@dataclass(frozen=True)
 class EndsEarly(Fact):
     """Strategies that leave labels unbought, so that no model stands at the cap."""
 

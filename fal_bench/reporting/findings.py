@@ -21,7 +21,7 @@ from fal_bench.reporting.columns import (
     pair_counts,
     rows_of,
 )
-from fal_bench.reporting.context import ReportContext
+from fal_bench.reporting.context import ReportContext, Stop
 from fal_bench.reporting.leaderboard import EQUAL, FEWEST_TASKS
 from fal_bench.results.model import Environment
 from fal_bench.stats import FEWEST_FOR_INTERVAL, FEWEST_SEEDS
@@ -68,6 +68,7 @@ def board_facts(
             *_too_hard(rows, context),
             *_met_at_start(here, context),
             *_same_curves(here, context),
+            *_stopped(context),
             *_origins(rows, context),
             *_missing(context),
         ),
@@ -257,6 +258,31 @@ def _undertrained(context: ReportContext) -> list[f.Fact]:
     )
     everywhere = len(context.undertrained) == len(context.tasks) * len(context.strategies)
     return [f.Undertrained(found, everywhere)] if found else []
+
+
+def _stopped(context: ReportContext) -> list[f.Fact]:
+    """Say what strategies that stop of their own accord had spent then, and what for."""
+    groups: dict[tuple[str, str], list[Stop]] = defaultdict(list)
+    for stop in context.stops:
+        groups[stop.task, stop.strategy].append(stop)
+    pools = {facts.name: facts.pool for facts in context.tasks}
+    found: list[f.Fact] = []
+    for (task, strategy), runs in sorted(groups.items()):
+        if not pools[task]:
+            continue
+        shares = [len(run.labels) * own / pools[task] for run in runs for own in run.labels]
+        metrics = tuple(
+            (name, *_mean_and_most([dict(run.metrics)[name] for run in runs]))
+            for name, _ in runs[0].metrics
+        )
+        early = sum(run.early for run in runs)
+        budget = _mean_and_most(shares)
+        found.append(f.Stopped(task, strategy, early, len(runs), budget, metrics))
+    return found
+
+
+def _mean_and_most(values: Sequence[float]) -> tuple[float, float]:
+    return float(np.mean(values)), float(np.max(values))
 
 
 def _censored_pairs(complete: list[Row]) -> list[f.Fact]:

@@ -198,8 +198,8 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
     )
     known = (
-        change, change_interval, counted, listed, measured, metric, middle_target, one_line, target,
-        target_value,
+        change, change_interval, counted, listed, measured, metric, middle_target, one_line,
+        share, target, target_value,
     )  # fmt: skip
     environment.globals.update({one.__name__: one for one in known})
     return environment.get_template("sentences.txt.j2")

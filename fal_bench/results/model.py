@@ -509,6 +509,10 @@ def mixtures(environments: Sequence[Mapping[str, str]]) -> list[str]:
     return sentences
 
 
+def _is_seed(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 0
+
+
 def _check_seeds(seeds: object) -> None:
     """Check that seeds are a number of them, or several of them.
 
@@ -516,10 +520,8 @@ def _check_seeds(seeds: object) -> None:
         InvalidSpecError: they are something else.
     """
     several = list(seeds) if isinstance(seeds, Collection) and not isinstance(seeds, str) else None
-    numbers = [seeds] if several is None else several
-    if seeds is None or all(
-        isinstance(one, Integral) and not isinstance(one, bool) and one >= 0 for one in numbers
-    ):
+    numbers: list[Any] = [seeds] if several is None else several
+    if seeds is None or all(_is_seed(one) for one in numbers):
         return
     raise InvalidSpecError(
         f"seeds: {seeds!r} is neither a number of seeds nor a list of them; write 3, or [0, 2]."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,7 @@ from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.functions import canonical
 from fal_bench.plugins.given import Source
+from fal_bench.plugins.needs import LOCAL_TRAINING, LOCAL_TRAINING_VERSION, LocalModel
 from fal_bench.plugins.registry import (
     AGGREGATION,
     DATASET,
@@ -29,6 +31,7 @@ from fal_bench.plugins.registry import (
     use_registry,
 )
 from fal_bench.plugins.registry import TRAINER as TRAINER_KIND
+from fal_bench.plugins.strategy import Strategy
 from fal_bench.results.identity import (
     DEFAULT_AGGREGATION,
     DEFAULT_TRAINER,
@@ -181,7 +184,16 @@ def fingerprint_of(selector: Selector, registry: Registry) -> str:
     strategy = registry.make(selector)
     with blamed_on(selector.name):
         more = [f"{name} {value}" for name, value in sorted(strategy.identity.items())]
+    if strategy.version is None and _trains_locally(strategy):
+        more.append(f"{LOCAL_TRAINING} {LOCAL_TRAINING_VERSION}")
     return ", ".join([registry.fingerprint(selector.name), *more])
+
+
+def _trains_locally(strategy: Strategy) -> bool:
+    """Whether a strategy has models trained on a client's labels alone."""
+    needs: object = strategy.needs  # one that is no set is refused where it is read
+    declared = isinstance(needs, Set) and any(isinstance(one, LocalModel) for one in needs)
+    return declared or inspect.isgeneratorfunction(strategy.select)
 
 
 def plan_runs(

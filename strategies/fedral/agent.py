@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from fal_bench.strategies.fedral.params import FedRALParams
 from fal_bench.strategies.fedral.simulation import Simulation
 
 Observation = FloatArray
+LOG = logging.getLogger(__name__)
 
 
 class ClientAgent:
@@ -28,7 +30,8 @@ class ClientAgent:
 
         self._client = client
         self._params = params
-        self.dqn = _build(params, n_actions, client.rng)
+        returns = Simulation(client, params).return_range()
+        self.dqn = _build(params, n_actions, client.rng, returns)
         stored = client.memory.get("agent")
         if stored is not None:
             load_state(self.dqn, stored["values"], stored["arrays"])
@@ -73,10 +76,28 @@ class ClientAgent:
 
         values, arrays = save_state(self.dqn)
         self._client.memory["agent"] = {"values": values, "arrays": arrays}
+        self._note_values()
         self._client.memory["policy"] = GreedyPolicy.of(self.dqn).to_arrays()
 
+    def _note_values(self) -> None:
+        """Record how large values were; say so where they are no returns any more."""
+        seen = self.dqn.largest_values
+        if not seen:
+            return
+        noted = {"cycle": self._client.cycle, "largest": seen, "diverged": self.dqn.diverged}
+        self._client.memory["values"] = [*self._client.memory.get("values", []), noted]
+        if self.dqn.diverged:
+            LOG.warning(
+                "Values of client %d's agent reach %.3g, beyond twice the largest return (%s).",
+                self._client.index,
+                max(seen),
+                self.dqn.return_range,
+            )
 
-def _build(params: FedRALParams, n_actions: int, rng: np.random.Generator) -> Any:
+
+def _build(
+    params: FedRALParams, n_actions: int, rng: np.random.Generator, returns: tuple[float, float]
+) -> Any:
     from gymnasium import spaces
 
     from fal_bench.environments.agents.dqn import FedRALDQN, LinearEpsilon, SpacesOnly
@@ -85,12 +106,15 @@ def _build(params: FedRALParams, n_actions: int, rng: np.random.Generator) -> An
     return FedRALDQN(
         "MlpPolicy",
         SpacesOnly(
-            spaces.Box(0.0, 1.0, (params.quantiles,), np.float32), spaces.Discrete(n_actions)
+            spaces.Box(0.0, 1.0, (params.quantiles,), np.float32),
+            spaces.Discrete(n_actions),
+            returns,
         ),
         learning_rate=params.lr,
         gamma=params.gamma,
         rng=rng,
         double=params.double,
+        bounded=params.bounded,
         epsilon=LinearEpsilon(1.0, params.final_epsilon, max(training_episodes, 1)),
         replay_buffer_kwargs={"exponent": params.priority_exponent, "beta": params.beta},
     )

@@ -98,13 +98,10 @@ class OnlineLearning:
         from fal_bench.metrics.classification import weighted_precision
 
         if self._has_reward_set:
-            ids = Simulation(self._client, self._params).reward_ids()
-            labels = self._client.buy(ids, "reward")
-            predicted = self._client.probs(self._client.global_model, ids).argmax(axis=1)
-        elif not self._memory["ids"]:
+            return Simulation(self._client, self._params).precision()
+        if not self._memory["ids"]:
             return None
-        else:
-            position = {sample: i for i, sample in enumerate(self._client.labelled.tolist())}
-            labels = self._client.labels[[position[sample] for sample in self._memory["ids"]]]
-            predicted = np.asarray(self._memory["predicted"])
+        position = {sample: i for i, sample in enumerate(self._client.labelled.tolist())}
+        labels = self._client.labels[[position[sample] for sample in self._memory["ids"]]]
+        predicted = np.asarray(self._memory["predicted"])
         return weighted_precision(predicted, labels, self._client.n_classes)

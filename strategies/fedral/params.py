@@ -42,7 +42,7 @@ class FedRALParams(Params):
         rank: order in which a batch is filled.
         state_source: margins of the ``"state"`` share or of the unlabelled ``"pool"``.
         quantiles: length of the observation.
-        reward: ``"delta"`` (the paper), ``"delta_cost"``, ``"lal"`` or ``"authors"``.
+        reward: ``"delta"`` (the paper), ``"delta_cost"``, ``"cost"`` or ``"authors"``.
         cost: weight of the labels in ``"delta_cost"``.
         reward_labels: held-out labels on which precision is measured, per client; a tenth of the
             client's data, at most 1000, if None. In ``"online"``, None measures precision on the
@@ -51,10 +51,16 @@ class FedRALParams(Params):
             global model's embeddings, ``"finetune"`` refits the whole model.
         target_stat: target precision: the ``"max"`` or ``"median"`` of the warm-start episodes.
         tau: share of that precision that ends an episode.
+        stop: when a client stops buying in the federation: ``"never"``, ``"warm-start"`` (the
+            paper: at the target precision of the warm start), or at a precision, as in
+            ``stop=0.5``. It is measured on the reward set, under the global model. The annotation
+            budget, where the paper stops too, is the task's budget cap.
         episode_share: labels an episode may read, as a share of its samples.
         gamma: discount.
         lr: the agent's learning rate.
         double: Double DQN targets.
+        bounded: clip TD targets to what a return can be. The paper does not mention it; without
+            it values diverge with ``preset=paper``, so that both presets have it.
         priority_exponent: exponent of prioritised replay; 0 samples uniformly.
         beta: importance weighting of prioritised replay.
         final_epsilon: probability of a random action at the end of the training.
@@ -75,16 +81,18 @@ class FedRALParams(Params):
     rank: Literal["margin", "entropy", "random"] = "margin"
     state_source: Literal["state", "pool"] = "state"
     quantiles: Annotated[int, Field(ge=2)] = 32
-    reward: Literal["delta", "delta_cost", "lal", "authors"] = "delta"
+    reward: Literal["delta", "delta_cost", "cost", "authors"] = "delta"
     cost: Annotated[float, Field(ge=0)] = 1.0
     reward_labels: Positive | None = None
     classifier: Literal["softmax", "ridge", "finetune"] = "softmax"
     target_stat: Literal["max", "median"] = "max"
     tau: Annotated[float, Field(gt=0, le=1)] = 1.0
+    stop: Literal["never", "warm-start"] | Annotated[float, Field(gt=0, le=1)] = "never"
     episode_share: Annotated[float, Field(gt=0, le=1)] = 0.25
     gamma: Annotated[float, Field(ge=0, le=1)] = 1.0
     lr: Annotated[float, Field(gt=0)] = 1e-3
     double: bool = True
+    bounded: bool = True
     priority_exponent: Annotated[float, Field(ge=0, le=20)] = 3.0
     beta: Annotated[float, Field(ge=0, le=1)] = 0.0
     final_epsilon: Annotated[float, Field(ge=0, le=1)] = 0.1
@@ -93,6 +101,18 @@ class FedRALParams(Params):
     def _policy_with_transfer(self) -> FedRALParams:
         if (self.mode == "transfer") != (self.policy is not None):
             raise ValueError("mode=transfer and policy=PATH belong together")
+        return self
+
+    @model_validator(mode="after")
+    def _stop_with_reward_set(self) -> FedRALParams:
+        known = self.simulates or (self.mode == "online" and self.reward_labels is not None)
+        if self.stop != "never" and not known:
+            raise ValueError(
+                "stop needs a reward set; use mode=pretrain or per_round, or mode=online with "
+                "reward_labels"
+            )
+        if self.stop == "warm-start" and not self.simulates:
+            raise ValueError("stop=warm-start needs a warm start; use mode=pretrain or per_round")
         return self
 
     def length(self, name: str) -> int:

@@ -91,6 +91,24 @@ class Simulation:
         ids: IntArray = self.client.memory["reward_ids"]
         return ids
 
+    def precision(self) -> float:
+        """Return the global model's weighted precision on the reward set, which is charged."""
+        from fal_bench.metrics.classification import weighted_precision
+
+        ids = self.reward_ids()
+        labels = self.client.buy(ids, "reward")
+        predicted = self.client.probs(self.client.global_model, ids).argmax(axis=1)
+        return weighted_precision(predicted, labels, self.client.n_classes)
+
+    def return_range(self) -> tuple[float, float]:
+        """Return the least and the largest return of the client's episodes."""
+        from fal_bench.environments import EpisodeOptions
+        from fal_bench.environments.steps import return_range
+
+        options = EpisodeOptions.of({"reward": self.params.reward, "cost": self.params.cost})
+        own = len(self.client.unlabelled) + len(self.client.labelled)
+        return return_range(options, max(len(self.client.share("agent")), own))
+
     def sizes(self) -> tuple[int, ...]:
         """Return the size grid, the same in simulation and in the federation.
 

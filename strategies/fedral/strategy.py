@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MIN_WARM_START = 4
 """Fewest samples of a warm-start episode: one seed label, one step, and something to choose."""
 
+NOTHING = np.empty(0, dtype=np.int64)
+
 
 class FedRAL(Strategy):
     """A DQN agent per client chooses each batch's size; the least margins fill it.
@@ -46,11 +48,11 @@ class FedRAL(Strategy):
     """
 
     name: ClassVar[str] = "fedral"
-    version: ClassVar[int | None] = 1
+    version: ClassVar[int | None] = 2
     family: ClassVar[str] = "reinforcement learning"
     paper: ClassVar[str] = "FedRAL, Lazaridis et al."
     adaptive: ClassVar[bool] = True
-    keeps: ClassVar[tuple[str, ...]] = ("policy",)
+    keeps: ClassVar[tuple[str, ...]] = ("policy", "values")
     Params: ClassVar[type[Params]] = FedRALParams
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:
@@ -106,15 +108,29 @@ class FedRAL(Strategy):
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Choose one batch greedily (or, online, epsilon-greedily)."""
         simulation = Simulation(client, self.params)
+        if client.memory.get("stopped"):
+            return NOTHING
         actions = self._all_actions(simulation.sizes())
         observation = self._observe(client)
         if self.params.mode == "transfer":
             return self._batch(client, actions, self._policy_action(actions, observation), budget)
         agent = ClientAgent(client, self.params, len(actions))
+        if self.params.mode != "online":
+            self._train(client, agent, simulation)
+        if self._reached(client, simulation):
+            client.memory["stopped"] = True
+            return NOTHING
         if self.params.mode == "online":
             return self._select_online(client, agent, actions, observation, budget)
-        self._train(client, agent, simulation)
         return self._batch(client, actions, agent.dqn.act(observation, greedy=True), budget)
+
+    def _reached(self, client: ClientView, simulation: Simulation) -> bool:
+        """Whether the client's part of the annotation is over."""
+        if self.params.stop == "never":
+            return False
+        stop = self.params.stop
+        target = client.memory["target"] if stop == "warm-start" else stop
+        return target is not None and simulation.precision() >= target
 
     def _train(self, client: ClientView, agent: ClientAgent, simulation: Simulation) -> None:
         if self.params.mode == "per_round":

@@ -23,13 +23,13 @@ def global_streams():
     torch.set_rng_state(torch_state)
 
 
-def two_states(double: bool = True, end=None, **options) -> FedRALDQN:
+def two_states(double: bool = True, end=None, returns=None, **options) -> FedRALDQN:
     """An agent whose Q-values are tables: one row a state, one column an action.
 
     It has stored action 0 in state 0, for a reward of 1, after which it was in state 1. ``end``
     says whether that was the end.
     """
-    spaces_only = SpacesOnly(spaces.Box(0, 1, (2,), np.float32), spaces.Discrete(2))
+    spaces_only = SpacesOnly(spaces.Box(0, 1, (2,), np.float32), spaces.Discrete(2), returns)
     agent = FedRALDQN(
         "MlpPolicy",
         spaces_only,
@@ -70,6 +70,26 @@ def td_error(agent: FedRALDQN) -> float:
 )
 def test_targets_by_hand(double, end, expected) -> None:
     assert td_error(two_states(double, end)) == pytest.approx(expected)
+
+
+# Targets of 6 are cut to 2; the value of state 0, 0.5, is within the range.
+@pytest.mark.parametrize(("bounded", "expected"), [(True, 1.5), (False, 5.5)])
+def test_targets_stay_within_the_returns_that_the_environment_states(bounded, expected) -> None:
+    agent = two_states(returns=(-1.0, 2.0), bounded=bounded)
+    assert td_error(agent) == pytest.approx(expected)
+    assert agent.largest_values == [pytest.approx(0.5)]
+    assert not agent.diverged
+
+
+def test_values_beyond_the_range_are_pulled_back_though_no_target_reaches_them() -> None:
+    agents = [two_states(returns=(-1.0, 1.0), bounded=bounded) for bounded in (True, False)]
+    for agent in agents:
+        set_table(agent.q_net, [[0.5, 9.0], [0.5, 0.5]])  # action 1 was never taken
+        agent.train(50, batch_size=1)
+        assert agent.diverged
+    pulled, left = (agent.q_net.q_net[0].weight[1, 0].item() for agent in agents)
+    assert left == 9.0
+    assert pulled < 8.99
 
 
 def test_target_moves_a_hundredth_after_every_gradient_step() -> None:
@@ -119,6 +139,7 @@ def test_with_every_extension_off_train_equals_stable_baselines3(corridor) -> No
         loss="huber",
         target_update="env",
         replay_buffer_class=ReplayBuffer,
+        bounded=False,
     )
     ours.policy.load_state_dict(plain.policy.state_dict())
     rng = np.random.default_rng(1)

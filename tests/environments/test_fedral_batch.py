@@ -19,7 +19,7 @@ VARIANTS = [
     {"extras": True, "target_precision": 0.95},
     {"rank": "random", "decline_patience": 2},
     {"rank": "entropy", "reward": "delta_cost"},
-    {"reward": "lal"},
+    {"reward": "cost"},
     {"reward": "authors"},
 ]
 
@@ -209,6 +209,30 @@ def test_budget_and_steps_end_an_episode(
     *_, last = run(make_env(**changes), [action] * 9)
     assert last[2:4] == ends
     assert (last[4]["batch_size"], last[4]["labels"]) == (last_batch, labels)
+
+
+def test_a_missed_target_costs_the_whole_budget_and_a_reached_one_what_was_bought(make_env) -> None:
+    cost = {"reward": "cost", "budget": 40}
+    missed = run(make_env(**cost, target_precision=1.0, max_steps=4), [0] * 4)
+    assert missed[-1][2:4] == (True, False)
+    assert sum(step[1] for step in missed[1:]) == pytest.approx(-(40 - 3) / 60)
+    reached = run(make_env(**cost, target_precision=0.6, max_steps=40), [0] * 40)
+    bought = reached[-1][4]["labels"] - 3
+    assert bought < 37
+    assert sum(step[1] for step in reached[1:]) == pytest.approx(-bought / 60)
+    *_, aimless = run(make_env(**cost, max_steps=4), [0] * 4)
+    assert aimless[1:4] == (pytest.approx(-1 / 60), False, True)
+
+
+@pytest.mark.parametrize("reward", ["delta", "delta_cost", "cost", "authors"])
+def test_returns_from_any_state_are_in_the_stated_range(make_env, reward) -> None:
+    rng = np.random.default_rng(0)
+    for seed in range(4):
+        env = make_env(reward=reward, target_precision=0.8)
+        low, high = env.return_range
+        rewards = [step[1] for step in run(env, rng.integers(3, size=20), seed)[1:]]
+        returns = np.cumsum(rewards[::-1])
+        assert low <= returns.min() <= returns.max() <= high
 
 
 @pytest.mark.parametrize("source", ["state", "pool"])

@@ -107,7 +107,7 @@ BEFORE, AFTER = Progress(0.5, 0.1), Progress(0.6, 0.2)
         ({"reward": "delta"}, 0.1),
         ({"reward": "delta_cost", "cost": 2.0}, 0.1 - 2.0 * 0.2),
         ({"reward": "delta_cost", "cost": 0.0}, 0.1),
-        ({"reward": "lal"}, -0.2),
+        ({"reward": "cost"}, -0.2),
     ],
 )
 def test_rewards_by_hand(options, expected) -> None:

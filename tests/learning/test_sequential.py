@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from fal_bench.learning.engine import train
-from fal_bench.learning.model import Architecture
+from fal_bench.learning.inference import predict
+from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import TrainRequest, batches, padded_rows
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import ModelSpec
@@ -80,8 +81,29 @@ def test_training_stops_at_the_accuracy(architecture, lane):
         raise AssertionError("the stream moved in another way")
 
     assert epochs_run(None) == 40
-    assert 1 < epochs_run(0.99) < 40
+    assert epochs_run(0.99) < 40
     assert epochs_run(0.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (ModelSpec(kind="cnn4", width=8), (1, 16, 16)),  # normalises batches, one after the other
+        (ModelSpec(kind="mlp", hidden=(8,), dropout=0.5), SHAPE),
+        (ModelSpec(kind="cnn", channels=(4,)), SHAPE),
+    ],
+)
+def test_training_ends_with_the_first_epoch_whose_model_knows_its_labels(model, shape, lanes):
+    architecture = Architecture(model, shape, 5)
+    recipe = LocalTraining(epochs=80, lr=0.02, batch_size=4, stop_at_accuracy=0.9)
+    jobs = lanes(architecture, [3, 5, 11, 20])
+    [answer] = train([TrainRequest(architecture, recipe, tuple(jobs), keep_epochs=True)])
+    for job, epochs in zip(jobs, answer.epochs, strict=True):
+        models = [Model(architecture, weights) for weights in epochs]
+        predicted = [predict(model, job.features).logits.argmax(1) for model in models]
+        shares = [float((one == job.labels.numpy()).mean()) for one in predicted]
+        assert [share >= 0.9 for share in shares] == [False] * (len(shares) - 1) + [True]
+    assert max(map(len, answer.epochs)) > 1
 
 
 def test_the_learning_rate_drops_at_its_step(lane):

@@ -94,7 +94,7 @@ def test_patience_counts_epochs_without_a_new_lowest_loss():
     stopping = Stopping(LocalTraining(epochs=99, stop_at_accuracy=None, patience=2), 10)
     ends = []
     for loss in (3.0, 2.0, 2.5, 1.9, 1.9, 2.0):
-        stopping.count(0, loss)
+        stopping.count(loss)
         ends.append(stopping.end_epoch())
     assert ends == [False, False, False, False, False, True]
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fal_bench.reporting import facts as f
-from fal_bench.reporting.budgets import undertrained
+from fal_bench.reporting.budgets import stops, undertrained
 from fal_bench.reporting.context import Rung, TaskFacts
 from fal_bench.reporting.wording import certainty, sentences
 from fal_bench.results.model import Environment, MissingRun
@@ -238,6 +238,36 @@ def test_models_that_do_not_learn_their_labels_are_a_finding(values, expected):
         assert mine.found[0][2] == pytest.approx(theirs.found[0][2])
 
 
+def stopping(strategy, labels, seed=0):
+    """A run of two clients that hold these labels in its cycles, the second one twice the first."""
+    rows = curve(strategy, [n / 100 for n in labels], seed=seed, labels=labels)
+    return [{**row, "labels_by_client": f"{n // 3} {2 * n // 3}"}
+            for row, n in zip(rows, labels, strict=True)]  # fmt: skip
+
+
+def test_a_strategy_that_stops_early_is_read_where_it_stopped():
+    rows = [*stopping("stops", (12, 21, 21, 21)), *stopping("stops", (12, 30, 39, 48), seed=1),
+            *stopping("random", (12, 21, 30, 39, 48)),
+            *stopping("slow", (12, 15, 18))]  # fmt: skip
+    asked = context("random", "stops", "slow", seeds=2)
+    found = stops(pd.DataFrame(rows), asked)
+    assert {one.strategy for one in found} == {"stops"}
+    board = board_of(runs("random", 20, 20), replace(asked, stops=found))
+    [fact] = of_kind(board.facts.findings, f.Stopped)
+    assert (fact.task, fact.strategy, fact.stopped, fact.runs) == ("a", "stops", 1, 2)
+    assert fact.budget == pytest.approx(((21 + 39) / 2 / 200, 26 / 100))  # 100 samples a client
+    assert {name: rest for name, *rest in fact.metrics} == {
+        "accuracy": pytest.approx([0.3, 0.39]), "precision": [0.5, 0.5]}  # fmt: skip
+    (text,) = sentences([fact], asked)
+    assert "26.0 %" in text
+    assert "39.0 %" in text
+
+
+def test_a_run_that_waits_or_spends_its_cap_did_not_stop():
+    rows = [*stopping("waits", (12, 12, 21, 30)), *stopping("spent", (12, 40, 40))]
+    assert stops(pd.DataFrame(rows), context("waits", "spent")) == ()
+
+
 def test_references_are_apart():
     crossings = {"random": (30, 30), "oracle": (15, 15)}
     first, *_, last = facts_of(crossings, references=frozenset({"oracle"})).verdict
@@ -420,6 +450,7 @@ def example(kind):
         "why": "absent", "counts": (("x", 1, 0, 2),), "finished": (("x", 1),), "caps": (10, 20),
         "nearest": "x", "value": 0.4, "seeds": (0, 1) if kind is f.Missing else 3,
         "saving": one.saving, "found": (("a", ("x",), 0.4),),
+        "budget": (0.03, 0.06), "metrics": (("accuracy", 0.4, 0.5),),
         "tasks": {f.MetAtStart: (("a", 1, 2),), f.SameCurves: ("a",)}.get(kind, 2),
     }  # fmt: skip
     by_type = {"tuple[str, ...]": ("x", "y"), "str": "word", "int": 3, "bool": True, "float": 0.05}

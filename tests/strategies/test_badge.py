@@ -1,11 +1,13 @@
 """BADGE against gradients that are multiplied out, and norms of another implementation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.plugins.needs import LocalModel, LocalTraining
+from fal_bench.plugins.needs import LIKE_TASK, LocalModel
 from fal_bench.strategies.badge import Badge
 from fal_bench.strategies.sal_badge import SalBadge
 
@@ -71,7 +73,7 @@ def test_sal_badge_does_the_same_under_the_local_model(toy_pool, model, other):
 
 
 def test_parameters():
-    training = LocalTraining(epochs=9)
+    training = replace(LIKE_TASK, epochs=9)
     assert SalBadge({"epochs": 9, "first": "largest-norm"}).needs == {LocalModel(training)}
     assert not Badge().needs
     with pytest.raises(InvalidSpecError, match=r"'first'.*'norm'"):

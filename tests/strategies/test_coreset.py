@@ -1,8 +1,10 @@
 """Core-set by hand and against another implementation's picks."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from fal_bench.plugins.needs import LocalModel, LocalTraining
+from fal_bench.plugins.needs import LIKE_TASK, LocalModel
 from fal_bench.strategies.coreset import CoreSet
 from fal_bench.strategies.sal_coreset import SalCoreSet
 
@@ -29,5 +31,6 @@ def test_sal_coreset_looks_at_the_local_models_embeddings(toy_model, toy_pool):
     client = toy_pool([0], other, model)
     assert CoreSet().select(client, 2).tolist() == [0, 3]
     assert SalCoreSet().select(client, 2).tolist() == [3, 1]
-    assert SalCoreSet({"lr": 0.2}).needs == {LocalModel(LocalTraining(lr=0.2))}
+    own = replace(LIKE_TASK, lr=0.2, inherited=LIKE_TASK.inherited - {"lr"})
+    assert SalCoreSet({"lr": 0.2}).needs == {LocalModel(own)}
     assert not CoreSet().needs

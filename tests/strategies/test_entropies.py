@@ -1,12 +1,14 @@
 """Least confidence and the entropies of one model, of two, and of a fine-tuned one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import entropy, rankdata
 
-from fal_bench.plugins.needs import LocalModel, LocalTraining
+from fal_bench.plugins.needs import LIKE_TASK, LocalModel
 from fal_bench.plugins.strategy import Train
 from fal_bench.strategies.ens_entropy import EnsEntropy
 from fal_bench.strategies.ens_rank_entropy import EnsRankEntropy
@@ -75,7 +77,7 @@ def test_rank_fusion_against_scipys_ranks(pools, seed, offset):
 def test_ft_entropy_trains_from_the_global_model_and_looks_through_the_result(client, toy_model):
     selecting = FtEntropy({"epochs": 7}).select(client, 2)
     order = next(selecting)
-    assert order == Train(LocalTraining(epochs=7), start=client.global_model)
+    assert order == Train(replace(LIKE_TASK, epochs=7), start=client.global_model)
     with pytest.raises(StopIteration) as stop:
         selecting.send(toy_model(LOCAL, np.eye(3), probs=LOCAL[::-1]))
     assert stop.value.value.tolist() == [2, 0]  # LOCAL's order, turned round
@@ -83,7 +85,8 @@ def test_ft_entropy_trains_from_the_global_model_and_looks_through_the_result(cl
 
 @pytest.mark.parametrize("strategy", [SalEntropy, EnsEntropy, EnsRankEntropy])
 def test_the_local_model_is_trained_as_the_parameters_say(strategy):
-    assert strategy().needs == {LocalModel(LocalTraining())}
-    quirk = LocalTraining(epochs=9, lr=0.2, batch_size=4, lr_drop_step=37)
+    assert strategy().needs == {LocalModel(LIKE_TASK)}
+    left = LIKE_TASK.inherited - {"lr", "batch_size"}
+    quirk = replace(LIKE_TASK, epochs=9, lr=0.2, batch_size=4, lr_drop_step=37, inherited=left)
     params = {"epochs": 9, "lr": 0.2, "batch_size": 4, "lr_quirk": True}
     assert strategy(params).needs == {LocalModel(quirk)}

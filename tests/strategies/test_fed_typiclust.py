@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from fal_bench.strategies.fed_typiclust import FedTypiClust, federated_k_means
+from fal_bench.strategies._federated_clusters import ClusteredClient, federated_k_means
+from fal_bench.strategies.fed_typiclust import FedTypiClust
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,10 @@ def test_federated_k_means_is_k_means_on_the_pooled_points(federated, toy_model,
     start = pooled[::30]
     expected = KMeans(len(start), init=start, n_init=1, max_iter=7, tol=0).fit(pooled)
     federation = federated(*clients, budgets=(1, 1, 1))
-    centres = federated_k_means(federation, points, start, iterations=7)
+    states = {number: ClusteredClient(client, 1) for number, client in enumerate(clients)}
+    for number, state in states.items():
+        state.points = points[number]
+    centres = federated_k_means(federation, states, start, iterations=7)
     np.testing.assert_allclose(centres, expected.cluster_centers_, atol=1e-5)
     # Seven times 5 centres of 3 coordinates (and a count) in 4 bytes, from and to 3 clients.
     assert federation.bytes_up == 7 * 3 * 5 * 4 * 4

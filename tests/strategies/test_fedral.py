@@ -136,13 +136,29 @@ def test_a_kept_policy_can_be_exported_and_used(task, blobs, run, tmp_path, simu
     assert journal.rows[-1].labels > 12
 
 
+@pytest.mark.parametrize("mode", ["pretrain", "online"])
+@pytest.mark.parametrize(("stop", "buys"), [(0.01, False), (1.0, True)])
+def test_a_client_stops_for_good_at_its_precision(task, blobs, run, mode, stop, buys):
+    journal = run(task, fedral(mode=mode, stop=stop, reward_labels=5), blobs)
+    assert (journal.rows[-1].labels > 12) == buys
+    assert [memory.get("stopped", False) for memory in journal.states[-1].memories[:3]] == (
+        [not buys] * 3
+    )
+    assert {purpose for _, _, purpose, _ in journal.charges} >= {"reward"}
+
+
+def test_a_warm_start_sets_where_clients_stop(task, blobs, run):
+    low = run(task, fedral(stop="warm-start", tau=0.01), blobs)
+    assert low.rows[-1].labels == 12
+
+
 @pytest.mark.parametrize("options", [
     {"classifier": "ridge"},
     {"classifier": "finetune", "warm_episodes": 1, "epochs": 1, "episodes": 1},
     {"action": "quantile"},
     {"action": "size_x_quantile"},
     {"reward": "delta_cost", "cost": 0.1},
-    {"reward": "lal"},
+    {"reward": "cost"},
     {"reward": "authors"},
     {"state_source": "pool"},
     {"rank": "random"},
@@ -166,6 +182,9 @@ def test_every_option_runs_and_changes_the_agent(task, blobs, run, simulated, op
         ({"mode": "offline"}, "'mode' cannot be 'offline'"),
         ({"preset": "long"}, "'preset' cannot be 'long'"),
         ({"mode": "transfer"}, "mode=transfer and policy=PATH belong together"),
+        ({"mode": "online", "stop": 0.5}, "reward_labels"),
+        ({"mode": "online", "stop": "warm-start", "reward_labels": 5}, "warm start"),
+        ({"stop": 1.5}, "stop"),
         ({"policy": "x.npz"}, "mode=transfer and policy=PATH belong together"),
         ({"mode": "transfer", "policy": "none.npz"}, "no policy file 'none.npz'"),
         ({"quantile": 3}, "no parameter 'quantile'; did you mean 'quantiles'"),

@@ -112,7 +112,7 @@ def test_the_learning_rate_quirk_is_a_parameter():
     assert plain.training.lr_drop_step is None
     assert quirk.training.lr_drop_step == 37
     training = plain.training
-    assert (training.epochs, training.batch_size, training.lr) == (50, 64, 0.01)
+    assert (training.epochs, training.batch_size, training.lr) == (200, 64, 0.01)
     assert (training.momentum, training.weight_decay, training.stop_at_accuracy) == (
         0.9,
         1e-5,

@@ -1,10 +1,12 @@
 """Margin and entropy strategies on a toy pool whose scores are worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.plugins.needs import LocalModel, LocalTraining
+from fal_bench.plugins.needs import LIKE_TASK, LocalModel
 from fal_bench.strategies.fal_entropy import FalEntropy
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.strategies.random import Random
@@ -30,8 +32,9 @@ def test_the_most_uncertain_of_a_model_by_hand(client, strategy, expected):
 
 
 def test_sal_margin_trains_as_its_parameters_say():
-    assert SalMargin().needs == {LocalModel(LocalTraining())}
-    own = LocalTraining(epochs=3, lr=0.1, batch_size=8)
+    assert SalMargin().needs == {LocalModel(LIKE_TASK)}
+    left = frozenset({"momentum", "weight_decay", "adam"})
+    own = replace(LIKE_TASK, epochs=3, lr=0.1, batch_size=8, inherited=left)
     assert SalMargin({"epochs": 3, "lr": 0.1, "batch_size": 8}).needs == {LocalModel(own)}
     with pytest.raises(InvalidSpecError, match="'epochs' cannot be 0"):
         SalMargin({"epochs": 0})

@@ -66,6 +66,11 @@ class AutogradStep:
         descend(state, list(gradients), self._training, pace)
         return Outcome(logits.detach(), losses.detach() * batch.inside)
 
+    @torch.no_grad()
+    def logits(self, state: StackedState, batch: Batch) -> Tensor:
+        """Return what the network says, shape (slots, rows, outputs)."""
+        return self._forward(batch, state.weights)
+
     def _mixed_loss(
         self, state: StackedState, batch: Batch, mixed: MixedRows, weights: Weights
     ) -> Tensor:

@@ -94,7 +94,7 @@ class CnnStep:
         self._training = training
         self._samples: Samples | None = None
         self._windows: SampleWindows | None = None
-        self._workspace: Workspace | None = None
+        self._workspaces: dict[str, Workspace] = {}
 
     @classmethod
     def of(cls, chain: Chain, training: LocalTraining) -> CnnStep | None:
@@ -113,13 +113,10 @@ class CnnStep:
     @torch.no_grad()
     def __call__(self, state: StackedState, batch: Batch, pace: Pace) -> Outcome:
         """Take the step; return what the network said before it."""
-        space = self._space(state, batch)
-        self._windows_of(batch.samples).gather(batch.index, space.blocks[0].inputs)
+        space = self._space("training", state, batch)
+        logits = self._forward(space, state, batch)
         blocks = list(zip(self._layers[:-1], space.blocks, strict=True))
-        for layer, block in blocks:
-            block.forward(state.weights[layer])
         layer = self._layers[-1]
-        logits = torch.bmm(space.head.inputs, state.weights[layer])
         delta, losses = logit_gradient(logits, batch, self._training)
         gradient: Tensor | None = space.head.backward(delta, state.weights[layer])
         descend_product(state, layer, space.head.inputs, delta, self._training, pace)
@@ -129,19 +126,32 @@ class CnnStep:
             descend_product(state, layer, block.inputs, block.delta, self._training, pace)
         return Outcome(logits, losses)
 
+    @torch.no_grad()
+    def logits(self, state: StackedState, batch: Batch) -> Tensor:
+        """Return what the network says, shape (slots, rows, outputs)."""
+        return self._forward(self._space("evaluation", state, batch), state, batch)
+
+    def _forward(self, space: Workspace, state: StackedState, batch: Batch) -> Tensor:
+        """Compute the blocks of a workspace; return the logits."""
+        self._windows_of(batch.samples).gather(batch.index, space.blocks[0].inputs)
+        for layer, block in zip(self._layers[:-1], space.blocks, strict=True):
+            block.forward(state.weights[layer])
+        return torch.bmm(space.head.inputs, state.weights[self._layers[-1]])
+
     def _windows_of(self, samples: Samples) -> SampleWindows:
         """Return the windows of a block's samples, prepared at its first step."""
         if self._windows is None or self._samples is not samples:
             self._samples, self._windows = samples, SampleWindows(samples.features)
         return self._windows
 
-    def _space(self, state: StackedState, batch: Batch) -> Workspace:
-        """Return a workspace for a batch: the last one if it fits."""
+    def _space(self, purpose: str, state: StackedState, batch: Batch) -> Workspace:
+        """Return a workspace for a batch: the last one of this purpose if it fits."""
         slots, rows = batch.rows.shape
         colours, height, width = batch.samples.features.shape[1:]
         shape = (slots, rows, colours, height, width)
-        if self._workspace is None or self._workspace.shape != shape:
+        last = self._workspaces.get(purpose)
+        if last is None or last.shape != shape:
             matrices = [state.weights[layer] for layer in self._layers[:-1]]
             channels = [matrix.shape[2] for matrix in matrices]
-            self._workspace = Workspace(matrices[0], shape, channels)
-        return self._workspace
+            self._workspaces[purpose] = last = Workspace(matrices[0], shape, channels)
+        return last

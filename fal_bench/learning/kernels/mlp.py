@@ -48,12 +48,7 @@ class MlpStep:
     @torch.no_grad()
     def __call__(self, state: StackedState, batch: Batch, pace: Pace) -> Outcome:
         """Take the step; return what the network said before it."""
-        inputs = [widened(batch.by_lane.flatten(2), self._features(state))]
-        for layer in self._layers:
-            weight, bias = state.weights[f"{layer}.weight"], state.weights[f"{layer}.bias"]
-            output = torch.baddbmm(bias.unsqueeze(1), inputs[-1], weight.transpose(1, 2))
-            inputs.append(output.relu_() if layer != self._layers[-1] else output)
-        logits = inputs.pop()
+        *inputs, logits = self._activations(state, batch)
         delta, losses = logit_gradient(logits, batch, self._training)
         for layer, seen in zip(reversed(self._layers), reversed(inputs), strict=True):
             below = None
@@ -64,6 +59,20 @@ class MlpStep:
             if below is not None:
                 delta = below
         return Outcome(logits, losses)
+
+    @torch.no_grad()
+    def logits(self, state: StackedState, batch: Batch) -> Tensor:
+        """Return what the network says, shape (slots, rows, outputs)."""
+        return self._activations(state, batch)[-1]
+
+    def _activations(self, state: StackedState, batch: Batch) -> list[Tensor]:
+        """Return what each layer sees, and the logits."""
+        inputs = [widened(batch.by_lane.flatten(2), self._features(state))]
+        for layer in self._layers:
+            weight, bias = state.weights[f"{layer}.weight"], state.weights[f"{layer}.bias"]
+            output = torch.baddbmm(bias.unsqueeze(1), inputs[-1], weight.transpose(1, 2))
+            inputs.append(output.relu_() if layer != self._layers[-1] else output)
+        return inputs
 
     def _features(self, state: StackedState) -> int:
         return state.weights[f"{self._layers[0]}.weight"].shape[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,6 +108,14 @@ class StackedState:
         for tensors in (self.weights, self.velocity, self.squares, self.pull, self.start):
             for name, tensor in tensors.items():
                 tensors[name] = tensor.index_select(0, index)
+
+    def at(self, slots: list[int]) -> StackedState:
+        """Return a copy of the weights of some slots, which nothing can move."""
+        some = copy.copy(self)
+        index = torch.tensor(slots, device=next(iter(self.weights.values())).device)
+        some.weights = {name: one.index_select(0, index) for name, one in self.weights.items()}
+        some.velocity, some.squares, some.pull, some.start = {}, {}, {}, {}
+        return some
 
     def _write(self, tensors: Weights, slot: int, weights: Weights) -> None:
         """Write weights of one lane into a slot of stacked tensors."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
+from fal_bench.arrays import IntArray
 from fal_bench.learning.chance import dropout_of
 from fal_bench.learning.device import CPU
 from fal_bench.learning.kernels.autograd import AutogradStep
@@ -43,6 +45,9 @@ class Step(Protocol):
 
     def __call__(self, state: StackedState, batch: Batch, pace: Pace) -> Outcome:
         """Take the step; return what the network said before it."""
+
+    def logits(self, state: StackedState, batch: Batch) -> Tensor:
+        """Return what the network says, shape (slots, rows, outputs)."""
 
 
 def train_stacked(
@@ -97,10 +102,14 @@ def _train_block(
     while slots.live:
         batch = slots.batch()
         outcome = step(state, batch, pace_of(training, slots.updates, device))
-        correct = None if training.stop_at_accuracy is None else batch.correct(outcome.logits)
-        losses = None if training.patience is None else outcome.total_losses
+        ended = slots.advance(None if training.patience is None else outcome.total_losses)
+        if not ended:
+            continue
+        correct = np.zeros(len(ended), dtype=np.int64)
+        if training.stop_at_accuracy is not None:
+            correct = _correct(step, state, slots, ended)
         done = False
-        for slot, occupant in slots.advance(correct, losses):
+        for slot, occupant in slots.end_epoch(ended, correct):
             if keep_epochs:
                 occupant.epochs.append(even.narrow(state.read(slot)))
             if occupant.done:
@@ -117,6 +126,14 @@ def _train_block(
             if 0 < len(live) < len(slots.occupants):
                 slots.keep(live)
                 state.keep(live)
+
+
+def _correct(step: Step, state: StackedState, slots: Slots, ended: list[int]) -> IntArray:
+    """Return how many samples of some slots are classified correctly, in evaluation mode."""
+    some = state if len(ended) == len(slots.occupants) else state.at(ended)
+    hits = [batch.correct(step.logits(some, batch)) for batch in slots.epoch(ended)]
+    correct: IntArray = np.sum(hits, axis=0)
+    return correct
 
 
 def _load(state: StackedState, slot: int, lane: Lane, even: EvenNetwork) -> None:

@@ -128,31 +128,44 @@ class Slots:
             mask=self._chances.mask(lanes, counts),
         )
 
-    def advance(
-        self, correct: IntArray | None, losses: RealArray | None
-    ) -> list[tuple[int, Occupant]]:
+    def advance(self, losses: RealArray | None) -> list[int]:
         """Count one step; return the slots whose epoch has ended.
 
         Args:
-            correct: correct predictions in each slot's batch, if the recipe stops by accuracy.
-            losses: sum of the losses of each slot's batch, if it stops by the loss.
+            losses: sum of the losses of each slot's batch, if the recipe stops by the loss.
         """
         self._step += 1
         self.updates += 1
-        if correct is not None or losses is not None:
-            for slot, occupant in enumerate(self.occupants):
-                occupant.stopping.count(
-                    0 if correct is None else int(correct[slot]),
-                    0.0 if losses is None else float(losses[slot]),
-                )
-        ended = []
-        for slot in (self._step >= self._steps).nonzero()[0].tolist():
+        if losses is not None:
+            for occupant, loss in zip(self.occupants, losses, strict=True):
+                occupant.stopping.count(float(loss))
+        ended: list[int] = (self._step >= self._steps).nonzero()[0].tolist()
+        return ended
+
+    def epoch(self, slots: list[int]) -> Iterator[Batch]:
+        """Yield the batches of the epoch of some slots, as they are without any chance."""
+        for step in range(self._steps[slots].max()):
+            counts = np.where(step < self._steps[slots], self._counts[slots, step], 0)
+            inside = self._columns < counts[:, np.newaxis]
+            rows = np.where(inside, self._rows[slots, step], PADDING)
+            yield Batch(self._samples, rows, counts, self._class_counts[slots], self._round[slots])
+
+    def end_epoch(self, slots: list[int], correct: IntArray) -> Iterator[tuple[int, Occupant]]:
+        """Count an epoch of some slots, and begin the next one unless it was the last.
+
+        Args:
+            slots: whose epoch has ended.
+            correct: what their networks classify correctly now, of all their samples.
+
+        Yields:
+            Each slot and its lane.
+        """
+        for slot, hits in zip(slots, correct.tolist(), strict=True):
             occupant = self.occupants[slot]
-            occupant.done = occupant.stopping.end_epoch()
-            ended.append((slot, occupant))
+            occupant.done = occupant.stopping.end_epoch(hits)
             if not occupant.done:
                 self._draw_epoch(slot, occupant)
-        return ended
+            yield slot, occupant
 
     def keep(self, slots: list[int]) -> None:
         """Make the block narrower: only ``slots`` stay, in this order."""

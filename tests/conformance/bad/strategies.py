@@ -217,6 +217,31 @@ class BroadcastingANumber(Coordinated):
         federation.broadcast(7)
 
 
+class ReadingWhatTheServerGathered(Coordinated):
+    """Has clients compare themselves with what only the server was sent."""
+
+    name = "deployable--reading-what-the-server-gathered"
+
+    def select_all(self, federation):
+        sums = federation.gather(lambda client: client.inputs().sum(axis=0))
+        centre = np.sum(sums, axis=0) / 1000
+        return federation.each(
+            lambda client, budget: smallest(distance(client.inputs(), centre), budget)
+        )
+
+
+class CallingAnotherClientsObject(Coordinated):
+    """Has the server ask an object that lives at the first client."""
+
+    name = "deployable--calling-another-clients-object"
+
+    def select_all(self, federation):
+        clients = {}
+        federation.gather(lambda client: clients.update({client.index: client}) or np.zeros(1))
+        count = federation.broadcast(np.array([len(clients[0].unlabelled)]))
+        return federation.each(lambda client, budget: (np.arange(budget) + count[0]) % budget)
+
+
 @strategy("positions--floats")
 def floats(client, budget):
     return np.arange(budget) / 1
