@@ -237,6 +237,7 @@ EVERY = [
     *(Separation(4, 5, share, 2, 6) for share in (0.1, 0.4, 0.9)),
     NotRun("random", False, 1, 2),
     NotRun("random", True, 1, 2),
+    NotRun("random", False, 0, 2, "worst_client_loss"),
 ]  # fmt: skip
 
 
