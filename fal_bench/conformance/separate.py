@@ -146,17 +146,17 @@ class _Client(_Participant):
     ) -> None:
         super().__init__(federation, memory, wire)
         self.rng = np.random.default_rng(view.index)  # not the server's
+        self._federation = federation
         self._view = view
         self._up, self._down = wire.up[view.index], wire.down[view.index]
 
     @property
     def target(self) -> Any:
-        """The target domain.
+        """As many samples as the target domain has, all of them zero: the domain is at the server.
 
-        Raises:
-            CoordinationError: always; it is at the server.
+        What a client computes from them must not matter, since the server's broadcast replaces it.
         """
-        raise CoordinationError("the target domain is at the server, not at a client")
+        return self._federation.target.blank()
 
     def each(
         self,

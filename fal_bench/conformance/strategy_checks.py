@@ -99,6 +99,8 @@ class StrategySubject(ClassSubject[Strategy]):
                 within_limit(self.limit, partial(_offer, made, world.setting()))
             except InvalidSpecError as error:
                 refusals.append(f"{world.name}: {error}")
+            except Broken:
+                raise
             except BaseException as error:
                 let_interrupts_pass(error)
                 what = f"check_task or check_shares raised {described(error, self.code)}"
@@ -169,7 +171,10 @@ class StrategySubject(ClassSubject[Strategy]):
 
 
 def _offer(strategy: Strategy, setting: Setting) -> None:
-    check_suits(strategy, setting.task)
+    try:
+        check_suits(strategy, setting.task)
+    except NeedsError as error:
+        raise Broken("needs", Failure(str(error))) from None
     strategy.check_shares(setting.task, setting.smallest_shares)
 
 

@@ -260,6 +260,10 @@ class LiveTargetView:
         """Return the head's inputs, shape (n, d)."""
         return predict(model, self._features).embeddings
 
+    def blank(self) -> LiveTargetView:
+        """Return a view of as many samples that are zero: what a participant without them has."""
+        return LiveTargetView(torch.zeros_like(self._features), self.global_model, self._trainer)
+
 
 class LiveFederationView:
     """The federation view of a running run; see ``fal_bench.plugins.strategy.FederationView``.
