@@ -131,7 +131,7 @@ def test_wrong_input_is_one_sentence_and_ends_in_2(
 
 def test_ctrl_c_ends_in_130_and_leaves_nothing(falbench, slow_suite, tmp_path):
     for task in load_suite(slow_suite).tasks:
-        store_run(tmp_path / "results", spec("logo", task=task), pool=pool_of(task))
+        store_run(tmp_path / "results", spec("random", task=task), pool=pool_of(task))
     assert falbench("publish", "results", "--to", "p", "--suite", slow_suite)[0] == 0
     temporary = tmp_path / "temporary"
     temporary.mkdir()
