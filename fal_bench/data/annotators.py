@@ -24,7 +24,7 @@ _VOTES_KEPT: Final = 8
 
 
 def votes_of(annotators: Annotators, dataset: Dataset, streams: Streams) -> Votes:
-    """Return the votes of a (task, seed): each is the same whoever asks for it, and when.
+    """Return the votes of a (task, seed): each is the same at every call.
 
     Args:
         annotators: who they are.

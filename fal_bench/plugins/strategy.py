@@ -195,7 +195,8 @@ class FederationView(Protocol):
     returns what the server sent, whatever is given to it. So what comes next may follow from
     ``budgets``, ``limits``, parameters and what ``broadcast`` returned, and from nothing else.
     Objects that a client makes live as long as the query, in the ``select_all`` of that client.
-    ``memory`` is of whoever runs it. ``falbench check`` holds a strategy to this ("deployable").
+    ``memory`` belongs to the participant that runs it. ``falbench check`` holds a strategy to this
+    ("deployable").
     """
 
     @property

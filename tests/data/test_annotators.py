@@ -73,12 +73,12 @@ def test_clients_buy_what_is_said_and_are_tested_on_the_truth(tiny, blobs):
     noisy = Task.model_validate({**tiny.model_dump(), "annotators": {"kind": "noisy", "rate": 0.5}})
     right, wrong = (Setting.draw(task, 3, blobs) for task in (tiny, noisy))
     assert noisy.hash != tiny.hash
-    truth, told = blobs.train_labels.numpy(), wrong.votes(0)
-    assert 0.3 < (told != truth).mean() < 0.7
+    truth, said = blobs.train_labels.numpy(), wrong.votes(0)
+    assert 0.3 < (said != truth).mean() < 0.7
     assert wrong.dataset is blobs
     for client, ids in enumerate(wrong.initial):
         assert ids.tolist() == right.initial[client].tolist()  # a pair
-        assert wrong.open_ledger().labels(client, ids).tolist() == told[ids].tolist()
+        assert wrong.open_ledger().labels(client, ids).tolist() == said[ids].tolist()
         assert right.open_ledger().labels(client, ids).tolist() == truth[ids].tolist()
 
 
