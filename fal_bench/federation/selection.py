@@ -20,6 +20,7 @@ from fal_bench.errors import (
     PositionError,
     message_of,
 )
+from fal_bench.federation.grants import Offer
 from fal_bench.federation.journal import Journal
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.model import Model
@@ -125,29 +126,6 @@ def _advance(selection: Generator[Train, Model, IntArray], model: Model | None) 
         return next(selection) if model is None else selection.send(model)
     except StopIteration as stop:
         return _Done(stop.value)
-
-
-@dataclass(frozen=True, eq=False)
-class Offer:
-    """The labels that may be bought in one query.
-
-    Attributes:
-        usual: labels each client buys unless the server says otherwise; shape (clients,).
-        limits: labels each client may buy at most; the same where the task leaves no choice.
-    """
-
-    usual: IntArray
-    limits: IntArray
-
-    @property
-    def total(self) -> int:
-        """Labels that all clients buy together."""
-        return int(self.usual.sum())
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether the server has no choice."""
-        return bool((self.usual == self.limits).all())
 
 
 def check_selections(
