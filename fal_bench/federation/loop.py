@@ -7,7 +7,6 @@ sent the trained weights. Who trains them, and together with whose, is not its b
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,10 +25,9 @@ from fal_bench.federation.ledger import Ledger
 from fal_bench.federation.local import ClientRounds, recipe_of, update_of
 from fal_bench.federation.models import CycleModels
 from fal_bench.federation.query import Query
-from fal_bench.federation.rounds import Coordinator
+from fal_bench.federation.rounds import Coordinator, coordinator_of
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import RunState
-from fal_bench.inputs.selector import Selector
 from fal_bench.learning.evaluation import evaluate
 from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Model
@@ -78,7 +76,10 @@ def simulate(
             needs = declared_needs(strategy)
         watched = any(isinstance(need, EpochPredictions) for need in needs)
         own_trainer = guarded(trainer, _guard(journal, state, TRAINER, trainer.name))
-        coordinator = _coordinator(setting, state, journal)
+        guard = _guard(journal, state, AGGREGATION, setting.task.aggregation.kind)
+        coordinator = coordinator_of(
+            setting.task, setting.architecture, setting.streams, state, guard
+        )
         training = FederatedTraining(
             setting, ledger, state, own_trainer, coordinator, recorded, watched
         )
@@ -237,21 +238,6 @@ class FederatedTraining:
 def _guard(journal: Journal, state: RunState, kind: Kind, name: str) -> Guard:
     """Return what marks a call of a plugin's code."""
     return partial(journal.plugin_call, state.cycle, kind, name)
-
-
-def _coordinator(setting: Setting, state: RunState, journal: Journal) -> Coordinator:
-    """Return the server of a cycle, with the model that it starts from."""
-    task, architecture = setting.task, setting.architecture
-    name, table = task.aggregation.kind, current_registry().aggregations
-    guard = _guard(journal, state, AGGREGATION, name)
-    with nullcontext() if table.built_in(name) else guard():
-        aggregation = table.make(Selector(name, task.aggregation.params))
-        aggregation.check_task(task)
-    if state.weights is None:
-        model = architecture.fresh(setting.streams.torch("init", state.cycle))
-    else:
-        model = architecture.with_weights(state.weights)
-    return Coordinator(aggregation, model, task.clients, guard, state.aggregation)
 
 
 def _kept(state: RunState, strategy: Strategy) -> list[dict[str, Any]]:
