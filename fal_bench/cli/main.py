@@ -14,6 +14,7 @@ import typer
 from fal_bench._version import __version__
 from fal_bench.cli.check import check
 from fal_bench.cli.compare import compare
+from fal_bench.cli.deploy import deploy
 from fal_bench.cli.imports import import_curves
 from fal_bench.cli.inspect import inspect
 from fal_bench.cli.list import list_things
@@ -46,6 +47,7 @@ app.command("merge")(merge)
 app.command("import")(import_curves)
 app.command("publish")(publish)
 app.command("verify")(verify)
+app.add_typer(deploy, name="deploy")
 
 
 def _show_version(wanted: bool) -> None:

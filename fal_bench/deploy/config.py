@@ -202,11 +202,13 @@ class SiteConfig(Spec):
         name: its name, as the federation has it.
         data: its samples, without labels.
         store: folder of its label store and of what its strategy remembers.
+        threads: processor threads of its computations; bits are those of the simulator with one.
     """
 
     name: SiteName
     data: Data
     store: Path
+    threads: int = Field(default=1, ge=1, le=1024)
 
 
 def read_federation(path: Path) -> Federation:

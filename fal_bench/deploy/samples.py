@@ -129,7 +129,7 @@ def _arrays(data: ArrayData) -> Samples:
 
 
 def _images(data: ImageData, shape: tuple[int, int, int]) -> Samples:
-    from fal_bench.data.images import decode
+    from fal_bench.data.images import Colour, decode
 
     channels, height, width = shape
     if height != width or channels not in (1, 3):
@@ -139,7 +139,7 @@ def _images(data: ImageData, shape: tuple[int, int, int]) -> Samples:
     files = sorted(path for path in data.path.rglob("*") if path.suffix.lower() in _IMAGES)
     if not files:
         raise DeploymentError(f"There is no PNG or JPEG image in {str(data.path)!r}; add some.")
-    colour = "rgb" if channels == 3 else "grey"
+    colour: Colour = "rgb" if channels == 3 else "grey"
     features = np.empty((len(files), *shape), dtype=np.float32)
     for place, path in enumerate(files):
         pixels = decode(path, colour, height).pixels.transpose(2, 0, 1)

@@ -34,7 +34,7 @@ from fal_bench.plugins.registry import current_registry
 from fal_bench.results.files import write_bytes
 from fal_bench.streams import Streams
 
-_COLUMNS: Final = [
+_COLUMNS: Final = (
     "task",
     "strategy",
     "seed",
@@ -46,7 +46,7 @@ _COLUMNS: Final = [
     "accuracy",
     "accuracy_low",
     "accuracy_high",
-]
+)
 
 
 @dataclass

@@ -136,8 +136,11 @@ class Site:
 
     @cached_property
     def _computing(self) -> SiteComputing:
+        import torch
+
         from fal_bench.deploy.computing import SiteComputing
 
+        torch.set_num_threads(self._config.threads)
         return SiteComputing(
             self._federation, self.number, self.samples, self.store, self._config.store
         )
