@@ -28,6 +28,8 @@ FILE: Final = "labels.sqlite"
 _SECONDS: Final = 30.0
 """How long to wait for another process that writes."""
 
+_READ: Final = "begin"
+
 _SCHEMA: Final = """
 create table if not exists request(
     id integer primary key, sample integer not null, vote integer not null, purpose text not null,
@@ -92,8 +94,6 @@ class LabelStore:
 
     Args:
         folder: where its file lies; it is made if need be.
-        samples: how many samples the site has; known once it has been opened with it.
-        n_classes: how many classes there are, likewise.
 
     Raises:
         DeploymentError: the file cannot be used.
@@ -125,7 +125,7 @@ class LabelStore:
 
     def facts(self) -> dict[str, str]:
         """Return all facts by name."""
-        with self._open() as database:
+        with self._open(_READ) as database:
             return dict(database.execute("select name, value from fact"))
 
     def ask(self, samples: Sequence[int], purpose: str, cycle: int, vote: int = 0) -> None:
@@ -148,13 +148,13 @@ class LabelStore:
 
     def closed_query(self, cycle: int) -> int | None:
         """Return what the query of a cycle cost; None if it is not over."""
-        with self._open() as database:
+        with self._open(_READ) as database:
             row = database.execute("select bought from query where cycle = ?", (cycle,)).fetchone()
         return None if row is None else int(row[0])
 
     def pending(self) -> list[Pending]:
         """Return what is asked for and not answered, in the order in which it was asked."""
-        with self._open() as database:
+        with self._open(_READ) as database:
             rows = database.execute(
                 "select sample, vote, purpose, cycle, asked from open_request order by id"
             ).fetchall()
@@ -205,7 +205,7 @@ class LabelStore:
 
     def history(self) -> list[Answer]:
         """Return all answers in the order in which they came, those taken back included."""
-        with self._open() as database:
+        with self._open(_READ) as database:
             rows = database.execute(
                 "select sample, vote, label, annotator, at from answer order by id"
             ).fetchall()
@@ -222,7 +222,7 @@ class LabelStore:
             Shape (samples,).
         """
         found = np.full(samples, NO_VOTE, dtype=np.int64)
-        with self._open() as database:
+        with self._open(_READ) as database:
             rows = database.execute(
                 "select sample, label from said where vote = ? and label is not null", (number,)
             ).fetchall()
@@ -232,28 +232,28 @@ class LabelStore:
 
     def charges(self) -> list[tuple[int, int, str, int]]:
         """Return everything that was asked for: sample, vote, purpose and cycle, in order."""
-        with self._open() as database:
+        with self._open(_READ) as database:
             return database.execute(
                 "select sample, vote, purpose, cycle from request order by id"
             ).fetchall()
 
     def paid(self) -> int:
         """Return how many labels are to be paid: distinct pairs of sample and vote."""
-        with self._open() as database:
+        with self._open(_READ) as database:
             [(count,)] = database.execute(
                 "select count(*) from (select distinct sample, vote from request)"
             )
         return int(count)
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for one transaction."""
+    def _open(self, begin: str = "begin immediate") -> Iterator[sqlite3.Connection]:
+        """Open the file for one transaction; one that only reads begins as ``_READ``."""
         try:
             database = sqlite3.connect(self.path, timeout=_SECONDS, isolation_level=None)
         except sqlite3.Error as error:
             raise self._unusable(error) from None
         try:
-            database.execute("begin immediate")
+            database.execute(begin)
             yield database
             if database.in_transaction:
                 database.execute("commit")

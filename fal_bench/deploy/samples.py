@@ -38,17 +38,25 @@ class Samples:
         names: what each sample is called, for people.
         known: labels that simulated annotators give; None where people do.
         files: the image of each sample, where there is one.
+        columns: names of the features, where they have any.
     """
 
     features: FloatArray
     names: tuple[str, ...]
     known: Callable[[int], IntArray] | None = None
     files: Sequence[Path] = ()
+    columns: Sequence[str] = ()
 
     @property
     def digest(self) -> str:
         """SHA-256 of the features; it stays at the site."""
         return hashlib.sha256(np.ascontiguousarray(self.features).data).hexdigest()
+
+    def text(self, sample: int) -> str:
+        """Return a sample's named features, one a line; nothing if they have no names."""
+        values = self.features[sample].ravel().tolist()
+        lines = zip(self.columns, values, strict=False)
+        return "\n".join(f"{column}: {value:g}" for column, value in lines)
 
     def picture(self, sample: int) -> bytes | None:
         """Return a sample as a PNG or JPEG file; None if it is no picture."""
@@ -170,7 +178,8 @@ def _table(data: TableData) -> Samples:
                 ) from None
     mean = np.array(data.mean or 0.0, dtype=np.float32)
     deviation = np.array(data.deviation or 1.0, dtype=np.float32)
-    return Samples(((values - mean) / deviation)[:, :, None, None], _numbered(len(values)))
+    features = ((values - mean) / deviation)[:, :, None, None]
+    return Samples(features, _numbered(len(values)), columns=data.columns)
 
 
 def _numbered(count: int) -> tuple[str, ...]:

@@ -3,79 +3,50 @@
 import pytest
 
 from fal_bench.data.loading import load_dataset
-from fal_bench.deploy.config import Federation, SiteConfig
 from fal_bench.deploy.server import Server
-from fal_bench.deploy.site import Site
 from fal_bench.federation.setting import Setting
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
 
 STRATEGIES = (
-    "random fal-margin logo badge typiclust fed-typiclust fed-probcover fairfal fed-mass"
+    "random fal-margin logo badge typiclust fed-typiclust fed-probcover fairfal fed-mass ifal "
+    "margin-random-batch"
 ).split()
-NAMES = ("north", "south", "east")
-TASK = {
-    "dataset": "digits",
-    "clients": 3,
-    "partition": {"kind": "dirichlet", "alpha": 0.5},
-    "model": {"kind": "mlp", "hidden": [8]},
-    "rounds": 2,
-    "local_epochs": 1,
-    "initial_labels": 4,
-    "query_size": 3,
-    "budget_cap": 30,
+RECIPES = {
+    "momenta that are kept": {
+        "optimiser": {"kind": "sgd", "lr": 0.05, "momentum": 0.9, "state": "kept"}
+    },
+    "a server with a memory": {"aggregation": {"kind": "scaffold"}, "reset": "continue"},
+    "some sites a round": {"participation": 0.67, "budget": "proportional"},
 }
 
 
-class Calls:
-    """A link that calls sites in this process, each message by a site object of its own."""
-
-    def __init__(self, federation, folder):
-        self.federation, self.folder = federation, folder
-
-    def site(self, name):
-        config = {"name": name, "data": {"kind": "share"}, "store": self.folder / name}
-        return Site(self.federation, SiteConfig.model_validate(config))
-
-    def ask(self, verb, messages):
-        return {name: self.site(name).answer(verb, one) for name, one in messages.items()}
-
-
-def federation(strategy, **more):
-    return Federation.model_validate(
-        {
-            "name": "twin",
-            "sites": NAMES,
-            "classes": list("0123456789"),
-            "input_shape": (1, 8, 8),
-            "strategy": strategy,
-            "task": TASK,
-            **more,
-        }
-    )
+def assert_twins(agreed, run, calls, folder):
+    link = calls(agreed, folder)
+    cycles = Server(agreed, link, folder / "server", say=lambda line: None).run()
+    dataset, made = load_dataset("digits"), Selector.parse(agreed.strategy)
+    registry = Registry.discover()
+    journal = run(agreed.task, lambda: registry.make(made), dataset, metrics=())
+    setting = Setting.draw(agreed.task, agreed.seed, dataset)
+    for number, name in enumerate(agreed.sites):
+        ids = setting.shares[number].pool
+        found = sorted(
+            (number, int(ids[sample]), purpose, cycle)
+            for sample, _, purpose, cycle in link.site(name).store.charges()
+        )
+        expected = sorted(one for one in journal.charges if one[0] == number)
+        assert found == [one for one in expected if one[3] < cycles[-1].cycle]
+    rows = journal.rows[: len(cycles)]
+    assert len(cycles) == 3
+    for part in ("labels", "bytes_up", "bytes_down"):
+        assert [getattr(one, part) for one in cycles] == [getattr(row, part) for row in rows]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_sites_pick_what_the_simulator_picks(strategy, run, tmp_path):
-    agreed = federation(strategy)
-    link = Calls(agreed, tmp_path)
-    cycles = Server(agreed, link, tmp_path / "server", say=lambda line: None).run()
+def test_sites_pick_what_the_simulator_picks(strategy, federation, run, calls, tmp_path):
+    assert_twins(federation(strategy), run, calls, tmp_path)
 
-    made = Selector.parse(strategy)
-    registry = Registry.discover()
-    dataset = load_dataset("digits")
-    journal = run(agreed.task, lambda: registry.make(made), dataset, metrics=())
-    setting = Setting.draw(agreed.task, agreed.seed, dataset)
-    last = cycles[-1].cycle
-    for number, name in enumerate(NAMES):
-        ids = setting.shares[number].pool
-        found = [
-            (number, int(ids[sample]), purpose, cycle)
-            for sample, _, purpose, cycle in link.site(name).store.charges()
-        ]
-        expected = [one for one in journal.charges if one[0] == number and one[3] < last]
-        assert sorted(found) == sorted(expected)
-    rows = journal.rows[: len(cycles)]
-    assert [one.labels for one in cycles] == [row.labels for row in rows]
-    assert [one.bytes_up for one in cycles] == [row.bytes_up for row in rows]
-    assert [one.bytes_down for one in cycles] == [row.bytes_down for row in rows]
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_and_train_as_it_trains(recipe, federation, run, calls, tmp_path):
+    assert_twins(federation("fal-margin", task=RECIPES[recipe]), run, calls, tmp_path)
