@@ -16,6 +16,8 @@ from fal_bench.deploy.refusals import check_deployable
 from fal_bench.task import Task
 
 _NAME: Final = re.compile(r"(?=.{1,32}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_PORT: Final = 9094
+"""Of the first site's SuperNode; those beside it on one machine take the next ones."""
 _PLACES: Final = {
     "federation.toml": "federation.toml",
     "pyproject.toml": "pyproject.toml",
@@ -70,6 +72,7 @@ def write_federation(
         "first": names[0],
         "count": len(names),
         "nodes": "".join(_node(site, number) for number, site in enumerate(names)),
+        "local_nodes": "".join(_local_node(site, number) for number, site in enumerate(names)),
     }
     written = {folder / place: _filled(one, values) for one, place in _PLACES.items()}
     written[folder / module / "__init__.py"] = ""
@@ -103,8 +106,16 @@ def _node(site: str, number: int) -> str:
     """Return the command of one site's SuperNode, for the README."""
     return (
         f"flower-supernode --superlink SERVER:8000 --root-certificates ca.crt \\\n"
-        f"    --auth-supernode-private-key {site}.key --port {9094 + number} \\\n"
-        f"    --node-config \"site='$PWD/sites/{site}.toml'\"\n"
+        f"    --auth-supernode-private-key {site}.key --port {_PORT + number} \\\n"
+        f"    --node-config \"site='$PWD/{SITES}/{site}.toml'\"\n"
+    )
+
+
+def _local_node(site: str, number: int) -> str:
+    """Return the same for a SuperLink on this machine."""
+    return (
+        f"flower-supernode --insecure --superlink 127.0.0.1:8000 --port {_PORT + number} "
+        f"--node-config \"site='$PWD/{SITES}/{site}.toml'\" &\n"
     )
 
 

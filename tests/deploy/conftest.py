@@ -2,8 +2,12 @@
 
 import pytest
 
+from fal_bench.data.loading import load_dataset
 from fal_bench.deploy.config import Federation, SiteConfig
 from fal_bench.deploy.site import Site
+from fal_bench.federation.setting import Setting
+from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.registry import Registry
 
 NAMES = ("north", "south", "east")
 TASK = {
@@ -64,3 +68,24 @@ def federation():
 def calls():
     """The link."""
     return Calls
+
+
+@pytest.fixture
+def simulated(run):
+    """Return a function that gives the simulator's rows, and what each site would be asked."""
+
+    def simulate(agreed, cycles):
+        dataset, made = load_dataset("digits"), Selector.parse(agreed.strategy)
+        registry = Registry.discover()
+        journal = run(agreed.task, lambda: registry.make(made), dataset, metrics=())
+        setting = Setting.draw(agreed.task, agreed.seed, dataset)
+        places = [
+            {int(sample): place for place, sample in enumerate(own.pool)} for own in setting.shares
+        ]
+        asked = {name: [] for name in agreed.sites}
+        for client, sample, purpose, cycle in journal.charges:
+            if cycle < cycles - 1:
+                asked[agreed.sites[client]].append((places[client][sample], 0, purpose, cycle))
+        return journal.rows[:cycles], {name: sorted(own) for name, own in asked.items()}
+
+    return simulate
