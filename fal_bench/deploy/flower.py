@@ -90,6 +90,7 @@ class FlowerLink:
         self._grid = grid
         self._federation = federation
         self._nodes: dict[str, int] = {}
+        self._met: dict[str, Message] = {}
 
     def ask(self, verb: Verb, messages: Mapping[str, Message]) -> dict[str, Message]:
         """Send messages until all have a reply; see ``fal_bench.deploy.messages.Link``.
@@ -99,6 +100,9 @@ class FlowerLink:
         """
         replies: dict[str, Message] = {}
         failures: dict[str, int] = {}
+        if verb == "hello":  # which is how sites are met
+            self._meet(list(messages))
+            return {site: self._met[site] for site in messages}
         while missing := [site for site in messages if site not in replies]:
             nodes = self._meet(missing)
             sites = {node: site for site, node in nodes.items()}
@@ -141,7 +145,8 @@ class FlowerLink:
                 met = _unpacked(reply)
                 if ERROR in met.facts:
                     raise DeploymentError(str(met.facts[ERROR]))
-                self._nodes[str(met.facts["site"])] = reply.metadata.src_node_id
+                site = str(met.facts["site"])
+                self._nodes[site], self._met[site] = reply.metadata.src_node_id, met
             if (absent := [site for site in sites if site not in self._nodes]) and absent != said:
                 print(f"Waiting for {', '.join(absent)}.", flush=True)
                 said = absent

@@ -179,13 +179,14 @@ class Server:
     def _cycle(self, state: RunState) -> Cycle:
         """Train and measure."""
         cycle = Cycle(state.cycle)
-        cycle.waited = self._wait()
         started = time.monotonic()
-        coordinator = self._trained(state, cycle)
-        status = self._ask_all("status", {})
+        status = self._wait()
+        cycle.waited = time.monotonic() - started
+        started = time.monotonic()
         cycle.labels_by_site = {site: int(one.facts["labels"]) for site, one in status.items()}
         cycle.labels = sum(cycle.labels_by_site.values())
         cycle.paid = sum(int(one.facts["paid"]) for one in status.values())
+        coordinator = self._trained(state, cycle)
         if self._federation.evaluation_labels:
             self._measure(cycle, coordinator)
         cycle.seconds = time.monotonic() - started + state.select_seconds
@@ -322,15 +323,14 @@ class Server:
         assert begun is not None
         return coordinator_of(self._task, self._architecture, self._streams, begun[0], nullcontext)
 
-    def _wait(self) -> float:
-        """Wait until people have answered everything, and return how many seconds it took."""
-        started = time.monotonic()
+    def _wait(self) -> dict[str, Message]:
+        """Wait until people have answered everything, and return what the sites say then."""
         said = None
         while True:
             status = self._ask_all("status", {})
             waiting = {site: int(one.facts["open"]) for site, one in status.items()}
             if not any(waiting.values()):
-                return time.monotonic() - started
+                return status
             if waiting != said:
                 parts = [f"{count} at {site}" for site, count in waiting.items() if count]
                 self._say(f"Waiting for labels: {', '.join(parts)}.")

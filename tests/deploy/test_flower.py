@@ -33,7 +33,7 @@ dataset = "digits"
 clients = 3
 partition = { kind = "dirichlet", alpha = 0.5 }
 model = { kind = "mlp", hidden = [4] }
-rounds = 2
+rounds = 1
 local_epochs = 1
 initial_labels = 3
 query_size = 2
@@ -42,7 +42,7 @@ budget_cap = 21
 STRATEGIES = (
     "random fal-margin logo badge typiclust fed-typiclust fed-probcover fairfal fed-mass"
 ).split()
-PATIENCE = 600
+PATIENCE = 900
 
 
 class Machine:
