@@ -62,7 +62,6 @@ def server_app(federation: Path) -> ServerApp:
     """
     app = ServerApp()
 
-    @app.main()
     def main(grid: Grid, context: Context) -> None:
         from fal_bench.deploy.server import Server
 
@@ -75,6 +74,7 @@ def server_app(federation: Path) -> ServerApp:
             say(f"Error: {error}")
             raise
 
+    app.main()(main)
     return app
 
 
@@ -108,7 +108,9 @@ class FlowerLink:
             sites = {node: site for site, node in nodes.items()}
             asked = [_packed(verb, nodes[site], messages[site]) for site in missing]
             for reply in self._grid.send_and_receive(asked, timeout=_TIMEOUT):
-                site = sites[reply.metadata.src_node_id]
+                site = sites.get(reply.metadata.src_node_id)
+                if site is None:  # the SuperLink says that a node is gone
+                    continue
                 if not reply.has_error():
                     replies[site] = _unpacked(reply)
                     continue
