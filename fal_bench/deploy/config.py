@@ -217,7 +217,20 @@ def read_federation(path: Path) -> Federation:
     Raises:
         DeploymentError: it cannot be read, or a key in it is wrong; the key is named.
     """
-    found = _read(path, Federation)
+    return parse_federation(_text(path), path)
+
+
+def parse_federation(text: str, path: Path) -> Federation:
+    """Read the text of a federation's file.
+
+    Args:
+        text: the text.
+        path: what the file is called, for messages.
+
+    Raises:
+        DeploymentError: a key in it is wrong; the key is named.
+    """
+    found = _parsed(text, path, Federation)
     if isinstance(found.task.partition, Given) and not found.task.clients:
         task = found.task.with_clients(len(found.sites))
         found = found.model_copy(update={"task": task})
@@ -230,19 +243,23 @@ def read_site(path: Path) -> SiteConfig:
     Raises:
         DeploymentError: it cannot be read, or a key in it is wrong; the key is named.
     """
-    found = _read(path, SiteConfig)
+    found = _parsed(_text(path), path, SiteConfig)
     update: dict[str, Any] = {"store": path.parent / found.store}
     if not isinstance(found.data, ShareData):
         update["data"] = found.data.model_copy(update={"path": path.parent / found.data.path})
     return found.model_copy(update=update)
 
 
-def _read(path: Path, model: type[Read]) -> Read:
+def _text(path: Path) -> str:
     try:
-        text = read_text(path, most=MOST_SUITE_BYTES, links=True)
-        return model.model_validate(tomllib.loads(text))
+        return read_text(path, most=MOST_SUITE_BYTES, links=True)
     except UnreadableFileError as error:
         raise DeploymentError(f"Cannot read {str(path)!r}: {error.cause}.") from None
+
+
+def _parsed(text: str, path: Path, model: type[Read]) -> Read:
+    try:
+        return model.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise DeploymentError(f"{str(path)!r} is no TOML: {error}.") from None
     except ValidationError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
-from fal_bench.deploy.config import SITES, Federation, read_federation
+from fal_bench.deploy.config import SITES, Federation, parse_federation
 from fal_bench.deploy.messages import DeploymentError
 from fal_bench.deploy.refusals import check_deployable
 from fal_bench.task import Task
@@ -75,26 +75,17 @@ def write_federation(
         "local_nodes": "".join(_local_node(site, number) for number, site in enumerate(names)),
     }
     written = {folder / place: _filled(one, values) for one, place in _PLACES.items()}
+    settings = folder / "federation.toml"
+    agreed = parse_federation(written[settings], settings)
+    check_deployable(agreed)
     written[folder / module / "__init__.py"] = ""
     written[folder / module / "app.py"] = _filled("app.py", values)
     for site in names:
         written[folder / SITES / f"{site}.toml"] = _filled("site.toml", {**values, "site": site})
-    agreed = Federation.model_validate(
-        {
-            "name": name,
-            "sites": names,
-            "classes": [str(number) for number in range(dataset.n_classes)],
-            "input_shape": dataset.input_shape,
-            "strategy": strategy,
-            "evaluation_labels": evaluation_labels,
-            "task": task,
-        }
-    )
-    check_deployable(agreed)
     for path, text in written.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    return read_federation(folder / "federation.toml")
+    return agreed
 
 
 def _filled(template: str, values: dict[str, Any]) -> str:

@@ -14,17 +14,21 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fal_bench.data.loading import load_dataset
 from fal_bench.deploy.config import read_federation, read_site
 from fal_bench.deploy.labels import LabelStore
+from fal_bench.deploy.messages import Message
 from fal_bench.deploy.samples import read_samples
 from fal_bench.federation.setting import Setting
 
 pytest.importorskip("flwr", reason="tox -e flower")
 pytestmark = pytest.mark.skipif("FALBENCH_FLOWER" not in os.environ, reason="tox -e flower")
+flower = pytest.importorskip("fal_bench.deploy.flower")
+SUPERLINK = 1  # the node that says of another one that it is gone
 
 BIN = Path(sys.executable).parent
 SUITE = """
@@ -165,6 +169,42 @@ def test_flowers_simulation_picks_what_the_simulator_picks(strategy, machine, si
     assert [one["labels"] for one in cycles(own)] == [9, 15, 21], printed
     _, asked = simulated(agreed, 3)
     assert {site: sorted(store(own, site).charges()) for site in agreed.sites} == asked
+
+
+class Grid:
+    """A grid whose node of one site is replaced by another one, which answers."""
+
+    def __init__(self):
+        self.nodes = [11, 12, 13]
+        self.greeted = []
+
+    def get_node_ids(self):
+        return self.nodes
+
+    def send_and_receive(self, messages, timeout):
+        for one in messages:
+            node, kind = one.metadata.dst_node_id, one.metadata.message_type
+            if kind == "query.hello":
+                self.greeted.append(node)
+            gone = node == 12 and kind != "query.hello"
+            if gone:
+                self.nodes = [11, 22, 13]
+            site = {11: "north", 12: "south", 13: "east", 22: "south"}[node]
+            yield SimpleNamespace(
+                metadata=SimpleNamespace(src_node_id=SUPERLINK if gone else node),
+                has_error=lambda gone=gone: gone,
+                content=flower._content(Message({"site": site})),
+            )
+
+
+def test_a_site_whose_node_is_gone_is_met_again(machine):
+    _, agreed = machine("random")
+    grid = Grid()
+    replies = flower.FlowerLink(grid, agreed).ask("status", dict.fromkeys(agreed.sites, Message()))
+    assert {site: one.facts["site"] for site, one in replies.items()} == {
+        site: site for site in agreed.sites
+    }
+    assert grid.greeted == [11, 12, 13, 22]
 
 
 class People(threading.Thread):

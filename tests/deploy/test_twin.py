@@ -28,7 +28,8 @@ def assert_twins(agreed, simulated, calls, folder):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_sites_pick_what_the_simulator_picks(strategy, federation, simulated, calls, tmp_path):
-    assert_twins(federation(strategy, task={"budget_cap": 15, "rounds": 1}), simulated, calls, tmp_path)
+    agreed = federation(strategy, task={"budget_cap": 15, "rounds": 1})
+    assert_twins(agreed, simulated, calls, tmp_path)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
