@@ -8,8 +8,7 @@ from scipy.spatial.distance import cdist
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.plugins.needs import LIKE_TASK, LocalModel
-from fal_bench.strategies.badge import Badge
-from fal_bench.strategies.sal_badge import SalBadge
+from fal_bench.strategies.badge import Badge, SalBadge
 
 # Squared norms of the gradient embeddings of the model's first 8 samples, as shares of their sum:
 # utilities of the first pick of scikit-activeml 1.0.1's Badge. (Its later picks are not k-means++:
