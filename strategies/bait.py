@@ -98,16 +98,14 @@ class FisherSamples:
         classes = probs.shape[1]
         if (weights := classes * inputs.shape[1]) > MOST_WEIGHTS:
             raise InvalidSpecError(
-                f"bait keeps matrices over all weights of the head, and {classes} classes x "
-                f"{inputs.shape[1]} features are {weights}, more than {MOST_WEIGHTS:,}; use a model "
-                "with a smaller embedding, or badge."
+                f"bait keeps matrices over all weights of the head, at most {MOST_WEIGHTS:,}, and "
+                f"{classes} classes x {inputs.shape[1]} features are {weights}; use a model with "
+                "a smaller embedding, or badge."
             )
         known = np.asarray(probs, dtype=np.float64)
         known = known / known.sum(axis=1, keepdims=True)
         self.inputs: RealArray = inputs
-        self.factors: RealArray = np.sqrt(known)[:, :, None] * (
-            np.eye(classes) - known[:, None, :]
-        )
+        self.factors: RealArray = np.sqrt(known)[:, :, None] * (np.eye(classes) - known[:, None, :])
 
     def mean(self, rows: slice) -> RealArray:
         """Return the mean information of some samples, shape (D, D); zero without any."""
