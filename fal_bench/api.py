@@ -312,22 +312,34 @@ def prepare(
     texts, classes = named(strategies)
     names = as_names("strategies", texts)
     jobs, root = as_whole("jobs", jobs, 1, MOST_JOBS), as_path("out", out)
-    plan = Plan.make(
-        names,
-        suite=suite,
-        task=task,
-        seeds=seeds,
-        plugins=(*given(as_several("plugins", plugins)), *classes),
-        device=device_for(backend, device),
-    )
-    for note in plan.notes:
-        notify("note", note)
     store = Store(root)
-    results = plan.results(store, external=external)
-    question = Question.make(target_acc, target, accounting, baseline, results)
-    question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
-    runs = Runs.checked(plan, store, results, jobs, backend, question.metrics)
-    return Prepared(runs, question)
+    told: set[str] = set()
+
+    def checked(left_out: Mapping[str, str]) -> Prepared:
+        plan = Plan.make(
+            names,
+            suite=suite,
+            task=task,
+            seeds=seeds,
+            plugins=(*given(as_several("plugins", plugins)), *classes),
+            device=device_for(backend, device),
+            left_out=left_out,
+        )
+        for note in plan.notes:
+            if note not in told:
+                notify("note", note)
+        told.update(plan.notes)
+        results = plan.results(store, external=external)
+        question = Question.make(target_acc, target, accounting, baseline, results)
+        question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
+        return Prepared(
+            Runs.checked(plan, store, results, jobs, backend, question.metrics), question
+        )
+
+    ready = checked({})
+    # What clients hold is known by now, and a strategy that was not named may ask for more.
+    refused = ready.runs.plan.refused(ready.runs.missing, ready.runs.holdings)
+    return checked(refused) if refused else ready
 
 
 def inspect(

@@ -139,6 +139,15 @@ class LiveClientView:
         models = _declared(self._models.epochs or None, "epoch_predictions", "EpochPredictions")
         return np.stack([self.logits(model).argmax(axis=1) for model in models])
 
+    @property
+    def snapshots(self) -> tuple[Model, ...]:
+        """The global model after some rounds, in order.
+
+        Raises:
+            UndeclaredNeedError: the strategy does not declare them.
+        """
+        return _declared(self._models.snapshots or None, "snapshots", "RoundSnapshots")
+
     def probs(self, model: Model, ids: IntArray | None = None) -> FloatArray:
         """Return softmax outputs, shape (n, n_classes)."""
         return frozen(self._trainer.probs(self._predict(model, ids).logits))
