@@ -27,6 +27,9 @@ from fal_bench.task.suite import load_suite, suite_names
 
 DEFAULT_SEEDS: Final = 5
 
+DOUBLED: Final = (RANDOM, USUAL)
+"""The strategies that also run with twice the rounds."""
+
 FOLDER: Final = "inspection"
 """The folder, inside a results folder, of the runs that inspections compute."""
 
@@ -44,7 +47,7 @@ def inspection_plan(
     plugins: Sequence[Source] = (),
     device: str = "auto",
 ) -> Plan:
-    """Plan the runs of an inspection: those of three strategies, and random with twice the rounds.
+    """Plan the runs of an inspection: of three strategies, and of two with twice the rounds.
 
     Args:
         name: a task, a suite's name, or a suite's TOML file.
@@ -72,7 +75,7 @@ def inspection_plan(
     twice = [
         replace(run, task=twice_trained(run.task))
         for run in plan.runs
-        if run.strategy.name == RANDOM
+        if run.strategy.name in DOUBLED
     ]
     return replace(plan, runs=(*plan.runs, *twice))
 
