@@ -23,11 +23,13 @@ from fal_bench.cli.options import (
     SuiteOption,
 )
 from fal_bench.cli.output import (
+    begin,
     exit_if_stopped,
     say,
     show_federations,
     show_missing,
     show_tracebacks,
+    terminal,
 )
 
 
@@ -79,6 +81,7 @@ def inspect(
     them out. Measures training accuracy, what more training
     changes, jumps, noise, head-room, and how many seeds a saving needs.
     """
+    begin("Planning the inspection")
     from fal_bench import api
 
     asked: dict[str, Any] = {
@@ -104,9 +107,7 @@ def inspect(
     if form is InspectionFormat.json:
         typer.echo(found.text("json"), nl=False)
     else:
-        from rich.console import Console
-
-        Console().print(found)
+        terminal().print(found)
     show_tracebacks(context, found.missing)
     if found.missing:
         raise typer.Exit(1)
