@@ -287,19 +287,24 @@ class Clock:
     ) -> None:
         self._runs, self._rows, self._ended, self._now = runs, rows, ended, now
         self._before = self._spent()
-        self._base: tuple[float, float] | None = None
+        self._first: tuple[float, float] | None = None
+        self._last: tuple[float, float] = (0.0, 0.0)
 
     def seconds_left(self) -> float | None:
         """Return how long the rest takes; None before enough has happened to tell."""
         spent, now = self._spent(), self._now()
         if spent <= self._before:
             return None
-        if self._base is None:
-            self._base = now, spent
-        since, first = self._base
-        if spent <= first or now <= since:
+        if self._first is None:
+            self._first = self._last = now, spent
+        if spent > self._last[1]:
+            self._last = now, spent
+        (since, before), (until, then) = self._first, self._last
+        if then <= before or until <= since:
             return None
-        return self._rest() * (now - since) / (spent - first)
+        left = self._rest() * (until - since) / (then - before)
+        # Part of what was left has passed since, unless the next row is late.
+        return max(left - (now - until), left / 2)
 
     def _spent(self) -> float:
         return sum(_seconds(rows) for rows in self._rows.values())
