@@ -233,11 +233,12 @@ def compare(
             clients train. ``"all"`` stands for every strategy that suits the tasks; by default
             the suite's own, or random, fal-margin, logo and fedral. A class or an object does as
             well, also one of a notebook.
-        target_acc: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``,
-            a ladder of seven targets between what the baseline has with its initial labels and at
-            the budget cap; by default the suite's own targets, or ``"auto"``.
-        target: targets of any recorded metric, as ``"balanced_accuracy=0.6"`` or
-            ``"loss=auto"``; one that is better when lower is reached from above.
+        target_acc: an older name of ``target``, for accuracies alone.
+        target: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``, a
+            ladder of seven targets between what the baseline has with its initial labels and at
+            the budget cap; by default the suite's own targets, or ``"auto"``. Other recorded
+            metrics are named, as in ``"balanced_accuracy=0.6"`` or ``"loss=auto"``; one that is
+            better when lower is reached from above.
         suite: a suite's name or TOML file; ``quick`` by default.
         task: compare on one task only.
         seeds: number of seeds, or a range of them, as in ``"100-109"``; the suite's own number by
@@ -537,8 +538,8 @@ def report(
 
     Args:
         path: a results folder, or a folder of published results.
-        target_acc: the target accuracies, as for ``compare``.
-        target: targets of any recorded metric, likewise.
+        target_acc: as for ``compare``.
+        target: the targets, as for ``compare``.
         strategies: selectors; all stored strategies if there are none.
         suite: a suite's name or TOML file; found from the stored tasks if None.
         task: one task only.
