@@ -159,15 +159,12 @@ def _markdown(board: Board, below: Sequence[str]) -> str:
     ]
     for row in rows:
         lines.append([markdown_cell(column.text(row)) for column in columns])
-    table = "
-".join(f"| {' | '.join(line)} |" for line in lines)
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     asked, setting = (
         markdown_cell(of(board.context)) for of in (wording.question, wording.setting)
     )
     title, said = f"**{asked}**, {setting}", [*alike, *below]
-    return "
-
-".join([title, table, *([_bullets(said)] if said else [])])
+    return "\n\n".join([title, table, *([_bullets(said)] if said else [])])
 
 
 def _bullets(notes: Sequence[str]) -> str:
