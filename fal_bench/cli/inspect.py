@@ -117,7 +117,7 @@ def inspect(
     if form is InspectionFormat.text:
         terminal().print(found)
     else:
-        typer.echo(found.text(form.value), nl=False)
+        typer.echo(found.text("json" if form is InspectionFormat.json else "markdown"), nl=False)
     show_tracebacks(context, found.missing)
     if found.missing:
         raise typer.Exit(1)
