@@ -191,9 +191,15 @@ class Comparison:
         yield from Terminal(self.boards).__rich_console__(console, options)
 
     def _repr_html_(self) -> str:
+        """Show the short boards, and the savings of the first where they can be drawn."""
         from fal_bench.reporting.export import to_html
+        from fal_bench.reporting.figures.paper import NoMatplotlibError, to_svg
 
-        return to_html(self.boards)
+        boards = to_html(self.boards)
+        try:
+            return f"{boards}<div>{to_svg(self.figure('savings'))}</div>"
+        except (InvalidSpecError, NoMatplotlibError):
+            return boards
 
 
 def answer(question: Question, results: Results) -> Comparison:

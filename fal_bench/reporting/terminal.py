@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from fal_bench.reporting.answer import Board
-from fal_bench.reporting.export import short_board
-from fal_bench.reporting.facts import Explained, InShort, Missing, TiedWithFirst, notes
+from fal_bench.reporting.facts import Explained, notes
+from fal_bench.reporting.short import Spoken, short_board, short_lines
 from fal_bench.reporting.table import leaderboard_table
 from fal_bench.reporting.wording import sentences
 
@@ -47,7 +47,7 @@ class Terminal:
             yield leaderboard_table(board.leaderboard, board.context, width=width)
             last = [Explained(len(board.facts.findings))] if self.hint else []
             hint = sentences(last, board.context)
-            yield from _fitting([*_lines(board), *map(_only, hint)], console, width)
+            yield from _fitting([*short_lines(board), *([line] for line in hint)], console, width)
 
     def _in_full(self, width: int) -> Iterator[RenderableType]:
         """Show everything that is known; what boards share is said once, at the end."""
@@ -59,30 +59,6 @@ class Terminal:
             if len(self.boards) > 1:
                 yield Text("")
         yield from map(Text, sentences(shared, self.boards[0].context))
-
-
-Spoken = Sequence[str]
-"""What a line may say, the longest form first."""
-
-
-def _lines(board: Board) -> list[Spoken]:
-    """Return what may stand below a board, the most important first."""
-    facts = board.facts
-    missing = [fact for fact in facts.findings if isinstance(fact, Missing)][:1]
-    briefly = [fact for fact in facts.findings if fact not in missing]
-    tied = [fact for fact in facts.verdict if isinstance(fact, TiedWithFirst)]
-    said = [*map(_only, sentences([*facts.verdict[:1], *missing], board.context))]
-    if briefly:
-        forms = [
-            InShort(tuple(briefly[:count]), len(briefly) - count)
-            for count in range(len(briefly), 0, -1)
-        ]
-        said.append(sentences(forms, board.context))
-    return [*said, *map(_only, [*sentences(tied, board.context), *short_board(board)[2]])]
-
-
-def _only(line: str) -> Spoken:
-    return [line]
 
 
 def _fitting(lines: Sequence[Spoken], console: Console, width: int) -> Iterator[Text]:
