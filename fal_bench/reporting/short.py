@@ -22,12 +22,12 @@ def short_board(board: Board) -> tuple[list[Column], list[Row], list[str]]:
 
 
 def short_lines(board: Board) -> list[Spoken]:
-    """Return what may stand below a board, the most important first."""
+    """Return what may stand below a board, the most important first: why a run is missing."""
     facts = board.facts
     missing = [fact for fact in facts.findings if isinstance(fact, Missing)][:1]
     briefly = [fact for fact in facts.findings if fact not in missing]
     tied = [fact for fact in facts.verdict if isinstance(fact, TiedWithFirst)]
-    said = [*map(_only, sentences([*facts.verdict[:1], *missing], board.context))]
+    said = [*map(_only, sentences([*missing, *facts.verdict[:1]], board.context))]
     if briefly:
         forms = [
             InShort(tuple(briefly[:count]), len(briefly) - count)

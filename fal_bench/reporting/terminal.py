@@ -62,21 +62,21 @@ class Terminal:
 
 
 def _fitting(lines: Sequence[Spoken], console: Console, width: int) -> Iterator[Text]:
-    """Yield the first line, the last one, and those between them that there is room for."""
-    room = MOST_LINES - sum(_height(forms[0], console, width) for forms in _ends(lines))
-    for place, forms in enumerate(lines):
-        if place in (0, len(lines) - 1):
-            yield Text(forms[0])
-            continue
+    """Yield the first line, cut if need be, the last one, and those that there is room for."""
+    (first, *_), *between = lines
+    last = between.pop()[0] if between else ""
+    room = MOST_LINES - _height(last, console, width)
+    opening = Text(first).wrap(console, width)[:room]
+    room -= len(opening)
+    yield Text("\n").join(opening)
+    for forms in between:
         fits = [line for line in forms if _height(line, console, width) <= room]
         if fits:
             room -= _height(fits[0], console, width)
             yield Text(fits[0])
-
-
-def _ends(lines: Sequence[Spoken]) -> list[Spoken]:
-    return [lines[0], lines[-1]] if len(lines) > 1 else list(lines)
+    if last:
+        yield Text(last)
 
 
 def _height(line: str, console: Console, width: int) -> int:
-    return len(Text(line).wrap(console, width))
+    return len(Text(line).wrap(console, width)) if line else 0

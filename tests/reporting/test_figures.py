@@ -7,9 +7,11 @@ import pytest
 from boards import ROWS, comparison, context, crossing_at, curve, runs
 
 from fal_bench.errors import FalbenchError, InvalidSpecError
+from fal_bench.reporting.context import Rung
 from fal_bench.reporting.figures import curves, save, savings
 
 SEEDS = 6
+RUNGS = (Rung(0.45), Rung(0.5), Rung(0.55))
 STRATEGIES = ("random", "good[k=3]", "bad", "$same$")
 LABELS = {"random": 25, "good[k=3]": 14, "bad": 34, "$same$": 25}
 
@@ -24,7 +26,7 @@ def board(strategies=STRATEGIES, tasks=("a", "b")):
             name, crossing_at(LABELS.get(name, 20) + 0.3 * (seed % 3)), task=task, seed=seed
         )
     ]
-    return comparison(rows, context(*strategies, seeds=SEEDS, tasks=tasks))
+    return comparison(rows, context(*strategies, seeds=SEEDS, tasks=tasks, wider=RUNGS))
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +76,11 @@ def test_curves_have_a_panel_a_task_and_the_means_of_the_runs(result):
 def test_the_ladder_has_a_point_a_target(result):
     axes = result.figure("ladder").axes[0]
     lines = {line.get_label(): line for line in axes.lines}
-    rungs = result.context.ladder or result.context.wider
-    if not rungs:
-        pytest.skip("no ladder")
-    assert len(lines["good[k=3]"].get_ydata()) == len(rungs)
+    found = lines["good[k=3]"].get_ydata()
+    assert len(found) == len(RUNGS)
+    # The middle one is the target of the board.
+    table = result.leaderboard.set_index("strategy")
+    assert found[1] == pytest.approx(table.saving_vs_random["good[k=3]"])
 
 
 @pytest.mark.parametrize(
