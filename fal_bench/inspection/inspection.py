@@ -12,6 +12,7 @@ from fal_bench.federation.holdings import Holdings
 from fal_bench.inspection.clients import ClientTable
 from fal_bench.inspection.facts import Finding, Grade, Verdict, verdict
 from fal_bench.inspection.findings import Evidence, findings
+from fal_bench.inspection.markdown import to_markdown
 from fal_bench.inspection.wording import advice, sentence
 from fal_bench.results.model import MissingRun
 from fal_bench.task import Task
@@ -19,7 +20,7 @@ from fal_bench.task import Task
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-InspectionFormat = Literal["text", "json"]
+InspectionFormat = Literal["text", "json", "markdown"]
 
 _MARKS: Final[dict[Grade, tuple[str, str]]] = {
     "good": ("ok", "green"),
@@ -110,6 +111,8 @@ class Inspection:
 
     def text(self, form: InspectionFormat = "text") -> str:
         """Return it as text, ending in a line break."""
+        if form == "markdown":
+            return to_markdown(self.tasks)
         return f"{json.dumps(self.data(), indent=2)}\n" if form == "json" else str(self)
 
     def __str__(self) -> str:

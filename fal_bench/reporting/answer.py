@@ -13,10 +13,15 @@ import pandas as pd
 from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError, StoreError
 from fal_bench.inputs.arguments import check_choice
-from fal_bench.reporting.context import ReportContext, task_facts
+from fal_bench.reporting.context import Entrant, ReportContext, task_facts
 from fal_bench.reporting.external import external_curves
 from fal_bench.reporting.targets import Question
-from fal_bench.results.identity import records, task_labels, trainer_selector
+from fal_bench.results.identity import (
+    records,
+    strategy_selector,
+    task_labels,
+    trainer_selector,
+)
 from fal_bench.results.model import MissingRun, Results
 
 if TYPE_CHECKING:
@@ -24,8 +29,10 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from fal_bench.reporting.budgets import Reading, RunBudget, RunKey
+    from fal_bench.reporting.columns import Row
     from fal_bench.reporting.facts import Facts
     from fal_bench.reporting.figures import FigureKind, FigureWidth
+    from fal_bench.reporting.leaderboard import Ladder
 
 TextFormat = Literal["csv", "json", "md", "latex"]
 
@@ -54,7 +61,22 @@ class Board:
         """One row a strategy, best first."""
         from fal_bench.reporting.leaderboard import build_leaderboard
 
-        return build_leaderboard(self.runs, self.context)
+        return build_leaderboard(self.runs, self.context, self.ladder)
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """What every strategy with all of its runs spends on the way to the targets."""
+        from fal_bench.reporting.leaderboard import Ladder
+
+        context = self.context
+        return Ladder.climb(self.runs, context, context.rungs, sorted(context.shown))
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows of the leaderboard, best first."""
+        from fal_bench.reporting.columns import rows_of
+
+        return rows_of(self.leaderboard)
 
     @cached_property
     def facts(self) -> Facts:
@@ -260,8 +282,21 @@ def _context(question: Question, results: Results) -> tuple[ReportContext, pd.Da
         references=frozenset(first.loc[first["reference"].astype(bool), "strategy"]),
         externals=externals,
         computed=results.computed,
+        entrants=_entrants(first, results),
     )
     return context, external if externals else None
+
+
+def _entrants(first: pd.DataFrame, results: Results) -> tuple[Entrant, ...]:
+    """Return what the first run of every strategy says of it."""
+    # The column of that name holds what tables call it here.
+    named = results.runs.set_index("key")["strategy"]
+    found = []
+    for run in records(first):
+        selector = strategy_selector({**run, "strategy": named[run["key"]]})
+        parameters = tuple((name, str(value)) for name, value in selector.params.items())
+        found.append(Entrant(run["strategy"], selector.name, parameters, run["fingerprint"]))
+    return tuple(found)
 
 
 def _of_metric(

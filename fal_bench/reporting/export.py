@@ -150,18 +150,20 @@ def _markdown(board: Board, below: Sequence[str]) -> str:
         ["--:" if column.numeric else ":--" for column in columns],
     ]
     for row in rows:
-        lines.append([_cell(column.text(row)) for column in columns])
+        lines.append([markdown_cell(column.text(row)) for column in columns])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    title = f"**{_cell(wording.question(board.context))}**, {_cell(wording.setting(board.context))}"
-    said = [*alike, *below]
+    asked, setting = (
+        markdown_cell(of(board.context)) for of in (wording.question, wording.setting)
+    )
+    title, said = f"**{asked}**, {setting}", [*alike, *below]
     return "\n\n".join([title, table, *([_bullets(said)] if said else [])])
 
 
 def _bullets(notes: Sequence[str]) -> str:
-    return "\n".join(f"- {_cell(note)}" for note in notes)
+    return "\n".join(f"- {markdown_cell(note)}" for note in notes)
 
 
-def _cell(text: str) -> str:
+def markdown_cell(text: str) -> str:
     """Escape what Markdown would take for markup."""
     plain = one_line(text) or "-"
     return "".join(f"\\{c}" if c in "\\`*_[]<>|#&" else c for c in plain)
