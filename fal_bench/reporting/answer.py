@@ -265,7 +265,7 @@ def _context(question: Question, results: Results) -> tuple[ReportContext, pd.Da
     here = results.here
     done = here[here["state"] == "done"]
     first = done.sort_values("strategy", kind="stable").drop_duplicates("strategy")
-    externals, external = external_curves(results, tasks, results.seeds)
+    externals, external = external_curves(results, tasks, results.seeds, question.baseline)
     context = ReportContext(
         suite=results.title,
         target=0.0,

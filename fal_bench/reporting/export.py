@@ -70,6 +70,7 @@ def to_json(boards: Sequence[Board]) -> str:
                         "sha256": one.origin.sha256,
                         "imported": one.origin.imported,
                         "not_ranked": one.unranked(board.context.accounting) or None,
+                        "paired": board.context.paired(one.strategy),
                     }
                     for one in board.context.externals
                 ],
