@@ -44,7 +44,7 @@ def test_a_run_of_falbench_is_recognised_in_another_folder(falbench, suite, tmp_
     # The same run twice: the imported one ties with our own.
     assert mine.loc["random (external)", numbers].equals(mine.loc["random", numbers])
     assert mine["verdict"].to_dict() == {
-        "random": "baseline", "random (external)": "external", "logo (external)": "too few seeds",
+        "random": "baseline", "random (external)": "external", "logo (external)": "not comparable",
     }  # fmt: skip
     out = falbench("report", "--suite", suite, "--explain")[1]
     said = " ".join(out.split())
