@@ -70,6 +70,4 @@ def built_in_words() -> list[str]:
     """Return all that pages say of built-in strategies: where it is the same, so are they."""
     registry = current_registry()
     names: Sequence[str] = [one for one in registry.names() if registry.strategies.built_in(one)]
-    return [
-        repr(portrait(Entrant(name, name, (), registry.fingerprint(name)))) for name in names
-    ]
+    return [repr(portrait(Entrant(name, name, (), registry.fingerprint(name)))) for name in names]

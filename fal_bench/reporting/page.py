@@ -122,7 +122,7 @@ def _harmless(found: re.Match[str]) -> str:
 def _controls(steps: Sequence[Step], context: ReportContext) -> dict[str, dict[str, str]]:
     """Return the controls that have something to choose, each with its values and their words."""
     tasks = {ALL_TASKS: "all tasks", **{name: name for name in context.task_names}}
-    found = {
+    found: dict[str, dict[str, str]] = {
         "target": {step.target: step.words for step in steps},
         "labels": {step.accounting: step.accounting for step in steps},
         "task": tasks if len(context.tasks) > 1 else {},
@@ -198,7 +198,9 @@ def _view(step: Step, data: PageData) -> dict[str, Any]:
     rest = [column for key, column in columns.items() if key not in _FIRST]
     numbers = [columns["strategy"], *rest, *columns_shown("more", context)[1:]]
     ranked = [row for row in rows if group(row) != "incomplete"]
-    same = {column.key: text for column in [*first, *numbers] if (text := _repeated(column, ranked))}
+    same = {
+        column.key: text for column in [*first, *numbers] if (text := _repeated(column, ranked))
+    }
     axis = axis_of(ranked)
     seen = [column for column in first if column.key not in same]
     more = [column for column in numbers if column.key not in same]
@@ -240,13 +242,13 @@ def _sections(
     for name in GROUPS:
         members = [row for row in rows if group(row) == name]
         if members:
-            bodies.append({"name": name, "rows": [_row(row, columns, axis, data) for row in members]})
+            bodies.append(
+                {"name": name, "rows": [_row(row, columns, axis, data) for row in members]}
+            )
     return bodies
 
 
-def _row(
-    row: Row, columns: Sequence[Column], axis: Axis | None, data: PageData
-) -> dict[str, Any]:
+def _row(row: Row, columns: Sequence[Column], axis: Axis | None, data: PageData) -> dict[str, Any]:
     return {
         "name": row["strategy"],
         "place": data.styles[row["strategy"]].place,

@@ -12,8 +12,7 @@ import jinja2
 
 from fal_bench.errors import one_line
 from fal_bench.reporting.context import ReportContext
-from fal_bench.reporting.facts import Fact, Winner
-
+from fal_bench.reporting.facts import Fact
 
 _SCALES = ((5_000, "small"), (50_000, "medium"), (math.inf, "large"))
 """How the largest pool of a comparison is called."""
@@ -162,7 +161,9 @@ def which_strategy(contexts: Sequence[ReportContext]) -> str:
             reached.append(f"{name} {listed([f'{one.target:.4g}' for one in plain])}")
         if len(plain) < len(mine):
             reached.append(f"the same {name}")
-    need = "pays least for labels" if contexts[0].accounting == "cost" else "needs the fewest labels"
+    need = (
+        "pays least for labels" if contexts[0].accounting == "cost" else "needs the fewest labels"
+    )
     return f"Which strategy {need} to reach {' and '.join(reached)}?"
 
 
@@ -227,11 +228,6 @@ def sentences(facts: Sequence[Fact], context: ReportContext) -> list[str]:
     """
     words = _words(context)
     return [one_line(getattr(words, fact.kind())(fact)) for fact in facts]
-
-
-def certainty(winner: Winner, context: ReportContext) -> str:
-    """Say in a few words how sure it is that the winner differs from the baseline."""
-    return one_line(_words(context).certainty(winner.standing))
 
 
 def _words(context: ReportContext) -> Any:

@@ -38,7 +38,9 @@ class ByTask(Panel):
             for name in data.own
         ]
         known = len(context.seeds) >= FEWEST_SEEDS
-        text = f"Share of labels saved against {context.baseline} on each task, best strategy first."
+        text = (
+            f"Share of labels saved against {context.baseline} on each task, best strategy first."
+        )
         if known:
             text += " Bold: beyond chance on that task alone (95 %, no correction for many cells)."
         caption = f"Savings against {context.baseline} by task"
@@ -50,7 +52,9 @@ def _cells(name: str, ladder: Ladder, baseline: str) -> list[Cell]:
     """Return a strategy's savings, task by task."""
     if name == baseline:
         return [Cell("0 %", 0.0) for _ in ladder.spent[name].logs]
-    pairs = zip(ladder.differences(name, baseline), range(len(ladder.spent[name].logs)), strict=True)
+    pairs = zip(
+        ladder.differences(name, baseline), range(len(ladder.spent[name].logs)), strict=True
+    )
     return [_cell(task, _comparable(name, baseline, place, ladder)) for task, place in pairs]
 
 
