@@ -75,7 +75,7 @@ def render_page(comparison: Comparison) -> str:
     data = PageData(comparison, main)
     portraits = {one.strategy: portrait(one) for one in main.context.entrants}
     page = (
-        _templates()
+        templates()
         .get_template("leaderboard.html.j2")
         .render(
             context=main.context,
@@ -97,12 +97,21 @@ def render_page(comparison: Comparison) -> str:
             plotly=packed_plotly(),
         )
     )
+    return visible(page)
+
+
+def visible(page: str) -> str:
+    """Return a page without characters that mislead, or that cannot be written.
+
+    Args:
+        page: the HTML text.
+    """
     return _MISLEADING.sub(_harmless, page)
 
 
 @functools.cache
-def _templates() -> jinja2.Environment:
-    """Return the page's templates; each is compiled once."""
+def templates() -> jinja2.Environment:
+    """Return the templates of pages; each is compiled once."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fal_bench.reporting"),
         autoescape=True,
