@@ -6,6 +6,7 @@ import base64
 import functools
 import gzip
 import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -274,13 +275,14 @@ def _cell(row: Row, column: Column) -> dict[str, Any]:
 
     The interval is apart, so that it can stand below its number where room is scarce.
     """
-    text = column.text(row)
+    text, number = column.text(row), column.number(row)
     words, bracket, interval = text.partition(" [") if column.numeric else (text, "", "")
     return {
         "column": column,
         "text": words,
         "interval": f"[{interval}" if bracket else "",
-        "number": column.number(row),
+        # As scripts read it, too.
+        "number": "Infinity" if number == math.inf else number,
     }
 
 
