@@ -76,7 +76,9 @@ class Reading:
     caps: Mapping[Accounting, float]
     span: tuple[int, int]
     sign: int
-    _known: dict[float, Crossing] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[float, Crossing] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def accuracy_at_cap(self) -> float:
