@@ -17,6 +17,7 @@ from boards import ASKED, GRID, ROWS, board_of, comparison, context, render, run
 
 from fal_bench.reporting.context import Entrant, Rung
 from fal_bench.reporting.page import packed_plotly, render_page
+from fal_bench.reporting.steps import steps_of
 from fal_bench.results.model import Environment, MissingRun
 
 EVIL = "<script>alert(1)</script>"
@@ -225,6 +226,30 @@ def test_targets_that_were_asked_for_have_a_figure_each():
     for place, target in zip(places, ("accuracy-0.55", "accuracy-0.5"), strict=True):
         numbers = map(int, place.attributes["data-steps"].split())
         assert {steps[number]["target"] for number in numbers} == {target}
+
+
+def test_several_targets_can_be_compared_with_the_steps_of_the_ladder():
+    wider = (Rung(0.45), Rung(0.5))
+    asked = [replace(ASKED, target=rung.value, wider=wider) for rung in wider]
+    found = steps_of(comparison(ROWS, *asked), 1)
+    targets = list(dict.fromkeys(step.target for step in found))
+    assert targets[:2] == ["accuracy-0.5", "accuracy-0.45"]
+    assert [one.partition("auto-")[2] for one in targets[2:]] == [
+        "30", "40", "50", "60", "70", "80", "90",
+    ]  # fmt: skip
+    assert {step.task for step in found} == {"", "a", "b"}
+
+
+def test_a_page_of_very_many_strategies_holds_fewer_boards():
+    names = [f"s{number:03d}" for number in range(400)]
+    few = names[:2]
+    rows = [row for name in few for task in "ab" for row in runs(name, 20, task=task, extra=3)]
+    for shown, count in ((few, 2 * 2 + 2 * 2), (names, 3)):
+        asked = context(*shown, accounting="strict", tasks=("a", "b"))
+        both = comparison(rows, asked, replace(asked, target=0.55))
+        found = steps_of(both, 1)
+        assert len(found) == count
+        assert {step.target for step in found} == {"accuracy-0.5", "accuracy-0.55"}
 
 
 def test_no_curve_at_all():
