@@ -644,14 +644,19 @@ def built_in(kind: Kind, name: str) -> Any:
 
 @lru_cache(maxsize=8)
 def _places(package: str) -> dict[str, str]:
-    """Return the modules of a package of built-in plugins by the plugins' names."""
+    """Return the modules of a package of built-in plugins by the plugins' names.
+
+    A file holds the plugin of its name, and those that the package lists as ``BESIDE`` it.
+    """
     spec = find_spec(package)
     folders = None if spec is None else spec.submodule_search_locations
-    return {
+    places = {
         module.name.replace("_", "-"): f"{package}.{module.name}"
         for module in pkgutil.iter_modules(folders or ())
         if not module.name.startswith("_")
     }
+    beside = getattr(import_module(package), "BESIDE", {}) if places else {}
+    return places | {name: f"{package}.{module}" for name, module in beside.items()}
 
 
 def _place(error: BaseException, file: Path) -> str:
