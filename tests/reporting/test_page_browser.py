@@ -517,9 +517,9 @@ def test_the_command_is_copied_and_the_keyboard_can_skip_to_the_board(show):
     focused = "document.activeElement"
     assert ask(browser, f"{focused}.textContent") == "Skip to the leaderboard"
     assert ask(browser, f"{focused}.getBoundingClientRect().left") >= 0
-    button = find(browser, "#command + .downloads button")
+    button = find(browser, "#command + .buttons button")
     button.click()
-    wait(browser, "document.querySelector('#command + .downloads button').textContent === 'Copied'")
+    wait(browser, "document.querySelector('#command + .buttons button').textContent === 'Copied'")
     assert ask(browser, "getSelection().toString()") == "falbench compare"
 
 
