@@ -9,16 +9,16 @@ import typer
 
 from fal_bench.cli.options import (
     Accounting,
+    AccuracyTargetOption,
     BaselineOption,
-    MetricTargetOption,
     StoredSeedsOption,
+    StoredStrategyOption,
     StoredSuiteOption,
-    StrategyOption,
     TargetOption,
     TaskOption,
     folder_or_file,
 )
-from fal_bench.cli.output import say
+from fal_bench.cli.output import begin, say
 
 
 def publish(
@@ -40,9 +40,9 @@ def publish(
             show_default=True,
         ),
     ] = Path("results"),
-    target_acc: TargetOption = None,
-    target: MetricTargetOption = None,
-    strategy: StrategyOption = None,
+    target: TargetOption = None,
+    target_acc: AccuracyTargetOption = None,
+    strategy: StoredStrategyOption = None,
     suite: StoredSuiteOption = None,
     task: TaskOption = None,
     seeds: StoredSeedsOption = None,
@@ -62,6 +62,7 @@ def publish(
     An incomplete comparison is refused. Results published before are drawn again, from their
     curves.
     """
+    begin("Reading results")
     from fal_bench import api
     from fal_bench.results.published import is_published
 

@@ -14,6 +14,7 @@ from fal_bench.data.shares import ClientShares
 from fal_bench.errors import (
     AllotmentError,
     CoordinationError,
+    DivergedError,
     LabelAccessError,
     PluginError,
     UndeclaredNeedError,
@@ -216,12 +217,20 @@ class LiveClientView:
 
     def _predict(self, model: Model, ids: IntArray | None) -> Outputs:
         if ids is not None:
-            return predict(model, self._samples(self._checked(ids)))
+            return self._finite(predict(model, self._samples(self._checked(ids))))
         for known, outputs in self._cache:
             if known is model:
                 return outputs
-        outputs = predict(model, self._samples(self.unlabelled))
+        outputs = self._finite(predict(model, self._samples(self.unlabelled)))
         self._cache.append((model, outputs))
+        return outputs
+
+    def _finite(self, outputs: Outputs) -> Outputs:
+        if not np.isfinite(outputs.logits).all():
+            raise DivergedError(
+                f"The training of a model of client {self.index} diverged: its outputs are not "
+                "finite; lower the learning rate of the task, or the strategy's own."
+            )
         return outputs
 
     def _checked(self, ids: IntArray) -> IntArray:

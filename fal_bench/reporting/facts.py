@@ -261,6 +261,18 @@ class Dagger(Fact):
     baseline: str
 
 
+@dataclass(frozen=True)
+class Alike(Fact):
+    """What the table leaves out, since it is the same in every row.
+
+    Attributes:
+        columns: heading and text of each column; the text is empty where it is that of the labels
+            that rank.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+
+
 # What was found in the runs.
 
 
@@ -384,6 +396,21 @@ class NotRecorded(Fact):
     """What some environments record and others do not."""
 
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InShort(Fact):
+    """What was found, where there is room for a few words alone; ``more`` are left out."""
+
+    facts: tuple[Fact, ...]
+    more: int
+
+
+@dataclass(frozen=True)
+class Explained(Fact):
+    """Notes that stand behind ``--explain``."""
+
+    notes: int
 
 
 @dataclass(frozen=True)

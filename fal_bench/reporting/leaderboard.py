@@ -138,7 +138,9 @@ def _spent(
     return Spent(np.log(steps), got)
 
 
-def build_leaderboard(runs: Mapping[RunKey, Reading], context: ReportContext) -> pd.DataFrame:
+def build_leaderboard(
+    runs: Mapping[RunKey, Reading], context: ReportContext, ladder: Ladder | None = None
+) -> pd.DataFrame:
     """Rank strategies by the labels that they save on the way to the target, or up a ladder.
 
     Only complete strategies, with a finished run for every task and seed of the context, are
@@ -153,6 +155,7 @@ def build_leaderboard(runs: Mapping[RunKey, Reading], context: ReportContext) ->
     Args:
         runs: the finished runs (``read_runs``).
         context: the tasks, the strategies and the question asked.
+        ladder: what all of them spend on the way to the targets, if that is known already.
 
     Returns:
         One row a strategy with the columns ``columns.COLUMNS``. Budgets are restricted means in
@@ -177,7 +180,7 @@ def build_leaderboard(runs: Mapping[RunKey, Reading], context: ReportContext) ->
         if own.complete_tasks == len(context.tasks):
             complete[strategy] = own
             row.update({one.key: one.value(own) for one in COLUMNS if one.value is not None})
-    ladder = Ladder.climb(runs, context, context.rungs, sorted(complete))
+    ladder = ladder or Ladder.climb(runs, context, context.rungs, sorted(complete))
     _compare_with_baseline(rows, ladder, context)
     if context.wider:
         wider = Ladder.climb(runs, context, context.wider, sorted(complete))

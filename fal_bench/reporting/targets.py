@@ -62,8 +62,8 @@ class Question:
 
         Args:
             target_acc: accuracies or ``"auto"``; text may hold several, separated by commas.
-            target: targets of any metric, as ``"loss=0.8"`` or ``"loss=auto"``, likewise. If there
-                is neither, the results' own.
+            target: likewise, and targets of any metric, as ``"loss=0.8"`` or ``"loss=auto"``. If
+                there is neither, the results' own.
             accounting: ``"strict"``, ``"paper"`` or ``"cost"``.
             baseline: a strategy's selector; the usual baseline, compared or not, if None.
             results: what is compared.
@@ -72,7 +72,7 @@ class Question:
             InvalidSpecError: something cannot be used.
         """
         chosen = _parsed(target_acc, "target_acc", named=False)
-        chosen += _parsed(target, "target", named=True)
+        chosen += _parsed(target, "target", named=None)
         check_choice("accounting", accounting, get_args(Accounting))
         label: str | None = BASELINE
         if baseline is not None:
@@ -121,7 +121,7 @@ class Question:
         return shlex.join(words)
 
 
-def _parsed(given: Asked, where: str, *, named: bool) -> tuple[Target, ...]:
+def _parsed(given: Asked, where: str, *, named: bool | None) -> tuple[Target, ...]:
     if given is None:
         return ()
     one = isinstance(given, str) or not isinstance(given, Iterable)

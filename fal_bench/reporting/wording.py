@@ -15,6 +15,10 @@ from fal_bench.reporting.context import ReportContext
 from fal_bench.reporting.facts import Fact, Winner
 
 
+_SCALES = ((5_000, "small"), (50_000, "medium"), (math.inf, "large"))
+"""How the largest pool of a comparison is called."""
+
+
 def percent(share: float) -> str:
     """Write a share that somebody chose, such as the target, without losing its digits."""
     return f"{100 * share:.4g} %"
@@ -25,9 +29,9 @@ def share(value: float) -> str:
     return "" if math.isnan(value) else f"{100 * value:.1f} %"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, several: str = "") -> str:
     """Write a number of things: "1 seed", "5 seeds"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {several or noun + 's'}"
 
 
 def budget(labels: float, reached: int, runs: int) -> str:
@@ -144,6 +148,53 @@ def questions(contexts: Sequence[ReportContext]) -> str:
 def question(context: ReportContext) -> str:
     """Write the question that a board answers, without its setting."""
     return questions([context])
+
+
+def which_strategy(contexts: Sequence[ReportContext]) -> str:
+    """Write the question that boards of several targets answer, as a question."""
+    reached = []
+    for name in dict.fromkeys(metric(one) for one in contexts):
+        mine = [one for one in contexts if metric(one) == name]
+        plain = [one for one in mine if not one.ladder]
+        if plain and name == "accuracy":
+            reached.append(f"{listed([f'{100 * one.target:.4g}' for one in plain])} % accuracy")
+        elif plain:
+            reached.append(f"{name} {listed([f'{one.target:.4g}' for one in plain])}")
+        if len(plain) < len(mine):
+            reached.append(f"the same {name}")
+    need = (
+        "pays least for labels" if contexts[0].accounting == "cost" else "needs the fewest labels"
+    )
+    return f"Which strategy {need} to reach {' and '.join(reached)}?"
+
+
+def scale(context: ReportContext) -> str:
+    """Write on what was measured: data, models, and how much of it."""
+    of = [sorted({getattr(one, kind).partition("[")[0] for one in context.tasks} - {""})
+          for kind in ("dataset", "model")]  # fmt: skip
+    data, models = (listed(names) if names else "" for names in of)
+    what = f"{data} with {models}" if data and models else data
+    pools = sorted({facts.pool for facts in context.tasks})
+    pool = f"{pools[0]:,}" if len(pools) == 1 else f"{pools[0]:,} to {pools[-1]:,}"
+    size = next(word for most, word in _SCALES if pools[-1] <= most)
+    counts = [counted(len(context.tasks), "task"), counted(len(context.seeds), "seed")]
+    return (
+        f"{'Measured on ' + what + ': ' if what else ''}{', '.join(counts)}, pools of {pool} "
+        f"samples ({size})."
+    )
+
+
+def ladder(context: ReportContext) -> str:
+    """Write what the targets of a ladder are; empty without one."""
+    if not context.ladder:
+        return ""
+    middle = [f"{measured(value, context.metric)} on {one_line(task)}"
+              for task, value in context.task_targets]  # fmt: skip
+    return (
+        f"Savings are averaged over {len(context.ladder)} targets, 30 to 90 % of the way from what "
+        f"{one_line(context.baseline)} has with its initial labels to what it has at the cap. "
+        f"Labels are those to the middle target{': ' if middle else ''}{', '.join(middle)}."
+    )
 
 
 def setting(context: ReportContext) -> str:

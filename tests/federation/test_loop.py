@@ -219,6 +219,15 @@ class TestInputs:
         assert len(seen) == 9
         assert min(seen.values()) > 0.8
 
+    def test_a_local_training_that_diverges_is_said_as_what_it_is(self, watch):
+        wild = LocalTraining(epochs=40, lr=1e9, momentum=0.9, stop_at_accuracy=None)
+        with pytest.raises(PluginError, match=r"client 0.*diverged.*learning rate") as failure:
+            watch(
+                lambda client: client.embeddings(client.local_model),
+                needs=frozenset({LocalModel(wild)}),
+            )
+        assert isinstance(failure.value.__cause__, DivergedError)
+
     def test_distilled_models_follow_the_global_model(self, watch):
         """A distillation without labels learns what the teacher says, on the client's samples."""
         agreed = []

@@ -66,7 +66,7 @@ def test_markdown_escapes_names(result):
     assert lines[2].startswith(r"| 1 | my\|strategy\_\<b\> | 3/3 | ")
     assert text.startswith("**Labels until")
     bars = [line.replace(r"\|", "").count("|") for line in lines]
-    assert set(bars) == {10}
+    assert len(set(bars)) == 1
 
 
 def printed(result):
