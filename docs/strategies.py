@@ -32,8 +32,8 @@ What each costs in time and memory: [performance](performance.md).
 Mean test accuracy over both tasks of `quick` and 10 seeds against paper labels;
 grey: random. Drawn from [the published results](../results/published/quick).
 
-Not here: LAL-RL (Konyushkova et al., 2018), whose classifier state and actions are scores of one of
-two classes, and whose paper says nothing of more classes; VAAL and GCNAL, which train networks of
+Not here: LAL-RL (Konyushkova et al., 2018), which is written for two classes: it describes classifier and
+samples by the score of one of them; VAAL and GCNAL, which train networks of
 their own on the whole pool in every query.
 """
 
