@@ -28,12 +28,15 @@ from fal_bench.inspection.runs import (
     evidence,
     inspection_plan,
     inspection_store,
+    is_published_folder,
+    published_evidence,
 )
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.isolation.memory import LEAST_MIB
 from fal_bench.learning.device import CPU, Device
 from fal_bench.plugins.given import given, named
 from fal_bench.plugins.registry import Registry
+from fal_bench.publication.index import publish_index
 from fal_bench.publication.publishing import publish
 from fal_bench.publication.verification import verify
 from fal_bench.reporting.answer import Comparison, answer
@@ -71,6 +74,7 @@ __all__ = [
     "load",
     "merge",
     "publish",
+    "publish_index",
     "report",
     "verify",
 ]
@@ -231,11 +235,12 @@ def compare(
             clients train. ``"all"`` stands for every strategy that suits the tasks; by default
             the suite's own, or random, fal-margin, logo and fedral. A class or an object does as
             well, also one of a notebook.
-        target_acc: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``,
-            a ladder of seven targets between what the baseline has with its initial labels and at
-            the budget cap; by default the suite's own targets, or ``"auto"``.
-        target: targets of any recorded metric, as ``"balanced_accuracy=0.6"`` or
-            ``"loss=auto"``; one that is better when lower is reached from above.
+        target_acc: an older name of ``target``, for accuracies alone.
+        target: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``, a
+            ladder of seven targets between what the baseline has with its initial labels and at
+            the budget cap; by default the suite's own targets, or ``"auto"``. Other recorded
+            metrics are named, as in ``"balanced_accuracy=0.6"`` or ``"loss=auto"``; one that is
+            better when lower is reached from above.
         suite: a suite's name or TOML file; ``quick`` by default.
         task: compare on one task only.
         seeds: number of seeds, or a range of them, as in ``"100-109"``; the suite's own number by
@@ -312,22 +317,34 @@ def prepare(
     texts, classes = named(strategies)
     names = as_names("strategies", texts)
     jobs, root = as_whole("jobs", jobs, 1, MOST_JOBS), as_path("out", out)
-    plan = Plan.make(
-        names,
-        suite=suite,
-        task=task,
-        seeds=seeds,
-        plugins=(*given(as_several("plugins", plugins)), *classes),
-        device=device_for(backend, device),
-    )
-    for note in plan.notes:
-        notify("note", note)
     store = Store(root)
-    results = plan.results(store, external=external)
-    question = Question.make(target_acc, target, accounting, baseline, results)
-    question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
-    runs = Runs.checked(plan, store, results, jobs, backend, question.metrics)
-    return Prepared(runs, question)
+    told: set[str] = set()
+
+    def checked(left_out: Mapping[str, str]) -> Prepared:
+        plan = Plan.make(
+            names,
+            suite=suite,
+            task=task,
+            seeds=seeds,
+            plugins=(*given(as_several("plugins", plugins)), *classes),
+            device=device_for(backend, device),
+            left_out=left_out,
+        )
+        for note in plan.notes:
+            if note not in told:
+                notify("note", note)
+        told.update(plan.notes)
+        results = plan.results(store, external=external)
+        question = Question.make(target_acc, target, accounting, baseline, results)
+        question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
+        return Prepared(
+            Runs.checked(plan, store, results, jobs, backend, question.metrics), question
+        )
+
+    ready = checked({})
+    # What clients hold is known by now, and a strategy that was not named may ask for more.
+    refused = ready.runs.plan.refused(ready.runs.missing, ready.runs.holdings)
+    return checked(refused) if refused else ready
 
 
 def inspect(
@@ -335,7 +352,7 @@ def inspect(
     *,
     target: Asked = None,
     suite: str | Path | None = None,
-    seeds: int = DEFAULT_SEEDS,
+    seeds: int | None = None,
     jobs: int | None = None,
     out: str | Path = "results",
     plugins: Sequence[object] | str | Path = (),
@@ -349,16 +366,18 @@ def inspect(
 ) -> Inspection:
     """Tell whether tasks are worth their minutes: what they measure, and how exactly.
 
-    Runs random, fal-margin and the reference oracle-greedy, and random with twice the rounds, as
-    far as ``out`` has no such finished runs. They are stored in its folder ``inspection``, so that
-    reports leave them out. What else ``out`` holds tells how well the tasks tell strategies apart.
+    Runs random, fal-margin and the reference oracle-greedy, and the first two with twice the
+    rounds, as far as ``out`` has no such finished runs. They are stored in its folder
+    ``inspection``, so that reports leave them out. What else ``out`` holds tells how well the tasks
+    tell strategies apart. Of published results nothing is run: what they lack stays unknown.
 
     Args:
-        task_or_suite: a task, a suite's name, or a suite's TOML file; ``quick`` by default.
+        task_or_suite: a task, a suite's name, a suite's TOML file, or a folder of published
+            results; ``quick`` by default.
         target: a target, as for ``compare``, by whose metric tasks are judged; by default the
             first target of the suite, or accuracy.
         suite: a suite's name or TOML file that has the task; all of its tasks if none is named.
-        seeds: number of seeds, at least 2.
+        seeds: number of seeds, at least 2; by default 5, and all that are published.
         jobs: as for ``compare``, and so are all other arguments.
         out: the results folder.
         plugins: further plugins.
@@ -379,6 +398,8 @@ def inspect(
     memory_limit = as_whole("memory_limit", memory_limit, LEAST_MIB)
     check_seconds("call_timeout", call_timeout)
     data = None if data_dir is None else as_path("data_dir", data_dir)
+    if task_or_suite is not None and is_published_folder(str(task_or_suite)):
+        return _inspect_published(Path(task_or_suite), target, suite, seeds)
     with signals_noticed(), use_data_folder(data):
         ready = prepare_inspection(
             task_or_suite, target=target, suite=suite, seeds=seeds, jobs=jobs, out=out,
@@ -391,12 +412,25 @@ def inspect(
         return Inspection.of(*found, federations)
 
 
+def _inspect_published(
+    folder: Path, target: Asked, suite: str | Path | None, seeds: int | None
+) -> Inspection:
+    """Inspect the tasks of published results, as ``inspect`` does."""
+    results = open_results(folder, suite=suite)
+    count = as_whole("seeds", seeds, FEWEST_SEEDS, MOST_RUNS)
+    if count is not None:
+        results = results.narrow(seeds=count)
+    question = Question.make(None, target, "strict", None, results)
+    question.check_metrics(results.metrics, Registry.discover().metrics)
+    return Inspection.of(published_evidence(results, question.metrics[0]))
+
+
 def prepare_inspection(
     task_or_suite: str | Path | None,
     *,
     target: Asked,
     suite: str | Path | None,
-    seeds: int,
+    seeds: int | None,
     jobs: int | None,
     out: str | Path,
     plugins: Sequence[object] | str | Path,
@@ -506,8 +540,8 @@ def report(
 
     Args:
         path: a results folder, or a folder of published results.
-        target_acc: the target accuracies, as for ``compare``.
-        target: targets of any recorded metric, likewise.
+        target_acc: as for ``compare``.
+        target: the targets, as for ``compare``.
         strategies: selectors; all stored strategies if there are none.
         suite: a suite's name or TOML file; found from the stored tasks if None.
         task: one task only.

@@ -23,11 +23,13 @@ from fal_bench.cli.options import (
     SuiteOption,
 )
 from fal_bench.cli.output import (
+    begin,
     exit_if_stopped,
     say,
     show_federations,
     show_missing,
     show_tracebacks,
+    terminal,
 )
 
 
@@ -36,6 +38,7 @@ class InspectionFormat(StrEnum):
 
     text = "text"
     json = "json"
+    markdown = "markdown"
 
 
 def inspect(
@@ -44,7 +47,8 @@ def inspect(
         str | None,
         typer.Argument(
             metavar="TASK_OR_SUITE",
-            help="A task, a suite, or a suite's TOML file.  \\[default: all tasks of --suite]",
+            help="A task, a suite, a suite's TOML file, or a folder of published results.  "
+            "\\[default: all tasks of --suite]",
             show_default=False,
         ),
     ] = None,
@@ -58,7 +62,15 @@ def inspect(
         ),
     ] = None,
     suite: SuiteOption = None,
-    seeds: Annotated[int, typer.Option(min=2, metavar="N", help="Number of seeds.")] = 5,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help="Number of seeds.  \\[default: 5, and all that are published]",
+            show_default=False,
+        ),
+    ] = None,
     jobs: JobsOption = None,
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
@@ -74,11 +86,12 @@ def inspect(
 ) -> None:
     """Tell whether a task is worth its minutes, and what to change.
 
-    Runs random, fal-margin and oracle-greedy, and random with twice the training, as far as such
-    runs are not in the results folder yet; its folder "inspection" keeps them, and reports leave
-    them out. Measures training accuracy, what more training
-    changes, jumps, noise, head-room, and how many seeds a saving needs.
+    Runs random, fal-margin and oracle-greedy, and the first two with twice the training, as far as
+    such runs are not in the results folder yet; its folder "inspection" keeps them, and reports
+    leave them out. Measures training accuracy, what more training changes, jumps, noise,
+    head-room, and how many seeds a saving needs. Of published results nothing is run.
     """
+    begin("Planning the inspection")
     from fal_bench import api
 
     asked: dict[str, Any] = {
@@ -101,12 +114,10 @@ def inspect(
         found = api.inspect(
             task_or_suite, call_timeout=call_timeout, memory_limit=memory_limit, **asked
         )
-    if form is InspectionFormat.json:
-        typer.echo(found.text("json"), nl=False)
+    if form is InspectionFormat.text:
+        terminal().print(found)
     else:
-        from rich.console import Console
-
-        Console().print(found)
+        typer.echo(found.text("json" if form is InspectionFormat.json else "markdown"), nl=False)
     show_tracebacks(context, found.missing)
     if found.missing:
         raise typer.Exit(1)

@@ -15,6 +15,7 @@ from fal_bench._version import __version__
 from fal_bench.cli.check import check
 from fal_bench.cli.compare import compare
 from fal_bench.cli.deploy import deploy
+from fal_bench.cli.figure import figure
 from fal_bench.cli.imports import import_curves
 from fal_bench.cli.inspect import inspect
 from fal_bench.cli.labels import labels
@@ -44,6 +45,7 @@ app.command("list")(list_things)
 app.command("status")(status)
 app.command("policy")(policy)
 app.command("report")(report)
+app.command("figure")(figure)
 app.command("merge")(merge)
 app.command("import")(import_curves)
 app.command("publish")(publish)
@@ -70,7 +72,7 @@ def _falbench(
 ) -> None:
     """How many labels does a federated active learning strategy need to reach a target accuracy?
 
-    Start with: falbench compare --target-acc 0.5
+    Start with: falbench compare --target 0.5
     """
 
 

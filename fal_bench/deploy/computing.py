@@ -23,7 +23,7 @@ from fal_bench.deploy.messages import DeploymentError, Message, grouped
 from fal_bench.deploy.participants import GatheredError, SiteView
 from fal_bench.deploy.samples import Samples
 from fal_bench.errors import PluginError
-from fal_bench.federation.declared import declared_needs
+from fal_bench.federation.declared import declared
 from fal_bench.federation.guarded import guarded, unguarded
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.ledger import INITIAL, POOL
@@ -94,7 +94,7 @@ class SiteComputing:
         recipe = recipe_of(self._federation.task, number, unguarded(trainer), proximal)
         request = rounds.request(number, model, recipe, {self._number: correction})
         [answer] = train([request])
-        rounds.note([self._number], answer)
+        rounds.note(number, [self._number], answer)
         _write_rounds(self._folder, self._number, cycle, number, rounds.state)
         return Message({"samples": samples}, grouped("weights", numbers(answer.weights[0])))
 
@@ -238,7 +238,7 @@ class SiteComputing:
         return guarded(made, nullcontext)
 
     def _rounds(self, cycle: int, state: LocalState) -> ClientRounds:
-        watched = any(isinstance(one, EpochPredictions) for one in declared_needs(self._strategy))
+        watched = declared(self._strategy, EpochPredictions) is not None
         return ClientRounds(
             self._setting,
             self._ledger(cycle),
@@ -339,7 +339,7 @@ def _read_rounds(folder: Path, site: int, cycle: int, before: int | None = None)
     for name, array in arrays.items():
         part, _, rest = name.partition("/")
         parts.setdefault(part, {})[rest] = array
-    state = LocalState({site: tensors(parts["previous"])})
+    state = LocalState({site: tensors(parts["previous"])} if "previous" in parts else {})
     epochs = sorted(part for part in parts if part.startswith("epoch-"))
     if epochs:
         state.epochs[site] = tuple(tensors(parts[part]) for part in epochs)
@@ -350,7 +350,9 @@ def _read_rounds(folder: Path, site: int, cycle: int, before: int | None = None)
 
 
 def _write_rounds(folder: Path, site: int, cycle: int, number: int, state: LocalState) -> None:
-    arrays: dict[str, NDArray[Any]] = grouped("previous", numbers(state.previous[site]))
+    arrays: dict[str, NDArray[Any]] = {}
+    if site in state.previous:
+        arrays |= grouped("previous", numbers(state.previous[site]))
     for place, weights in enumerate(state.epochs.get(site, ())):
         arrays |= grouped(f"epoch-{place:06d}", numbers(weights))
     if (momenta := state.momenta.get(site)) is not None:

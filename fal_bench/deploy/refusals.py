@@ -6,7 +6,8 @@ from fal_bench.deploy.computing import strategy_selector
 from fal_bench.deploy.config import Federation
 from fal_bench.deploy.messages import DeploymentError
 from fal_bench.errors import FalbenchError
-from fal_bench.federation.declared import check_suits
+from fal_bench.federation.declared import check_suits, declared
+from fal_bench.plugins.needs import RoundSnapshots
 from fal_bench.plugins.registry import current_registry
 from fal_bench.task import Given
 
@@ -28,6 +29,8 @@ def check_deployable(federation: Federation) -> None:
     strategy = current_registry().strategies.make(strategy_selector(federation))
     if strategy.reference:
         _refuse(federation, f"strategy {name!r} is a reference that reads labels nobody has given")
+    if declared(strategy, RoundSnapshots) is not None:
+        _refuse(federation, f"strategy {name!r} needs the model as it was after earlier rounds")
     try:
         check_suits(strategy, task)
         pool = task.label_grid[-1]

@@ -23,7 +23,7 @@ from fal_bench.deploy.participants import Sent, ServerView
 from fal_bench.deploy.refusals import check_deployable
 from fal_bench.deploy.stopping import Accuracy, reason_to_stop
 from fal_bench.federation.attendance import Attendance
-from fal_bench.federation.grants import Grants, initial_labels
+from fal_bench.federation.grants import Grants, initial_labels, weights_of
 from fal_bench.federation.local import recipe_of, update_of
 from fal_bench.federation.query import as_stored, strategy_rng
 from fal_bench.federation.rounds import Coordinator, coordinator_of
@@ -165,13 +165,16 @@ class Server:
                 f"The sites hold {samples.sum()} samples, too few for {evaluation.sum()} "
                 f"evaluation labels and a budget_cap of {self._task.budget_cap}; lower one of them."
             )
-        initial = initial_labels(self._task, samples, pools)
+        known = dict(self._task.label_cost)
+        prices = np.array([known.get(site, 1.0) for site in federation.sites])
+        weights = weights_of(self._task, samples, prices)
+        initial = initial_labels(self._task, weights, pools)
         asks = {
             site: Message({"evaluation": int(own), "initial": int(first)})
             for site, own, first in zip(federation.sites, evaluation, initial, strict=True)
         }
         self._ask("ask", asks)
-        return Grants(self._task, samples, pools, initial)
+        return Grants(self._task, weights, pools, initial)
 
     def _first_state(self) -> RunState:
         return RunState(0, [], [{} for _ in range(len(self._federation.sites) + 1)])

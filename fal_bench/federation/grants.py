@@ -42,13 +42,13 @@ class Grants:
 
     Attributes:
         task: the task.
-        samples: samples of each client in all parts; shape (clients,).
-        pools: those of its query pool, initial labels included; shape (clients,).
+        weights: what each client's part of the labels is proportional to; shape (clients,).
+        pools: samples of its query pool, initial labels included; shape (clients,).
         initial: how many initial labels each client holds; shape (clients,).
     """
 
     task: Task
-    samples: IntArray
+    weights: DoubleArray
     pools: IntArray
     initial: IntArray
 
@@ -78,40 +78,41 @@ class Grants:
         if not isinstance(allotment, ServerAllotment):
             return Offer(due, due)
         limits = np.minimum(left, max(left) if allotment.at_most is None else allotment.at_most)
-        usual = turns(self._weights, np.zeros_like(limits), limits)[: due.sum()]
+        usual = turns(self.weights, np.zeros_like(limits), limits)[: due.sum()]
         return Offer(np.bincount(usual, minlength=len(limits)), limits)
-
-    @cached_property
-    def _weights(self) -> DoubleArray:
-        return weights_of(self.task, self.samples)
 
     @cached_property
     def _turns(self) -> IntArray:
         """The client that each label is granted to, in turn, until all pools are used up."""
-        return turns(self._weights, self.initial, self.pools)
+        return turns(self.weights, self.initial, self.pools)
 
 
-def initial_labels(task: Task, samples: IntArray, pools: IntArray) -> IntArray:
+def initial_labels(task: Task, weights: DoubleArray, pools: IntArray) -> IntArray:
     """Return how many initial labels each client holds, one at least; shape (clients,).
 
     Args:
         task: the task.
-        samples: samples of each client in all parts; shape (clients,).
-        pools: those of its query pool; shape (clients,).
+        weights: what each client's part is proportional to; shape (clients,).
+        pools: samples of its query pool; shape (clients,).
     """
     one_each = np.ones(len(pools), dtype=np.int64)
-    order = turns(weights_of(task, samples), one_each, pools)
+    order = turns(weights, one_each, pools)
     more = order[: task.label_grid_start - len(pools)]
     return one_each + np.bincount(more, minlength=len(pools))
 
 
-def weights_of(task: Task, samples: IntArray) -> DoubleArray:
+def weights_of(task: Task, samples: IntArray, prices: DoubleArray) -> DoubleArray:
     """Return what each client's part of the labels is proportional to; shape (clients,).
 
     Args:
         task: the task.
         samples: samples of each client in all parts; shape (clients,).
+        prices: what a label costs at each client; shape (clients,).
     """
-    if task.budget == "equal":
-        return np.ones(len(samples))
-    return samples.astype(np.float64)
+    match task.budget:
+        case "equal":
+            return np.ones(len(samples))
+        case "equal-cost":
+            return 1 / prices
+        case "proportional":
+            return samples.astype(np.float64)

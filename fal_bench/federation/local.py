@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from fal_bench.federation.ledger import Ledger
-from fal_bench.federation.models import CycleModels
+from fal_bench.federation.models import CycleModels, copied
 from fal_bench.federation.rounds import gradients_of, steps_of
 from fal_bench.federation.setting import Setting
 from fal_bench.learning.model import Model, Weights
@@ -93,30 +93,31 @@ class ClientRounds:
             corrections: what each client that trains adds to every gradient, by client.
             key: what names the training, if other runs ask for it too.
         """
-        task = self._setting.task
-        # Clients that miss rounds may have had their last one before the last of all.
-        seldom = task.participation < 1 or task.dropouts > 0
-        keep = self._keep_epochs and (seldom or number == task.rounds - 1)
+        keep = self._keep_epochs and self._may_be_last(number)
         lanes = tuple(
             self._lane(number, client, model, correction)
             for client, correction in corrections.items()
         )
         return TrainRequest(model.architecture, recipe, lanes, key, keep, self._cycle)
 
-    def note(self, clients: Sequence[int], answer: Trained) -> None:
-        """Remember what became of the trainings of some clients."""
-        self.state.previous.update(zip(clients, answer.weights, strict=True))
+    def note(self, number: int, clients: Sequence[int], answer: Trained) -> None:
+        """Remember what became of the trainings of some clients in a round."""
+        if self._may_be_last(number):
+            # Weights may be rows of one tensor, which a client must not keep alive for all others.
+            own = map(copied, answer.weights) if self._seldom else answer.weights
+            self.state.previous.update(zip(clients, own, strict=True))
         if any(answer.epochs):
             self.state.epochs.update(zip(clients, answer.epochs, strict=True))
         for client, momenta in zip(clients, answer.momenta, strict=True):
             if momenta is not None:
                 self.state.momenta[client] = momenta
 
-    def outcome(self, model: Model) -> CycleModels:
+    def outcome(self, model: Model, snapshots: tuple[Model, ...] = ()) -> CycleModels:
         """Return the models that the query sees; a client that never trained has the global one.
 
         Args:
             model: the global model after the last round.
+            snapshots: the global model after some rounds, if they were kept.
         """
         clients, weights = range(self._setting.task.clients), model.weights
         epochs: tuple[tuple[Weights, ...], ...] = ()
@@ -124,7 +125,17 @@ class ClientRounds:
             never = (weights,) * self._setting.task.local_epochs
             epochs = tuple(self.state.epochs.get(client, never) for client in clients)
         previous = tuple(self.state.previous.get(client, weights) for client in clients)
-        return CycleModels(model, previous, epochs)
+        return CycleModels(model, previous, epochs, snapshots)
+
+    @property
+    def _seldom(self) -> bool:
+        """Whether clients miss rounds, and may have had their last one before the last of all."""
+        task = self._setting.task
+        return task.participation < 1 or task.dropouts > 0
+
+    def _may_be_last(self, number: int) -> bool:
+        """Whether a round may be a client's last one."""
+        return self._seldom or number == self._setting.task.rounds - 1
 
     def _lane(self, number: int, client: int, model: Model, correction: Weights | None) -> Lane:
         features, labels = self.data[client]

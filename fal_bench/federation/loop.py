@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fal_bench.arrays import IntArray
 from fal_bench.errors import DivergedError
 from fal_bench.federation.attendance import Attendance
-from fal_bench.federation.declared import declared_needs
+from fal_bench.federation.declared import declared
 from fal_bench.federation.guarded import Guard, guarded, unguarded
 from fal_bench.federation.journal import LABELS_COST, Journal, Row
 from fal_bench.federation.ledger import Ledger
@@ -33,7 +33,7 @@ from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Trained, TrainRequest
 from fal_bench.plugins.metric import Metric
-from fal_bench.plugins.needs import EpochPredictions
+from fal_bench.plugins.needs import EpochPredictions, RoundSnapshots
 from fal_bench.plugins.registry import AGGREGATION, TRAINER, Kind, current_registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
@@ -73,15 +73,14 @@ def simulate(
     while True:
         with journal.plugin_call(state.cycle):
             strategy = make_strategy()
-            needs = declared_needs(strategy)
-        watched = any(isinstance(need, EpochPredictions) for need in needs)
+            kept = Kept.by(strategy)
         own_trainer = guarded(trainer, _guard(journal, state, TRAINER, trainer.name))
         guard = _guard(journal, state, AGGREGATION, setting.task.aggregation.kind)
         coordinator = coordinator_of(
             setting.task, setting.architecture, setting.streams, state, guard
         )
         training = FederatedTraining(
-            setting, ledger, state, own_trainer, coordinator, recorded, watched
+            setting, ledger, state, own_trainer, coordinator, recorded, kept
         )
         yield from training.run()
         journal.append(training.row())
@@ -95,6 +94,25 @@ def simulate(
         journal.checkpoint(state)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a strategy wants to be kept of a cycle's training, besides what it ends with.
+
+    Attributes:
+        epochs: whether the weights after every local epoch of a client's last round are.
+        snapshots: the rounds after which the global model is; none if None.
+    """
+
+    epochs: bool
+    snapshots: RoundSnapshots | None
+
+    @classmethod
+    def by(cls, strategy: Strategy) -> Kept:
+        """Read what a strategy declares."""
+        epochs = declared(strategy, EpochPredictions) is not None
+        return cls(epochs, declared(strategy, RoundSnapshots))
+
+
 @dataclass
 class FederatedTraining:
     """The training of one cycle: rounds of local training and aggregation, then evaluation.
@@ -106,7 +124,7 @@ class FederatedTraining:
         trainer: what clients minimise; a plugin's is guarded, and guarded again where it trains.
         coordinator: the server, with the model that the cycle starts from.
         metrics: what is measured.
-        keep_epochs: whether the weights after every local epoch of a client's last round are kept.
+        kept: what is kept of it for the strategy.
     """
 
     setting: Setting
@@ -115,15 +133,16 @@ class FederatedTraining:
     trainer: Trainer
     coordinator: Coordinator
     metrics: tuple[Metric, ...]
-    keep_epochs: bool
+    kept: Kept
 
     def run(self) -> Run:
         """Train for the task's rounds; ``outcome`` is there afterwards."""
         task = self.setting.task
         self.clients = ClientRounds(
-            self.setting, self.ledger, self.state.cycle, self.trainer, keep_epochs=self.keep_epochs
+            self.setting, self.ledger, self.state.cycle, self.trainer, keep_epochs=self.kept.epochs
         )
         self._received, self._sent = 0, 0
+        self._snapshots: list[Model] = []
         measured: list[dict[str, float]] = []
         self.seconds = 0.0
         for number in range(task.rounds):
@@ -133,6 +152,8 @@ class FederatedTraining:
             yield from self._round(
                 number, [one for one in attendance.present if self.clients.count(one)]
             )
+            if self.kept.snapshots and self.kept.snapshots.keeps(number):
+                self._snapshots.append(self.coordinator.model)
             if number >= task.rounds - task.evaluation_rounds:
                 measured.append(
                     self._evaluate(self.coordinator.model, list(self.clients.data.values()))
@@ -154,7 +175,7 @@ class FederatedTraining:
             number, coordinator.model, recipe, corrections, self._key(number)
         )
         self.seconds += answer.seconds
-        self.clients.note(clients, answer)
+        self.clients.note(number, clients, answer)
         coordinator.combine(
             [
                 update_of(client, self.clients.count(client), weights, recipe)
@@ -164,7 +185,7 @@ class FederatedTraining:
 
     def outcome(self) -> CycleModels:
         """Return the models that the query sees."""
-        return self.clients.outcome(self.model)
+        return self.clients.outcome(self.model, tuple(self._snapshots))
 
     def row(self) -> Row:
         """Return the cycle's row of the curve."""

@@ -15,7 +15,7 @@ from fal_bench.data.partition import given_parts, partition, with_known_clients,
 from fal_bench.data.shares import ClientShares, split_shares
 from fal_bench.data.subset import long_tail
 from fal_bench.errors import InvalidSpecError
-from fal_bench.federation.grants import Grants, initial_labels
+from fal_bench.federation.grants import Grants, initial_labels, weights_of
 from fal_bench.federation.ledger import Ledger
 from fal_bench.learning.device import CPU
 from fal_bench.learning.model import Architecture
@@ -78,7 +78,8 @@ class Setting:
         _check_pools(task, shares)
         _check_annotators(task, dataset)
         _check_prices(task, dataset)
-        counts = initial_labels(task, _samples(shares), _pools(shares))
+        weights = weights_of(task, _samples(shares), _prices(task, dataset))
+        counts = initial_labels(task, weights, _pools(shares))
         initial = tuple(
             np.sort(streams.numpy("initial", client).choice(own.pool, count, replace=False))
             for client, (own, count) in enumerate(zip(shares, counts, strict=True))
@@ -99,8 +100,7 @@ class Setting:
     @cached_property
     def prices(self) -> DoubleArray:
         """What a label costs at each client; shape (clients,)."""
-        known = dict(self.task.label_cost)
-        return np.array([known.get(name, 1.0) for name in _names(self.task, self.dataset)])
+        return _prices(self.task, self.dataset)
 
     @property
     def smallest_shares(self) -> dict[str, int]:
@@ -116,8 +116,9 @@ class Setting:
     @cached_property
     def grants(self) -> Grants:
         """How many labels each client may buy by when."""
+        weights = weights_of(self.task, _samples(self.shares), self.prices)
         initial = np.array([len(own) for own in self.initial])
-        return Grants(self.task, _samples(self.shares), _pools(self.shares), initial)
+        return Grants(self.task, weights, _pools(self.shares), initial)
 
     def open_ledger(self) -> Ledger:
         """Return a ledger in which the initial labels are bought."""
@@ -155,6 +156,11 @@ def _pools(shares: tuple[ClientShares, ...]) -> IntArray:
 
 def _samples(shares: tuple[ClientShares, ...]) -> IntArray:
     return np.array([own.samples for own in shares])
+
+
+def _prices(task: Task, dataset: Dataset) -> DoubleArray:
+    known = dict(task.label_cost)
+    return np.array([known.get(name, 1.0) for name in _names(task, dataset)])
 
 
 def _check_annotators(task: Task, dataset: Dataset) -> None:

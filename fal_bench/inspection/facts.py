@@ -105,9 +105,10 @@ class Training(Finding):
 
 @dataclass(frozen=True)
 class MoreTraining(Finding):
-    """What changes with twice the rounds and milestones, for random with the same seeds.
+    """What changes with twice the rounds and milestones, for one strategy with the same seeds.
 
     Attributes:
+        strategy: its name.
         rounds: the task's rounds, which are doubled.
         change: the largest change of the mean of the judged metric over the looks, with its sign.
         labels: labels at that look.
@@ -122,6 +123,7 @@ class MoreTraining(Finding):
     CHANGE_OF_RISE: ClassVar[float] = 0.01
     SAVING: ClassVar[float] = 0.03
 
+    strategy: str
     rounds: int
     change: float
     labels: int
@@ -404,7 +406,8 @@ def verdict(findings: tuple[Finding, ...]) -> Verdict:
 
     def kinds(grade: Grade) -> tuple[str, ...]:
         found = (one for one in findings if one.grade == grade)
-        return tuple(one.kind() for one in found if grade != "unknown" or one.NEEDED)
+        needed = (one.kind() for one in found if grade != "unknown" or one.NEEDED)
+        return tuple(dict.fromkeys(needed))
 
     faults, unknown = kinds("fault"), kinds("unknown")
     worth = False if faults else None if unknown else True

@@ -43,6 +43,9 @@ RANDOM, USUAL, HINDSIGHT = "random", "fal-margin", "oracle-greedy"
 FEWEST_SEEDS: Final = 2
 """Seeds without which there is no spread."""
 
+DOUBLED: Final = (RANDOM, USUAL)
+"""The strategies that also run with twice the training."""
+
 SAVINGS: Final = (0.05, 0.10, 0.20)
 """Savings whose seeds are counted."""
 
@@ -57,7 +60,7 @@ class Evidence:
     Attributes:
         task: the task.
         runs: by strategy; those of random and fal-margin, and of the reference.
-        twice: random's runs with twice the training.
+        twice: by strategy, runs with twice the training; of random and fal-margin.
         stored: by strategy, the runs of all ranked strategies that the results folder has.
         seconds: mean seconds of a run, by strategy.
         judged: the metric that the curves have.
@@ -65,7 +68,7 @@ class Evidence:
 
     task: Task
     runs: Mapping[str, Curves]
-    twice: Curves
+    twice: Mapping[str, Curves]
     stored: Mapping[str, Curves] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     judged: Judged = BY_ACCURACY
@@ -79,9 +82,9 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
     task, cap = evidence.task, evidence.task.budget_cap
     random = Looks.shared(list(own.values()), cap)
     rise = rise_of(random, judged)
-    more = more_training(own, evidence.twice, random, task, judged)
+    more = [doubling(name, evidence, random) for name in DOUBLED]
     cost = Cost(tuple((name, seconds / 60) for name, seconds in evidence.seconds.items()))
-    fit = training(random, evidence.twice, more)
+    fit = training(random, evidence.twice.get(RANDOM, {}), more[0])
     if rise.grade == "fault":  # shares of nothing, and a target in the middle of it
         return (cost, rise, fit)
     saved = [
@@ -92,7 +95,7 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
         cost,
         rise,
         fit,
-        more or NotRun(RANDOM, True, len(evidence.twice), FEWEST_SEEDS, judged.metric),
+        *more,
         smoothness(random),
         noise(random, task.evaluation_rounds, judged),
         HeadRoom(tuple(one for one in saved if one is not None)),
@@ -116,10 +119,10 @@ def rise_of(random: Looks, judged: Judged = BY_ACCURACY) -> Rise:
     )
 
 
-def training(random: Looks, twice: Curves, more: MoreTraining | None) -> Training:
+def training(random: Looks, twice: Curves, more: MoreTraining | NotRun) -> Training:
     """Find the look at which the global model fits its own labels worst."""
     means = random.training.mean(axis=0)
-    grade: Grade = "unknown" if more is None else more.grade
+    grade: Grade = more.grade
     if np.isnan(means).all():
         return Training(math.nan, int(random.labels[0]), math.nan, grade)
     worst = int(np.nanargmin(means))
@@ -137,14 +140,19 @@ def training(random: Looks, twice: Curves, more: MoreTraining | None) -> Trainin
     )
 
 
-def more_training(
-    own: Curves, twice: Curves, random: Looks, task: Task, judged: Judged = BY_ACCURACY
-) -> MoreTraining | None:
-    """Compare random with itself after twice the training; None without two seeds of both."""
-    both = sorted(set(own) & set(twice))
-    if len(both) < FEWEST_SEEDS:
-        return None
-    cap, count = task.budget_cap, len(both)
+def doubling(name: str, evidence: Evidence, random: Looks) -> MoreTraining | NotRun:
+    """Compare a strategy with itself after twice the training.
+
+    Args:
+        name: the strategy.
+        evidence: its runs.
+        random: random's runs, which have the middle target.
+    """
+    own, twice = evidence.runs.get(name, {}), evidence.twice.get(name, {})
+    both, judged, cap = sorted(set(own) & set(twice)), evidence.judged, evidence.task.budget_cap
+    count = len(both)
+    if count < FEWEST_SEEDS:
+        return NotRun(name, True, count, FEWEST_SEEDS, judged.metric)
     looks = Looks.shared([*(own[seed] for seed in both), *(twice[seed] for seed in both)], cap)
     changes = looks.values[count:] - looks.values[:count]
     means = changes.mean(axis=0)
@@ -154,7 +162,8 @@ def more_training(
     limit = normal_quantile(1 - (1 - LEVEL) / 2 / looks.labels.size)
     ratio = Mean.of(log_ratios(own, {seed: twice[seed] for seed in both}, random.middle, cap))
     return MoreTraining(
-        rounds=task.rounds,
+        strategy=name,
+        rounds=evidence.task.rounds,
         change=judged.sign * float(means[largest]),
         labels=int(looks.labels[largest]),
         bound=limit * error,

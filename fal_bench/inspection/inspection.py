@@ -12,6 +12,7 @@ from fal_bench.federation.holdings import Holdings
 from fal_bench.inspection.clients import ClientTable
 from fal_bench.inspection.facts import Finding, Grade, Verdict, verdict
 from fal_bench.inspection.findings import Evidence, findings
+from fal_bench.inspection.markdown import to_markdown
 from fal_bench.inspection.wording import advice, sentence
 from fal_bench.results.model import MissingRun
 from fal_bench.task import Task
@@ -19,7 +20,7 @@ from fal_bench.task import Task
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-InspectionFormat = Literal["text", "json"]
+InspectionFormat = Literal["text", "json", "markdown"]
 
 _MARKS: Final[dict[Grade, tuple[str, str]]] = {
     "good": ("ok", "green"),
@@ -110,12 +111,14 @@ class Inspection:
 
     def text(self, form: InspectionFormat = "text") -> str:
         """Return it as text, ending in a line break."""
+        if form == "markdown":
+            return to_markdown(self.tasks)
         return f"{json.dumps(self.data(), indent=2)}\n" if form == "json" else str(self)
 
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=100, color_system=None)
+        console = Console(width=100, color_system=None, force_jupyter=False)
         with console.capture() as capture:
             console.print(self)
         return capture.get()
@@ -134,7 +137,7 @@ class Inspection:
             yield Text(f"{one.task.name}: {one.task.summary}", style="bold")
             yield Text(sentence(one.verdict))
             if one.holdings is not None:
-                yield Padding(ClientTable(one.holdings), (0, 0, 0, 2))
+                yield Padding.indent(ClientTable(one.holdings), 2)
             table = Table.grid(padding=(0, 2))
             table.add_column(no_wrap=True)
             table.add_column()
@@ -143,6 +146,6 @@ class Inspection:
                 table.add_row(Text(mark, style=style), Text(sentence(finding)))
             for text in one.changes:
                 table.add_row(Text("change", style="bold"), Text(text))
-            yield Padding(table, (0, 0, 0, 2))
+            yield Padding.indent(table, 2)
         for run in self.missing:
             yield Text(f"Missing: {run.task}, {run.strategy}, seed {run.seed}: {run.reason}")

@@ -13,12 +13,13 @@ import pandas as pd
 from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.inputs.arguments import check_text
 from fal_bench.inputs.limits import MOST_ROUNDS
-from fal_bench.inspection.findings import HINDSIGHT, RANDOM, USUAL, Evidence
+from fal_bench.inspection.findings import DOUBLED, HINDSIGHT, RANDOM, USUAL, Evidence
 from fal_bench.inspection.looks import Curve, Judged
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry
 from fal_bench.results.identity import records
 from fal_bench.results.model import TIMINGS, MissingRun, Results
+from fal_bench.results.published import is_published
 from fal_bench.results.store import Store
 from fal_bench.results.stored import NoRunsError, read_store
 from fal_bench.sweep.plan import Plan
@@ -26,6 +27,9 @@ from fal_bench.task import Task
 from fal_bench.task.suite import load_suite, suite_names
 
 DEFAULT_SEEDS: Final = 5
+
+RUN: Final = (RANDOM, USUAL, HINDSIGHT)
+"""The strategies that are run."""
 
 FOLDER: Final = "inspection"
 """The folder, inside a results folder, of the runs that inspections compute."""
@@ -44,7 +48,7 @@ def inspection_plan(
     plugins: Sequence[Source] = (),
     device: str = "auto",
 ) -> Plan:
-    """Plan the runs of an inspection: those of three strategies, and random with twice the rounds.
+    """Plan the runs of an inspection: of three strategies, and of two with twice the rounds.
 
     Args:
         name: a task, a suite's name, or a suite's TOML file.
@@ -58,11 +62,15 @@ def inspection_plan(
     """
     name = str(name) if isinstance(name, Path) else name
     check_text("task_or_suite", name)
+    if name is not None and is_published_folder(name):
+        raise InvalidSpecError(
+            f"{name!r} holds published results, of which nothing is run; leave out --dry-run."
+        )
     whole = name is not None and suite is None and is_suite(name)
     if name is not None and suite is None and not whole:
         check_task(name)
     plan = Plan.make(
-        (RANDOM, USUAL, HINDSIGHT),
+        RUN,
         suite=name if whole else suite,
         task=None if whole else name,
         seeds=seeds,
@@ -72,7 +80,7 @@ def inspection_plan(
     twice = [
         replace(run, task=twice_trained(run.task))
         for run in plan.runs
-        if run.strategy.name == RANDOM
+        if run.strategy.name in DOUBLED
     ]
     return replace(plan, runs=(*plan.runs, *twice))
 
@@ -80,6 +88,11 @@ def inspection_plan(
 def is_suite(name: str) -> bool:
     """Whether a name is that of a suite or of a suite's file; else it is a task's."""
     return name in suite_names() or Path(name).suffix == ".toml"
+
+
+def is_published_folder(name: str) -> bool:
+    """Whether a name is that of a folder of published results, and of no suite."""
+    return name not in suite_names() and is_published(Path(name))
 
 
 def check_task(name: str) -> None:
@@ -134,9 +147,8 @@ def evidence(
         compared = read_store(store)
     except NoRunsError:
         compared = None
-    known = Registry.discover(plan.plugins).metrics.known(metric)
-    judged = Judged(metric, planned.higher_is_better(metric), known is not None and known.share)
-    tasks = {run.task.hash: run.task for run in plan.runs if run.strategy.name == USUAL}
+    judged = _judged(planned, metric, Registry.discover(plan.plugins))
+    tasks = {run.task.hash: run.task for run in plan.runs if run.strategy.name not in DOUBLED}
     missing = tuple(
         MissingRun(run["task"], run["strategy"], run["seed"], run["reason"], run["details"])
         for run in records(planned.here)
@@ -145,16 +157,33 @@ def evidence(
     return [_evidence(task, planned, compared, judged) for task in tasks.values()], missing
 
 
+def published_evidence(results: Results, metric: str) -> list[Evidence]:
+    """Read what published results have of every task: all but runs with twice the training.
+
+    Args:
+        results: the results.
+        metric: the metric that tasks are judged by.
+    """
+    judged = _judged(results, metric, Registry.discover())
+    return [_evidence(task, results, results, judged) for task in results.tasks["spec"]]
+
+
+def _judged(results: Results, metric: str, registry: Registry) -> Judged:
+    known = registry.metrics.known(metric)
+    return Judged(metric, results.higher_is_better(metric), known is not None and known.share)
+
+
 def _evidence(task: Task, planned: Results, compared: Results | None, judged: Judged) -> Evidence:
     own = _finished(planned, task)
+    own = own[own["strategy"].isin(RUN)]
     runs = _by_strategy(own, planned, judged)
-    keys = {str(name): list(rows["key"]) for name, rows in own.groupby("strategy")}
+    keys = {str(name): list(rows["key"]) for name, rows in own.groupby("strategy", sort=False)}
     costs = planned.curves.groupby("key")[list(TIMINGS)].sum().sum(axis=1)
     twice = _finished(planned, twice_trained(task))
     return Evidence(
         task,
         runs,
-        _by_strategy(twice, planned, judged).get(RANDOM, {}),
+        _by_strategy(twice, planned, judged),
         {
             **({} if compared is None else _ranked(task, own, compared, judged)),
             **{name: curves for name, curves in runs.items() if name != HINDSIGHT},

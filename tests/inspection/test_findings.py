@@ -47,7 +47,7 @@ def curves(
     return runs
 
 
-def inspected(twice=None, stored=None, margin=None, oracle=None, **random):
+def inspected(twice=None, stored=None, margin=None, oracle=None, more=None, **random):
     """What is found where random's curves are so, and all others are good unless given."""
     runs = {
         "random": curves(**random),
@@ -55,9 +55,11 @@ def inspected(twice=None, stored=None, margin=None, oracle=None, **random):
         "oracle-greedy": oracle or curves(0.7, stream=2),
     }
     same = curves(**{**random, "training": 1.0})
+    more = {"random": same if twice is None else twice, "fal-margin": more or runs["fal-margin"]}
     seconds = dict.fromkeys(runs, 30.0)
-    evidence = Evidence(TASK, runs, same if twice is None else twice, stored or {}, seconds)
-    return {type(one): one for one in findings(evidence)}, InspectedTask(TASK, findings(evidence))
+    evidence = Evidence(TASK, runs, more, stored or {}, seconds)
+    found = {type(one): one for one in reversed(findings(evidence))}  # of two, that of random
+    return found, InspectedTask(TASK, findings(evidence))
 
 
 def grades(found):
@@ -89,6 +91,16 @@ def test_undertrained_is_what_fits_too_little_and_moves_with_more_training(train
     assert (fit.grade == "good") == (training >= 0.98)
     assert (fit.grade == "fault") == (training < 0.95 and more.grade != "good")
     assert task.verdict.worth == (more.grade != "fault")
+
+
+def test_training_that_is_too_short_for_a_strategy_that_chooses_is_a_fault():
+    found, task = inspected(more=curves(0.85, stream=1, plus=0.05))
+    assert found[MoreTraining].grade == "good"
+    by = {one.strategy: one for one in task.findings if isinstance(one, MoreTraining)}
+    assert by["fal-margin"].change == pytest.approx(0.05)
+    assert by["fal-margin"].grade == "fault"
+    assert task.verdict.faults == ("more_training",)
+    assert any("fal-margin" in sentence(one) for one in by.values())
 
 
 def test_a_change_that_noise_explains_is_a_remark():
@@ -187,7 +199,8 @@ def test_strategies_without_all_seeds_do_not_count_for_separation():
 
 def test_where_labels_are_worth_nothing_the_rest_is_not_measured():
     runs = {seed: Curve(LABELS, np.full(16, 0.3), np.ones(16)) for seed in range(SEEDS)}
-    evidence = Evidence(TASK, {"random": runs, "fal-margin": runs}, runs)
+    both = {"random": runs, "fal-margin": runs}
+    evidence = Evidence(TASK, both, both)
     task = InspectedTask(TASK, findings(evidence))
     assert task.verdict.faults == ("rise",)
     assert not task.verdict.worth
@@ -206,7 +219,8 @@ def test_nothing_is_worth_its_minutes_for_lack_of_runs():
     runs = {"random": curves(), "fal-margin": curves(0.85), "oracle-greedy": curves(0.7)}
     for lacking in (
         Evidence(TASK, runs, {}),
-        Evidence(TASK, {**runs, "fal-margin": {}, "oracle-greedy": {}}, runs["random"]),
+        Evidence(TASK, {**runs, "fal-margin": {}, "oracle-greedy": {}}, runs),
+        Evidence(TASK, runs, {"random": runs["random"]}),
     ):
         task = InspectedTask(TASK, findings(lacking))
         assert task.verdict.worth is None
@@ -223,7 +237,7 @@ EVERY = [
     Rise(0.2, 0.9, 0.1, (10, 60), 6, 0.5),
     *(Training(low, 10, 1.0, more) for low in (NAN, 0.9, 0.96, 1.0)
       for more in ("good", "fault", "remark", "unknown")),
-    *(MoreTraining(20, change, 10, 0.01, saving, 0.01)
+    *(MoreTraining("random", 20, change, 10, 0.01, saving, 0.01)
       for change in (0.0, 0.007, 0.1) for saving in (NAN, 0.0, -0.5)),
     *(Smoothness(share, (10, 20), beside, even)
       for share in (NAN, 0.1, 0.3) for beside in (-0.1, 0.29) for even in (0.1, 0.3)),
@@ -253,6 +267,25 @@ def test_every_finding_is_worded_and_every_fault_has_advice(fact):
         assert advice(fact).endswith(".")
     if fact.grade == "good":
         assert advice(fact) == ""
+
+
+def test_markdown_has_a_row_a_task_and_names_what_is_wrong():
+    _, good = inspected()
+    _, short = inspected(twice=curves(jump=0.3, at=6, plus=0.1), jump=0.3, at=6)
+    bare = InspectedTask(TASK, findings(Evidence(TASK, {}, {})))
+    head, _, *rows = Inspection((good, short, bare)).text("markdown").splitlines()
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in (head, *rows[:3])]
+    named = [dict(zip(cells[0], row, strict=True)) for row in cells[1:]]
+    assert [one["worth its minutes"] for one in named] == ["yes", "no", "not known"]
+    needed = next(one for one in good.findings if isinstance(one, SeedsNeeded))
+    for need in needed.needs:
+        assert named[0][f"seeds for {100 * need.saving:.0f} %"] == str(need.seeds)
+    assert "+10.0 points" in named[1]["twice the training, random"]
+    assert "**" in named[1]["largest step"]
+    assert "**" not in "".join(named[0].values())
+    assert set(list(named[2].values())[2:]) == {"-"}
+    faults = {one.kind() for one in short.findings if one.grade == "fault"}
+    assert len([row for row in rows if row.startswith("- ")]) == len(faults) >= 2
 
 
 def test_an_inspection_shows_itself_and_is_plain_data():

@@ -11,7 +11,7 @@ from fal_bench.errors import InvalidSpecError, StoreError, UnknownNameError
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.loop import simulate
 from fal_bench.federation.setting import Setting
-from fal_bench.inspection.facts import Rise, Training
+from fal_bench.inspection.facts import NotRun, Rise, SeedsNeeded, Separation, Training
 from fal_bench.inspection.runs import inspection_plan, twice_trained
 from fal_bench.strategies.random import Random
 from fal_bench.task import Task
@@ -61,9 +61,9 @@ def test_rounds_that_cannot_be_doubled_are_refused(tiny):
 def test_tasks_and_suites_are_named_alike(name, of, tasks, suite):
     name, of = (suite if one == "FILE" else one for one in (name, of))
     plan = inspection_plan(name, suite=of, seeds=2)
-    names = [run.task.name for run in plan.runs if run.label == "fal-margin" and run.seed == 0]
+    names = [run.task.name for run in plan.runs if run.label == "oracle-greedy" and run.seed == 0]
     assert names == tasks
-    assert len(plan.runs) == 2 * 4 * len(tasks)
+    assert len(plan.runs) == 2 * 5 * len(tasks)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_an_inspection_runs_once_and_stays_out_of_reports(suite, tmp_path, falbe
     found = fal_bench.inspect("a", **options)
     files = {path: path.stat().st_mtime_ns for path in out.rglob("run*/*/*")}
     assert len(list((out / "runs").iterdir())) == 2 * 2
-    assert len(list((out / "inspection" / "runs").iterdir())) == 2 * 3  # random's are shared
+    assert len(list((out / "inspection" / "runs").iterdir())) == 2 * 4  # random's are shared
     assert found.missing == ()
     assert list(found.facts) == ["a"]
     fit = next(one for one in found.facts["a"] if isinstance(one, Training))
@@ -133,6 +133,26 @@ def test_the_target_of_the_suite_or_of_the_user_is_what_is_judged(suite, tmp_pat
         assert metric.replace("_", " ") in str(found)
     with pytest.raises(UnknownNameError, match="lose"):
         fal_bench.inspect("a", target="lose=auto", **asked)
+
+
+def test_published_results_are_inspected_as_they_are(falbench):
+    folder = Path(__file__).parents[2] / "results" / "published" / "cifar10-jpegq75"
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    found = fal_bench.inspect(folder)
+    facts = {type(one): one for one in found.tasks[0].findings}
+    assert facts[Separation].seeds == 7  # all that are published
+    assert facts[SeedsNeeded].pairs == 6  # of which one did not reach the target
+    assert {one.strategy for one in found.tasks[0].findings if isinstance(one, NotRun)} == {
+        "random", "fal-margin",
+    }  # fmt: skip
+    few = {type(one): one for one in fal_bench.inspect(folder, seeds=3).tasks[0].findings}
+    assert few[Separation].seeds == 3
+    code, text, _ = falbench("inspect", folder, "--format", "markdown")
+    assert (code, text) == (0, found.text("markdown"))
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    code, _, error = falbench("inspect", folder, "--dry-run")
+    assert code == 2
+    assert "published" in error
 
 
 def test_an_inspection_writes_nothing_into_published_results(suite, tmp_path):
