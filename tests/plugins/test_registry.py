@@ -36,7 +36,8 @@ def test_every_built_in_loads_under_its_own_name_with_a_version_and_a_docstring(
     registry = Registry.discover()
     folder = Path(fal_bench.strategies.__file__).parent
     places = [path.stem.replace("_", "-") for path in folder.glob("[!_]*") if path.suffix != ".pyc"]
-    assert registry.names() == sorted(places)
+    assert set(places) < set(registry.names())  # a file may hold variants of its strategy, too
+    assert registry.names() == sorted(set(registry.names()))
     assert {"random", "fal-margin", "sal-margin", "fal-entropy", "logo"} <= set(registry.names())
     for name in registry.names():
         strategy = registry.load(name)
@@ -183,9 +184,14 @@ def test_what_is_installed_while_a_process_runs_is_found(tmp_path, monkeypatch):
 
 def test_entry_points_are_read_once_while_nothing_changes(monkeypatch):
     reads = []
-    monkeypatch.setattr(registry, "entry_points", lambda: reads.append(1) or EntryPoints())
+
+    def read(group):
+        reads.append(group)
+        return EntryPoints()
+
+    monkeypatch.setattr(registry, "entry_points", read)
     registry._entries_of.cache_clear()
     for _ in range(3):
         Registry.discover().tables()
     registry._entries_of.cache_clear()
-    assert reads == [1]
+    assert len(reads) == len(set(reads)) > 0
