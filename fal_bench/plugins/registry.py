@@ -606,20 +606,19 @@ def _collected(table: Table) -> Table:
 
 
 def installed_entries(group: str) -> EntryPoints:
-    """Return the entry points of a group, of what is installed.
+    """Return a group of the entry points of what is installed.
 
     They are read again when Python looks for modules in other folders, or one of these changed.
+
+    Args:
+        group: the group's name.
     """
     folders = tuple(sys.path)
-    return _entries_of(group, folders, tuple(map(_last_change, folders)))
+    return _entries_of(group, (folders, tuple(map(_last_change, folders))))
 
 
-@lru_cache(maxsize=16)  # a few more than there are groups
-def _entries_of(
-    group: str,
-    folders: tuple[str, ...],  # noqa: ARG001
-    changes: tuple[int, ...],  # noqa: ARG001
-) -> EntryPoints:
+@lru_cache(maxsize=16)
+def _entries_of(group: str, state: object) -> EntryPoints:  # noqa: ARG001  # what is there now
     return entry_points(group=group)
 
 
