@@ -19,6 +19,7 @@ from fal_bench.federation.setting import Setting
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.functions import checked
 from fal_bench.plugins.registry import current_registry
+from fal_bench.sweep.plan import DEFAULT_STRATEGIES
 from fal_bench.task import Task
 from fal_bench.task.suite import Suite, load_suite, suite_names
 
@@ -103,7 +104,7 @@ def _index() -> str:
     rows = ["| suite | what | tasks | runs | sample passes a run |", "|---|---|---|---|---|"]
     for name in paged():
         suite = load_suite(name)
-        runs = len(suite.tasks) * suite.seeds * len(suite.strategies)
+        runs = len(suite.tasks) * suite.seeds * len(suite.strategies or DEFAULT_STRATEGIES)
         passes = sorted({sample_passes(task) for task in suite.tasks})
         span = " to ".join(f"{count:,}" for count in sorted({passes[0], passes[-1]}))
         row = [f"[`{name}`]({name}.md)", suite.description, str(len(suite.tasks)), str(runs)]
