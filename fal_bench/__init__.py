@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         EpochPredictions,
         LocalModel,
         LocalTraining,
+        RoundSnapshots,
         TargetDomain,
     )
     from fal_bench.plugins.strategy import ClientView, FederationView, Params, Strategy, Train
@@ -57,6 +58,7 @@ _HOMES = {
     "LocalTraining": "fal_bench.plugins.needs",
     "Params": "fal_bench.plugins.strategy",
     "Results": "fal_bench.api",
+    "RoundSnapshots": "fal_bench.plugins.needs",
     "Strategy": "fal_bench.plugins.strategy",
     "TargetDomain": "fal_bench.plugins.needs",
     "Task": "fal_bench.task",
@@ -94,6 +96,7 @@ __all__ = [
     "LocalTraining",
     "Params",
     "Results",
+    "RoundSnapshots",
     "Strategy",
     "TargetDomain",
     "Task",

@@ -36,6 +36,7 @@ from fal_bench.isolation.memory import LEAST_MIB
 from fal_bench.learning.device import CPU, Device
 from fal_bench.plugins.given import given, named
 from fal_bench.plugins.registry import Registry
+from fal_bench.publication.index import publish_index
 from fal_bench.publication.publishing import publish
 from fal_bench.publication.verification import verify
 from fal_bench.reporting.answer import Comparison, answer
@@ -73,6 +74,7 @@ __all__ = [
     "load",
     "merge",
     "publish",
+    "publish_index",
     "report",
     "verify",
 ]
@@ -233,11 +235,12 @@ def compare(
             clients train. ``"all"`` stands for every strategy that suits the tasks; by default
             the suite's own, or random, fal-margin, logo and fedral. A class or an object does as
             well, also one of a notebook.
-        target_acc: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``,
-            a ladder of seven targets between what the baseline has with its initial labels and at
-            the budget cap; by default the suite's own targets, or ``"auto"``.
-        target: targets of any recorded metric, as ``"balanced_accuracy=0.6"`` or
-            ``"loss=auto"``; one that is better when lower is reached from above.
+        target_acc: an older name of ``target``, for accuracies alone.
+        target: the target accuracy, above 0 and at most 1; several of them; or ``"auto"``, a
+            ladder of seven targets between what the baseline has with its initial labels and at
+            the budget cap; by default the suite's own targets, or ``"auto"``. Other recorded
+            metrics are named, as in ``"balanced_accuracy=0.6"`` or ``"loss=auto"``; one that is
+            better when lower is reached from above.
         suite: a suite's name or TOML file; ``quick`` by default.
         task: compare on one task only.
         seeds: number of seeds, or a range of them, as in ``"100-109"``; the suite's own number by
@@ -314,22 +317,34 @@ def prepare(
     texts, classes = named(strategies)
     names = as_names("strategies", texts)
     jobs, root = as_whole("jobs", jobs, 1, MOST_JOBS), as_path("out", out)
-    plan = Plan.make(
-        names,
-        suite=suite,
-        task=task,
-        seeds=seeds,
-        plugins=(*given(as_several("plugins", plugins)), *classes),
-        device=device_for(backend, device),
-    )
-    for note in plan.notes:
-        notify("note", note)
     store = Store(root)
-    results = plan.results(store, external=external)
-    question = Question.make(target_acc, target, accounting, baseline, results)
-    question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
-    runs = Runs.checked(plan, store, results, jobs, backend, question.metrics)
-    return Prepared(runs, question)
+    told: set[str] = set()
+
+    def checked(left_out: Mapping[str, str]) -> Prepared:
+        plan = Plan.make(
+            names,
+            suite=suite,
+            task=task,
+            seeds=seeds,
+            plugins=(*given(as_several("plugins", plugins)), *classes),
+            device=device_for(backend, device),
+            left_out=left_out,
+        )
+        for note in plan.notes:
+            if note not in told:
+                notify("note", note)
+        told.update(plan.notes)
+        results = plan.results(store, external=external)
+        question = Question.make(target_acc, target, accounting, baseline, results)
+        question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
+        return Prepared(
+            Runs.checked(plan, store, results, jobs, backend, question.metrics), question
+        )
+
+    ready = checked({})
+    # What clients hold is known by now, and a strategy that was not named may ask for more.
+    refused = ready.runs.plan.refused(ready.runs.missing, ready.runs.holdings)
+    return checked(refused) if refused else ready
 
 
 def inspect(
@@ -525,8 +540,8 @@ def report(
 
     Args:
         path: a results folder, or a folder of published results.
-        target_acc: the target accuracies, as for ``compare``.
-        target: targets of any recorded metric, likewise.
+        target_acc: as for ``compare``.
+        target: the targets, as for ``compare``.
         strategies: selectors; all stored strategies if there are none.
         suite: a suite's name or TOML file; found from the stored tasks if None.
         task: one task only.

@@ -8,19 +8,12 @@ from typing import Annotated, ClassVar, Final
 import numpy as np
 from pydantic import Field
 
-from fal_bench.acquisition.clustering import k_means
-from fal_bench.acquisition.covering import Cover, distance_to_other_labels
+from fal_bench.acquisition.covering import Cover
 from fal_bench.acquisition.points import Vectors, nearest_squared, squared_distances
 from fal_bench.arrays import IntArray, RealArray
 from fal_bench.plugins.strategy import ClientView, FederationView, Params, Selection, Strategy
 from fal_bench.strategies._client_state import ClientState
-from fal_bench.strategies.typiclust import LARGE_POOL
-
-RADII: Final = np.arange(1, 201) / 100
-"""Radii among which the purity rule chooses; unit vectors are at most 2 apart."""
-
-PURITY_SAMPLES: Final = 2_000
-"""Most samples a client whose balls are looked at for purity."""
+from fal_bench.strategies._pure_balls import largest_pure_radius, pure_balls
 
 TIE: Final = 1e-6
 """Squared distances that differ by less are equal: centroids travel in single precision."""
@@ -94,8 +87,7 @@ class FedProbCover(Strategy):
         if self.params.delta is not None:
             return float(self.params.delta)
         counts = np.sum(federation.gather(lambda client: states[client.index].pure_balls()), axis=0)
-        pure = np.flatnonzero(counts[1:] >= self.params.purity * counts[0])
-        chosen = RADII[pure.max(initial=0)]
+        chosen = largest_pure_radius(counts, self.params.purity)
         return float(federation.broadcast(np.array([chosen]))[0])
 
     def _buy_one(self, federation: FederationView, states: dict[int, CoveredClient]) -> None:
@@ -127,15 +119,8 @@ class CoveredClient(ClientState):
     """A client whose samples are covered by balls."""
 
     def pure_balls(self) -> IntArray:
-        """Return the number of balls looked at, and how many are pure at each of ``RADII``."""
-        if len(self.points) == 0:
-            return np.zeros(1 + len(RADII), dtype=np.int64)
-        rng = self.client.rng
-        clusters = k_means(self.points, self.client.n_classes, rng, mini_batch_above=LARGE_POOL)
-        count = min(len(self.points), PURITY_SAMPLES)
-        drawn = np.sort(rng.choice(len(self.points), count, replace=False))
-        distances = distance_to_other_labels(self.points, clusters.labels, drawn)
-        return np.array([count, *(distances[:, None] > RADII).sum(axis=0)])
+        """Return how many balls were looked at, and how many are pure at each radius."""
+        return pure_balls(self.points, self.client.n_classes, self.client.rng)
 
     def announce(self, radius: float) -> RealArray:
         """Return the centroid of the ball around each labelled sample, shape (m, d)."""

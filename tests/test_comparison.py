@@ -95,6 +95,37 @@ def test_all_stands_for_every_strategy_that_suits_the_tasks(tmp_path):
     assert any(note.startswith("fedral ") for note in bare.notes)
 
 
+GREEDY = """
+from fal_bench import Strategy
+from fal_bench.errors import InvalidSpecError
+
+class Greedy(Strategy):
+    name = "greedy"
+
+    def check_shares(self, task, sizes):
+        raise InvalidSpecError(f"Strategy 'greedy' finds {sizes['pool']} samples too few.")
+"""
+
+
+def test_all_leaves_out_what_refuses_the_clients_shares(suite, tmp_path, monkeypatch):
+    monkeypatch.setattr("fal_bench.plugins.registry.Registry.names", lambda _: ["greedy", "random"])
+    (tmp_path / "greedy.py").write_text(GREEDY)
+    told = []
+    options = {
+        "suite": suite, "task": "a", "seeds": 1, "target_acc": 0.2, "progress": False,
+        "plugins": tmp_path / "greedy.py", "out": tmp_path / "out", "backend": "sequential",
+        "notify": lambda _, sentence: told.append(sentence),
+    }  # fmt: skip
+    result = fal_bench.compare("all", **options)
+    assert result.leaderboard["strategy"].tolist() == ["random"]
+    assert [one for one in told if "greedy" in one and "samples too few" in one]
+    assert len(told) == len(set(told))
+    assert "greedy " not in result.boards[0].context.command
+    for named in ("greedy", ["greedy", "all"]):
+        with pytest.raises(fal_bench.FalbenchError, match="'greedy' finds"):
+            fal_bench.compare(named, **options)
+
+
 def test_no_strategy_at_all_is_refused(tmp_path):
     with pytest.raises(fal_bench.FalbenchError, match="at least one"):
         fal_bench.compare([], suite="smoke", out=tmp_path / "out")

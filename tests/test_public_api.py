@@ -25,6 +25,7 @@ def test_the_public_names_are_pinned():
         "LocalTraining",
         "Params",
         "Results",
+        "RoundSnapshots",
         "Strategy",
         "TargetDomain",
         "Task",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import gymnasium
@@ -87,6 +88,17 @@ def warm_start(agent: FedRALDQN, environment: Environment, episodes: int) -> lis
     ]
 
 
+def random_episodes(
+    environment: Environment, episodes: int, rng: np.random.Generator
+) -> list[Episode]:
+    """Run episodes of uniformly random actions; nothing learns from them."""
+    actions = environment.action_space.n  # type: ignore[attr-defined]  # a Discrete space
+    return [
+        play(environment, lambda _: int(rng.integers(actions)), int(rng.integers(2**31)))
+        for _ in range(episodes)
+    ]
+
+
 def train(agent: FedRALDQN, environment: Environment, plan: TrainingPlan) -> list[Episode]:
     """Train an agent epsilon-greedily and return its training episodes.
 
@@ -145,6 +157,23 @@ def _play(
 ) -> Episode:
     """Run one episode, seeded from the agent's stream: a resumed agent sees the same episode."""
     seed = int(agent.exploration_rng.integers(2**31))
+    return play(environment, choose, seed, partial(store_transition, agent) if store else None)
+
+
+def play(
+    environment: Environment,
+    choose: Callable[[Observation], int],
+    seed: int,
+    keep: Callable[..., None] | None = None,
+) -> Episode:
+    """Run one episode.
+
+    Args:
+        environment: the environment.
+        choose: returns the action for an observation.
+        seed: seeds the environment.
+        keep: takes each transition, as ``store_transition`` does after the agent.
+    """
     observation, info = environment.reset(seed=seed)
     actions: list[int] = []
     rewards: list[float] = []
@@ -152,19 +181,12 @@ def _play(
     terminated = truncated = False
     while not (terminated or truncated):
         action = choose(observation)
-        after, reward, terminated, truncated, info = environment.step(action)
-        if store:
-            store_transition(
-                agent,
-                observation,
-                action,
-                float(reward),
-                after,
-                terminated=terminated,
-                truncated=truncated,
-            )
+        after, gained, terminated, truncated, info = environment.step(action)
+        reward = float(gained)
+        if keep is not None:
+            keep(observation, action, reward, after, terminated=terminated, truncated=truncated)
         observation = after
         actions.append(action)
-        rewards.append(float(reward))
+        rewards.append(reward)
         infos.append(info)
     return Episode(tuple(actions), tuple(rewards), tuple(infos), terminated)

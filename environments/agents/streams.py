@@ -34,6 +34,21 @@ def torch_stream(rng: np.random.Generator) -> Iterator[None]:
         torch.set_rng_state(before)
 
 
+@contextmanager
+def global_streams(rng: np.random.Generator) -> Iterator[None]:
+    """Run a block with PyTorch's and NumPy's global streams drawn from ``rng``; put them back.
+
+    stable-baselines3's on-policy algorithms draw actions from the one and batches from the other.
+    """
+    before = np.random.get_state()  # noqa: NPY002  # put back below
+    np.random.seed(int(rng.integers(2**32)))  # noqa: NPY002  # for this block alone
+    try:
+        with torch_stream(rng):
+            yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+
+
 def stream_to_json(rng: np.random.Generator) -> dict[str, Any]:
     """Return a generator's exact position as plain JSON values."""
     state: dict[str, Any] = _plain(rng.bit_generator.state)

@@ -57,6 +57,21 @@ class Cover:
             counts[part] = (squared <= self._squared_radius).sum(axis=1)
         return counts
 
+    def best(self, allowed: NDArray[Any]) -> int | None:
+        """Return the allowed point whose ball holds most uncovered points; ties go to the earlier.
+
+        Args:
+            allowed: which points may be returned, shape (n,).
+
+        Returns:
+            Its position; None if no ball of an allowed point holds any.
+        """
+        if self._counts is None:
+            self._counts = self._held(np.flatnonzero(~self.covered))
+        counts = np.where(allowed, self._counts, 0)
+        best = int(counts.argmax())
+        return best if counts[best] > 0 else None
+
     def best_ball(self) -> RealArray | None:
         """Return the mean of the uncovered points in the ball that holds most of them, shape (d,).
 

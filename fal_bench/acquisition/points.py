@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
@@ -86,6 +86,42 @@ class OuterProducts:
         """Return all inner products with ``others``, shape (n, len(others))."""
         products = self.left.inner_products(others.left)
         products *= self.right.inner_products(others.right)
+        return products
+
+
+class MeanProducts:
+    """Points that are means of outer products, never multiplied out.
+
+    Args:
+        parts: sets of as many points each, of one shape, at least one set; point i is the mean of
+            the i-th point of each.
+    """
+
+    def __init__(self, parts: Sequence[OuterProducts]) -> None:
+        self._parts = tuple(parts)
+        squared = np.zeros(len(self))
+        for one in self._parts:
+            for other in self._parts:
+                left = np.einsum("ij,ij->i", one.left.coordinates, other.left.coordinates)
+                right = np.einsum("ij,ij->i", one.right.coordinates, other.right.coordinates)
+                squared += left * right
+        # Parts that cancel out leave what rounding makes of zero.
+        self.squared_norms: RealArray = np.maximum(squared, 0) / len(self._parts) ** 2
+
+    def __len__(self) -> int:
+        return len(self._parts[0])
+
+    def take(self, positions: IntArray | slice) -> MeanProducts:
+        """Return the points at ``positions``."""
+        return MeanProducts([part.take(positions) for part in self._parts])
+
+    def inner_products(self, others: MeanProducts) -> RealArray:
+        """Return all inner products with ``others``, shape (n, len(others))."""
+        products = np.zeros((len(self), len(others)))
+        for one in self._parts:
+            for other in others._parts:
+                products += one.inner_products(other)
+        products /= len(self._parts) * len(others._parts)
         return products
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fal_bench.cli.output import begin, terminal
 from fal_bench.errors import InvalidSpecError
 
 
@@ -47,14 +48,14 @@ def check(
 
 def _show(plugins: tuple[str, ...], only: tuple[str, ...], call_timeout: float) -> bool:
     """Print what happens; return whether all plugins pass."""
-    from rich.console import Console
+    begin("Loading plugins")
     from rich.text import Text
 
     from fal_bench.conformance.process import Announced, Event, Order, check_apart
     from fal_bench.conformance.report import CheckInfo, Outcome, show_end, show_outcome
     from fal_bench.plugins.registry import Unavailable
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = terminal()
     passed: list[bool] = []
 
     def show(event: Event) -> None:

@@ -10,6 +10,7 @@ import typer
 from fal_bench.cli.options import (
     Accounting,
     AccountingOption,
+    AccuracyTargetOption,
     Backend,
     BackendOption,
     BaselineOption,
@@ -18,12 +19,12 @@ from fal_bench.cli.options import (
     Device,
     DeviceOption,
     DryRunOption,
+    ExplainOption,
     ExternalOption,
     Format,
     FormatOption,
     JobsOption,
     MemoryLimitOption,
-    MetricTargetOption,
     OutOption,
     PluginOption,
     SeedsOption,
@@ -33,6 +34,7 @@ from fal_bench.cli.options import (
     TaskOption,
 )
 from fal_bench.cli.output import (
+    begin,
     exit_if_stopped,
     say,
     show_and_write,
@@ -44,8 +46,8 @@ from fal_bench.cli.output import (
 
 def compare(
     context: typer.Context,
-    target_acc: TargetOption = None,
-    target: MetricTargetOption = None,
+    target: TargetOption = None,
+    target_acc: AccuracyTargetOption = None,
     strategy: StrategyOption = None,
     suite: SuiteOption = None,
     task: TaskOption = None,
@@ -58,6 +60,7 @@ def compare(
     data_dir: DataDirOption = None,  # noqa: ARG001
     form: FormatOption = Format.table,
     external: ExternalOption = True,
+    explain: ExplainOption = False,
     dry_run: DryRunOption = False,
     backend: BackendOption = Backend.processes,
     device: DeviceOption = Device.auto,
@@ -69,6 +72,7 @@ def compare(
     Computes the runs that are not in the results folder yet, prints the leaderboard, and writes
     leaderboard.csv, curves.csv and leaderboard.html there.
     """
+    begin("Planning the comparison")
     from fal_bench import api
 
     asked: dict[str, Any] = {
@@ -96,6 +100,6 @@ def compare(
             return
         result = api.compare(**asked, call_timeout=call_timeout, memory_limit=memory_limit)
     try:
-        show_and_write(result, out, form)
+        show_and_write(result, out, form, explain=explain)
     finally:  # it ends with an exit if runs are missing
         show_tracebacks(context, result.missing)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fal_bench.cli.options import OutOption
-from fal_bench.cli.output import say
+from fal_bench.cli.output import begin, say
 
 
 def import_curves(
@@ -43,6 +43,7 @@ def import_curves(
     optional: cycle, labels_strict, bytes_up, bytes_down, train_seconds, select_seconds, reference.
     Any other column of numbers is a metric.
     """
+    begin("Reading curves")
     from fal_bench import api
     from fal_bench.errors import InvalidSpecError
     from fal_bench.results.imported import ImportFolder

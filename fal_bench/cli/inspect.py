@@ -23,11 +23,13 @@ from fal_bench.cli.options import (
     SuiteOption,
 )
 from fal_bench.cli.output import (
+    begin,
     exit_if_stopped,
     say,
     show_federations,
     show_missing,
     show_tracebacks,
+    terminal,
 )
 
 
@@ -89,6 +91,7 @@ def inspect(
     leave them out. Measures training accuracy, what more training changes, jumps, noise,
     head-room, and how many seeds a saving needs. Of published results nothing is run.
     """
+    begin("Planning the inspection")
     from fal_bench import api
 
     asked: dict[str, Any] = {
@@ -112,11 +115,9 @@ def inspect(
             task_or_suite, call_timeout=call_timeout, memory_limit=memory_limit, **asked
         )
     if form is InspectionFormat.text:
-        from rich.console import Console
-
-        Console().print(found)
+        terminal().print(found)
     else:
-        typer.echo(found.text(form.value), nl=False)
+        typer.echo(found.text("json" if form is InspectionFormat.json else "markdown"), nl=False)
     show_tracebacks(context, found.missing)
     if found.missing:
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ import typer
 from fal_bench._version import __version__
 from fal_bench.cli.check import check
 from fal_bench.cli.compare import compare
+from fal_bench.cli.figure import figure
 from fal_bench.cli.imports import import_curves
 from fal_bench.cli.inspect import inspect
 from fal_bench.cli.list import list_things
@@ -42,6 +43,7 @@ app.command("list")(list_things)
 app.command("status")(status)
 app.command("policy")(policy)
 app.command("report")(report)
+app.command("figure")(figure)
 app.command("merge")(merge)
 app.command("import")(import_curves)
 app.command("publish")(publish)
@@ -66,7 +68,7 @@ def _falbench(
 ) -> None:
     """How many labels does a federated active learning strategy need to reach a target accuracy?
 
-    Start with: falbench compare --target-acc 0.5
+    Start with: falbench compare --target 0.5
     """
 
 

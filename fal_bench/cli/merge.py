@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from fal_bench.cli.output import say
+from fal_bench.cli.options import folder_or_file
+from fal_bench.cli.output import begin, say
 
 
 class Keep(StrEnum):
@@ -19,8 +20,16 @@ class Keep(StrEnum):
 
 
 def merge(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Results folders.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to; it may hold runs already.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", parser=folder_or_file, help="Results folders."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", parser=folder_or_file, help="Where to; it may hold runs already."
+        ),
+    ],
     keep: Annotated[
         Keep | None,
         typer.Option(help="Which of several differing runs to keep.  \\[default: refuse them]"),
@@ -31,6 +40,7 @@ def merge(
     Equal runs are copied once. Runs that differ in more than their timings are refused, before
     anything is written, unless --keep says which to take. Go on with: falbench report DIR
     """
+    begin("Reading results")
     from fal_bench import api
 
     merged = api.merge(folders, out, keep=None if keep is None else keep.value)

@@ -24,6 +24,7 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     md = "md"
+    latex = "latex"
 
 
 class Device(StrEnum):
@@ -96,6 +97,17 @@ BackendOption = Annotated[
 DeviceOption = Annotated[
     Device, typer.Option(help="What computes; 'auto' is the GPU if PyTorch can use one.")
 ]
+StoredStrategyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strategy",
+        "--strategies",
+        "-s",
+        metavar="NAME",
+        help="Strategies that take part, as in 'logo\\[n_init=4]'; repeatable.  "
+        "\\[default: all that are stored]",
+    ),
+]
 StoredSuiteOption = Annotated[
     str | None,
     typer.Option(
@@ -141,21 +153,16 @@ DataDirOption = Annotated[
 TargetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--target-acc",
-        metavar="ACC",
-        help="Target accuracy, above 0 and at most 1; several with commas, or repeat; 'auto' for "
-        "seven steps between the baseline's start and its end.  "
-        "\\[default: the suite's, else auto]",
+        "--target",
+        metavar="X|METRIC=X",
+        help="Target accuracy, above 0 and at most 1, or target of any recorded metric, as in "
+        "balanced_accuracy=0.6 or loss=auto; several with commas, or repeat; 'auto' for seven "
+        "steps between the baseline's start and its end.  \\[default: the suite's, else auto]",
     ),
 ]
-MetricTargetOption = Annotated[
+AccuracyTargetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--target",
-        metavar="METRIC=X",
-        help="Target of any recorded metric, as in balanced_accuracy=0.6, loss=0.8 or loss=auto; "
-        "repeatable.",
-    ),
+    typer.Option("--target-acc", metavar="X", help="The same as --target, for accuracies alone."),
 ]
 AccountingOption = Annotated[
     Accounting,
@@ -169,6 +176,9 @@ BaselineOption = Annotated[
 ]
 FormatOption = Annotated[
     Format, typer.Option("--format", help="How to print the leaderboard on standard output.")
+]
+ExplainOption = Annotated[
+    bool, typer.Option("--explain", help="Print every note below the boards, in full.")
 ]
 CallTimeoutOption = Annotated[
     float, typer.Option(min=1, metavar="SECONDS", help="Longest time one plugin call may take.")

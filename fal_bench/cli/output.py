@@ -1,7 +1,8 @@
-"""What ``compare``, ``inspect`` and ``report`` print and write."""
+"""What all verbs print alike, and what ``compare`` and ``report`` write."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -14,6 +15,8 @@ from fal_bench.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rich.console import Console
+
     from fal_bench.api import Runs
     from fal_bench.reporting.answer import Comparison, TextFormat
     from fal_bench.results.model import MissingRun
@@ -23,6 +26,30 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 SHOWN_LABELS = 4
+
+_UNWRAPPED = 10_000
+
+
+def begin(what: str) -> None:
+    """Say what begins, at once: PyTorch alone takes seconds to load.
+
+    Nothing is said in a process that has loaded it.
+
+    Args:
+        what: what begins, as in "Reading results".
+    """
+    if "torch" not in sys.modules:
+        typer.echo(f"{what} ...", err=True)
+
+
+def terminal() -> Console:
+    """Return standard output as a terminal; in a pipe or file no line is wrapped."""
+    from rich.console import Console
+
+    console = Console()
+    if console.is_terminal:
+        return console
+    return Console(width=_UNWRAPPED, highlight=False)
 
 
 @contextmanager
@@ -39,11 +66,19 @@ def exit_if_stopped(what: str) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:
+def show_and_write(
+    result: Comparison, out: Path | None, form: Format, *, explain: bool = False
+) -> None:
     """Write the files, and print the boards; exit with 1 if runs are missing.
 
     In a form for programs, standard output holds nothing else. Without a folder nothing is
     written.
+
+    Args:
+        result: what is shown.
+        out: the folder.
+        form: how it is printed.
+        explain: whether every note stands below the boards.
 
     Raises:
         StoreError, OSError: the folder cannot be written; the boards have been printed then.
@@ -55,9 +90,9 @@ def show_and_write(result: Comparison, out: Path | None, form: Format) -> None:
     except (StoreError, OSError) as error:  # a folder that may only be read still gets its answer
         failure = error
     if form is Format.table:
-        from rich.console import Console
+        from fal_bench.reporting.terminal import Terminal
 
-        Console().print(result)
+        terminal().print(Terminal(result.boards, explain, hint=True))
     else:
         typer.echo(result.text(cast("TextFormat", form.value)), nl=False)
     if failure is not None:
@@ -84,12 +119,10 @@ def show_tracebacks(context: typer.Context, missing: Sequence[MissingRun]) -> No
 
 def show_federations(runs: Runs) -> None:
     """Print who holds what on each task."""
-    from rich.console import Console
-
     from fal_bench.inspection.clients import ClientTable
 
     for federation in runs.federations(say):
-        Console().print(ClientTable(federation))
+        terminal().print(ClientTable(federation))
 
 
 def show_missing(runs: Runs, *, inline: bool) -> None:

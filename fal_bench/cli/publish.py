@@ -9,28 +9,20 @@ import typer
 
 from fal_bench.cli.options import (
     Accounting,
+    AccuracyTargetOption,
     BaselineOption,
-    MetricTargetOption,
     StoredSeedsOption,
+    StoredStrategyOption,
     StoredSuiteOption,
-    StrategyOption,
     TargetOption,
     TaskOption,
     folder_or_file,
 )
-from fal_bench.cli.output import say
+from fal_bench.cli.output import begin, say
+from fal_bench.errors import InvalidSpecError
 
 
 def publish(
-    to: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR",
-            parser=folder_or_file,
-            help="Where to; new, empty, or published before.",
-            show_default=False,
-        ),
-    ],
     folder: Annotated[
         Path,
         typer.Argument(
@@ -40,9 +32,25 @@ def publish(
             show_default=True,
         ),
     ] = Path("results"),
-    target_acc: TargetOption = None,
-    target: MetricTargetOption = None,
-    strategy: StrategyOption = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            parser=folder_or_file,
+            help="Where to; new, empty, or published before.",
+            show_default=False,
+        ),
+    ] = None,
+    index: Annotated[
+        bool,
+        typer.Option(
+            "--index",
+            help="Write index.html over all results published in the folders of RESULTS.",
+        ),
+    ] = False,
+    target: TargetOption = None,
+    target_acc: AccuracyTargetOption = None,
+    strategy: StoredStrategyOption = None,
     suite: StoredSuiteOption = None,
     task: TaskOption = None,
     seeds: StoredSeedsOption = None,
@@ -60,11 +68,20 @@ def publish(
     Writes leaderboard.csv, curves.csv, charges.csv, leaderboard.html and provenance.json, which
     says how the results came about and all that falbench verify needs to compute them again.
     An incomplete comparison is refused. Results published before are drawn again, from their
-    curves.
+    curves. With --index it publishes nothing, and writes one page over what is published.
     """
+    begin("Reading results")
     from fal_bench import api
     from fal_bench.results.published import is_published
 
+    if (to is None) != index:
+        raise InvalidSpecError(
+            "Name where to publish with --to DIR, or write a page over published results with "
+            "--index; it takes one of the two."
+        )
+    if to is None:
+        typer.echo(f"Wrote {api.publish_index(folder)}.")
+        return
     again = is_published(folder)
     record = api.publish(
         folder,

@@ -10,19 +10,20 @@ import typer
 from fal_bench.cli.options import (
     Accounting,
     AccountingOption,
+    AccuracyTargetOption,
     BaselineOption,
+    ExplainOption,
     ExternalOption,
     Format,
     FormatOption,
-    MetricTargetOption,
     StoredSeedsOption,
+    StoredStrategyOption,
     StoredSuiteOption,
-    StrategyOption,
     TargetOption,
     TaskOption,
     folder_or_file,
 )
-from fal_bench.cli.output import say, show_and_write
+from fal_bench.cli.output import begin, say, show_and_write
 
 
 def report(
@@ -32,9 +33,9 @@ def report(
             metavar="DIR", parser=folder_or_file, help="The results folder.", show_default=True
         ),
     ] = Path("results"),
-    target_acc: TargetOption = None,
-    target: MetricTargetOption = None,
-    strategy: StrategyOption = None,
+    target: TargetOption = None,
+    target_acc: AccuracyTargetOption = None,
+    strategy: StoredStrategyOption = None,
     suite: StoredSuiteOption = None,
     task: TaskOption = None,
     seeds: StoredSeedsOption = None,
@@ -42,13 +43,24 @@ def report(
     baseline: BaselineOption = None,
     form: FormatOption = Format.table,
     external: ExternalOption = True,
+    explain: ExplainOption = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            parser=folder_or_file,
+            help="Where to write the files.  \\[default: into DIR, if all of it takes part]",
+        ),
+    ] = None,
 ) -> None:
     """Rebuild the leaderboard of a results folder from its runs; runs nothing.
 
     All stored strategies and seeds take part unless fewer are named. Neither plugins nor data are
-    needed. Writes leaderboard.csv, curves.csv and leaderboard.html into the folder; one that holds
-    published results stays as it is.
+    needed. Writes leaderboard.csv, curves.csv and leaderboard.html into the folder. A report of a
+    part of it, by --strategy, --task or --seeds, is printed and writes nothing unless --to
+    says where; nor does a report of published results.
     """
+    begin("Reading results")
     from fal_bench import api
     from fal_bench.results.published import is_published
 
@@ -65,4 +77,6 @@ def report(
         external=external,
         notify=say,
     )
-    show_and_write(result, None if is_published(folder) else folder, form)
+    part = bool(strategy or task or seeds)
+    own = None if part or is_published(folder) else folder
+    show_and_write(result, to or own, form, explain=explain)

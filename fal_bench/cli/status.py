@@ -16,7 +16,7 @@ from fal_bench.cli.options import (
     SuiteOption,
     TaskOption,
 )
-from fal_bench.cli.output import show_tracebacks
+from fal_bench.cli.output import begin, show_tracebacks, terminal
 
 
 def status(
@@ -30,10 +30,10 @@ def status(
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
     """Show which runs of a comparison are done, partial, failed, corrupted or new."""
-    from rich.console import Console
-    from rich.table import Table
+    begin("Reading results")
     from rich.text import Text
 
+    from fal_bench.reporting.table import ruled_table
     from fal_bench.results.identity import records
     from fal_bench.results.store import Store
     from fal_bench.sweep.plan import Plan
@@ -41,7 +41,9 @@ def status(
     plan = Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugin or ())
     results = plan.results(Store(out), external=False)
     states = ("done", "partial", "failed", "corrupted", "new")
-    table = Table("task", "strategy", *states)
+    table = ruled_table()
+    for name in ("task", "strategy", *states):
+        table.add_column(name, justify="right" if name in states else "left")
     counts: dict[tuple[str, str], Counter[str]] = {}
     problems = list(results.provenance.problems)
     for run in records(results.here):
@@ -52,7 +54,7 @@ def status(
             problems.append(f"{run['task']}, {run['strategy']}, seed {run['seed']}: {reason}")
     for (task_name, label), row in counts.items():
         table.add_row(Text(task_name), Text(label), *(str(row[one] or "") for one in states))
-    Console().print(table)
+    terminal().print(table)
     for problem in problems:
         typer.echo(problem)
     show_tracebacks(context, results.missing)

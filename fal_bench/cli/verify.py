@@ -16,7 +16,7 @@ from fal_bench.cli.options import (
     PluginOption,
     folder_or_file,
 )
-from fal_bench.cli.output import exit_if_stopped
+from fal_bench.cli.output import begin, exit_if_stopped, terminal
 from fal_bench.errors import one_line
 
 if TYPE_CHECKING:
@@ -70,11 +70,10 @@ def verify(
     Ends with 0 if all is equal, with 3 if it is only close, and with 1 if something differs.
     """
     with exit_if_stopped("nothing was kept"):
-        from rich.console import Console as Terminal
-
+        begin("Reading results")
         from fal_bench import api
 
-        display = Display(Terminal(soft_wrap=True, highlight=False))
+        display = Display(terminal())
         result = api.verify(
             folder,
             runs=None if every else runs,

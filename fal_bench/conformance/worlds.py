@@ -92,6 +92,7 @@ WORLDS: Final = (
     World("images", _task("images", **_SHARES, model={"kind": "cnn4", "width": 4}), side=16),
     World("allotment", _task("allotment", allotment={"kind": "server"}), side=8),
     World("target", _task("target", partition={"kind": "given", "target": "3"}), side=8),
+    World("rounds", _task("rounds", rounds=4), side=8),
 )
 """A strategy is checked on the first one that its ``check_task`` and ``check_shares`` accept."""
 

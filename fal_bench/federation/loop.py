@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fal_bench.arrays import IntArray
 from fal_bench.errors import DivergedError
 from fal_bench.federation.attendance import Attendance
-from fal_bench.federation.declared import declared_needs
+from fal_bench.federation.declared import declared
 from fal_bench.federation.guarded import Guard, guarded, unguarded
 from fal_bench.federation.journal import LABELS_COST, Journal, Row
 from fal_bench.federation.ledger import Ledger
@@ -35,7 +35,7 @@ from fal_bench.learning.model import Model, Weights
 from fal_bench.learning.request import Lane, Momenta, Trained, TrainRequest
 from fal_bench.plugins.aggregation import Update
 from fal_bench.plugins.metric import Metric
-from fal_bench.plugins.needs import EpochPredictions, LocalTraining
+from fal_bench.plugins.needs import EpochPredictions, LocalTraining, RoundSnapshots
 from fal_bench.plugins.registry import AGGREGATION, TRAINER, Kind, current_registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
@@ -75,12 +75,11 @@ def simulate(
     while True:
         with journal.plugin_call(state.cycle):
             strategy = make_strategy()
-            needs = declared_needs(strategy)
-        watched = any(isinstance(need, EpochPredictions) for need in needs)
+            kept = Kept.by(strategy)
         own_trainer = guarded(trainer, _guard(journal, state, TRAINER, trainer.name))
         coordinator = _coordinator(setting, state, journal)
         training = FederatedTraining(
-            setting, ledger, state, own_trainer, coordinator, recorded, watched
+            setting, ledger, state, own_trainer, coordinator, recorded, kept
         )
         yield from training.run()
         journal.append(training.row())
@@ -94,6 +93,25 @@ def simulate(
         journal.checkpoint(state)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What a strategy wants to be kept of a cycle's training, besides what it ends with.
+
+    Attributes:
+        epochs: whether the weights after every local epoch of a client's last round are.
+        snapshots: the rounds after which the global model is; none if None.
+    """
+
+    epochs: bool
+    snapshots: RoundSnapshots | None
+
+    @classmethod
+    def by(cls, strategy: Strategy) -> Kept:
+        """Read what a strategy declares."""
+        epochs = declared(strategy, EpochPredictions) is not None
+        return cls(epochs, declared(strategy, RoundSnapshots))
+
+
 @dataclass
 class FederatedTraining:
     """The training of one cycle: rounds of local training and aggregation, then evaluation.
@@ -105,7 +123,7 @@ class FederatedTraining:
         trainer: what clients minimise; a plugin's is guarded, and guarded again where it trains.
         coordinator: the server, with the model that the cycle starts from.
         metrics: what is measured.
-        keep_epochs: whether the weights after every local epoch of a client's last round are kept.
+        kept: what is kept of it for the strategy.
     """
 
     setting: Setting
@@ -114,7 +132,7 @@ class FederatedTraining:
     trainer: Trainer
     coordinator: Coordinator
     metrics: tuple[Metric, ...]
-    keep_epochs: bool
+    kept: Kept
 
     def run(self) -> Run:
         """Train for the task's rounds; ``outcome`` is there afterwards."""
@@ -125,6 +143,7 @@ class FederatedTraining:
         self._epochs: dict[int, tuple[Weights, ...]] = {}
         self._momenta: dict[int, Momenta] = {}
         self._received, self._sent = 0, 0
+        self._snapshots: list[Model] = []
         measured: list[dict[str, float]] = []
         self.seconds = 0.0
         for number in range(task.rounds):
@@ -132,6 +151,8 @@ class FederatedTraining:
             self._received += len(attendance.asked)
             self._sent += len(attendance.present)
             yield from self._round(number, [one for one in attendance.present if self._count(one)])
+            if self.kept.snapshots and self.kept.snapshots.keeps(number):
+                self._snapshots.append(self.coordinator.model)
             if number >= task.rounds - task.evaluation_rounds:
                 measured.append(self._evaluate(self.coordinator.model, self._data))
         self.model = self.coordinator.model
@@ -148,7 +169,7 @@ class FederatedTraining:
         # Clients that miss rounds may have had their last one before the last of all.
         seldom = task.participation < 1 or task.dropouts > 0
         last = number == task.rounds - 1
-        keep = self.keep_epochs and (seldom or last)
+        keep = self.kept.epochs and (seldom or last)
         answer = yield TrainRequest(
             self.coordinator.model.architecture,
             recipe,
@@ -183,11 +204,11 @@ class FederatedTraining:
         """Return the models that the query sees; a client that never trained has the global one."""
         clients, weights = range(self.setting.task.clients), self.model.weights
         epochs: tuple[tuple[Weights, ...], ...] = ()
-        if self.keep_epochs:
+        if self.kept.epochs:
             never = (weights,) * self.setting.task.local_epochs
             epochs = tuple(self._epochs.get(client, never) for client in clients)
         previous = tuple(self._previous.get(client, weights) for client in clients)
-        return CycleModels(self.model, previous, epochs)
+        return CycleModels(self.model, previous, epochs, tuple(self._snapshots))
 
     def row(self) -> Row:
         """Return the cycle's row of the curve."""

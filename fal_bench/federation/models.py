@@ -18,6 +18,8 @@ class ClientModels:
         distilled: its distilled model, if the strategy declares it.
         epochs: its models after each local epoch of the last round, if the strategy declares
             ``EpochPredictions``; empty otherwise.
+        snapshots: the federation's model after some rounds, if the strategy declares
+            ``RoundSnapshots``; empty otherwise.
     """
 
     global_model: Model
@@ -25,6 +27,7 @@ class ClientModels:
     local: Model | None
     distilled: Model | None
     epochs: tuple[Model, ...]
+    snapshots: tuple[Model, ...]
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,13 @@ class CycleModels:
         global_model: the federation's model.
         previous: each client's weights before the last aggregation.
         epochs: each client's weights after each local epoch of the last round, if they were kept.
+        snapshots: the federation's model after some rounds, if they were kept.
     """
 
     global_model: Model
     previous: tuple[Weights, ...]
     epochs: tuple[tuple[Weights, ...], ...] = ()
+    snapshots: tuple[Model, ...] = ()
 
     def copied(self) -> CycleModels:
         """Return copies, for code that might write to them."""
@@ -48,6 +53,7 @@ class CycleModels:
             Model(architecture, copied(self.global_model.weights)),
             tuple(map(copied, self.previous)),
             tuple(tuple(map(copied, own)) for own in self.epochs),
+            tuple(Model(architecture, copied(one.weights)) for one in self.snapshots),
         )
 
     def of_client(
@@ -68,6 +74,7 @@ class CycleModels:
             local,
             distilled,
             tuple(Model(architecture, weights) for weights in epochs),
+            self.snapshots,
         )
 
 

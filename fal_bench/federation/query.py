@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fal_bench.data.apportionment import turns
 from fal_bench.errors import PluginError
-from fal_bench.federation.declared import declared_needs
+from fal_bench.federation.declared import declared
 from fal_bench.federation.guarded import is_built_in, unguarded
 from fal_bench.federation.journal import Journal
 from fal_bench.federation.ledger import POOL, Ledger
@@ -146,15 +146,10 @@ class Query:
         self, kind: type[LocalModel | DistilledModel], component: str
     ) -> Generator[TrainRequest, Trained, tuple[list[Model | None], float]]:
         """Train a model of every client at once, if the strategy declares that kind."""
-        declared = [need for need in declared_needs(self._strategy) if isinstance(need, kind)]
-        if not declared:
+        need = declared(self._strategy, kind)
+        if need is None:
             return [None for _ in self._clients], 0.0
-        if len(declared) > 1:
-            raise PluginError(
-                f"Strategy {self._strategy.name!r} declares {len(declared)} {kind.__name__}s; "
-                "declare one."
-            )
-        training = self._resolved(declared[0].training)
+        training = self._resolved(need.training)
         taught = isinstance(training.trainer, Distillation)
         if taught != (kind is DistilledModel):
             raise PluginError(
@@ -190,8 +185,7 @@ class Query:
     def _target(self) -> LiveTargetView | None:
         """Return the target domain, if the strategy declares it and the task has one."""
         features = self._setting.dataset.target_features
-        needed = any(isinstance(need, TargetDomain) for need in declared_needs(self._strategy))
-        if features is None or not needed:
+        if features is None or declared(self._strategy, TargetDomain) is None:
             return None
         return LiveTargetView(features, self._model, self._trainer)
 

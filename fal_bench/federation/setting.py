@@ -78,9 +78,10 @@ class Setting:
         _check_pools(task, shares)
         _check_annotators(task, dataset)
         _check_prices(task, dataset)
+        counts = _initial(_weights(task, shares, _prices(task, dataset)), task, shares)
         initial = tuple(
             np.sort(streams.numpy("initial", client).choice(own.pool, count, replace=False))
-            for client, (own, count) in enumerate(zip(shares, _initial(task, shares), strict=True))
+            for client, (own, count) in enumerate(zip(shares, counts, strict=True))
         )
         return cls(task, streams, on_device(dataset, device), shares, initial, device)
 
@@ -98,8 +99,7 @@ class Setting:
     @cached_property
     def prices(self) -> DoubleArray:
         """What a label costs at each client; shape (clients,)."""
-        known = dict(self.task.label_cost)
-        return np.array([known.get(name, 1.0) for name in _names(self.task, self.dataset)])
+        return _prices(self.task, self.dataset)
 
     @property
     def smallest_shares(self) -> dict[str, int]:
@@ -115,7 +115,7 @@ class Setting:
     @cached_property
     def weights(self) -> DoubleArray:
         """What each client's part of the labels is proportional to; shape (clients,)."""
-        return _weights(self.task, self.shares)
+        return _weights(self.task, self.shares, self.prices)
 
     def granted(self, cycle: int) -> IntArray:
         """Return the labels that each client may have bought by the end of a cycle's query.
@@ -170,16 +170,25 @@ def _pools(shares: tuple[ClientShares, ...]) -> IntArray:
     return np.array([len(own.pool) for own in shares])
 
 
-def _weights(task: Task, shares: tuple[ClientShares, ...]) -> DoubleArray:
-    if task.budget == "equal":
-        return np.ones(len(shares))
-    return np.array([own.samples for own in shares], dtype=np.float64)
+def _prices(task: Task, dataset: Dataset) -> DoubleArray:
+    known = dict(task.label_cost)
+    return np.array([known.get(name, 1.0) for name in _names(task, dataset)])
 
 
-def _initial(task: Task, shares: tuple[ClientShares, ...]) -> IntArray:
+def _weights(task: Task, shares: tuple[ClientShares, ...], prices: DoubleArray) -> DoubleArray:
+    match task.budget:
+        case "equal":
+            return np.ones(len(shares))
+        case "equal-cost":
+            return 1 / prices
+        case "proportional":
+            return np.array([own.samples for own in shares], dtype=np.float64)
+
+
+def _initial(weights: DoubleArray, task: Task, shares: tuple[ClientShares, ...]) -> IntArray:
     """Return how many initial labels each client holds, one at least; shape (clients,)."""
     one_each = np.ones(len(shares), dtype=np.int64)
-    order = turns(_weights(task, shares), one_each, _pools(shares))
+    order = turns(weights, one_each, _pools(shares))
     more = order[: task.label_grid_start - len(shares)]
     return one_each + np.bincount(more, minlength=len(shares))
 

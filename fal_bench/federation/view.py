@@ -14,6 +14,7 @@ from fal_bench.data.shares import ClientShares
 from fal_bench.errors import (
     AllotmentError,
     CoordinationError,
+    DivergedError,
     LabelAccessError,
     PluginError,
     UndeclaredNeedError,
@@ -138,6 +139,15 @@ class LiveClientView:
         models = _declared(self._models.epochs or None, "epoch_predictions", "EpochPredictions")
         return np.stack([self.logits(model).argmax(axis=1) for model in models])
 
+    @property
+    def snapshots(self) -> tuple[Model, ...]:
+        """The global model after some rounds, in order.
+
+        Raises:
+            UndeclaredNeedError: the strategy does not declare them.
+        """
+        return _declared(self._models.snapshots or None, "snapshots", "RoundSnapshots")
+
     def probs(self, model: Model, ids: IntArray | None = None) -> FloatArray:
         """Return softmax outputs, shape (n, n_classes)."""
         return frozen(self._trainer.probs(self._predict(model, ids).logits))
@@ -207,12 +217,20 @@ class LiveClientView:
 
     def _predict(self, model: Model, ids: IntArray | None) -> Outputs:
         if ids is not None:
-            return predict(model, self._samples(self._checked(ids)))
+            return self._finite(predict(model, self._samples(self._checked(ids))))
         for known, outputs in self._cache:
             if known is model:
                 return outputs
-        outputs = predict(model, self._samples(self.unlabelled))
+        outputs = self._finite(predict(model, self._samples(self.unlabelled)))
         self._cache.append((model, outputs))
+        return outputs
+
+    def _finite(self, outputs: Outputs) -> Outputs:
+        if not np.isfinite(outputs.logits).all():
+            raise DivergedError(
+                f"The training of a model of client {self.index} diverged: its outputs are not "
+                "finite; lower the learning rate of the task, or the strategy's own."
+            )
         return outputs
 
     def _checked(self, ids: IntArray) -> IntArray:

@@ -90,7 +90,7 @@ class ClientTable:
             )
         for row in frame.itertuples(index=False):
             table.add_row(*(Text(one_line(cell)) for cell in row))
-        yield Padding(table, (0, 0, 0, 2))
+        yield Padding.indent(table, 2)
         if clients > len(rows):
             yield Text(f"  and {clients - len(rows)} others")
         for remark in self.remarks:

@@ -118,7 +118,7 @@ class Inspection:
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=100, color_system=None)
+        console = Console(width=100, color_system=None, force_jupyter=False)
         with console.capture() as capture:
             console.print(self)
         return capture.get()
@@ -137,7 +137,7 @@ class Inspection:
             yield Text(f"{one.task.name}: {one.task.summary}", style="bold")
             yield Text(sentence(one.verdict))
             if one.holdings is not None:
-                yield Padding(ClientTable(one.holdings), (0, 0, 0, 2))
+                yield Padding.indent(ClientTable(one.holdings), 2)
             table = Table.grid(padding=(0, 2))
             table.add_column(no_wrap=True)
             table.add_column()
@@ -146,6 +146,6 @@ class Inspection:
                 table.add_row(Text(mark, style=style), Text(sentence(finding)))
             for text in one.changes:
                 table.add_row(Text("change", style="bold"), Text(text))
-            yield Padding(table, (0, 0, 0, 2))
+            yield Padding.indent(table, 2)
         for run in self.missing:
             yield Text(f"Missing: {run.task}, {run.strategy}, seed {run.seed}: {run.reason}")

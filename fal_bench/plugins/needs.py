@@ -135,6 +135,26 @@ class EpochPredictions:
 
 
 @dataclass(frozen=True)
+class RoundSnapshots:
+    """The global model as it was after some of the cycle's rounds.
+
+    Declared in ``Strategy.needs``, they become ``ClientView.snapshots``. On tasks with fewer rounds
+    the strategy is refused before anything runs.
+
+    Attributes:
+        every: a snapshot is kept after each so many rounds.
+        most: the first so many are kept, and no more.
+    """
+
+    every: int = 2
+    most: int = 20
+
+    def keeps(self, number: int) -> bool:
+        """Whether the model is kept after a round; rounds count from 0."""
+        return (number + 1) % self.every == 0 and number < self.every * self.most
+
+
+@dataclass(frozen=True)
 class TargetDomain:
     """The unlabelled inputs of the domain that the model is for, at the server.
 
@@ -144,5 +164,5 @@ class TargetDomain:
     """
 
 
-Need = LocalModel | DistilledModel | EpochPredictions | TargetDomain
+Need = LocalModel | DistilledModel | EpochPredictions | RoundSnapshots | TargetDomain
 """Every kind of declared input."""

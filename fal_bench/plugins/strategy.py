@@ -101,6 +101,10 @@ class ClientView(Protocol):
         """
 
     @property
+    def snapshots(self) -> tuple[Model, ...]:
+        """The global model after some rounds, in order; declare ``RoundSnapshots`` in ``needs``."""
+
+    @property
     def rng(self) -> np.random.Generator:
         """The strategy's own random stream for this client and cycle."""
 

@@ -6,25 +6,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import pandas as pd
 
 from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError, StoreError
-from fal_bench.reporting.context import ReportContext, task_facts
+from fal_bench.inputs.arguments import check_choice
+from fal_bench.reporting.context import Entrant, ReportContext, task_facts
 from fal_bench.reporting.external import external_curves
 from fal_bench.reporting.targets import Question
-from fal_bench.results.identity import records, task_labels, trainer_selector
+from fal_bench.results.identity import (
+    records,
+    strategy_selector,
+    task_labels,
+    trainer_selector,
+)
 from fal_bench.results.model import MissingRun, Results
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from fal_bench.reporting.budgets import Reading, RunBudget, RunKey
+    from fal_bench.reporting.columns import Row
     from fal_bench.reporting.facts import Facts
+    from fal_bench.reporting.figures import FigureKind, FigureWidth
+    from fal_bench.reporting.leaderboard import Ladder
 
-TextFormat = Literal["csv", "json", "md"]
+TextFormat = Literal["csv", "json", "md", "latex"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,22 @@ class Board:
         """One row a strategy, best first."""
         from fal_bench.reporting.leaderboard import build_leaderboard
 
-        return build_leaderboard(self.runs, self.context)
+        return build_leaderboard(self.runs, self.context, self.ladder)
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """What every strategy with all of its runs spends on the way to the targets."""
+        from fal_bench.reporting.leaderboard import Ladder
+
+        context = self.context
+        return Ladder.climb(self.runs, context, context.rungs, sorted(context.shown))
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows of the leaderboard, best first."""
+        from fal_bench.reporting.columns import rows_of
+
+        return rows_of(self.leaderboard)
 
     @cached_property
     def facts(self) -> Facts:
@@ -73,6 +98,12 @@ class Board:
         from fal_bench.reporting.wording import sentences
 
         return sentences([*self.facts.reading, *self.facts.findings], self.context)
+
+    def figure(self, kind: FigureKind = "savings", *, width: FigureWidth = "page") -> Figure:
+        """Draw a figure of the board, as ``Comparison.figure`` does."""
+        from fal_bench.reporting.figures import draw
+
+        return draw(self, kind, width)
 
 
 @dataclass(frozen=True)
@@ -127,48 +158,70 @@ class Comparison:
         write_atomically(paths[2], lambda file: file.write(page))
         return paths
 
-    def text(self, form: TextFormat) -> str:
-        """Return the boards as text for other programs, ending in a line break."""
-        from fal_bench.reporting import export
+    def figure(self, kind: FigureKind = "savings", *, width: FigureWidth = "page") -> Figure:
+        """Draw a figure; with several targets, that of the first.
 
+        A notebook shows it, and its ``savefig("fig.pdf")`` writes it.
+
+        Args:
+            kind: ``"savings"`` of every strategy with their intervals, the learning ``"curves"`` of
+                every task, or the savings at every target of the ``"ladder"``.
+            width: ``"column"`` or ``"page"`` of a paper with two columns: 3.5 or 7.16 inches.
+
+        Returns:
+            A matplotlib figure.
+
+        Raises:
+            InvalidSpecError: there is no such kind or width, or nothing to draw.
+            FalbenchError: matplotlib is not installed.
+        """
+        return self.boards[0].figure(kind, width=width)
+
+    def text(self, form: TextFormat) -> str:
+        """Return the boards as text for other programs, ending in a line break.
+
+        Args:
+            form: ``"csv"`` with all columns, ``"json"``, or the short board as ``"md"`` or
+                ``"latex"``.
+
+        Raises:
+            InvalidSpecError: there is no such form.
+        """
+        from fal_bench.reporting import export
+        from fal_bench.reporting.latex import to_latex
+
+        check_choice("form", form, get_args(TextFormat))
         if form == "csv":
             return export.to_csv(self.leaderboard)
-        return (export.to_json if form == "json" else export.to_markdown)(self.boards) + "\n"
+        write = {"json": export.to_json, "md": export.to_markdown, "latex": to_latex}[form]
+        return write(self.boards) + "\n"
 
     def __str__(self) -> str:
         from rich.console import Console
 
-        from fal_bench.reporting.table import leaderboard_table
-
-        console = Console(width=120, color_system=None)
+        console = Console(width=120, color_system=None, force_jupyter=False)
         with console.capture() as capture:
-            for board in self.boards:
-                table = leaderboard_table(board.leaderboard, board.context, width=120)
-                console.print(table, *board.verdict, sep="\n", markup=False, highlight=False)
+            console.print(self)
         return capture.get()
 
     __repr__ = __str__
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Show tables and notes, laid out for the console's width; shared notes come last."""
-        from rich.text import Text
+        """Show tables with a few lines each, laid out for the console's width."""
+        from fal_bench.reporting.terminal import Terminal
 
-        from fal_bench.reporting.facts import notes
-        from fal_bench.reporting.table import leaderboard_table
-        from fal_bench.reporting.wording import sentences
-
-        below, shared = notes([board.facts for board in self.boards])
-        for board, own in zip(self.boards, below, strict=True):
-            yield leaderboard_table(board.leaderboard, board.context, width=options.max_width)
-            yield from map(Text, sentences(own, board.context))
-            if len(self.boards) > 1:
-                yield Text("")
-        yield from map(Text, sentences(shared, self.context))
+        yield from Terminal(self.boards).__rich_console__(console, options)
 
     def _repr_html_(self) -> str:
+        """Show the short boards, and the savings of the first where they can be drawn."""
         from fal_bench.reporting.export import to_html
+        from fal_bench.reporting.figures.paper import NoMatplotlibError, to_svg
 
-        return to_html(self.boards)
+        boards = to_html(self.boards)
+        try:
+            return f"{boards}<div>{to_svg(self.figure('savings'))}</div>"
+        except (InvalidSpecError, NoMatplotlibError):
+            return boards
 
 
 def answer(question: Question, results: Results) -> Comparison:
@@ -212,7 +265,7 @@ def _context(question: Question, results: Results) -> tuple[ReportContext, pd.Da
     here = results.here
     done = here[here["state"] == "done"]
     first = done.sort_values("strategy", kind="stable").drop_duplicates("strategy")
-    externals, external = external_curves(results, tasks, results.seeds)
+    externals, external = external_curves(results, tasks, results.seeds, question.baseline)
     context = ReportContext(
         suite=results.title,
         target=0.0,
@@ -229,8 +282,21 @@ def _context(question: Question, results: Results) -> tuple[ReportContext, pd.Da
         references=frozenset(first.loc[first["reference"].astype(bool), "strategy"]),
         externals=externals,
         computed=results.computed,
+        entrants=_entrants(first, results),
     )
     return context, external if externals else None
+
+
+def _entrants(first: pd.DataFrame, results: Results) -> tuple[Entrant, ...]:
+    """Return what the first run of every strategy says of it."""
+    # The column of that name holds what tables call it here.
+    named = results.runs.set_index("key")["strategy"]
+    found = []
+    for run in records(first):
+        selector = strategy_selector({**run, "strategy": named[run["key"]]})
+        parameters = tuple((name, str(value)) for name, value in selector.params.items())
+        found.append(Entrant(run["strategy"], selector.name, parameters, run["fingerprint"]))
+    return tuple(found)
 
 
 def _of_metric(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -18,7 +18,6 @@ from fal_bench.stats import (
     Crossing,
     area_under_curve,
     curve_at,
-    find_crossing,
     find_crossings,
     models_read,
 )
@@ -77,6 +76,18 @@ class Reading:
     caps: Mapping[Accounting, float]
     span: tuple[int, int]
     sign: int
+    _known: dict[float, Crossing] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _budgets: dict[float, RunBudget] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The numbers that make the run, as bytes that are equal only if they are."""
+        axes = [self.axes[name] for name in sorted(self.axes)]
+        return b"".join(np.ascontiguousarray(one).tobytes() for one in (self.values, *axes))
 
     @cached_property
     def accuracy_at_cap(self) -> float:
@@ -97,7 +108,12 @@ class Reading:
         return curve_at(self.axes["paper"], self.axes[accounting], points)
 
     def budget(self, target: float) -> RunBudget:
-        """Return the budget to a target."""
+        """Return the budget to a target; each is worked out once."""
+        if target not in self._budgets:
+            self._budgets[target] = self._budget(target)
+        return self._budgets[target]
+
+    def _budget(self, target: float) -> RunBudget:
         crossing = self._crossing(target)
         index = self.within - 1 if crossing.index is None else crossing.index
         return RunBudget(
@@ -123,10 +139,11 @@ class Reading:
         Returns:
             Labels and reached, each of shape (n_targets,).
         """
-        wanted = self.sign * np.asarray(targets, dtype=float)
-        index, fraction = find_crossings(self.sign * self.values, wanted, within=self.within)
+        found = self._crossings([float(one) for one in np.atleast_1d(targets)])
+        index = np.array([-1 if one.index is None else one.index for one in found])
+        fraction = np.array([one.fraction for one in found])
         axis, reached = self.axes[accounting], index >= 0
-        labels = np.full(wanted.shape, self.caps[accounting])
+        labels = np.full(index.shape, self.caps[accounting])
         after = axis[index[reached]]
         before = np.where(index[reached] > 0, axis[np.maximum(index[reached] - 1, 0)], after)
         labels[reached] = before + fraction[reached] * (after - before)
@@ -149,7 +166,16 @@ class Reading:
         return bool(last < self.sign * target or self.values.size > self.within)
 
     def _crossing(self, target: float) -> Crossing:
-        return find_crossing(self.sign * self.values, self.sign * target, within=self.within)
+        return self._crossings([float(target)])[0]
+
+    def _crossings(self, targets: Sequence[float]) -> list[Crossing]:
+        """Return the crossing of each target; each is found once, whatever counts labels."""
+        if new := [one for one in dict.fromkeys(targets) if one not in self._known]:
+            wanted = self.sign * np.array(new)
+            index, fraction = find_crossings(self.sign * self.values, wanted, within=self.within)
+            for target, at, share in zip(new, index.tolist(), fraction.tolist(), strict=True):
+                self._known[target] = Crossing(None if at < 0 else at, share)
+        return [self._known[one] for one in targets]
 
 
 def read_runs(

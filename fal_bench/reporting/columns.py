@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -337,6 +337,43 @@ COLUMNS = (
 """All columns, in the order of ``leaderboard.csv``."""
 
 KEYS = tuple(column.key for column in COLUMNS)
+
+_ALWAYS = {"rank", "strategy", "labels", "verdict"}
+"""Columns without which a board is none."""
+
+
+def telling(
+    columns: Sequence[Column], rows: Sequence[Row], accounting: Accounting
+) -> tuple[list[Column], tuple[tuple[str, str], ...]]:
+    """Leave out the columns that say nothing of a board.
+
+    These are columns of numbers with the same text in every row, or without any, and those that
+    repeat the labels that rank the board.
+
+    Args:
+        columns: the columns of a table, from left to right.
+        rows: its rows.
+        accounting: which labels rank the board.
+
+    Returns:
+        The columns that are left; and, for those left out that had something to say, heading and
+        text, which is empty where it is that of the ranking labels.
+    """
+    ranking = [_budget("labels")(row) for row in rows]
+    left, alike = [], []
+    for column in columns:
+        texts = [column.text(row) for row in rows]
+        if column.key in _ALWAYS or not column.numeric:
+            left.append(column)
+        elif texts == ranking:
+            if column.spare != accounting and any(texts):
+                alike.append((column.short, ""))
+        elif len(set(texts)) == 1 and len(texts) > 1:
+            if texts[0]:
+                alike.append((column.short, texts[0]))
+        else:
+            left.append(column)
+    return left, tuple(alike)
 
 
 def columns_shown(table: Literal["board", "more"], context: ReportContext) -> list[Column]:

@@ -28,6 +28,8 @@ class TaskFacts:
         hash: the task's hash, by which external curves are recognised; empty if unknown.
         cycle_limit: cycles after which an under-spending run ends; 0 if unknown.
         priced: whether labels cost something else than 1 at some clients.
+        dataset: the data set, as it is selected; empty if unknown.
+        model: the kind of model; empty if unknown.
     """
 
     name: str
@@ -39,6 +41,8 @@ class TaskFacts:
     hash: str = ""
     cycle_limit: int = 0
     priced: bool = False
+    dataset: str = ""
+    model: str = ""
 
     @property
     def cap(self) -> int:
@@ -58,6 +62,8 @@ def task_facts(task: Task, pool: int) -> TaskFacts:
         hash=task.hash,
         cycle_limit=task.cycle_limit,
         priced=bool(task.label_cost),
+        dataset=str(task.dataset),
+        model=task.model.kind,
     )
 
 
@@ -75,6 +81,11 @@ class Rung:
     name: str = ""
     by_task: tuple[tuple[str, float], ...] = ()
 
+    def on(self, task: str) -> Rung:
+        """Return the target of one task alone."""
+        own = tuple(pair for pair in self.by_task if pair[0] == task)
+        return Rung(own[0][1] if own else self.value, self.name, own)
+
 
 @dataclass(frozen=True)
 class External:
@@ -87,6 +98,8 @@ class External:
         strict_known: whether its strict labels are known.
         priced: whether labels of its tasks have prices, which its file does not know.
         obstacle: why it cannot be ranked, as the end of a sentence; empty if it can.
+        paired: whether its runs pair with those measured here: its file has the baseline, too,
+            with the curves measured here, bit for bit.
     """
 
     strategy: str
@@ -95,6 +108,7 @@ class External:
     strict_known: bool
     priced: bool
     obstacle: str
+    paired: bool = False
 
     def unranked(self, accounting: Accounting) -> str:
         """Say why it is not ranked under an accounting; empty if it is."""
@@ -110,6 +124,28 @@ class External:
             "its file does not say how many labels were read for any purpose (labels_strict); "
             "--accounting paper ranks it"
         )
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """What the runs say of a strategy beside its curves.
+
+    Attributes:
+        strategy: what tables call it.
+        plugin: the name of its plugin.
+        parameters: its parameters that are not at their default, by name, as they were written.
+        fingerprint: what identifies its code: "version 2" of a built-in one, else a digest.
+    """
+
+    strategy: str
+    plugin: str
+    parameters: tuple[tuple[str, str], ...]
+    fingerprint: str
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is one of falbench's own, which alone declare versions."""
+        return self.fingerprint.startswith("version ")
 
 
 @dataclass(frozen=True)
@@ -163,6 +199,7 @@ class ReportContext:
         undertrained: tasks and strategies whose global model does not learn its labels, with its
             lowest mean training accuracy over the seeds.
         stops: where runs of strategies that leave budget for good stopped.
+        entrants: what the runs say of the strategies that have a finished one.
 
     Tasks are in the order of their names, and seeds in theirs, in whichever they are given.
     """
@@ -191,6 +228,7 @@ class ReportContext:
     undertrained: tuple[tuple[str, str, float], ...] = ()
     unrecorded: frozenset[tuple[str, str, int]] = frozenset()
     stops: tuple[Stop, ...] = ()
+    entrants: tuple[Entrant, ...] = ()
 
     def __post_init__(self) -> None:
         tasks = sorted(self.tasks, key=lambda facts: facts.name)
@@ -213,6 +251,27 @@ class ReportContext:
             wider=(),
         )
 
+    def on(self, task: str) -> ReportContext:
+        """Return the same question of one task alone."""
+        rung = Rung(self.target, self.target_name, self.task_targets).on(task)
+        return replace(
+            self,
+            tasks=tuple(facts for facts in self.tasks if facts.name == task),
+            target=rung.value,
+            task_targets=rung.by_task,
+            ladder=tuple(one.on(task) for one in self.ladder),
+            wider=tuple(one.on(task) for one in self.wider),
+            missing=tuple(one for one in self.missing if one.task == task),
+            unrecorded=frozenset(key for key in self.unrecorded if key[0] == task),
+            undertrained=tuple(one for one in self.undertrained if one[0] == task),
+            stops=tuple(one for one in self.stops if one.task == task),
+        )
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The strategies measured here that are not built into falbench."""
+        return frozenset(one.strategy for one in self.entrants if not one.built_in)
+
     @property
     def task_names(self) -> list[str]:
         """The names of the tasks, in order."""
@@ -231,6 +290,11 @@ class ReportContext:
     def external(self, strategy: str) -> External | None:
         """Return what is known of an external strategy; None if it is not one."""
         return next((one for one in self.externals if one.strategy == strategy), None)
+
+    def paired(self, strategy: str) -> bool:
+        """Tell whether a strategy's runs pair with the baseline's: its own ones always do."""
+        external = self.external(strategy)
+        return external is None or (external.paired and not external.unranked(self.accounting))
 
     def seeds_of(self, strategy: str, task: str) -> tuple[int, ...]:
         """Return the seeds that a strategy must have on a task, in order."""

@@ -261,6 +261,18 @@ class Dagger(Fact):
     baseline: str
 
 
+@dataclass(frozen=True)
+class Alike(Fact):
+    """What the table leaves out, since it is the same in every row.
+
+    Attributes:
+        columns: heading and text of each column; the text is empty where it is that of the labels
+            that rank.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+
+
 # What was found in the runs.
 
 
@@ -321,7 +333,8 @@ class SameCurves(Fact):
 class ExternalOrigin(Fact):
     """Where external strategies come from, and why they are not ranked, if they are not.
 
-    ``unknown`` runs do not show where they reach the target.
+    ``unknown`` runs do not show where they reach the target. ``paired`` tells whether their runs
+    are proven to pair with those measured here, so that there is a verdict.
     """
 
     strategies: tuple[str, ...]
@@ -331,6 +344,7 @@ class ExternalOrigin(Fact):
     unranked: str
     runs: int
     unknown: int
+    paired: bool
 
 
 @dataclass(frozen=True)
@@ -384,6 +398,21 @@ class NotRecorded(Fact):
     """What some environments record and others do not."""
 
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InShort(Fact):
+    """What was found, where there is room for a few words alone; ``more`` are left out."""
+
+    facts: tuple[Fact, ...]
+    more: int
+
+
+@dataclass(frozen=True)
+class Explained(Fact):
+    """Notes that stand behind ``--explain``."""
+
+    notes: int
 
 
 @dataclass(frozen=True)

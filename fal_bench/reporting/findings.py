@@ -326,28 +326,23 @@ def _alike_on(runs: Mapping[RunKey, Reading], task: str) -> list[tuple[str, ...]
     by_strategy: dict[str, dict[int, bytes]] = defaultdict(dict)
     for (name, strategy, seed), run in runs.items():
         if name == task:
-            by_strategy[strategy][seed] = _digest(run)
+            by_strategy[strategy][seed] = run.digest
     groups: dict[tuple[tuple[int, bytes], ...], list[str]] = defaultdict(list)
     for strategy in sorted(by_strategy):
         groups[tuple(sorted(by_strategy[strategy].items()))].append(strategy)
     return [tuple(names) for names in groups.values() if len(names) > 1]
 
 
-def _digest(run: Reading) -> bytes:
-    """Return the numbers that make a run, as bytes that are equal only if they are."""
-    axes = [run.axes[name] for name in sorted(run.axes)]
-    return b"".join(np.ascontiguousarray(values).tobytes() for values in (run.values, *axes))
-
-
 def _origins(rows: list[Row], context: ReportContext) -> list[f.Fact]:
     """Say where external strategies come from; those with the same origin share a fact."""
     known = {row["strategy"]: int(row["runs"]) for row in rows}
-    origins: dict[tuple[str, str, str, str, int, int], list[str]] = defaultdict(list)
+    origins: dict[tuple[str, str, str, str, int, int, bool], list[str]] = defaultdict(list)
     for one in context.externals:
         unranked, runs = one.unranked(context.accounting), len(one.runs)
         unknown = runs - known[one.strategy] if unranked else 0
         file, name, imported = one.origin.file, one.origin.name, one.origin.imported
-        origins[file, name, imported, unranked, runs, unknown].append(one.strategy)
+        paired = context.paired(one.strategy)
+        origins[file, name, imported, unranked, runs, unknown, paired].append(one.strategy)
     return [f.ExternalOrigin(tuple(names), *origin) for origin, names in origins.items()]
 
 

@@ -82,6 +82,8 @@ class OwnRuns:
 
     def labels(self, accounting: Accounting) -> float:
         """The restricted mean budget under an accounting."""
+        if accounting == self.context.accounting:
+            return self.budget.mean
         budgets = self.budgets(accounting)
         return restricted_mean(budgets).mean if budgets else math.nan
 

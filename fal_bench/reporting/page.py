@@ -8,6 +8,8 @@ import gzip
 import hashlib
 import math
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,22 +18,31 @@ import jinja2
 
 from fal_bench._version import __version__
 from fal_bench.reporting import wording
-from fal_bench.reporting.answer import Board, Comparison
+from fal_bench.reporting.answer import Comparison
 from fal_bench.reporting.columns import (
     GROUPS,
     Column,
     Row,
-    budget_with_interval,
     columns_shown,
     group,
     is_best,
-    rows_of,
-    saving_with_interval,
 )
-from fal_bench.reporting.facts import Winner, notes
-from fal_bench.reporting.findings import has_intervals
+from fal_bench.reporting.context import ReportContext
+from fal_bench.reporting.entrants import Portrait, built_in_words, portrait
+from fal_bench.reporting.facts import Compared, TiedWithFirst
+from fal_bench.reporting.forest import Axis, axis_of, tone
 from fal_bench.reporting.panels import all_panels
-from fal_bench.reporting.panels.base import PageData
+from fal_bench.reporting.panels.base import Drawing, PageData, Panel
+from fal_bench.reporting.panels.plotting import COLOURS, DASHES, MARKERS
+from fal_bench.reporting.panels.spending import costs_of
+from fal_bench.reporting.steps import ALL_TASKS, Step, steps_of
+
+_FIRST = ("rank", "strategy", "saving_vs_random", "labels", "reached", "verdict")
+"""Columns beside the figure; the others are folded below it."""
+_ALWAYS = frozenset(["rank", "strategy", "saving_vs_random", "labels", "verdict"])
+"""Columns that stay even if they say the same in every row."""
+_FEW = 3
+"""Rows from which on a number that all of them share is said once."""
 
 _DRAWS = {".py", ".j2", ".css", ".js"}
 
@@ -46,63 +57,62 @@ JSON has the first of them as escapes; other escapes are found, too, since ``\\\
 
 
 def render_page(comparison: Comparison) -> str:
-    """Render the report: verdict, leaderboards, figures with their numbers, provenance.
+    """Render the report: the answer and its figure, then what it rests on.
 
     Equal inputs give equal text. Whatever comes from plugins or files is escaped, and a content
-    security policy in the page forbids every request, should a browser find one. With several
-    targets there is a leaderboard for each; figures that have room for one target alone show the
-    middle one.
+    security policy in the page forbids every request, should a browser find one. All boards that a
+    reader can choose are in the page; it leads with the middle one of those asked for.
 
     Args:
         comparison: the boards and the curves behind them.
 
     Returns:
-        The HTML text, about 2 MB, nearly all of it plotly's own script, compressed.
+        The HTML text, 2 to 4 MB, most of it plotly's own script, compressed.
     """
     contexts = [board.context for board in comparison.boards]
     middle = len(comparison.boards) // 2
+    steps = steps_of(comparison, middle)
     main = comparison.boards[middle]
-    below, shared = notes([board.facts for board in comparison.boards], page=True)
-    boards = [
-        _board(place, board, wording.sentences(own, board.context))
-        for place, (board, own) in enumerate(zip(comparison.boards, below, strict=True))
-    ]
     data = PageData(comparison, main)
-    # The first panel with lines has the switches that choose them, for all others, too.
-    chooser = next((panel for panel in all_panels() if panel.lines), None)
-    panels = [
-        {"panel": panel, "drawing": panel.show(data), "chooses": panel is chooser}
-        for panel in all_panels()
-    ]
-    context = main.context
+    portraits = {one.strategy: portrait(one) for one in main.context.entrants}
     page = (
-        _templates()
+        templates()
         .get_template("leaderboard.html.j2")
         .render(
-            context=context,
-            question=wording.questions(contexts),
-            setting=wording.setting(context),
-            intervals=has_intervals(context),
-            boards=boards,
-            facts=_key_facts(main),
-            main=boards[middle],
-            main_number=middle + 1,
-            shared_notes=wording.sentences(shared, context),
-            provenance=wording.sentences(main.facts.provenance, context),
-            computed=wording.span(context.computed),
-            metric=wording.metric(context),
-            measured=wording.measured,
+            context=main.context,
+            question=wording.which_strategy(contexts),
+            setting=wording.setting(main.context),
+            scale=wording.scale(main.context),
+            steps=steps,
+            controls=_controls(steps, main.context),
+            families=_families(data, portraits),
+            views=[_view(step, data) for step in steps],
+            panels=[_shown(panel, steps, comparison) for panel in all_panels()],
+            provenance=wording.sentences(main.facts.provenance, main.context),
+            computed=wording.span(main.context.computed),
+            metric=wording.metric(main.context),
             data=data,
-            panels=panels,
+            portraits=portraits,
+            costs=costs_of(data),
+            memory=_memory(steps, data, portraits),
             plotly=packed_plotly(),
         )
     )
+    return visible(page)
+
+
+def visible(page: str) -> str:
+    """Return a page without characters that mislead, or that cannot be written.
+
+    Args:
+        page: the HTML text.
+    """
     return _MISLEADING.sub(_harmless, page)
 
 
 @functools.cache
-def _templates() -> jinja2.Environment:
-    """Return the page's templates; each is compiled once."""
+def templates() -> jinja2.Environment:
+    """Return the templates of pages; each is compiled once."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fal_bench.reporting"),
         autoescape=True,
@@ -119,59 +129,145 @@ def _harmless(found: re.Match[str]) -> str:
     return found[0] if len(found["escape"] or "control") == 1 else " "
 
 
-def _board(place: int, board: Board, notes: list[str]) -> dict[str, Any]:
-    """Prepare the verdict and the tables of one target."""
-    rows = rows_of(board.leaderboard)
-    columns, more = (columns_shown(table, board.context) for table in ("board", "more"))
+def _controls(steps: Sequence[Step], context: ReportContext) -> dict[str, dict[str, str]]:
+    """Return the controls that have something to choose, each with its values and their words."""
+    tasks = {ALL_TASKS: "all tasks", **{name: name for name in context.task_names}}
+    found: dict[str, dict[str, str]] = {
+        "target": {step.target: step.words for step in steps},
+        "labels": {step.accounting: step.accounting for step in steps},
+        "task": tasks if len(context.tasks) > 1 else {},
+    }
+    return {name: values for name, values in found.items() if len(values) > 1}
+
+
+def _families(data: PageData, portraits: Mapping[str, Portrait]) -> dict[int, str]:
+    """Return the family of every strategy, by its place."""
     return {
-        "key": "board" if place == 0 else f"board-{place}",
-        "target": wording.target(board.context),
-        "verdict": board.verdict,
-        "columns": columns,
-        "sections": _sections(rows, columns),
-        "more_columns": more,
-        "more_sections": _sections([row for row in rows if group(row) != "incomplete"], more),
-        "notes": notes,
-        "task_targets": board.context.task_targets,
-        "ladder": board.context.ladder,
+        style.place: portraits[name].family if name in portraits else _unknown(name, data)
+        for name, style in data.styles.items()
     }
 
 
-def _key_facts(board: Board) -> list[tuple[str, str]]:
-    """Return who won, by how much and how sure that is; nothing without a single winner."""
-    first, *_ = board.facts.verdict
-    if not isinstance(first, Winner):
-        return []
-    row = rows_of(board.leaderboard)[0]
-    labels = "Labels to the middle target" if board.context.ladder else "Labels to target"
-    facts = [
-        ("Fewest labels", row["strategy"]),
-        (_with_interval(labels, row["labels_low"]), budget_with_interval(row)),
+def _unknown(name: str, data: PageData) -> str:
+    return "external" if data.context.external(name) else "without runs"
+
+
+def _memory(
+    steps: Sequence[Step], data: PageData, portraits: Mapping[str, Portrait]
+) -> dict[str, Any]:
+    """Return what the page's script works with."""
+    styles = data.styles
+    return {
+        "steps": [step.settings for step in steps],
+        "names": {style.place: name for name, style in styles.items()},
+        "families": _families(data, portraits),
+        "chosen": [styles[name].place for name in data.chosen],
+        "baseline": styles[data.context.baseline].place if data.context.baseline in styles else -1,
+        "colours": COLOURS,
+        "dashes": DASHES,
+        "markers": MARKERS,
+    }
+
+
+def _shown(panel: Panel, steps: Sequence[Step], comparison: Comparison) -> dict[str, Any]:
+    """Draw a panel as often as it has something else to show, each for some steps."""
+    if panel.scope == "step":
+        parts = [([place], PageData(comparison, step.board)) for place, step in enumerate(steps)]
+    elif panel.scope == "target":
+        places = list(dict.fromkeys(step.asked for step in steps))
+        parts = [
+            (
+                [number for number, step in enumerate(steps) if step.asked == place],
+                PageData(comparison, comparison.boards[place]),
+            )
+            for place in places
+        ]
+    else:
+        parts = [(list(range(len(steps))), PageData(comparison, steps[0].board))]
+    drawings = [
+        (numbers, _renamed(panel.show(data), place), data.context)
+        for place, (numbers, data) in enumerate(parts)
     ]
-    saving = "" if row["verdict"] == "baseline" else saving_with_interval(row)
-    if saving:
-        name = f"Saving against {board.context.baseline}"
-        facts.append((_with_interval(name, row["saving_low"], row["saving_high"]), saving))
-    return [*facts, ("How sure", wording.certainty(first, board.context))]
+    return {"panel": panel, "drawings": drawings}
 
 
-def _with_interval(name: str, *ends: float) -> str:
-    """Say in a number's name what the brackets behind it are, if there are any."""
-    return name if all(map(math.isnan, ends)) else f"{name} (95 % interval)"
+def _renamed(drawing: Drawing, place: int) -> Drawing:
+    """Return a drawing whose figures share no key with those of its other targets."""
+    if not place:
+        return drawing
+    figures = tuple(replace(one, key=f"{one.key}-{place}") for one in drawing.figures)
+    return replace(drawing, figures=figures)
 
 
-def _sections(rows: list[Row], columns: list[Column]) -> list[dict[str, Any]]:
+def _view(step: Step, data: PageData) -> dict[str, Any]:
+    """Prepare the answer, the board with its figure, and the notes of one step."""
+    board, context = step.board, step.board.context
+    rows = board.rows
+    columns = {column.key: column for column in columns_shown("board", context)}
+    first = [columns[key] for key in _FIRST]
+    rest = [column for key, column in columns.items() if key not in _FIRST]
+    numbers = [columns["strategy"], *rest, *columns_shown("more", context)[1:]]
+    ranked = [row for row in rows if group(row) != "incomplete"]
+    same = {
+        column.key: text for column in [*first, *numbers] if (text := _repeated(column, ranked))
+    }
+    axis = axis_of(ranked)
+    seen = [column for column in first if column.key not in same]
+    more = [column for column in numbers if column.key not in same]
+    verdict = board.facts.verdict
+    tied = [fact for fact in verdict if isinstance(fact, TiedWithFirst)]
+    others = [fact for fact in verdict[1:] if not isinstance(fact, TiedWithFirst | Compared)]
+    facts = board.facts
+    headings = {column.key: column.heading for column in [*first, *numbers]}
+    return {
+        "answer": wording.sentences(verdict[:1], context),
+        "tied": wording.sentences(tied, context),
+        "axis": axis,
+        "columns": seen,
+        "sections": _sections(rows, seen, axis, data),
+        "more_columns": more,
+        "more_sections": _sections(ranked, more, None, data),
+        "same": [f"{headings[key]}: {text}" for key, text in same.items()],
+        "notes": wording.sentences(
+            [*others, *facts.findings, *facts.page_only, *facts.reading], context
+        ),
+        "ladder": wording.ladder(context),
+        "context": context,
+    }
+
+
+def _repeated(column: Column, rows: Sequence[Row]) -> str:
+    """Return the words of a column that says the same in every row; empty if it does not."""
+    texts = {column.text(row) for row in rows}
+    if column.key in _ALWAYS or len(rows) < _FEW or len(texts) > 1:
+        return ""
+    return texts.pop()
+
+
+def _sections(
+    rows: Sequence[Row], columns: Sequence[Column], axis: Axis | None, data: PageData
+) -> list[dict[str, Any]]:
     """Split the board into its groups, as bodies of one table."""
     bodies = []
     for name in GROUPS:
         members = [row for row in rows if group(row) == name]
         if members:
-            cells = [
-                {"best": is_best(row), "cells": [_cell(row, column) for column in columns]}
-                for row in members
-            ]
-            bodies.append({"name": name, "rows": cells})
+            bodies.append(
+                {"name": name, "rows": [_row(row, columns, axis, data) for row in members]}
+            )
     return bodies
+
+
+def _row(row: Row, columns: Sequence[Column], axis: Axis | None, data: PageData) -> dict[str, Any]:
+    return {
+        "name": row["strategy"],
+        "place": data.styles[row["strategy"]].place,
+        "own": row["strategy"] in data.context.own,
+        "best": is_best(row),
+        "tone": tone(row["verdict"]),
+        "mark": axis.mark(row) if axis else None,
+        "cells": [_cell(row, column) for column in columns],
+    }
 
 
 def _cell(row: Row, column: Column) -> dict[str, Any]:
@@ -179,13 +275,14 @@ def _cell(row: Row, column: Column) -> dict[str, Any]:
 
     The interval is apart, so that it can stand below its number where room is scarce.
     """
-    text = column.text(row)
+    text, number = column.text(row), column.number(row)
     words, bracket, interval = text.partition(" [") if column.numeric else (text, "", "")
     return {
         "column": column,
         "text": words,
         "interval": f"[{interval}" if bracket else "",
-        "number": column.number(row),
+        # As scripts read it, too.
+        "number": "Infinity" if number == math.inf else number,
     }
 
 
@@ -194,13 +291,16 @@ def page_version() -> str:
     """Identify the code that draws boards and pages: where it is the same, so are they.
 
     Returns:
-        The start of the SHA-256 of falbench's version, plotly's, and all files of this room.
+        The start of the SHA-256 of falbench's version, plotly's, all files of this room, and what
+        pages say of built-in strategies.
     """
     digest = hashlib.sha256(f"{__version__} {version('plotly')}".encode())
     room = Path(__file__).parent
     for path in sorted(room.rglob("*"), key=lambda path: path.relative_to(room).as_posix()):
         if path.suffix in _DRAWS:
             digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    for words in built_in_words():
+        digest.update(words.encode())
     return digest.hexdigest()[:16]
 
 

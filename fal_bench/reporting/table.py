@@ -14,7 +14,16 @@ from rich.text import Text
 
 from fal_bench.errors import one_line
 from fal_bench.reporting import wording
-from fal_bench.reporting.columns import GROUPS, Column, Row, columns_shown, group, is_best, rows_of
+from fal_bench.reporting.columns import (
+    GROUPS,
+    Column,
+    Row,
+    columns_shown,
+    group,
+    is_best,
+    rows_of,
+    telling,
+)
 from fal_bench.reporting.context import ReportContext
 
 _VERDICT_STYLES = {"better": "green", "worse": "red"}
@@ -28,12 +37,12 @@ _NARROWEST_NAME = 12
 def leaderboard_table(
     leaderboard: pd.DataFrame, context: ReportContext, *, width: int | None = None
 ) -> Table:
-    """Lay the leaderboard out for a terminal.
+    """Lay the leaderboard out for a terminal, without the columns that say nothing.
 
     Where it does not fit, spare columns go first (``Column.spare``: the step value, then the
     accounting that ranks the board, whose numbers stand in the column of budgets anyway), then the
-    intervals of the ranks. Both accountings and the comparison with the baseline always stay.
-    After that names wrap, and numbers at the very last.
+    intervals of the ranks. Where the accountings differ, both stay, and so does the
+    comparison with the baseline. After that names wrap, and numbers at the very last.
 
     Args:
         leaderboard: the board's table.
@@ -45,7 +54,7 @@ def leaderboard_table(
     """
     width = Console().width if width is None else width
     rows = rows_of(leaderboard)
-    columns = columns_shown("board", context)
+    columns, _ = telling(columns_shown("board", context), rows, context.accounting)
     table = _lay_out(rows, columns)
     for spare in ("any", context.accounting):
         if _natural_width(table) > width:
@@ -60,6 +69,17 @@ def leaderboard_table(
     fits = cell_len(f"{asked}, {setting}") <= min(width, _natural_width(table))
     table.title = Text(f"{asked}, {setting}" if fits else f"{asked},\n{setting}", style="bold")
     return table
+
+
+def ruled_table() -> Table:
+    """Return an empty table as all commands print theirs: a rule below the headings, no frame."""
+    return Table(
+        title_justify="left",
+        box=box.HORIZONTALS,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
 
 
 def _natural_width(table: Table) -> int:
@@ -79,13 +99,7 @@ def _lay_out(
     rows: list[Row], columns: list[Column], widths: Mapping[str, int] | None = None
 ) -> Table:
     """Lay out these columns; ``widths`` are upper limits by kind of column."""
-    table = Table(
-        title_justify="left",
-        box=box.HORIZONTALS,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    table = ruled_table()
     for column in columns:
         table.add_column(
             column.short,

@@ -62,8 +62,8 @@ class Question:
 
         Args:
             target_acc: accuracies or ``"auto"``; text may hold several, separated by commas.
-            target: targets of any metric, as ``"loss=0.8"`` or ``"loss=auto"``, likewise. If there
-                is neither, the results' own.
+            target: likewise, and targets of any metric, as ``"loss=0.8"`` or ``"loss=auto"``. If
+                there is neither, the results' own.
             accounting: ``"strict"``, ``"paper"`` or ``"cost"``.
             baseline: a strategy's selector; the usual baseline, compared or not, if None.
             results: what is compared.
@@ -72,7 +72,7 @@ class Question:
             InvalidSpecError: something cannot be used.
         """
         chosen = _parsed(target_acc, "target_acc", named=False)
-        chosen += _parsed(target, "target", named=True)
+        chosen += _parsed(target, "target", named=None)
         check_choice("accounting", accounting, get_args(Accounting))
         label: str | None = BASELINE
         if baseline is not None:
@@ -121,7 +121,7 @@ class Question:
         return shlex.join(words)
 
 
-def _parsed(given: Asked, where: str, *, named: bool) -> tuple[Target, ...]:
+def _parsed(given: Asked, where: str, *, named: bool | None) -> tuple[Target, ...]:
     if given is None:
         return ()
     one = isinstance(given, str) or not isinstance(given, Iterable)
@@ -155,7 +155,7 @@ def contexts_for(
         context: everything else about the question, with its metric.
     """
     asked = tuple(Rung(one.value) for one in targets if one.value is not None)
-    ladder = _ladder(runs, context)
+    ladder = automatic_ladder(runs, context)
     middle = ladder[_MIDDLE]
     wider = asked if len(asked) > 1 else ladder
     automatic = replace(
@@ -171,10 +171,14 @@ def contexts_for(
     ]
 
 
-def _ladder(runs: Mapping[RunKey, Reading], context: ReportContext) -> tuple[Rung, ...]:
+def automatic_ladder(runs: Mapping[RunKey, Reading], context: ReportContext) -> tuple[Rung, ...]:
     """Return steps of the baseline's rise on every task with a finished run.
 
     Where the baseline has none, all runs of the task stand in for it.
+
+    Args:
+        runs: the finished runs, read for the context's metric.
+        context: tasks and baseline.
     """
     ends = {}
     for task in context.task_names:

@@ -12,7 +12,10 @@ import jinja2
 
 from fal_bench.errors import one_line
 from fal_bench.reporting.context import ReportContext
-from fal_bench.reporting.facts import Fact, Winner
+from fal_bench.reporting.facts import Fact
+
+_SCALES = ((5_000, "small"), (50_000, "medium"), (math.inf, "large"))
+"""How the largest pool of a comparison is called."""
 
 
 def percent(share: float) -> str:
@@ -25,9 +28,9 @@ def share(value: float) -> str:
     return "" if math.isnan(value) else f"{100 * value:.1f} %"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, several: str = "") -> str:
     """Write a number of things: "1 seed", "5 seeds"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {several or noun + 's'}"
 
 
 def budget(labels: float, reached: int, runs: int) -> str:
@@ -123,27 +126,64 @@ def target_value(context: ReportContext) -> str:
     return name + value(context.target, context.metric)
 
 
-def questions(contexts: Sequence[ReportContext]) -> str:
-    """Write the question that boards of several targets answer together, without its setting."""
-    targets = []
+def question(context: ReportContext) -> str:
+    """Write the question that a board answers, without its setting."""
+    spent = "Cost of labels" if context.accounting == "cost" else "Labels"
+    reached = target(context) if context.ladder else _plain_targets([context])
+    return f"{spent} until the federation reaches {reached}"
+
+
+def _plain_targets(contexts: Sequence[ReportContext]) -> str:
+    """Write the targets that were asked for, of one metric: "40 and 50 % accuracy"."""
+    name = metric(contexts[0])
+    if name == "accuracy":
+        return f"{listed([f'{100 * one.target:.4g}' for one in contexts])} % accuracy"
+    return f"{name} {listed([f'{one.target:.4g}' for one in contexts])}"
+
+
+def which_strategy(contexts: Sequence[ReportContext]) -> str:
+    """Write the question that boards of several targets answer, as a question."""
+    reached = []
     for name in dict.fromkeys(metric(one) for one in contexts):
         mine = [one for one in contexts if metric(one) == name]
         plain = [one for one in mine if not one.ladder]
-        ladders = [one for one in mine if one.ladder]
-        if plain and name == "accuracy":
-            values = listed([f"{100 * one.target:.4g}" for one in plain])
-            targets.append(f"{values} % accuracy")
-        elif plain:
-            targets.append(f"{name} {listed([f'{one.target:.4g}' for one in plain])}")
-        if ladders:
-            targets.append(target(ladders[0]))
-    spent = "Cost of labels" if contexts[0].accounting == "cost" else "Labels"
-    return f"{spent} until the federation reaches {' and '.join(targets)}"
+        if plain:
+            reached.append(_plain_targets(plain))
+        if len(plain) < len(mine):
+            reached.append(f"the same {name}")
+    need = (
+        "pays least for labels" if contexts[0].accounting == "cost" else "needs the fewest labels"
+    )
+    return f"Which strategy {need} to reach {' and '.join(reached)}?"
 
 
-def question(context: ReportContext) -> str:
-    """Write the question that a board answers, without its setting."""
-    return questions([context])
+def scale(context: ReportContext) -> str:
+    """Write on what was measured: data, models, and how much of it."""
+    of = [sorted({getattr(one, kind).partition("[")[0] for one in context.tasks} - {""})
+          for kind in ("dataset", "model")]  # fmt: skip
+    data, models = (listed(names) if names else "" for names in of)
+    what = f"{data} with {models}" if data and models else data
+    pools = sorted({facts.pool for facts in context.tasks})
+    pool = f"{pools[0]:,}" if len(pools) == 1 else f"{pools[0]:,} to {pools[-1]:,}"
+    size = next(word for most, word in _SCALES if pools[-1] <= most)
+    counts = [counted(len(context.tasks), "task"), counted(len(context.seeds), "seed")]
+    return (
+        f"{'Measured on ' + what + ': ' if what else ''}{', '.join(counts)}, pools of {pool} "
+        f"samples ({size})."
+    )
+
+
+def ladder(context: ReportContext) -> str:
+    """Write what the targets of a ladder are; empty without one."""
+    if not context.ladder:
+        return ""
+    middle = [f"{measured(value, context.metric)} on {one_line(task)}"
+              for task, value in context.task_targets]  # fmt: skip
+    return (
+        f"Savings are averaged over {len(context.ladder)} targets, 30 to 90 % of the way from what "
+        f"{one_line(context.baseline)} has with its initial labels to what it has at the cap. "
+        f"Labels are those to the middle target{': ' if middle else ''}{', '.join(middle)}."
+    )
 
 
 def setting(context: ReportContext) -> str:
@@ -178,11 +218,6 @@ def sentences(facts: Sequence[Fact], context: ReportContext) -> list[str]:
     """
     words = _words(context)
     return [one_line(getattr(words, fact.kind())(fact)) for fact in facts]
-
-
-def certainty(winner: Winner, context: ReportContext) -> str:
-    """Say in a few words how sure it is that the winner differs from the baseline."""
-    return one_line(_words(context).certainty(winner.standing))
 
 
 def _words(context: ReportContext) -> Any:

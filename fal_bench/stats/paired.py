@@ -31,8 +31,8 @@ From 5 seeds on, a board of equal strategies holds a false verdict in 6 to 7 % o
 DRAWS: Final = 10_000
 """Random sign patterns; all of them are tried where there are fewer."""
 
-# Sign patterns handled at once: bounds the memory of large boards.
-_CHUNK: Final = 500
+# Sign patterns handled at once: what they need stays in a processor's cache.
+_CHUNK: Final = 50
 # A standard error below this is rounding of equal numbers.
 _ZERO: Final = 1e-12
 
@@ -117,20 +117,25 @@ def _largest(
     """
     _, tasks, seeds = centred.shape
     total = squares.sum(axis=1)
+    least = _ZERO * total
+    by_task = [np.ascontiguousarray(centred[:, task].T) / seeds for task in range(tasks)]
     found = []
     for signs in _patterns(tasks * seeds, rng):
         shaped = signs.reshape(-1, tasks, seeds).astype(float)
         sums, lost = np.zeros((2, len(signs), len(centred)))
-        for task in range(tasks):
-            means = shaped[:, task] @ centred[:, task].T / seeds
+        for task, deviations in enumerate(by_task):
+            means = shaped[:, task] @ deviations
             sums += means
-            lost += means**2
-        left = total - seeds * lost
-        errors = np.sqrt(np.where(left > _ZERO * total, left, 0.0) / (seeds - 1) / seeds)
-        infinite = np.where(sums != 0, math.inf, 0.0)
-        ratios = np.divide(np.abs(sums), errors, out=infinite, where=errors > 0)
-        found.append(ratios.max(axis=1))
-    return np.concatenate(found)
+            lost += np.square(means, out=means)
+        left = np.subtract(total, np.multiply(lost, seeds, out=lost), out=lost)
+        equal = left <= least
+        squared = np.square(sums, out=sums)
+        if equal.any():
+            squared[equal] = np.where(squared[equal] > 0, math.inf, 0.0)
+            left[equal] = 1.0
+        found.append(np.divide(squared, left, out=left).max(axis=1))
+    largest: NDArray[np.float64] = np.sqrt(np.concatenate(found) * ((seeds - 1) * seeds))
+    return largest
 
 
 def _patterns(pairs: int, rng: np.random.Generator) -> list[NDArray[np.int8]]:

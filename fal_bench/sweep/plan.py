@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fal_bench.data.folders import Folders, current_folders, use_folders
-from fal_bench.errors import InvalidSpecError, PluginError
+from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError
 from fal_bench.federation.declared import check_suits
 from fal_bench.federation.holdings import Holdings
 from fal_bench.inputs.arguments import as_seeds, check_text
@@ -57,6 +57,7 @@ CHECK_SECONDS: Final = 600.0
 
 DEFAULT_STRATEGIES = ("random", "fal-margin", "logo", "fedral")
 
+NOTHING: Final[Mapping[str, str]] = {}
 
 GB = 1e9
 
@@ -84,9 +85,10 @@ class Plan:
         runs: all runs.
         command: the command line that repeats the comparison, without the question.
         plugins: the plugin files that can be loaded.
-        notes: what the user should know: default strategies that are left out, plugin files and
-            metrics that cannot be loaded.
+        notes: what the user should know: strategies that are left out, plugin files and metrics
+            that cannot be loaded.
         device: class of the device that the runs are computed on.
+        unnamed: the strategies that were not named: the default ones, or those of ``"all"``.
     """
 
     suite: Suite | None
@@ -96,6 +98,7 @@ class Plan:
     plugins: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
     device: str = CPU
+    unnamed: frozenset[str] = frozenset()
 
     @classmethod
     def make(
@@ -107,6 +110,7 @@ class Plan:
         seeds: int | range | str | None = None,
         plugins: Sequence[Source] = (),
         device: str = "auto",
+        left_out: Mapping[str, str] = NOTHING,
     ) -> Plan:
         """Resolve names to runs.
 
@@ -122,6 +126,7 @@ class Plan:
                 if None.
             plugins: plugin files and folders, and plugins given in Python.
             device: ``"auto"`` (a GPU if PyTorch can use one), ``"cpu"`` or ``"cuda"``.
+            left_out: unnamed strategies that do not take part, and why (``refused``).
 
         Raises:
             FalbenchError: a name is unknown, a value cannot be used, or there is no such device.
@@ -139,11 +144,11 @@ class Plan:
         notes = [f"{one.source} could not be loaded: {one.reason}" for one in registry.unavailable]
         notes += [f"{one} is not recorded: {why}" for one, why in registry.metrics.faults().items()]
         asked = loaded.strategies or None if strategies is None else strategies
-        selectors, left_out = _selectors(asked, tasks, registry)
-        notes += left_out
+        named, unnamed, unsuitable = _selectors(asked, tasks, registry, left_out)
+        notes += unsuitable
         chosen = range(loaded.seeds) if seeds is None else wanted
         found = resolve_device(device)
-        runs = plan_runs(tasks, selectors, chosen, registry, found)
+        runs = plan_runs(tasks, [*named, *unnamed], chosen, registry, found)
         command = compare_command(
             suite=(suite or DEFAULT_SUITE) if suite or not task else None,
             task=task,
@@ -153,7 +158,14 @@ class Plan:
             seeds=chosen,
         )
         return cls(
-            loaded, tuple(runs), task or "", command, tuple(registry.files), tuple(notes), found
+            loaded,
+            tuple(runs),
+            task or "",
+            command,
+            tuple(registry.files),
+            tuple(notes),
+            found,
+            frozenset(map(str, unnamed)),
         )
 
     @property
@@ -198,7 +210,8 @@ class Plan:
             What the clients of each task hold with seed 0, by the task's hash.
 
         Raises:
-            InvalidSpecError: a task asks for more than its data hold, or cannot record a metric.
+            InvalidSpecError: a task asks for more than its data hold, or cannot record a metric, or
+                a strategy that was named needs more.
             DataError: data or weights are not there and cannot be downloaded.
             PluginError: a plugin ended its process, or did not return.
         """
@@ -211,11 +224,35 @@ class Plan:
         foreign = tuple(one for one in metrics if one.name in targets)
         for company, own in companies.items():
             holdings |= _apart(company, check_tasks, own, targets, foreign, here=here)
-        for run in {(run.task, str(run.strategy)): run for run in runs}.values():
-            with blamed_on(str(run.strategy)):
-                sizes = holdings[run.task.hash].smallest_shares
-                registry.make(run.strategy).check_shares(run.task, sizes)
+        for strategy, error in self._refusals(runs, holdings):
+            if strategy not in self.unnamed:
+                raise error
         return holdings
+
+    def refused(self, runs: Sequence[RunSpec], holdings: Mapping[str, Holdings]) -> dict[str, str]:
+        """Return the strategies that were not named and that need more data than clients have.
+
+        Args:
+            runs: the runs, whose named strategies passed ``check``.
+            holdings: what ``check`` returned.
+
+        Returns:
+            Why, by strategy.
+        """
+        return {name: str(error) for name, error in self._refusals(runs, holdings)}
+
+    def _refusals(
+        self, runs: Sequence[RunSpec], holdings: Mapping[str, Holdings]
+    ) -> Iterator[tuple[str, FalbenchError]]:
+        """Yield the strategies that refuse the clients' shares of a task, and their sentences."""
+        registry = Registry.discover(self.plugins) if runs else Registry()
+        for run in {(run.task, str(run.strategy)): run for run in runs}.values():
+            sizes = holdings[run.task.hash].smallest_shares
+            try:
+                with blamed_on(str(run.strategy)):
+                    registry.make(run.strategy).check_shares(run.task, sizes)
+            except (InvalidSpecError, PluginError) as error:
+                yield str(run.strategy), error
 
 
 def _apart(
@@ -423,21 +460,31 @@ def compare_command(
 
 
 def _selectors(
-    asked: Sequence[str] | str | None, tasks: Sequence[Task], registry: Registry
-) -> tuple[list[Selector], list[str]]:
-    """Return the strategies that are asked for, and why others are left out."""
+    asked: Sequence[str] | str | None,
+    tasks: Sequence[Task],
+    registry: Registry,
+    refused: Mapping[str, str],
+) -> tuple[list[Selector], list[Selector], list[str]]:
+    """Return the strategies that are named, the others that take part, and why some do not.
+
+    Args:
+        asked: as for ``Plan.make``.
+        tasks: the tasks.
+        registry: finds the strategies.
+        refused: why some do not take part unless they are named, by strategy.
+    """
     texts = [asked] if isinstance(asked, str) else list(asked or ())
     named = Selector.expand(*texts)
     if asked is not None and not named:
         raise InvalidSpecError("Name at least one strategy, or none at all for the default ones.")
-    if not named:
-        return _suitable(DEFAULT_STRATEGIES, tasks, registry)
     explicit = [selector for selector in named if selector.name != ALL]
-    if len(explicit) == len(named):
-        return named, []
-    others = [name for name in registry.names() if Selector(name) not in explicit]
-    suitable, left_out = _suitable(others, tasks, registry)
-    return [*explicit, *suitable], left_out
+    if explicit and len(explicit) == len(named):
+        return named, [], []
+    others = registry.names() if named else DEFAULT_STRATEGIES
+    others = [name for name in others if Selector(name) not in explicit]
+    suitable, why = _suitable([name for name in others if name not in refused], tasks, registry)
+    why += [f"{name} is left out: {refused[name]}" for name in others if name in refused]
+    return explicit, suitable, why
 
 
 def _suitable(

@@ -11,14 +11,13 @@ from functools import cached_property
 from typing import Final, Literal
 
 from fal_bench.data.folders import current_folders
-from fal_bench.errors import StoreError
 from fal_bench.isolation.child import NO_CHANNEL, Limits
 from fal_bench.isolation.memory import check_limit, default_limit
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry
 from fal_bench.results.store import Store
 from fal_bench.sweep.attending import CHILDREN, OURS, Children, attend
-from fal_bench.sweep.cluster import cluster_pool, worker_deaths
+from fal_bench.sweep.cluster import BackendError, connected, worker_deaths
 from fal_bench.sweep.groups import plan_groups
 from fal_bench.sweep.metrics import ForeignMetric, foreign_metrics
 from fal_bench.sweep.spec import RunSpec
@@ -65,7 +64,8 @@ class Supervisor:
 
         Raises:
             ChildError: no process can be started.
-            StoreError: the results folder cannot be used, or the machines of a cluster die.
+            StoreError: the results folder cannot be used.
+            BackendError: a cluster is not there, does not answer any more, or its workers die.
         """
         if self.memory_limit is None and self.backend == "processes":
             self.memory_limit = default_limit(self.jobs)
@@ -96,18 +96,15 @@ class Supervisor:
         return foreign_metrics(Registry.discover(self.plugins), self.targets)
 
     def _run_on_cluster(self, jobs: Sequence[Job]) -> None:
-        import joblib
-
         assert self.backend in ("ray", "dask")
         for _ in range(CLUSTER_DEATHS):
-            with cluster_pool(self.backend, self.jobs):
-                pool = joblib.Parallel(pre_dispatch=self.jobs, batch_size=1)
+            with connected(self.backend, self.jobs) as cluster:
                 try:
-                    pool(joblib.delayed(attend_alone)(job) for job in jobs)
+                    cluster.call(attend_alone, jobs, self.jobs)
                 except worker_deaths(self.backend):
                     continue
                 return
-        raise StoreError(
+        raise BackendError(
             f"Workers of the cluster died {CLUSTER_DEATHS} times; look at its logs, and the same "
             "command goes on."
         )

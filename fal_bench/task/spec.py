@@ -457,9 +457,10 @@ class Task(Spec):
             the mean over clients where their numbers differ.
         query_size: labels a client may buy a cycle; likewise.
         budget_cap: limit on paper labels over all clients; the last query may be a shorter one.
-        budget: whether initial labels and queries are ``"equal"`` for all clients or
-            ``"proportional"`` to the samples they hold. Each client gets one initial label at
-            least, and what is more than a client's query pool goes to the others.
+        budget: whether initial labels and queries are ``"equal"`` for all clients,
+            ``"proportional"`` to the samples they hold, or of ``"equal-cost"``: each client
+            spends the same, so that one with dear labels buys fewer. Each client gets one initial
+            label at least, and what is more than a client's query pool goes to the others.
         allotment: who says how many labels each client buys: the task, or a strategy's server.
         annotators: how often the labels that clients buy are wrong. A sample's first vote is the
             same for all who buy it, and so is each further one; test labels are always right.
@@ -495,7 +496,7 @@ class Task(Spec):
     initial_labels: Samples = 10
     query_size: Samples = 10
     budget_cap: Samples = 200
-    budget: Literal["equal", "proportional"] = "equal"
+    budget: Literal["equal", "proportional", "equal-cost"] = "equal"
     allotment: Allotment = FixedAllotment()
     annotators: Annotators = RightAnnotators()
     label_cost: tuple[tuple[str, float], ...] = ()
@@ -574,6 +575,11 @@ class Task(Spec):
             )
 
     def _check_budget(self) -> None:
+        if self.budget == "equal-cost" and not self.label_cost:
+            raise ValueError(
+                'budget = "equal-cost" needs label_cost, a table of what a label costs at each '
+                "client; add it, or use equal"
+            )
         if self.budget_cap <= self.label_grid_start:
             raise ValueError(
                 f"budget_cap {self.budget_cap} leaves no room for a query after the "

@@ -1,9 +1,13 @@
-"""The agent that one client keeps: built, trained, stored in the client's memory, and asked."""
+"""The agent that one client keeps: built, trained, stored in the client's memory, and asked.
+
+An agent never leaves its client.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +16,65 @@ from fal_bench.plugins.strategy import ClientView
 from fal_bench.strategies.fedral.params import FedRALParams
 from fal_bench.strategies.fedral.simulation import Simulation
 
+if TYPE_CHECKING:
+    from fal_bench.environments.agents.episodes import Episode
+
 Observation = FloatArray
 LOG = logging.getLogger(__name__)
 
 
+def target_precision(warm: Sequence[Episode], params: FedRALParams) -> float | None:
+    """Return the precision that ends an episode, from the warm-start episodes; None if it is 0."""
+    final = [episode.infos[-1]["precision"] for episode in warm]
+    best = np.max(final) if params.target_stat == "max" else np.median(final)
+    # A target of zero would end every episode at once: then there is none.
+    return float(params.tau * best) or None
+
+
+class OnPolicyAgent:
+    """One client's PPO or A2C agent: trained once, then a fixed policy.
+
+    Args:
+        client: what the client may know; the policy lives in its ``memory``.
+        params: FedRAL's parameters.
+    """
+
+    def __init__(self, client: ClientView, params: FedRALParams) -> None:
+        from fal_bench.environments.agents.policy import GreedyPolicy
+
+        self._client = client
+        self._params = params
+        stored = client.memory.get("policy")
+        self._policy = None if stored is None else GreedyPolicy.from_arrays(stored)
+
+    def pretrain(self, simulation: Simulation) -> None:
+        """Run warm-start episodes, which set the target precision, then train."""
+        from fal_bench.environments.agents.episodes import random_episodes
+        from fal_bench.environments.agents.on_policy import Rollouts, learn
+
+        params, rng = self._params, self._client.rng
+        assert params.agent != "dqn"
+        warm = random_episodes(simulation.warm_start(), params.length("warm_episodes"), rng)
+        target = self._client.memory["target"] = target_precision(warm, params)
+        steps = params.length("episodes") * params.length("max_steps")
+        rollouts = Rollouts(params.length("epochs"), max(steps, 2))
+        environment = simulation.training(target)
+        rates = {"learning_rate": params.lr, "gamma": params.gamma}
+        self._policy = learn(params.agent, environment, rollouts, rng, **rates)
+
+    def store(self) -> None:
+        """Put the policy into the client's memory."""
+        assert self._policy is not None
+        self._client.memory["policy"] = self._policy.to_arrays()
+
+    def act(self, observation: Observation) -> int:
+        """Return the most likely action."""
+        assert self._policy is not None
+        return self._policy.act(observation)
+
+
 class ClientAgent:
-    """One client's DQN agent; it never leaves the client.
+    """One client's DQN agent.
 
     Args:
         client: what the client may know; the agent lives in its ``memory``.
@@ -41,11 +98,7 @@ class ClientAgent:
         from fal_bench.environments.agents.episodes import warm_start
 
         warm = warm_start(self.dqn, simulation.warm_start(), self._params.length("warm_episodes"))
-        final = [episode.infos[-1]["precision"] for episode in warm]
-        best = np.max(final) if self._params.target_stat == "max" else np.median(final)
-        # A target of zero would end every episode at once: then there is none.
-        target = float(self._params.tau * best) or None
-        self._client.memory["target"] = target
+        self._client.memory["target"] = target_precision(warm, self._params)
         updates = self._params.length("updates")
         if updates:
             self.dqn.train(updates)
@@ -63,6 +116,11 @@ class ClientAgent:
         )
         if epochs:
             train(self.dqn, simulation.training(self._client.memory["target"]), plan)
+
+    def act(self, observation: Observation) -> int:
+        """Return the action of the largest value."""
+        action: int = self.dqn.act(observation, greedy=True)
+        return action
 
     def empty_replay(self) -> None:
         """Forget all transitions."""

@@ -27,6 +27,10 @@ class FedRALParams(Params):
             one batch a cycle greedily; ``"per_round"`` trains it again in every cycle, with an
             empty replay buffer; ``"online"`` simulates nothing and learns from one step a cycle;
             ``"transfer"`` uses a policy that was trained before.
+        agent: what learns: ``"dqn"`` (the paper), or stable-baselines3's ``"ppo"`` or ``"a2c"``,
+            for ``mode=pretrain`` alone. They learn after every epoch, from at most as many steps
+            as its episodes may have; ``updates``, ``double``, ``bounded``, ``beta``,
+            ``priority_exponent`` and ``final_epsilon`` are DQN's.
         preset: lengths of the training where they are not given: ``"quick"`` or ``"paper"``.
         policy: file of the policy, for ``"transfer"``.
         warm_episodes: warm-start episodes of random batches.
@@ -67,6 +71,7 @@ class FedRALParams(Params):
     """
 
     mode: Literal["pretrain", "per_round", "online", "transfer"] = "pretrain"
+    agent: Literal["dqn", "ppo", "a2c"] = "dqn"
     preset: Literal["quick", "paper"] = "quick"
     policy: str | None = None
     warm_episodes: Positive | None = None
@@ -101,6 +106,15 @@ class FedRALParams(Params):
     def _policy_with_transfer(self) -> FedRALParams:
         if (self.mode == "transfer") != (self.policy is not None):
             raise ValueError("mode=transfer and policy=PATH belong together")
+        return self
+
+    @model_validator(mode="after")
+    def _on_policy_with_pretrain(self) -> FedRALParams:
+        if self.agent != "dqn" and (self.mode != "pretrain" or self.refresh):
+            raise ValueError(
+                f"agent={self.agent} is trained once; use mode=pretrain without refresh, or "
+                "agent=dqn"
+            )
         return self
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from fal_bench.arrays import IntArray
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.files import read_bytes
 from fal_bench.plugins.strategy import ClientView, Params, Strategy
-from fal_bench.strategies.fedral.agent import ClientAgent, Observation
+from fal_bench.strategies.fedral.agent import ClientAgent, Observation, OnPolicyAgent
 from fal_bench.strategies.fedral.online import OnlineLearning
 from fal_bench.strategies.fedral.params import FedRALParams
 from fal_bench.strategies.fedral.simulation import (
@@ -114,15 +114,13 @@ class FedRAL(Strategy):
         observation = self._observe(client)
         if self.params.mode == "transfer":
             return self._batch(client, actions, self._policy_action(actions, observation), budget)
-        agent = ClientAgent(client, self.params, len(actions))
-        if self.params.mode != "online":
-            self._train(client, agent, simulation)
+        if self.params.mode == "online":
+            return self._select_online(client, simulation, actions, observation, budget)
+        agent = self._trained(client, simulation, len(actions))
         if self._reached(client, simulation):
             client.memory["stopped"] = True
             return NOTHING
-        if self.params.mode == "online":
-            return self._select_online(client, agent, actions, observation, budget)
-        return self._batch(client, actions, agent.dqn.act(observation, greedy=True), budget)
+        return self._batch(client, actions, agent.act(observation), budget)
 
     def _reached(self, client: ClientView, simulation: Simulation) -> bool:
         """Whether the client's part of the annotation is over."""
@@ -131,6 +129,19 @@ class FedRAL(Strategy):
         stop = self.params.stop
         target = client.memory["target"] if stop == "warm-start" else stop
         return target is not None and simulation.precision() >= target
+
+    def _trained(
+        self, client: ClientView, simulation: Simulation, n_actions: int
+    ) -> ClientAgent | OnPolicyAgent:
+        if self.params.agent == "dqn":
+            agent = ClientAgent(client, self.params, n_actions)
+            self._train(client, agent, simulation)
+            return agent
+        fixed = OnPolicyAgent(client, self.params)
+        if "policy" not in client.memory:
+            fixed.pretrain(simulation)
+            fixed.store()
+        return fixed
 
     def _train(self, client: ClientView, agent: ClientAgent, simulation: Simulation) -> None:
         if self.params.mode == "per_round":
@@ -147,11 +158,15 @@ class FedRAL(Strategy):
     def _select_online(
         self,
         client: ClientView,
-        agent: ClientAgent,
+        simulation: Simulation,
         actions: BatchActions,
         observation: Observation,
         budget: int,
     ) -> IntArray:
+        agent = ClientAgent(client, self.params, len(actions))
+        if self._reached(client, simulation):
+            client.memory["stopped"] = True
+            return NOTHING
         learning = OnlineLearning(client, self.params, agent)
         learning.learn(observation)
         action = agent.dqn.act(observation)

@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 from fal_bench.acquisition import points as module
 from fal_bench.acquisition.clustering import class_means
 from fal_bench.acquisition.points import (
+    MeanProducts,
     OuterProducts,
     Vectors,
     last_layer_gradients,
@@ -41,6 +42,18 @@ def test_outer_products_agree_with_multiplying_out():
         cdist(whole[2:7], whole, "sqeuclidean"),
         atol=1e-12,
     )
+
+
+def test_means_of_outer_products_agree_with_multiplying_out():
+    parts = [(drawn(seed, 9, 3), drawn(seed + 3, 9, 5)) for seed in range(3)]
+    whole = np.mean([np.einsum("nc,nd->ncd", *part).reshape(9, 15) for part in parts], axis=0)
+    points = MeanProducts([OuterProducts(*part) for part in parts])
+    np.testing.assert_allclose(points.squared_norms, (whole**2).sum(axis=1))
+    few = points.take(slice(2, 7))
+    assert len(few) == 5
+    np.testing.assert_allclose(few.inner_products(points), whole[2:7] @ whole.T, atol=1e-12)
+    cancelled = MeanProducts([OuterProducts(*parts[0]), OuterProducts(-parts[0][0], parts[0][1])])
+    assert (squared_distances(cancelled, cancelled) == 0).all()
 
 
 def test_identical_points_are_at_distance_zero_whatever_the_rounding():

@@ -37,6 +37,7 @@ def home(tmp_path, monkeypatch):
 
 def test_data_dir_names_the_data_folder(falbench, home):
     arguments = ["compare", "--suite", "mine.toml", "-s", "random", "--seeds", 1, "--dry-run"]
+    arguments += ["--backend", "sequential"]
     code, _, err = falbench(*arguments)
     assert code == 2
     assert f"empty', which {DATA_VARIABLE} names" in err

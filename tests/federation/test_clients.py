@@ -84,6 +84,22 @@ def test_what_a_small_client_cannot_label_goes_to_the_others(run, task, hospital
         assert np.abs(labels[-1] - expected).max() < 1
 
 
+def test_equal_cost_spends_as_much_at_every_client(run, tiny, blobs):
+    prices = [3.0, 0.5, 1.0]
+    costs = {str(client): price for client, price in enumerate(prices)}
+    task = tiny.model_copy(update={"budget_cap": 52, "initial_labels": 4})
+    task = Task.model_validate(task.model_dump() | {"budget": "equal-cost", "label_cost": costs})
+    journal = run(task, First, blobs)
+    labels = by_client(journal)
+    money = task.budget_cap / sum(1 / price for price in prices)
+    assert task.budget_cap in labels.sum(axis=1)
+    for bought in labels:
+        # A client is granted whole labels, in turn, so it is off by less than one.
+        assert np.abs(bought - bought.sum() / task.budget_cap * money / prices).max() < 1
+    with pytest.raises(ValueError, match="label_cost"):
+        Task.model_validate(tiny.model_dump() | {"budget": "equal-cost"})
+
+
 def test_what_an_adaptive_strategy_leaves_stays_its_clients(run, task, hospitals):
     setting = Setting.draw(task, 0, hospitals)
     labels = by_client(run(task, HalfOfIt, hospitals))

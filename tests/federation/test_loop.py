@@ -6,13 +6,20 @@ import torch
 from untimed import resumed, untimed
 
 from fal_bench.acquisition.scores import smallest, top_two_margin
-from fal_bench.errors import DivergedError, PluginError
+from fal_bench.errors import DivergedError, InvalidSpecError, PluginError
+from fal_bench.federation.declared import check_suits
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.loop import FederatedTraining, simulate
 from fal_bench.federation.setting import Setting
 from fal_bench.learning.engine import train
 from fal_bench.plugins.distillation import Distillation
-from fal_bench.plugins.needs import DistilledModel, EpochPredictions, LocalModel, LocalTraining
+from fal_bench.plugins.needs import (
+    DistilledModel,
+    EpochPredictions,
+    LocalModel,
+    LocalTraining,
+    RoundSnapshots,
+)
 from fal_bench.plugins.strategy import Strategy, Train
 from fal_bench.strategies.random import Random
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY, CrossEntropy
@@ -212,6 +219,15 @@ class TestInputs:
         assert len(seen) == 9
         assert min(seen.values()) > 0.8
 
+    def test_a_local_training_that_diverges_is_said_as_what_it_is(self, watch):
+        wild = LocalTraining(epochs=40, lr=1e9, momentum=0.9, stop_at_accuracy=None)
+        with pytest.raises(PluginError, match=r"client 0.*diverged.*learning rate") as failure:
+            watch(
+                lambda client: client.embeddings(client.local_model),
+                needs=frozenset({LocalModel(wild)}),
+            )
+        assert isinstance(failure.value.__cause__, DivergedError)
+
     def test_distilled_models_follow_the_global_model(self, watch):
         """A distillation without labels learns what the teacher says, on the client's samples."""
         agreed = []
@@ -260,12 +276,37 @@ class TestInputs:
         plain = run(change(tiny, local_epochs=3), First, blobs)
         assert untimed(watched.rows) == untimed(plain.rows)
 
+    def test_snapshots_are_the_global_model_after_the_first_rounds_of_a_step(
+        self, tiny, blobs, run, watch
+    ):
+        task, kept = change(tiny, rounds=5), []
+
+        def look(client):
+            kept.append([one.weights["head.bias"] for one in client.snapshots])
+
+        watched = watch(look, task, needs=frozenset({RoundSnapshots(every=2, most=1)}))
+        assert {len(own) for own in kept} == {1}
+        plain = run(task, First, blobs)
+        assert untimed(watched.rows) == untimed(plain.rows)
+        kept.clear()
+        watch(look, task, needs=frozenset({RoundSnapshots(every=1, most=9)}))
+        (first, second, *_, last), final = kept[0], []
+        watch(lambda client: final.append(client.global_model.weights["head.bias"]), task)
+        assert torch.equal(last, final[0])
+        assert not torch.equal(first, second)
+        shorter = change(tiny, rounds=2)
+        watch(lambda client: final.append(client.global_model.weights["head.bias"]), shorter)
+        needs = frozenset({RoundSnapshots(every=3)})
+        with pytest.raises(InvalidSpecError, match=r"'probe'.*every 3 rounds"):
+            check_suits(type("Probe", (First,), {"name": "probe", "needs": needs})(), shorter)
+
     @pytest.mark.parametrize(
         ("name", "need"),
         [
             ("local_model", "LocalModel"),
             ("distilled_model", "DistilledModel"),
             ("epoch_predictions", "EpochPredictions"),
+            ("snapshots", "RoundSnapshots"),
         ],
     )
     def test_undeclared_inputs_are_refused(self, watch, name, need):

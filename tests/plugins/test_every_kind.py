@@ -146,26 +146,28 @@ def test_all_are_listed_compared_in_workers_and_part_of_the_key(falbench, plugin
     assert set(compare("--backend", "sequential")) == known
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("width = 5", "widht = 5", "'widht'; did you mean 'width'"),
-        ("width = 5", "width = 'x'", "'width' cannot be 'x'"),
-        ('"net"', '"nett"', "Unknown model 'nett'; did you mean 'net'"),
-        ("n=180", "n=many", "'n' cannot be 'many'"),
-        ("share = 0.5", "shar = 0.5", "'shar'; did you mean 'share'"),
-        ("share = 0.5", "share = 'x'", "'share' cannot be 'x'"),
-        ('"part"', '"prat"', "Unknown aggregation 'prat'; did you mean 'part'"),
-        ("photos", "photo", "Unknown data set 'photo'; did you mean 'photos'"),
-    ],
-)
-def test_what_a_suite_gets_wrong_is_one_sentence(falbench, plugins, tmp_path, old, new, message):
-    (tmp_path / "own.toml").write_text(SUITE.replace(old, new))
-    code, _, err = falbench("compare", "--plugin", plugins, "--suite", "own.toml", "-s", "random")
-    assert code == 2
-    [error] = [line for line in err.splitlines() if not line.startswith("Importing ")]
-    assert message in error
-    assert not (tmp_path / "results").exists()
+WRONG = [
+    ("width = 5", "widht = 5", "'widht'; did you mean 'width'"),
+    ("width = 5", "width = 'x'", "'width' cannot be 'x'"),
+    ('"net"', '"nett"', "Unknown model 'nett'; did you mean 'net'"),
+    ("n=180", "n=many", "'n' cannot be 'many'"),
+    ("share = 0.5", "shar = 0.5", "'shar'; did you mean 'share'"),
+    ("share = 0.5", "share = 'x'", "'share' cannot be 'x'"),
+    ('"part"', '"prat"', "Unknown aggregation 'prat'; did you mean 'part'"),
+    ("photos", "photo", "Unknown data set 'photo'; did you mean 'photos'"),
+]
+
+
+def test_what_a_suite_gets_wrong_is_one_sentence(falbench, plugins, tmp_path):
+    """All in one test: plugins are tried in a process of their own only once."""
+    for old, new, message in WRONG:
+        (tmp_path / "own.toml").write_text(SUITE.replace(old, new))
+        command = ("compare", "--plugin", plugins, "--suite", "own.toml", "-s", "random")
+        code, _, err = falbench(*command)
+        assert code == 2
+        [error] = [line for line in err.splitlines() if not line.startswith("Importing ")]
+        assert message in error
+        assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize("name", sorted({"labels", "cycle", "seed", "task", *Row.columns()}))

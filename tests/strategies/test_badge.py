@@ -8,8 +8,8 @@ from scipy.spatial.distance import cdist
 
 from fal_bench.errors import InvalidSpecError
 from fal_bench.plugins.needs import LIKE_TASK, LocalModel
-from fal_bench.strategies.badge import Badge
-from fal_bench.strategies.sal_badge import SalBadge
+from fal_bench.plugins.strategy import Train
+from fal_bench.strategies.badge import Badge, EnsBadge, FtBadge, SalBadge
 
 # Squared norms of the gradient embeddings of the model's first 8 samples, as shares of their sum:
 # utilities of the first pick of scikit-activeml 1.0.1's Badge. (Its later picks are not k-means++:
@@ -70,6 +70,25 @@ def test_sal_badge_does_the_same_under_the_local_model(toy_pool, model, other):
     np.testing.assert_array_equal(own, Badge().select(toy_pool(labels, model, other, seed=3), 5))
     under_other = Badge().select(toy_pool(labels, other, model, seed=3), 5)
     assert own.tolist() != under_other.tolist()
+
+
+def test_ens_badge_draws_on_the_mean_of_both_models_gradients(toy_pool, model, other):
+    mean = (multiplied_out(model) + multiplied_out(other)) / 2
+    pairs = picks(EnsBadge({"first": "largest-norm"}), toy_pool([0, 1, 2, 2], model, other), 2, 999)
+    assert set(pairs[:, 0]) == {(mean**2).sum(axis=1).argmax()}
+    squared = cdist(mean[pairs[:1, 0]], mean, "sqeuclidean")[0]
+    expected = squared / squared.sum() * 999
+    assert (np.abs(np.bincount(pairs[:, 1], minlength=8) - expected) <= 4.5 * expected**0.5).all()
+
+
+def test_ft_badge_trains_from_the_global_model_and_looks_through_the_result(toy_pool, model, other):
+    client = toy_pool([0, 1, 2, 2], other, seed=3)
+    selecting = FtBadge({"epochs": 7}).select(client, 5)
+    assert next(selecting) == Train(replace(LIKE_TASK, epochs=7), start=other)
+    with pytest.raises(StopIteration) as stop:
+        selecting.send(model)
+    expected = Badge().select(toy_pool([0, 1, 2, 2], model, seed=3), 5)
+    np.testing.assert_array_equal(stop.value.value, expected)
 
 
 def test_parameters():

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from fal_bench.plugins.needs import LIKE_TASK, LocalModel
-from fal_bench.strategies.coreset import CoreSet
-from fal_bench.strategies.sal_coreset import SalCoreSet
+from fal_bench.strategies.coreset import CoreSet, SalCoreSet
 
 HEAD = np.eye(2)
 

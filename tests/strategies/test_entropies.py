@@ -10,11 +10,8 @@ from scipy.stats import entropy, rankdata
 
 from fal_bench.plugins.needs import LIKE_TASK, LocalModel
 from fal_bench.plugins.strategy import Train
-from fal_bench.strategies.ens_entropy import EnsEntropy
-from fal_bench.strategies.ens_rank_entropy import EnsRankEntropy
+from fal_bench.strategies.fal_entropy import EnsEntropy, EnsRankEntropy, FtEntropy, SalEntropy
 from fal_bench.strategies.fal_least_confidence import FalLeastConfidence
-from fal_bench.strategies.ft_entropy import FtEntropy
-from fal_bench.strategies.sal_entropy import SalEntropy
 
 # Top probabilities 0.7, 0.5, 0.45, 0.9; entropies (nats, by hand) 0.80, 0.69, 1.06, 0.33.
 GLOBAL = [[0.7, 0.2, 0.1], [0.5, 0.5, 0], [0.45, 0.3, 0.25], [0.1, 0.9, 0]]

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.strategies.fed_probcover import RADII, CoveredClient, FedProbCover
+from fal_bench.strategies._pure_balls import RADII
+from fal_bench.strategies.fed_probcover import CoveredClient, FedProbCover
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,27 @@ def purposes(journal):
     return {purpose for _, _, purpose, _ in journal.charges}
 
 
+@pytest.mark.parametrize("agent", ["ppo", "a2c"])
+def test_other_algorithms_train_once_and_act_by_a_stored_policy(task, blobs, run, agent):
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    strategy = fedral(agent=agent)
+    whole = run(task, strategy, blobs)
+    assert purposes(whole) == {"initial", "pool", "warm-start", "agent-training", "reward"}
+    assert {cycle for _, _, purpose, cycle in whole.charges if purpose == "agent-training"} == {0}
+    policies = [GreedyPolicy.from_arrays(own["policy"]) for own in whole.states[-1].memories[:3]]
+    assert {(one.observation_size, one.n_actions) for one in policies} == {(32, len(SIZES))}
+    rest = run(task, strategy, blobs, journal=resumed(whole.states[1]))
+    assert untimed(rest.rows) == untimed(whole.rows[2:])
+    after = np.random.get_state()[1], torch.get_rng_state()  # noqa: NPY002
+    assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("params", [{"mode": "per_round"}, {"mode": "online"}, {"refresh": 2}])
+def test_other_algorithms_are_trained_before_the_first_query_alone(params):
+    with pytest.raises(InvalidSpecError, match="agent=ppo"):
+        fedral(agent="ppo", **params)()
+
+
 def test_every_label_of_the_simulation_is_charged(task, blobs, simulated):
     journal = simulated
     shares = Setting.draw(task, 0, blobs).shares

@@ -20,6 +20,12 @@ STRATEGIES = [
     "badge",
     "badge[first=largest-norm]",
     "sal-badge",
+    "ens-badge",
+    "probcover",
+    "bald",
+    "bait",
+    "clasp-pe",
+    "tm-fal",
     "coreset",
     "sal-coreset",
     "typiclust",
@@ -70,6 +76,7 @@ def client(toy_model, toy_pool):
             f"{name}_model": toy_model(points(rng, n + len(labels)), rng.normal(size=(5, 3)))
             for name in ("global", "local", "previous", "distilled")
         }
+        models["snapshots"] = models["global_model"], models["local_model"]
         return toy_pool(labels, seed=seed, index=index, **models)
 
     return make

@@ -8,9 +8,8 @@ import pytest
 from fal_bench.errors import InvalidSpecError
 from fal_bench.plugins.needs import LIKE_TASK, LocalModel
 from fal_bench.strategies.fal_entropy import FalEntropy
-from fal_bench.strategies.fal_margin import FalMargin
+from fal_bench.strategies.fal_margin import FalMargin, SalMargin
 from fal_bench.strategies.random import Random
-from fal_bench.strategies.sal_margin import SalMargin
 
 # Margins 0.50, 0.05, 0.20, 0.30, 0.00; entropies (nats) 0.80, 0.86, 1.03, 0.65, 1.05.
 GLOBAL = [[0.7, 0.2, 0.1], [0.5, 0.45, 0.05], [0.5, 0.3, 0.2], [0.65, 0.35, 0.0], [0.4, 0.4, 0.2]]

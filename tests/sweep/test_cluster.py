@@ -2,16 +2,22 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 
+import joblib
+import psutil
 import pytest
 from untimed import assert_same_curves
 
 from fal_bench.errors import FalbenchError
 from fal_bench.sweep import cluster
-from fal_bench.sweep.cluster import check_backend
+from fal_bench.sweep.cluster import BackendError, Cluster, check_backend
 
 LIBRARIES = {"ray": "ray", "dask": "distributed"}
 
@@ -90,3 +96,137 @@ def test_a_missing_library_is_named(missing, monkeypatch):
     with pytest.raises(FalbenchError, match=rf"pip install 'falbench\[{missing}\]'"):
         check_backend(missing)
     check_backend("processes")
+
+
+VARIABLES = {"ray": "RAY_ADDRESS", "dask": "DASK_SCHEDULER_ADDRESS"}
+MAIN = "import sys; sys.argv[0] = 'falbench'; from fal_bench.cli import main; main()"
+
+
+@pytest.fixture
+def port():
+    """A port at which nothing listens."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture
+def environment(backend, port):
+    """The environment of a command that computes on a cluster at ``port``."""
+    host = "tcp://127.0.0.1" if backend == "dask" else "127.0.0.1"
+    with TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as short:  # for its sockets
+        place = {"RAY_TMPDIR": short, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+        yield {**os.environ, **place, VARIABLES[backend]: f"{host}:{port}"}
+
+
+def start(environment, *arguments):
+    return psutil.Popen(
+        [sys.executable, "-m", *arguments], env=environment, start_new_session=True,
+        stdout=sys.__stderr__, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def dask_cluster(environment, port):
+    """Start a scheduler and two workers; return their processes, the scheduler's first."""
+    common = ("--no-dashboard", "--host", "127.0.0.1")
+    head = start(environment, "distributed.cli.dask_scheduler", "--port", str(port), *common)
+    worker = ("distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}", "--nthreads", "1")
+    return [head, *(start(environment, *worker, *common) for _ in range(2))]
+
+
+def ray_cluster(environment, port):
+    """Start a head with two workers; return its processes, the one that has to answer first."""
+    environment = {name: value for name, value in environment.items() if name != "RAY_ADDRESS"}
+    options = ("--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats", "--block")
+    head = start(environment, "ray.scripts.scripts", "start", "--head", f"--port={port}", *options)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for one in head.children(recursive=True):
+            if "gcs_server" in one.name():
+                return [one, head]
+        time.sleep(0.2)
+    raise AssertionError("Ray's head does not start")
+
+
+@pytest.fixture
+def processes(backend, environment, port):
+    """The processes of a cluster, its head first."""
+    found = (dask_cluster if backend == "dask" else ray_cluster)(environment, port)
+    yield found
+    for one in found:
+        if one.is_running():
+            for process in [*one.children(recursive=True), one]:
+                process.kill()
+    for one in found:
+        one.wait(30)
+
+
+def test_a_lost_head_ends_the_command_by_name_and_costs_no_finished_cycle(
+    backend, environment, processes, port, compare, suite, tmp_path, write_plugin
+):
+    """The runs of one strategy wait for a file, so that they are not over by themselves."""
+    wait = f"while client.cycle and not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.1)"
+    plugins = [write_plugin(tmp_path / "waiting.py", {"waiting": wait})]
+    results = tmp_path / "lost"
+    command = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "compare", "--suite", suite, "--plugin", plugins[0], "-s",
+         "random,waiting", "--backend", backend, "--jobs", "2", "--out", results],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 240
+    while not any(len(path.read_text().splitlines()) > 2 for path in results.glob("*/*/curve.csv")):
+        assert command.poll() is None, command.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    processes[0].kill()
+    try:
+        _, errors = command.communicate(timeout=180)
+    finally:
+        command.kill()
+    (tmp_path / "go").touch()  # what the workers may still be at comes to its end
+    assert command.returncode == 2, errors
+    assert "Traceback" not in errors
+    assert str(port) in errors.splitlines()[-1]
+    options = {"plugins": plugins, "jobs": 2}
+    resumed = compare(["random", "waiting"], "lost", **options)
+    assert not resumed.context.missing
+    assert not (results / "set-aside").exists()
+    assert_same_curves(resumed, compare(["random", "waiting"], "whole", **options))
+
+
+def test_a_cluster_that_is_not_there_is_named(backend, environment, port, compare, monkeypatch):
+    monkeypatch.setenv(VARIABLES[backend], environment[VARIABLES[backend]])
+    if backend == "dask":
+        import dask
+
+        monkeypatch.setitem(
+            dask.config.config, "scheduler-address", environment[VARIABLES[backend]]
+        )
+    before = time.monotonic()
+    with pytest.raises(BackendError, match=rf"{port}.*{VARIABLES[backend]}"):
+        compare(["random"], backend=backend, jobs=2)
+    assert time.monotonic() - before < 60
+
+
+def test_a_head_that_answers_no_more_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(cluster, "SECONDS_OF_SILENCE", 0.3)
+    monkeypatch.setattr(cluster, "SECONDS_BETWEEN_LOOKS", 0.05)
+    over = threading.Event()
+    answers = iter([True, True])
+    one = Cluster(
+        "The cluster at nowhere:1",
+        lambda: next(answers, False),
+        lambda: joblib.parallel_config("threading"),
+    )
+    with pytest.raises(BackendError, match="nowhere:1"):
+        one.call(lambda _: over.wait(), [1, 2], jobs=2)
+    over.set()
+
+
+def test_errors_of_calls_come_back_while_the_head_answers():
+    one = Cluster("a cluster", lambda: True, lambda: joblib.parallel_config("threading"))
+    seen = []
+    one.call(seen.append, range(5), jobs=2)
+    assert sorted(seen) == [0, 1, 2, 3, 4]
+    with pytest.raises(ZeroDivisionError):
+        one.call(lambda _: 1 / 0, [1], jobs=2)

@@ -18,7 +18,6 @@ STRATEGIES = {
     "odd": "raise type('Own', (BaseException,), {})('mine')",
     "unmade.__init__": "raise KeyboardInterrupt('made')",
     "late.__init__": IN_WORKER + "raise KeyboardInterrupt('made')",
-    "dozing.__init__": IN_WORKER + "time.sleep(3600)",
     "stopping": "os.kill(os.getpid(), signal.SIGINT); time.sleep(60)",
 }
 TRAINERS = {
@@ -64,13 +63,6 @@ def test_runs_fail_alone_and_by_name_in_workers_and_in_this_process(compare):
     assert reasons(inline) == RAISED
     assert set(inline.curves.strategy) == {"random"}
     assert_same_curves(result, inline)
-
-
-def test_a_constructor_that_hangs_in_a_worker_is_ended(compare):
-    result = compare(["random", "dozing"], call_timeout=2)
-    [(label, reason)] = reasons(result).items()
-    assert label == "dozing"
-    assert "within 2 s" in reason
 
 
 def test_a_constructor_that_raises_it_is_named_before_anything_runs(compare):

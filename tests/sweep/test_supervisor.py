@@ -108,7 +108,7 @@ def test_kill_9_then_the_same_command_equals_an_uninterrupted_run(compare, slow_
     run.kill()
     run.wait()
     assert not psutil.wait_procs(workers, timeout=5)[1]
-    resumed = compare(strategies, "killed", suite=slow_suite, jobs=2)
+    resumed = compare(strategies, "killed", suite=slow_suite, backend="sequential")
     assert_same_curves(resumed, whole)
     pd.testing.assert_frame_equal(resumed.leaderboard, whole.leaderboard)
     assert not (tmp_path / "killed" / "set-aside").exists()
@@ -131,11 +131,11 @@ def test_a_corrupted_run_is_named_set_aside_and_run_again(compare, falbench, sui
     assert_same_curves(compare(["random"]), before)
 
 
-@pytest.mark.parametrize(("ask", "jobs"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
-def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_path, ask, jobs):
+@pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM])
+def test_being_stopped_ends_the_workers_and_says_how_to_go_on(slow_suite, tmp_path, ask):
     out = tmp_path / "results"
     run = subprocess.Popen(
-        command(slow_suite, out, "-s", "logo", "--jobs", str(jobs)),
+        command(slow_suite, out, "-s", "logo", "--jobs", "1"),
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,

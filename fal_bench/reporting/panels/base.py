@@ -7,17 +7,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from fal_bench.reporting.answer import Board, Comparison
-from fal_bench.reporting.columns import is_ranked, rows_of
+from fal_bench.reporting.columns import is_ranked
 from fal_bench.reporting.context import ReportContext
 from fal_bench.reporting.panels.plotting import LineStyle, line_styles
 
-# Above so many strategies the lines of a figure cannot be told apart; it then shows the best few.
-_MANY, _BEST = 10, 5
+# Colours for more lines than these cannot be told apart; a figure begins with the best few.
+_MANY, _BEST, _MOST_OWN = 6, 4, 3
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PageData:
 
     Attributes:
         comparison: the boards and the curves behind them.
-        board: the one that the page leads with; panels with room for one target show it.
+        board: the one that is drawn.
     """
 
     comparison: Comparison
@@ -34,7 +34,7 @@ class PageData:
 
     @property
     def context(self) -> ReportContext:
-        """The question of the leading board."""
+        """The question of the board."""
         return self.board.context
 
     @cached_property
@@ -46,7 +46,7 @@ class PageData:
     @cached_property
     def ranked(self) -> list[str]:
         """The ranked strategies, best first."""
-        return [row["strategy"] for row in rows_of(self.board.leaderboard) if is_ranked(row)]
+        return [row["strategy"] for row in self.board.rows if is_ranked(row)]
 
     @property
     def own(self) -> list[str]:
@@ -71,16 +71,19 @@ class PageData:
         ]
 
     @cached_property
-    def styles(self) -> dict[str, LineStyle]:
-        """The line of every strategy that has a row, in the order of names."""
-        return line_styles(self.context.shown, self.context.baseline)
+    def chosen(self) -> list[str]:
+        """The strategies that figures tell apart at first, best first; a few of many."""
+        names = [*self.ranked, *(name for name in self.context.shown if name not in self.ranked)]
+        if len(names) <= _MANY:
+            return names
+        own = [name for name in names if name in self.context.own][:_MOST_OWN]
+        first = {*self.ranked[:_BEST], self.context.baseline, *own}
+        return [name for name in names if name in first]
 
     @cached_property
-    def leading(self) -> list[str]:
-        """The strategies that figures show at first; a few of many."""
-        names = list(self.styles)
-        shown = {*self.ranked[:_BEST], self.context.baseline}
-        return names if len(names) <= _MANY else [name for name in names if name in shown]
+    def styles(self) -> dict[str, LineStyle]:
+        """The line of every strategy that has a row, in the order of names."""
+        return line_styles(self.context.shown, self.chosen, self.context.baseline)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Figure:
         layout: plotly's layout.
         height: height in pixels; None for the usual one.
         width: width in pixels below which it is scrolled instead of squeezed.
+        task: the one task that it shows; empty if it shows all.
     """
 
     key: str
@@ -102,15 +106,26 @@ class Figure:
     layout: dict[str, Any]
     height: int | None = None
     width: int | None = None
+    task: str = ""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: its words, its number in full if it is one, and a strategy's line."""
+    """A cell of a table.
+
+    Attributes:
+        text: its words.
+        number: its number in full, if it is one.
+        tone: how strongly it is coloured, from -1 for the worst loss to 1 for the best saving.
+        sure: whether its number is beyond chance.
+        place: place of the strategy that it names, among all in the order of names.
+    """
 
     text: str
     number: float | None = None
-    style: LineStyle | None = None
+    tone: float = 0.0
+    sure: bool = False
+    place: int | None = None
 
 
 @dataclass(frozen=True)
@@ -161,7 +176,7 @@ class Drawing:
         text: how to read it, or why there is nothing to see.
         figures: its figures, side by side if they are several.
         tables: tables that are seen at once.
-        numbers: the numbers behind the figures, folded away.
+        numbers: tables of the numbers behind the figures, folded away.
         parts: sections of their own.
         heading: the heading of a part.
     """
@@ -169,7 +184,7 @@ class Drawing:
     text: str = ""
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
-    numbers: Table | None = None
+    numbers: tuple[Table, ...] = ()
     parts: tuple[Drawing, ...] = ()
     heading: str = ""
 
@@ -184,8 +199,10 @@ class Panel(ABC):
         strategies: how many ranked strategies it takes.
         own: whether it shows only those that were measured here.
         charges: whether it takes the ledger.
-        lines: whether its figures have a line a strategy, which readers show and hide.
-        one_target: whether it shows one target only, of several.
+        lines: whether its figures tell the chosen strategies apart.
+        scope: what it is drawn for: the whole page, each target that was asked for, or each board
+            that the page can show.
+        folded: whether it waits for readers who ask for it.
     """
 
     key: ClassVar[str]
@@ -195,7 +212,8 @@ class Panel(ABC):
     own: ClassVar[bool] = False
     charges: ClassVar[bool] = False
     lines: ClassVar[bool] = False
-    one_target: ClassVar[bool] = False
+    scope: ClassVar[Literal["page", "target", "step"]] = "page"
+    folded: ClassVar[bool] = False
 
     @abstractmethod
     def draw(self, data: PageData) -> Drawing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fal_bench.reporting import wording
 from fal_bench.reporting.panels.base import Cell, Drawing, Heading, PageData, Panel, Table
 
 
@@ -10,15 +11,22 @@ class Coverage(Panel):
 
     key = "coverage"
     title = "Coverage"
-    order = 70
+    order = 90
     strategies = 0
 
     def draw(self, data: PageData) -> Drawing:
-        """Draw tables alone."""
+        """Draw tables alone, and only where runs are missing."""
+        context = data.context
+        if not context.missing:
+            counts = (
+                wording.counted(len(set(context.strategies)), "strategy", "strategies"),
+                wording.counted(len(context.tasks), "task"),
+                wording.counted(len(context.seeds), "seed"),
+            )
+            return Drawing(f"Every run is finished: {' x '.join(counts)}.")
         return Drawing(
             "Only strategies with every run finished are ranked.",
-            tables=(_finished(data),),
-            parts=(_missing(data),),
+            tables=(_finished(data), _missing(data)),
         )
 
 
@@ -31,11 +39,9 @@ def _finished(data: PageData) -> Table:
     return Table("Finished runs by strategy and task", ("Strategy", *tasks), rows)
 
 
-def _missing(data: PageData) -> Drawing:
+def _missing(data: PageData) -> Table:
     missing = sorted(data.context.missing, key=lambda run: (run.task, run.strategy, run.seed))
-    if not missing:
-        return Drawing("None: every run is finished.", heading="Missing runs")
-    table = Table(
+    return Table(
         "Runs without a finished learning curve",
         ("Strategy", Heading("Task", ""), "Seed", Heading("Reason", "reason")),
         [
@@ -43,4 +49,3 @@ def _missing(data: PageData) -> Drawing:
             for run in missing
         ],
     )
-    return Drawing(tables=(table,), heading="Missing runs")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fal_bench.arrays import DoubleArray
 from fal_bench.reporting import wording
@@ -16,7 +17,6 @@ from fal_bench.reporting.panels.base import (
     Cell,
     Drawing,
     Figure,
-    Heading,
     PageData,
     Panel,
     Table,
@@ -25,6 +25,7 @@ from fal_bench.reporting.panels.base import (
 from fal_bench.reporting.panels.plotting import (
     LineStyle,
     axis_format,
+    drawn_name,
     label_axis,
     layout,
     line_trace,
@@ -35,49 +36,54 @@ from fal_bench.reporting.panels.plotting import (
 _BAND_OPACITY = 0.13
 # Names of targets that are closer than this would be printed over each other.
 _APART = 0.08
+# Queries between two models of a run beyond which nothing was measured between them.
+_FAR = 3
+# Height of each figure, by how many there are.
+_HEIGHTS = {1: 430, 2: 360}
+_SMALL = 250
 
 Runs = Mapping[str, Sequence[Reading]]
 """The finished runs of a task by strategy."""
 
 
 class Curves(Panel):
-    """The learning curves of every task, and the results on it."""
+    """The learning curves of every task."""
 
     key = "curves"
     title = "Learning curves"
-    order = 10
+    order = 20
     strategies = 0
     lines = True
 
     def draw(self, data: PageData) -> Drawing:
-        """Draw a part a task."""
-        parts = tuple(_part(place, facts, data) for place, facts in enumerate(data.context.tasks))
-        first = len(data.leading) < len(data.styles)
+        """Draw a figure a task."""
+        runs = {facts.name: _runs_on(facts, data) for facts in data.context.tasks}
+        drawn = [facts for facts in data.context.tasks if runs[facts.name]]
+        figures = [
+            _figure(place, facts, runs[facts.name], data) for place, facts in enumerate(drawn)
+        ]
         strict = data.context.accounting == "strict"
         text = (
-            f"Line: mean {wording.metric(data.context)} of the global model over the seeds. Band: "
-            f"lowest to highest seed{', for the strategies shown at first' * first}. Dashed grey "
-            "line: the target; a tick on it marks where a run crossed it. Dotted: the budget cap"
-            f"{', which limits paper labels' * strict}; a point one query beyond it only confirms."
+            f"Line: mean {wording.metric(data.context)} of the global model over the seeds, with a "
+            "point where it was measured. Band: lowest to highest seed, for chosen strategies. "
+            "Dashed: the target; a tick on it marks where a run reached it. Dotted: the budget cap"
+            f"{', which limits paper labels' * strict}."
         )
-        return Drawing(text, parts=parts)
+        without = [facts for facts in data.context.tasks if not runs[facts.name]]
+        parts = [_numbers(facts, runs[facts.name], data) for facts in drawn]
+        return Drawing(
+            " ".join([text, *(_nothing_drawn(facts, data.context) for facts in without)]),
+            tuple(figures),
+            numbers=tuple(parts),
+        )
 
 
-def _part(place: int, facts: TaskFacts, data: PageData) -> Drawing:
+def _runs_on(facts: TaskFacts, data: PageData) -> dict[str, list[Reading]]:
     runs: dict[str, list[Reading]] = {}
     for (task, strategy, _), run in data.board.runs.items():
         if task == facts.name:
             runs.setdefault(strategy, []).append(run)
-    text = facts.description
-    if not runs:
-        text += f"{' ' if text else ''}{_nothing_drawn(facts, data.context)}"
-    return Drawing(
-        text,
-        (_figure(place, facts, runs, data),) if runs else (),
-        tables=(_results(facts, data),),
-        numbers=_numbers(facts, runs, data) if runs else None,
-        heading=facts.name,
-    )
+    return runs
 
 
 def _nothing_drawn(facts: TaskFacts, context: ReportContext) -> str:
@@ -88,53 +94,8 @@ def _nothing_drawn(facts: TaskFacts, context: ReportContext) -> str:
         if one.task == facts.name and (one.task, one.strategy, one.seed) in context.unrecorded
     }
     if not reasons:
-        return "No run of this task is finished."
-    return f"Runs of this task are finished, but {'; '.join(sorted(reasons)).rstrip('.')}."
-
-
-def _results(facts: TaskFacts, data: PageData) -> Table:
-    """Return what every strategy came to on a task."""
-    context = data.context
-    target = wording.value(context.target_on(facts.name), context.metric)
-    return Table(
-        f"Results on {facts.name}, target {target}",
-        (
-            "Strategy",
-            Heading("Runs reached", more_is_better=True),
-            f"Mean labels ({context.accounting})",
-            Heading(
-                f"{wording.metric(context).capitalize()} at the cap",
-                more_is_better=context.higher_is_better,
-            ),
-        ),
-        [_result(facts.name, name, style, data) for name, style in sorted(data.styles.items())],
-        kind="results",
-    )
-
-
-def _result(task: str, name: str, style: LineStyle, data: PageData) -> list[Cell]:
-    accounting, expected = data.context.accounting, len(data.context.seeds_of(name, task))
-    runs = [run for key, run in data.board.budgets.items() if key[:2] == (task, name)]
-    known = [run.interpolated[accounting] for run in runs if accounting in run.interpolated]
-    reached = sum(run.interpolated["paper"].reached for run in runs)
-    lacking = f" ({expected - len(runs)} missing)" if len(runs) < expected else ""
-    labels = _mean([run.labels for run in known])
-    final = _mean([run.accuracy_at_cap for run in runs])
-    return [
-        Cell(name, style=style),
-        Cell(f"{reached}/{len(runs)}{lacking}", reached),
-        _cell(labels, wording.budget(labels, reached, len(runs))),
-        _cell(final, wording.measured(final, data.context.metric)),
-    ]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
-
-
-def _cell(value: float, text: str) -> Cell:
-    """Return a cell with its number in full."""
-    return Cell(text, value) if text else Cell("-")
+        return f"No run of {facts.name} is finished."
+    return f"Runs of {facts.name} are finished, but {'; '.join(sorted(reasons)).rstrip('.')}."
 
 
 def shared_points(
@@ -151,13 +112,30 @@ def shared_points(
         accounting: which labels make the axis.
 
     Returns:
-        Mean labels, shape (n_points,), and the metric of each run, shape (n_runs, n_points).
+        Mean labels, shape (n_points,), and the metric of each run, shape (n_runs, n_points); NaN
+        at looks of which a run has no model anywhere near, so that no line is drawn across them.
     """
     looks = _looks(facts)
     values = np.array([run.at(looks) for run in runs])
     shared = ~np.isnan(values).any(axis=0)
     labels = np.array([run.labels_at(looks, accounting) for run in runs])
-    return labels[:, shared].mean(axis=0), values[:, shared]
+    far = _FAR * facts.query_labels
+    near = np.array([_near(looks, run, far) for run in runs]).all(axis=0)
+    means = np.where(near, labels.mean(axis=0), np.nan)[shared]
+    values = np.where(near, values, np.nan)[:, shared]
+    # Labels that a strategy reads for itself may lie between two looks.
+    jumps = np.flatnonzero(np.diff(means) > far) + 1
+    return np.insert(means, jumps, np.nan), np.insert(values, jumps, np.nan, axis=1)
+
+
+def _near(looks: Sequence[int], run: Reading, far: float) -> NDArray[np.bool_]:
+    """Tell which looks have models of a run on both sides that are less than so far apart."""
+    models = run.axes["paper"]
+    after = np.searchsorted(models, looks, side="left").clip(0, max(models.size - 1, 0))
+    before = (np.searchsorted(models, looks, side="right") - 1).clip(0)
+    if not models.size:
+        return np.zeros(len(looks), dtype=bool)
+    return np.asarray(models[after] - models[before] < far, dtype=bool)
 
 
 def _looks(facts: TaskFacts) -> list[int]:
@@ -186,10 +164,19 @@ def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
             )
         )  # fmt: skip
         traces.append(_ticks(facts, mine, styles[name], data))
+    small = len(data.context.tasks) > max(_HEIGHTS)
     first, last = facts.grid[0], facts.cap + facts.query_labels
     margin = 0.04 * (last - first)
     targets = sorted(_targets(facts, data))
-    cap = marked_line("x", facts.cap, "dot", f"cap {facts.cap}")
+    # There is no room in small figures for names beside lines.
+    cap = marked_line("x", facts.cap, "dot", "" if small else f"cap {facts.cap}")
+    said = [wording.value(target, data.context.metric) for target in targets]
+    title = f"{facts.name}, target {wording.listed(said)}" if small else facts.name
+    lines = (
+        [marked_line("y", target, "dash") for target in targets]
+        if small
+        else _target_lines(targets, drawn, data)
+    )
     return Figure(
         f"curves-{place}",
         f"Learning curves of {facts.name}",
@@ -201,8 +188,12 @@ def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
             meta=label_axis(last + margin, first - margin, 0.85 * first),
             xaxis={"tickformat": ",d"},
             yaxis={"tickformat": axis_format(data.context)},
-            shapes=[*_target_lines(targets, drawn, data), cap],
+            shapes=[*lines, cap],
+            title={"text": drawn_name(title), "x": 0.02, "font": {"size": 14}},
+            margin={"l": 56, "r": 14, "t": 36, "b": 48},
         ),
+        height=_SMALL if small else _HEIGHTS[len(data.context.tasks)],
+        task=facts.name,
     )
 
 
@@ -228,12 +219,20 @@ def _numbers(facts: TaskFacts, runs: Runs, data: PageData) -> Table:
 
 
 def _band(labels: DoubleArray, values: DoubleArray, style: LineStyle) -> dict[str, Any]:
-    """One closed polygon: up along the highest values and back along the lowest."""
+    """Closed polygons, one a stretch: up along the highest values and back along the lowest."""
+    x: list[float] = []
+    y: list[float] = []
+    gaps = np.flatnonzero(np.isnan(labels))
+    for part in np.split(np.arange(labels.size), gaps):
+        part = part[~np.isnan(labels[part])]
+        high, low = values[:, part].max(axis=0), values[:, part].min(axis=0)
+        x += [*labels[part], *labels[part][::-1], math.nan]
+        y += [*high, *low[::-1], math.nan]
     return {
         "type": "scatter",
         "mode": "lines",
-        "x": plotted([*labels, *labels[::-1]]),
-        "y": plotted([*values.max(axis=0), *values.min(axis=0)[::-1]]),
+        "x": plotted(x[:-1]),
+        "y": plotted(y[:-1]),
         "legendgroup": style.group,
         "meta": {"part": "band"},
         "fill": "toself",
@@ -258,6 +257,7 @@ def _ticks(
         "x": plotted(labels for labels, _ in crossings),
         "y": plotted(target for _, target in crossings),
         "legendgroup": style.group,
+        "meta": {"part": "ticks"},
         "marker": {
             "symbol": "line-ns-open",
             "size": 13,

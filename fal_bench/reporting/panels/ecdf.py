@@ -20,7 +20,8 @@ class Ecdf(Panel):
 
     key = "ecdf"
     title = "Budgets over all runs"
-    order = 20
+    order = 60
+    folded = True
     lines = True
 
     def draw(self, data: PageData) -> Drawing:
@@ -43,7 +44,7 @@ class Ecdf(Panel):
                 shapes=[marked_line("x", 1.0, "dot", "cap")] if end > 1 else [],
             ),
         )
-        return Drawing(_text(data, beyond=end > 1), (figure,), numbers=_table(found))
+        return Drawing(_text(data, beyond=end > 1), (figure,), numbers=(_table(found),))
 
 
 def _text(data: PageData, *, beyond: bool) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fal_bench.reporting import wording
-from fal_bench.reporting.leaderboard import LEVEL, Ladder
+from fal_bench.reporting.leaderboard import LEVEL
 from fal_bench.reporting.own_runs import own_stream
 from fal_bench.reporting.panels.base import Cell, Drawing, Figure, PageData, Panel, Table
 from fal_bench.reporting.panels.plotting import drawn_name, layout, plotted
@@ -32,7 +32,7 @@ _STRONGEST = 0.5
 _MOST_NUMBERS = 12
 # What a field, one with a number in it, and a name take, in pixels: a figure that has less room is
 # scrolled.
-_FIELD, _NUMBER, _NAMES = 22, 40, 190
+_FIELD, _NUMBER, _NAMES = 18, 40, 190
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class Pairwise(Panel):
 
     key = "pairwise"
     title = "Pairwise savings"
-    order = 40
+    order = 30
     strategies = 2
     own = True
-    one_target = True
+    scope = "target"
 
     def draw(self, data: PageData) -> Drawing:
         """Draw a field a pair."""
@@ -89,7 +89,7 @@ class Pairwise(Panel):
                 for row in names
             ],
         )
-        return Drawing(text, (_figure(names, savings),), numbers=table)
+        return Drawing(text, (_figure(names, savings),), numbers=(table,))
 
 
 def _figure(names: Sequence[str], savings: Savings) -> Figure:
@@ -106,13 +106,13 @@ def _figure(names: Sequence[str], savings: Savings) -> Figure:
             margin={"l": 20, "r": 14, "t": 20, "b": 14},
             hovermode="closest",
         ),
-        height=200 + max(field * len(names), 120),
+        height=180 + max(field * len(names), 120),
         width=_NAMES + field * len(names),
     )
 
 
 def _all_savings(data: PageData) -> Savings:
-    ladder = Ladder.climb(data.board.runs, data.context, data.context.rungs, data.own)
+    ladder = data.board.ladder
     pairs = list(itertools.combinations(data.own, 2))
     differences = np.array([ladder.differences(*pair) for pair in pairs])
     found = simultaneous_intervals(differences, own_stream(), level=LEVEL)
@@ -146,26 +146,41 @@ def _axis(ranked: Sequence[str]) -> dict[str, Any]:
 
 
 def _crosses(ranked: Sequence[str], savings: Savings) -> list[dict[str, Any]]:
-    """Return grey, crossed fields for the pairs that cannot be compared, unlike the diagonal."""
-    pairs = [
-        (drawn_name(row), drawn_name(column))
+    """Return grey, crossed fields for the pairs that cannot be compared, unlike the diagonal.
+
+    The pointer passes through them to the fields below, which alone say what they are.
+    """
+    names = [drawn_name(name) for name in ranked]
+    unknown = [
+        [row != column and math.isnan(savings[row, column].value) for column in ranked]
         for row in ranked
-        for column in ranked
-        if row != column and math.isnan(savings[row, column].value)
+    ]
+    pairs = [
+        (names[row], names[column])
+        for row, line in enumerate(unknown)
+        for column, one in enumerate(line)
+        if one
     ]
     if not pairs:
         return []
-    rows, columns = [row for row, _ in pairs], [column for _, column in pairs]
-    shared = {"x": columns, "y": rows, "hovertemplate": "%{y} against %{x}: n/c<extra></extra>"}
     field = {"colorscale": [[0, _NOT_COMPARABLE], [1, _NOT_COMPARABLE]], "showscale": False}
     cross = {"symbol": "x-thin", "size": 7, "line": {"width": 1, "color": "var(--text)"}}
+    z = [[1 if one else None for one in line] for line in unknown]
+    shared = {"hoverinfo": "skip"}
     return [
-        {"type": "heatmap", "z": [1] * len(pairs), "xgap": 2, "ygap": 2, **field, **shared},
-        {"type": "scatter", "mode": "markers", "marker": cross, **shared},
-    ]
+        {
+            "type": "heatmap", "x": names, "y": names, "z": z, "xgap": 2, "ygap": 2,
+            **field, **shared,
+        },
+        {
+            "type": "scatter", "mode": "markers", "marker": cross,
+            "x": [column for _, column in pairs], "y": [row for row, _ in pairs], **shared,
+        },
+    ]  # fmt: skip
 
 
 def _heatmap(ranked: Sequence[str], savings: Savings) -> dict[str, Any]:
+    """Return a field for every pair, the diagonal included, each with what a pointer reads."""
     values = [
         [math.nan if row == column else savings[row, column].value for column in ranked]
         for row in ranked
@@ -173,19 +188,27 @@ def _heatmap(ranked: Sequence[str], savings: Savings) -> dict[str, Any]:
     known = [abs(value) for row in values for value in row if not math.isnan(value)]
     extent = min(_STRONGEST, max([0.1, *known]))
     names = [drawn_name(name) for name in ranked]
-    texts = [
+    cells = [
+        [None if row == column else savings[row, column] for column in ranked] for row in ranked
+    ]
+    said = [
         [
-            "" if math.isnan(value) else savings[row, column].text()
-            for column, value in zip(ranked, line, strict=True)
+            f"{drawn_name(row)}, against itself"
+            if cell is None
+            else f"{drawn_name(row)} against {drawn_name(column)}: {cell.cell().text}"
+            for column, cell in zip(ranked, line, strict=True)
         ]
-        for row, line in zip(ranked, values, strict=True)
+        for row, line in zip(ranked, cells, strict=True)
     ]
     return {
         "type": "heatmap",
         "x": names,
         "y": names,
         "z": [plotted(row) for row in values],
-        "text": texts,
+        "text": [
+            ["" if cell is None or math.isnan(cell.value) else cell.text() for cell in line]
+            for line in cells
+        ],
         "texttemplate": "%{text}" if len(ranked) <= _MOST_NUMBERS else "",
         "zmin": -extent,
         "zmax": extent,
@@ -193,10 +216,11 @@ def _heatmap(ranked: Sequence[str], savings: Savings) -> dict[str, Any]:
         "showscale": True,
         "colorbar": _bar(extent, clipped=max(known, default=0.0) > extent),
         "textfont": {"color": "var(--text)"},
-        "hoverongaps": False,
+        "hoverongaps": True,
         "xgap": 2,
         "ygap": 2,
-        "hovertemplate": "%{y} against %{x}: %{text}<extra></extra>",
+        "customdata": said,
+        "hovertemplate": "%{customdata}<extra></extra>",
     }
 
 

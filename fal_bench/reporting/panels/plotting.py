@@ -11,14 +11,14 @@ from typing import Any
 from fal_bench.reporting.context import ReportContext
 
 # Okabe and Ito (2008), safe for colour-blind readers. Black and yellow are left out, since each
-# vanishes on one of the page's two backgrounds; a grey visible on both stands in.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
-# Six dashes against seven colours: 42 strategies before a pair of both comes back. Markers move on
-# by one whenever the colours start again, so that colour and marker are a pair of their own, too.
-_DASHES = ("", "7 3", "2 3", "7 3 2 3", "12 4", "12 3 2 3 2 3")
-_MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down")
+# vanishes on one of the page's two backgrounds; grey is for the lines that nobody chose.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# The dash changes whenever the colours start again: 36 lines before a pair of both comes back.
+# Markers move on by one more then, so that colour and marker are a pair of their own, too.
+DASHES = ("", "7 3", "2 3", "7 3 2 3", "12 4", "12 3 2 3 2 3")
+MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down")
 # Colours of the page's own style sheet, which differ on its two backgrounds.
-_TEXT, _BAND = "var(--text)", "var(--band)"
+_TEXT, _BAND, _OTHERS = "var(--text)", "var(--band)", "var(--others)"
 
 NEUTRAL = "#858585"
 """A grey that is seen on both backgrounds of the page."""
@@ -57,30 +57,42 @@ class LineStyle:
 
     def faint(self, opacity: float) -> str:
         """Return the colour with an opacity."""
-        if self.colour == _TEXT:
+        if not self.colour.startswith("#"):
             return _BAND
         red, green, blue = (int(self.colour[start : start + 2], 16) for start in (1, 3, 5))
         return f"rgba({red},{green},{blue},{opacity})"
 
 
-def line_styles(strategies: Iterable[str], baseline: str = "") -> dict[str, LineStyle]:
-    """Give every strategy its line, in the order of names, whatever order they come in.
+def line_styles(
+    strategies: Iterable[str], chosen: Sequence[str], baseline: str = ""
+) -> dict[str, LineStyle]:
+    """Give every strategy its line, whatever order they come in.
 
-    The baseline's is black (white on a dark page), dashed and wider: it is found among many.
+    Chosen ones have colours of their own, in their order; the others are thin and grey. The
+    baseline's is black (white on a dark page), dashed and wider: it is found among many. The page
+    gives lines by the same rule once its reader chooses others.
+
+    Args:
+        strategies: all strategies.
+        chosen: those that are told apart.
+        baseline: what the others are compared with.
     """
+    coloured = {name: number for number, name in enumerate(n for n in chosen if n != baseline)}
     styles = {}
-    number = 0
     for place, name in enumerate(sorted(set(strategies))):
         if name == baseline:
-            styles[name] = LineStyle(_TEXT, "5 3", _MARKERS[0], place, width=3)
-            continue
-        styles[name] = LineStyle(
-            COLOURS[number % len(COLOURS)],
-            _DASHES[number % len(_DASHES)],
-            _MARKERS[(number + number // len(COLOURS)) % len(_MARKERS)],
-            place,
-        )
-        number += 1
+            styles[name] = LineStyle(_TEXT, "5 3", MARKERS[0], place, width=3)
+        elif name in coloured:
+            number = coloured[name]
+            again = number // len(COLOURS)
+            styles[name] = LineStyle(
+                COLOURS[number % len(COLOURS)],
+                DASHES[again % len(DASHES)],
+                MARKERS[(number + 2 * again) % len(MARKERS)],
+                place,
+            )
+        else:
+            styles[name] = LineStyle(_OTHERS, "", MARKERS[0], place, width=1)
     return styles
 
 
@@ -132,6 +144,12 @@ def layout(x: str, y: str, **more: Any) -> dict[str, Any]:
         "yaxis": y_axis,
         **more,
     }
+
+
+def log_ticks(values: Sequence[float]) -> dict[str, Any]:
+    """Return the ticks 1, 2, 5, 10, ... of a logarithmic axis that fits these values."""
+    decades = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
+    return {"tickvals": [n * 10.0**d for d in decades for n in (1, 2, 5)], "tickformat": ",~g"}
 
 
 def label_axis(usual: float, start: float, log_start: float) -> dict[str, Any]:

@@ -20,7 +20,8 @@ class RankByTarget(Panel):
 
     key = "ranks"
     title = "Rank against target"
-    order = 30
+    order = 70
+    folded = True
     strategies = 2
     lines = True
 
@@ -52,7 +53,7 @@ class RankByTarget(Panel):
         return Drawing(
             text + (" Dashed: what was asked." if asked else ""),
             (_figure(data, names, targets, found, asked),),
-            numbers=table,
+            numbers=(table,),
         )
 
 

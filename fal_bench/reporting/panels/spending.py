@@ -8,18 +8,35 @@ from typing import Any
 import pandas as pd
 
 from fal_bench.federation.ledger import PURPOSES
+from fal_bench.reporting import wording
 from fal_bench.reporting.panels.base import Cell, Drawing, Figure, PageData, Panel, Table, number
-from fal_bench.reporting.panels.plotting import COLOURS, bar_height, drawn_name, layout, plotted
+from fal_bench.reporting.panels.plotting import (
+    COLOURS,
+    bar_height,
+    drawn_name,
+    layout,
+    line_trace,
+    log_ticks,
+    plotted,
+)
 
 _RUN = ["task", "strategy", "seed"]
 _PATTERNS = ("", "/", "x", ".", "-", "+", "|")
 _COSTS = {
-    "strict labels": ("labels_strict", "{:.0f}"),
     "rounds": ("rounds", "{:.0f}"),
     "MB sent and received": ("megabytes", "{:.1f}"),
     "seconds in selection": ("select_seconds", "{:.2f}"),
     "seconds in training": ("train_seconds", "{:.1f}"),
 }
+_AGAINST = {
+    "select_seconds": ("Seconds in selection", 0.001),
+    "megabytes": ("Megabytes sent", 0.01),
+}
+"""Costs that are drawn against labels, each with the least that is told from nothing."""
+_WIDE = 5
+"""Labels that differ by more than this factor are drawn on a logarithmic axis."""
+_BOUGHT = ("initial", "pool")
+"""Purposes of labels that every strategy reads."""
 
 
 class Ledger(Panel):
@@ -30,11 +47,10 @@ class Ledger(Panel):
     order = 50
     own = True
     charges = True
-    one_target = True
 
     def draw(self, data: PageData) -> Drawing:
-        """Draw a bar a strategy."""
-        names, until = data.own, _until(data)
+        """Draw a bar for each strategy that reads labels for itself, and for the baseline."""
+        until = _until(data)
         spent = data.comparison.charges.merge(until, on=_RUN)
         # Labels of a query are first trained with in the next cycle; the initial ones at once.
         spent = spent[(spent["purpose"] == "initial") | (spent["cycle"] < spent["until"])]
@@ -42,17 +58,24 @@ class Ledger(Panel):
             spent.groupby([*_RUN, "purpose"])["labels"].sum().unstack(fill_value=0), until
         )
         purposes = sorted(means.columns, key=_order)
+        others = [purpose for purpose in purposes if purpose not in _BOUGHT]
+        reading = [name for name in data.own if means.loc[name, others].sum() > 0]
+        if not reading:
+            return Drawing(
+                "No strategy read labels for itself: all were initial ones, or bought from the "
+                "query pool."
+            )
+        names = [name for name in data.own if name in reading or name == data.context.baseline]
         text = (
-            "Labels that somebody had to provide until the target was confirmed (or, in runs that "
-            "did not reach it, up to the cap), mean over all runs. Initial and pool labels are "
-            "what papers report; the others, if any, are what a strategy reads for itself. They "
-            "add up to what the model that confirmed the target had been given: the step value of "
-            "strict labels."
+            f"{wording.listed(reading)} {'reads' if len(reading) == 1 else 'read'} labels beyond "
+            "those bought from the query pool; strict labels count them. The figure shows the "
+            "mean number over all runs until the target was confirmed (or, without reaching it, "
+            "up to the cap)."
         )
         figure = Figure(
             "ledger-plot",
             "Labels read until the target, by purpose",
-            [_purpose_bars(place, purpose, means, data) for place, purpose in enumerate(purposes)],
+            [_purpose_bars(names, place, one, means) for place, one in enumerate(purposes)],
             layout(
                 "Labels", "", barmode="stack", showlegend=True, hovermode="closest",
                 yaxis={"autorange": "reversed"},
@@ -64,34 +87,33 @@ class Ledger(Panel):
             height=bar_height(len(names)) + 40,
         )  # fmt: skip
         rows = []
-        for name in names:
+        for name in data.own:
             values = [float(means[purpose][name]) for purpose in purposes]
             cells = [number(value, f"{value:.1f}") for value in [*values, sum(values)]]
             rows.append([Cell(name), *cells])
         table = Table("Mean labels a run, by purpose", ("Strategy", *purposes, "all"), rows)
-        return Drawing(text, (figure,), numbers=table)
+        return Drawing(text, (figure,), numbers=(table,))
 
 
 class Costs(Panel):
     """What a run costs until it reaches the target."""
 
     key = "costs"
-    title = "Costs"
-    order = 60
+    title = "Labels against seconds and megabytes"
+    order = 40
     own = True
-    one_target = True
+    lines = True
+    scope = "target"
 
     def draw(self, data: PageData) -> Drawing:
-        """Draw a figure a cost."""
+        """Draw a figure a cost, with a point a strategy."""
         means = _mean_costs(data)
         text = (
-            "What a run costs until the target is confirmed (or, without reaching it, up to the "
-            "cap), mean over all runs. Seconds depend on the machine; see the provenance below."
+            "Best is at the lower left: few labels at little cost. Costs are those of a run until "
+            "the target is confirmed (or, without reaching it, up to the cap), mean over all "
+            "runs. Seconds depend on the machine; see the provenance below."
         )
-        figures = tuple(
-            _cost_figure(place, heading, means[key], data)
-            for place, (heading, (key, _)) in enumerate(_COSTS.items())
-        )
+        figures = tuple(_cost_figure(key, means[key], data) for key in _AGAINST)
         table = Table(
             "Mean costs of a run until the target",
             ("Strategy", *map(_capitalised, _COSTS)),
@@ -104,7 +126,25 @@ class Costs(Panel):
                 for name in data.own
             ],
         )
-        return Drawing(text, figures, numbers=table)
+        return Drawing(text, figures, numbers=(table,))
+
+
+def costs_of(data: PageData) -> dict[str, list[tuple[str, str]]]:
+    """Return what a run of each strategy costs until the target, in words.
+
+    Args:
+        data: the board, and the curves behind it.
+    """
+    if not data.own:
+        return {}
+    means = _mean_costs(data)
+    return {
+        name: [
+            (_capitalised(heading), form.format(means[key][name]))
+            for heading, (key, form) in _COSTS.items()
+        ]
+        for name in data.own
+    }
 
 
 def _mean_costs(data: PageData) -> pd.DataFrame:
@@ -117,7 +157,6 @@ def _mean_costs(data: PageData) -> pd.DataFrame:
         megabytes=(rows["bytes_up"] + rows["bytes_down"]) / 1e6,
     )
     sums = rows.groupby(_RUN)[["rounds", "megabytes", "select_seconds", "train_seconds"]].sum()
-    sums["labels_strict"] = rows.groupby(_RUN)["labels_strict"].max()
     return _mean_of_tasks(sums, until)
 
 
@@ -151,9 +190,11 @@ def _order(purpose: str) -> tuple[int, str]:
     return PURPOSES.index(purpose) if known else len(PURPOSES), purpose
 
 
-def _purpose_bars(place: int, purpose: str, means: pd.DataFrame, data: PageData) -> dict[str, Any]:
+def _purpose_bars(
+    names: Sequence[str], place: int, purpose: str, means: pd.DataFrame
+) -> dict[str, Any]:
     return _bars(
-        data.own,
+        names,
         means[purpose],
         name=drawn_name(purpose),
         marker={
@@ -171,23 +212,40 @@ def _purpose_bars(place: int, purpose: str, means: pd.DataFrame, data: PageData)
     )
 
 
-def _cost_figure(place: int, heading: str, means: pd.Series[float], data: PageData) -> Figure:
-    bars = _bars(
-        data.own,
-        means,
-        marker={"color": [data.styles[name].colour for name in data.own]},
-        hovertemplate="%{y}: %{x:.3~s}<extra></extra>",
+def _cost_figure(key: str, means: pd.Series[float], data: PageData) -> Figure:
+    heading, least = _AGAINST[key]
+    labels = {row["strategy"]: float(row["labels"]) for row in data.board.rows}
+    known = [labels[name] for name in data.own]
+    points = [
+        {
+            **line_trace(
+                name,
+                data.styles[name],
+                [labels[name]],
+                [max(float(means[name]), least)],
+                mode="markers+text",
+                marker={"symbol": data.styles[name].marker, "size": 9},
+                hovertemplate=f"%{{x:,.0f}} labels, {means[name]:.3g}",
+            ),
+            "text": [drawn_name(name)],
+            "textposition": "top center",
+        }
+        for name in sorted(data.own)
+    ]
+    wide = max(known) > _WIDE * min(known)
+    return Figure(
+        f"costs-{key.partition('_')[0]}",
+        f"Labels to the target against {heading.lower()}",
+        points,
+        layout(
+            f"Labels to the target ({data.context.accounting}){', log scale' * wide}",
+            f"{heading}, log scale",
+            xaxis={"type": "log", **log_ticks(known)} if wide else {"tickformat": ",d"},
+            yaxis={"type": "log", "dtick": 1},
+            hovermode="closest",
+        ),
+        height=340,
     )
-    form = layout(
-        "",
-        "",
-        title={"text": _capitalised(heading), "x": 0, "font": {"size": 14}},
-        yaxis={"autorange": "reversed"},
-        xaxis={"rangemode": "tozero", "nticks": 4, "tickangle": 0},
-        margin={"l": 20, "r": 14, "t": 36, "b": 26},
-    )
-    label = f"Cost until the target: {heading}"
-    return Figure(f"costs-{place}", label, [bars], form, height=bar_height(len(data.own)) - 30)
 
 
 def _capitalised(heading: str) -> str:

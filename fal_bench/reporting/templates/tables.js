@@ -1,7 +1,7 @@
-(() => {
+// Tables: sorted by a click on a heading; on a phone a board shows its first columns.
+const tables = (() => {
   "use strict";
 
-  // Sorting: a click on a heading; within each body, so that incomplete strategies stay apart.
   const number = (cell) => (cell.dataset.value === undefined ? null : Number(cell.dataset.value));
   const text = (cell) => cell.dataset.text ?? cell.textContent.trim();
   const compare = (one, other) => {
@@ -10,7 +10,8 @@
     return text(one).localeCompare(text(other), "en", { numeric: true });
   };
 
-  // The first click puts the best first, the next one the worst.
+  // Within each body, so that incomplete strategies stay apart. The first click puts the best
+  // first, the next one the worst.
   const sort = (table, column, heading) => {
     const before = heading.getAttribute("aria-sort");
     const most = heading.dataset.best === "most";
@@ -32,18 +33,18 @@
     }
   };
 
-  for (const table of document.querySelectorAll("table.sortable")) {
+  const sortable = (table) => {
     [...table.tHead.rows[0].cells].forEach((heading, column) => {
+      if (heading.classList.contains("still")) return;
       const button = document.createElement("button");
       button.type = "button";
       button.append(...heading.childNodes);
       button.addEventListener("click", () => sort(table, column, heading));
       heading.append(button);
     });
-  }
+  };
 
-  // On a phone a board shows the columns that matter most; a button brings the others.
-  for (const table of document.querySelectorAll("table.board:not(.every)")) {
+  const widening = (table) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "All columns";
@@ -53,27 +54,34 @@
       button.setAttribute("aria-pressed", String(every));
     });
     const line = document.createElement("p");
-    line.className = "downloads phone";
+    line.className = "buttons phone";
     line.append(button);
-    table.parentElement.before(line);
-  }
+    table.parentElement.after(line);
+  };
 
-  // The command that reproduces the report, to be pasted.
-  const command = document.getElementById("command");
-  const copy = document.createElement("button");
-  copy.type = "button";
-  copy.textContent = "Copy";
-  copy.addEventListener("click", async () => {
-    getSelection().selectAllChildren(command);
-    try {
-      await navigator.clipboard.writeText(command.textContent);
-    } catch {
-      document.execCommand("copy"); // from a file some browsers refuse the clipboard
-    }
-    copy.textContent = "Copied";
-  });
-  const line = document.createElement("p");
-  line.className = "downloads";
-  line.append(copy);
-  command.after(line);
+  const copied = (code) => {
+    const copy = document.createElement("button");
+    copy.type = "button";
+    copy.textContent = "Copy";
+    copy.addEventListener("click", async () => {
+      getSelection().selectAllChildren(code);
+      try {
+        await navigator.clipboard.writeText(code.textContent);
+      } catch {
+        document.execCommand("copy"); // from a file some browsers refuse the clipboard
+      }
+      copy.textContent = "Copied";
+    });
+    const line = document.createElement("p");
+    line.className = "buttons";
+    line.append(copy);
+    code.after(line);
+  };
+
+  const prepare = (root) => {
+    root.querySelectorAll("table.sortable").forEach(sortable);
+    root.querySelectorAll("table.board").forEach(widening);
+    root.querySelectorAll("pre.copied").forEach(copied);
+  };
+  return { prepare };
 })();

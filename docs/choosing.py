@@ -1,0 +1,312 @@
+"""Write docs/choosing.md from results/published: ``python docs/choosing.py``.
+
+Which strategy should one use? Every sentence follows from the boards of published tasks whose models
+are trained to the end; nothing on the page is written by hand but what a table means.
+"""
+
+# ruff: noqa: E501 - a page is prose
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fal_bench import api
+from fal_bench.plugins.registry import Registry
+from fal_bench.reporting.answer import answer
+from fal_bench.reporting.columns import saving_with_interval
+from fal_bench.reporting.targets import Question
+from fal_bench.results.model import Results
+from fal_bench.results.published import read_record
+from fal_bench.task import Task
+
+HERE = Path(__file__).parent
+PAGE = HERE / "choosing.md"
+PUBLISHED = HERE.parent / "results" / "published"
+TRAINED = 4
+"""From this numerics version on, models of published results are trained to the end."""
+BASELINE = "random"
+LEAST_SEEDS = 10
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a published task says of the strategies that ran on all such tasks.
+
+    Attributes:
+        folder: the published folder.
+        task: the task.
+        classes: classes of its data.
+        rows: rows of its board, by strategy.
+        low: rows at the lowest step of the ladder, by strategy.
+        high: rows at the highest.
+        seconds: seconds of selection a run, by strategy.
+        megabytes: what a run sends beside models, by strategy.
+    """
+
+    folder: str
+    task: Task
+    clients: int
+    rows: dict[str, Row]
+    low: dict[str, Row]
+    high: dict[str, Row]
+    seconds: dict[str, float]
+    megabytes: dict[str, float]
+
+    @property
+    def best(self) -> list[str]:
+        """Strategies that share the first rank."""
+        return [name for name, row in self.rows.items() if row["rank_low"] == 1]
+
+    @property
+    def differ(self) -> str:
+        """How clients differ."""
+        partition = self.task.partition
+        match partition.kind:
+            case "iid":
+                return "alike"
+            case "dirichlet":
+                return f"alpha {partition.alpha:g}"
+            case "given":
+                return "own data" + (", one without labels" if partition.target else "")
+        return partition.kind
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+@cache
+def judged() -> tuple[Judged, ...]:
+    """Return all published tasks that are trained to the end and have enough seeds."""
+    return tuple(
+        judge(folder, results, task)
+        for folder, results in opened().items()
+        for task in results.tasks["spec"]
+    )
+
+
+@cache
+def opened() -> dict[str, Results]:
+    """Return the published folders that count, by name."""
+    found = {}
+    for folder in sorted(PUBLISHED.iterdir()):
+        results = api.load(folder)
+        enough = results.runs["seed"].nunique() >= LEAST_SEEDS
+        if read_record(folder).numerics >= TRAINED and enough:
+            found[folder.name] = results
+    return found
+
+
+@cache
+def compared() -> tuple[str, ...]:
+    """Return the strategies of falbench that ran everywhere; yardsticks are left out."""
+    everywhere = set.intersection(*(set(one.strategies) for one in opened().values()))
+    table = Registry.discover().strategies
+    own = {name for name in table.names() if not table.load(name).reference}
+    return tuple(sorted(everywhere & own))
+
+
+def judge(folder: str, results: Results, task: Task) -> Judged:
+    """Rank the strategies on one task: over the ladder, and at its ends."""
+    mine = results.narrow(tasks=task.name, strategies=compared())
+    whole = answer(Question.make("auto", None, "strict", BASELINE, mine), mine)
+    ladder = whole.boards[0].context.ladder
+    ends = [dict(rung.by_task)[task.name] for rung in (ladder[0], ladder[-1])]
+    low, high = (
+        answer(Question.make([end], None, "strict", BASELINE, mine), mine).leaderboard
+        for end in ends
+    )
+    curves = whole.curves.groupby(["strategy", "seed"])[
+        ["select_seconds", "bytes_up", "bytes_down"]
+    ]
+    spent = curves.sum().groupby("strategy").mean()
+    sent = (spent["bytes_up"] + spent["bytes_down"]) / 1e6
+    return Judged(
+        folder,
+        task,
+        len(str(whole.curves["labels_by_client"].iloc[0]).split()),
+        *(_by_strategy(board) for board in (whole.leaderboard, low, high)),
+        seconds=spent["select_seconds"].to_dict(),
+        megabytes=(sent - sent[BASELINE]).to_dict(),
+    )
+
+
+def _by_strategy(board: Any) -> dict[str, Row]:
+    return {row["strategy"]: row for row in board.to_dict("records")}
+
+
+def counted(verdict: str, name: str, rows: Callable[[Judged], dict[str, Row]]) -> int:
+    """Count the tasks on which a strategy has a verdict."""
+    return sum(rows(one)[name]["verdict"] == verdict for one in judged())
+
+
+def first(names: Sequence[str]) -> str:
+    """Return the strategy that is most often among the best; of several, the one that saves most."""
+    return max(names, key=lambda name: (sum(name in one.best for one in judged()), mean(name)))
+
+
+def mean(name: str) -> float:
+    """Return a strategy's mean saving over the tasks."""
+    return float(np.mean([one.rows[name]["saving_vs_random"] for one in judged()]))
+
+
+def coordinated(name: str) -> bool:
+    """Whether a strategy needs the server."""
+    family: str = Registry.discover().strategies.load(name).family
+    return family == "coordinated"
+
+
+HEAD = """# Which strategy should I use?
+
+{short}
+
+This page is written by `python docs/choosing.py` from the [published results](published.md) of {tasks} tasks whose models
+are trained to the end: {seeds} or more seeds each, seven targets, strict labels. It compares the {count}
+strategies that ran on all of them. "Among the best" means that the runs do not tell the strategy from the best one; "better"
+and "worse" are against `random`, with simultaneous 95 % intervals on that task ([statistics](statistics.md)).
+
+"""
+
+TABLES = """## The strategies
+
+| strategy | among the best | better | worse | mean saving | least saving |
+|---|---|---|---|---|---|
+{strategies}
+## The tasks
+
+| results | task | clients | how they differ | among the best | saving of `{first}` |
+|---|---|---|---|---|---|
+{tasks}
+## Few labels, or many
+
+The ladder of targets goes from 30 % to 90 % of what `random` gains from its first labels to the cap. Savings against
+`random` at its two ends, means over the tasks, with the tasks on which the strategy is better and worse there:
+
+| strategy | lowest target | better, worse | highest target | better, worse |
+|---|---|---|---|---|
+{ends}
+## What it costs
+
+Means over the tasks: time of selection on one core beside the training, and what is sent beside what `random`'s run sends.
+
+| strategy | seconds a run | megabytes a run |
+|---|---|---|
+{costs}
+## What is not known
+
+{unknown}
+"""
+
+
+def page() -> str:
+    """Return the text that the page should have."""
+    names = sorted(compared(), key=lambda name: -mean(name))
+    head = HEAD.format(short=short(), tasks=len(judged()), seeds=LEAST_SEEDS, count=len(names))
+    return head + TABLES.format(
+        first=first(names),
+        strategies="".join(map(_strategy, names)),
+        tasks="".join(map(_task, judged())),
+        ends="".join(map(_ends, names)),
+        costs="".join(map(_costs, names)),
+        unknown=unknown(),
+    )
+
+
+def short() -> str:
+    """Return the answer in a few sentences."""
+    names = compared()
+    total, best = len(judged()), first(names)
+    alone = first([name for name in names if not coordinated(name)])
+    told = [
+        f"**Start with `{best}`.** It is among the best on {_of(best)} of {total} tasks and saves "
+        f"{100 * mean(best):.0f} % of random's labels on average; it is worse than `random` on "
+        f"{counted('worse', best, lambda one: one.rows)}."
+    ]
+    if coordinated(best):
+        told.append(
+            f"Where clients cannot exchange sums through the server, take `{alone}`: among the best on "
+            f"{_of(alone)}, {100 * mean(alone):.0f} % on average."
+        )
+    fine = [one.task.name for one in judged() if _random_is_fine(one)]
+    told.append(
+        f"`random` is fine on {len(fine)} of {total}: no strategy is better there"
+        f" ({', '.join(fine)})."
+        if fine
+        else "On every task some strategy is better than `random`."
+    )
+    return " ".join(told)
+
+
+def _of(name: str) -> int:
+    return sum(name in one.best for one in judged())
+
+
+def _random_is_fine(one: Judged) -> bool:
+    return all(row["verdict"] != "better" for row in one.rows.values())
+
+
+def _strategy(name: str) -> str:
+    savings = [one.rows[name]["saving_vs_random"] for one in judged()]
+    better, worse = (
+        counted(verdict, name, lambda one: one.rows) for verdict in ("better", "worse")
+    )
+    where = judged()[int(np.argmin(savings))].task.name
+    least = f"{100 * min(savings):+.0f} % ({where})" if name != BASELINE else ""
+    return (
+        f"| `{name}` | {_of(name)} of {len(judged())} | {better} | {worse} | {100 * np.mean(savings):+.0f} % "
+        f"| {least} |\n"
+    )
+
+
+def _task(one: Judged) -> str:
+    best = ", ".join(f"`{name}`" for name in one.best)
+    saved = saving_with_interval(one.rows[first(compared())]) or "-"
+    return f"| {one.folder} | {one.task.name} | {one.clients} | {one.differ} | {best} | {saved} |\n"
+
+
+def _ends(name: str) -> str:
+    cells = []
+    for rows in (lambda one: one.low, lambda one: one.high):
+        saving = np.mean([rows(one)[name]["saving_vs_random"] for one in judged()])
+        cells += [
+            f"{100 * saving:+.0f} %",
+            f"{counted('better', name, rows)}, {counted('worse', name, rows)}",
+        ]
+    return f"| `{name}` | {' | '.join(cells)} |\n"
+
+
+def _costs(name: str) -> str:
+    seconds = np.mean([one.seconds[name] for one in judged()])
+    sent = np.mean([one.megabytes[name] for one in judged()])
+    return f"| `{name}` | {seconds:.1f} | {sent:.1f} |\n"
+
+
+def unknown() -> str:
+    """Say what no published task of this kind covers."""
+    tasks = [one.task for one in judged()]
+    said = []
+    most = max(one.clients for one in judged())
+    said.append(f"- More than {most} clients.")
+    models = sorted({task.model.kind for task in tasks})
+    said.append(f"- Models other than {' and '.join(f'`{kind}`' for kind in models)}.")
+    if all(task.participation == 1 and not task.dropouts for task in tasks):
+        said.append("- Clients that miss rounds.")
+    if all(task.annotators.kind == "right" for task in tasks):
+        said.append("- Annotators who are wrong.")
+    if all(task.aggregation.kind == "fedavg" for task in tasks):
+        said.append("- Algorithms other than federated averaging.")
+    labels = max(task.budget_cap for task in tasks)
+    said.append(f"- More than {labels:,} labels in all.")
+    return "\n".join(said)
+
+
+if __name__ == "__main__":
+    main()
