@@ -36,6 +36,7 @@ from fal_bench.isolation.memory import LEAST_MIB
 from fal_bench.learning.device import CPU, Device
 from fal_bench.plugins.given import given, named
 from fal_bench.plugins.registry import Registry
+from fal_bench.publication.index import publish_index
 from fal_bench.publication.publishing import publish
 from fal_bench.publication.verification import verify
 from fal_bench.reporting.answer import Comparison, answer
@@ -73,6 +74,7 @@ __all__ = [
     "load",
     "merge",
     "publish",
+    "publish_index",
     "report",
     "verify",
 ]

@@ -19,18 +19,10 @@ from fal_bench.cli.options import (
     folder_or_file,
 )
 from fal_bench.cli.output import begin, say
+from fal_bench.errors import InvalidSpecError
 
 
 def publish(
-    to: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR",
-            parser=folder_or_file,
-            help="Where to; new, empty, or published before.",
-            show_default=False,
-        ),
-    ],
     folder: Annotated[
         Path,
         typer.Argument(
@@ -40,6 +32,22 @@ def publish(
             show_default=True,
         ),
     ] = Path("results"),
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            parser=folder_or_file,
+            help="Where to; new, empty, or published before.",
+            show_default=False,
+        ),
+    ] = None,
+    index: Annotated[
+        bool,
+        typer.Option(
+            "--index",
+            help="Write index.html over all results published in the folders of RESULTS.",
+        ),
+    ] = False,
     target: TargetOption = None,
     target_acc: AccuracyTargetOption = None,
     strategy: StoredStrategyOption = None,
@@ -60,12 +68,20 @@ def publish(
     Writes leaderboard.csv, curves.csv, charges.csv, leaderboard.html and provenance.json, which
     says how the results came about and all that falbench verify needs to compute them again.
     An incomplete comparison is refused. Results published before are drawn again, from their
-    curves.
+    curves. With --index it publishes nothing, and writes one page over what is published.
     """
     begin("Reading results")
     from fal_bench import api
     from fal_bench.results.published import is_published
 
+    if (to is None) != index:
+        raise InvalidSpecError(
+            "Name where to publish with --to DIR, or write a page over published results with "
+            "--index; it takes one of the two."
+        )
+    if to is None:
+        typer.echo(f"Wrote {api.publish_index(folder)}.")
+        return
     again = is_published(folder)
     record = api.publish(
         folder,

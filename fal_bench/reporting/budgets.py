@@ -76,7 +76,18 @@ class Reading:
     caps: Mapping[Accounting, float]
     span: tuple[int, int]
     sign: int
-    _known: dict[float, Crossing] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[float, Crossing] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _budgets: dict[float, RunBudget] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The numbers that make the run, as bytes that are equal only if they are."""
+        axes = [self.axes[name] for name in sorted(self.axes)]
+        return b"".join(np.ascontiguousarray(one).tobytes() for one in (self.values, *axes))
 
     @cached_property
     def accuracy_at_cap(self) -> float:
@@ -97,7 +108,12 @@ class Reading:
         return curve_at(self.axes["paper"], self.axes[accounting], points)
 
     def budget(self, target: float) -> RunBudget:
-        """Return the budget to a target."""
+        """Return the budget to a target; each is worked out once."""
+        if target not in self._budgets:
+            self._budgets[target] = self._budget(target)
+        return self._budgets[target]
+
+    def _budget(self, target: float) -> RunBudget:
         crossing = self._crossing(target)
         index = self.within - 1 if crossing.index is None else crossing.index
         return RunBudget(

@@ -326,17 +326,11 @@ def _alike_on(runs: Mapping[RunKey, Reading], task: str) -> list[tuple[str, ...]
     by_strategy: dict[str, dict[int, bytes]] = defaultdict(dict)
     for (name, strategy, seed), run in runs.items():
         if name == task:
-            by_strategy[strategy][seed] = _digest(run)
+            by_strategy[strategy][seed] = run.digest
     groups: dict[tuple[tuple[int, bytes], ...], list[str]] = defaultdict(list)
     for strategy in sorted(by_strategy):
         groups[tuple(sorted(by_strategy[strategy].items()))].append(strategy)
     return [tuple(names) for names in groups.values() if len(names) > 1]
-
-
-def _digest(run: Reading) -> bytes:
-    """Return the numbers that make a run, as bytes that are equal only if they are."""
-    axes = [run.axes[name] for name in sorted(run.axes)]
-    return b"".join(np.ascontiguousarray(values).tobytes() for values in (run.values, *axes))
 
 
 def _origins(rows: list[Row], context: ReportContext) -> list[f.Fact]:

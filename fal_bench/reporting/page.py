@@ -6,6 +6,7 @@ import base64
 import functools
 import gzip
 import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -75,7 +76,7 @@ def render_page(comparison: Comparison) -> str:
     data = PageData(comparison, main)
     portraits = {one.strategy: portrait(one) for one in main.context.entrants}
     page = (
-        _templates()
+        templates()
         .get_template("leaderboard.html.j2")
         .render(
             context=main.context,
@@ -97,12 +98,21 @@ def render_page(comparison: Comparison) -> str:
             plotly=packed_plotly(),
         )
     )
+    return visible(page)
+
+
+def visible(page: str) -> str:
+    """Return a page without characters that mislead, or that cannot be written.
+
+    Args:
+        page: the HTML text.
+    """
     return _MISLEADING.sub(_harmless, page)
 
 
 @functools.cache
-def _templates() -> jinja2.Environment:
-    """Return the page's templates; each is compiled once."""
+def templates() -> jinja2.Environment:
+    """Return the templates of pages; each is compiled once."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fal_bench.reporting"),
         autoescape=True,
@@ -122,7 +132,7 @@ def _harmless(found: re.Match[str]) -> str:
 def _controls(steps: Sequence[Step], context: ReportContext) -> dict[str, dict[str, str]]:
     """Return the controls that have something to choose, each with its values and their words."""
     tasks = {ALL_TASKS: "all tasks", **{name: name for name in context.task_names}}
-    found = {
+    found: dict[str, dict[str, str]] = {
         "target": {step.target: step.words for step in steps},
         "labels": {step.accounting: step.accounting for step in steps},
         "task": tasks if len(context.tasks) > 1 else {},
@@ -265,13 +275,14 @@ def _cell(row: Row, column: Column) -> dict[str, Any]:
 
     The interval is apart, so that it can stand below its number where room is scarce.
     """
-    text = column.text(row)
+    text, number = column.text(row), column.number(row)
     words, bracket, interval = text.partition(" [") if column.numeric else (text, "", "")
     return {
         "column": column,
         "text": words,
         "interval": f"[{interval}" if bracket else "",
-        "number": column.number(row),
+        # As scripts read it, too.
+        "number": "Infinity" if number == math.inf else number,
     }
 
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from fal_bench.reporting import wording
 from fal_bench.reporting.answer import Board, Comparison
-from fal_bench.reporting.context import Accounting, ReportContext, Rung
+from fal_bench.reporting.context import Accounting, Rung
+from fal_bench.reporting.targets import automatic_ladder
 
 _MOST_ROWS: Final = 1500
 """Rows of further boards that a page holds: more would make it slow to write and to open."""
@@ -56,10 +57,14 @@ def steps_of(comparison: Comparison, first: int) -> tuple[Step, ...]:
         comparison: the boards asked for.
         first: place of the board that the page leads with, which comes first.
     """
-    found = [_step(comparison.boards[first], first)]
+    leading = comparison.boards[first]
+    found = [_step(leading, first)]
+    found += [
+        _step(one, place) for place, one in enumerate(comparison.boards) if one is not leading
+    ]
     room = _MOST_ROWS // max(len(comparison.context.shown), 1)
     for step in _further(comparison, first):
-        if len(found) > room:
+        if len(found) >= room:
             break
         if step.settings not in [one.settings for one in found]:
             found.append(step)
@@ -67,12 +72,9 @@ def steps_of(comparison: Comparison, first: int) -> tuple[Step, ...]:
 
 
 def _further(comparison: Comparison, first: int) -> Iterator[Step]:
-    for place, board in enumerate(comparison.boards):
-        yield _step(board, place)
     leading = comparison.boards[first]
     rungs = [
-        _step(Board(leading.runs, leading.context.at(rung)), first)
-        for rung in ladder_of(leading.context)
+        _step(Board(leading.runs, leading.context.at(rung)), first) for rung in _rungs(leading)
     ]
     yield from rungs
     asked = [_step(board, place) for place, board in enumerate(comparison.boards)]
@@ -88,9 +90,13 @@ def _further(comparison: Comparison, first: int) -> Iterator[Step]:
             yield replace(whole, board=Board(runs, board.context.on(task)), task=task)
 
 
-def ladder_of(context: ReportContext) -> tuple[Rung, ...]:
-    """Return the steps of the automatic ladder, if the question has one."""
-    return tuple(rung for rung in context.ladder or context.wider if rung.name)
+def _rungs(board: Board) -> tuple[Rung, ...]:
+    """Return the steps of the automatic ladder, as far as the question has one."""
+    context = board.context
+    named = tuple(rung for rung in context.ladder or context.wider if rung.name)
+    if named or not context.wider:
+        return named
+    return automatic_ladder(board.runs, context)  # several targets are a ladder of their own
 
 
 def _other_accounting(board: Board) -> Accounting | None:

@@ -155,7 +155,7 @@ def contexts_for(
         context: everything else about the question, with its metric.
     """
     asked = tuple(Rung(one.value) for one in targets if one.value is not None)
-    ladder = _ladder(runs, context)
+    ladder = automatic_ladder(runs, context)
     middle = ladder[_MIDDLE]
     wider = asked if len(asked) > 1 else ladder
     automatic = replace(
@@ -171,10 +171,14 @@ def contexts_for(
     ]
 
 
-def _ladder(runs: Mapping[RunKey, Reading], context: ReportContext) -> tuple[Rung, ...]:
+def automatic_ladder(runs: Mapping[RunKey, Reading], context: ReportContext) -> tuple[Rung, ...]:
     """Return steps of the baseline's rise on every task with a finished run.
 
     Where the baseline has none, all runs of the task stand in for it.
+
+    Args:
+        runs: the finished runs, read for the context's metric.
+        context: tasks and baseline.
     """
     ends = {}
     for task in context.task_names:

@@ -12,8 +12,7 @@ import jinja2
 
 from fal_bench.errors import one_line
 from fal_bench.reporting.context import ReportContext
-from fal_bench.reporting.facts import Fact, Winner
-
+from fal_bench.reporting.facts import Fact
 
 _SCALES = ((5_000, "small"), (50_000, "medium"), (math.inf, "large"))
 """How the largest pool of a comparison is called."""
@@ -127,27 +126,19 @@ def target_value(context: ReportContext) -> str:
     return name + value(context.target, context.metric)
 
 
-def questions(contexts: Sequence[ReportContext]) -> str:
-    """Write the question that boards of several targets answer together, without its setting."""
-    targets = []
-    for name in dict.fromkeys(metric(one) for one in contexts):
-        mine = [one for one in contexts if metric(one) == name]
-        plain = [one for one in mine if not one.ladder]
-        ladders = [one for one in mine if one.ladder]
-        if plain and name == "accuracy":
-            values = listed([f"{100 * one.target:.4g}" for one in plain])
-            targets.append(f"{values} % accuracy")
-        elif plain:
-            targets.append(f"{name} {listed([f'{one.target:.4g}' for one in plain])}")
-        if ladders:
-            targets.append(target(ladders[0]))
-    spent = "Cost of labels" if contexts[0].accounting == "cost" else "Labels"
-    return f"{spent} until the federation reaches {' and '.join(targets)}"
-
-
 def question(context: ReportContext) -> str:
     """Write the question that a board answers, without its setting."""
-    return questions([context])
+    spent = "Cost of labels" if context.accounting == "cost" else "Labels"
+    reached = target(context) if context.ladder else _plain_targets([context])
+    return f"{spent} until the federation reaches {reached}"
+
+
+def _plain_targets(contexts: Sequence[ReportContext]) -> str:
+    """Write the targets that were asked for, of one metric: "40 and 50 % accuracy"."""
+    name = metric(contexts[0])
+    if name == "accuracy":
+        return f"{listed([f'{100 * one.target:.4g}' for one in contexts])} % accuracy"
+    return f"{name} {listed([f'{one.target:.4g}' for one in contexts])}"
 
 
 def which_strategy(contexts: Sequence[ReportContext]) -> str:
@@ -156,10 +147,8 @@ def which_strategy(contexts: Sequence[ReportContext]) -> str:
     for name in dict.fromkeys(metric(one) for one in contexts):
         mine = [one for one in contexts if metric(one) == name]
         plain = [one for one in mine if not one.ladder]
-        if plain and name == "accuracy":
-            reached.append(f"{listed([f'{100 * one.target:.4g}' for one in plain])} % accuracy")
-        elif plain:
-            reached.append(f"{name} {listed([f'{one.target:.4g}' for one in plain])}")
+        if plain:
+            reached.append(_plain_targets(plain))
         if len(plain) < len(mine):
             reached.append(f"the same {name}")
     need = (
@@ -229,11 +218,6 @@ def sentences(facts: Sequence[Fact], context: ReportContext) -> list[str]:
     """
     words = _words(context)
     return [one_line(getattr(words, fact.kind())(fact)) for fact in facts]
-
-
-def certainty(winner: Winner, context: ReportContext) -> str:
-    """Say in a few words how sure it is that the winner differs from the baseline."""
-    return one_line(_words(context).certainty(winner.standing))
 
 
 def _words(context: ReportContext) -> Any:

@@ -134,7 +134,8 @@ def _largest(
             squared[equal] = np.where(squared[equal] > 0, math.inf, 0.0)
             left[equal] = 1.0
         found.append(np.divide(squared, left, out=left).max(axis=1))
-    return np.sqrt(np.concatenate(found) * ((seeds - 1) * seeds))
+    largest: NDArray[np.float64] = np.sqrt(np.concatenate(found) * ((seeds - 1) * seeds))
+    return largest
 
 
 def _patterns(pairs: int, rng: np.random.Generator) -> list[NDArray[np.int8]]:

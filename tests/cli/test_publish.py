@@ -47,6 +47,11 @@ def test_publish_and_verify_what_was_computed(falbench, suite, tmp_path):
     assert [record["sessions"][name] for name in ("count", "runs", "jobs")] == [1, 8, [2]]
     assert "--seeds 2 --target-acc auto" in record["command"]
 
+    code, out, err = falbench("publish", "p", "--index")
+    assert (code, err) == (0, "")
+    assert "p/index.html" in out
+    assert "tiny/leaderboard.html" in (tmp_path / "p" / "index.html").read_text()
+
     # Neither the suite's file nor the results are needed.
     (tmp_path / "tiny.toml").unlink()
     (tmp_path / "results").rename(tmp_path / "gone")
@@ -106,6 +111,10 @@ def test_a_changed_file_ends_in_1(falbench, results, suite, tmp_path):
         (["publish", "results", "--to", "p"], "--suite"),
         (["publish", "results", "--to", "results"], "holds other files"),
         (["publish", "nowhere", "--to", "p"], "no runs in 'nowhere'"),
+        (["publish", "results"], "--to DIR"),
+        (["publish", "results", "--to", "p", "--index"], "--index"),
+        (["publish", "results", "--index"], "'results'"),
+        (["publish", "nowhere", "--index"], "'nowhere'"),
         (["publish", "partly", "--to", "p", "--suite", "tiny.toml"], "3 of 4 runs"),
         (["verify", "results"], "provenance.json in 'results'"),
         (["verify", "nowhere"], "provenance.json in 'nowhere'"),

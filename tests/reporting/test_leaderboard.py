@@ -67,7 +67,7 @@ def test_columns_that_people_see_are_named_after_the_question():
 )
 def test_a_question_names_its_metrics(targets, words):
     asked = [context("random", metric=metric, target=target) for metric, target in targets]
-    assert wording.questions(asked).endswith(f"reaches {words}")
+    assert wording.which_strategy(asked).endswith(f"reach {words}?")
 
 
 def test_numbers_by_hand():

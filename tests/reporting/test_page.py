@@ -9,14 +9,15 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import date
 from html.parser import HTMLParser
 
 import pandas as pd
-from boards import ASKED, BASE, GRID, ROWS, board_of, comparison, context, render, runs
+import pytest
+from boards import ASKED, GRID, ROWS, board_of, comparison, context, render, runs
 
-from fal_bench.reporting.context import Rung
+from fal_bench.reporting.context import Entrant, Rung
 from fal_bench.reporting.page import packed_plotly, render_page
+from fal_bench.reporting.steps import steps_of
 from fal_bench.results.model import Environment, MissingRun
 
 EVIL = "<script>alert(1)</script>"
@@ -87,8 +88,22 @@ def section(root, key):
     return root.one("section", aria_labelledby=key)
 
 
-def key_facts(root):
-    return {fact.one("dt").text: fact.one("dd").text for fact in root.one("dl").all("div")}
+def classes(element):
+    return element.attributes.get("class", "").split()
+
+
+def boards(root):
+    """The board of every step, by its number."""
+    (place, *_) = section(root, "leaderboard").all("div", **{"class": "place"})
+    return {
+        int(number): one
+        for one in place.children
+        for number in one.attributes["data-steps"].split()
+    }
+
+
+def memory(root):
+    return json.loads(root.one("script", id="memory").text)
 
 
 def names(root, key):
@@ -97,93 +112,150 @@ def names(root, key):
     return sorted({trace["name"] for trace in data if "name" in trace})
 
 
-def test_the_board_holds_the_numbers_of_the_csv_file():
-    table = page().one("table", id="board")
-    rows = [row for body in table.all("tbody") for row in body.all("tr")]
-    seen = 0
-    for element, (_, row) in zip(rows, board().iterrows(), strict=True):
-        assert element.one("th", scope="row").text == row["strategy"]
-        assert element.one("td", data_key="verdict").text == row["verdict"]
-        for cell in element.all("td"):
-            if "number" not in cell.attributes["class"].split():
-                continue
-            value = row[cell.attributes["data-key"]]
-            if "data-value" in cell.attributes:
-                assert float(cell.attributes["data-value"]) == value
-                seen += 1
-            else:
-                assert pd.isna(value)
-                assert cell.text == "-"
-    # Seven numbers of both complete strategies; of the incomplete one only the runs reached.
-    assert seen == 7 + 7 + 1
-    best = next(table.one("tbody", **{"class": "ranked"}).all("tr"))
-    assert best.attributes["class"] == "best"
-    low, high = (f"{board().iloc[0][f'labels_{end}']:.0f}" for end in ("low", "high"))
-    assert best.one("td", data_key="labels").text.endswith(f" [{low}, {high}]")
-    incomplete = table.one("tbody", **{"class": "incomplete"})
-    assert incomplete.one("th", scope="row").text == "half"
+def numbers(root):
+    """The numbers of a step's tables, by strategy and column of the CSV file."""
+    return {
+        (row.one("th", scope="row").attributes["data-text"], cell.attributes["data-key"]): float(
+            cell.attributes["data-value"]
+        )
+        for row in root.all("tr")
+        for cell in row.all("td")
+        if "data-value" in cell.attributes
+    }
 
 
-def test_the_verdict_comes_first():
-    first = next(page().one("main").all("section"))
-    assert [p.text for p in first.all("p")] == board_of(ROWS, ASKED).verdict
-    (name, strategy), (_, labels), (saving, share), (_, sure) = key_facts(page()).items()
-    assert (name, strategy) == ("Fewest labels", "mine[k=3]")
-    assert labels.endswith("]")
-    assert (saving, share) == ("Saving against random", "+27 %\u2020")
-    assert "too few seeds" in sure
-    rows = runs("random", *BASE) + runs("mine", *[0.8 * n + n % 3 / 10 for n in BASE])
-    many = Page(render(rows, context("random", "mine", seeds=7))).root
-    *_, (saving, share), (_, sure) = key_facts(many).items()
-    assert saving.endswith("(95 % interval)")
-    assert share.startswith("+20 % [1")
-    assert sure == "better than random beyond chance"
-    rows = runs("random", 22, 26) + runs("mine", 11, 13)
-    few = Page(render(rows, context("random", "mine", seeds=2))).root
-    assert key_facts(few)["Labels to target"] == "12"
-    table = few.one("table", id="board")
-    assert "95 %" not in table.one("caption").text
-    assert not list(table.all("span", **{"class": "interval"}))
-
-
-def test_the_header_says_what_is_counted_when_and_by_what():
-    asked = replace(ASKED, computed=(date(2025, 11, 24), date(2025, 11, 25)))
-    strict = Page(render(asked=asked)).root
-    header = strict.one("header")
-    assert "2025-11-24 to 2025-11-25" in header.text
-    assert [a.attributes["href"] for a in header.one("p", **{"class": "hint"}).all("a")] == [
-        "leaderboard.csv", "curves.csv",
-    ]  # fmt: skip
-    assert "Strict accounting" in header.text
-    paper = Page(render(asked=replace(asked, accounting="paper"))).root
-    assert "Paper accounting" in paper.one("header").text
-
-
-def test_several_targets_have_a_board_each_and_one_leads():
-    middle = Rung(0.55, "auto-60", (("a", 0.5), ("b", 0.6)))
-    lower = Rung(0.45, "auto-50", (("a", 0.4), ("b", 0.5)))
-    own = replace(
-        ASKED, target=0.55, task_targets=middle.by_task, target_name="auto", ladder=(lower, middle)
+def test_every_board_of_the_page_holds_the_numbers_of_its_csv_file():
+    rungs = tuple(Rung(value, f"auto-{name}", (("a", value), ("b", value + 0.02)))
+                  for value, name in ((0.45, 30), (0.5, 60), (0.52, 90)))  # fmt: skip
+    asked = replace(
+        ASKED, target=0.5, target_name="auto", task_targets=rungs[1].by_task, ladder=rungs
     )
-    root = Page(render_page(comparison(ROWS, own, replace(ASKED, target=0.55)))).root
-    assert [t.attributes["id"] for t in root.all("table") if "id" in t.attributes] == [
-        "board", "board-1", "tasks",
+    root = Page(render_page(comparison(ROWS, asked))).root
+    found = boards(root)
+    steps = memory(root)["steps"]
+    assert len(steps) == len(found) == 2 * 4 + 2  # four targets under both counts, and two tasks
+    assert len({tuple(step.values()) for step in steps}) == len(steps)
+    seen = 0
+    for number, step in enumerate(steps):
+        rung = next((one for one in rungs if step["target"] == f"accuracy-{one.name}"), None)
+        question = replace(asked.at(rung) if rung else asked, accounting=step["labels"])
+        question = question.on(step["task"]) if step["task"] else question
+        rows = [row for row in ROWS if step["task"] in ("", row["task"])]
+        table = board_of(rows, question).leaderboard.set_index("strategy")
+        for (name, key), value in numbers(found[number]).items():
+            if key not in ("rank", "verdict"):
+                assert value == table[key][name], (step, name, key)
+                seen += 1
+    assert seen > 200
+
+
+def test_the_board_is_its_own_figure():
+    first = boards(page())[0]
+    table = next(table for table in first.all("table") if "board" in classes(table))
+    best, baseline = table.one("tbody", **{"class": "ranked"}).all("tr")
+    assert "best" in classes(best)
+    assert "baseline" in classes(baseline)
+    row = board().set_index("strategy").loc["mine[k=3]"]
+
+    def place(element):
+        return float(element.attributes["style"].split()[1][:-1])
+
+    ticks = [(place(i), float(i.text)) for i in table.one("thead").all("i")]
+    (low, start), *_, (high, end) = ticks
+    drawn = place(best.one("b"))
+    assert start + (drawn - low) / (high - low) * (end - start) == pytest.approx(
+        100 * row["saving_vs_random"], abs=0.1
+    )
+    zero = place(table)
+    assert baseline.one("b").attributes["style"] == f"left: {zero}%"
+    incomplete = table.one("tbody", **{"class": "incomplete"})
+    assert incomplete.one("button").text == "half"
+    assert not list(incomplete.all("b"))
+
+
+def test_the_answer_comes_first_and_on_what_it_rests():
+    header = page().one("header")
+    lead = next(header.all("p", **{"class": "lead"})).text
+    assert board_of(ROWS, ASKED).verdict[0] in lead
+    facts = replace(ASKED, tasks=tuple(replace(one, dataset="digit-pairs[train=9]", model="mlp")
+                                       for one in ASKED.tasks))  # fmt: skip
+    setting = Page(render(asked=facts)).root.one("p", **{"class": "setting"}).text
+    for known in ("digit-pairs", "mlp", "2 tasks", "3 seeds", "200", "small", "toy"):
+        assert known in setting
+    assert "[train" not in setting
+
+
+def test_a_column_that_repeats_itself_becomes_a_sentence():
+    rows = [row for n, name in enumerate(("random", "a", "b")) for row in runs(name, 15 + n, 16)]
+    root = Page(render(rows, context("random", "a", "b", seeds=2))).root
+    section_ = section(root, "leaderboard")
+    assert not list(section_.all("td", data_key="reached"))
+    assert "Runs reached: 2/2" in section_.text
+    assert list(section(page(), "leaderboard").all("td", data_key="reached"))
+
+
+def test_strategies_that_are_not_built_in_are_marked_and_others_described():
+    entrants = (
+        Entrant("random", "random", (), "version 1"),
+        Entrant("mine[k=3]", "mine", (("k", "3"),), "abcdef0123"),
+        Entrant("half", "badge", (), "version 0"),
+    )
+    root = Page(render(asked=replace(ASKED, entrants=entrants))).root
+    marked = {
+        row.one("th").attributes["data-text"] for row in root.all("tr") if "own" in classes(row)
+    }
+    assert marked == {"mine[k=3]"}
+    cards = {card.one("h2").text: card.text for card in root.all("div", role="dialog")}
+    assert "k = 3" in cards["mine[k=3]"]
+    assert "control" in cards["random"]
+    # Runs of another version may be of another idea.
+    assert "badge" not in cards["half"].lower()
+    ids = [
+        row.one("button").attributes["popovertarget"]
+        for row in root.all("tr")
+        if "data-place" in row.attributes
+    ]
+    assert set(ids) == {card.attributes["id"] for card in root.all("div", role="dialog")}
+
+
+def test_targets_that_were_asked_for_have_a_figure_each():
+    root = Page(render_page(comparison(ROWS, ASKED, replace(ASKED, target=0.55)))).root
+    steps = memory(root)["steps"]
+    assert [step["target"] for step in steps[:2]] == ["accuracy-0.55", "accuracy-0.5"]
+    places = next(section(root, "pairwise").all("div", **{"class": "place"})).children
+    for place, target in zip(places, ("accuracy-0.55", "accuracy-0.5"), strict=True):
+        numbers = map(int, place.attributes["data-steps"].split())
+        assert {steps[number]["target"] for number in numbers} == {target}
+
+
+def test_several_targets_can_be_compared_with_the_steps_of_the_ladder():
+    wider = (Rung(0.45), Rung(0.5))
+    asked = [replace(ASKED, target=rung.value, wider=wider) for rung in wider]
+    found = steps_of(comparison(ROWS, *asked), 1)
+    targets = list(dict.fromkeys(step.target for step in found))
+    assert targets[:2] == ["accuracy-0.5", "accuracy-0.45"]
+    assert [one.partition("auto-")[2] for one in targets[2:]] == [
+        "30", "40", "50", "60", "70", "80", "90",
     ]  # fmt: skip
-    first, leads = (h.text for h in section(root, "leaderboard").all("h3"))
-    assert first.startswith("Target 1 of 2: ")
-    assert leads.startswith("Target 2 of 2: 55 %")
-    assert section(root, "leaderboard").text.count("Resolution: ") == 1
-    assert "50.0 % on a, 60.0 % on b." in section(root, "leaderboard").text
-    assert next(h.text for h in section(root, "verdict").all("h3")) == "Target 2 of 2: 55 %"
-    assert len(list(section(root, "verdict").all("li"))) == 1
-    assert "Target shown: 55 %" in section(root, "pairwise").text
-    assert "Target shown" not in section(root, "ecdf").text
+    assert {step.task for step in found} == {"", "a", "b"}
+
+
+def test_a_page_of_very_many_strategies_holds_fewer_boards():
+    names = [f"s{number:03d}" for number in range(400)]
+    few = names[:2]
+    rows = [row for name in few for task in "ab" for row in runs(name, 20, task=task, extra=3)]
+    for shown, count in ((few, 2 * 2 + 2 * 2), (names, 3)):
+        asked = context(*shown, accounting="strict", tasks=("a", "b"))
+        both = comparison(rows, asked, replace(asked, target=0.55))
+        found = steps_of(both, 1)
+        assert len(found) == count
+        assert {step.target for step in found} == {"accuracy-0.5", "accuracy-0.55"}
 
 
 def test_no_curve_at_all():
     root = Page(render_page(comparison(pd.DataFrame(ROWS).iloc[:0], ASKED))).root
     assert not list(root.all("figure"))
-    assert not list(root.all("dl"))
+    assert not list(root.all("td", **{"class": "forest"}))
 
 
 def test_provenance_says_how_to_reproduce_it_and_where_it_was_computed():
@@ -199,23 +271,22 @@ def test_provenance_says_how_to_reproduce_it_and_where_it_was_computed():
         assert [c.text for c in row.all("td")] == ["", str(GRID[0]), "10", str(GRID[-1]), "200"]
         warnings = [warning.text for warning in provenance.all("strong")]
         assert all(name in text for name, text in zip(named, warnings, strict=True))
-        assert [d.one("summary").text.split()[:2] for d in provenance.all("details")] == [
-            ["3", "runs"], ["1", "run"],
-        ][: len(found)]  # fmt: skip
+        summaries = [d.one("summary").text.split()[:2] for d in provenance.all("details")]
+        assert summaries[:-1] == [["3", "runs"], ["1", "run"]][: len(found)]
 
 
-def test_of_many_strategies_figures_show_the_best_and_the_baseline_at_first():
+def test_of_many_strategies_the_best_the_baseline_and_own_ones_have_colours_at_first():
     labels = [f"s{number:02d}" for number in range(12)]
     rows = runs("random", 30) + [row for n, one in enumerate(labels) for row in runs(one, 15 + n)]
-    root = Page(render(rows, context("random", *labels))).root
+    asked = context("random", *labels, entrants=(Entrant("s09", "s09", (), "abc"),))
+    root = Page(render(rows, asked)).root
     boxes = {
         label.text.strip(): "checked" in label.one("input").attributes
         for label in root.one("fieldset", id="switches").all("label")
     }
     shown = [name for name, checked in boxes.items() if checked]
-    assert shown == ["random", "s00", "s01", "s02", "s03", "s04"]
-    assert "6 of 13" in root.one("fieldset", id="switches").text
-    few = Page(render(rows, context("random", *labels[:9]))).root
+    assert shown == ["random", "s00", "s01", "s02", "s03", "s09"]
+    few = Page(render(rows, context("random", *labels[:5]))).root
     assert all("checked" in box.attributes for box in few.one("fieldset").all("input"))
 
 
@@ -240,13 +311,12 @@ def test_everything_from_outside_is_escaped():
     assert "alert(1)<" not in html
     root = Page(html).root
     assert not list(root.all("img"))
-    assert root.one("code").text == EVIL
-    assert root.one("h3", id="curves-part-0").text == EVIL
+    assert root.one("pre", id="command").text == EVIL
     # plotly reads HTML in names, so there they are escaped once more.
     escaped = ["&lt;b&gt;&amp;amp;", "&lt;script&gt;alert(1)&lt;/script&gt;"]
-    for key in ("curves-0", "ecdf-plot", "ranks-plot"):
+    for key in ("curves-0", "ecdf-plot", "ranks-plot", "costs-select"):
         assert names(root, key) == escaped
-    for key in ("ledger-plot", "costs-0", "pairwise-plot"):
+    for key in ("ledger-plot", "pairwise-plot"):
         data = json.loads(root.one("script", id=f"data-{key}").text)["data"]
         assert sorted(data[0]["y"]) == escaped
     assert names(root, "ledger-plot") == escaped[1:]
@@ -295,14 +365,20 @@ def test_the_page_is_well_structured():
     assert levels.count(1) == 1
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     headings = list(root.all("h2"))
-    shown = [h.attributes["id"] for h in headings]
-    assert shown[:3] == ["verdict", "leaderboard", "curves"]
-    assert shown[-2:] == ["reading", "provenance"]
+    shown = [h.attributes["id"] for h in headings if not h.attributes["id"].startswith("strategy-")]
+    assert shown[:3] == ["leaderboard", "by-task", "curves"]
+    assert shown[-3:] == ["reading", "provenance", "next"]
     assert {"ecdf", "ranks", "pairwise", "ledger", "costs", "coverage"} <= set(shown)
-    assert [a.text for a in root.one("nav").all("a")] == [h.text for h in headings]
+    titles = {h.attributes["id"]: h.text for h in headings}
+    links = {a.attributes["href"][1:]: a.text for a in root.one("nav").all("a")}
+    assert links == {key: titles[key] for key in shown[1:]}
     ids = [e.attributes["id"] for e in root.all() if "id" in e.attributes]
     assert len(ids) == len(set(ids))
     links = [a.attributes["href"] for a in root.all("a") if a.attributes["href"].startswith("#")]
+    opened = {
+        b.attributes["popovertarget"] for b in root.all("button") if "popovertarget" in b.attributes
+    }
+    assert opened <= set(ids)
     assert {link.removeprefix("#") for link in links} <= set(ids)
     assert {e.attributes["aria-labelledby"] for e in root.all("section")} <= set(ids)
     plots = {e.attributes["id"] for e in root.all("div", **{"class": "plot"})}

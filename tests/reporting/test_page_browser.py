@@ -1,5 +1,6 @@
 """The HTML report in a real browser: it draws, asks for nothing, and reports no error."""
 
+import io
 import json
 import re
 import shutil
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from boards import ASKED, CHARGES, ROWS, comparison, context, render, runs
+from boards import ASKED, BASE, CHARGES, ROWS, comparison, context, render, runs
 
+from fal_bench.reporting.context import Entrant, Rung
+from fal_bench.reporting.export import to_csv
 from fal_bench.reporting.page import render_page
+from fal_bench.reporting.steps import steps_of
 from fal_bench.results.model import MissingRun
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -35,6 +39,11 @@ FLAGS = (
 )  # fmt: skip
 
 
+DRAWN = """window.Plotly && [...document.querySelectorAll('[data-figure]')].every(
+    plot => !plot.getClientRects().length || plot.querySelector('.main-svg .infolayer'))"""
+"""Every figure that is seen is drawn."""
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     options = webdriver.ChromeOptions()
@@ -52,7 +61,7 @@ def browser(tmp_path_factory):
 def show(browser, tmp_path):
     """Open a report at a width and in a colour scheme; wait until its figures are drawn."""
 
-    def _show(html, width=1280, scheme="light"):
+    def _show(html, width=1280, scheme="light", address=""):
         path = tmp_path / "report.html"
         path.write_text(html, encoding="utf-8")
         browser.get_log("performance")
@@ -62,11 +71,9 @@ def show(browser, tmp_path):
             {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600},
         )
         prefer(browser, scheme)
-        browser.get(path.as_uri())
-        figures = html.count('class="plot"')
-        wait(
-            browser, f"document.querySelectorAll('.plot .main-svg .infolayer').length >= {figures}"
-        )
+        browser.get("about:blank")
+        browser.get(path.as_uri() + address)
+        wait(browser, DRAWN)
         return browser
 
     return _show
@@ -113,10 +120,12 @@ def test_it_draws_without_requests_errors_or_page_scroll(show, width, scheme):
     assert browser.get_log("browser") == []
     assert ask(browser, "document.documentElement.scrollWidth") <= width
     drawn = browser.execute_script(
+        "document.querySelectorAll('details').forEach(d => { d.open = true; });"
         "return [...document.querySelectorAll('.plot')].map(p => "
         "[p.querySelectorAll('.scatterlayer .js-line').length, p.getBoundingClientRect().right])"
     )
-    assert len(drawn) == len(ASKED.tasks) + 3 + 5  # three over all tasks, no ledger, five costs
+    assert len(drawn) == len(ASKED.tasks) + 3 + 2  # three over all tasks, no ledger, two costs
+    wait(browser, DRAWN)
     assert all(right <= width for _, right in drawn)
     assert [lines >= 3 for lines, _ in drawn[:2]] == [True, True]
 
@@ -141,54 +150,172 @@ def test_figures_follow_the_colour_scheme(show):
     wait(browser, f"{colour} === 'rgb(230, 233, 238)' && {field} === '#e6e9ee'")
 
 
-VISIBLE = "[...document.getElementById('{}').data].map(t => t.visible ?? true)"
+LINES = "document.getElementById('{}').data.filter(t => t.name).map(t => [t.name, t.line.color])"
 
 
-def test_a_strategy_is_hidden_and_shown_with_the_keyboard(show):
+def lines(browser, key):
+    """The colours of a figure's lines, by strategy."""
+    return dict(ask(browser, LINES.format(key)))
+
+
+def test_a_strategy_is_chosen_with_the_keyboard_and_the_others_are_grey(show):
     browser = show(render())
     box = browser.find_elements(By.CSS_SELECTOR, "#switches input")[1]
+    before = lines(browser, "curves-0")
+    assert len(set(before.values())) == 3
     box.send_keys(Keys.SPACE)
-    for plot in ("curves-0", "curves-1"):
-        hidden = "[true,true,true,false,false,false,true,true,true]"
-        wait(browser, f"JSON.stringify({VISIBLE.format(plot)}) === '{hidden}'")
-    # The incomplete strategy is not in the figures over all tasks.
-    for plot in ("ecdf-plot", "ranks-plot"):
-        wait(browser, f"JSON.stringify({VISIBLE.format(plot)}) === '[false,true]'")
-    assert ask(browser, f"{VISIBLE.format('costs-0')}") == [True]
+    after = lines(browser, "curves-0")
+    assert after["random"] == before["random"] != after["mine[k=3]"]
+    shown = (
+        "document.getElementById('curves-0').data"
+        ".filter(t => t.meta?.part && t.visible).map(t => t.legendgroup)"
+    )
+    assert ask(browser, f"[...new Set({shown})].sort()") == ["0", "2"]  # bands of the chosen alone
+    assert "show=0+2" in browser.current_url
     box.send_keys(Keys.SPACE)
-    wait(browser, f"{VISIBLE.format('curves-0')}.every(Boolean)")
+    assert lines(browser, "curves-0") == before
     none, everyone = (find(browser, f"[data-switch='{name}']") for name in ("none", "all"))
     none.send_keys(Keys.ENTER)
-    wait(browser, f"!{VISIBLE.format('curves-0')}.some(Boolean)")
+    assert len(set(lines(browser, "curves-0").values())) == 1
     everyone.send_keys(Keys.ENTER)
-    wait(browser, f"{VISIBLE.format('curves-0')}.every(Boolean)")
+    assert len(set(lines(browser, "costs-select").values())) == 2
 
 
-def column(browser, table, key):
-    """The texts of a column, from top to bottom."""
-    return browser.execute_script(
-        "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent.trim())",
-        f"#{table} tbody [data-key='{key}']",
+def ladder(seeds=7):
+    """A comparison over a ladder of targets, in which some pairs cannot be compared."""
+    rungs = tuple(Rung(value, f"auto-{name}", (("a", value), ("b", value + 0.02)))
+                  for value, name in ((0.45, 30), (0.5, 60), (0.52, 90)))  # fmt: skip
+    names = ("random", "mine", "poor", "never", "greedy")
+    rows = []
+    for task in ("a", "b"):
+        rows += runs("random", *BASE, task=task)
+        rows += runs("mine", *[0.8 * n + n % 3 / 10 for n in BASE], task=task, extra=2)
+        for number, name in enumerate(("poor", "never")):
+            for row in runs(name, *[None] * 7, task=task):
+                rows.append({**row, "accuracy": row["accuracy"] + row["seed"] * number / 1000})
+        rows += runs("greedy", *[0.7 * n for n in BASE], task=task, extra=40)
+    asked = context(
+        *names, seeds=seeds, tasks=("a", "b"), accounting="strict", target_name="auto",
+        ladder=rungs, task_targets=rungs[1].by_task,
+    )  # fmt: skip
+    return comparison(rows, asked)
+
+
+def test_every_step_shows_the_numbers_of_its_csv_file(show):
+    result = ladder()
+    browser = show(render_page(result))
+    boards = [step.board for step in steps_of(result, 0)]
+    assert len(boards) == 2 * 4 + 2
+    cells = (
+        "[...document.querySelectorAll('#leaderboard ~ * tr[data-place] td[data-value]')].map(c =>"
+        " [c.closest('tr').querySelector('th').dataset.text, c.dataset.key, c.dataset.value])"
+    )
+    settings = ask(browser, "JSON.parse(document.getElementById('memory').textContent).steps")
+    leads = set()
+    for board, step in zip(boards, settings, strict=True):
+        for name, value in step.items():
+            choose(browser, name, value)
+        table = pd.read_csv(io.StringIO(to_csv(board.leaderboard))).set_index("strategy")
+        found = ask(browser, cells)
+        assert len(found) > 30
+        for name, key, value in found:
+            if key not in ("rank", "verdict"):
+                assert float(value) == table[key][name], (step, name, key)
+        lead = find(browser, ".lead").text
+        assert board.verdict[0] in lead
+        leads.add(lead)
+    assert len(leads) >= 4
+
+
+def choose(browser, control, value):
+    """Set a control of the bar."""
+    browser.execute_script(
+        "const one = document.querySelector(`[data-control='${arguments[0]}']`);"
+        "one.value = arguments[1]; one.dispatchEvent(new Event('input'))",
+        control,
+        value,
+    )
+
+
+def test_what_is_shown_stands_in_the_address(show):
+    page = render_page(ladder())
+    browser = show(page)
+    assert "#" not in browser.current_url
+    for control, value in (("target", "accuracy-auto-90"), ("labels", "paper"), ("find", "m")):
+        choose(browser, control, value)
+    address = browser.current_url[browser.current_url.index("#") :]
+    rows = "[...document.querySelectorAll('.board tbody tr')].filter(r => !r.hidden).length"
+    seen = ask(browser, f"[document.querySelector('.lead').textContent, {rows}]")
+    assert seen[1] == 2  # random and mine
+    assert ask(browser, "document.getElementById('count').textContent").startswith("2 of 5")
+    browser = show(page, address=address)
+    assert ask(browser, f"[document.querySelector('.lead').textContent, {rows}]") == seen
+    # A task that has no board under this count takes the reader to the one that has.
+    choose(browser, "task", "b")
+    assert ask(browser, "document.querySelector('[data-control=labels]').value") == "strict"
+    figures = "[...document.querySelectorAll('figure[data-task]')].filter(f => !f.hidden).length"
+    assert ask(browser, figures) == 1
+    browser = show(page, address="#target=nothing&task=elsewhere&show=99")
+    assert browser.get_log("browser") == []
+
+
+def test_the_pointer_reads_every_pair_as_the_table_has_it(show):
+    result = ladder()
+    browser = show(render_page(result))
+    figure = find(browser, "#pairwise-plot")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", figure)
+    numbers = browser.execute_script(
+        "const rows = [...document.getElementById('pairwise').parentElement.querySelectorAll("
+        "'details tbody tr')]; return rows.map(r => [...r.cells].map(c => c.textContent))"
+    )
+    names = [row[0] for row in numbers]
+    table = result.boards[0].leaderboard.set_index("strategy")
+    unknown = 0
+    for down, row in enumerate(numbers):
+        for across, text in enumerate(row[1:]):
+            x, y = browser.execute_script(
+                "const {xaxis, yaxis} = arguments[0]._fullLayout;"
+                "const box = arguments[0].getBoundingClientRect();"
+                "return [box.left + xaxis._offset + xaxis.c2p(arguments[1]),"
+                " box.top + yaxis._offset + yaxis.c2p(arguments[2])]",
+                figure, across, down,
+            )  # fmt: skip
+            point = {"type": "mouseMoved", "x": x, "y": y}
+            browser.execute_cdp_cmd("Input.dispatchMouseEvent", point)
+            said = f"{row[0]} against {names[across]}: {text}" if across != down else "itself"
+            layer = "document.querySelector('#pairwise-plot .hoverlayer').textContent"
+            wait(browser, f"{layer}.includes({json.dumps(said)})")
+            unknown += text == "n/c"
+            if names[across] == "random" and across != down and text != "n/c":
+                saving = table["saving_vs_random"][row[0]]
+                assert text.startswith(f"{100 * saving:+.0f} %" if round(100 * saving) else "0 %")
+    assert unknown == 2
+
+
+def named(browser):
+    """The strategies of the board, from top to bottom."""
+    return ask(
+        browser, "[...document.querySelectorAll('.board tbody th')].map(th => th.dataset.text)"
     )
 
 
 def test_the_board_sorts_by_mouse_and_keyboard(show):
     browser = show(render())
-    assert column(browser, "board", "strategy") == ["mine[k=3]", "random", "half"]
+    assert named(browser) == ["mine[k=3]", "random", "half"]
 
     def heading(key):
-        return find(browser, f"#board thead [data-key='{key}']")
+        return find(browser, f".board thead [data-key='{key}']")
 
     heading("labels").find_element(By.TAG_NAME, "button").click()
     assert heading("labels").get_attribute("aria-sort") == "ascending"
-    assert column(browser, "board", "strategy") == ["mine[k=3]", "random", "half"]
+    assert named(browser) == ["mine[k=3]", "random", "half"]
     heading("labels").find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
     assert heading("labels").get_attribute("aria-sort") == "descending"
     # Incomplete strategies stay below, whatever the order.
-    assert column(browser, "board", "strategy") == ["random", "mine[k=3]", "half"]
+    assert named(browser) == ["random", "mine[k=3]", "half"]
     heading("strategy").find_element(By.TAG_NAME, "button").click()
     assert heading("labels").get_attribute("aria-sort") is None
-    assert column(browser, "board", "strategy") == ["mine[k=3]", "random", "half"]
+    assert named(browser) == ["mine[k=3]", "random", "half"]
     assert browser.get_log("browser") == []
 
 
@@ -198,14 +325,11 @@ def test_numbers_sort_as_numbers_and_gaps_come_last(show):
     missing = [MissingRun("a", "absent", 0, "")]
     asked = context("a", "b", "c", "absent", missing=missing, accounting="strict")
     browser = show(render_page(comparison(rows, asked)))
-    names = (
-        "return [...document.querySelectorAll('.results tbody th')].map(e => e.textContent.trim())"
-    )
-    button = "document.querySelectorAll('.results thead button')[2]"
+    button = "document.querySelector('.board thead [data-key=labels] button')"
     browser.execute_script(f"{button}.click()")
-    assert browser.execute_script(names) == ["a", "b", "c", "absent"]
+    assert named(browser) == ["a", "b", "c", "absent"]
     browser.execute_script(f"{button}.click()")
-    assert browser.execute_script(names) == ["c", "b", "a", "absent"]
+    assert named(browser) == ["c", "b", "a", "absent"]
 
 
 def download(browser, folder, plot, form):
@@ -225,13 +349,13 @@ def download(browser, folder, plot, form):
 @pytest.mark.parametrize("form", ["svg", "png"])
 def test_a_figure_is_downloaded(show, tmp_path, form):
     browser = show(render())
-    content = download(browser, tmp_path / form, "ecdf-plot", form)
+    content = download(browser, tmp_path / form, "curves-0", form)
     if form == "png":
         assert content.startswith(b"\x89PNG")
     else:
         # It has a title, and a legend of its own, which the page has outside of the figure.
         assert b"mine[k=3]" in content
-        assert b"Share of runs" in content
+        assert b"Learning curves of a" in content
         assert b"50 % accuracy" in content
         assert b"<svg" in content
     assert browser.get_log("browser") == []
@@ -248,25 +372,33 @@ def many(number=32):
     return render_page(comparison(rows, asked))
 
 
-def test_many_strategies_are_shown_few_at_a_time_and_the_axis_follows(show):
+def test_of_many_strategies_few_have_colours_and_the_axis_follows_these(show):
     browser = show(many())
-    axis = "document.getElementById('{}').layout.xaxis.type"
+    axis = "document.getElementById('curves-0').layout.xaxis"
     bands = (
         "document.getElementById('curves-0').data"
         ".filter(t => t.visible && t.meta?.part === 'band').length"
     )
-    lines = "document.getElementById('curves-0').data.filter(t => t.visible && t.name).length"
-    legend = "document.querySelectorAll('section .legend li:not([hidden])').length"
-    assert ask(browser, f"[{lines}, {bands}, {legend}]") == [6, 6, 12]
-    for key in ("curves-0", "ecdf-plot"):
-        assert ask(browser, f"{axis.format(key)}") == "linear"
+    colours = "new Set(document.getElementById('curves-0').data.map(t => t.line?.color)).size"
+    assert ask(browser, f"[{bands}, {axis}.type, {colours}]") == [5, "linear", 7]
     find(browser, "[data-switch='all']").click()
-    wait(browser, f"{lines} === 33 && {bands} === 6 && {legend} === 66")
-    for key in ("curves-0", "ecdf-plot"):
-        wait(browser, f"{axis.format(key)} === 'log'")
+    assert ask(browser, f"[{bands}, {axis}.type]") == [33, "log"]
+    assert "log" in ask(browser, f"{axis}.title.text")
     find(browser, "[data-switch='first']").click()
-    wait(browser, f"{lines} === 6 && {axis.format('curves-0')} === 'linear'")
+    assert ask(browser, f"[{bands}, {axis}.type]") == [5, "linear"]
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_first_screen_holds_question_answer_and_all_strategies(show, width, height):
+    browser = show(many(), width=width)
+    bottom = "document.querySelector('.board tbody tr:last-child').getBoundingClientRect().bottom"
+    assert ask(browser, bottom) <= height
+    for name in ("h1", ".lead", ".setting", "td.forest b"):
+        assert find(browser, name).is_displayed()
+    # The bar stays in sight.
+    browser.execute_script("document.getElementById('costs').scrollIntoView()")
+    assert ask(browser, "document.getElementById('bar').getBoundingClientRect().top") == 0
 
 
 PINNED = "document.querySelector('.pinned')"
@@ -334,26 +466,38 @@ def test_paper_is_light_and_as_wide_as_a_page(show):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": features})
     background = "return getComputedStyle(document.body).backgroundColor"
     assert browser.execute_script(background) == "rgb(255, 255, 255)"
-    arrow = "return getComputedStyle(document.querySelector('#board thead button'), '::after')"
+    arrow = "return getComputedStyle(document.querySelector('.board thead button'), '::after')"
     assert browser.execute_script(f"{arrow}.content") in ("none", "normal")
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
-def test_a_phone_shows_rank_strategy_labels_and_verdict_without_scrolling(show):
+def test_a_phone_shows_the_figure_and_the_savings_without_scrolling(show):
     browser = show(render(), width=390)
     seen = (
-        "[...document.querySelectorAll('#board thead th')]"
+        "[...document.querySelectorAll('.board thead th')]"
         ".filter(e => e.offsetWidth && e.getBoundingClientRect().right <= innerWidth)"
-        ".map(e => e.dataset.key)"
+        ".map(e => e.dataset.key ?? 'figure')"
     )
-    assert ask(browser, seen) == ["rank", "strategy", "labels", "verdict"]
+    assert ask(browser, seen) == ["rank", "strategy", "figure", "saving_vs_random"]
     find(browser, ".phone button").click()
-    keys = "[...document.querySelectorAll('#board thead th')].filter(e => e.offsetWidth).length"
-    assert ask(browser, keys) == 9
+    keys = "[...document.querySelectorAll('.board thead th')].filter(e => e.offsetWidth).length"
+    assert ask(browser, keys) == 7
     # Names stay while the numbers pass.
-    browser.execute_script("document.querySelector('#board').parentElement.scrollLeft = 300")
-    left = "document.querySelector('#board tbody th').getBoundingClientRect().left"
-    assert ask(browser, left) == pytest.approx(16, abs=1)
+    browser.execute_script("document.querySelector('.board').parentElement.scrollLeft = 300")
+    left = "document.querySelector('.board tbody th').getBoundingClientRect().left"
+    assert ask(browser, left) == pytest.approx(12, abs=1)
+
+
+def test_a_name_opens_what_is_known_of_a_strategy(show):
+    entrants = (Entrant("random", "random", (), "version 1"),)
+    browser = show(render(asked=replace(ASKED, entrants=entrants)))
+    name = browser.find_elements(By.CSS_SELECTOR, ".baseline button.name")[0]
+    name.send_keys(Keys.ENTER)
+    card = find(browser, "[popover]:popover-open")
+    assert card.find_element(By.TAG_NAME, "h2").text == "random"
+    assert "Family" in card.text
+    name.send_keys(Keys.ESCAPE)
+    assert not browser.find_elements(By.CSS_SELECTOR, "[popover]:popover-open")
 
 
 def test_the_first_click_on_a_heading_puts_the_best_first(show):
@@ -361,10 +505,10 @@ def test_the_first_click_on_a_heading_puts_the_best_first(show):
     # The baseline stands before a strategy with too few seeds for a verdict.
     mine, baseline = "mine[k=3]", "random"
     for key, order in (("saving_vs_random", (mine, baseline)), ("verdict", (baseline, mine))):
-        selector = f"#board thead [data-key='{key}'] button"
+        selector = f".board thead [data-key='{key}'] button"
         for first in order:
             find(browser, selector).click()
-            assert column(browser, "board", "strategy")[0] == first
+            assert named(browser)[0] == first
 
 
 def test_the_command_is_copied_and_the_keyboard_can_skip_to_the_board(show):
@@ -373,9 +517,9 @@ def test_the_command_is_copied_and_the_keyboard_can_skip_to_the_board(show):
     focused = "document.activeElement"
     assert ask(browser, f"{focused}.textContent") == "Skip to the leaderboard"
     assert ask(browser, f"{focused}.getBoundingClientRect().left") >= 0
-    button = find(browser, "#command + .downloads button")
+    button = find(browser, "#command + .buttons button")
     button.click()
-    wait(browser, "document.querySelector('#command + .downloads button').textContent === 'Copied'")
+    wait(browser, "document.querySelector('#command + .buttons button').textContent === 'Copied'")
     assert ask(browser, "getSelection().toString()") == "falbench compare"
 
 
@@ -395,6 +539,9 @@ def test_axe_finds_nothing(show, width, scheme):
         for violation in found["violations"]
     ] == []
     assert len(found["passes"]) > 20
+    browser.execute_script("document.querySelector('[popover]').showPopover()")
+    card = "axe.run('[popover]:popover-open').then(r => arguments[arguments.length - 1](r))"
+    assert browser.execute_async_script(card)["violations"] == []
 
 
 def test_names_stay_text_in_figures(show):

@@ -12,7 +12,7 @@ from fal_bench.reporting.budgets import read_runs
 from fal_bench.reporting.context import Rung
 from fal_bench.reporting.page import render_page
 from fal_bench.reporting.panels import all_panels
-from fal_bench.reporting.panels.base import PageData
+from fal_bench.reporting.panels.base import Drawing, PageData
 from fal_bench.reporting.panels.curves import shared_points
 from fal_bench.reporting.panels.plotting import line_styles
 from fal_bench.results.model import MissingRun
@@ -48,7 +48,7 @@ def texts(table):
 
 
 def test_curves_draw_mean_and_range_over_the_labels_that_rank():
-    (figure,) = draw("curves").parts[0].figures
+    figure = draw("curves").figures[0]
     assert [trace.get("name") for trace in figure.data] == [
         None, "half", None, None, "mine[k=3]", None, None, "random", None,
     ]  # fmt: skip
@@ -70,7 +70,7 @@ def test_curves_draw_mean_and_range_over_the_labels_that_rank():
 def test_targets_close_to_each_other_have_their_names_side_by_side():
     drawn = [
         shape
-        for shape in of_two_targets("curves").parts[0].figures[0].layout["shapes"]
+        for shape in of_two_targets("curves").figures[0].layout["shapes"]
         if shape.get("xref") == "paper"
     ]
     assert [shape["y0"] for shape in drawn] == [0.5, 0.55]
@@ -78,9 +78,9 @@ def test_targets_close_to_each_other_have_their_names_side_by_side():
 
 
 def test_paper_accounting_has_its_own_axis():
-    part = draw("curves", ROWS, replace(ASKED, accounting="paper")).parts[0]
-    assert lines(part)["mine[k=3]"]["x"] == [10, 20, 30, 40, 50]
-    assert "paper" in part.figures[0].layout["xaxis"]["title"]["text"]
+    drawing = draw("curves", ROWS, replace(ASKED, accounting="paper"))
+    assert lines(drawing)["mine[k=3]"]["x"] == [10, 20, 30, 40, 50]
+    assert "paper" in drawing.figures[0].layout["xaxis"]["title"]["text"]
 
 
 def test_curves_stop_where_the_first_run_stops():
@@ -98,44 +98,64 @@ def test_curves_stop_where_the_first_run_stops():
 
 def test_a_single_seed_has_no_band():
     rows = runs("random", 25) + runs("mine", 15)
-    (part,) = draw("curves", rows, context("random", "mine")).parts
-    assert [trace.get("name") for trace in part.figures[0].data] == ["mine", None, "random", None]
+    (figure,) = draw("curves", rows, context("random", "mine")).figures
+    assert [trace.get("name") for trace in figure.data] == ["mine", None, "random", None]
 
 
-def test_results_by_task():
-    first, second = (part.tables[0] for part in draw("curves").parts)
-    cells = {row[0].text: row[1:] for row in second.rows}
-    assert list(cells) == ["half", "mine[k=3]", "random"]
-    reached, labels, accuracy = cells["random"]
-    assert (reached.text, labels.text) == ("2/3", ">32")
-    assert labels.number == pytest.approx((25 + 31.5 + 40) / 3)
-    # 0.5 + (40 - 25) / 100, 0.5 + (40 - 31.5) / 100 and 0.4
-    assert accuracy.number == pytest.approx((0.65 + 0.585 + 0.4) / 3)
-    assert cells["mine[k=3]"][1].number == pytest.approx(15.1667 + 7, 1e-4)
-    assert first.rows[0][1].text.startswith("2/2 (1 ")
+@pytest.mark.parametrize(
+    ("extra", "labels"),
+    [((0, 0, 0, 0, 0), (10, 20, 60, 70, 80)), ((0, 0, 40, 40, 40), (10, 20, 30, 40, 50))],
+)
+def test_no_line_is_drawn_where_nothing_was_measured(extra, labels):
+    # Forty labels, four queries, lie between the second model and the third.
+    rows = curve("s", (0.1, 0.2, 0.3, 0.4, 0.45), labels=labels)
+    rows = [{**row, "labels_strict": row["labels"] + n} for row, n in zip(rows, extra, strict=True)]
+    rows += [{**row, "seed": 1} for row in rows]
+    asked = context("s", seeds=2, accounting="strict")
+    asked = replace(asked, tasks=(replace(asked.tasks[0], grid=(10, 20, 30, 40, 50, 60, 70)),))
+    band, line, _ = draw("curves", rows, asked).figures[0].data
+    x = [None if value is None else value - 40 for value in line["x"]]
+    after = x[next(at for at, value in enumerate(x) if value is None) :]
+    assert x[:2] == [-30, -20]
+    assert next(value for value in after if value is not None) >= 20
+    assert None in band["x"]
 
 
 def test_unfinished_curves_are_not_drawn():
     missing = tuple(MissingRun("a", "half", seed, "interrupted") for seed in range(3))
-    part = draw("curves", ROWS, replace(ASKED, missing=missing)).parts[0]
-    assert "half" not in lines(part)
-    reached, *others = part.tables[0].rows[0][1:]
-    assert reached.text.startswith("0/0 (3 ")
-    assert [cell.text for cell in others] == ["-", "-"]
+    assert "half" not in lines(draw("curves", ROWS, replace(ASKED, missing=missing)))
 
 
-def test_lines_follow_names_and_do_not_repeat():
-    names = [f"s{number:02d}" for number in range(42)]
-    styles = line_styles(reversed(names))
-    assert styles == line_styles(names)
-    assert len({(style.colour, style.dash) for style in styles.values()}) == 42
-    assert len({(style.colour, style.marker) for style in styles.values()}) == 42
-    own = line_styles(["a", "random", "z"], "random")
+def test_one_table_holds_the_savings_of_all_tasks():
+    rows = []
+    for task, factor in (("a", 0.8), ("b", 1.3)):
+        rows += runs("random", *BASE, task=task)
+        rows += runs("mine", *[factor * n + n % 3 / 10 for n in BASE], task=task)
+    asked = context("random", "mine", seeds=7, tasks=("a", "b"))
+    (table,) = draw("by-task", rows, asked).tables
+    cells = {row[0].text: row[1:] for row in table.rows}
+    assert [cell.text for cell in cells["random"]] == ["0 %", "0 %"]
+    first, second = cells["mine"]
+    for cell, task in ((first, "a"), (second, "b")):
+        alone = [row for row in rows if row["task"] == task]
+        found = board_of(alone, asked.on(task)).leaderboard.set_index("strategy")
+        assert cell.number == pytest.approx(found["saving_vs_random"]["mine"])
+        assert cell.sure
+    assert first.tone > 0 > second.tone
+    assert draw("by-task", alone, asked.on("b")).tables == ()
+
+
+def test_chosen_lines_do_not_repeat_and_the_others_are_grey():
+    names = [f"s{number:02d}" for number in range(36)]
+    styles = line_styles(reversed(names), names)
+    assert styles == line_styles(names, names)
+    assert len({(style.colour, style.dash) for style in styles.values()}) == 36
+    assert len({(style.colour, style.marker) for style in styles.values()}) == 36
+    own = line_styles(["a", "random", "z"], ["z"], "random")
     assert own["random"].colour == "var(--text)"
     assert own["random"].dash
-    assert [own[name] for name in "az"] == [
-        replace(style, place=own[name].place) for name, style in line_styles(["a", "z"]).items()
-    ]
+    assert own["a"].colour == "var(--others)"
+    assert own["z"].colour == styles["s00"].colour
 
 
 # Figures over all tasks.
@@ -149,7 +169,7 @@ def test_the_ecdf_pools_tasks_seeds_and_targets():
     crossings = [22.4, 26, 36, 25, 31.5, 27.4, 31, 30, 36.5]
     assert line["x"] == pytest.approx([0, *sorted(c / 40 for c in crossings), 1])
     assert line["y"][-1] == pytest.approx(9 / 12)
-    rows = texts(drawing.numbers)
+    rows = texts(drawing.numbers[0])
     assert list(rows) == ["mine[k=3]", "random"]
     assert [*rows["random"].values()][-1] == "75 %"
     assert rows["random"]["Runs"] == "12"
@@ -159,7 +179,7 @@ def test_ranks_follow_the_target():
     drawing = of_two_targets("ranks")
     drawn = lines(drawing)
     for (target, *cells), first, second in zip(
-        drawing.numbers.rows, drawn["mine[k=3]"]["y"], drawn["random"]["y"], strict=True
+        drawing.numbers[0].rows, drawn["mine[k=3]"]["y"], drawn["random"]["y"], strict=True
     ):
         assert [cell.number for cell in cells] == [first, second]
         found = board_of(ROWS, replace(ASKED, target=target.number)).leaderboard
@@ -187,7 +207,7 @@ def test_the_first_rank_is_on_the_axis():
 def test_pairwise_savings_mirror_each_other_and_agree_with_the_board():
     rows = runs("random", *BASE) + runs("mine[k=3]", *[0.8 * n + n % 3 for n in BASE])
     asked = context("random", "mine[k=3]", seeds=7)
-    numbers = draw("pairwise", rows, asked).numbers
+    (numbers,) = draw("pairwise", rows, asked).numbers
     cells = texts(numbers)
     best = board_of(rows, asked).leaderboard.iloc[0]
     there = [best[name] for name in ("saving_vs_random", "saving_low", "saving_high")]
@@ -204,7 +224,7 @@ def test_pairwise_savings_mirror_each_other_and_agree_with_the_board():
 def test_an_open_end_is_open_seen_from_either_side():
     # Two of seven pairs hide how much mine saves.
     rows = runs("random", *BASE[:5], None, None) + runs("mine", *[n / 2 + n % 3 for n in BASE])
-    cells = texts(draw("pairwise", rows, context("random", "mine", seeds=7)).numbers)
+    cells = texts(draw("pairwise", rows, context("random", "mine", seeds=7)).numbers[0])
     assert cells["mine"]["random"].endswith(" or more]")
     assert cells["random"]["mine"].endswith(" or less]")
 
@@ -213,7 +233,7 @@ def test_few_seeds_are_spoken_of_without_intervals():
     rows = runs("random", 22, 26) + runs("mine", 11, 13)
     few = draw("pairwise", rows, context("random", "mine", seeds=2))
     assert "5 seeds" in few.text
-    assert "95 %" not in few.text + few.numbers.caption
+    assert "95 %" not in few.text + few.numbers[0].caption
 
 
 def test_pairs_that_cannot_be_compared_are_told_from_the_diagonal():
@@ -222,7 +242,14 @@ def test_pairs_that_cannot_be_compared_are_told_from_the_diagonal():
     savings, fields, crosses = drawing.figures[0].data
     pairs = [("never", "poor"), ("poor", "never")]
     assert sorted(zip(crosses["y"], crosses["x"], strict=True)) == pairs
-    assert sorted(zip(fields["y"], fields["x"], strict=True)) == pairs
+    there = [
+        (row, column)
+        for row, line in zip(fields["y"], fields["z"], strict=True)
+        for column, value in zip(fields["x"], line, strict=True)
+        if value is not None
+    ]
+    assert sorted(there) == pairs
+    assert {fields["hoverinfo"], crosses["hoverinfo"]} == {"skip"}
     assert all(savings["z"][place][place] is None for place in range(3))
     assert len(draw("pairwise").figures[0].data) == 1
 
@@ -238,7 +265,7 @@ def test_one_strategy_does_not_take_the_colours_of_the_others():
 
 def test_labels_are_stacked_by_purpose_up_to_the_target():
     drawing = of_two_targets("ledger")
-    rows = texts(drawing.numbers)
+    rows = texts(drawing.numbers[0])
     # At 0.55 mine is confirmed at 20, 20, 30 and 20, 30, 20; ten of these are the initial labels.
     assert rows["mine[k=3]"] == {"initial": "10.0", "pool": "13.3", "reward": "7.0", "all": "30.3"}
     assert rows["random"]["reward"] == "0.0"
@@ -247,14 +274,19 @@ def test_labels_are_stacked_by_purpose_up_to_the_target():
     bars = drawing.figures[0].data
     assert [bar["name"] for bar in bars] == ["initial", "pool", "reward"]
     assert bars[1]["x"][0] == pytest.approx(40 / 3, rel=1e-4)
+    plain = draw("ledger", charges=CHARGES[CHARGES["purpose"] != "reward"])
+    assert plain.figures == ()
 
 
 def test_costs_are_counted_up_to_the_target():
     rows = [{**row, "select_seconds": 1.0, "bytes_up": 500_000} for row in ROWS]
     drawing = draw("costs", rows)
     # Confirmed at 20, 20, 20 and 20, 20, 20: cycles 0 and 1.
-    assert [*texts(drawing.numbers)["mine[k=3]"].values()] == ["27", "2", "1.0", "2.00", "0.0"]
-    assert drawing.figures[0].data[0]["x"][0] == 27
+    assert [*texts(drawing.numbers[0])["mine[k=3]"].values()] == ["2", "1.0", "2.00", "0.0"]
+    labels = board_of(ROWS, ASKED).leaderboard.set_index("strategy")["labels"]
+    seconds, megabytes = (lines(Drawing(figures=(figure,))) for figure in drawing.figures)
+    assert seconds["mine[k=3]"]["x"] == [pytest.approx(labels["mine[k=3]"], 1e-5)]
+    assert (seconds["mine[k=3]"]["y"], megabytes["mine[k=3]"]["y"]) == ([2], [1])
 
 
 def test_coverage_counts_finished_runs_and_lists_the_missing_ones():
@@ -262,11 +294,11 @@ def test_coverage_counts_finished_runs_and_lists_the_missing_ones():
     assert {name: [*cells.values()] for name, cells in texts(drawing.tables[0]).items()} == {
         "half": ["2/3", "3/3"], "mine[k=3]": ["3/3", "3/3"], "random": ["3/3", "3/3"],
     }  # fmt: skip
-    (row,) = drawing.parts[0].tables[0].rows
+    (row,) = drawing.tables[1].rows
     assert [cell.text for cell in row] == ["half", "a", "2", ASKED.missing[0].reason]
     complete = draw("coverage", runs("random", 25), context("random"))
-    assert complete.parts[0].tables == ()
-    assert complete.parts[0].text
+    assert complete.tables == ()
+    assert "1 strategy" in complete.text
 
 
 # All panels.
@@ -285,7 +317,7 @@ def test_coverage_counts_finished_runs_and_lists_the_missing_ones():
 def test_a_panel_says_what_it_lacks(key, rows, lack):
     asked = context("random") if len(rows) < len(ROWS) else ASKED
     drawing = draw(key, pd.DataFrame(rows, columns=ROWS[0].keys()), asked)
-    assert (drawing.figures, drawing.numbers) == ((), None)
+    assert (drawing.figures, drawing.numbers) == ((), ())
     assert lack in drawing.text
 
 

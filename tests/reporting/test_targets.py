@@ -172,8 +172,9 @@ def test_equal_targets_are_asked_once():
 def test_the_question_names_its_targets():
     rows = runs("random", 25, 27) + runs("mine", 15, 16)
     found = derive(rows, targets="0.4,0.5,auto", seeds=2)
-    said = wording.questions(found)
-    assert re.findall(r"\d+", said) == ["40", "50", "7"]
+    said = wording.which_strategy(found)
+    assert re.findall(r"\d+", said) == ["40", "50"]
+    assert "the same accuracy" in said
     assert wording.question(found[0]).endswith(" 40 % accuracy")
     assert wording.target(found[2]).startswith("7 ")
     # From 0.34 (the mean of 0.35 and 0.33) to 0.64.

@@ -168,7 +168,15 @@ def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
     first, last = facts.grid[0], facts.cap + facts.query_labels
     margin = 0.04 * (last - first)
     targets = sorted(_targets(facts, data))
-    cap = marked_line("x", facts.cap, "dot", f"cap {facts.cap}")
+    # There is no room in small figures for names beside lines.
+    cap = marked_line("x", facts.cap, "dot", "" if small else f"cap {facts.cap}")
+    said = [wording.value(target, data.context.metric) for target in targets]
+    title = f"{facts.name}, target {wording.listed(said)}" if small else facts.name
+    lines = (
+        [marked_line("y", target, "dash") for target in targets]
+        if small
+        else _target_lines(targets, drawn, data)
+    )
     return Figure(
         f"curves-{place}",
         f"Learning curves of {facts.name}",
@@ -180,8 +188,8 @@ def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
             meta=label_axis(last + margin, first - margin, 0.85 * first),
             xaxis={"tickformat": ",d"},
             yaxis={"tickformat": axis_format(data.context)},
-            shapes=[*_target_lines(targets, drawn, data), cap],
-            title={"text": drawn_name(facts.name), "x": 0.02, "font": {"size": 14}},
+            shapes=[*lines, cap],
+            title={"text": drawn_name(title), "x": 0.02, "font": {"size": 14}},
             margin={"l": 56, "r": 14, "t": 36, "b": 48},
         ),
         height=_SMALL if small else _HEIGHTS[len(data.context.tasks)],
@@ -214,7 +222,9 @@ def _band(labels: DoubleArray, values: DoubleArray, style: LineStyle) -> dict[st
     """Closed polygons, one a stretch: up along the highest values and back along the lowest."""
     x: list[float] = []
     y: list[float] = []
-    for part in np.ma.clump_unmasked(np.ma.masked_invalid(labels)):
+    gaps = np.flatnonzero(np.isnan(labels))
+    for part in np.split(np.arange(labels.size), gaps):
+        part = part[~np.isnan(labels[part])]
         high, low = values[:, part].max(axis=0), values[:, part].min(axis=0)
         x += [*labels[part], *labels[part][::-1], math.nan]
         y += [*high, *low[::-1], math.nan]

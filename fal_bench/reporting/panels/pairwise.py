@@ -168,7 +168,10 @@ def _crosses(ranked: Sequence[str], savings: Savings) -> list[dict[str, Any]]:
     z = [[1 if one else None for one in line] for line in unknown]
     shared = {"hoverinfo": "skip"}
     return [
-        {"type": "heatmap", "x": names, "y": names, "z": z, "xgap": 2, "ygap": 2, **field, **shared},
+        {
+            "type": "heatmap", "x": names, "y": names, "z": z, "xgap": 2, "ygap": 2,
+            **field, **shared,
+        },
         {
             "type": "scatter", "mode": "markers", "marker": cross,
             "x": [column for _, column in pairs], "y": [row for row, _ in pairs], **shared,

@@ -14,7 +14,7 @@ from fal_bench.reporting.context import ReportContext
 # vanishes on one of the page's two backgrounds; grey is for the lines that nobody chose.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # The dash changes whenever the colours start again: 36 lines before a pair of both comes back.
-# Markers move on by one then, so that colour and marker are a pair of their own, too.
+# Markers move on by one more then, so that colour and marker are a pair of their own, too.
 DASHES = ("", "7 3", "2 3", "7 3 2 3", "12 4", "12 3 2 3 2 3")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down")
 # Colours of the page's own style sheet, which differ on its two backgrounds.
@@ -88,7 +88,7 @@ def line_styles(
             styles[name] = LineStyle(
                 COLOURS[number % len(COLOURS)],
                 DASHES[again % len(DASHES)],
-                MARKERS[(number + again) % len(MARKERS)],
+                MARKERS[(number + 2 * again) % len(MARKERS)],
                 place,
             )
         else:

@@ -39,7 +39,7 @@
     return {
       colour: memory.colours[number % memory.colours.length],
       dash: memory.dashes[again % memory.dashes.length],
-      marker: memory.markers[(number + again) % memory.markers.length],
+      marker: memory.markers[(number + 2 * again) % memory.markers.length],
       width: 2,
     };
   };
@@ -281,6 +281,12 @@
     if (layout.meta) reach(layout, data);
     if (phone.matches && plot.closest(".wide")) {
       write(layout, { "xaxis.tickfont.size": 11, "yaxis.tickfont.size": 11, "margin.l": 4 });
+    }
+    if (phone.matches && plot.closest(".many:not(.alone)")) {
+      write(layout, {
+        "font.size": 9, "title.font.size": 10, "xaxis.title.text": "", "yaxis.title.text": "",
+        "margin.l": 32, "margin.r": 4, "margin.b": 28, "margin.t": 26, "xaxis.nticks": 4,
+      });
     }
     write(layout, { ...theme(on), dragmode: touch ? false : "zoom", uirevision: "reader" });
     return { data, layout };
