@@ -200,73 +200,64 @@ def _renamed(drawing: Drawing, place: int) -> Drawing:
 
 
 def _view(step: Step, data: PageData) -> dict[str, Any]:
-    """Prepare the answer, the board with its figure, and the notes of one step."""
+    """Prepare the answer, the board with its figure, and the notes of one step.
+
+    Further numbers are those of questions that were asked, so that a page stays small.
+    """
     board, context = step.board, step.board.context
-    rows = board.rows
     columns = {column.key: column for column in columns_shown("board", context)}
     first = [columns[key] for key in _FIRST]
     rest = [column for key, column in columns.items() if key not in _FIRST]
-    numbers = [columns["strategy"], *rest, *columns_shown("more", context)[1:]]
-    ranked = [row for row in rows if group(row) != "incomplete"]
-    same = {
-        column.key: text for column in [*first, *numbers] if (text := _repeated(column, ranked))
-    }
-    axis = axis_of(ranked)
-    seen = [column for column in first if column.key not in same]
-    more = [column for column in numbers if column.key not in same]
-    verdict = board.facts.verdict
-    tied = [fact for fact in verdict if isinstance(fact, TiedWithFirst)]
-    others = [fact for fact in verdict[1:] if not isinstance(fact, TiedWithFirst | Compared)]
-    facts = board.facts
-    headings = {column.key: column.heading for column in [*first, *numbers]}
+    further = [columns["strategy"], *rest, *columns_shown("more", context)[1:]]
+    ranked = [row for row in board.rows if group(row) != "incomplete"]
+    facts, axis = board.facts, axis_of(ranked)
+    tied = [fact for fact in facts.verdict if isinstance(fact, TiedWithFirst)]
+    others = [fact for fact in facts.verdict[1:] if not isinstance(fact, TiedWithFirst | Compared)]
+    notes = [*others, *facts.findings, *facts.page_only, *facts.reading]
+    asked = board is data.comparison.boards[step.asked]
     return {
-        "answer": wording.sentences(verdict[:1], context),
+        "answer": wording.sentences(facts.verdict[:1], context),
         "tied": wording.sentences(tied, context),
         "axis": axis,
-        "columns": seen,
-        "sections": _sections(rows, seen, axis, data),
-        "more_columns": more,
-        "more_sections": _sections(ranked, more, None, data),
-        "same": [f"{headings[key]}: {text}" for key, text in same.items()],
-        "notes": wording.sentences(
-            [*others, *facts.findings, *facts.page_only, *facts.reading], context
-        ),
+        "board": _table(board.rows, first, axis, data),
+        "more": _table(ranked, further, None, data) if asked else None,
+        "notes": wording.sentences(notes, context),
         "ladder": wording.ladder(context),
         "context": context,
     }
 
 
-def _repeated(column: Column, rows: Sequence[Row]) -> str:
-    """Return the words of a column that says the same in every row; empty if it does not."""
-    texts = {column.text(row) for row in rows}
-    if column.key in _ALWAYS or len(rows) < _FEW or len(texts) > 1:
-        return ""
-    return texts.pop()
-
-
-def _sections(
+def _table(
     rows: Sequence[Row], columns: Sequence[Column], axis: Axis | None, data: PageData
-) -> list[dict[str, Any]]:
-    """Split the board into its groups, as bodies of one table."""
-    bodies = []
-    for name in GROUPS:
-        members = [row for row in rows if group(row) == name]
-        if members:
-            bodies.append(
-                {"name": name, "rows": [_row(row, columns, axis, data) for row in members]}
-            )
-    return bodies
-
-
-def _row(row: Row, columns: Sequence[Column], axis: Axis | None, data: PageData) -> dict[str, Any]:
+) -> dict[str, Any]:
+    """Prepare a table; a column that says the same in every row becomes a sentence."""
+    lines = [[_cell(row, column) for column in columns] for row in rows]
+    own = data.context.own
+    shown, same = [], []
+    for place, column in enumerate(columns):
+        known = [line for row, line in zip(rows, lines, strict=True) if group(row) != "incomplete"]
+        texts = {(line[place]["text"], line[place]["interval"]) for line in known}
+        if column.key in _ALWAYS or len(rows) < _FEW or len(texts) != 1:
+            shown.append(place)
+        elif text := " ".join(filter(None, *texts)):
+            same.append(f"{column.heading}: {text}")
+    members: dict[str, list[dict[str, Any]]] = {name: [] for name in GROUPS}
+    for row, line in zip(rows, lines, strict=True):
+        members[group(row)].append(
+            {
+                "name": row["strategy"],
+                "place": data.styles[row["strategy"]].place,
+                "own": row["strategy"] in own,
+                "best": is_best(row),
+                "tone": tone(row["verdict"]),
+                "mark": axis.mark(row) if axis else None,
+                "cells": [line[place] for place in shown],
+            }
+        )
     return {
-        "name": row["strategy"],
-        "place": data.styles[row["strategy"]].place,
-        "own": row["strategy"] in data.context.own,
-        "best": is_best(row),
-        "tone": tone(row["verdict"]),
-        "mark": axis.mark(row) if axis else None,
-        "cells": [_cell(row, column) for column in columns],
+        "columns": [columns[place] for place in shown],
+        "sections": [(name, found) for name, found in members.items() if found],
+        "same": same,
     }
 
 
@@ -278,7 +269,6 @@ def _cell(row: Row, column: Column) -> dict[str, Any]:
     text, number = column.text(row), column.number(row)
     words, bracket, interval = text.partition(" [") if column.numeric else (text, "", "")
     return {
-        "column": column,
         "text": words,
         "interval": f"[{interval}" if bracket else "",
         # As scripts read it, too.
