@@ -36,6 +36,7 @@ from fal_bench.reporting.panels.base import Drawing, PageData, Panel
 from fal_bench.reporting.panels.plotting import COLOURS, DASHES, MARKERS
 from fal_bench.reporting.panels.spending import costs_of
 from fal_bench.reporting.steps import ALL_TASKS, Step, steps_of
+from fal_bench.stats import FEWEST_SEEDS
 
 _FIRST = ("rank", "strategy", "saving_vs_random", "labels", "reached", "verdict")
 """Columns beside the figure; the others are folded below it."""
@@ -88,6 +89,7 @@ def render_page(comparison: Comparison) -> str:
             families=_families(data, portraits),
             views=[_view(step, data) for step in steps],
             panels=[_shown(panel, steps, comparison) for panel in all_panels()],
+            fewest=FEWEST_SEEDS,
             provenance=wording.sentences(main.facts.provenance, main.context),
             computed=wording.span(main.context.computed),
             metric=wording.metric(main.context),
@@ -219,6 +221,9 @@ def _view(step: Step, data: PageData) -> dict[str, Any]:
         "answer": wording.sentences(facts.verdict[:1], context),
         "tied": wording.sentences(tied, context),
         "axis": axis,
+        "judged": any(
+            row["verdict"] in ("better", "worse", "equal", "no evidence") for row in ranked
+        ),
         "board": _table(board.rows, first, axis, data),
         "more": _table(ranked, further, None, data) if asked else None,
         "notes": wording.sentences(notes, context),
