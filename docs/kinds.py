@@ -17,6 +17,7 @@ import numpy as np
 from fal_bench.data.folders import Folders, use_folders
 from fal_bench.data.loading import load_dataset
 from fal_bench.errors import FalbenchError
+from fal_bench.federation.declared import check_suits
 from fal_bench.federation.journal import MemoryJournal
 from fal_bench.federation.loop import simulate
 from fal_bench.federation.setting import Setting
@@ -37,12 +38,16 @@ before anything runs.
 """
 
 ROWS, CLASSES = 360, 3
+SITES = ("north", "south", "west")
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "images": ("npz[path=images.npz]", {"kind": "cnn", "channels": [4]}),
     "series": ("npz[path=series.npz,channels=first]", {"kind": "cnn1d", "channels": [4]}),
-    "table": ("table[path=table.csv,label=class]", {"kind": "mlp", "hidden": [8]}),
-    "text": ("text[path=text.csv,text=words,label=class]", {"kind": "mlp", "hidden": []}),
+    "table": ("table[path=table.csv,label=class,client=site]", {"kind": "mlp", "hidden": [8]}),
+    "text": (
+        "text[path=text.csv,text=words,label=class,client=site]",
+        {"kind": "mlp", "hidden": []},
+    ),
 }
 
 SHORT: dict[str, dict[str, Any]] = {
@@ -85,7 +90,7 @@ def outcome(registry: Registry, name: str, kind: str) -> str:
     for task in tasks(kind):
         setting = Setting.draw(task, 0, load_dataset(task.dataset))
         try:
-            strategy.check_task(task)
+            check_suits(strategy, task)
             strategy.check_shares(task, setting.smallest_shares)
         except FalbenchError as error:
             said = str(error)
@@ -97,11 +102,15 @@ def outcome(registry: Registry, name: str, kind: str) -> str:
 
 
 def tasks(kind: str) -> Iterator[Task]:
-    """Yield tasks on a kind of data: plain, with shares for agents, with allotment."""
+    """Yield tasks on a kind of data.
+
+    Plain, with shares for agents, with allotment, with more rounds, with a target domain.
+    """
     dataset, model = KINDS[kind]
     fields = {
         "dataset": dataset,
         "clients": 2,
+        "partition": {"kind": "iid"},
         "model": model,
         "rounds": 1,
         "local_epochs": 2,
@@ -113,6 +122,10 @@ def tasks(kind: str) -> Iterator[Task]:
     shares = {"state": 0.1, "warm_start": 0.2, "agent": 0.4, "pool": 0.3}
     yield Task.model_validate(fields | {"shares": shares})
     yield Task.model_validate(fields | {"allotment": {"kind": "server"}})
+    yield Task.model_validate(fields | {"rounds": 4})
+    target = {"kind": "given", "target": SITES[-1]}
+    del fields["clients"]  # which come with the data
+    yield Task.model_validate(fields | {"partition": target})
 
 
 def run_to_end(setting: Setting, strategy: Strategy, trainer: Trainer) -> None:
@@ -130,24 +143,26 @@ def write_files(folder: Path) -> None:
     """Write a small file of each kind, in which classes differ."""
     rng = np.random.default_rng(0)
     labels = rng.integers(CLASSES, size=ROWS)
+    sites = np.resize(SITES, ROWS)
     for name, shape in (("images", (8, 8)), ("series", (3, 1, 12))):
         values = rng.normal(size=(CLASSES, *shape))[labels] + rng.normal(size=(ROWS, *shape))
         arrays = {"train": slice(60, None), "test": slice(60)}
         content = {f"{part}_images": values[rows] for part, rows in arrays.items()}
         content |= {f"{part}_labels": labels[rows] for part, rows in arrays.items()}
+        content |= {f"{part}_clients": sites[rows] for part, rows in arrays.items()}
         np.savez(folder / f"{name}.npz", **content)
     with (folder / "table.csv").open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["size", "weight", "colour", "class"])
-        for label in labels:
+        rows.writerow(["size", "weight", "colour", "class", "site"])
+        for label, site in zip(labels, sites, strict=True):
             colour = rng.choice(["red", "green", "blue"][label:])
-            rows.writerow([*(label + rng.normal(size=2)), colour, f"class {label}"])
+            rows.writerow([*(label + rng.normal(size=2)), colour, f"class {label}", site])
     with (folder / "text.csv").open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["words", "class"])
-        for label in labels:
+        rows.writerow(["words", "class", "site"])
+        for label, site in zip(labels, sites, strict=True):
             words = rng.choice(["poor", "plain", "fine"], 6, p=np.roll([0.6, 0.2, 0.2], label))
-            rows.writerow([" ".join(words), label])
+            rows.writerow([" ".join(words), label, site])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from abc import abstractmethod
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from fal_bench.acquisition.points import MeanProducts, Points, last_layer_gradients
 from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.plugins.strategy import ClientView, Params, Strategy, Train
@@ -93,4 +95,5 @@ def _mean(arrays: Sequence[FloatArray]) -> FloatArray:
     if len(arrays) == 1:
         return arrays[0]
     total: FloatArray = sum(arrays[1:], arrays[0])
-    return total / len(arrays)
+    mean: FloatArray = total / np.float32(len(arrays))
+    return mean

@@ -81,7 +81,11 @@ class FEDALV(Strategy):
         bought = [0] * federation.clients
         for number in range(federation.total_budget):
             sample = wanted[number % len(wanted)]
-            offers = federation.gather(lambda client, to=sample: states[client.index].offer(to))
+
+            def offer(client: ClientView, to: FloatArray = sample) -> FloatArray:
+                return states[client.index].offer(to)
+
+            offers = federation.gather(offer)
             # What was broadcast is all that clients know of it.
             buyer = int(federation.broadcast(np.argmin(offers, axis=0).astype(np.int32))[0])
             bought[buyer] += 1

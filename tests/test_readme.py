@@ -1,4 +1,4 @@
-"""What the README shows works as it is written."""
+"""What the README and the first guides show works as it is written."""
 
 import itertools
 import shlex
@@ -16,19 +16,27 @@ from fal_bench.results.published import read_record
 from fal_bench.task.suite import load_suite
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("first-comparison", "your-strategy", "paper")]
 
 
-def blocks(language):
+def blocks(language, *pages):
     # Fences come in pairs, so every second piece is inside of one.
-    pieces = [piece.partition("\n")[::2] for piece in README.split("```")[1::2]]
+    texts = [page.read_text() for page in pages or (README, *GUIDES)]
+    pieces = [piece.partition("\n")[::2] for text in texts for piece in text.split("```")[1::2]]
     return [text for own, text in pieces if own == language]
 
 
 def test_there_are_two_set_up_commands():
-    install, test = [block.strip() for block in blocks("") if "pip install" in block]
+    install, test = [block.strip() for block in blocks("", README) if "pip install" in block]
     assert install == "pip install . && falbench compare --target-acc 0.5"
     assert test == "pip install tox && tox"
+
+
+def test_it_fits_on_a_screen_and_says_what_the_published_board_says():
+    assert len(README.read_text().splitlines()) < 60
+    [board] = fal_bench.report(ROOT / "results" / "published" / "quick").boards
+    assert board.verdict[0] in README.read_text()
 
 
 def test_the_plugin_runs(tmp_path, compare):
@@ -74,7 +82,7 @@ def seed_of_a_short_sample(folder):
 def test_every_command_is_understood(falbench, command, tmp_path):
     """Commands that would compute are asked for a dry run instead."""
     arguments = shlex.split(command)[1:]
-    if arguments[0] in ("import", "report", "verify"):
+    if arguments[0] in ("import", "report", "verify", "figure"):
         arguments = [published(argument) for argument in arguments]
     for folder in ("results", "laptop", "server") if arguments[0] in ("report", "merge") else ():
         store_run(tmp_path / folder, spec(seed=len(folder)))

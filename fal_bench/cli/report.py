@@ -57,7 +57,7 @@ def report(
 
     All stored strategies and seeds take part unless fewer are named. Neither plugins nor data are
     needed. Writes leaderboard.csv, curves.csv and leaderboard.html into the folder. A report of a
-    part of it, by --strategy, --suite, --task or --seeds, is printed and writes nothing unless --to
+    part of it, by --strategy, --task or --seeds, is printed and writes nothing unless --to
     says where; nor does a report of published results.
     """
     begin("Reading results")
@@ -77,6 +77,6 @@ def report(
         external=external,
         notify=say,
     )
-    part = bool(strategy or suite or task or seeds)
+    part = bool(strategy or task or seeds)
     own = None if part or is_published(folder) else folder
     show_and_write(result, to or own, form, explain=explain)

@@ -23,7 +23,7 @@ from fal_bench.federation.declared import declared
 from fal_bench.federation.guarded import Guard, guarded, unguarded
 from fal_bench.federation.journal import LABELS_COST, Journal, Row
 from fal_bench.federation.ledger import Ledger
-from fal_bench.federation.models import CycleModels
+from fal_bench.federation.models import CycleModels, copied
 from fal_bench.federation.query import Query
 from fal_bench.federation.rounds import Coordinator, gradients_of, steps_of
 from fal_bench.federation.setting import Setting
@@ -168,7 +168,8 @@ class FederatedTraining:
         lanes = tuple(self._lane(number, client) for client in clients)
         # Clients that miss rounds may have had their last one before the last of all.
         seldom = task.participation < 1 or task.dropouts > 0
-        keep = self.kept.epochs and (seldom or number == task.rounds - 1)
+        last = number == task.rounds - 1
+        keep = self.kept.epochs and (seldom or last)
         answer = yield TrainRequest(
             self.coordinator.model.architecture,
             recipe,
@@ -178,7 +179,10 @@ class FederatedTraining:
             self.state.cycle,
         )
         self.seconds += answer.seconds
-        self._previous.update(zip(clients, answer.weights, strict=True))
+        if seldom or last:
+            # Weights may be rows of one tensor, which a client must not keep alive for all others.
+            own = map(copied, answer.weights) if seldom else answer.weights
+            self._previous.update(zip(clients, own, strict=True))
         self._epochs.update(zip(clients, answer.epochs, strict=True) if keep else ())
         for client, momenta in zip(clients, answer.momenta, strict=True):
             if momenta is not None:

@@ -179,10 +179,31 @@ def average(weights: Sequence[Weights], counts: IntArray) -> Weights:
     averaged: Weights = {}
     for name, first in weights[0].items():
         if first.is_floating_point():
-            averaged[name] = torch.tensordot(shares, torch.stack([one[name] for one in weights]), 1)
+            averaged[name] = torch.tensordot(shares, _stacked([one[name] for one in weights]), 1)
         else:
             averaged[name] = first
     return averaged
+
+
+ALIGNED = 64
+"""Bytes of which a new tensor's address is a multiple; another address may round otherwise."""
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Return tensors stacked; without a copy if they are the rows of one tensor, in order."""
+    import torch
+
+    first, step = tensors[0], tensors[0].numel() * tensors[0].element_size()
+    start = first.data_ptr()
+    whole = first.untyped_storage().data_ptr() == tensors[-1].untyped_storage().data_ptr()
+    rows = whole and all(
+        one.data_ptr() == start + number * step and one.is_contiguous()
+        for number, one in enumerate(tensors)
+    )
+    if not rows or start % ALIGNED or not step:
+        return torch.stack(list(tensors))
+    strides = (first.numel(), *first.stride())
+    return first.as_strided((len(tensors), *first.shape), strides)
 
 
 def check_plain_sgd(aggregation: Aggregation, task: Task) -> None:

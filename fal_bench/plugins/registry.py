@@ -12,6 +12,7 @@ reason and never stops the others.
 from __future__ import annotations
 
 import inspect
+import os
 import pkgutil
 import sys
 import traceback
@@ -21,7 +22,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -599,9 +600,31 @@ class Registry:
 def _collected(table: Table) -> Table:
     """Add the built-in and installed plugins to a table."""
     table.add_built_in()
-    for entry in entry_points(group=table.kind.package):
+    for entry in installed_entries().select(group=table.kind.package):
         table.add_entry(entry)
     return table
+
+
+def installed_entries() -> EntryPoints:
+    """Return the entry points of what is installed.
+
+    They are read again when Python looks for modules in other folders, or one of these changed.
+    """
+    folders = tuple(sys.path)
+    return _entries_of(folders, tuple(map(_last_change, folders)))
+
+
+@lru_cache(maxsize=1)
+def _entries_of(folders: tuple[str, ...], changes: tuple[int, ...]) -> EntryPoints:  # noqa: ARG001
+    return entry_points()
+
+
+def _last_change(folder: str) -> int:
+    """Return when an entry was added to a folder, or removed."""
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0
 
 
 _active: ContextVar[Registry | None] = ContextVar("registry", default=None)

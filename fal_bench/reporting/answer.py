@@ -199,7 +199,7 @@ class Comparison:
     def __str__(self) -> str:
         from rich.console import Console
 
-        console = Console(width=120, color_system=None)
+        console = Console(width=120, color_system=None, force_jupyter=False)
         with console.capture() as capture:
             console.print(self)
         return capture.get()
@@ -213,9 +213,15 @@ class Comparison:
         yield from Terminal(self.boards).__rich_console__(console, options)
 
     def _repr_html_(self) -> str:
+        """Show the short boards, and the savings of the first where they can be drawn."""
         from fal_bench.reporting.export import to_html
+        from fal_bench.reporting.figures.paper import NoMatplotlibError, to_svg
 
-        return to_html(self.boards)
+        boards = to_html(self.boards)
+        try:
+            return f"{boards}<div>{to_svg(self.figure('savings'))}</div>"
+        except (InvalidSpecError, NoMatplotlibError):
+            return boards
 
 
 def answer(question: Question, results: Results) -> Comparison:
@@ -259,7 +265,7 @@ def _context(question: Question, results: Results) -> tuple[ReportContext, pd.Da
     here = results.here
     done = here[here["state"] == "done"]
     first = done.sort_values("strategy", kind="stable").drop_duplicates("strategy")
-    externals, external = external_curves(results, tasks, results.seeds)
+    externals, external = external_curves(results, tasks, results.seeds, question.baseline)
     context = ReportContext(
         suite=results.title,
         target=0.0,

@@ -99,6 +99,8 @@ class External:
         strict_known: whether its strict labels are known.
         priced: whether labels of its tasks have prices, which its file does not know.
         obstacle: why it cannot be ranked, as the end of a sentence; empty if it can.
+        paired: whether its runs pair with those measured here: its file has the baseline, too,
+            with the curves measured here, bit for bit.
     """
 
     strategy: str
@@ -107,6 +109,7 @@ class External:
     strict_known: bool
     priced: bool
     obstacle: str
+    paired: bool = False
 
     def unranked(self, accounting: Accounting) -> str:
         """Say why it is not ranked under an accounting; empty if it is."""
@@ -288,6 +291,11 @@ class ReportContext:
     def external(self, strategy: str) -> External | None:
         """Return what is known of an external strategy; None if it is not one."""
         return next((one for one in self.externals if one.strategy == strategy), None)
+
+    def paired(self, strategy: str) -> bool:
+        """Tell whether a strategy's runs pair with the baseline's: its own ones always do."""
+        external = self.external(strategy)
+        return external is None or (external.paired and not external.unranked(self.accounting))
 
     def seeds_of(self, strategy: str, task: str) -> tuple[int, ...]:
         """Return the seeds that a strategy must have on a task, in order."""

@@ -15,8 +15,8 @@ from fal_bench.errors import StoreError, one_line
 from fal_bench.inputs.cells import guarded
 from fal_bench.reporting import wording
 from fal_bench.reporting.answer import Board
-from fal_bench.reporting.columns import Column, Row, columns_shown, rows_of, telling
-from fal_bench.reporting.facts import Alike, notes
+from fal_bench.reporting.facts import notes
+from fal_bench.reporting.short import short_board, short_lines
 from fal_bench.results.files import write_atomically
 from fal_bench.task.target import ACCURACY
 
@@ -70,6 +70,7 @@ def to_json(boards: Sequence[Board]) -> str:
                         "sha256": one.origin.sha256,
                         "imported": one.origin.imported,
                         "not_ranked": one.unranked(board.context.accounting) or None,
+                        "paired": board.context.paired(one.strategy),
                     }
                     for one in board.context.externals
                 ],
@@ -99,26 +100,18 @@ def to_markdown(boards: Sequence[Board]) -> str:
 
 
 def to_html(boards: Sequence[Board]) -> str:
-    """Return boards as a notebook shows them: the columns of the terminal, and the verdict."""
+    """Return boards as a notebook shows them: the columns and the notes of the terminal."""
     return "\n".join(_html(board) for board in boards)
 
 
-def short_board(board: Board) -> tuple[list[Column], list[Row], list[str]]:
-    """Return the columns of the terminal, the rows, and in a sentence what is left out."""
-    rows = rows_of(board.leaderboard)
-    columns, alike = telling(columns_shown("board", board.context), rows, board.context.accounting)
-    said = wording.sentences([Alike(alike)], board.context) if alike else []
-    return columns, rows, said
-
-
 def _html(board: Board) -> str:
-    columns, rows, alike = short_board(board)
+    columns, rows, _ = short_board(board)
     table = pd.DataFrame(
         [[column.text(row) for column in columns] for row in rows],
         columns=[column.short for column in columns],
     )
     title = f"{wording.question(board.context)}, {wording.setting(board.context)}"
-    sentences = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in (*board.verdict, *alike))
+    sentences = "".join(f"<p>{html.escape(sentence)}</p>" for sentence, *_ in short_lines(board))
     return f"<p><b>{html.escape(title)}</b></p>{table.to_html(index=False)}{sentences}"
 
 

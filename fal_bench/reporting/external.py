@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ from fal_bench.results.model import Results
 
 
 def external_curves(
-    results: Results, tasks: Sequence[TaskFacts], seeds: Sequence[int]
+    results: Results, tasks: Sequence[TaskFacts], seeds: Sequence[int], baseline: str
 ) -> tuple[tuple[External, ...], pd.DataFrame]:
     """Pick the imported curves of the tasks that are compared.
 
@@ -26,25 +27,33 @@ def external_curves(
     A strategy that can be ranked takes part with the seeds compared, any other one with all of its
     runs: seeds of other code mean nothing here.
 
+    Runs of a file pair with those measured here where the file proves it: it has runs of the
+    baseline, and on every task and seed compared their curves are those measured here, bit for bit.
+
     Args:
-        results: the imported runs; others play no part.
+        results: the imported runs, and the baseline's of here.
         tasks: the tasks compared.
         seeds: the seeds compared.
+        baseline: what the baseline is called here.
 
     Returns:
         What is known of each strategy, and the curves as ``Results.shown_curves`` has them, with
         ``source``: the name of the file they came from.
     """
     externals, frames = [], []
-    for label, mine in _by_strategy(results, tasks):
+    imported = list(_by_strategy(results, tasks))
+    proven = _pairing(results, [mine for _, mine in imported], tasks, seeds, baseline)
+    for label, mine in imported:
         external = _external(results, label, mine, tasks, seeds)
+        paired = external.origin.name in proven and mine["named"].iloc[0] != baseline
+        external = replace(external, paired=paired)
         shown = [run in external.runs for run in zip(mine["task"], mine["seed"], strict=True)]
         part = mine[shown].assign(source=external.origin.file)
         frames.append(part if external.strict_known else part.assign(labels_strict=float("nan")))
         externals.append(external)
     if not externals:
         return (), pd.DataFrame()
-    whole = pd.concat(frames).drop(columns=["key", "origin"])
+    whole = pd.concat(frames).drop(columns=["key", "origin", "named"])
     kept = [name for name in whole if name == "labels_strict" or whole[name].notna().any()]
     first = [*SHOWN, *(name for name in kept if name not in SHOWN)]
     frame = whole[first].astype({"labels_strict": float})
@@ -82,11 +91,49 @@ def _by_strategy(
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield each imported strategy that has runs of these tasks, with its curves."""
     runs = _placed(results.imported, tasks)
-    runs = runs.assign(strategy=strategy_labels(runs))
-    columns = ["key", *SHOWN, "task_hash", "reference", "origin"]
+    runs = runs.assign(strategy=strategy_labels(runs), named=runs["strategy"])
+    columns = ["key", *SHOWN, "task_hash", "reference", "origin", "named"]
     curves = results.curves.merge(runs[columns], on="key")
     for label, mine in curves.groupby("strategy", sort=True):
         yield str(label), mine
+
+
+def _pairing(
+    results: Results,
+    imported: Sequence[pd.DataFrame],
+    tasks: Sequence[TaskFacts],
+    seeds: Sequence[int],
+    baseline: str,
+) -> set[str]:
+    """Return the imports whose baseline has the curves that were measured here."""
+    shown = results.shown_curves()
+    here = shown[shown["strategy"] == baseline]
+    found = set()
+    for mine in imported:
+        names = [name for name in results.metrics if name in mine and mine[name].notna().any()]
+        if mine["named"].iloc[0] == baseline and names:
+            columns = ["task", "seed", "cycle", "labels", "labels_strict", *names]
+            if set(columns) <= {*here, "labels_strict"} and _same_bits(
+                here[columns], mine[columns], tasks, seeds
+            ):
+                found.add(mine["origin"].iloc[0])
+    return found
+
+
+def _same_bits(
+    here: pd.DataFrame, there: pd.DataFrame, tasks: Sequence[TaskFacts], seeds: Sequence[int]
+) -> bool:
+    """Tell whether both have every task and seed, with the same numbers in the same rows."""
+    key = ["task", "seed", "cycle"]
+    wanted = pd.MultiIndex.from_product([[facts.name for facts in tasks], seeds])
+    parts = []
+    for frame in (here, there):
+        part = frame.astype({name: float for name in frame if name != "task"}).set_index(key)
+        part = part[part.index.droplevel(["cycle"]).isin(wanted)].sort_index()
+        if not wanted.isin(part.index.droplevel(["cycle"])).all():
+            return False
+        parts.append(part)
+    return bool(parts[0].equals(parts[1]))
 
 
 def _placed(runs: pd.DataFrame, tasks: Sequence[TaskFacts]) -> pd.DataFrame:

@@ -333,7 +333,8 @@ class SameCurves(Fact):
 class ExternalOrigin(Fact):
     """Where external strategies come from, and why they are not ranked, if they are not.
 
-    ``unknown`` runs do not show where they reach the target.
+    ``unknown`` runs do not show where they reach the target. ``paired`` tells whether their runs
+    are proven to pair with those measured here, so that there is a verdict.
     """
 
     strategies: tuple[str, ...]
@@ -343,6 +344,7 @@ class ExternalOrigin(Fact):
     unranked: str
     runs: int
     unknown: int
+    paired: bool
 
 
 @dataclass(frozen=True)

@@ -336,12 +336,13 @@ def _alike_on(runs: Mapping[RunKey, Reading], task: str) -> list[tuple[str, ...]
 def _origins(rows: list[Row], context: ReportContext) -> list[f.Fact]:
     """Say where external strategies come from; those with the same origin share a fact."""
     known = {row["strategy"]: int(row["runs"]) for row in rows}
-    origins: dict[tuple[str, str, str, str, int, int], list[str]] = defaultdict(list)
+    origins: dict[tuple[str, str, str, str, int, int, bool], list[str]] = defaultdict(list)
     for one in context.externals:
         unranked, runs = one.unranked(context.accounting), len(one.runs)
         unknown = runs - known[one.strategy] if unranked else 0
         file, name, imported = one.origin.file, one.origin.name, one.origin.imported
-        origins[file, name, imported, unranked, runs, unknown].append(one.strategy)
+        paired = context.paired(one.strategy)
+        origins[file, name, imported, unranked, runs, unknown, paired].append(one.strategy)
     return [f.ExternalOrigin(tuple(names), *origin) for origin, names in origins.items()]
 
 

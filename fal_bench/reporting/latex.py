@@ -10,7 +10,7 @@ from fal_bench.errors import one_line
 from fal_bench.reporting import wording
 from fal_bench.reporting.answer import Board
 from fal_bench.reporting.columns import GROUPS, Column, Row, group, is_best
-from fal_bench.reporting.export import short_board
+from fal_bench.reporting.short import short_board
 
 _ESCAPED: Final = {
     "\\": r"\textbackslash{}",
@@ -53,8 +53,8 @@ def _table(board: Board, place: int) -> str:
             "\\centering",
             f"\\caption{{{caption}}}",
             f"\\label{{tab:falbench{'' if not place else f'-{place + 1}'}}}",
-            "\\small",
-            "\\setlength{\\tabcolsep}{4pt}",
+            "\\footnotesize",
+            "\\setlength{\\tabcolsep}{3pt}",
             f"\\begin{{tabular}}{{{kinds}}}",
             "\\toprule",
             f"{heading} \\\\",

@@ -148,9 +148,9 @@ def build_leaderboard(
     never did, by the same and, where these are equal, by ``accuracy_final``. Equal strategies share
     the better rank. References (``context.references``) come after them, with their numbers but
     without a rank or a verdict, then external strategies (``context.externals``) that cannot be
-    ranked; those that can are ranked, but have no verdict. Incomplete strategies come last, with
-    their counts alone, since means over other runs would not compare. The result does not depend
-    on the order of runs, strategies, tasks or seeds.
+    ranked; those that can are ranked, and have a verdict where their runs are paired. Incomplete
+    strategies come last, with their counts alone, since means over other runs would not compare.
+    The result does not depend on the order of runs, strategies, tasks or seeds.
 
     Args:
         runs: the finished runs (``read_runs``).
@@ -245,8 +245,8 @@ def _rank(
     found = places(names, ladder, [context.sign * final for final in finals])
     for row, place in zip(rows, found, strict=True):
         row["rank"] = place
-    # Imported runs are not known to be paired with these: their strategies may have any rank.
-    own = [row for row in rows if not context.external(row["strategy"])]
+    # Imported runs that are not known to be paired with these leave their strategies any rank.
+    own = [row for row in rows if context.paired(row["strategy"])]
     spent = [ladder.spent[row["strategy"]] for row in own]
     ranges = rank_ranges(
         [one.logs for one in spent], [one.reached for one in spent], own_stream(), level=LEVEL
@@ -332,14 +332,16 @@ def _verdict(low: float, high: float, *, seeds: int) -> str:
 def _compare_with_baseline(
     rows: Sequence[dict[str, Any]], ladder: Ladder, context: ReportContext
 ) -> None:
-    """Fill in savings and verdicts of the complete strategies; external ones get neither.
+    """Fill in savings and verdicts of the complete strategies whose runs pair.
 
     Args:
         rows: rows of the leaderboard, changed in place.
         ladder: what the complete strategies spend.
         context: the question, for baseline and references.
     """
-    own = [row for row in rows if row["verdict"] != "external" and row["strategy"] in ladder.spent]
+    own = [
+        row for row in rows if row["strategy"] in ladder.spent and context.paired(row["strategy"])
+    ]
     for row in own:
         row["verdict"] = "not comparable"
         if row["strategy"] == context.baseline:
@@ -388,9 +390,7 @@ def _add_wider_saving(
     if context.baseline not in ladder.spent:
         return
     names = [
-        name
-        for name in sorted(ladder.spent)
-        if name != context.baseline and not context.external(name)
+        name for name in sorted(ladder.spent) if name != context.baseline and context.paired(name)
     ]
     found = savings(ladder, names, context.baseline, context.references) if names else {}
     for row in rows:

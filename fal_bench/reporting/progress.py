@@ -161,7 +161,8 @@ class Progress:
         failed = sum(phase == "failed" for phase in self._ended.values())
         parts = [f"{len(self._ended)} of {len(self._runs)} runs"]
         parts += [f"{failed} failed"] if failed else []
-        return ", ".join([*parts, self._time_left()])
+        over = len(self._ended) == len(self._runs)
+        return ", ".join([*parts, "done" if over else self._time_left()])
 
     def news(self) -> list[str]:
         """Return one line for each run that ended since the last call, or one now and then."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from fal_bench.reporting.answer import Board
-from fal_bench.reporting.export import short_board
-from fal_bench.reporting.facts import Explained, InShort, Missing, TiedWithFirst, notes
+from fal_bench.reporting.facts import Explained, notes
+from fal_bench.reporting.short import Spoken, short_board, short_lines
 from fal_bench.reporting.table import leaderboard_table
 from fal_bench.reporting.wording import sentences
 
@@ -47,7 +47,7 @@ class Terminal:
             yield leaderboard_table(board.leaderboard, board.context, width=width)
             last = [Explained(len(board.facts.findings))] if self.hint else []
             hint = sentences(last, board.context)
-            yield from _fitting([*_lines(board), *map(_only, hint)], console, width)
+            yield from _fitting([*short_lines(board), *([line] for line in hint)], console, width)
 
     def _in_full(self, width: int) -> Iterator[RenderableType]:
         """Show everything that is known; what boards share is said once, at the end."""
@@ -61,46 +61,22 @@ class Terminal:
         yield from map(Text, sentences(shared, self.boards[0].context))
 
 
-Spoken = Sequence[str]
-"""What a line may say, the longest form first."""
-
-
-def _lines(board: Board) -> list[Spoken]:
-    """Return what may stand below a board, the most important first."""
-    facts = board.facts
-    missing = [fact for fact in facts.findings if isinstance(fact, Missing)][:1]
-    briefly = [fact for fact in facts.findings if fact not in missing]
-    tied = [fact for fact in facts.verdict if isinstance(fact, TiedWithFirst)]
-    said = [*map(_only, sentences([*facts.verdict[:1], *missing], board.context))]
-    if briefly:
-        forms = [
-            InShort(tuple(briefly[:count]), len(briefly) - count)
-            for count in range(len(briefly), 0, -1)
-        ]
-        said.append(sentences(forms, board.context))
-    return [*said, *map(_only, [*sentences(tied, board.context), *short_board(board)[2]])]
-
-
-def _only(line: str) -> Spoken:
-    return [line]
-
-
 def _fitting(lines: Sequence[Spoken], console: Console, width: int) -> Iterator[Text]:
-    """Yield the first line, the last one, and those between them that there is room for."""
-    room = MOST_LINES - sum(_height(forms[0], console, width) for forms in _ends(lines))
-    for place, forms in enumerate(lines):
-        if place in (0, len(lines) - 1):
-            yield Text(forms[0])
-            continue
+    """Yield the first line, cut if need be, the last one, and those that there is room for."""
+    (first, *_), *between = lines
+    last = between.pop()[0] if between else ""
+    room = MOST_LINES - _height(last, console, width)
+    opening = Text(first).wrap(console, width)[:room]
+    room -= len(opening)
+    yield Text("\n").join(opening)
+    for forms in between:
         fits = [line for line in forms if _height(line, console, width) <= room]
         if fits:
             room -= _height(fits[0], console, width)
             yield Text(fits[0])
-
-
-def _ends(lines: Sequence[Spoken]) -> list[Spoken]:
-    return [lines[0], lines[-1]] if len(lines) > 1 else list(lines)
+    if last:
+        yield Text(last)
 
 
 def _height(line: str, console: Console, width: int) -> int:
-    return len(Text(line).wrap(console, width))
+    return len(Text(line).wrap(console, width)) if line else 0

@@ -21,7 +21,7 @@ BUILT_IN = {
 
 
 # What these train is as long as their parameters say, and is the same code at any length.
-SHORT = {"ifal": {"epochs": 20}, "fedral": {"epochs": 1, "episodes": 1, "warm_episodes": 2}}
+SHORT = {"ifal": {"epochs": 2}, "fedral": {"epochs": 1, "episodes": 1, "warm_episodes": 2}}
 
 
 @pytest.mark.parametrize(("table", "name"), BUILT_IN.values(), ids=BUILT_IN)

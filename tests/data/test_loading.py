@@ -26,7 +26,7 @@ def register(monkeypatch):
                 EntryPoint(name.rstrip("_"), target, DATASET.package)
                 for name, target in targets.items()
             ]
-            monkeypatch.setattr(registry, "entry_points", EntryPoints(found).select)
+            monkeypatch.setattr(registry, "installed_entries", lambda: EntryPoints(found))
             active.enter_context(use_registry(Registry.discover()))
 
         yield install

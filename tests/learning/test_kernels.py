@@ -100,9 +100,8 @@ def test_weights_come_back_from_matrices(same_bits):
     state = MatrixState(architecture.network, RECIPE, 3)
     weights = architecture.fresh(torch.Generator().manual_seed(0)).weights
     state.load(1, weights)
-    back = state.read(1)
+    back = {name: one[0] for name, one in state.read([1]).items()}
     same_bits(back, weights)
-    assert all(tensor.is_contiguous() for tensor in back.values())
     state.load(1, architecture.fresh(torch.Generator().manual_seed(1)).weights)
     assert torch.equal(back["head.weight"], weights["head.weight"])
 
@@ -152,7 +151,10 @@ def test_it_is_the_same_function_with_nothing_odd(architecture):
 def test_weights_come_back_from_an_even_network(architecture, same_bits):
     even = EvenNetwork(architecture.network)
     weights = fresh(architecture)
-    same_bits(even.narrow(even.widen(weights)), weights)
+    stacked = {name: one.expand(2, *one.shape) for name, one in even.widen(weights).items()}
+    for slot in range(2):
+        back = {name: one[slot] for name, one in even.narrow(stacked).items()}
+        same_bits(back, weights)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
+import shutil
 from functools import partial
+from importlib.metadata import EntryPoints
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ import pytest
 import fal_bench.strategies
 from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
 from fal_bench.inputs.selector import Selector
+from fal_bench.plugins import registry
 from fal_bench.plugins.registry import Registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trial import faults_at_import
@@ -163,3 +166,26 @@ def test_a_strategy_whose_trainer_there_is_not_is_named(tmp_path):
     file = plugin(tmp_path / "mine.py", extra="\n    trainer = 'nosuch'\n")
     with pytest.raises(PluginError, match=r"'mine' .*'nosuch'"):
         plan_runs([Task()], [Selector("mine")], [0], Registry.discover([file]))
+
+
+def test_what_is_installed_while_a_process_runs_is_found(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "late" not in Registry.discover().names()
+    plugin(tmp_path / "late.py", "late")
+    metadata = tmp_path / "late-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: late\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[fal_bench.strategies]\nlate = late:Mine\n")
+    assert Registry.discover().load("late").name == "late"
+    shutil.rmtree(metadata)
+    assert "late" not in Registry.discover().names()
+
+
+def test_entry_points_are_read_once_while_nothing_changes(monkeypatch):
+    reads = []
+    monkeypatch.setattr(registry, "entry_points", lambda: reads.append(1) or EntryPoints())
+    registry._entries_of.cache_clear()
+    for _ in range(3):
+        Registry.discover().tables()
+    registry._entries_of.cache_clear()
+    assert reads == [1]

@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -99,11 +100,39 @@ def test_a_run_of_the_same_tasks_and_seeds_is_ranked_but_not_tested(root):
     pd.testing.assert_series_equal(table.loc["random"].drop(ranks), alone.loc["random"].drop(ranks))
     imported = result.context.externals[0].origin.imported
     assert about(result) == ExternalOrigin(
-        ("theirs (external)",), "curves.csv", "curves", imported, unranked="", runs=6, unknown=0
+        ("theirs (external)",),
+        "curves.csv",
+        "curves",
+        imported,
+        unranked="",
+        runs=6,
+        unknown=0,
+        paired=False,
     )
     winner = result.boards[0].facts.verdict[0].standing
     assert (winner.strategy, winner.verdict) == ("theirs (external)", "external")
     assert winner.saving is None
+
+
+@pytest.mark.parametrize("spoilt", ["nothing", "a bit", "a seed"])
+def test_runs_beside_the_same_baseline_are_paired(root, spoilt):
+    store_run(root, spec("mine", seed=0))  # incomplete: it changes nothing
+    same = ask(root, strategies="random").curves
+    theirs = same.assign(strategy="theirs", accuracy=same["accuracy"] + 0.1)
+    if spoilt == "a bit":
+        same.loc[same.index[-1], "accuracy"] = np.nextafter(same["accuracy"].iloc[-1], 1)
+    if spoilt == "a seed":
+        same = same[same["seed"] != 3]
+    put(root, pd.concat([same, theirs]))
+    result = ask(root)
+    table = board(result)
+    found = table.loc["theirs (external)"]
+    paired = spoilt == "nothing"
+    assert about(result).paired == paired
+    assert found["verdict"] == ("better" if paired else "external")
+    assert pd.notna(found["saving_vs_random"]) == pd.notna(found["rank_low"]) == paired
+    assert table.loc["random (external)", "verdict"] == "external"  # it is the proof
+    assert len(table) == 4
 
 
 def test_a_curve_off_the_looks_is_read_at_its_own_labels(root):
@@ -250,8 +279,8 @@ def test_files_and_forms_say_where_rows_come_from(root, tmp_path):
     with console.capture() as capture:
         console.print(result)
     shown = capture.get()
-    assert "<i>other (external): " in shown
-    assert "from other.csv" in " ".join(shown.split())
+    assert "<i>other (external)" in shown
+    assert "other.csv" in shown
 
 
 def test_the_page_draws_them_and_names_their_files(root):
@@ -349,7 +378,7 @@ def test_an_exported_run_gives_the_same_budgets_when_imported(tmp_path_factory, 
     for strategy in strategies:
         mine = imported.only(imported.runs["strategy"] == strategy)
         its_seeds = sorted(set(mine.runs["seed"]))
-        externals, rows = external_curves(mine, [FACTS], its_seeds)
+        externals, rows = external_curves(mine, [FACTS], its_seeds, "random")
         (external,) = externals
         assert external.obstacle == ""
         asked = replace(question(externals=externals), target=target)

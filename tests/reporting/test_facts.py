@@ -451,6 +451,7 @@ def example(kind):
         "nearest": "x", "value": 0.4, "seeds": (0, 1) if kind is f.Missing else 3,
         "saving": one.saving, "found": (("a", ("x",), 0.4),),
         "budget": (0.03, 0.06), "metrics": (("accuracy", 0.4, 0.5),),
+        "columns": (("reached", "6/6"), ("paper", "")), "facts": (f.NothingRanked(),),
         "tasks": {f.MetAtStart: (("a", 1, 2),), f.SameCurves: ("a",)}.get(kind, 2),
     }  # fmt: skip
     by_type = {"tuple[str, ...]": ("x", "y"), "str": "word", "int": 3, "bool": True, "float": 0.05}

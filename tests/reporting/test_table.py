@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from fal_bench.reporting.columns import KEYS as COLUMNS
+from fal_bench.reporting.columns import columns_shown, rows_of, telling
 from fal_bench.reporting.context import TaskFacts
 from fal_bench.reporting.table import leaderboard_table
 
@@ -53,12 +54,12 @@ ROWS = (
     row("half", pd.NA, tasks=1, runs=7, reached=6, verdict="incomplete"),
 )  # fmt: skip
 SHOWN = """
-# | strategy | reached | strict labels | step | strict | paper | saving | verdict
-1 | fal-margin | 10/10 | 312 [290, 334] | 335 | 312 | 312 | +12 % [4, 19] | better
-2 | random | 10/10 | 354 [340, 368] | 380 | 354 | 354 | 0 % | baseline
-3 | fedral[mode=online] | 9/10 | >432 [402, 462] | >455 | >432 | >282 | -22 % [-30, -15] | worse
-4 | never | 0/10 | >550 | >550 | >550 | >550 | - | not comparable
-- | half | 6/7 | - | - | - | - | - | incomplete
+# | strategy | reached | strict labels | step | paper | saving | verdict
+1 | fal-margin | 10/10 | 312 [290, 334] | 335 | 312 | +12 % [4, 19] | better
+2 | random | 10/10 | 354 [340, 368] | 380 | 354 | 0 % | baseline
+3 | fedral[mode=online] | 9/10 | >432 [402, 462] | >455 | >282 | -22 % [-30, -15] | worse
+4 | never | 0/10 | >550 | >550 | >550 | - | not comparable
+- | half | 6/7 | - | - | - | - | incomplete
 """
 
 
@@ -114,10 +115,24 @@ def test_narrow_table_keeps_both_accountings_and_whole_numbers():
     joined = "\n".join(text)
     for number in ("312 [290, 334]", ">432 [402, 462]", ">282", "-22 % [-30, -15]", ">550"):
         assert number in joined
-    paper = lines(frame(*ROWS), 80, replace(CONTEXT, accounting="paper"))
+    by_paper = [{**one, "labels": one["labels_paper"]} for one in ROWS]
+    paper = lines(frame(*by_paper), 80, replace(CONTEXT, accounting="paper"))
     assert runs(paper[2])[3:5] == ["paper labels", "strict"]
-    # The step value goes before an accounting.
-    assert runs(lines(frame(*ROWS), 98)[1])[3:6] == ["strict labels", "strict", "paper"]
+
+
+def test_columns_that_say_nothing_are_left_out_and_named():
+    same = [{**row, "reached": 10, "labels_paper": row["labels"]} for row in ROWS[:3]]
+    columns = columns_shown("board", CONTEXT)
+    left, alike = telling(columns, rows_of(frame(*same)), "strict")
+    assert {one.key for one in columns} - {one.key for one in left} == {
+        "reached", "labels_paper", "labels_strict",
+    }  # fmt: skip
+    assert alike == (("reached", "10/10"), ("paper", ""))
+    # One row has nothing to be compared with; what differs in one row is shown.
+    assert "reached" in {one.key for one in telling(columns, rows_of(frame(ROWS[0])), "strict")[0]}
+    assert {"reached", "labels_paper"} <= {
+        one.key for one in telling(columns, rows_of(frame(*ROWS[:3])), "strict")[0]
+    }
 
 
 @pytest.mark.parametrize("width", [20, 40, 60])

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from importlib.util import find_spec
+from tempfile import TemporaryDirectory
 
 import joblib
 import psutil
@@ -110,24 +111,26 @@ def port():
 
 
 @pytest.fixture
-def environment(backend, port, tmp_path):
+def environment(backend, port):
     """The environment of a command that computes on a cluster at ``port``."""
     host = "tcp://127.0.0.1" if backend == "dask" else "127.0.0.1"
-    place = {"RAY_TMPDIR": str(tmp_path), "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
-    return {**os.environ, **place, VARIABLES[backend]: f"{host}:{port}"}
+    with TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as short:  # for its sockets
+        place = {"RAY_TMPDIR": short, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+        yield {**os.environ, **place, VARIABLES[backend]: f"{host}:{port}"}
 
 
 def start(environment, *arguments):
     return psutil.Popen(
-        [sys.executable, *arguments], env=environment, stdout=-3, stderr=-3, start_new_session=True
-    )
+        [sys.executable, "-m", *arguments], env=environment, start_new_session=True,
+        stdout=sys.__stderr__, stderr=subprocess.STDOUT,
+    )  # fmt: skip
 
 
 def dask_cluster(environment, port):
     """Start a scheduler and two workers; return their processes, the scheduler's first."""
     common = ("--no-dashboard", "--host", "127.0.0.1")
-    head = start(environment, "-m", "distributed.cli.dask_scheduler", "--port", str(port), *common)
-    worker = ("-m", "distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}", "--nthreads", "1")
+    head = start(environment, "distributed.cli.dask_scheduler", "--port", str(port), *common)
+    worker = ("distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}", "--nthreads", "1")
     return [head, *(start(environment, *worker, *common) for _ in range(2))]
 
 
@@ -135,9 +138,7 @@ def ray_cluster(environment, port):
     """Start a head with two workers; return its processes, the one that has to answer first."""
     environment = {name: value for name, value in environment.items() if name != "RAY_ADDRESS"}
     options = ("--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats", "--block")
-    head = start(
-        environment, "-m", "ray.scripts.scripts", "start", "--head", f"--port={port}", *options
-    )
+    head = start(environment, "ray.scripts.scripts", "start", "--head", f"--port={port}", *options)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         for one in head.children(recursive=True):
@@ -156,7 +157,8 @@ def processes(backend, environment, port):
         if one.is_running():
             for process in [*one.children(recursive=True), one]:
                 process.kill()
-    psutil.wait_procs(found, timeout=30)
+    for one in found:
+        one.wait(30)
 
 
 def test_a_lost_head_ends_the_command_by_name_and_costs_no_finished_cycle(
@@ -166,7 +168,7 @@ def test_a_lost_head_ends_the_command_by_name_and_costs_no_finished_cycle(
     wait = f"while client.cycle and not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.1)"
     plugins = [write_plugin(tmp_path / "waiting.py", {"waiting": wait})]
     results = tmp_path / "lost"
-    command = psutil.Popen(
+    command = subprocess.Popen(
         [sys.executable, "-c", MAIN, "compare", "--suite", suite, "--plugin", plugins[0], "-s",
          "random,waiting", "--backend", backend, "--jobs", "2", "--out", results],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -52,28 +52,30 @@ class MatrixState(StackedState):
         self._kernels = {name: kernel.shape for name, kernel in kernels.items()}
         self._allocate(next(network.parameters()), training, width, matrices, corrected)
 
-    def _write(self, tensors: Weights, slot: int, weights: Weights) -> None:
-        """Write weights of one lane into a slot of stacked matrices."""
-        for name, matrix in tensors.items():
-            kernels, bias = self._parts(name, matrix[slot])
+    def _laid_out(self, weights: Weights) -> Weights:
+        """Return weights of one lane as matrices."""
+        laid = {name: like.new_zeros(like.shape[1:]) for name, like in self.weights.items()}
+        for name, matrix in laid.items():
+            kernels, bias = self._parts(name, matrix.unsqueeze(0))
             kernels.copy_(weights[f"{name}.weight"].view(self._shapes[name]))
             bias.copy_(weights[f"{name}.bias"])
+        return laid
 
-    def _copied(self, tensors: Weights, slot: int) -> Weights:
-        """Return a slot of stacked matrices as weights of one lane."""
+    def _rows(self, tensors: Weights, slots: list[int]) -> Weights:
+        """Return slots of stacked matrices as weights, one row a slot."""
         weights: Weights = {}
-        for name, matrix in tensors.items():
-            kernels, bias = self._parts(name, matrix[slot])
-            kernels = kernels.clone(memory_format=torch.contiguous_format)
-            weights[f"{name}.weight"] = kernels.view(self._kernels[name])
-            weights[f"{name}.bias"] = bias.clone()
+        for name, tensor in tensors.items():
+            kernels, bias = self._parts(name, self._chosen(tensor, slots))
+            weights[f"{name}.weight"] = kernels.reshape(len(slots), *self._kernels[name])
+            weights[f"{name}.bias"] = bias
         return weights
 
-    def _parts(self, name: str, matrix: Tensor) -> tuple[Tensor, Tensor]:
-        """Return views of a matrix: kernels, shape (outputs, channels, pixels), and bias."""
+    def _parts(self, name: str, matrices: Tensor) -> tuple[Tensor, Tensor]:
+        """Return views of matrices: kernels, (slots, outputs, channels, pixels), and bias."""
         outputs, channels, pixels = self._shapes[name]
         inputs = channels * pixels
-        return matrix[:inputs].view(pixels, channels, outputs).permute(2, 1, 0), matrix[inputs]
+        kernels = matrices[:, :inputs].view(-1, pixels, channels, outputs)
+        return kernels.permute(0, 3, 2, 1), matrices[:, inputs]
 
 
 class CnnStep:

@@ -61,7 +61,7 @@ class EvenNetwork:
         return {name: _grown(tensor, self._shapes[name]) for name, tensor in weights.items()}
 
     def narrow(self, weights: Weights) -> Weights:
-        """Return weights of the even network as weights of the given one."""
+        """Return stacked weights of the even network as those of the given one: views of them."""
         if self._same:
             return weights
         return {name: _cut(tensor, self._given_shapes[name]) for name, tensor in weights.items()}
@@ -115,5 +115,5 @@ def _grown(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _cut(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return a tensor's first entries."""
-    return tensor[tuple(slice(size) for size in shape)].clone()
+    """Return the first entries of every row of a stacked tensor."""
+    return tensor[(slice(None), *(slice(size) for size in shape))]

@@ -89,22 +89,29 @@ class StackedState:
             mine = pull[slot].neg_() if correction is not None else pull[slot].zero_()
             mine.add_(base, alpha=self._proximal)
 
-    def read(self, slot: int) -> Weights:
-        """Return a copy of a slot's weights."""
-        return self._copied(self.weights, slot)
+    def load_alike(self, slots: list[int], weights: Weights) -> None:
+        """Start some slots from the same ``weights``, at rest; nothing may pull them."""
+        assert not self.pull
+        laid = self._laid_out(weights)
+        index = self._index(slots)
+        for tensors in (self.weights, self.start):
+            for name, tensor in tensors.items():
+                tensor.index_copy_(0, index, laid[name].expand(len(slots), *tensor.shape[1:]))
+        for tensors in (self.velocity, self.squares):
+            for tensor in tensors.values():
+                tensor.index_fill_(0, index, 0)
 
-    def momenta(self, slot: int, steps: int) -> Momenta:
-        """Return a copy of what a slot's optimiser remembers.
+    def read(self, slots: list[int]) -> Weights:
+        """Return the weights of some slots, stacked; what moves them may change them."""
+        return self._rows(self.weights, slots)
 
-        Args:
-            slot: the slot.
-            steps: of its lane so far.
-        """
-        return Momenta(steps, self._copied(self.velocity, slot), self._copied(self.squares, slot))
+    def momenta(self, slots: list[int]) -> tuple[Weights, Weights]:
+        """Return what the optimisers of some slots remember, likewise: ``Momenta``'s two."""
+        return self._rows(self.velocity, slots), self._rows(self.squares, slots)
 
     def keep(self, slots: list[int]) -> None:
         """Make the block narrower: only ``slots`` stay, in this order."""
-        index = torch.tensor(slots, device=next(iter(self.weights.values())).device)
+        index = self._index(slots)
         for tensors in (self.weights, self.velocity, self.squares, self.pull, self.start):
             for name, tensor in tensors.items():
                 tensors[name] = tensor.index_select(0, index)
@@ -112,19 +119,32 @@ class StackedState:
     def at(self, slots: list[int]) -> StackedState:
         """Return a copy of the weights of some slots, which nothing can move."""
         some = copy.copy(self)
-        index = torch.tensor(slots, device=next(iter(self.weights.values())).device)
+        index = self._index(slots)
         some.weights = {name: one.index_select(0, index) for name, one in self.weights.items()}
         some.velocity, some.squares, some.pull, some.start = {}, {}, {}, {}
         return some
 
     def _write(self, tensors: Weights, slot: int, weights: Weights) -> None:
         """Write weights of one lane into a slot of stacked tensors."""
+        laid = self._laid_out(weights) if tensors else {}
         for name, tensor in tensors.items():
-            tensor[slot] = weights[name]
+            tensor[slot] = laid[name]
 
-    def _copied(self, tensors: Weights, slot: int) -> Weights:
-        """Return a slot of stacked tensors as weights of one lane."""
-        return {name: tensor[slot].clone() for name, tensor in tensors.items()}
+    def _laid_out(self, weights: Weights) -> Weights:
+        """Return weights of one lane as a slot holds them."""
+        return weights
+
+    def _rows(self, tensors: Weights, slots: list[int]) -> Weights:
+        """Return slots of stacked tensors as weights, one row a slot."""
+        return {name: self._chosen(tensor, slots) for name, tensor in tensors.items()}
+
+    def _chosen(self, tensor: Tensor, slots: list[int]) -> Tensor:
+        """Return some slots of a stacked tensor; the tensor itself if they are all of them."""
+        whole = slots == list(range(len(tensor)))
+        return tensor if whole else tensor.index_select(0, self._index(slots))
+
+    def _index(self, slots: list[int]) -> Tensor:
+        return torch.tensor(slots, device=next(iter(self.weights.values())).device)
 
 
 def _zeros_like(weights: Weights) -> Weights:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from fal_bench.arrays import IntArray
@@ -18,8 +19,9 @@ from fal_bench.learning.kernels.cnn import CnnStep
 from fal_bench.learning.kernels.even import EvenNetwork
 from fal_bench.learning.kernels.mlp import MlpStep
 from fal_bench.learning.kernels.sgd import Pace, StackedState, copies_kept, pace_of
+from fal_bench.learning.model import Weights
 from fal_bench.learning.request import Lane, Momenta, TrainedLane, padded_rows
-from fal_bench.learning.stacked.slots import Slots
+from fal_bench.learning.stacked.slots import Occupant, Slots
 from fal_bench.plugins.needs import LocalTraining
 
 MEMORY_BUDGET = 256 * 2**20
@@ -70,12 +72,22 @@ def train_stacked(
     step = step_of(even.network, training)
     device = next(network.parameters()).device
     trained = [TrainedLane(lane.start, momenta=lane.momenta) for lane in lanes]
+    # One tensor a parameter with a row a lane, which a server can average as it is.
+    ends = {
+        name: like.new_empty(len(lanes), *like.shape) for name, like in network.state_dict().items()
+    }
     for numbers in _alike(lanes, training):
         block = [lanes[number] for number in numbers]
         width = _equal_width(len(block), _widest(network, training))
         slots = Slots(block, training, width, n_classes, device, dropout_of(network))
-        for place, lane in _train_block(even, training, step, slots, keep_epochs):
-            trained[numbers[place]] = lane
+        for occupants, weights, momenta in _train_block(even, training, step, slots, keep_epochs):
+            places = [numbers[one.number] for one in occupants]
+            index = torch.tensor(places, device=device)
+            for name, rows in weights.items():
+                ends[name].index_copy_(0, index, rows)
+            for place, occupant, memory in zip(places, occupants, momenta, strict=True):
+                own = {name: rows[place] for name, rows in ends.items()}
+                trained[place] = TrainedLane(own, tuple(occupant.epochs), memory)
     return tuple(trained)
 
 
@@ -92,13 +104,17 @@ def step_of(network: nn.Module, training: LocalTraining) -> Step:
 
 def _train_block(
     even: EvenNetwork, training: LocalTraining, step: Step, slots: Slots, keep_epochs: bool
-) -> Iterator[tuple[int, TrainedLane]]:
-    """Train the lanes of one block; yield each lane's place and weights when it is done."""
+) -> Iterator[tuple[list[Occupant], Weights, list[Momenta | None]]]:
+    """Train the lanes of one block.
+
+    Yields:
+        Lanes that are done, their weights, stacked, and what their optimisers remember. The
+        weights are valid until the next ones are asked for.
+    """
     corrected = slots.occupants[0].lane.correction is not None
     state = step.state(even.network, training, len(slots.occupants), corrected)
     device = next(even.network.parameters()).device
-    for slot, occupant in enumerate(slots.occupants):
-        _load(state, slot, occupant.lane, even)
+    _load(state, list(enumerate(slots.occupants)), even)
     while slots.live:
         batch = slots.batch()
         outcome = step(state, batch, pace_of(training, slots.updates, device))
@@ -108,20 +124,19 @@ def _train_block(
         correct = np.zeros(len(ended), dtype=np.int64)
         if training.stop_at_accuracy is not None:
             correct = _correct(step, state, slots, ended)
-        done = False
+        done = []
         for slot, occupant in slots.end_epoch(ended, correct):
             if keep_epochs:
-                occupant.epochs.append(even.narrow(state.read(slot)))
+                occupant.epochs.append(_first(even.narrow(state.read([slot]))))
             if occupant.done:
-                done = True
-                trained = even.narrow(state.read(slot))
-                momenta = None
-                if occupant.lane.momenta is not None:
-                    momenta = _narrow(state.momenta(slot, int(slots.updates[slot])), even)
-                yield occupant.number, TrainedLane(trained, tuple(occupant.epochs), momenta)
+                done.append(slot)
         if done:
-            for slot, newcomer in slots.refill():
-                _load(state, slot, newcomer.lane, even)
+            yield (
+                [slots.occupants[slot] for slot in done],
+                even.narrow(state.read(done)),
+                [_momenta(state, slots, slot, even) for slot in done],
+            )
+            _load(state, list(slots.refill()), even)
             live = slots.live
             if 0 < len(live) < len(slots.occupants):
                 slots.keep(live)
@@ -136,7 +151,22 @@ def _correct(step: Step, state: StackedState, slots: Slots, ended: list[int]) ->
     return correct
 
 
-def _load(state: StackedState, slot: int, lane: Lane, even: EvenNetwork) -> None:
+def _load(
+    state: StackedState, newcomers: Sequence[tuple[int, Occupant]], even: EvenNetwork
+) -> None:
+    """Start lanes in their slots; those that start alike, as clients of a round do, at once."""
+    alike: dict[int, list[int]] = {}
+    for slot, occupant in newcomers:
+        if state.pull or occupant.lane.momenta is not None:
+            _load_one(state, slot, occupant.lane, even)
+        else:
+            alike.setdefault(id(occupant.lane.start), []).append(slot)
+    starts = {id(occupant.lane.start): occupant.lane.start for _, occupant in newcomers}
+    for start, slots in alike.items():
+        state.load_alike(slots, even.widen(starts[start]))
+
+
+def _load_one(state: StackedState, slot: int, lane: Lane, even: EvenNetwork) -> None:
     """Start a lane in a slot."""
     correction = None if lane.correction is None else even.widen(lane.correction)
     momenta = lane.momenta
@@ -145,8 +175,19 @@ def _load(state: StackedState, slot: int, lane: Lane, even: EvenNetwork) -> None
     state.load(slot, even.widen(lane.start), correction, momenta)
 
 
-def _narrow(momenta: Momenta, even: EvenNetwork) -> Momenta:
-    return Momenta(momenta.steps, even.narrow(momenta.first), even.narrow(momenta.second))
+def _momenta(state: StackedState, slots: Slots, slot: int, even: EvenNetwork) -> Momenta | None:
+    """Return what the optimiser of a lane remembers, if it is to be known."""
+    if slots.occupants[slot].lane.momenta is None:
+        return None
+    first, second = (_first(even.narrow(one)) for one in state.momenta([slot]))
+    return Momenta(int(slots.updates[slot]), first, second)
+
+
+def _first(stacked: Weights) -> Weights:
+    """Return a copy of the first row of stacked weights."""
+    return {
+        name: one[0].clone(memory_format=torch.contiguous_format) for name, one in stacked.items()
+    }
 
 
 def _alike(lanes: Sequence[Lane], training: LocalTraining) -> Iterator[list[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -24,6 +25,20 @@ from fal_bench.learning.request import (
 from fal_bench.learning.stacked.chances import MixedSlots, SlotChances
 from fal_bench.learning.stopping import Stopping
 from fal_bench.plugins.needs import LocalTraining
+
+
+@lru_cache(maxsize=4096)
+def _plan(count: int, batch_size: int, rows: int) -> tuple[IntArray, IntArray]:
+    """Return the sizes of an epoch's batches, and where its samples lie in their padded rows.
+
+    Args:
+        count: samples of the epoch.
+        batch_size: most samples of a batch.
+        rows: to which each batch is padded.
+    """
+    counts = np.diff(batch_edges(count, batch_size))
+    places = np.flatnonzero(np.arange(rows) < counts[:, np.newaxis])
+    return counts, places
 
 
 @dataclass
@@ -192,11 +207,11 @@ class Slots:
 
     def _draw_epoch(self, slot: int, occupant: Occupant) -> None:
         drawn = epoch_order(len(occupant.lane.labels), occupant.lane.rng)
-        counts = np.diff(batch_edges(len(drawn), self._training.batch_size))
+        counts, places = _plan(len(drawn), self._training.batch_size, len(self._columns))
         steps = len(counts)
         rows = self._rows[slot, :steps]
         rows[:] = PADDING
-        rows[self._columns < counts[:, np.newaxis]] = drawn + self._samples.offsets[occupant.number]
+        rows.reshape(-1)[places] = drawn + self._samples.offsets[occupant.number]
         self._counts[slot, :steps] = counts
         self._step[slot] = 0
         self._steps[slot] = steps

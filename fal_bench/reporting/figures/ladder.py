@@ -38,9 +38,9 @@ def draw(board: Board, width: Width) -> Any:
     context = board.context
     rungs = context.ladder or context.wider
     coloured, others = shown_strategies(board)
-    found = _found(board, rungs, [*coloured, *others])
+    found = _found(board, rungs, [*coloured, *others]) if len(rungs) > 1 else {}
     drawn = [name for name in coloured if name in found]
-    if not drawn or len(rungs) < 2:
+    if not drawn:
         raise InvalidSpecError(
             f"There is no saving against {context.baseline} over a ladder of targets to draw; "
             "compare it with another strategy, each with all of its runs."
