@@ -26,10 +26,11 @@ from fal_bench.reporting.columns import (
     columns_shown,
     group,
     is_best,
+    telling,
 )
 from fal_bench.reporting.context import ReportContext
 from fal_bench.reporting.entrants import Portrait, built_in_words, portrait
-from fal_bench.reporting.facts import Compared, TiedWithFirst
+from fal_bench.reporting.facts import Alike, Compared, TiedWithFirst
 from fal_bench.reporting.forest import Axis, axis_of, tone
 from fal_bench.reporting.panels import all_panels
 from fal_bench.reporting.panels.base import Drawing, PageData, Panel
@@ -40,10 +41,6 @@ from fal_bench.stats import FEWEST_SEEDS
 
 _FIRST = ("rank", "strategy", "saving_vs_random", "labels", "reached", "verdict")
 """Columns beside the figure; the others are folded below it."""
-_ALWAYS = frozenset(["rank", "strategy", "saving_vs_random", "labels", "verdict"])
-"""Columns that stay even if they say the same in every row."""
-_FEW = 3
-"""Rows from which on a number that all of them share is said once."""
 
 _DRAWS = {".py", ".j2", ".css", ".js"}
 
@@ -87,7 +84,7 @@ def render_page(comparison: Comparison) -> str:
             steps=steps,
             controls=_controls(steps, main.context),
             families=_families(data, portraits),
-            views=[_view(step, data) for step in steps],
+            views=[_view(step, comparison) for step in steps],
             panels=[_shown(panel, steps, comparison) for panel in all_panels()],
             fewest=FEWEST_SEEDS,
             provenance=wording.sentences(main.facts.provenance, main.context),
@@ -201,12 +198,13 @@ def _renamed(drawing: Drawing, place: int) -> Drawing:
     return replace(drawing, figures=figures)
 
 
-def _view(step: Step, data: PageData) -> dict[str, Any]:
+def _view(step: Step, comparison: Comparison) -> dict[str, Any]:
     """Prepare the answer, the board with its figure, and the notes of one step.
 
     Further numbers are those of questions that were asked, so that a page stays small.
     """
     board, context = step.board, step.board.context
+    data = PageData(comparison, board)
     columns = {column.key: column for column in columns_shown("board", context)}
     first = [columns[key] for key in _FIRST]
     rest = [column for key, column in columns.items() if key not in _FIRST]
@@ -216,7 +214,10 @@ def _view(step: Step, data: PageData) -> dict[str, Any]:
     tied = [fact for fact in facts.verdict if isinstance(fact, TiedWithFirst)]
     others = [fact for fact in facts.verdict[1:] if not isinstance(fact, TiedWithFirst | Compared)]
     notes = [*others, *facts.findings, *facts.page_only, *facts.reading]
-    asked = board is data.comparison.boards[step.asked]
+    asked = board is comparison.boards[step.asked]
+    table = _table(board.rows, first, axis, data)
+    more = _table(ranked, further, None, data) if asked else None
+    alike = (*table["alike"], *(more["alike"] if more else ()))
     return {
         "answer": wording.sentences(facts.verdict[:1], context),
         "tied": wording.sentences(tied, context),
@@ -224,8 +225,9 @@ def _view(step: Step, data: PageData) -> dict[str, Any]:
         "judged": any(
             row["verdict"] in ("better", "worse", "equal", "no evidence") for row in ranked
         ),
-        "board": _table(board.rows, first, axis, data),
-        "more": _table(ranked, further, None, data) if asked else None,
+        "board": table,
+        "more": more,
+        "same": wording.sentences([Alike(alike)], context) if alike else [],
         "notes": wording.sentences(notes, context),
         "ladder": wording.ladder(context),
         "context": context,
@@ -235,19 +237,11 @@ def _view(step: Step, data: PageData) -> dict[str, Any]:
 def _table(
     rows: Sequence[Row], columns: Sequence[Column], axis: Axis | None, data: PageData
 ) -> dict[str, Any]:
-    """Prepare a table; a column that says the same in every row becomes a sentence."""
-    lines = [[_cell(row, column) for column in columns] for row in rows]
+    """Prepare a table; a column that says the same in every row is told in a sentence."""
+    shown, alike = telling(columns, rows, data.context.accounting)
     own = data.context.own
-    shown, same = [], []
-    for place, column in enumerate(columns):
-        known = [line for row, line in zip(rows, lines, strict=True) if group(row) != "incomplete"]
-        texts = {(line[place]["text"], line[place]["interval"]) for line in known}
-        if column.key in _ALWAYS or len(rows) < _FEW or len(texts) != 1:
-            shown.append(place)
-        elif text := " ".join(filter(None, *texts)):
-            same.append(f"{column.heading}: {text}")
     members: dict[str, list[dict[str, Any]]] = {name: [] for name in GROUPS}
-    for row, line in zip(rows, lines, strict=True):
+    for row in rows:
         members[group(row)].append(
             {
                 "name": row["strategy"],
@@ -256,13 +250,13 @@ def _table(
                 "best": is_best(row),
                 "tone": tone(row["verdict"]),
                 "mark": axis.mark(row) if axis else None,
-                "cells": [line[place] for place in shown],
+                "cells": [_cell(row, column) for column in shown],
             }
         )
     return {
-        "columns": [columns[place] for place in shown],
+        "columns": shown,
         "sections": [(name, found) for name, found in members.items() if found],
-        "same": same,
+        "alike": alike,
     }
 
 
