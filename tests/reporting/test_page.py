@@ -146,7 +146,7 @@ def test_every_board_of_the_page_holds_the_numbers_of_its_csv_file():
             if key not in ("rank", "verdict"):
                 assert value == table[key][name], (step, name, key)
                 seen += 1
-    assert seen > 200
+    assert seen > 60
 
 
 def test_the_board_is_its_own_figure():
