@@ -237,7 +237,7 @@ def _view(step: Step, comparison: Comparison) -> dict[str, Any]:
 def _table(
     rows: Sequence[Row], columns: Sequence[Column], axis: Axis | None, data: PageData
 ) -> dict[str, Any]:
-    """Prepare a table; a column that says the same in every row is told in a sentence."""
+    """Prepare a table; a column that says the same in every row becomes a sentence."""
     shown, alike = telling(columns, rows, data.context.accounting)
     own = data.context.own
     members: dict[str, list[dict[str, Any]]] = {name: [] for name in GROUPS}

@@ -255,7 +255,7 @@ def test_what_is_shown_stands_in_the_address(show):
     assert ask(browser, "document.querySelector('[data-control=labels]').value") == "strict"
     figures = "[...document.querySelectorAll('figure[data-task]')].filter(f => !f.hidden).length"
     assert ask(browser, figures) == 1
-    browser = show(page, address="#target=nothing&task=elsewhere&show=99")
+    browser = show(page, address="#target=nothing&task=unknown&show=99")
     assert browser.get_log("browser") == []
 
 
