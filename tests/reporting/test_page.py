@@ -146,7 +146,7 @@ def test_every_board_of_the_page_holds_the_numbers_of_its_csv_file():
             if key not in ("rank", "verdict"):
                 assert value == table[key][name], (step, name, key)
                 seen += 1
-    assert seen > 200
+    assert seen > 60
 
 
 def test_the_board_is_its_own_figure():
@@ -190,7 +190,7 @@ def test_a_column_that_repeats_itself_becomes_a_sentence():
     root = Page(render(rows, context("random", "a", "b", seeds=2))).root
     section_ = section(root, "leaderboard")
     assert not list(section_.all("td", data_key="reached"))
-    assert "Runs reached: 2/2" in section_.text
+    assert "reached 2/2" in section_.text
     assert list(section(page(), "leaderboard").all("td", data_key="reached"))
 
 
