@@ -124,13 +124,13 @@ def _same_bits(
     here: pd.DataFrame, there: pd.DataFrame, tasks: Sequence[TaskFacts], seeds: Sequence[int]
 ) -> bool:
     """Tell whether both have every task and seed, with the same numbers in the same rows."""
-    key = ["task", "seed", "cycle"]
     wanted = pd.MultiIndex.from_product([[facts.name for facts in tasks], seeds])
     parts = []
     for frame in (here, there):
-        part = frame.astype({name: float for name in frame if name != "task"}).set_index(key)
-        part = part[part.index.droplevel(["cycle"]).isin(wanted)].sort_index()
-        if not wanted.isin(part.index.droplevel(["cycle"])).all():
+        part = frame.astype({name: float for name in frame if name not in ("task", "seed")})
+        part = part.sort_values(["task", "seed", "cycle"]).set_index(["task", "seed"])
+        part = part[part.index.isin(wanted)]
+        if not wanted.isin(part.index).all():
             return False
         parts.append(part)
     return bool(parts[0].equals(parts[1]))
