@@ -69,7 +69,7 @@ def test_hospitals_label_as_much_as_their_sizes_say(photos):
     assert task.looks == (60, 360, 660, 960, 1260, 1560, 1860, 2000, 2300)
     setting = Setting.draw(task, 0, load_dataset(task.dataset))
     for cycle in range(len(task.looks) - 1):
-        bought = setting.granted(cycle) + [len(own) for own in setting.initial]
+        bought = setting.grants.granted(cycle) + [len(own) for own in setting.initial]
         expected = np.array(HOSPITALS) / sum(HOSPITALS) * task.looks[cycle + 1]
         assert np.abs(bought - expected).max() <= 1
         assert bought[-1] == 1
@@ -81,7 +81,7 @@ def test_drawn_federations_are_as_they_are_called(files):
         setting = Setting.draw(task, 0, dataset)
         sizes = np.array([own.samples for own in setting.shares])
         assert (sizes.max() > 2 * sizes.min()) == (task.name != "skewed-as-in-the-papers")
-        assert setting.granted(task.fixed_cycles).sum() == task.looks[-1] - task.looks[0]
+        assert setting.grants.granted(task.fixed_cycles).sum() == task.looks[-1] - task.looks[0]
 
 
 def test_a_server_divides_the_labels(files, run):

@@ -14,9 +14,11 @@ import typer
 from fal_bench._version import __version__
 from fal_bench.cli.check import check
 from fal_bench.cli.compare import compare
+from fal_bench.cli.deploy import deploy
 from fal_bench.cli.figure import figure
 from fal_bench.cli.imports import import_curves
 from fal_bench.cli.inspect import inspect
+from fal_bench.cli.labels import labels
 from fal_bench.cli.list import list_things
 from fal_bench.cli.merge import merge
 from fal_bench.cli.new import new
@@ -48,6 +50,8 @@ app.command("merge")(merge)
 app.command("import")(import_curves)
 app.command("publish")(publish)
 app.command("verify")(verify)
+app.add_typer(deploy, name="deploy")
+app.add_typer(labels, name="labels")
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,7 +7,6 @@ sent the trained weights. Who trains them, and together with whose, is not its b
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,19 +22,18 @@ from fal_bench.federation.declared import declared
 from fal_bench.federation.guarded import Guard, guarded, unguarded
 from fal_bench.federation.journal import LABELS_COST, Journal, Row
 from fal_bench.federation.ledger import Ledger
-from fal_bench.federation.models import CycleModels, copied
+from fal_bench.federation.local import ClientRounds, recipe_of, update_of
+from fal_bench.federation.models import CycleModels
 from fal_bench.federation.query import Query
-from fal_bench.federation.rounds import Coordinator, gradients_of, steps_of
+from fal_bench.federation.rounds import Coordinator, coordinator_of
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import RunState
-from fal_bench.inputs.selector import Selector
 from fal_bench.learning.evaluation import evaluate
 from fal_bench.learning.inference import predict
-from fal_bench.learning.model import Model, Weights
-from fal_bench.learning.request import Lane, Momenta, Trained, TrainRequest
-from fal_bench.plugins.aggregation import Update
+from fal_bench.learning.model import Model
+from fal_bench.learning.request import Trained, TrainRequest
 from fal_bench.plugins.metric import Metric
-from fal_bench.plugins.needs import EpochPredictions, LocalTraining, RoundSnapshots
+from fal_bench.plugins.needs import EpochPredictions, RoundSnapshots
 from fal_bench.plugins.registry import AGGREGATION, TRAINER, Kind, current_registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
@@ -77,7 +75,10 @@ def simulate(
             strategy = make_strategy()
             kept = Kept.by(strategy)
         own_trainer = guarded(trainer, _guard(journal, state, TRAINER, trainer.name))
-        coordinator = _coordinator(setting, state, journal)
+        guard = _guard(journal, state, AGGREGATION, setting.task.aggregation.kind)
+        coordinator = coordinator_of(
+            setting.task, setting.architecture, setting.streams, state, guard
+        )
         training = FederatedTraining(
             setting, ledger, state, own_trainer, coordinator, recorded, kept
         )
@@ -137,11 +138,9 @@ class FederatedTraining:
     def run(self) -> Run:
         """Train for the task's rounds; ``outcome`` is there afterwards."""
         task = self.setting.task
-        self._data = [self._labelled(client) for client in range(task.clients)]
-        self._unlabelled = [self._pool(client) for client in range(task.clients)]
-        self._previous: dict[int, Weights] = {}
-        self._epochs: dict[int, tuple[Weights, ...]] = {}
-        self._momenta: dict[int, Momenta] = {}
+        self.clients = ClientRounds(
+            self.setting, self.ledger, self.state.cycle, self.trainer, keep_epochs=self.kept.epochs
+        )
         self._received, self._sent = 0, 0
         self._snapshots: list[Model] = []
         measured: list[dict[str, float]] = []
@@ -150,11 +149,15 @@ class FederatedTraining:
             attendance = Attendance.draw(task, self.setting.streams, self.state.cycle, number)
             self._received += len(attendance.asked)
             self._sent += len(attendance.present)
-            yield from self._round(number, [one for one in attendance.present if self._count(one)])
+            yield from self._round(
+                number, [one for one in attendance.present if self.clients.count(one)]
+            )
             if self.kept.snapshots and self.kept.snapshots.keeps(number):
                 self._snapshots.append(self.coordinator.model)
             if number >= task.rounds - task.evaluation_rounds:
-                measured.append(self._evaluate(self.coordinator.model, self._data))
+                measured.append(
+                    self._evaluate(self.coordinator.model, list(self.clients.data.values()))
+                )
         self.model = self.coordinator.model
         self.measured = {
             name: float(np.mean([values[name] for values in measured])) for name in measured[0]
@@ -164,51 +167,25 @@ class FederatedTraining:
         """Train some clients, all of which have labels, and aggregate; without any, do nothing."""
         if not clients:
             return
-        recipe, task = self._recipe(number), self.setting.task
-        lanes = tuple(self._lane(number, client) for client in clients)
-        # Clients that miss rounds may have had their last one before the last of all.
-        seldom = task.participation < 1 or task.dropouts > 0
-        last = number == task.rounds - 1
-        keep = self.kept.epochs and (seldom or last)
-        answer = yield TrainRequest(
-            self.coordinator.model.architecture,
-            recipe,
-            lanes,
-            self._key(number),
-            keep,
-            self.state.cycle,
+        coordinator = self.coordinator
+        trainer = unguarded(self.trainer)
+        recipe = recipe_of(self.setting.task, number, trainer, coordinator.proximal)
+        corrections = {client: coordinator.correction(client) for client in clients}
+        answer = yield self.clients.request(
+            number, coordinator.model, recipe, corrections, self._key(number)
         )
         self.seconds += answer.seconds
-        if seldom or last:
-            # Weights may be rows of one tensor, which a client must not keep alive for all others.
-            own = map(copied, answer.weights) if seldom else answer.weights
-            self._previous.update(zip(clients, own, strict=True))
-        self._epochs.update(zip(clients, answer.epochs, strict=True) if keep else ())
-        for client, momenta in zip(clients, answer.momenta, strict=True):
-            if momenta is not None:
-                self._momenta[client] = momenta
-        self.coordinator.combine(self._updates(recipe, clients, answer))
-
-    def _updates(
-        self, recipe: LocalTraining, clients: Sequence[int], answer: Trained
-    ) -> list[Update]:
-        updates = []
-        for client, weights in zip(clients, answer.weights, strict=True):
-            samples = self._count(client)
-            steps = steps_of(samples, recipe)
-            gradients = gradients_of(steps, recipe.lr, recipe.momentum, recipe.proximal)
-            updates.append(Update(client, samples, weights, steps, gradients, recipe.lr))
-        return updates
+        self.clients.note(number, clients, answer)
+        coordinator.combine(
+            [
+                update_of(client, self.clients.count(client), weights, recipe)
+                for client, weights in zip(clients, answer.weights, strict=True)
+            ]
+        )
 
     def outcome(self) -> CycleModels:
-        """Return the models that the query sees; a client that never trained has the global one."""
-        clients, weights = range(self.setting.task.clients), self.model.weights
-        epochs: tuple[tuple[Weights, ...], ...] = ()
-        if self.kept.epochs:
-            never = (weights,) * self.setting.task.local_epochs
-            epochs = tuple(self._epochs.get(client, never) for client in clients)
-        previous = tuple(self._previous.get(client, weights) for client in clients)
-        return CycleModels(self.model, previous, epochs, tuple(self._snapshots))
+        """Return the models that the query sees."""
+        return self.clients.outcome(self.model, tuple(self._snapshots))
 
     def row(self) -> Row:
         """Return the cycle's row of the curve."""
@@ -232,41 +209,6 @@ class FederatedTraining:
         setting = self.setting
         return {LABELS_COST: float(setting.prices @ labels)} if setting.task.label_cost else {}
 
-    def _recipe(self, number: int) -> LocalTraining:
-        task, optimiser = self.setting.task, self.setting.task.optimiser
-        return LocalTraining(
-            epochs=task.local_epochs,
-            batch_size=task.batch_size,
-            lr=optimiser.lr_at(number, task.rounds),
-            momentum=optimiser.momentum,
-            weight_decay=optimiser.weight_decay,
-            stop_at_accuracy=None,
-            trainer=unguarded(self.trainer),
-            augmentation=task.augmentation,
-            adam=optimiser.adam,
-            proximal=self.coordinator.proximal,
-        )
-
-    def _lane(self, number: int, client: int) -> Lane:
-        features, labels = self._data[client]
-        momenta = None
-        if self.setting.task.optimiser.state == "kept":
-            momenta = self._momenta.get(client, Momenta())
-        return Lane(
-            self.coordinator.model.weights,
-            features,
-            labels,
-            self.setting.streams.numpy("batches", self.state.cycle, number, client),
-            round=number,
-            unlabelled=self._unlabelled[client],
-            correction=self.coordinator.correction(client),
-            momenta=momenta,
-        )
-
-    def _count(self, client: int) -> int:
-        """Return how many labels a client trains with."""
-        return len(self._data[client][1])
-
     def _key(self, number: int) -> str | None:
         """Name the training of a round, if other runs ask for it too.
 
@@ -277,17 +219,6 @@ class FederatedTraining:
         task, seed = self.setting.task, self.setting.streams.seed
         trainer = f"{self.trainer.name} {self.trainer.params.model_dump_json()}"
         return f"{task.hash}/{seed}/{trainer}/round {number}"
-
-    def _labelled(self, client: int) -> tuple[torch.Tensor, torch.Tensor]:
-        ids = self.ledger.labelled(client)
-        labels = self.ledger.labels(client, ids)
-        return self.setting.dataset.train_features[ids], torch.from_numpy(labels)
-
-    def _pool(self, client: int) -> torch.Tensor | None:
-        """Return a client's unlabelled samples, if the trainer mixes them."""
-        if self.trainer.mixes_unlabelled is None:
-            return None
-        return self.setting.dataset.train_features[self.ledger.unlabelled(client)]
 
     def _evaluate(
         self, model: Model, data: Sequence[tuple[torch.Tensor, torch.Tensor]]
@@ -328,21 +259,6 @@ class FederatedTraining:
 def _guard(journal: Journal, state: RunState, kind: Kind, name: str) -> Guard:
     """Return what marks a call of a plugin's code."""
     return partial(journal.plugin_call, state.cycle, kind, name)
-
-
-def _coordinator(setting: Setting, state: RunState, journal: Journal) -> Coordinator:
-    """Return the server of a cycle, with the model that it starts from."""
-    task, architecture = setting.task, setting.architecture
-    name, table = task.aggregation.kind, current_registry().aggregations
-    guard = _guard(journal, state, AGGREGATION, name)
-    with nullcontext() if table.built_in(name) else guard():
-        aggregation = table.make(Selector(name, task.aggregation.params))
-        aggregation.check_task(task)
-    if state.weights is None:
-        model = architecture.fresh(setting.streams.torch("init", state.cycle))
-    else:
-        model = architecture.with_weights(state.weights)
-    return Coordinator(aggregation, model, task.clients, guard, state.aggregation)
 
 
 def _kept(state: RunState, strategy: Strategy) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fal_bench.data.apportionment import turns
 from fal_bench.errors import PluginError
 from fal_bench.federation.declared import declared
 from fal_bench.federation.guarded import is_built_in, unguarded
@@ -19,7 +18,7 @@ from fal_bench.federation.journal import Journal
 from fal_bench.federation.ledger import POOL, Ledger
 from fal_bench.federation.memory import join, split
 from fal_bench.federation.models import CycleModels
-from fal_bench.federation.selection import Offer, Selecting, check_selections
+from fal_bench.federation.selection import Selecting, check_selections
 from fal_bench.federation.setting import Setting
 from fal_bench.federation.state import RunState
 from fal_bench.federation.view import LiveClientView, LiveFederationView, LiveTargetView
@@ -30,11 +29,11 @@ from fal_bench.plugins.distillation import Distillation
 from fal_bench.plugins.needs import DistilledModel, LocalModel, LocalTraining, TargetDomain
 from fal_bench.plugins.strategy import Strategy, Train
 from fal_bench.plugins.trainer import Trainer
-from fal_bench.task import ServerAllotment
+from fal_bench.streams import Streams
 
 
-class Query:
-    """One cycle's query over all clients.
+class ClientQuery:
+    """What clients compute in one cycle's query: their views, and the trainings that they ask for.
 
     Args:
         setting: the run's setting.
@@ -44,6 +43,10 @@ class Query:
         strategy: who selects.
         trainer: what clients minimise, also in trainings outside the federated rounds; a plugin's
             is guarded.
+        clients: the clients that are here: all in a simulation, one at a site; all if None.
+
+    Attributes:
+        seconds: time spent in trainings that the strategy declares.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Query:
         models: CycleModels,
         strategy: Strategy,
         trainer: Trainer,
+        clients: Sequence[int] | None = None,
     ) -> None:
         self._setting = setting
         self._ledger = ledger
@@ -63,62 +67,25 @@ class Query:
         self._model = models.global_model
         self._strategy = strategy
         self._trainer = trainer
-        self._clients = range(setting.task.clients)
+        self._clients = range(setting.task.clients) if clients is None else clients
+        self.seconds = 0.0
 
-    def run(self, journal: Journal) -> Generator[TrainRequest, Trained, RunState]:
-        """Select, buy, and return the state of the next cycle.
-
-        Raises:
-            PluginError: the strategy broke its contract.
-        """
-        local, local_seconds = yield from self._train_declared(LocalModel, "local")
-        distilled, more_seconds = yield from self._train_declared(DistilledModel, "distilled")
-        seconds = local_seconds + more_seconds
-        offer = self._offer([self._ledger.left(client) for client in self._clients])
-        views = [
-            self._view(client, int(offer.limits[client]), local[client], distilled[client])
-            for client in self._clients
-        ]
-        federation = LiveFederationView(
-            views,
-            offer.usual.tolist(),
-            self._rng("server"),
-            self._state.memories[-1],
-            beat=partial(journal.beat, self._state.cycle),
-            limits=offer.limits.tolist(),
-            target=self._target(),
-        )
-        selecting = Selecting(self._strategy, federation, journal)
-        positions = yield from selecting.run(self._request)
-        asked = [self._ledger.asked(client, self._state.cycle) for client in self._clients]
-        checked = check_selections(self._strategy, views, offer, asked, positions)
-        for view, chosen in zip(views, checked, strict=True):
-            self._ledger.buy(view.index, view.unlabelled[chosen], POOL, self._state.cycle)
-        return RunState(
-            cycle=self._state.cycle + 1,
-            charges=self._ledger.charges(),
-            memories=_as_stored([*(view.memory for view in views), federation.memory]),
-            select_seconds=seconds + selecting.seconds,
-            bytes_up=federation.bytes_up,
-            bytes_down=federation.bytes_down,
-            weights=self._model.weights if self._setting.task.reset == "continue" else None,
-            unrecorded=self._state.unrecorded,
-        )
-
-    def _offer(self, pools: Sequence[int]) -> Offer:
-        """Return what may be bought now: what is granted by now and was not bought.
+    def views(
+        self, limits: Sequence[int]
+    ) -> Generator[TrainRequest, Trained, list[LiveClientView]]:
+        """Train what the strategy declares, and return the view of each client that is here.
 
         Args:
-            pools: samples that each client has left to label.
+            limits: labels that each of them may buy at most.
         """
-        setting, allotment = self._setting, self._setting.task.allotment
-        initial = np.array([len(own) for own in setting.initial])
-        left = setting.granted(self._state.cycle) - (self._ledger.paper() - initial)
-        if not isinstance(allotment, ServerAllotment):
-            return Offer(left, left)
-        limits = np.minimum(pools, max(pools) if allotment.at_most is None else allotment.at_most)
-        usual = turns(setting.weights, np.zeros_like(limits), limits)[: left.sum()]
-        return Offer(np.bincount(usual, minlength=len(limits)), limits)
+        local = yield from self._train_declared(LocalModel, "local")
+        distilled = yield from self._train_declared(DistilledModel, "distilled")
+        return [
+            self._view(client, limit, own_local, own_distilled)
+            for client, limit, own_local, own_distilled in zip(
+                self._clients, limits, local, distilled, strict=True
+            )
+        ]
 
     def _view(
         self, client: int, limit: int, local: Model | None, distilled: Model | None
@@ -131,24 +98,19 @@ class Query:
             features=self._setting.dataset.train_features,
             models=self._models.of_client(client, local, distilled),
             trainer=self._trainer,
-            rng=self._rng("strategy", client),
+            rng=strategy_rng(self._strategy, self._setting.streams, self._state.cycle, client),
             memory=self._state.memories[client],
             limit=limit,
             reference=self._strategy.reference,
         )
 
-    def _rng(self, component: str, *keys: int) -> np.random.Generator:
-        """Return the strategy's own stream: no other strategy shares it."""
-        name = f"{component}:{self._strategy.name}"
-        return self._setting.streams.numpy(name, self._state.cycle, *keys)
-
     def _train_declared(
         self, kind: type[LocalModel | DistilledModel], component: str
-    ) -> Generator[TrainRequest, Trained, tuple[list[Model | None], float]]:
+    ) -> Generator[TrainRequest, Trained, list[Model | None]]:
         """Train a model of every client at once, if the strategy declares that kind."""
         need = declared(self._strategy, kind)
         if need is None:
-            return [None for _ in self._clients], 0.0
+            return [None for _ in self._clients]
         training = self._resolved(need.training)
         taught = isinstance(training.trainer, Distillation)
         if taught != (kind is DistilledModel):
@@ -159,7 +121,8 @@ class Query:
         lanes = tuple(self._lane(client, component, None, 0, taught) for client in self._clients)
         architecture = self._model.architecture
         answer = yield TrainRequest(architecture, training, lanes, cycle=self._state.cycle)
-        return [Model(architecture, weights) for weights in answer.weights], answer.seconds
+        self.seconds += answer.seconds
+        return [Model(architecture, weights) for weights in answer.weights]
 
     def _resolved(self, training: LocalTraining) -> LocalTraining:
         """Return a recipe with what it leaves to the run: trainer, augmentation, learning rate."""
@@ -182,14 +145,17 @@ class Query:
         inherited: dict[str, Any] = {name: own[name] for name in training.inherited}
         return replace(training, **inherited, inherited=frozenset())
 
-    def _target(self) -> LiveTargetView | None:
-        """Return the target domain, if the strategy declares it and the task has one."""
-        features = self._setting.dataset.target_features
-        if features is None or declared(self._strategy, TargetDomain) is None:
-            return None
-        return LiveTargetView(features, self._model, self._trainer)
+    def request(self, client: int, order: Train, number: int) -> TrainRequest:
+        """Return the request for a training that a client's selection asks for.
 
-    def _request(self, client: int, order: Train, number: int) -> TrainRequest:
+        Args:
+            client: the client.
+            order: what it yielded.
+            number: of this training in its selection, from 0.
+
+        Raises:
+            PluginError: it yielded something else.
+        """
         if not isinstance(order, Train):
             raise PluginError(
                 f"Strategy {self._strategy.name!r} yielded a {type(order).__name__}; "
@@ -223,7 +189,70 @@ class Query:
         )
 
 
-def _as_stored(memories: list[dict[str, Any]]) -> list[dict[str, Any]]:
+class Query(ClientQuery):
+    """One cycle's query over all clients, in one process."""
+
+    def run(self, journal: Journal) -> Generator[TrainRequest, Trained, RunState]:
+        """Select, buy, and return the state of the next cycle.
+
+        Raises:
+            PluginError: the strategy broke its contract.
+        """
+        state, ledger = self._state, self._ledger
+        left = [ledger.left(client) for client in self._clients]
+        offer = self._setting.grants.offer(state.cycle, ledger.paper(), left)
+        views = yield from self.views(offer.limits.tolist())
+        federation = LiveFederationView(
+            views,
+            offer.usual.tolist(),
+            strategy_rng(self._strategy, self._setting.streams, state.cycle),
+            state.memories[-1],
+            beat=partial(journal.beat, state.cycle),
+            limits=offer.limits.tolist(),
+            target=self._target(),
+        )
+        selecting = Selecting(self._strategy, federation, journal)
+        positions = yield from selecting.run(self.request)
+        asked = [ledger.asked(client, state.cycle) for client in self._clients]
+        checked = check_selections(self._strategy, views, offer, asked, positions)
+        for view, chosen in zip(views, checked, strict=True):
+            ledger.buy(view.index, view.unlabelled[chosen], POOL, state.cycle)
+        return RunState(
+            cycle=state.cycle + 1,
+            charges=ledger.charges(),
+            memories=as_stored([*(view.memory for view in views), federation.memory]),
+            select_seconds=self.seconds + selecting.seconds,
+            bytes_up=federation.bytes_up,
+            bytes_down=federation.bytes_down,
+            weights=self._model.weights if self._setting.task.reset == "continue" else None,
+            unrecorded=state.unrecorded,
+        )
+
+    def _target(self) -> LiveTargetView | None:
+        """Return the target domain, if the strategy declares it and the task has one."""
+        features = self._setting.dataset.target_features
+        if features is None or declared(self._strategy, TargetDomain) is None:
+            return None
+        return LiveTargetView(features, self._model, self._trainer)
+
+
+def strategy_rng(
+    strategy: Strategy, streams: Streams, cycle: int, client: int | None = None
+) -> np.random.Generator:
+    """Return a strategy's own stream, which no other strategy shares.
+
+    Args:
+        strategy: the strategy.
+        streams: of the task and its seed.
+        cycle: the cycle.
+        client: whose stream; the server's if None.
+    """
+    if client is None:
+        return streams.numpy(f"server:{strategy.name}", cycle)
+    return streams.numpy(f"strategy:{strategy.name}", cycle, client)
+
+
+def as_stored(memories: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return memories as a resumed run would read them, so that both see the same types."""
     arrays: dict[str, NDArray[Any]] = {}
     stored: list[dict[str, Any]] = join(split(memories, arrays), arrays)

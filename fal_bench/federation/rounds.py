@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TypeVar
 
@@ -11,10 +12,15 @@ import torch
 from fal_bench.errors import FalbenchError, PluginError, message_of
 from fal_bench.federation.guarded import Guard, is_built_in
 from fal_bench.federation.models import copied
+from fal_bench.federation.state import RunState
+from fal_bench.inputs.selector import Selector
 from fal_bench.isolation.interrupts import let_interrupts_pass
-from fal_bench.learning.model import Model, Weights
+from fal_bench.learning.model import Architecture, Model, Weights
 from fal_bench.plugins.aggregation import Aggregation, Server, Update
 from fal_bench.plugins.needs import LocalTraining
+from fal_bench.plugins.registry import current_registry
+from fal_bench.streams import Streams
+from fal_bench.task import Task
 
 Result = TypeVar("Result")
 
@@ -169,6 +175,33 @@ class Coordinator:
         except BaseException as error:
             let_interrupts_pass(error)
             raise PluginError(f"{self._who} failed: {message_of(error)}") from error
+
+
+def coordinator_of(
+    task: Task, architecture: Architecture, streams: Streams, state: RunState, guard: Guard
+) -> Coordinator:
+    """Return the server of a cycle, with the model that it starts from.
+
+    Args:
+        task: the task.
+        architecture: the classifier on its data.
+        streams: of the task and its seed.
+        state: the state at the start of the cycle.
+        guard: what each call of a plugin's code runs in.
+
+    Raises:
+        InvalidSpecError: the aggregation does not suit the task.
+        PluginError: it cannot be made.
+    """
+    name, table = task.aggregation.kind, current_registry().aggregations
+    with nullcontext() if table.built_in(name) else guard():
+        aggregation = table.make(Selector(name, task.aggregation.params))
+        aggregation.check_task(task)
+    if state.weights is None:
+        model = architecture.fresh(streams.torch("init", state.cycle))
+    else:
+        model = architecture.with_weights(state.weights)
+    return Coordinator(aggregation, model, task.clients, guard, state.aggregation)
 
 
 def steps_of(samples: int, training: LocalTraining) -> int:

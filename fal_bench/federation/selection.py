@@ -20,6 +20,7 @@ from fal_bench.errors import (
     PositionError,
     message_of,
 )
+from fal_bench.federation.grants import Offer
 from fal_bench.federation.journal import Journal
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.model import Model
@@ -127,29 +128,6 @@ def _advance(selection: Generator[Train, Model, IntArray], model: Model | None) 
         return _Done(stop.value)
 
 
-@dataclass(frozen=True, eq=False)
-class Offer:
-    """The labels that may be bought in one query.
-
-    Attributes:
-        usual: labels each client buys unless the server says otherwise; shape (clients,).
-        limits: labels each client may buy at most; the same where the task leaves no choice.
-    """
-
-    usual: IntArray
-    limits: IntArray
-
-    @property
-    def total(self) -> int:
-        """Labels that all clients buy together."""
-        return int(self.usual.sum())
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether the server has no choice."""
-        return bool((self.usual == self.limits).all())
-
-
 def check_selections(
     strategy: Strategy,
     views: Sequence[ClientView],
@@ -172,23 +150,50 @@ def check_selections(
             limits of an allotment (an AllotmentError).
     """
     checked = [
-        _check_positions(strategy, view, chosen, int(limit), votes, exact=offer.is_fixed)
+        check_positions(strategy, view, chosen, int(limit), votes, exact=offer.is_fixed)
         for view, chosen, limit, votes in zip(views, selections, offer.limits, asked, strict=True)
     ]
-    bought = sum(map(len, checked)) + sum(asked)
-    if bought > offer.total or (bought < offer.total and not strategy.adaptive):
-        raise AllotmentError(
-            f"Strategy {strategy.name!r}, cycle {views[0].cycle}: all clients together must select "
-            f"{'at most' if strategy.adaptive else 'exactly'} {offer.total} labels "
-            f"(federation.total_budget), not {bought}."
-        )
+    check_total(strategy, views[0].cycle, sum(map(len, checked)) + sum(asked), offer)
     return checked
 
 
-def _check_positions(
+def check_total(strategy: Strategy, cycle: int, bought: int, offer: Offer) -> None:
+    """Check that all clients together bought what they may.
+
+    Args:
+        strategy: who selected.
+        cycle: in which cycle.
+        bought: labels of all clients, further votes included.
+        offer: what may be bought.
+
+    Raises:
+        AllotmentError: they bought more or, if the strategy is not adaptive, less.
+    """
+    if bought > offer.total or (bought < offer.total and not strategy.adaptive):
+        raise AllotmentError(
+            f"Strategy {strategy.name!r}, cycle {cycle}: all clients together must select "
+            f"{'at most' if strategy.adaptive else 'exactly'} {offer.total} labels "
+            f"(federation.total_budget), not {bought}."
+        )
+
+
+def check_positions(
     strategy: Strategy, view: ClientView, positions: Any, limit: int, votes: int, *, exact: bool
 ) -> IntArray:
-    """Check one client's selection; with its votes it has ``limit`` labels if that is exact."""
+    """Return one client's selection as it will be bought, or say how it breaks the contract.
+
+    Args:
+        strategy: who selected.
+        view: for whom.
+        positions: what was returned.
+        limit: labels that the client may buy at most.
+        votes: further votes that it has bought of them.
+        exact: whether it must buy all of them, unless the strategy is adaptive.
+
+    Raises:
+        PluginError: it is not a 1-D integer array of distinct positions inside the pool (a
+            PositionError), or there are not as many as there must be.
+    """
     said = (
         f"Strategy {strategy.name!r}, client {view.index}, cycle {view.cycle}: select must return"
     )

@@ -10,12 +10,12 @@ import numpy as np
 
 from fal_bench.arrays import DoubleArray, IntArray
 from fal_bench.data.annotators import Votes, votes_of
-from fal_bench.data.apportionment import turns
 from fal_bench.data.base import Dataset, on_device
 from fal_bench.data.partition import given_parts, partition, with_known_clients, with_target
 from fal_bench.data.shares import ClientShares, split_shares
 from fal_bench.data.subset import long_tail
 from fal_bench.errors import InvalidSpecError
+from fal_bench.federation.grants import Grants, initial_labels, weights_of
 from fal_bench.federation.ledger import Ledger
 from fal_bench.learning.device import CPU
 from fal_bench.learning.model import Architecture
@@ -78,7 +78,8 @@ class Setting:
         _check_pools(task, shares)
         _check_annotators(task, dataset)
         _check_prices(task, dataset)
-        counts = _initial(_weights(task, shares, _prices(task, dataset)), task, shares)
+        weights = weights_of(task, _samples(shares), _prices(task, dataset))
+        counts = initial_labels(task, weights, _pools(shares))
         initial = tuple(
             np.sort(streams.numpy("initial", client).choice(own.pool, count, replace=False))
             for client, (own, count) in enumerate(zip(shares, counts, strict=True))
@@ -113,28 +114,11 @@ class Setting:
         return sum(len(own.pool) for own in self.shares)
 
     @cached_property
-    def weights(self) -> DoubleArray:
-        """What each client's part of the labels is proportional to; shape (clients,)."""
-        return _weights(self.task, self.shares, self.prices)
-
-    def granted(self, cycle: int) -> IntArray:
-        """Return the labels that each client may have bought by the end of a cycle's query.
-
-        Args:
-            cycle: the cycle's number, from 0.
-
-        Returns:
-            Initial labels left out; shape (clients,).
-        """
-        looks = self.task.looks
-        total = looks[min(cycle + 1, len(looks) - 1)] - looks[0]
-        return np.bincount(self._turns[:total], minlength=len(self.shares))
-
-    @cached_property
-    def _turns(self) -> IntArray:
-        """The client that each label is granted to, in turn, until all pools are used up."""
-        held = np.array([len(own) for own in self.initial])
-        return turns(self.weights, held, _pools(self.shares))
+    def grants(self) -> Grants:
+        """How many labels each client may buy by when."""
+        weights = weights_of(self.task, _samples(self.shares), self.prices)
+        initial = np.array([len(own) for own in self.initial])
+        return Grants(self.task, weights, _pools(self.shares), initial)
 
     def open_ledger(self) -> Ledger:
         """Return a ledger in which the initial labels are bought."""
@@ -170,27 +154,13 @@ def _pools(shares: tuple[ClientShares, ...]) -> IntArray:
     return np.array([len(own.pool) for own in shares])
 
 
+def _samples(shares: tuple[ClientShares, ...]) -> IntArray:
+    return np.array([own.samples for own in shares])
+
+
 def _prices(task: Task, dataset: Dataset) -> DoubleArray:
     known = dict(task.label_cost)
     return np.array([known.get(name, 1.0) for name in _names(task, dataset)])
-
-
-def _weights(task: Task, shares: tuple[ClientShares, ...], prices: DoubleArray) -> DoubleArray:
-    match task.budget:
-        case "equal":
-            return np.ones(len(shares))
-        case "equal-cost":
-            return 1 / prices
-        case "proportional":
-            return np.array([own.samples for own in shares], dtype=np.float64)
-
-
-def _initial(weights: DoubleArray, task: Task, shares: tuple[ClientShares, ...]) -> IntArray:
-    """Return how many initial labels each client holds, one at least; shape (clients,)."""
-    one_each = np.ones(len(shares), dtype=np.int64)
-    order = turns(weights, one_each, _pools(shares))
-    more = order[: task.label_grid_start - len(shares)]
-    return one_each + np.bincount(more, minlength=len(shares))
 
 
 def _check_annotators(task: Task, dataset: Dataset) -> None:

@@ -28,7 +28,7 @@ from fal_bench.plugins.trainer import Trainer
 
 Input = TypeVar("Input")
 
-_COUNT_BYTES: Final = 8
+COUNT_BYTES: Final = 8
 """Bytes of a number of labels that the server sends to a client."""
 
 
@@ -340,8 +340,8 @@ class LiveFederationView:
         """
         handed = self.budgets
         if budgets is not None:
-            handed = self._allotted(budgets)
-            self.bytes_down += _COUNT_BYTES * self.clients
+            handed = allotted(budgets, self.limits, self.total_budget)
+            self.bytes_down += COUNT_BYTES * self.clients
         selections: list[Selection] = []
         for view, budget in zip(self._views, handed, strict=True):
             self._beat()
@@ -353,40 +353,18 @@ class LiveFederationView:
                 raise
         return selections
 
-    def _allotted(self, budgets: Sequence[int]) -> tuple[int, ...]:
-        """Return budgets of the server as integers, or say how they break the rules."""
-        given = np.asarray(budgets)
-        if given.shape != (self.clients,) or given.dtype.kind not in "iu":
-            raise AllotmentError(
-                f"The budgets given to each are of shape {given.shape} and type {given.dtype}; "
-                f"give one integer for each of the {self.clients} clients."
-            )
-        limits = np.array(self.limits)
-        if (wrong := np.flatnonzero((given < 0) | (given > limits))).size:
-            client = wrong[0]
-            raise AllotmentError(
-                f"The budget of client {client} is {given[client]}; federation.limits allows 0 to "
-                f"{limits[client]}."
-            )
-        if given.sum() > self.total_budget:
-            raise AllotmentError(
-                f"The budgets add up to {given.sum()}, and federation.total_budget is "
-                f"{self.total_budget}."
-            )
-        return tuple(given.tolist())
-
     def gather(self, compute: Callable[[ClientView], NDArray[Any]]) -> list[NDArray[Any]]:
         """Run ``compute`` at every client and send the arrays to the server, counted."""
         messages = []
         for view in self._views:
             self._beat()
-            messages.append(_message(compute(view)))
+            messages.append(as_message(compute(view)))
         self.bytes_up += sum(message.nbytes for message in messages)
         return messages
 
     def broadcast(self, message: NDArray[Any]) -> NDArray[Any]:
         """Send an array to every client, counted once per client."""
-        sent = _message(message)
+        sent = as_message(message)
         self.bytes_down += sent.nbytes * self.clients
         return sent
 
@@ -400,7 +378,38 @@ def _declared(value: Input | None, name: str, need: str) -> Input:
     return value
 
 
-def _message(content: Any) -> NDArray[Any]:
+def allotted(budgets: Sequence[int], limits: Sequence[int], total: int) -> tuple[int, ...]:
+    """Return budgets of the server as integers, or say how they break the rules.
+
+    Args:
+        budgets: labels each client may buy, as the server hands them out.
+        limits: labels each client may buy at most.
+        total: labels that all may buy together.
+
+    Raises:
+        AllotmentError: they break a limit, or are more than all may buy together.
+    """
+    given = np.asarray(budgets)
+    if given.shape != (len(limits),) or given.dtype.kind not in "iu":
+        raise AllotmentError(
+            f"The budgets given to each are of shape {given.shape} and type {given.dtype}; "
+            f"give one integer for each of the {len(limits)} clients."
+        )
+    most = np.array(limits)
+    if (wrong := np.flatnonzero((given < 0) | (given > most))).size:
+        client = wrong[0]
+        raise AllotmentError(
+            f"The budget of client {client} is {given[client]}; federation.limits allows 0 to "
+            f"{most[client]}."
+        )
+    if given.sum() > total:
+        raise AllotmentError(
+            f"The budgets add up to {given.sum()}, and federation.total_budget is {total}."
+        )
+    return tuple(given.tolist())
+
+
+def as_message(content: Any) -> NDArray[Any]:
     """Return a copy of what is sent, or refuse what has no countable bytes.
 
     Raises:

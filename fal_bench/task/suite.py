@@ -134,6 +134,20 @@ def find_task(name: str) -> Task:
     return find_suite(name).task(name)
 
 
+def only_task(suite: Suite) -> Task:
+    """Return the task of a suite that has one.
+
+    Raises:
+        InvalidSpecError: it has several.
+    """
+    if len(suite.tasks) > 1:
+        names = ", ".join(task.name for task in suite.tasks)
+        raise InvalidSpecError(
+            f"Suite {suite.name!r} has several tasks ({names}); write a file with the one you mean."
+        )
+    return suite.tasks[0]
+
+
 def unknown_task(name: str, known: Iterable[str], otherwise: str) -> UnknownNameError:
     """Return the error of a task that is not where it was looked for.
 

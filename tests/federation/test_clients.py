@@ -106,7 +106,7 @@ def test_what_an_adaptive_strategy_leaves_stays_its_clients(run, task, hospitals
     bought = labels - labels[0]
     assert len(bought) > len(task.with_clients(4).looks)
     for cycle, (before, after) in enumerate(itertools.pairwise(bought)):
-        left = setting.granted(cycle) - before
+        left = setting.grants.granted(cycle) - before
         assert (after - before).tolist() == (-(-left // 2)).tolist()
 
 
@@ -123,7 +123,7 @@ def test_equal_budgets_are_as_they_were(blobs, tiny):
     assert [len(own) for own in setting.initial] == [4, 4, 4]
     for cycle in range(tiny.fixed_cycles + 2):
         count = 2 * min(cycle + 1, tiny.fixed_cycles - 1)
-        assert setting.granted(cycle).tolist() == [count] * 3
+        assert setting.grants.granted(cycle).tolist() == [count] * 3
 
 
 @pytest.mark.parametrize(

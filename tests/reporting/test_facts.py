@@ -91,6 +91,9 @@ def test_a_winner_without_evidence(random, mine, winner, verdict):
     if len(mine) < 5:
         assert (one.saving.low, one.saving.high) == (None, None)
         assert not of_kind(found.verdict, f.TiedWithFirst)
+        # No gap is left where the interval would stand.
+        said = sentences(found.verdict, context("random", "mine", seeds=len(mine)))
+        assert not any(re.search(r" [,.;]", text) for text in said)
 
 
 def test_a_shared_first_place():

@@ -1,0 +1,178 @@
+"""Labels out and in: a table, a folder of images, and back."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from fal_bench.deploy.config import Federation, read_federation, read_site
+from fal_bench.deploy.labels import LabelStore, Pending
+from fal_bench.deploy.messages import DeploymentError
+from fal_bench.deploy.samples import Samples, read_samples
+from fal_bench.inputs.cells import guarded
+from fal_bench.inputs.files import UnreadableFileError, read_text
+
+COLUMNS: Final = ("sample", "vote", "name", "purpose", "cycle", "asked", "label")
+TABLE: Final = "to-label.csv"
+UNSORTED: Final = "unsorted"
+"""Folder of the images that nobody has labelled yet."""
+
+
+class Desk:
+    """What people who label at a site need: its questions, its samples, and its classes.
+
+    Args:
+        federation: the federation's file.
+        site: the site's file.
+
+    Raises:
+        DeploymentError: a file cannot be used.
+    """
+
+    def __init__(self, federation: Path, site: Path) -> None:
+        self._config = read_site(site)
+        self.federation: Federation = read_federation(federation)
+        self.federation.number(self._config.name)
+        self.name = self._config.name
+        self.classes = self.federation.classes
+        self.store = LabelStore(self._config.store)
+        self._samples: Samples | None = None
+
+    @property
+    def samples(self) -> Samples:
+        """The site's samples."""
+        if self._samples is None:
+            self._samples = read_samples(self.federation, self._config)
+        return self._samples
+
+    def answer(self, sample: int, vote: int, label: str, annotator: str) -> bool:
+        """Write one answer down, and return whether it is new.
+
+        Raises:
+            DeploymentError: it was not asked for, or is none of the classes.
+        """
+        return self._write([(sample, vote, self._number(label, f"sample {sample}"))], annotator) > 0
+
+    def table(self) -> str:
+        """Return the open questions as a CSV table with an empty column ``label``."""
+        buffer = io.StringIO()
+        out = csv.writer(buffer, lineterminator="\n")
+        out.writerow(COLUMNS)
+        for one in self.store.pending():
+            name = guarded(self.samples.names[one.sample])
+            out.writerow([one.sample, one.vote, name, one.purpose, one.cycle, one.asked, ""])
+        return buffer.getvalue()
+
+    def export(self, folder: Path) -> int:
+        """Write the open questions as a table and, of pictures, one folder a class to sort into.
+
+        Args:
+            folder: where to; what is there stays.
+
+        Returns:
+            How many questions are open.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / TABLE).write_text(self.table(), encoding="utf-8")
+        pending = self.store.pending()
+        pictures = [(one, self.samples.picture(one.sample)) for one in pending]
+        if any(picture is not None for _, picture in pictures):
+            for name in (UNSORTED, *self._folders()):
+                (folder / name).mkdir(exist_ok=True)
+        for one, picture in pictures:
+            if picture is not None:
+                (folder / UNSORTED / _file_name(one, picture)).write_bytes(picture)
+        return len(pending)
+
+    def import_table(self, path: Path, annotator: str) -> int:
+        """Read answers from a table with the columns sample and label; empty labels are left out.
+
+        Args:
+            path: the CSV file; columns vote and annotator are optional.
+            annotator: who gave them, where the table does not say.
+
+        Returns:
+            How many are new or changed.
+
+        Raises:
+            DeploymentError: the table cannot be read, or a row cannot be used; the line is named,
+                and nothing is written then.
+        """
+        try:
+            rows = list(csv.DictReader(io.StringIO(read_text(path, links=True))))
+        except (UnreadableFileError, csv.Error) as error:
+            raise DeploymentError(f"Cannot read {str(path)!r}: {error}.") from None
+        if rows and (missing := {"sample", "label"} - set(rows[0])):
+            raise DeploymentError(f"{str(path)!r} has no column {min(missing)!r}; add it.")
+        said: dict[str, list[tuple[int, int, int]]] = {}
+        for line, row in enumerate(rows, start=2):
+            if not (row["label"] or "").strip():
+                continue
+            where = f"{str(path)!r}, line {line}"
+            label = self._number(row["label"].strip(), where)
+            sample = _whole(row["sample"] or "", where, "sample")
+            vote = _whole(row.get("vote") or "0", where, "vote")
+            who = (row.get("annotator") or annotator).strip()
+            said.setdefault(who, []).append((sample, vote, label))
+        return sum(self._write(labels, who) for who, labels in said.items())
+
+    def import_folder(self, folder: Path, annotator: str) -> int:
+        """Read answers from images that were sorted into one folder a class.
+
+        Args:
+            folder: what ``export`` wrote.
+            annotator: who sorted them.
+
+        Returns:
+            How many are new or changed.
+
+        Raises:
+            DeploymentError: a file is none of those that were written out.
+        """
+        labels = []
+        for number, name in enumerate(self._folders()):
+            for path in sorted((folder / name).glob("*")):
+                sample, _, vote = path.stem.partition("-")
+                where = repr(str(path))
+                labels.append(
+                    (_whole(sample, where, "sample"), _whole(vote or "0", where, "vote"), number)
+                )
+        return self._write(labels, annotator)
+
+    def _folders(self) -> Sequence[str]:
+        """Return the folder of each class: its number and name, as far as files can be called."""
+        return [f"{number}-{_safe(name)}" for number, name in enumerate(self.classes)]
+
+    def _number(self, label: str, where: str) -> int:
+        if label not in self.classes:
+            shown = ", ".join(self.classes[:10]) + (", ..." if len(self.classes) > 10 else "")
+            raise DeploymentError(f"{where}: {label!r} is no class; choose from: {shown}.")
+        return self.classes.index(label)
+
+    def _write(self, labels: list[tuple[int, int, int]], annotator: str) -> int:
+        return self.store.answer(labels, annotator, len(self.classes))
+
+
+def history_table(desk: Desk) -> Iterator[str]:
+    """Yield who said what and when, one line an answer, those taken back included."""
+    for one in desk.store.history():
+        label = "(taken back)" if one.label is None else desk.classes[one.label]
+        yield f"{one.at}  sample {one.sample}  vote {one.vote}  {label}  by {one.annotator}"
+
+
+def _whole(text: str, where: str, what: str) -> int:
+    if not text.strip().isdecimal():
+        raise DeploymentError(f"{where}: {what} is {text!r}; use the number that was written out.")
+    return int(text)
+
+
+def _safe(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+
+
+def _file_name(question: Pending, picture: bytes) -> str:
+    kind = "png" if picture.startswith(b"\x89PNG") else "jpg"
+    return f"{question.sample}-{question.vote}.{kind}"

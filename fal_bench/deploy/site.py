@@ -1,0 +1,146 @@
+"""A site: its data and its label store, and the six verbs that it answers.
+
+Looking whether people have answered needs neither PyTorch nor the data, so this module imports
+both only for what needs them: Flower starts a process for each message.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from fal_bench.deploy.config import Federation, SiteConfig
+from fal_bench.deploy.labels import LabelStore
+from fal_bench.deploy.messages import ERROR, WAITING, DeploymentError, Message, MessageLog, Verb
+from fal_bench.errors import FalbenchError
+from fal_bench.federation.ledger import FURTHER, INITIAL, POOL
+
+if TYPE_CHECKING:
+    from fal_bench.deploy.computing import SiteComputing
+    from fal_bench.deploy.samples import Samples
+
+_PATIENT: Final = frozenset({"train", "select", "evaluate"})
+"""Verbs that need every label that was asked for."""
+
+
+class Site:
+    """One site of a federation. It answers a verb the same way however often it is asked.
+
+    Args:
+        federation: what server and sites agree on.
+        config: what is its own.
+
+    Raises:
+        DeploymentError: it is no site of the federation, or its label store cannot be used.
+    """
+
+    def __init__(self, federation: Federation, config: SiteConfig) -> None:
+        self.name = config.name
+        self.number = federation.number(config.name)
+        self.store = LabelStore(config.store)
+        self._federation = federation
+        self._config = config
+        self._log = MessageLog(config.store / "messages.jsonl")
+
+    def answer(self, verb: Verb, message: Message) -> Message:
+        """Answer a message of the server.
+
+        A site that waits for people says so at once. What a user can correct is said in one
+        sentence, as the fact ``error``.
+
+        Args:
+            verb: what is asked.
+            message: with what.
+        """
+        self._log.note(verb, "in", message)
+        try:
+            reply = self._answer(verb, message)
+        except FalbenchError as error:
+            reply = Message({ERROR: str(error)})
+        self._log.note(verb, "out", reply)
+        return reply
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The site's samples.
+
+        Raises:
+            DeploymentError: they cannot be read, or are not those that the site began with.
+        """
+        from fal_bench.deploy.samples import read_samples
+
+        samples = read_samples(self._federation, self._config)
+        self.store.fix(
+            {"digest of the data": samples.digest, "number of samples": str(len(samples.names))}
+        )
+        return samples
+
+    def _answer(self, verb: Verb, message: Message) -> Message:
+        self._answer_as_simulated()
+        if verb in _PATIENT and (open_now := len(self.store.pending())):
+            return Message({WAITING: open_now})
+        match verb:
+            case "hello":
+                return self._hello(message)
+            case "ask":
+                facts = message.facts
+                self._computing.ask(int(facts["evaluation"]), int(facts["initial"]))
+                self._answer_as_simulated()
+                return self._status()
+            case "status":
+                return self._status()
+            case "train":
+                return self._computing.train(message)
+            case "evaluate":
+                return self._computing.evaluate(message)
+            case "select":
+                return self._select(message)
+
+    def _select(self, message: Message) -> Message:
+        from fal_bench.deploy.ledger import LabelsPendingError
+
+        while True:
+            try:
+                return self._computing.select(message)
+            except LabelsPendingError:
+                self._answer_as_simulated()
+                if open_now := len(self.store.pending()):
+                    return Message({WAITING: open_now})
+
+    def _hello(self, message: Message) -> Message:
+        """Say who is here; refuse a server that has other settings or other code."""
+        if message.facts["digest"] != self._federation.digest:
+            raise DeploymentError(
+                f"Site {self.name!r} and the server have different settings of the federation, or "
+                "different versions of falbench or the strategy; bring both to the same."
+            )
+        self.store.fix({"digest of the federation": self._federation.digest})
+        return Message({"site": self.name, "samples": len(self.samples.names)})
+
+    def _status(self) -> Message:
+        """Say how many labels were asked for, and how many are open; which ones stays here."""
+        charges = self.store.charges()
+        trained = sum(purpose in (INITIAL, POOL, FURTHER) for _, _, purpose, _ in charges)
+        return Message(
+            {"open": len(self.store.pending()), "labels": trained, "paid": self.store.paid()}
+        )
+
+    def _answer_as_simulated(self) -> None:
+        """Give the answers of simulated annotators, where the site has such."""
+        if self._config.data.kind != "share" or not (asked := self.store.pending()):
+            return
+        known = self.samples.known
+        assert known is not None
+        labels = [(one.sample, one.vote, int(known(one.vote)[one.sample])) for one in asked]
+        self.store.answer(labels, "simulated", len(self._federation.classes))
+
+    @cached_property
+    def _computing(self) -> SiteComputing:
+        import torch
+
+        from fal_bench.deploy.computing import SiteComputing
+
+        torch.set_num_threads(self._config.threads)
+        return SiteComputing(
+            self._federation, self.number, self.samples, self.store, self._config.store
+        )
