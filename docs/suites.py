@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fal_bench import inspect
 from fal_bench.data.base import Dataset
 from fal_bench.data.loading import load_dataset
 from fal_bench.data.subset import long_tail
@@ -18,17 +19,20 @@ from fal_bench.federation.setting import Setting
 from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.functions import checked
 from fal_bench.plugins.registry import current_registry
+from fal_bench.sweep.plan import DEFAULT_STRATEGIES
 from fal_bench.task import Task
 from fal_bench.task.suite import Suite, load_suite, suite_names
 
 FOLDER = Path(__file__).parent / "suites"
+PUBLISHED = Path(__file__).parents[1] / "results" / "published"
 BEGIN = "<!-- written by python docs/suites.py -->\n"
+INSPECTED = "<!-- inspected by python docs/suites.py -->\n"
 END = "<!-- end -->\n"
 
 CLASSES = {"cifar10": (50_000, 10), "cifar100": (50_000, 100), "fashion-mnist": (60_000, 10)}
 """Training images and classes of the published data sets; every class has equally many."""
 
-OWN = ("standard", "fmnist-cnn4")
+OWN = ("quick", "standard", "fmnist-cnn4")
 """Suites of the project's own; the other pages are of papers."""
 
 
@@ -43,8 +47,15 @@ def pages() -> dict[Path, str]:
     index = FOLDER / "README.md"
     texts = {index: _filled(index, _index())}
     for name in paged():
-        texts[FOLDER / f"{name}.md"] = _filled(FOLDER / f"{name}.md", protocol(load_suite(name)))
+        path, suite = FOLDER / f"{name}.md", load_suite(name)
+        text = _filled(path, protocol(suite))
+        texts[path] = _between(text, INSPECTED, inspected(suite)) if INSPECTED in text else text
     return texts
+
+
+def inspected(suite: Suite) -> str:
+    """Return what an inspection of a suite's published results says; its tasks are published."""
+    return inspect(PUBLISHED / suite.name, suite=suite.name).text("markdown")
 
 
 def paged() -> list[str]:
@@ -76,18 +87,24 @@ def protocol(suite: Suite) -> str:
 
 
 def _filled(path: Path, table: str) -> str:
-    head, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not (begin and end):
+    text = _between(path.read_text(encoding="utf-8"), BEGIN, table)
+    if not text:
         raise SystemExit(f"{path} lacks the marks around its table.")
-    return f"{head}{begin}{table}{end}{tail}"
+    return text
+
+
+def _between(text: str, mark: str, table: str) -> str:
+    """Return a text with a table between a mark and the next end; empty if one is not there."""
+    head, begin, rest = text.partition(mark)
+    _, end, tail = rest.partition(END)
+    return f"{head}{begin}{table}{end}{tail}" if begin and end else ""
 
 
 def _index() -> str:
     rows = ["| suite | what | tasks | runs | sample passes a run |", "|---|---|---|---|---|"]
     for name in paged():
         suite = load_suite(name)
-        runs = len(suite.tasks) * suite.seeds * len(suite.strategies)
+        runs = len(suite.tasks) * suite.seeds * len(suite.strategies or DEFAULT_STRATEGIES)
         passes = sorted({sample_passes(task) for task in suite.tasks})
         span = " to ".join(f"{count:,}" for count in sorted({passes[0], passes[-1]}))
         row = [f"[`{name}`]({name}.md)", suite.description, str(len(suite.tasks)), str(runs)]

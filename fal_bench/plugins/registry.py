@@ -600,23 +600,26 @@ class Registry:
 def _collected(table: Table) -> Table:
     """Add the built-in and installed plugins to a table."""
     table.add_built_in()
-    for entry in installed_entries().select(group=table.kind.package):
+    for entry in installed_entries(table.kind.package):
         table.add_entry(entry)
     return table
 
 
-def installed_entries() -> EntryPoints:
-    """Return the entry points of what is installed.
+def installed_entries(group: str) -> EntryPoints:
+    """Return a group of the entry points of what is installed.
 
     They are read again when Python looks for modules in other folders, or one of these changed.
+
+    Args:
+        group: the group's name.
     """
     folders = tuple(sys.path)
-    return _entries_of(folders, tuple(map(_last_change, folders)))
+    return _entries_of(group, (folders, tuple(map(_last_change, folders))))
 
 
-@lru_cache(maxsize=1)
-def _entries_of(folders: tuple[str, ...], changes: tuple[int, ...]) -> EntryPoints:  # noqa: ARG001
-    return entry_points()
+@lru_cache(maxsize=16)
+def _entries_of(group: str, state: object) -> EntryPoints:  # noqa: ARG001  # what is there now
+    return entry_points(group=group)
 
 
 def _last_change(folder: str) -> int:

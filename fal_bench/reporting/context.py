@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import Literal
 
 from fal_bench.results.model import Environment, ImportOrigin, MissingRun
@@ -267,7 +268,7 @@ class ReportContext:
             stops=tuple(one for one in self.stops if one.task == task),
         )
 
-    @property
+    @cached_property
     def own(self) -> frozenset[str]:
         """The strategies measured here that are not built into falbench."""
         return frozenset(one.strategy for one in self.entrants if not one.built_in)

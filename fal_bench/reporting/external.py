@@ -126,13 +126,13 @@ def _same_bits(
     """Tell whether both have every task and seed, with the same numbers in the same rows."""
     key = ["task", "seed", "cycle"]
     wanted = pd.MultiIndex.from_product([[facts.name for facts in tasks], seeds])
-    parts = []
+    parts: list[pd.DataFrame] = []
     for frame in (here, there):
-        part = frame.astype({name: float for name in frame if name != "task"}).set_index(key)
-        part = part[part.index.droplevel(["cycle"]).isin(wanted)].sort_index()
-        if not wanted.isin(part.index.droplevel(["cycle"])).all():
+        part = frame.astype({name: float for name in frame if name != "task"})
+        runs = pd.MultiIndex.from_frame(part[["task", "seed"]])
+        if not wanted.isin(runs).all():
             return False
-        parts.append(part)
+        parts.append(part[runs.isin(wanted)].set_index(key).sort_index())
     return bool(parts[0].equals(parts[1]))
 
 

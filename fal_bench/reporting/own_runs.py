@@ -82,9 +82,9 @@ class OwnRuns:
 
     def labels(self, accounting: Accounting) -> float:
         """The restricted mean budget under an accounting."""
-        if accounting == self.context.accounting:
-            return self.budget.mean
         budgets = self.budgets(accounting)
+        if budgets == self.ranking:
+            return self.budget.mean
         return restricted_mean(budgets).mean if budgets else math.nan
 
     @cached_property

@@ -26,23 +26,21 @@ from fal_bench.reporting.columns import (
     columns_shown,
     group,
     is_best,
+    telling,
 )
 from fal_bench.reporting.context import ReportContext
 from fal_bench.reporting.entrants import Portrait, built_in_words, portrait
-from fal_bench.reporting.facts import Compared, TiedWithFirst
+from fal_bench.reporting.facts import Alike, Compared, TiedWithFirst
 from fal_bench.reporting.forest import Axis, axis_of, tone
 from fal_bench.reporting.panels import all_panels
 from fal_bench.reporting.panels.base import Drawing, PageData, Panel
 from fal_bench.reporting.panels.plotting import COLOURS, DASHES, MARKERS
 from fal_bench.reporting.panels.spending import costs_of
 from fal_bench.reporting.steps import ALL_TASKS, Step, steps_of
+from fal_bench.stats import FEWEST_SEEDS
 
 _FIRST = ("rank", "strategy", "saving_vs_random", "labels", "reached", "verdict")
 """Columns beside the figure; the others are folded below it."""
-_ALWAYS = frozenset(["rank", "strategy", "saving_vs_random", "labels", "verdict"])
-"""Columns that stay even if they say the same in every row."""
-_FEW = 3
-"""Rows from which on a number that all of them share is said once."""
 
 _DRAWS = {".py", ".j2", ".css", ".js"}
 
@@ -86,8 +84,9 @@ def render_page(comparison: Comparison) -> str:
             steps=steps,
             controls=_controls(steps, main.context),
             families=_families(data, portraits),
-            views=[_view(step, data) for step in steps],
+            views=[_view(step, comparison) for step in steps],
             panels=[_shown(panel, steps, comparison) for panel in all_panels()],
+            fewest=FEWEST_SEEDS,
             provenance=wording.sentences(main.facts.provenance, main.context),
             computed=wording.span(main.context.computed),
             metric=wording.metric(main.context),
@@ -199,74 +198,65 @@ def _renamed(drawing: Drawing, place: int) -> Drawing:
     return replace(drawing, figures=figures)
 
 
-def _view(step: Step, data: PageData) -> dict[str, Any]:
-    """Prepare the answer, the board with its figure, and the notes of one step."""
+def _view(step: Step, comparison: Comparison) -> dict[str, Any]:
+    """Prepare the answer, the board with its figure, and the notes of one step.
+
+    Further numbers are those of questions that were asked, so that a page stays small.
+    """
     board, context = step.board, step.board.context
-    rows = board.rows
+    data = PageData(comparison, board)
     columns = {column.key: column for column in columns_shown("board", context)}
     first = [columns[key] for key in _FIRST]
     rest = [column for key, column in columns.items() if key not in _FIRST]
-    numbers = [columns["strategy"], *rest, *columns_shown("more", context)[1:]]
-    ranked = [row for row in rows if group(row) != "incomplete"]
-    same = {
-        column.key: text for column in [*first, *numbers] if (text := _repeated(column, ranked))
-    }
-    axis = axis_of(ranked)
-    seen = [column for column in first if column.key not in same]
-    more = [column for column in numbers if column.key not in same]
-    verdict = board.facts.verdict
-    tied = [fact for fact in verdict if isinstance(fact, TiedWithFirst)]
-    others = [fact for fact in verdict[1:] if not isinstance(fact, TiedWithFirst | Compared)]
-    facts = board.facts
-    headings = {column.key: column.heading for column in [*first, *numbers]}
+    further = [columns["strategy"], *rest, *columns_shown("more", context)[1:]]
+    ranked = [row for row in board.rows if group(row) != "incomplete"]
+    facts, axis = board.facts, axis_of(ranked)
+    tied = [fact for fact in facts.verdict if isinstance(fact, TiedWithFirst)]
+    others = [fact for fact in facts.verdict[1:] if not isinstance(fact, TiedWithFirst | Compared)]
+    notes = [*others, *facts.findings, *facts.page_only, *facts.reading]
+    asked = board is comparison.boards[step.asked]
+    table = _table(board.rows, first, axis, data)
+    more = _table(ranked, further, None, data) if asked else None
+    alike = (*table["alike"], *(more["alike"] if more else ()))
     return {
-        "answer": wording.sentences(verdict[:1], context),
+        "answer": wording.sentences(facts.verdict[:1], context),
         "tied": wording.sentences(tied, context),
         "axis": axis,
-        "columns": seen,
-        "sections": _sections(rows, seen, axis, data),
-        "more_columns": more,
-        "more_sections": _sections(ranked, more, None, data),
-        "same": [f"{headings[key]}: {text}" for key, text in same.items()],
-        "notes": wording.sentences(
-            [*others, *facts.findings, *facts.page_only, *facts.reading], context
+        "judged": any(
+            row["verdict"] in ("better", "worse", "equal", "no evidence") for row in ranked
         ),
+        "board": table,
+        "more": more,
+        "same": wording.sentences([Alike(alike)], context) if alike else [],
+        "notes": wording.sentences(notes, context),
         "ladder": wording.ladder(context),
         "context": context,
     }
 
 
-def _repeated(column: Column, rows: Sequence[Row]) -> str:
-    """Return the words of a column that says the same in every row; empty if it does not."""
-    texts = {column.text(row) for row in rows}
-    if column.key in _ALWAYS or len(rows) < _FEW or len(texts) > 1:
-        return ""
-    return texts.pop()
-
-
-def _sections(
+def _table(
     rows: Sequence[Row], columns: Sequence[Column], axis: Axis | None, data: PageData
-) -> list[dict[str, Any]]:
-    """Split the board into its groups, as bodies of one table."""
-    bodies = []
-    for name in GROUPS:
-        members = [row for row in rows if group(row) == name]
-        if members:
-            bodies.append(
-                {"name": name, "rows": [_row(row, columns, axis, data) for row in members]}
-            )
-    return bodies
-
-
-def _row(row: Row, columns: Sequence[Column], axis: Axis | None, data: PageData) -> dict[str, Any]:
+) -> dict[str, Any]:
+    """Prepare a table; a column that says the same in every row becomes a sentence."""
+    shown, alike = telling(columns, rows, data.context.accounting)
+    own = data.context.own
+    members: dict[str, list[dict[str, Any]]] = {name: [] for name in GROUPS}
+    for row in rows:
+        members[group(row)].append(
+            {
+                "name": row["strategy"],
+                "place": data.styles[row["strategy"]].place,
+                "own": row["strategy"] in own,
+                "best": is_best(row),
+                "tone": tone(row["verdict"]),
+                "mark": axis.mark(row) if axis else None,
+                "cells": [_cell(row, column) for column in shown],
+            }
+        )
     return {
-        "name": row["strategy"],
-        "place": data.styles[row["strategy"]].place,
-        "own": row["strategy"] in data.context.own,
-        "best": is_best(row),
-        "tone": tone(row["verdict"]),
-        "mark": axis.mark(row) if axis else None,
-        "cells": [_cell(row, column) for column in columns],
+        "columns": shown,
+        "sections": [(name, found) for name, found in members.items() if found],
+        "alike": alike,
     }
 
 
@@ -278,7 +268,6 @@ def _cell(row: Row, column: Column) -> dict[str, Any]:
     text, number = column.text(row), column.number(row)
     words, bracket, interval = text.partition(" [") if column.numeric else (text, "", "")
     return {
-        "column": column,
         "text": words,
         "interval": f"[{interval}" if bracket else "",
         # As scripts read it, too.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,8 +11,8 @@ from fal_bench.reporting.answer import Board, Comparison
 from fal_bench.reporting.context import Accounting, Rung
 from fal_bench.reporting.targets import automatic_ladder
 
-_MOST_ROWS: Final = 1500
-"""Rows of further boards that a page holds: more would make it slow to write and to open."""
+_MOST_RUNS: Final = 9000
+"""Runs that a page reads for all of its boards: more would make it slow to write and to open."""
 
 ALL_TASKS: Final = ""
 
@@ -49,45 +49,54 @@ class Step:
 def steps_of(comparison: Comparison, first: int) -> tuple[Step, ...]:
     """Return the boards of a page; the numbers of each are those that ``report`` gives for it.
 
-    These are the boards asked for, those of each step of the automatic ladder, and all of these
-    under the other count of labels where the two differ; and a board a task for each one asked.
-    A page that would hold too many rows does without the last ones of these.
+    These are the boards asked for; those of each step of the automatic ladder; those asked for
+    under the other count of labels, where the two differ; one a task; and the steps under the
+    other count. A page for which all of these would be too many does without some of them.
 
     Args:
         comparison: the boards asked for.
         first: place of the board that the page leads with, which comes first.
     """
     leading = comparison.boards[first]
-    found = [_step(leading, first)]
-    found += [
-        _step(one, place) for place, one in enumerate(comparison.boards) if one is not leading
-    ]
-    room = _MOST_ROWS // max(len(comparison.context.shown), 1)
-    for step in _further(comparison, first):
-        if len(found) >= room:
-            break
-        if step.settings not in [one.settings for one in found]:
-            found.append(step)
-    return tuple(found)
-
-
-def _further(comparison: Comparison, first: int) -> Iterator[Step]:
-    leading = comparison.boards[first]
+    asked = [_step(one, place) for place, one in enumerate(comparison.boards)]
+    found = [_step(leading, first), *(step for step in asked if step.board is not leading)]
     rungs = [
         _step(Board(leading.runs, leading.context.at(rung)), first) for rung in _rungs(leading)
     ]
-    yield from rungs
-    asked = [_step(board, place) for place, board in enumerate(comparison.boards)]
-    for step in [*asked, *rungs]:
+    left = _MOST_RUNS - sum(map(_runs, found))
+    for group in (rungs, _recounted(found), _by_task(asked), _recounted(rungs)):
+        known = [step.settings for step in found]
+        new = [step for step in group if step.settings not in known]
+        if (cost := sum(map(_runs, new))) <= left:
+            found += new
+            left -= cost
+    return tuple(found)
+
+
+def _runs(step: Step) -> int:
+    context = step.board.context
+    return len(context.shown) * len(context.tasks) * len(context.seeds)
+
+
+def _recounted(steps: Sequence[Step]) -> list[Step]:
+    """Return the same boards under the other count of labels, as far as they are others."""
+    found = []
+    for step in steps:
         if other := _other_accounting(step.board):
             context = replace(step.board.context, accounting=other)
-            yield replace(step, board=Board(step.board.runs, context))
-    tasks = comparison.context.task_names
-    for place, board in enumerate(comparison.boards):
+            found.append(replace(step, board=Board(step.board.runs, context)))
+    return found
+
+
+def _by_task(steps: Sequence[Step]) -> list[Step]:
+    """Return a board a task; none where there is one task alone."""
+    found = []
+    for step in steps:
+        board, tasks = step.board, step.board.context.task_names
         for task in tasks if len(tasks) > 1 else []:
             runs = {key: run for key, run in board.runs.items() if key[0] == task}
-            whole = _step(board, place)
-            yield replace(whole, board=Board(runs, board.context.on(task)), task=task)
+            found.append(replace(step, board=Board(runs, board.context.on(task)), task=task))
+    return found
 
 
 def _rungs(board: Board) -> tuple[Rung, ...]:

@@ -120,20 +120,24 @@ def _largest(
     least = _ZERO * total
     by_task = [np.ascontiguousarray(centred[:, task].T) / seeds for task in range(tasks)]
     found = []
+    rooms = np.empty((3, _CHUNK, len(centred)))
     for signs in _patterns(tasks * seeds, rng):
         shaped = signs.reshape(-1, tasks, seeds).astype(float)
-        sums, lost = np.zeros((2, len(signs), len(centred)))
+        means, sums, lost = rooms[:, : len(signs)]
         for task, deviations in enumerate(by_task):
-            means = shaped[:, task] @ deviations
-            sums += means
-            lost += np.square(means, out=means)
+            np.matmul(shaped[:, task], deviations, out=means if task else sums)
+            if task:
+                sums += means
+                lost += np.square(means, out=means)
+            else:
+                np.square(sums, out=lost)
+        np.square(sums, out=sums)
         left = np.subtract(total, np.multiply(lost, seeds, out=lost), out=lost)
-        equal = left <= least
-        squared = np.square(sums, out=sums)
-        if equal.any():
-            squared[equal] = np.where(squared[equal] > 0, math.inf, 0.0)
+        if (left.min(axis=0) <= least).any():
+            equal = left <= least
+            sums[equal] = np.where(sums[equal] > 0, math.inf, 0.0)
             left[equal] = 1.0
-        found.append(np.divide(squared, left, out=left).max(axis=1))
+        found.append(np.divide(sums, left, out=sums).max(axis=1))
     largest: NDArray[np.float64] = np.sqrt(np.concatenate(found) * ((seeds - 1) * seeds))
     return largest
 

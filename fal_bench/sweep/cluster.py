@@ -7,7 +7,6 @@ machines must see the results folder and the plugin files under the same paths.
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import queue
 import socket
@@ -239,17 +238,6 @@ def _dask(jobs: int) -> Iterator[Cluster]:
 
 
 @contextmanager
-def _unlogged(name: str) -> Iterator[None]:
-    """Drop what a logger says while the context is open."""
-    logger = logging.getLogger(name)
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before
-
-
-@contextmanager
 def _dask_client(jobs: int) -> Iterator[Any]:
     """Yield the client of this process, or a new one that is closed afterwards."""
     import dask
@@ -269,7 +257,7 @@ def _dask_client(jobs: int) -> Iterator[Any]:
         except (OSError, ValueError) as error:
             where = "DASK_SCHEDULER_ADDRESS"
             raise _no_head("Dask scheduler", str(address), where, error) from error
-        with client, _unlogged("distributed.client"):  # of a lost scheduler, we say it
+        with client:
             yield client
         return
     with (

@@ -27,6 +27,7 @@ import torch
 
 from fal_bench.data.shares import ClientShares
 from fal_bench.errors import FalbenchError
+from fal_bench.federation.declared import check_suits
 from fal_bench.federation.ledger import Ledger
 from fal_bench.federation.models import ClientModels
 from fal_bench.federation.view import LiveClientView, LiveFederationView
@@ -70,7 +71,9 @@ class World:
             shares=self.shares,
             ledger=self.ledger,
             features=self.features,
-            models=ClientModels(ours, previous, own, distilled, (previous, ours, own)),
+            models=ClientModels(
+                ours, previous, own, distilled, epochs=(previous, ours, own), snapshots=(own, ours)
+            ),
             trainer=CROSS_ENTROPY,
             rng=np.random.default_rng(1),
             memory={},
@@ -140,7 +143,7 @@ def unfit(text: str) -> str | None:
     sizes = {"state": 0, "warm_start": 0, "agent": 0, "pool": POOLS[0]}
     try:
         strategy = Registry.discover().make(Selector.parse(text))
-        strategy.check_task(task)
+        check_suits(strategy, task)
         strategy.check_shares(task, sizes)
     except FalbenchError as error:
         return str(error)

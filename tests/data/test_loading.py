@@ -26,7 +26,9 @@ def register(monkeypatch):
                 EntryPoint(name.rstrip("_"), target, DATASET.package)
                 for name, target in targets.items()
             ]
-            monkeypatch.setattr(registry, "installed_entries", lambda: EntryPoints(found))
+            monkeypatch.setattr(
+                registry, "installed_entries", lambda group: EntryPoints(found).select(group=group)
+            )
             active.enter_context(use_registry(Registry.discover()))
 
         yield install

@@ -221,7 +221,9 @@ def test_an_installed_metric_that_cannot_be_imported_stops_only_who_targets_it(
     suite, tmp_path, monkeypatch
 ):
     entry = EntryPoint("torn", "no_such_package:torn", METRIC.package)
-    monkeypatch.setattr(registry, "installed_entries", lambda: EntryPoints([entry]))
+    monkeypatch.setattr(
+        registry, "installed_entries", lambda group: EntryPoints([entry]).select(group=group)
+    )
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])  # what is installed is new
     notes = []
     asked = {"suite": suite, "task": "a", "seeds": 1, "backend": "sequential", "progress": False}

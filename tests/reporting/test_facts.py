@@ -91,6 +91,9 @@ def test_a_winner_without_evidence(random, mine, winner, verdict):
     if len(mine) < 5:
         assert (one.saving.low, one.saving.high) == (None, None)
         assert not of_kind(found.verdict, f.TiedWithFirst)
+        # No gap is left where the interval would stand.
+        said = sentences(found.verdict, context("random", "mine", seeds=len(mine)))
+        assert not any(re.search(r" [,.;]", text) for text in said)
 
 
 def test_a_shared_first_place():
@@ -490,7 +493,9 @@ def test_every_verdict_of_a_winner_is_worded(verdict):
     winner = f.Winner(one, why.get(verdict))
     asked = context("random", "x", seeds=3)
     (text,) = sentences([winner], asked)
-    assert not LOOSE.search(text)
+    bare = replace(one, saving=f.Saving(0.2, None, None, ""))
+    for said in (text, *sentences([replace(winner, standing=bare)], asked)):
+        assert not LOOSE.search(said)
     assert ("fewest labels" in text) == (verdict not in ("better", "baseline"))
     if verdict not in ("baseline", "better"):
         (others,) = sentences([f.Compared(verdict, (one, one))], asked)

@@ -146,7 +146,7 @@ def test_every_board_of_the_page_holds_the_numbers_of_its_csv_file():
             if key not in ("rank", "verdict"):
                 assert value == table[key][name], (step, name, key)
                 seen += 1
-    assert seen > 200
+    assert seen > 60
 
 
 def test_the_board_is_its_own_figure():
@@ -190,7 +190,7 @@ def test_a_column_that_repeats_itself_becomes_a_sentence():
     root = Page(render(rows, context("random", "a", "b", seeds=2))).root
     section_ = section(root, "leaderboard")
     assert not list(section_.all("td", data_key="reached"))
-    assert "Runs reached: 2/2" in section_.text
+    assert "reached 2/2" in section_.text
     assert list(section(page(), "leaderboard").all("td", data_key="reached"))
 
 
@@ -241,10 +241,10 @@ def test_several_targets_can_be_compared_with_the_steps_of_the_ladder():
 
 
 def test_a_page_of_very_many_strategies_holds_fewer_boards():
-    names = [f"s{number:03d}" for number in range(400)]
+    names = [f"s{number:03d}" for number in range(1200)]
     few = names[:2]
     rows = [row for name in few for task in "ab" for row in runs(name, 20, task=task, extra=3)]
-    for shown, count in ((few, 2 * 2 + 2 * 2), (names, 3)):
+    for shown, count in ((few, 2 * 2 + 2 * 2), (names, 2)):
         asked = context(*shown, accounting="strict", tasks=("a", "b"))
         both = comparison(rows, asked, replace(asked, target=0.55))
         found = steps_of(both, 1)

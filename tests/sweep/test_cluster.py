@@ -185,7 +185,7 @@ def test_a_lost_head_ends_the_command_by_name_and_costs_no_finished_cycle(
         command.kill()
     (tmp_path / "go").touch()  # what the workers may still be at comes to its end
     assert command.returncode == 2, errors
-    assert "Traceback" not in errors
+    assert "fal_bench/sweep" not in errors  # a traceback; Dask logs those of its own
     assert str(port) in errors.splitlines()[-1]
     options = {"plugins": plugins, "jobs": 2}
     resumed = compare(["random", "waiting"], "lost", **options)

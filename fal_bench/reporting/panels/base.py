@@ -16,7 +16,7 @@ from fal_bench.reporting.columns import is_ranked
 from fal_bench.reporting.context import ReportContext
 from fal_bench.reporting.panels.plotting import LineStyle, line_styles
 
-# Colours for more lines than these cannot be told apart; a figure begins with the best few.
+# More colours than these look alike; a figure begins with the best few lines.
 _MANY, _BEST, _MOST_OWN = 6, 4, 3
 
 
@@ -72,7 +72,7 @@ class PageData:
 
     @cached_property
     def chosen(self) -> list[str]:
-        """The strategies that figures tell apart at first, best first; a few of many."""
+        """The strategies in colour at first, best first; a few of many."""
         names = [*self.ranked, *(name for name in self.context.shown if name not in self.ranked)]
         if len(names) <= _MANY:
             return names
@@ -199,7 +199,7 @@ class Panel(ABC):
         strategies: how many ranked strategies it takes.
         own: whether it shows only those that were measured here.
         charges: whether it takes the ledger.
-        lines: whether its figures tell the chosen strategies apart.
+        lines: whether its figures show the chosen strategies in colour.
         scope: what it is drawn for: the whole page, each target that was asked for, or each board
             that the page can show.
         folded: whether it waits for readers who ask for it.

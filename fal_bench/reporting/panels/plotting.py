@@ -11,7 +11,7 @@ from typing import Any
 from fal_bench.reporting.context import ReportContext
 
 # Okabe and Ito (2008), safe for colour-blind readers. Black and yellow are left out, since each
-# vanishes on one of the page's two backgrounds; grey is for the lines that nobody chose.
+# vanishes on one of the page's two backgrounds; grey is for all lines that are not chosen.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # The dash changes whenever the colours start again: 36 lines before a pair of both comes back.
 # Markers move on by one more then, so that colour and marker are a pair of their own, too.
@@ -74,7 +74,7 @@ def line_styles(
 
     Args:
         strategies: all strategies.
-        chosen: those that are told apart.
+        chosen: those in colour.
         baseline: what the others are compared with.
     """
     coloured = {name: number for number, name in enumerate(n for n in chosen if n != baseline)}

@@ -32,7 +32,7 @@ _AGAINST = {
     "select_seconds": ("Seconds in selection", 0.001),
     "megabytes": ("Megabytes sent", 0.01),
 }
-"""Costs that are drawn against labels, each with the least that is told from nothing."""
+"""Costs that are drawn against labels, each with the least that counts as something."""
 _WIDE = 5
 """Labels that differ by more than this factor are drawn on a logarithmic axis."""
 _BOUGHT = ("initial", "pool")
