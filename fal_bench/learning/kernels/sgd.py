@@ -96,7 +96,9 @@ class StackedState:
         index = self._index(slots)
         for tensors in (self.weights, self.start):
             for name, tensor in tensors.items():
-                tensor.index_copy_(0, index, laid[name].expand(len(slots), *tensor.shape[1:]))
+                tensor.index_copy_(
+                    0, index, laid[name].to(tensor.device).expand(len(slots), *tensor.shape[1:])
+                )
         for tensors in (self.velocity, self.squares):
             for tensor in tensors.values():
                 tensor.index_fill_(0, index, 0)
