@@ -1,7 +1,7 @@
 """Write docs/choosing.md from results/published: ``python docs/choosing.py``.
 
-Which strategy should one use? Every sentence follows from the boards of published tasks whose models
-are trained to the end; nothing on the page is written by hand but what a table means.
+Which strategy should one use? Every sentence follows from the boards of published tasks with
+today's recipes; nothing on the page is written by hand but what a table means.
 """
 
 # ruff: noqa: E501 - a page is prose
@@ -85,7 +85,7 @@ def main() -> None:
 
 @cache
 def judged() -> tuple[Judged, ...]:
-    """Return all published tasks that are trained to the end and have enough seeds."""
+    """Return all published tasks with today's recipes and enough seeds."""
     return tuple(
         judge(folder, results, task)
         for folder, results in opened().items()
@@ -168,8 +168,8 @@ HEAD = """# Which strategy should I use?
 
 {short}
 
-This page is written by `python docs/choosing.py` from the [published results](published.md) of {tasks} tasks whose models
-are trained to the end: {seeds} or more seeds each, seven targets, strict labels. It compares the {count}
+This page is written by `python docs/choosing.py` from the [published results](published.md) of {tasks} tasks with
+today's recipes: {seeds} or more seeds each, seven targets, strict labels. It compares the {count}
 strategies that ran on all of them. "Among the best" means that the runs do not tell the strategy from the best one; "better"
 and "worse" are against `random`, with simultaneous 95 % intervals on that task ([statistics](statistics.md)).
 
@@ -275,9 +275,11 @@ def _task(one: Judged) -> str:
 def _ends(name: str) -> str:
     cells = []
     for rows in (lambda one: one.low, lambda one: one.high):
-        saving = np.mean([rows(one)[name]["saving_vs_random"] for one in judged()])
+        savings = np.array([rows(one)[name]["saving_vs_random"] for one in judged()])
+        known = savings[~np.isnan(savings)]
+        fewer = "" if len(known) == len(savings) else f" ({len(known)} tasks)"
         cells += [
-            f"{100 * saving:+.0f} %",
+            f"{100 * known.mean():+.0f} %{fewer}",
             f"{counted('better', name, rows)}, {counted('worse', name, rows)}",
         ]
     return f"| `{name}` | {' | '.join(cells)} |\n"
@@ -303,6 +305,9 @@ def unknown() -> str:
         said.append("- Annotators who are wrong.")
     if all(task.aggregation.kind == "fedavg" for task in tasks):
         said.append("- Algorithms other than federated averaging.")
+    said.append(
+        "- Whether models of `tabular` are trained to the end: their board says where training accuracy stays low."
+    )
     labels = max(task.budget_cap for task in tasks)
     said.append(f"- More than {labels:,} labels in all.")
     return "\n".join(said)
