@@ -31,6 +31,8 @@ TRAINED = 4
 """From this numerics version on, models of published results are trained to the end."""
 BASELINE = "random"
 LEAST_SEEDS = 10
+WELL_TRAINED = 0.95
+"""Training accuracy below which speed of learning may play a part."""
 
 Row = dict[str, Any]
 
@@ -42,12 +44,13 @@ class Judged:
     Attributes:
         folder: the published folder.
         task: the task.
-        classes: classes of its data.
+        clients: how many clients there are.
         rows: rows of its board, by strategy.
         low: rows at the lowest step of the ladder, by strategy.
         high: rows at the highest.
         seconds: seconds of selection a run, by strategy.
-        megabytes: what a run sends beside models, by strategy.
+        megabytes: what a run sends beside what random's sends, by strategy.
+        trained: lowest mean training accuracy of random over the looks.
     """
 
     folder: str
@@ -58,6 +61,7 @@ class Judged:
     high: dict[str, Row]
     seconds: dict[str, float]
     megabytes: dict[str, float]
+    trained: float
 
     @property
     def best(self) -> list[str]:
@@ -124,6 +128,7 @@ def judge(folder: str, results: Results, task: Task) -> Judged:
         answer(Question.make([end], None, "strict", BASELINE, mine), mine).leaderboard
         for end in ends
     )
+    baseline = whole.curves[whole.curves["strategy"] == BASELINE]
     curves = whole.curves.groupby(["strategy", "seed"])[
         ["select_seconds", "bytes_up", "bytes_down"]
     ]
@@ -136,6 +141,7 @@ def judge(folder: str, results: Results, task: Task) -> Judged:
         *(_by_strategy(board) for board in (whole.leaderboard, low, high)),
         seconds=spent["select_seconds"].to_dict(),
         megabytes=(sent - sent[BASELINE]).to_dict(),
+        trained=baseline.groupby("cycle")["train_accuracy"].mean().min(),
     )
 
 
@@ -225,24 +231,24 @@ def short() -> str:
     names = compared()
     total, best = len(judged()), first(names)
     alone = first([name for name in names if not coordinated(name)])
-    told = [
+    said = [
         f"**Start with `{best}`.** It is among the best on {_of(best)} of {total} tasks and saves "
         f"{100 * mean(best):.0f} % of random's labels on average; it is worse than `random` on "
         f"{counted('worse', best, lambda one: one.rows)}."
     ]
     if coordinated(best):
-        told.append(
+        said.append(
             f"Where clients cannot exchange sums through the server, take `{alone}`: among the best on "
             f"{_of(alone)}, {100 * mean(alone):.0f} % on average."
         )
     fine = [one.task.name for one in judged() if _random_is_fine(one)]
-    told.append(
+    said.append(
         f"`random` is fine on {len(fine)} of {total}: no strategy is better there"
         f" ({', '.join(fine)})."
         if fine
         else "On every task some strategy is better than `random`."
     )
-    return " ".join(told)
+    return " ".join(said)
 
 
 def _of(name: str) -> int:
@@ -305,9 +311,12 @@ def unknown() -> str:
         said.append("- Annotators who are wrong.")
     if all(task.aggregation.kind == "fedavg" for task in tasks):
         said.append("- Algorithms other than federated averaging.")
-    said.append(
-        "- Whether models of `tabular` are trained to the end: their board says where training accuracy stays low."
-    )
+    low = [one.task.name for one in judged() if one.trained < WELL_TRAINED]
+    if low:
+        said.append(
+            f"- How far speed of learning plays a part on {', '.join(low)}: training accuracy falls below "
+            f"{100 * WELL_TRAINED:.0f} % there."
+        )
     labels = max(task.budget_cap for task in tasks)
     said.append(f"- More than {labels:,} labels in all.")
     return "\n".join(said)

@@ -318,7 +318,7 @@ def prepare(
     names = as_names("strategies", texts)
     jobs, root = as_whole("jobs", jobs, 1, MOST_JOBS), as_path("out", out)
     store = Store(root)
-    told: set[str] = set()
+    said: set[str] = set()
 
     def checked(left_out: Mapping[str, str]) -> Prepared:
         plan = Plan.make(
@@ -331,9 +331,9 @@ def prepare(
             left_out=left_out,
         )
         for note in plan.notes:
-            if note not in told:
+            if note not in said:
                 notify("note", note)
-        told.update(plan.notes)
+        said.update(plan.notes)
         results = plan.results(store, external=external)
         question = Question.make(target_acc, target, accounting, baseline, results)
         question.check_metrics(results.metrics, Registry.discover(plan.plugins).metrics)
