@@ -32,7 +32,8 @@ def test_every_strategy_of_every_file_is_found_by_its_name():
 def test_what_identifies_the_runs_of_a_name_stays(name):
     """A new parameter is no part of a key at its default, so that there may be more of them."""
     strategy, pinned = REGISTRY.make(Selector(name)), PINNED[name]
-    assert fingerprint_of(Selector(name), REGISTRY) == pinned["fingerprint"]
+    # A wrapped library's own version follows; it differs from one machine to the next.
+    assert fingerprint_of(Selector(name), REGISTRY).partition(",")[0] == pinned["fingerprint"]
     assert strategy.trainer == pinned["trainer"]
     defaults = strategy.params.model_dump(mode="json")
     assert {known: defaults[known] for known in pinned["defaults"]} == pinned["defaults"]
