@@ -17,7 +17,7 @@ from fal_bench.datasets import fashion_mnist
 from fal_bench.inputs.selector import Selector
 from fal_bench.models import resnet18
 from fal_bench.plugins.registry import Registry
-from fal_bench.results.published import read_record
+from fal_bench.results.record import read_record
 from fal_bench.strategies.random import Random
 from fal_bench.sweep.plan import DEFAULT_STRATEGIES, Plan
 from fal_bench.task import Task

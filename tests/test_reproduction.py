@@ -13,7 +13,8 @@ from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.consistency import Published, contradictions
 from fal_bench.publication.verification import runs_here
-from fal_bench.results.published import file_states, read_record
+from fal_bench.results.published import file_states
+from fal_bench.results.record import read_record
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = sorted((ROOT / "results" / "published").iterdir())

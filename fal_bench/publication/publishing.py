@@ -29,7 +29,8 @@ from fal_bench.results.identity import (
     trainer_selector,
 )
 from fal_bench.results.model import Results
-from fal_bench.results.published import (
+from fal_bench.results.published import refuse_changed, results_of, run_keys, sha256_of
+from fal_bench.results.record import (
     CHARGES_FILE,
     FILE,
     FILES,
@@ -43,10 +44,6 @@ from fal_bench.results.published import (
     is_published,
     parse_record,
     read_record,
-    refuse_changed,
-    results_of,
-    run_keys,
-    sha256_of,
 )
 from fal_bench.results.sessions import read_sessions
 from fal_bench.results.store import Store

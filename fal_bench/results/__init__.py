@@ -27,7 +27,8 @@ def open_results(path: str | Path, *, suite: str | Path | None = None) -> Result
     """
     from fal_bench.inputs.arguments import as_path, check_text
     from fal_bench.results.imported import read_file
-    from fal_bench.results.published import is_published, read_published
+    from fal_bench.results.published import read_published
+    from fal_bench.results.record import is_published
     from fal_bench.results.store import Store
     from fal_bench.results.stored import read_store
 
