@@ -21,6 +21,13 @@ FederationOption = Annotated[
 ]
 AnnotatorOption = Annotated[str, typer.Option("--annotator", metavar="NAME", help="Who labelled.")]
 
+ForOption = Annotated[
+    str | None,
+    typer.Option(
+        "--annotator", metavar="NAME", help="Who will label: leaves out what they have voted on."
+    ),
+]
+
 
 @labels.callback()
 def _labels() -> None:
@@ -28,19 +35,22 @@ def _labels() -> None:
 
 
 @labels.command("pending")
-def pending(site: SiteArgument, federation: FederationOption = None) -> None:
+def pending(
+    site: SiteArgument, annotator: ForOption = None, federation: FederationOption = None
+) -> None:
     """Show the open questions as a CSV table."""
-    typer.echo(_desk(site, federation).table(), nl=False)
+    typer.echo(_desk(site, federation).table(annotator), nl=False)
 
 
 @labels.command("export")
 def export(
     site: SiteArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.")],
+    annotator: ForOption = None,
     federation: FederationOption = None,
 ) -> None:
     """Write the open questions out: a table and, of pictures, one folder a class to sort into."""
-    count = _desk(site, federation).export(folder)
+    count = _desk(site, federation).export(folder, annotator)
     typer.echo(f"Wrote {count} questions to {folder}.")
 
 
@@ -67,7 +77,9 @@ def take_back(
     site: SiteArgument,
     sample: Annotated[int, typer.Argument(min=0, help="Number of the sample.")],
     annotator: AnnotatorOption,
-    vote: Annotated[int, typer.Option(min=0, help="Which of its votes.")] = 0,
+    vote: Annotated[
+        int | None, typer.Option(min=0, help="Which of its votes.  \\[default: the annotator's]")
+    ] = None,
     federation: FederationOption = None,
 ) -> None:
     """Open a question again whose answer was wrong; the history keeps both."""

@@ -37,7 +37,7 @@ class Site:
     def __init__(self, federation: Federation, config: SiteConfig) -> None:
         self.name = config.name
         self.number = federation.number(config.name)
-        self.store = LabelStore(config.store)
+        self.store = LabelStore(config.store, config.votes, config.adjudicators)
         self._federation = federation
         self._config = config
         self._log = MessageLog(config.store / "messages.jsonl")
@@ -131,8 +131,12 @@ class Site:
             return
         known = self.samples.known
         assert known is not None
-        labels = [(one.sample, one.vote, int(known(one.vote)[one.sample])) for one in asked]
-        self.store.answer(labels, "simulated", len(self._federation.classes))
+        while asked:  # an adjudicator is asked when two have answered
+            for vote in sorted({one.vote for one in asked}):
+                own = [one.sample for one in asked if one.vote == vote]
+                labels = zip(own, known(vote)[own].tolist(), strict=True)
+                self.store.answer(labels, f"simulated {vote}", len(self._federation.classes))
+            asked = self.store.pending()
 
     @cached_property
     def _computing(self) -> SiteComputing:

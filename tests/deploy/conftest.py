@@ -1,8 +1,10 @@
-"""A small federation of three sites, and a link that calls them in this process."""
+"""A small federation of three sites, a link that calls them in this process, and a desk."""
 
+import numpy as np
 import pytest
 
 from fal_bench.data.loading import load_dataset
+from fal_bench.deploy.annotating import Desk
 from fal_bench.deploy.config import Federation, SiteConfig
 from fal_bench.deploy.site import Site
 from fal_bench.federation.setting import Setting
@@ -21,6 +23,25 @@ TASK = {
     "query_size": 2,
     "budget_cap": 21,
 }
+
+
+FEDERATION = """
+name = "pets"
+sites = ["north"]
+classes = ["cat", "dog"]
+input_shape = [1, 4, 4]
+
+[task]
+clients = 1
+initial_labels = 4
+query_size = 2
+budget_cap = 8
+"""
+SITE = """
+name = "north"
+store = "store"
+data = { kind = "arrays", path = "north.npz" }
+"""
 
 
 class Calls:
@@ -89,3 +110,25 @@ def simulated(run):
         return journal.rows[:cycles], {name: sorted(own) for name, own in asked.items()}
 
     return simulate
+
+
+@pytest.fixture
+def desk_with(tmp_path):
+    """Return a function that gives a site's desk three questions, with more lines in its file."""
+
+    def make(*lines):
+        (tmp_path / "federation.toml").write_text(FEDERATION)
+        (tmp_path / "north.toml").write_text(SITE + "\n".join(lines))
+        samples = np.random.default_rng(0).random((9, 1, 4, 4))
+        np.savez(tmp_path / "north.npz", samples=samples)
+        desk = Desk(tmp_path / "federation.toml", tmp_path / "north.toml")
+        desk.store.ask([3, 5, 7], "initial", 0)
+        return desk
+
+    return make
+
+
+@pytest.fixture
+def desk(desk_with):
+    """The desk of a site with one vote a sample."""
+    return desk_with()

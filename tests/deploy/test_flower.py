@@ -222,9 +222,7 @@ class People(threading.Thread):
         while not self.over.wait(0.5):
             for site in self.agreed.sites:
                 own = store(self.machine, site)
-                said = [
-                    (one.sample, one.vote, self.truth[site][one.sample]) for one in own.pending()
-                ]
+                said = [(one.sample, self.truth[site][one.sample]) for one in own.pending()]
                 own.answer(said, f"people of {site}", len(self.agreed.classes))
 
 
