@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ from fal_bench.deploy.labels import LabelStore, Pending
 from fal_bench.deploy.messages import DeploymentError
 from fal_bench.deploy.samples import Samples, read_samples
 from fal_bench.inputs.cells import guarded
-from fal_bench.inputs.files import UnreadableFileError, read_text
+from fal_bench.inputs.files import read_text
 
 COLUMNS: Final = ("sample", "name", "purpose", "cycle", "asked", "label")
 TABLE: Final = "to-label.csv"
@@ -38,6 +38,7 @@ class Desk:
         self.federation.number(self._config.name)
         self.name = self._config.name
         self.classes = self.federation.classes
+        self.votes = self._config.votes
         self.store = LabelStore(self._config.store, self._config.votes, self._config.adjudicators)
         self._samples: Samples | None = None
 
@@ -58,13 +59,23 @@ class Desk:
             return self.store.pending_for(annotator)
         return list({one.sample: one for one in reversed(self.store.pending())}.values())[::-1]
 
-    def answer(self, sample: int, label: str, annotator: str) -> bool:
+    def answer(
+        self, sample: int, label: str, annotator: str, receipts: Mapping[str, str] | None = None
+    ) -> bool:
         """Write one answer down, and return whether it is new.
 
+        Args:
+            sample: number of the sample.
+            label: name of the class.
+            annotator: who says so.
+            receipts: where it comes from; see ``LabelStore.answer``.
+
         Raises:
-            DeploymentError: it was not asked for, or is none of the classes.
+            DeploymentError: it is none of the classes.
+            NotNeededError: it was not asked for.
         """
-        return self._write([(sample, self._number(label, f"sample {sample}"))], annotator) > 0
+        labels = [(sample, self._number(label, f"sample {sample}"))]
+        return self.store.answer(labels, annotator, len(self.classes), receipts) > 0
 
     def table(self, annotator: str | None = None) -> str:
         """Return the open questions as a CSV table with an empty column ``label``.
@@ -119,7 +130,7 @@ class Desk:
         """
         try:
             rows = list(csv.DictReader(io.StringIO(read_text(path, links=True))))
-        except (UnreadableFileError, csv.Error) as error:
+        except csv.Error as error:
             raise DeploymentError(f"Cannot read {str(path)!r}: {error}.") from None
         if rows and (missing := {"sample", "label"} - set(rows[0])):
             raise DeploymentError(f"{str(path)!r} has no column {min(missing)!r}; add it.")

@@ -59,6 +59,10 @@ create view if not exists open_request as
 """
 
 
+class NotNeededError(DeploymentError):
+    """A label that nobody has asked for, or not this person."""
+
+
 @dataclass(frozen=True)
 class Pending:
     """A label that somebody is to give.
@@ -209,15 +213,14 @@ class LabelStore:
             labels: sample and class of each.
             annotator: who gives them.
             n_classes: how many classes there are.
-            receipts: where the answers come from, with a version of each source; one of a known
-                version is not given to ``labels`` again (see ``unseen``).
+            receipts: versions of the sources of the answers, by source; ``unseen`` knows them then.
 
         Returns:
             How many of them are new, or differ from what was known.
 
         Raises:
-            DeploymentError: a label was not asked for, is none of the classes, or is asked of
-                somebody else; none is written then.
+            DeploymentError: a label is none of the classes; none is written then.
+            NotNeededError: a label was not asked for, or not of this person; none is written.
         """
         who = annotator.strip()
         if not who:
@@ -367,11 +370,11 @@ class LabelStore:
         if len(votes) == 1:
             return votes[0]
         if not votes:
-            raise DeploymentError(
+            raise NotNeededError(
                 f"Nothing asked for the label of sample {sample}; label what falbench labels "
                 "pending shows."
             )
-        raise DeploymentError(
+        raise NotNeededError(
             f"Sample {sample} needs no vote of {annotator!r}; label what falbench labels pending "
             "shows with --annotator."
         )

@@ -122,7 +122,9 @@ def test_every_label_has_two_people_or_three(tmp_path_factory, votes):
 
 
 def test_the_votes_of_a_site_are_on_the_bill_and_leave_the_budget(federation, calls, tmp_path):
-    agreed = federation(task={"budget_cap": 15, "rounds": 1, "annotators": {"kind": "noisy", "rate": 0.4}})
+    agreed = federation(
+        task={"budget_cap": 15, "rounds": 1, "annotators": {"kind": "noisy", "rate": 0.4}}
+    )
 
     class Careful(calls):
         def start(self, name):
