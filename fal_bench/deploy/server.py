@@ -436,8 +436,8 @@ class Record:
             low, high = one.accuracy.interval
             out.writerow(
                 {
-                    "task": self._federation.name,
-                    "strategy": self._federation.selector.name,
+                    "task": self._federation.task.name,
+                    "strategy": self._federation.strategy,
                     "seed": self._federation.seed,
                     "cycle": one.cycle,
                     "labels": one.labels,

@@ -91,7 +91,8 @@ class Machine:
         """Run the federation to its end; return what was printed."""
         flwr = ["flwr", "run", ".", connection, "--stream"]
         given = {"cwd": self.folder, "env": self.environment, "timeout": PATIENCE}
-        return subprocess.run(flwr, capture_output=True, text=True, **given).stdout
+        done = subprocess.run(flwr, capture_output=True, text=True, **given)
+        return done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -99,8 +100,8 @@ def machine(tmp_path, falbench):
     """Return a function that writes a federation and returns its machine and settings."""
     started = []
 
-    def make(strategy, *options):
-        folder = tmp_path / "trial"
+    def make(strategy, *options, folder="trial"):
+        folder = tmp_path / folder
         (tmp_path / "suite.toml").write_text(SUITE)
         sites = ["--sites", "north,south,east", *options]
         code, _, error = falbench(
@@ -159,16 +160,70 @@ def cycles(machine):
     return json.loads(path.read_text())["cycles"] if path.exists() else []
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_flowers_simulation_picks_what_the_simulator_picks(strategy, machine, simulated):
-    own, agreed = machine(strategy, "--evaluation-labels", 0)
+def test_flowers_simulation_runs_a_federation_as_it_is_written(machine, simulated):
+    own, agreed = machine("random", "--evaluation-labels", 0)
     port = free_port()
     on_port(own.folder, 8100, port)
     superlink(own, port, "--simulation")
     printed = own.run("trial")
-    assert [one["labels"] for one in cycles(own)] == [9, 15, 21], printed
+    check_picks(own.folder, agreed, simulated, printed)
+
+
+def test_flowers_simulation_picks_what_the_simulator_picks(machine, simulated):
+    """All strategies take their turns in one run, since its start takes longest."""
+    made = {name: machine(name, "--evaluation-labels", 0, folder=name) for name in STRATEGIES}
+    own = made[STRATEGIES[0]][0]
+    [app] = own.folder.glob("*/app.py")
+    app.write_text(IN_TURNS.format(root=str(own.folder.parent), names=STRATEGIES))
+    port = free_port()
+    on_port(own.folder, 8100, port)
+    superlink(own, port, "--simulation")
+    printed = own.run("trial")
+    for one, agreed in made.values():
+        check_picks(one.folder, agreed, simulated, printed)
+
+
+IN_TURNS = """
+from pathlib import Path
+
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+
+from fal_bench.deploy.flower import client_app, server_app
+
+ROOT = Path({root!r})
+NOW = ROOT / "now"
+
+
+def of(name, context):
+    context.run_config["folder"] = str(ROOT / name)
+    return ROOT / name / "federation.toml"
+
+
+class Client(ClientApp):
+    def __call__(self, message, context):
+        return client_app(of(NOW.read_text(), context))(message, context)
+
+
+client = Client()
+server = ServerApp()
+
+
+@server.main()
+def main(grid, context):
+    for name in {names!r}:
+        NOW.write_text(name)
+        server_app(of(name, context))(grid, context)
+"""
+
+
+def check_picks(folder, agreed, simulated, printed):
+    record = folder / "server" / "record.json"
+    assert record.exists(), printed
+    assert [one["labels"] for one in json.loads(record.read_text())["cycles"]] == [9, 15, 21]
     _, asked = simulated(agreed, 3)
-    assert {site: sorted(store(own, site).charges()) for site in agreed.sites} == asked
+    stores = {site: LabelStore(folder / "sites" / site) for site in agreed.sites}
+    assert {site: sorted(store.charges()) for site, store in stores.items()} == asked
 
 
 class Grid:
