@@ -6,12 +6,21 @@ both only for what needs them: Flower starts a process for each message.
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from fal_bench.deploy.config import Federation, SiteConfig
 from fal_bench.deploy.labels import LabelStore
-from fal_bench.deploy.messages import ERROR, WAITING, DeploymentError, Message, MessageLog, Verb
+from fal_bench.deploy.messages import (
+    ERROR,
+    WAITING,
+    DeploymentError,
+    Message,
+    MessageLog,
+    SharedError,
+    Verb,
+)
 from fal_bench.errors import FalbenchError
 from fal_bench.federation.ledger import FURTHER, INITIAL, POOL
 
@@ -46,18 +55,19 @@ class Site:
         """Answer a message of the server.
 
         A site that waits for people says so at once. What a user can correct is said in one
-        sentence, as the fact ``error``.
+        sentence: in the site's log, and as the fact ``error`` (see ``refusal``).
 
         Args:
             verb: what is asked.
             message: with what.
         """
         self._log.note(verb, "in", message)
+        why = ""
         try:
             reply = self._answer(verb, message)
         except FalbenchError as error:
-            reply = Message({ERROR: str(error)})
-        self._log.note(verb, "out", reply)
+            reply, why = refusal(f"Site {self.name!r}", verb, error), str(error)
+        self._log.note(verb, "out", reply, why)
         return reply
 
     @cached_property
@@ -70,9 +80,14 @@ class Site:
         from fal_bench.deploy.samples import read_samples
 
         samples = read_samples(self._federation, self._config)
-        self.store.fix(
-            {"digest of the data": samples.digest, "number of samples": str(len(samples.names))}
-        )
+        facts = {"digest of the data": samples.digest, "number of samples": str(len(samples.names))}
+        try:
+            self.store.fix(facts)
+        except DeploymentError:
+            raise SharedError(
+                f"Site {self.name!r} has other data than it began with; go on with those, or start "
+                "with another label store."
+            ) from None
         return samples
 
     def _answer(self, verb: Verb, message: Message) -> Message:
@@ -110,11 +125,17 @@ class Site:
     def _hello(self, message: Message) -> Message:
         """Say who is here; refuse a server that has other settings or other code."""
         if message.facts["digest"] != self._federation.digest:
-            raise DeploymentError(
+            raise SharedError(
                 f"Site {self.name!r} and the server have different settings of the federation, or "
                 "different versions of falbench or the strategy; bring both to the same."
             )
-        self.store.fix({"digest of the federation": self._federation.digest})
+        try:
+            self.store.fix({"digest of the federation": self._federation.digest})
+        except DeploymentError:
+            raise SharedError(
+                f"The label store of site {self.name!r} was begun with other settings of the "
+                "federation, or another version; go on with those, or start with another store."
+            ) from None
         return Message({"site": self.name, "samples": len(self.samples.names)})
 
     def _status(self) -> Message:
@@ -148,3 +169,17 @@ class Site:
         return SiteComputing(
             self._federation, self.number, self.samples, self.store, self._config.store
         )
+
+
+def refusal(who: str, verb: Verb, error: FalbenchError) -> Message:
+    """Return what the server is told of an error; all of it is printed at the site.
+
+    Args:
+        who: who cannot answer.
+        verb: what was asked.
+        error: why.
+    """
+    print(f"Error: {error}", file=sys.stderr, flush=True)
+    if isinstance(error, SharedError):
+        return Message({ERROR: str(error)})
+    return Message({ERROR: f"{who} cannot answer {verb!r}; the log of its SuperNode says why."})

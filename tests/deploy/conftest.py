@@ -1,5 +1,7 @@
 """A small federation of three sites, a link that calls them in this process, and a desk."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -110,6 +112,54 @@ def simulated(run):
         return journal.rows[:cycles], {name: sorted(own) for name, own in asked.items()}
 
     return simulate
+
+
+class Browser:
+    """A real browser, in the hands of somebody who labels."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, address, annotator):
+        """Open the page of labels, and say who is there."""
+        self.driver.get(address)
+        self._find("annotator").send_keys(annotator)
+        self._find("who").submit()
+
+    def _find(self, name):
+        return self.driver.find_element("id", name)
+
+    def text(self, name):
+        """Return what an element says."""
+        return self._find(name).text
+
+    def press(self, key):
+        self.driver.find_element("tag name", "body").send_keys(key)
+
+    def click(self, name):
+        self._find(name).click()
+
+    def wait(self, true):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 60).until(lambda _: true())
+
+
+@pytest.fixture
+def browser():
+    """A browser."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromedriver = shutil.which("chromedriver")
+    if not (chromium and chromedriver):
+        pytest.skip("there is no chromium on the PATH")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    yield Browser(driver)
+    driver.quit()
 
 
 @pytest.fixture

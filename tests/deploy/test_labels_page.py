@@ -1,7 +1,6 @@
 """The page that shows one sample and takes a label by key."""
 
 import json
-import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -9,9 +8,6 @@ import urllib.request
 import pytest
 
 from fal_bench.deploy.page import page_server
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-CHROMEDRIVER = shutil.which("chromedriver")
 
 
 @pytest.fixture
@@ -55,31 +51,13 @@ def test_other_pages_of_the_browser_cannot_read_or_label(address, desk):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="there is no chromium on the PATH")
-def test_a_person_labels_by_key_and_takes_one_back(address, desk):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    try:
-        wait = WebDriverWait(browser, 60)
-        browser.get(address)
-        left = browser.find_element(By.ID, "left")
-        browser.find_element(By.ID, "annotator").send_keys("ann2", Keys.ENTER)
-        wait.until(lambda _: left.text.startswith("3"))
-        body = browser.find_element(By.TAG_NAME, "body")
-        for key, count in (("2", "2"), ("1", "1")):
-            body.send_keys(key)
-            wait.until(lambda _, count=count: left.text.startswith(count))
-        browser.find_element(By.ID, "back").click()
-        wait.until(lambda _: left.text.startswith("2"))
-    finally:
-        browser.quit()
+def test_a_person_labels_by_key_and_takes_one_back(browser, address, desk):
+    browser.open(address, "ann2")
+    browser.wait(lambda: browser.text("left").startswith("3"))
+    for key, count in (("2", "2"), ("1", "1")):
+        browser.press(key)
+        browser.wait(lambda count=count: browser.text("left").startswith(count))
+    browser.click("back")
+    browser.wait(lambda: browser.text("left").startswith("2"))
     said = [(one.sample, one.label, one.annotator) for one in desk.store.history()]
     assert said == [(3, 1, "ann2"), (5, 0, "ann2"), (5, None, "ann2")]
