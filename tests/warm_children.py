@@ -22,7 +22,9 @@ def serve(pipes, path, environment, folder):
     """Become what a new interpreter would be."""
     os.setpgid(0, 0)
     for number, pipe in enumerate(pipes):
-        os.dup2(pipe.detach(), number)
+        end = pipe.detach()
+        os.dup2(end, number)
+        os.close(end)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
