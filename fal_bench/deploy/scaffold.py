@@ -58,7 +58,7 @@ def write_federation(
     dataset = load_dataset(task.dataset)
     task = with_known_clients(task, dataset)
     names = list(sites) or [f"site-{number}" for number in range(task.clients)]
-    module = name.replace("-", "_")
+    module = f"{name.replace('-', '_')}_app"  # no name of a module that Python or Flower has
     values = {
         "name": name,
         "module": module,
@@ -71,6 +71,9 @@ def write_federation(
         "task": _task_as_toml(task),
         "first": names[0],
         "count": len(names),
+        "register": "".join(
+            f"flwr supernode register {site}.key.pub deployment\n" for site in names
+        ),
         "nodes": "".join(_node(site, number) for number, site in enumerate(names)),
         "local_nodes": "".join(_local_node(site, number) for number, site in enumerate(names)),
     }
