@@ -20,9 +20,13 @@ from stable_baselines3.common.utils import polyak_update
 from torch.nn import functional
 
 from fal_bench.arrays import FloatArray
+from fal_bench.environments.agents.adam import EagerAdam
+from fal_bench.environments.agents.perceptron import Perceptron
 from fal_bench.environments.agents.replay import PrioritizedReplayBuffer, PrioritizedSamples
 from fal_bench.environments.agents.streams import child_stream, torch_stream
 from fal_bench.errors import InvalidSpecError
+
+Loss = Literal["huber", "mse"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class FedRALDQN(DQN):
             (``return_range``), and pull values outside of it back; no effect where it states
             none. Nothing else holds undiscounted values of a maximum: they grow without limit.
         replay_buffer_kwargs: ``exponent`` (paper: 3) and ``beta`` of the prioritised buffer.
+        policy_kwargs: options of the policy, as in stable-baselines3.
         device: where the networks live.
         **options: further options of ``stable_baselines3.DQN``.
 
@@ -101,12 +106,13 @@ class FedRALDQN(DQN):
         *,
         rng: np.random.Generator | None = None,
         double: bool = True,
-        loss: Literal["huber", "mse"] = "huber",
+        loss: Loss = "huber",
         target_update: Literal["gradient", "env"] = "gradient",
         bounded: bool = True,
         epsilon: LinearEpsilon | None = None,
         replay_buffer_class: type[ReplayBuffer] | None = None,
         replay_buffer_kwargs: dict[str, Any] | None = None,
+        policy_kwargs: dict[str, Any] | None = None,
         device: torch.device | str = "cpu",
         **options: Any,
     ) -> None:
@@ -129,9 +135,12 @@ class FedRALDQN(DQN):
             gamma=gamma,
             replay_buffer_class=replay_buffer_class or PrioritizedReplayBuffer,
             replay_buffer_kwargs=buffer_options,
+            policy_kwargs={"optimizer_class": EagerAdam, **(policy_kwargs or {})},
             device=device,
             **options,
         )
+        self._online = Perceptron.of(self.q_net)
+        self._target = Perceptron.of(self.q_net_target)
         self.set_logger(configure(None, []))
         # Where stable-baselines3 itself samples random actions (its learn()), it asks the space.
         self.action_space.seed(int(self.exploration_rng.integers(2**31)))
@@ -220,33 +229,85 @@ class FedRALDQN(DQN):
     def _gradient_step(self, batch: Any) -> tuple[float, float]:
         """Fit the online network to one minibatch; return the loss and the largest value."""
         targets = self._targets(batch)
-        all_values = self.q_net(batch.observations)
-        values = all_values.gather(1, batch.actions.long())
-        weights = batch.weights if isinstance(batch, PrioritizedSamples) else None
-        loss = _td_loss(values, targets, self.loss, weights)
-        if self._bounds is not None:
-            # Targets reach only actions that were taken; the maximum is taken over all of them.
-            loss = loss + (all_values - all_values.clamp(*self._bounds)).square().mean()
-        self.policy.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        loss, all_values = self._backward(batch, targets)
+        torch.nn.utils.clip_grad_norm_(self._moved, self.max_grad_norm)
         self.policy.optimizer.step()
         if isinstance(self.replay_buffer, PrioritizedReplayBuffer):
-            errors = (targets - values.detach()).squeeze(1).cpu().numpy()
+            values = all_values.gather(1, batch.actions.long())
+            errors = (targets - values).squeeze(1).cpu().numpy()
             self.replay_buffer.update_priorities(batch.indices, errors)
         if self.target_update == "gradient":
+            self._follow()
+        return loss.item(), float(all_values.abs().max())
+
+    @property
+    def _moved(self) -> list[torch.Tensor]:
+        """The parameters that gradient steps move."""
+        return list(self.q_net.parameters()) if self._online is None else self._online.parameters
+
+    def _backward(self, batch: Any, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give the parameters their gradients; return the loss and all values, shape (B, n)."""
+        if self._online is not None:
+            return self._backward_by_hand(self._online, batch, targets)
+        all_values = self.q_net(batch.observations)
+        loss = self._loss(batch, all_values, targets)
+        self.policy.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach(), all_values.detach()
+
+    @torch.no_grad()
+    def _backward_by_hand(
+        self, online: Perceptron, batch: Any, targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Do what ``_backward`` does, with the same bits, for a network of known layers."""
+        *seen, all_values = online.activations(batch.observations)
+        actions = batch.actions.long()
+        taken = td_gradient(all_values.gather(1, actions), targets, self.loss, _weights_of(batch))
+        delta = torch.zeros_like(all_values).scatter_(1, actions, taken)
+        if self._bounds is not None:
+            outside = all_values - all_values.clamp(*self._bounds)
+            delta.add_(outside.mul_(2).mul_(1 / outside.numel()))
+        gradients = online.gradients(seen, delta)
+        for parameter, gradient in zip(online.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        return self._loss(batch, all_values, targets), all_values
+
+    def _loss(self, batch: Any, all_values: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of a minibatch, given the values of all actions, shape (B, n)."""
+        values = all_values.gather(1, batch.actions.long())
+        loss = td_loss(values, targets, self.loss, _weights_of(batch))
+        if self._bounds is None:
+            return loss
+        # Targets reach only actions that were taken; the maximum is taken over all of them.
+        return loss + (all_values - all_values.clamp(*self._bounds)).square().mean()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the target network towards the online one, as ``polyak_update`` does."""
+        if self._online is None or self._target is None:
             polyak_update(self.q_net.parameters(), self.q_net_target.parameters(), self.tau)
             polyak_update(self.batch_norm_stats, self.batch_norm_stats_target, 1.0)
-        return loss.item(), float(all_values.detach().abs().max())
+            return
+        torch._foreach_mul_(self._target.parameters, 1 - self.tau)
+        torch._foreach_add_(self._target.parameters, self._online.parameters, alpha=self.tau)
+
+    def _values(self, observations: torch.Tensor, *, target: bool) -> torch.Tensor:
+        """Return the values of all actions under one of the networks, shape (B, n)."""
+        layers = self._target if target else self._online
+        if layers is not None:
+            return layers.activations(observations)[-1]
+        values: torch.Tensor = (self.q_net_target if target else self.q_net)(observations)
+        return values
 
     @torch.no_grad()
     def _targets(self, batch: Any) -> torch.Tensor:
         """Return the one-step TD targets of a minibatch, shape (B, 1)."""
         discounts = getattr(batch, "discounts", None)  # n-step buffers bring their own
         discounts = self.gamma if discounts is None else discounts
-        values = self.q_net_target(batch.next_observations)
+        values = self._values(batch.next_observations, target=True)
         if self.double:
-            chosen = self.q_net(batch.next_observations).argmax(dim=1, keepdim=True)
+            online = self._values(batch.next_observations, target=False)
+            chosen = online.argmax(dim=1, keepdim=True)
             values = values.gather(1, chosen)
         else:
             values = values.max(dim=1, keepdim=True).values
@@ -282,14 +343,39 @@ def _stated_range(env: Any) -> tuple[float, float] | None:
     return stated
 
 
-def _td_loss(
-    values: torch.Tensor, targets: torch.Tensor, loss: str, weights: torch.Tensor | None
+def _weights_of(batch: Any) -> torch.Tensor | None:
+    return batch.weights if isinstance(batch, PrioritizedSamples) else None
+
+
+def td_loss(
+    values: torch.Tensor, targets: torch.Tensor, loss: Loss, weights: torch.Tensor | None
 ) -> torch.Tensor:
-    """Return the mean Huber loss or squared error, weighted by ``weights`` where given."""
+    """Return the mean Huber loss or squared error.
+
+    Args:
+        values: of the actions taken, shape (B, 1).
+        targets: what they should be, shape (B, 1).
+        loss: which of the two.
+        weights: of each, shape (B, 1); None weighs all alike.
+    """
     elementwise = functional.smooth_l1_loss if loss == "huber" else functional.mse_loss
     if weights is None:
         return elementwise(values, targets)
     return (weights * elementwise(values, targets, reduction="none")).mean()
+
+
+def td_gradient(
+    values: torch.Tensor, targets: torch.Tensor, loss: Loss, weights: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the gradient of ``td_loss`` for its ``values``, as autograd computes it."""
+    as_it_is, mean = 0, 1
+    if weights is None:
+        above, reduction = values.new_ones(()), mean
+    else:
+        above, reduction = weights * (1 / weights.numel()), as_it_is
+    if loss == "huber":
+        return torch.ops.aten.smooth_l1_loss_backward(above, values, targets, reduction, 1.0)
+    return torch.ops.aten.mse_loss_backward(above, values, targets, reduction)
 
 
 def _check(

@@ -23,6 +23,7 @@ from fal_bench.conformance.deadline import Pulse, within
 from fal_bench.conformance.side_effects import (
     GLOBAL_SEED,
     Before,
+    Digests,
     digest,
     digests,
     restored,
@@ -120,8 +121,9 @@ class Watch:
         self._federation = None
 
     def _digests(self, federation: LiveFederationView) -> dict[str, dict[str, str]]:
-        own = digests(federation, leave_out=(*FREE, "bytes_up", "bytes_down", "_views"))
-        views = {f"client {view.index}": digests(view, FREE) for view in _views(federation)}
+        known = Digests()
+        own = digests(federation, known, (*FREE, "bytes_up", "bytes_down", "_views"))
+        views = {f"client {view.index}": digests(view, known, FREE) for view in _views(federation)}
         return {"federation": own, **views}
 
     def _listen(self, view: LiveClientView) -> None:

@@ -18,6 +18,7 @@ from fal_bench.strategies.fedral.simulation import Simulation
 
 if TYPE_CHECKING:
     from fal_bench.environments.agents.episodes import Episode
+    from fal_bench.environments.agents.policy import GreedyPolicy
 
 Observation = FloatArray
 LOG = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def target_precision(warm: Sequence[Episode], params: FedRALParams) -> float | N
 
 
 class OnPolicyAgent:
-    """One client's PPO or A2C agent: trained once, then a fixed policy.
+    """One client's PPO or A2C agent, which is trained once; its policy is fixed then.
 
     Args:
         client: what the client may know; the policy lives in its ``memory``.
@@ -40,12 +41,9 @@ class OnPolicyAgent:
     """
 
     def __init__(self, client: ClientView, params: FedRALParams) -> None:
-        from fal_bench.environments.agents.policy import GreedyPolicy
-
         self._client = client
         self._params = params
-        stored = client.memory.get("policy")
-        self._policy = None if stored is None else GreedyPolicy.from_arrays(stored)
+        self._policy: GreedyPolicy | None = None
 
     def pretrain(self, simulation: Simulation) -> None:
         """Run warm-start episodes, which set the target precision, then train."""

@@ -24,6 +24,7 @@ from fal_bench.strategies.fedral.simulation import (
 from fal_bench.task import Task
 
 if TYPE_CHECKING:
+    from fal_bench.environments.agents.policy import GreedyPolicy
     from fal_bench.environments.steps import BatchActions
 
 MIN_WARM_START = 4
@@ -132,16 +133,27 @@ class FedRAL(Strategy):
 
     def _trained(
         self, client: ClientView, simulation: Simulation, n_actions: int
-    ) -> ClientAgent | OnPolicyAgent:
+    ) -> ClientAgent | OnPolicyAgent | GreedyPolicy:
+        if self._is_fixed(client):
+            from fal_bench.environments.agents.policy import GreedyPolicy
+
+            return GreedyPolicy.from_arrays(client.memory["policy"])
         if self.params.agent == "dqn":
             agent = ClientAgent(client, self.params, n_actions)
             self._train(client, agent, simulation)
             return agent
         fixed = OnPolicyAgent(client, self.params)
-        if "policy" not in client.memory:
-            fixed.pretrain(simulation)
-            fixed.store()
+        fixed.pretrain(simulation)
+        fixed.store()
         return fixed
+
+    def _is_fixed(self, client: ClientView) -> bool:
+        """Whether nothing but the policy that was learned is needed any more."""
+        params = self.params
+        if params.mode != "pretrain" or "policy" not in client.memory:
+            return False
+        # Building an agent draws from the client's stream, and a random batch goes on from there.
+        return params.agent != "dqn" or not (params.refresh or params.rank == "random")
 
     def _train(self, client: ClientView, agent: ClientAgent, simulation: Simulation) -> None:
         if self.params.mode == "per_round":

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +9,10 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import configure
 
+from fal_bench.environments.agents.adam import EagerAdam
 from fal_bench.environments.agents.dqn import FedRALDQN, LinearEpsilon, SpacesOnly
 from fal_bench.environments.agents.episodes import store_transition
+from fal_bench.environments.agents.persistence import save_state
 from fal_bench.environments.agents.replay import EPSILON
 from fal_bench.errors import InvalidSpecError
 
@@ -234,3 +239,81 @@ def test_bad_parameters_are_refused(make_agent, options) -> None:
 def test_bad_exploration_is_refused(values) -> None:
     with pytest.raises(InvalidSpecError):
         LinearEpsilon(*values)
+
+
+@pytest.mark.parametrize("loss", ["huber", "mse"])
+@pytest.mark.parametrize("beta", [0.0, 0.4])
+@pytest.mark.parametrize("double", [True, False])
+def test_steps_by_hand_have_the_bits_of_autograd(make_agent, loss, beta, double) -> None:
+    options = {"loss": loss, "double": double, "learning_rate": 0.05}
+    agents = [
+        make_agent(replay_buffer_kwargs={"beta": beta}, policy_kwargs={}, **options)
+        for _ in range(2)
+    ]
+    by_hand, by_autograd = agents
+    by_autograd._online = by_autograd._target = None
+    for agent in agents:
+        agent.return_range = (-0.5, 0.5)  # so that values leave it, and are pulled back
+        rng = np.random.default_rng(1)
+        for _ in range(50):
+            before, after = rng.random((2, 3), dtype=np.float32)
+            reward, ends = float(rng.normal()), bool(rng.random() < 0.1)
+            store_transition(agent, before, int(rng.integers(2)), reward, after, terminated=ends)
+        agent.train(40)
+    states = [save_state(agent) for agent in agents]
+    assert states[0][0] == states[1][0]
+    for name, array in states[1][1].items():
+        np.testing.assert_array_equal(states[0][1][name], array, err_msg=name)
+    assert by_hand.largest_values == by_autograd.largest_values
+    assert by_hand.largest_values[0] > 0.5
+    assert by_hand.logger.name_to_value["train/loss"] == pytest.approx(
+        by_autograd.logger.name_to_value["train/loss"]
+    )
+
+
+def test_other_networks_are_left_to_autograd(make_agent) -> None:
+    agent = make_agent(policy_kwargs={"activation_fn": torch.nn.Tanh})
+    assert agent._online is None
+    before = [one.clone() for one in agent.q_net.parameters()]
+    store_transition(
+        agent, np.zeros(3, np.float32), 1, 1.0, np.ones(3, np.float32), terminated=True
+    )
+    agent.train(1)
+    assert not all(map(torch.equal, before, agent.q_net.parameters()))
+
+
+def test_eager_adam_has_the_bits_and_the_state_of_torchs_adam() -> None:
+    runs = []
+    for kind in (torch.optim.Adam, EagerAdam):
+        generator = torch.Generator().manual_seed(0)
+        weights = [torch.randn(shape, generator=generator) for shape in ((5, 3), (5,))]
+        parameters = [torch.nn.Parameter(one) for one in weights]
+        optimiser = kind(parameters, lr=0.1)
+        for _ in range(20):
+            optimiser.zero_grad()
+            for one in parameters:
+                one.grad = torch.randn(one.shape, generator=generator)
+            optimiser.step()
+            optimiser.load_state_dict(optimiser.state_dict())
+        runs.append((parameters, optimiser.state_dict()))
+    (theirs, known), (ours, kept) = runs
+    assert all(map(torch.equal, theirs, ours))
+    assert known["param_groups"] == kept["param_groups"]
+    for number, state in known["state"].items():
+        assert all(torch.equal(one, kept["state"][number][name]) for name, one in state.items())
+
+
+def test_agents_do_not_import_the_compiler() -> None:
+    program = (
+        "import sys; import numpy as np; from gymnasium import spaces\n"
+        "from fal_bench.environments.agents.dqn import FedRALDQN, SpacesOnly\n"
+        "from fal_bench.environments.agents.episodes import store_transition\n"
+        "from fal_bench.environments.agents.persistence import load_state, save_state\n"
+        "box = spaces.Box(0.0, 1.0, (3,), np.float32)\n"
+        "agent = FedRALDQN('MlpPolicy', SpacesOnly(box, spaces.Discrete(2)))\n"
+        "seen = np.zeros(3, np.float32)\n"
+        "store_transition(agent, seen, 1, 1.0, seen, terminated=True)\n"
+        "agent.train(2); load_state(agent, *save_state(agent))\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -11,7 +11,8 @@ from fal_bench.errors import FalbenchError, PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.results.identity import DEFAULT_TRAINER
-from fal_bench.results.published import (
+from fal_bench.results.published import run_keys
+from fal_bench.results.record import (
     FORMAT,
     PublishedEnvironment,
     PublishedStrategy,
@@ -19,7 +20,6 @@ from fal_bench.results.published import (
     Record,
     parse_record,
     read_record,
-    run_keys,
 )
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
