@@ -99,9 +99,9 @@ def _filled(template: str, values: dict[str, Any]) -> str:
 def _node(site: str, number: int) -> str:
     """Return the command of one site's SuperNode, for the README."""
     return (
-        f"flower-supernode --superlink SERVER:8000 --root-certificates ca.crt \\\n"
+        f"until flower-supernode --superlink SERVER:8000 --root-certificates ca.crt \\\n"
         f"    --auth-supernode-private-key {site}.key --port {_PORT + number} \\\n"
-        f"    --node-config \"site='$PWD/{SITES}/{site}.toml'\"\n"
+        f"    --node-config \"site='$PWD/{SITES}/{site}.toml'\"; do sleep 10; done\n"
     )
 
 

@@ -369,7 +369,7 @@ def secure_supernode(machine, port, site, key=None):
         command = command.replace(f"{site}.key", f"{key}.key").replace(
             f"{site}.toml", f"{key}.toml"
         )
-    return machine.start("bash", "-c", "exec " + command)
+    return machine.start("bash", "-c", command)
 
 
 @pytest.mark.browser
