@@ -22,7 +22,7 @@ def test_a_submission_describes_itself(folder):
     described = tomllib.loads((folder / "submission.toml").read_text(encoding="utf-8"))
     assert described.keys() == {"strategy", "by", "source", "plugin"}
     assert (folder / described["plugin"]).exists()
-    assert described["strategy"] in read_record(folder / "published").names
+    assert described["strategy"] in fal_bench.load(folder / "published").strategies
 
 
 @each
