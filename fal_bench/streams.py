@@ -10,12 +10,37 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.random.bit_generator import ISpawnableSeedSequence
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
+
+
+class _Key(ISpawnableSeedSequence):
+    """The key of a Philox stream, as it is.
+
+    ``Philox(key=...)`` asks the operating system for entropy that it never uses, which takes most
+    of its time, and makes the children of its generators differ from process to process.
+    """
+
+    def __init__(self, key: NDArray[np.uint64]) -> None:
+        self._key = key
+        self._parent: np.random.SeedSequence | None = None
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint64) -> NDArray[Any]:
+        """Return the key."""
+        assert (n_words, np.dtype(dtype)) == (len(self._key), self._key.dtype)
+        return self._key
+
+    def spawn(self, n_children: int) -> list[np.random.SeedSequence]:
+        """Return seeds of independent streams, which follow from the key."""
+        if self._parent is None:
+            self._parent = np.random.SeedSequence(self._key.tolist())
+        return self._parent.spawn(n_children)
 
 
 @dataclass(frozen=True)
@@ -38,7 +63,7 @@ class Streams:
     def numpy(self, component: str, *keys: int) -> np.random.Generator:
         """Return a fresh NumPy generator at the start of the stream."""
         key = np.frombuffer(self.key(component, *keys)[:16], dtype=np.uint64)
-        return np.random.Generator(np.random.Philox(key=key))
+        return np.random.Generator(np.random.Philox(_Key(key)))
 
     def torch(self, component: str, *keys: int) -> torch.Generator:
         """Return a fresh CPU torch generator at the start of the stream."""

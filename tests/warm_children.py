@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from multiprocessing.reduction import DupFd
+from multiprocessing import reduction
 
 import pytest
 
@@ -22,7 +22,9 @@ def serve(pipes, path, environment, folder):
     """Become what a new interpreter would be."""
     os.setpgid(0, 0)
     for number, pipe in enumerate(pipes):
-        os.dup2(pipe.detach(), number)
+        end = pipe.detach()
+        os.dup2(end, number)
+        os.close(end)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -68,13 +70,13 @@ class Pipes:
         self.ends = ends
 
     def __reduce__(self):
-        return list, ([DupFd(end) for end in self.ends],)
+        return list, ([reduction.DupFd(end) for end in self.ends],)
 
 
 @pytest.fixture(scope="session")
 def nursery():
-    """Where forks come from; None where there are none."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    """Where forks come from; None where PyTorch does not survive one."""
+    if sys.platform != "linux":
         return None
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED)

@@ -30,8 +30,8 @@ from fal_bench.learning.model import Weights
 from fal_bench.learning.request import Lane, TrainedLane
 from fal_bench.learning.sequential import train_sequentially
 from fal_bench.learning.stacked.engine import train_stacked
+from fal_bench.plugins.built_in import TRAINER
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.plugins.registry import TRAINER
 from fal_bench.plugins.trainer import Trainer
 
 TOLERANCE: Final = 1e-4

@@ -41,7 +41,8 @@ from fal_bench.isolation.calls import NO_CALLS, Call
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Weights
-from fal_bench.plugins.registry import STRATEGY, Kind, Registry
+from fal_bench.plugins.built_in import STRATEGY, Kind
+from fal_bench.plugins.registry import Registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
 

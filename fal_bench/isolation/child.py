@@ -25,7 +25,7 @@ from typing import IO, Any, Final, Literal, TypeVar
 
 from fal_bench.errors import FalbenchError, PluginError, message_of
 from fal_bench.isolation.calls import Call, Calls
-from fal_bench.isolation.memory import resident_mib
+from fal_bench.isolation.memory import keep_freed_memory, resident_mib
 
 Result = TypeVar("Result")
 
@@ -342,6 +342,7 @@ class _Watch:
 
 def serve() -> None:
     """Compute what the process outside asks for, until it is gone."""
+    keep_freed_memory()
     orders_in, answers_out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

@@ -1,7 +1,9 @@
-"""How much memory is free, how much a process takes, and how much it may take."""
+"""How much memory is free, how much a process takes, may take and keeps."""
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -15,6 +17,28 @@ SHARE: Final = 0.8
 """Part of the free memory that the workers may take together, if nothing is said."""
 LEAST_MIB: Final = 1024
 """The smallest limit. A worker on a small task takes up to 680 MiB, whatever the strategy does."""
+
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+"""glibc's names of what ``mallopt`` sets."""
+
+
+def keep_freed_memory(kept: int = 256 * MIB) -> None:
+    """Let this process keep memory that it frees, for what it needs next; nothing without glibc.
+
+    A training step frees and takes the same tens of megabytes over and over. By default glibc gives
+    them back to the system every time, which then has to clear every page again: a fifth of the
+    time of a convolutional network.
+
+    Args:
+        kept: bytes at most that are not given back. Pieces of 32 MiB and more always are.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MMAP_THRESHOLD, 32 * MIB)
+        mallopt(_TRIM_THRESHOLD, kept)
 
 
 def free_bytes() -> int:

@@ -106,4 +106,4 @@ def _engine_for(request: TrainRequest) -> Engine:
 
 def _updates(lanes: Sequence[Lane], training: LocalTraining) -> int:
     """Return the updates of all lanes in one epoch."""
-    return sum(-(-len(lane.labels) // training.batch_size) for lane in lanes)
+    return sum(-(-lane.count // training.batch_size) for lane in lanes)

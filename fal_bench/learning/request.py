@@ -65,6 +65,11 @@ class Lane:
     correction: Weights | None = None
     momenta: Momenta | None = None
 
+    @property
+    def count(self) -> int:
+        """Labelled samples."""
+        return self.labels.numel()
+
 
 @dataclass(frozen=True)
 class TrainRequest:

@@ -27,6 +27,11 @@ class Stopping:
         """Add the sum of the losses of one batch's samples, before the update."""
         self._loss += loss
 
+    @property
+    def left(self) -> int:
+        """Epochs that are left at most."""
+        return self._training.epochs - self._epoch
+
     def end_epoch(self, correct: int = 0) -> bool:
         """Count an epoch; return whether it was the last one.
 
@@ -34,12 +39,30 @@ class Stopping:
             correct: samples that the model classifies correctly now, in evaluation mode; not read
                 if the recipe does not stop by accuracy.
         """
+        return self.end_epochs(1, correct)
+
+    def end_epochs(self, number: int, correct: int = 0) -> bool:
+        """Count epochs of a recipe; more than one at once only where nothing else ends it.
+
+        Args:
+            number: how many.
+            correct: see ``end_epoch``.
+        """
         recipe = self._training
-        self._epoch += 1
-        accurate = correct / self._samples
+        self._epoch += number
+        if (
+            recipe.stop_at_accuracy is not None
+            and correct / self._samples >= recipe.stop_at_accuracy
+        ):
+            return True
+        return self._epoch >= recipe.epochs or self._is_stale()
+
+    def _is_stale(self) -> bool:
+        """Whether the loss of an epoch that has ended was one of too many that are not lower."""
+        patience = self._training.patience
+        if patience is None:
+            return False
         self._stale = 0 if self._loss < self._lowest else self._stale + 1
         self._lowest = min(self._lowest, self._loss)
         self._loss = 0.0
-        by_accuracy = recipe.stop_at_accuracy is not None and accurate >= recipe.stop_at_accuracy
-        by_loss = recipe.patience is not None and self._stale >= recipe.patience
-        return self._epoch >= recipe.epochs or by_accuracy or by_loss
+        return self._stale >= patience

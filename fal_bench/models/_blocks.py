@@ -34,7 +34,7 @@ def convolutional(
         layers.append(nn.Conv2d(channels, block, 3, padding=1))
         if normalise:
             layers.append(nn.BatchNorm2d(block))
-        layers += [nn.ReLU(), nn.MaxPool2d(2)]
+        layers += [nn.ReLU(inplace=True), nn.MaxPool2d(2)]
         channels, height, width = block, height // 2, width // 2
     if height == 0 or width == 0:
         return None

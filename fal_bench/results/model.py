@@ -357,7 +357,7 @@ class Results:
                 missing.append(MissingRun(*key, run["reason"], run["details"]))
         return tuple(missing)
 
-    @property
+    @cached_property
     def metrics(self) -> list[str]:
         """The metrics that some run recorded, in the order of the columns."""
         return [

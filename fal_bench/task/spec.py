@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.built_in import AGGREGATION, MODEL, Kind, built_in
 from fal_bench.plugins.functions import canonical
-from fal_bench.plugins.registry import AGGREGATION, MODEL, Kind, built_in
 
 
 class Spec(BaseModel):

@@ -1,6 +1,8 @@
 """Real processes that die, hang, fill their memory, fork and lie."""
 
 import os
+import platform
+import resource
 import signal
 import sys
 import threading
@@ -14,6 +16,7 @@ from fal_bench.isolation import child as child_module
 from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import Child, ChildError, Ended, Limits
 
+MIB = 2**20
 CALL = Call("Strategy 'mine'", "cycle 1", ("some run",))
 
 
@@ -181,3 +184,17 @@ def test_every_error_of_ours_comes_back(child):
     with pytest.raises(UnknownNameError, match=r"'logi'.*'logo'") as raised:
         child.run(fail, UnknownNameError("strategy", "logi", ["logo"]))
     assert str(raised.value) == str(UnknownNameError("strategy", "logi", ["logo"]))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it keeps what it frees by glibc")
+def test_it_keeps_what_it_frees_for_what_it_takes_next(child):
+    assert child.run(pages_cleared, 10) < 10 * 16 * MIB / resource.getpagesize()
+
+
+def pages_cleared(channel, times):
+    """Take and free 64 MiB several times; return for how many pages the system was asked."""
+    for number in range(times + 1):
+        if number == 1:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        [bytearray(16 * MIB) for _ in range(4)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before

@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fal_bench.errors import FalbenchError, PublicationError
@@ -127,6 +127,7 @@ def record_of(tasks_and_data, rows, seeds, device="cpu"):
     )  # fmt: skip
 
 
+@settings(max_examples=30)
 @given(comparisons())
 def test_the_rebuilt_runs_have_the_keys_that_were_published(tmp_path_factory, comparison):
     tasks_and_data, rows, seeds, device = comparison

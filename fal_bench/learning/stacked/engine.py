@@ -76,18 +76,21 @@ def train_stacked(
     ends = {
         name: like.new_empty(len(lanes), *like.shape) for name, like in network.state_dict().items()
     }
+    by_lane = zip(*(rows.unbind() for rows in ends.values()), strict=True)
+    own = [dict(zip(ends, rows, strict=True)) for rows in by_lane]
     for numbers in _alike(lanes, training):
         block = [lanes[number] for number in numbers]
         width = _equal_width(len(block), _widest(network, training))
-        slots = Slots(block, training, width, n_classes, device, dropout_of(network))
+        slots = Slots(
+            block, training, width, n_classes, device, dropout_of(network), watched=keep_epochs
+        )
         for occupants, weights, momenta in _train_block(even, training, step, slots, keep_epochs):
             places = [numbers[one.number] for one in occupants]
             index = torch.tensor(places, device=device)
             for name, rows in weights.items():
                 ends[name].index_copy_(0, index, rows)
             for place, occupant, memory in zip(places, occupants, momenta, strict=True):
-                own = {name: rows[place] for name, rows in ends.items()}
-                trained[place] = TrainedLane(own, tuple(occupant.epochs), memory)
+                trained[place] = TrainedLane(own[place], tuple(occupant.epochs), memory)
     return tuple(trained)
 
 
@@ -194,8 +197,8 @@ def _alike(lanes: Sequence[Lane], training: LocalTraining) -> Iterator[list[int]
     """Yield the numbers of lanes that can share a block; lanes without samples are left out."""
     by_rows: dict[tuple[int, bool], list[int]] = {}
     for number, lane in enumerate(lanes):
-        if len(lane.labels):
-            rows = padded_rows(len(lane.labels), training.batch_size)
+        if lane.count:
+            rows = padded_rows(lane.count, training.batch_size)
             by_rows.setdefault((rows, lane.correction is None), []).append(number)
     for numbers in by_rows.values():
         chunk: list[int] = []

@@ -16,6 +16,7 @@ from fal_bench.learning.kernels.batch import PADDING, Batch, Samples
 from fal_bench.learning.model import Weights
 from fal_bench.learning.request import (
     Lane,
+    augmentation_of,
     batch_edges,
     class_counts,
     epoch_order,
@@ -26,17 +27,21 @@ from fal_bench.learning.stacked.chances import MixedSlots, SlotChances
 from fal_bench.learning.stopping import Stopping
 from fal_bench.plugins.needs import LocalTraining
 
+STRETCH = 64
+"""Steps of a lane that are drawn at once, in whole epochs, where nothing happens between epochs."""
+
 
 @lru_cache(maxsize=4096)
-def _plan(count: int, batch_size: int, rows: int) -> tuple[IntArray, IntArray]:
-    """Return the sizes of an epoch's batches, and where its samples lie in their padded rows.
+def _plan(count: int, batch_size: int, rows: int, epochs: int) -> tuple[IntArray, IntArray]:
+    """Return the sizes of the batches, and where their samples lie in their padded rows.
 
     Args:
-        count: samples of the epoch.
+        count: samples of an epoch.
         batch_size: most samples of a batch.
         rows: to which each batch is padded.
+        epochs: how many epochs follow each other.
     """
-    counts = np.diff(batch_edges(count, batch_size))
+    counts = np.tile(np.diff(batch_edges(count, batch_size)), epochs)
     places = np.flatnonzero(np.arange(rows) < counts[:, np.newaxis])
     return counts, places
 
@@ -48,14 +53,18 @@ class Occupant:
     Attributes:
         number: the lane's number among all lanes.
         lane: the lane.
+        count: its labelled samples.
         stopping: counts its epochs and says when it is done.
+        drawn: epochs that were drawn last, at once.
         done: whether it is.
         epochs: weights after each epoch, if they are kept.
     """
 
     number: int
     lane: Lane
+    count: int
     stopping: Stopping
+    drawn: int = 0
     done: bool = False
     epochs: list[Weights] = field(default_factory=list)
 
@@ -70,6 +79,7 @@ class Slots:
         n_classes: number of classes.
         device: where the batches are.
         dropout: the network's dropout, if it has one.
+        watched: whether somebody looks at the weights after every epoch.
 
     Attributes:
         occupants: the lane in each slot; one that is done stays until ``refill`` or ``keep``.
@@ -85,16 +95,21 @@ class Slots:
         n_classes: int,
         device: torch.device,
         dropout: Dropout | None = None,
+        watched: bool = False,
     ) -> None:
         self._training = training
         self._samples = Samples(lanes, device)
-        sizes = [len(lane.labels) for lane in lanes]
+        sizes = [lane.count for lane in lanes]
         longest_first = sorted(range(len(lanes)), key=lambda number: -sizes[number])
         self._queue = deque(
-            Occupant(number, lanes[number], Stopping(training, sizes[number]))
+            Occupant(number, lanes[number], sizes[number], Stopping(training, sizes[number]))
             for number in longest_first
         )
-        steps = -(-max(sizes) // training.batch_size)
+        self._calm = not (watched or _happens_between_epochs(training, dropout))
+        steps = max(
+            -(-size // training.batch_size) * self._at_once(size, training.epochs)
+            for size in set(sizes)
+        )
         rows = padded_rows(max(sizes), training.batch_size)
         self.updates: IntArray = np.zeros(width, dtype=np.int64)
         self._rows: IntArray = np.zeros((width, steps, rows), dtype=np.int64)
@@ -166,10 +181,10 @@ class Slots:
             yield Batch(self._samples, rows, counts, self._class_counts[slots], self._round[slots])
 
     def end_epoch(self, slots: list[int], correct: IntArray) -> Iterator[tuple[int, Occupant]]:
-        """Count an epoch of some slots, and begin the next one unless it was the last.
+        """Count what was drawn for some slots, and draw what is next unless it was the last.
 
         Args:
-            slots: whose epoch has ended.
+            slots: whose epoch, or stretch of epochs, has ended.
             correct: what their networks classify correctly now, of all their samples.
 
         Yields:
@@ -177,9 +192,9 @@ class Slots:
         """
         for slot, hits in zip(slots, correct.tolist(), strict=True):
             occupant = self.occupants[slot]
-            occupant.done = occupant.stopping.end_epoch(hits)
+            occupant.done = occupant.stopping.end_epochs(occupant.drawn, hits)
             if not occupant.done:
-                self._draw_epoch(slot, occupant)
+                self._draw(slot, occupant)
             yield slot, occupant
 
     def keep(self, slots: list[int]) -> None:
@@ -202,19 +217,36 @@ class Slots:
         self._round[slot] = occupant.lane.round
         labels = occupant.lane.labels
         self._class_counts[slot] = class_counts(labels, self._class_counts.shape[1])
-        self._draw_epoch(slot, occupant)
+        self._draw(slot, occupant)
         return occupant
 
-    def _draw_epoch(self, slot: int, occupant: Occupant) -> None:
-        drawn = epoch_order(len(occupant.lane.labels), occupant.lane.rng)
-        counts, places = _plan(len(drawn), self._training.batch_size, len(self._columns))
+    def _draw(self, slot: int, occupant: Occupant) -> None:
+        """Draw the next epoch of a slot's lane; several ones where nothing happens between them."""
+        lane, count = occupant.lane, occupant.count
+        occupant.drawn = self._at_once(count, occupant.stopping.left)
+        orders = [epoch_order(count, lane.rng) for _ in range(occupant.drawn)]
+        order = orders[0] if len(orders) == 1 else np.concatenate(orders)
+        batch_size = self._training.batch_size
+        counts, places = _plan(count, batch_size, len(self._columns), occupant.drawn)
         steps = len(counts)
         rows = self._rows[slot, :steps]
         rows[:] = PADDING
-        rows.reshape(-1)[places] = drawn + self._samples.offsets[occupant.number]
+        rows.reshape(-1)[places] = order + self._samples.offsets[occupant.number]
         self._counts[slot, :steps] = counts
         self._step[slot] = 0
         self._steps[slot] = steps
         if self._mixed is not None:
-            self._mixed.draw_epoch(slot, occupant.number, occupant.lane, steps)
-        self._chances.draw_epoch(slot, occupant.lane, steps)
+            self._mixed.draw_epoch(slot, occupant.number, lane, steps)
+        self._chances.draw_epoch(slot, lane, steps)
+
+    def _at_once(self, count: int, epochs: int) -> int:
+        """Return how many of the epochs of a lane of ``count`` samples are drawn at once."""
+        steps = -(-count // self._training.batch_size)
+        return min(epochs, max(1, STRETCH // steps)) if self._calm else 1
+
+
+def _happens_between_epochs(training: LocalTraining, dropout: Dropout | None) -> bool:
+    """Whether something is measured, or something else drawn, between two orders of a lane."""
+    stops = training.stop_at_accuracy is not None or training.patience is not None
+    mixes = trainer_of(training).mixes_unlabelled is not None
+    return stops or mixes or dropout is not None or augmentation_of(training) != "none"
