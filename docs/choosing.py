@@ -21,7 +21,7 @@ from fal_bench.reporting.answer import answer
 from fal_bench.reporting.columns import saving_with_interval
 from fal_bench.reporting.targets import Question
 from fal_bench.results.model import Results
-from fal_bench.results.published import read_record
+from fal_bench.results.record import read_record
 from fal_bench.task import Task
 
 HERE = Path(__file__).parent

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
-from fal_bench.plugins.registry import ClassTable, Registry
+from fal_bench.plugins.registry import Registry
 from fal_bench.plugins.strategy import Strategy
+from fal_bench.plugins.tables import ClassTable
 from fal_bench.plugins.trainer import Trainer
 
 HEAD = """# Strategies

@@ -532,7 +532,7 @@ def report(
     strategies: Sequence[str] | str | None = None,
     suite: str | Path | None = None,
     task: str | None = None,
-    seeds: int | None = None,
+    seeds: int | range | str | None = None,
     accounting: Accounting = "strict",
     baseline: str | None = None,
     external: bool = True,
@@ -547,7 +547,8 @@ def report(
         strategies: selectors; all stored strategies if there are none.
         suite: a suite's name or TOML file; found from the stored tasks if None.
         task: one task only.
-        seeds: the first so many of the stored seeds; all of them if None.
+        seeds: the first so many of the stored seeds, or a range of them, as in ``"100-109"``; all
+            of them if None.
         accounting: the labels that rank: ``"strict"`` or ``"paper"``.
         baseline: the strategy that savings refer to; random by default.
         external: also show curves measured elsewhere that were imported.

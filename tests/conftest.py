@@ -20,7 +20,7 @@ from fal_bench.federation.setting import Setting
 from fal_bench.learning.engine import train
 from fal_bench.task import Task
 
-pytest_plugins = ["data_folders"]
+pytest_plugins = ["data_folders", "warm_children"]
 # On a busy machine a case may take any time.
 settings.register_profile("falbench", deadline=None)
 settings.load_profile("falbench")
@@ -42,6 +42,12 @@ def own_cache(monkeypatch, tmp_path_factory):
 def own_path(monkeypatch):
     """What one test can import, because a plugin file lay beside it, the next one cannot."""
     monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture(autouse=True)
+def short_trials(monkeypatch):
+    """Dry runs time a moment of training; tests of how exact that is do it in workers."""
+    monkeypatch.setattr("fal_bench.sweep.pilot.TRIAL_SECONDS", 0.01)
 
 
 @pytest.fixture

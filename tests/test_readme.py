@@ -12,7 +12,7 @@ from untimed import untimed
 import fal_bench
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.verification import draw_runs, runs_here
-from fal_bench.results.published import read_record
+from fal_bench.results.record import read_record
 from fal_bench.task.suite import load_suite
 
 ROOT = Path(__file__).parent.parent

@@ -12,11 +12,13 @@ from fal_bench.errors import DataError, PublicationError
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.plugins.registry import Registry
 from fal_bench.publication.consistency import Published, contradictions
+from fal_bench.publication.index import publish_index
 from fal_bench.publication.verification import runs_here
-from fal_bench.results.published import file_states, read_record
+from fal_bench.results.published import file_states
+from fal_bench.results.record import read_record
 
 ROOT = Path(__file__).parent.parent
-PUBLISHED = sorted((ROOT / "results" / "published").iterdir())
+PUBLISHED = sorted((ROOT / "results" / "published").glob("*/"))
 
 
 def writer_of_the_page():
@@ -112,3 +114,10 @@ def test_every_task_with_both_strategies_counts():
 def test_one_rule_says_what_all_lines_say(verdicts, says):
     lines = [WRITER.Line("f", "t", "a", "b", {"verdict": one}, True) for one in verdicts]
     assert WRITER.says(lines) == says
+
+
+def test_the_page_over_all_results_is_what_they_say_now(tmp_path):
+    for folder in PUBLISHED:
+        (tmp_path / folder.name).symlink_to(folder)
+    again = publish_index(tmp_path).read_text(encoding="utf-8")
+    assert (ROOT / "results" / "published" / "index.html").read_text(encoding="utf-8") == again

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from fal_bench import check_strategy
-from fal_bench.plugins.registry import STRATEGY, Registry
+from fal_bench.plugins.built_in import STRATEGY
+from fal_bench.plugins.registry import Registry
 
 PAGE = (Path(__file__).parent.parent / "docs" / "writing-a-strategy.md").read_text()
 # Fences come in pairs, so every second piece is inside of one.

@@ -53,7 +53,7 @@ def _show(plugins: tuple[str, ...], only: tuple[str, ...], call_timeout: float) 
 
     from fal_bench.conformance.process import Announced, Event, Order, check_apart
     from fal_bench.conformance.report import CheckInfo, Outcome, show_end, show_outcome
-    from fal_bench.plugins.registry import Unavailable
+    from fal_bench.plugins.tables import Unavailable
 
     console = terminal()
     passed: list[bool] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,21 +21,7 @@ from fal_bench.cli.options import (
     folder_or_file,
 )
 from fal_bench.cli.output import begin, say
-
-
-class Kind(StrEnum):
-    """What a figure shows."""
-
-    savings = "savings"
-    curves = "curves"
-    ladder = "ladder"
-
-
-class Width(StrEnum):
-    """How wide a figure is."""
-
-    column = "column"
-    page = "page"
+from fal_bench.reporting.figures import FigureKind, FigureWidth, check_suffix, save
 
 
 def figure(
@@ -47,7 +32,7 @@ def figure(
         ),
     ],
     kind: Annotated[
-        Kind,
+        FigureKind,
         typer.Argument(
             help="Savings with their intervals, learning curves, or savings at every target of "
             "the ladder."
@@ -62,8 +47,8 @@ def figure(
         ),
     ],
     width: Annotated[
-        Width, typer.Option(help="As wide as a column or a page of a paper with two columns.")
-    ] = Width.page,
+        FigureWidth, typer.Option(help="As wide as a column or a page of a paper with two columns.")
+    ] = "page",
     target: TargetOption = None,
     target_acc: AccuracyTargetOption = None,
     strategy: StoredStrategyOption = None,
@@ -81,7 +66,6 @@ def figure(
     """
     begin("Reading results")
     from fal_bench import api
-    from fal_bench.reporting.figures import check_suffix, save
 
     check_suffix(to)
     result = api.report(
@@ -97,5 +81,5 @@ def figure(
         external=external,
         notify=say,
     )
-    path = save(result.figure(kind.value, width=width.value), to)
+    path = save(result.figure(kind, width=width), to)
     typer.echo(f"Wrote {path}")

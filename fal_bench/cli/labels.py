@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from fal_bench.deploy.annotating import Desk
+    from fal_bench.deploy.label_studio import LabelStudio
 
 labels = typer.Typer(no_args_is_help=True)
 
@@ -19,7 +21,15 @@ FederationOption = Annotated[
         metavar="FILE", help="The federation's file.  \\[default: ../federation.toml beside it]"
     ),
 ]
+Form = Literal["table", "label-studio"]
 AnnotatorOption = Annotated[str, typer.Option("--annotator", metavar="NAME", help="Who labelled.")]
+
+ForOption = Annotated[
+    str | None,
+    typer.Option(
+        "--annotator", metavar="NAME", help="Who will label: leaves out what they have voted on."
+    ),
+]
 
 
 @labels.callback()
@@ -28,38 +38,75 @@ def _labels() -> None:
 
 
 @labels.command("pending")
-def pending(site: SiteArgument, federation: FederationOption = None) -> None:
+def pending(
+    site: SiteArgument, annotator: ForOption = None, federation: FederationOption = None
+) -> None:
     """Show the open questions as a CSV table."""
-    typer.echo(_desk(site, federation).table(), nl=False)
+    typer.echo(_desk(site, federation).table(annotator), nl=False)
 
 
 @labels.command("export")
 def export(
     site: SiteArgument,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to.")],
+    place: Annotated[
+        str, typer.Argument(metavar="DIR|URL", help="A folder, or a Label Studio server.")
+    ],
+    to: Annotated[
+        Form, typer.Option("--to", help="What is written to a folder: a table, or tasks.")
+    ] = "table",
+    annotator: ForOption = None,
     federation: FederationOption = None,
 ) -> None:
-    """Write the open questions out: a table and, of pictures, one folder a class to sort into."""
-    count = _desk(site, federation).export(folder)
-    typer.echo(f"Wrote {count} questions to {folder}.")
+    """Write the open questions out: to a folder, or to a Label Studio server.
+
+    A table comes with one folder a class, to sort pictures into. The access token of a Label
+    Studio server is read from LABEL_STUDIO_API_KEY; the site's project is made there.
+    """
+    desk = _desk(site, federation)
+    if _is_server(place):
+        count = _label_studio(place).send(desk)
+        typer.echo(f"Sent {count} new tasks to {place}.")
+        return
+    if to == "label-studio":
+        from fal_bench.deploy.label_studio import write_files
+
+        count = write_files(desk, Path(place), annotator)
+    else:
+        count = desk.export(Path(place), annotator)
+    typer.echo(f"Wrote {count} questions to {place}.")
 
 
 @labels.command("import")
 def import_labels(
     site: SiteArgument,
     source: Annotated[
-        Path, typer.Argument(metavar="FILE|DIR", help="A filled table, or a sorted folder.")
+        str,
+        typer.Argument(
+            metavar="FILE|DIR|URL",
+            help="A filled table, a sorted folder, what Label Studio exported as JSON, or its "
+            "server.",
+        ),
     ],
-    annotator: AnnotatorOption,
+    annotator: Annotated[
+        str, typer.Option("--annotator", metavar="NAME", help="Who labelled, if it does not say.")
+    ] = "",
     federation: FederationOption = None,
 ) -> None:
     """Read answers in; the same ones again change nothing."""
     desk = _desk(site, federation)
-    if source.is_dir():
-        count = desk.import_folder(source, annotator)
+    path, left = Path(source), 0
+    if _is_server(source) or path.suffix.lower() == ".json":
+        from fal_bench.deploy.label_studio import read_file
+
+        taken = _label_studio(source).fetch(desk) if _is_server(source) else read_file(desk, path)
+        count, left = taken.changed, taken.left
+    elif path.is_dir():
+        count = desk.import_folder(path, annotator)
     else:
-        count = desk.import_table(source, annotator)
+        count = desk.import_table(path, annotator)
     typer.echo(f"{count} labels are new or changed; {len(desk.store.pending())} are still open.")
+    if left:
+        typer.echo(f"{left} annotations were not asked for, and are left out.")
 
 
 @labels.command("take-back")
@@ -67,7 +114,9 @@ def take_back(
     site: SiteArgument,
     sample: Annotated[int, typer.Argument(min=0, help="Number of the sample.")],
     annotator: AnnotatorOption,
-    vote: Annotated[int, typer.Option(min=0, help="Which of its votes.")] = 0,
+    vote: Annotated[
+        int | None, typer.Option(min=0, help="Which of its votes.  \\[default: the annotator's]")
+    ] = None,
     federation: FederationOption = None,
 ) -> None:
     """Open a question again whose answer was wrong; the history keeps both."""
@@ -99,6 +148,16 @@ def serve(
         server.serve_forever()
     except KeyboardInterrupt:
         server.server_close()
+
+
+def _is_server(place: str) -> bool:
+    return place.startswith(("http://", "https://"))
+
+
+def _label_studio(address: str) -> LabelStudio:
+    from fal_bench.deploy.label_studio import KEY, LabelStudio
+
+    return LabelStudio(address, os.environ.get(KEY, "").strip())
 
 
 def _desk(site: Path, federation: Path | None) -> Desk:

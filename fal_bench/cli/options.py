@@ -115,8 +115,10 @@ StoredSuiteOption = Annotated[
     ),
 ]
 StoredSeedsOption = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="The first N stored seeds.  \\[default: all]"),
+    str | None,
+    typer.Option(
+        metavar="N|A-B", help="The first N stored seeds, or the seeds A to B.  \\[default: all]"
+    ),
 ]
 OutOption = Annotated[
     Path, typer.Option(metavar="DIR", parser=folder_or_file, help="The results folder.")

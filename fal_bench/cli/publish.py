@@ -72,7 +72,7 @@ def publish(
     """
     begin("Reading results")
     from fal_bench import api
-    from fal_bench.results.published import is_published
+    from fal_bench.results.record import is_published
 
     if (to is None) != index:
         raise InvalidSpecError(

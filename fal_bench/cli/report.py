@@ -62,7 +62,7 @@ def report(
     """
     begin("Reading results")
     from fal_bench import api
-    from fal_bench.results.published import is_published
+    from fal_bench.results.record import is_published
 
     result = api.report(
         folder,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fal_bench.publication.closeness import RunOutcome
     from fal_bench.publication.verification import Sample, Verification
-    from fal_bench.results.published import Record
+    from fal_bench.results.record import Record
 
 
 def verify(

@@ -17,8 +17,8 @@ from fal_bench.learning.model import Model, Weights
 from fal_bench.learning.request import Lane
 from fal_bench.learning.stacked.engine import train_stacked
 from fal_bench.plugins.aggregation import Aggregation, Server, Update
+from fal_bench.plugins.built_in import AGGREGATION
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.plugins.registry import AGGREGATION
 
 ALL: Final = ((0, 1, 2),) * 4
 SOME: Final = ((0, 2), (1,), (0, 1, 2), (2,))

@@ -20,8 +20,8 @@ from fal_bench.conformance.subject import (
     params,
 )
 from fal_bench.data.base import Dataset
+from fal_bench.plugins.built_in import DATASET
 from fal_bench.plugins.functions import DatasetTraits, traits_of
-from fal_bench.plugins.registry import DATASET
 
 MOST_EXCESS: Final = 0.05
 """By how much neighbours may be of one class more, or less, often than in a random order."""

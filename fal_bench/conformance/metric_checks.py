@@ -9,8 +9,8 @@ import numpy as np
 from fal_bench.arrays import FloatArray, IntArray
 from fal_bench.conformance.side_effects import digest
 from fal_bench.conformance.subject import Failure, FunctionSubject, Raised, once, owned_by
+from fal_bench.plugins.built_in import METRIC
 from fal_bench.plugins.metric import Metric
-from fal_bench.plugins.registry import METRIC
 
 CLASSES: Final = 5
 ROWS: Final = 200

@@ -20,8 +20,8 @@ from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Architecture, Model, Weights
 from fal_bench.learning.network import seeded
 from fal_bench.learning.request import Lane, TrainRequest
+from fal_bench.plugins.built_in import MODEL
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.plugins.registry import MODEL
 from fal_bench.task import ModelSpec
 
 SHAPES: Final = ((1, 8, 8), (1, 16, 16), (3, 32, 32), (3, 1, 32), (16, 1, 1))

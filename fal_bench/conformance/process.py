@@ -18,7 +18,7 @@ from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import Channel, Child, Ended, Limits
 from fal_bench.isolation.interrupts import signals_noticed
 from fal_bench.isolation.memory import default_limit
-from fal_bench.plugins.registry import Unavailable
+from fal_bench.plugins.tables import Unavailable
 from fal_bench.plugins.trial import TIME_LIMIT
 
 

@@ -87,7 +87,17 @@ def digest(value: Any) -> str:
     return state.hexdigest()
 
 
-def digests(owner: object, leave_out: tuple[str, ...] = ()) -> dict[str, str]:
+class Digests(dict[int, str]):
+    """Digests of objects, taken at one moment: each once, however many others hold it."""
+
+    def of(self, value: Any) -> str:
+        """Return the digest of an object that lives on."""
+        if id(value) not in self:
+            self[id(value)] = digest(value)
+        return self[id(value)]
+
+
+def digests(owner: object, known: Digests, leave_out: tuple[str, ...] = ()) -> dict[str, str]:
     """Return the digest of each attribute of an object, private ones included.
 
     Lists and dictionaries are left out, for they may be caches that fill, and None, for it may
@@ -95,10 +105,11 @@ def digests(owner: object, leave_out: tuple[str, ...] = ()) -> dict[str, str]:
 
     Args:
         owner: the object.
+        known: digests of this moment.
         leave_out: names of attributes that may change.
     """
     return {
-        name: digest(value)
+        name: known.of(value)
         for name, value in vars(owner).items()
         if not (name in leave_out or value is None or isinstance(value, GROWING) or callable(value))
     }
@@ -129,7 +140,7 @@ def _feed(value: Any, state: Any) -> None:
         for key in sorted(value, key=repr):
             _feed((key, value[key]), state)
     elif isinstance(value, set | frozenset):
-        _feed(sorted(value, key=repr), state)
+        state.update(repr(sorted(value, key=repr)).encode())
     elif isinstance(value, list | tuple):
         for item in value:
             _feed(item, state)

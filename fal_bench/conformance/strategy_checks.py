@@ -63,7 +63,7 @@ from fal_bench.federation.setting import Setting
 from fal_bench.federation.view import LiveFederationView
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.model import Weights
-from fal_bench.plugins.registry import STRATEGY
+from fal_bench.plugins.built_in import STRATEGY
 from fal_bench.plugins.strategy import Strategy
 
 OTHER_GLOBAL_SEED: Final = 12345

@@ -21,8 +21,8 @@ from fal_bench.inputs.params import Params
 from fal_bench.inputs.selector import can_be_typed
 from fal_bench.isolation.calls import NO_CALLS, Call
 from fal_bench.isolation.interrupts import let_interrupts_pass
+from fal_bench.plugins.built_in import Kind, code_of, kind_of, name_of
 from fal_bench.plugins.functions import checked, parameters_of
-from fal_bench.plugins.registry import Kind, code_of, kind_of, name_of
 
 Made = TypeVar("Made")
 Result = TypeVar("Result")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fal_bench.errors import PluginError, UnknownNameError
-from fal_bench.plugins.registry import Unavailable
+from fal_bench.plugins.tables import Unavailable
 
 if TYPE_CHECKING:
     from fal_bench.inputs.selector import Selector
-    from fal_bench.plugins.registry import PluginTable
+    from fal_bench.plugins.tables import PluginTable
 
 
 Found = tuple[str, str, Any]
@@ -63,7 +63,7 @@ def _made(table: PluginTable[Any], selector: Selector) -> Any:
         FalbenchError: it cannot be imported, or cannot have these parameters.
     """
     from fal_bench.plugins.functions import arguments
-    from fal_bench.plugins.registry import ClassTable, FunctionTable
+    from fal_bench.plugins.tables import ClassTable, FunctionTable
 
     plugin = table.load(selector.name)
     if not selector.params:

@@ -14,7 +14,7 @@ from torch import Tensor
 from fal_bench.arrays import FloatArray
 from fal_bench.conformance import batches
 from fal_bench.conformance.batches import CLASSES, LANES, Shown
-from fal_bench.conformance.side_effects import digests
+from fal_bench.conformance.side_effects import Digests, digests
 from fal_bench.conformance.subject import (
     ClassSubject,
     Failure,
@@ -30,8 +30,8 @@ from fal_bench.learning.model import Weights
 from fal_bench.learning.request import Lane, TrainedLane
 from fal_bench.learning.sequential import train_sequentially
 from fal_bench.learning.stacked.engine import train_stacked
+from fal_bench.plugins.built_in import TRAINER
 from fal_bench.plugins.needs import LocalTraining
-from fal_bench.plugins.registry import TRAINER
 from fal_bench.plugins.trainer import Trainer
 
 TOLERANCE: Final = 1e-4
@@ -283,10 +283,10 @@ def mutation(subject: TrainerSubject) -> None:
 
 
 def _check_unchanged(subject: TrainerSubject, shown: Shown) -> None:
-    logits, before, method = shown.logits.clone(), digests(shown.batch), shown.method
+    logits, before, method = shown.logits.clone(), digests(shown.batch, Digests()), shown.method
     compute: Callable[..., object] = getattr(subject.made, method)
     subject.call(lambda: compute(logits, shown.batch), method, str(shown))
-    after = digests(shown.batch)
+    after = digests(shown.batch, Digests())
     names = [f"batch.{name}" for name in before if before[name] != after[name]]
     if not logits.equal(shown.logits):
         names.insert(0, "its logits")

@@ -23,6 +23,7 @@ from fal_bench.conformance.deadline import Pulse, within
 from fal_bench.conformance.side_effects import (
     GLOBAL_SEED,
     Before,
+    Digests,
     digest,
     digests,
     restored,
@@ -40,7 +41,8 @@ from fal_bench.isolation.calls import NO_CALLS, Call
 from fal_bench.isolation.interrupts import let_interrupts_pass
 from fal_bench.learning.engine import train
 from fal_bench.learning.model import Weights
-from fal_bench.plugins.registry import STRATEGY, Kind, Registry
+from fal_bench.plugins.built_in import STRATEGY, Kind
+from fal_bench.plugins.registry import Registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
 
@@ -120,8 +122,9 @@ class Watch:
         self._federation = None
 
     def _digests(self, federation: LiveFederationView) -> dict[str, dict[str, str]]:
-        own = digests(federation, leave_out=(*FREE, "bytes_up", "bytes_down", "_views"))
-        views = {f"client {view.index}": digests(view, FREE) for view in _views(federation)}
+        known = Digests()
+        own = digests(federation, known, (*FREE, "bytes_up", "bytes_down", "_views"))
+        views = {f"client {view.index}": digests(view, known, FREE) for view in _views(federation)}
         return {"federation": own, **views}
 
     def _listen(self, view: LiveClientView) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +13,9 @@ from fal_bench.deploy.labels import LabelStore, Pending
 from fal_bench.deploy.messages import DeploymentError
 from fal_bench.deploy.samples import Samples, read_samples
 from fal_bench.inputs.cells import guarded
-from fal_bench.inputs.files import UnreadableFileError, read_text
+from fal_bench.inputs.files import read_text
 
-COLUMNS: Final = ("sample", "vote", "name", "purpose", "cycle", "asked", "label")
+COLUMNS: Final = ("sample", "name", "purpose", "cycle", "asked", "label")
 TABLE: Final = "to-label.csv"
 UNSORTED: Final = "unsorted"
 """Folder of the images that nobody has labelled yet."""
@@ -38,7 +38,8 @@ class Desk:
         self.federation.number(self._config.name)
         self.name = self._config.name
         self.classes = self.federation.classes
-        self.store = LabelStore(self._config.store)
+        self.votes = self._config.votes
+        self.store = LabelStore(self._config.store, self._config.votes, self._config.adjudicators)
         self._samples: Samples | None = None
 
     @property
@@ -48,50 +49,76 @@ class Desk:
             self._samples = read_samples(self.federation, self._config)
         return self._samples
 
-    def answer(self, sample: int, vote: int, label: str, annotator: str) -> bool:
+    def questions(self, annotator: str | None = None) -> list[Pending]:
+        """Return the open questions, each sample once, in the order in which they were asked.
+
+        Args:
+            annotator: who will answer: what they have voted on is left out. Everybody if None.
+        """
+        if annotator is not None:
+            return self.store.pending_for(annotator)
+        return list({one.sample: one for one in reversed(self.store.pending())}.values())[::-1]
+
+    def answer(
+        self, sample: int, label: str, annotator: str, receipts: Mapping[str, str] | None = None
+    ) -> bool:
         """Write one answer down, and return whether it is new.
 
-        Raises:
-            DeploymentError: it was not asked for, or is none of the classes.
-        """
-        return self._write([(sample, vote, self._number(label, f"sample {sample}"))], annotator) > 0
+        Args:
+            sample: number of the sample.
+            label: name of the class.
+            annotator: who says so.
+            receipts: where it comes from; see ``LabelStore.answer``.
 
-    def table(self) -> str:
-        """Return the open questions as a CSV table with an empty column ``label``."""
+        Raises:
+            DeploymentError: it is none of the classes.
+            NotNeededError: it was not asked for.
+        """
+        labels = [(sample, self._number(label, f"sample {sample}"))]
+        return self.store.answer(labels, annotator, len(self.classes), receipts) > 0
+
+    def table(self, annotator: str | None = None) -> str:
+        """Return the open questions as a CSV table with an empty column ``label``.
+
+        Args:
+            annotator: who will answer; everybody if None.
+        """
         buffer = io.StringIO()
         out = csv.writer(buffer, lineterminator="\n")
         out.writerow(COLUMNS)
-        for one in self.store.pending():
+        for one in self.questions(annotator):
             name = guarded(self.samples.names[one.sample])
-            out.writerow([one.sample, one.vote, name, one.purpose, one.cycle, one.asked, ""])
+            out.writerow([one.sample, name, one.purpose, one.cycle, one.asked, ""])
         return buffer.getvalue()
 
-    def export(self, folder: Path) -> int:
+    def export(self, folder: Path, annotator: str | None = None) -> int:
         """Write the open questions as a table and, of pictures, one folder a class to sort into.
 
         Args:
             folder: where to; what is there stays.
+            annotator: who will answer; everybody if None.
 
         Returns:
-            How many questions are open.
+            How many samples there are to label.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / TABLE).write_text(self.table(), encoding="utf-8")
-        pending = self.store.pending()
-        pictures = [(one, self.samples.picture(one.sample)) for one in pending]
+        (folder / TABLE).write_text(self.table(annotator), encoding="utf-8")
+        questions = self.questions(annotator)
+        pictures = [(one.sample, self.samples.picture(one.sample)) for one in questions]
         if any(picture is not None for _, picture in pictures):
             for name in (UNSORTED, *self._folders()):
                 (folder / name).mkdir(exist_ok=True)
-        for one, picture in pictures:
+        for sample, picture in pictures:
             if picture is not None:
-                (folder / UNSORTED / _file_name(one, picture)).write_bytes(picture)
-        return len(pending)
+                ending = media_type(picture).removeprefix("image/")
+                (folder / UNSORTED / f"{sample}.{ending}").write_bytes(picture)
+        return len(questions)
 
     def import_table(self, path: Path, annotator: str) -> int:
         """Read answers from a table with the columns sample and label; empty labels are left out.
 
         Args:
-            path: the CSV file; columns vote and annotator are optional.
+            path: the CSV file; a column annotator is optional.
             annotator: who gave them, where the table does not say.
 
         Returns:
@@ -103,20 +130,19 @@ class Desk:
         """
         try:
             rows = list(csv.DictReader(io.StringIO(read_text(path, links=True))))
-        except (UnreadableFileError, csv.Error) as error:
+        except csv.Error as error:
             raise DeploymentError(f"Cannot read {str(path)!r}: {error}.") from None
         if rows and (missing := {"sample", "label"} - set(rows[0])):
             raise DeploymentError(f"{str(path)!r} has no column {min(missing)!r}; add it.")
-        said: dict[str, list[tuple[int, int, int]]] = {}
+        said: dict[str, list[tuple[int, int]]] = {}
         for line, row in enumerate(rows, start=2):
             if not (row["label"] or "").strip():
                 continue
             where = f"{str(path)!r}, line {line}"
             label = self._number(row["label"].strip(), where)
             sample = _whole(row["sample"] or "", where, "sample")
-            vote = _whole(row.get("vote") or "0", where, "vote")
             who = (row.get("annotator") or annotator).strip()
-            said.setdefault(who, []).append((sample, vote, label))
+            said.setdefault(who, []).append((sample, label))
         return sum(self._write(labels, who) for who, labels in said.items())
 
     def import_folder(self, folder: Path, annotator: str) -> int:
@@ -135,11 +161,8 @@ class Desk:
         labels = []
         for number, name in enumerate(self._folders()):
             for path in sorted((folder / name).glob("*")):
-                sample, _, vote = path.stem.partition("-")
-                where = repr(str(path))
-                labels.append(
-                    (_whole(sample, where, "sample"), _whole(vote or "0", where, "vote"), number)
-                )
+                sample, _, _ = path.stem.partition("-")
+                labels.append((_whole(sample, repr(str(path)), "sample"), number))
         return self._write(labels, annotator)
 
     def _folders(self) -> Sequence[str]:
@@ -152,7 +175,7 @@ class Desk:
             raise DeploymentError(f"{where}: {label!r} is no class; choose from: {shown}.")
         return self.classes.index(label)
 
-    def _write(self, labels: list[tuple[int, int, int]], annotator: str) -> int:
+    def _write(self, labels: list[tuple[int, int]], annotator: str) -> int:
         return self.store.answer(labels, annotator, len(self.classes))
 
 
@@ -160,7 +183,8 @@ def history_table(desk: Desk) -> Iterator[str]:
     """Yield who said what and when, one line an answer, those taken back included."""
     for one in desk.store.history():
         label = "(taken back)" if one.label is None else desk.classes[one.label]
-        yield f"{one.at}  sample {one.sample}  vote {one.vote}  {label}  by {one.annotator}"
+        asked = f"sample {one.sample}  vote {one.vote} ({one.purpose} of cycle {one.cycle})"
+        yield f"{one.at}  {asked}  {label}  by {one.annotator}"
 
 
 def _whole(text: str, where: str, what: str) -> int:
@@ -173,6 +197,6 @@ def _safe(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
 
 
-def _file_name(question: Pending, picture: bytes) -> str:
-    kind = "png" if picture.startswith(b"\x89PNG") else "jpg"
-    return f"{question.sample}-{question.vote}.{kind}"
+def media_type(picture: bytes) -> str:
+    """Return what kind of file a picture is, as browsers call it."""
+    return "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"

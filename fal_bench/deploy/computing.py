@@ -166,7 +166,7 @@ class SiteComputing:
         ids = self._evaluation
         if not len(ids):
             return Message({"right": 0, "total": 0})
-        labels = self._store.votes(0, len(self._samples.features))[ids]
+        labels = self._store.labels(len(self._samples.features))[ids]
         predicted = predict(self._model(message), self._features[ids]).logits.argmax(axis=1)
         return Message({"right": int((predicted == labels).sum()), "total": len(ids)})
 

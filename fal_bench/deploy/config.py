@@ -27,6 +27,7 @@ SiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Extent = Annotated[int, Field(ge=1, le=65536)]
 
 MOST_CLASSES: Final = 10_000
+MOST_ADJUDICATORS: Final = 1_000
 SITES: Final = "sites"
 """The folder of the files of sites, beside the federation's."""
 
@@ -203,12 +204,24 @@ class SiteConfig(Spec):
         data: its samples, without labels.
         store: folder of its label store and of what its strategy remembers.
         threads: processor threads of its computations; bits are those of the simulator with one.
+        votes: people who label each sample, 1 or 2; where two differ, a third one decides.
+        adjudicators: names of those who decide, and label nothing else; anybody if empty.
     """
 
     name: SiteName
     data: Data
     store: Path
     threads: int = Field(default=1, ge=1, le=1024)
+    votes: int = Field(default=1, ge=1, le=2)
+    adjudicators: Annotated[tuple[str, ...], Field(max_length=MOST_ADJUDICATORS)] = ()
+
+    @model_validator(mode="after")
+    def _people(self) -> SiteConfig:
+        if self.adjudicators and (self.votes < 2 or isinstance(self.data, ShareData)):
+            raise ValueError("adjudicators decide where two people differ; set votes = 2 and data")
+        if not all(name.strip() for name in self.adjudicators):
+            raise ValueError("adjudicators has an empty name; write who they are")
+        return self
 
 
 def read_federation(path: Path) -> Federation:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
@@ -19,7 +21,7 @@ from flwr.serverapp import Grid, ServerApp
 
 from fal_bench.deploy.config import SITES, Federation, read_federation, read_site
 from fal_bench.deploy.messages import ERROR, VERBS, DeploymentError, Message, Verb
-from fal_bench.deploy.site import Site
+from fal_bench.deploy.site import Site, refusal
 from fal_bench.errors import FalbenchError
 
 _FACTS: Final = "facts"
@@ -99,7 +101,7 @@ class FlowerLink:
             DeploymentError: a site's app fails again and again.
         """
         replies: dict[str, Message] = {}
-        failures: dict[str, int] = {}
+        failures: Counter[str] = Counter()
         if verb == "hello":  # which is how sites are met
             self._meet(list(messages))
             return {site: self._met[site] for site in messages}
@@ -114,19 +116,27 @@ class FlowerLink:
                 if not reply.has_error():
                     replies[site] = _unpacked(reply)
                     continue
-                failures[site] = failures.get(site, 0) + 1
-                if failures[site] >= _ATTEMPTS and self._is_there(nodes[site]):
-                    raise DeploymentError(
-                        f"Site {site!r} failed {_ATTEMPTS} times at {verb!r} "
-                        f"({reply.error.reason}); its SuperNode's log says more."
-                    )
+                failures[site] += 1
+                what = f"site {site!r}"
+                self._check_failures(what, nodes[site], verb, failures[site], reply)
             for site in missing:  # a site that comes back has another node
                 if site not in replies:
                     self._nodes.pop(site, None)
         return replies
 
-    def _is_there(self, node: int) -> bool:
-        return node in set(self._grid.get_node_ids())
+    def _check_failures(
+        self, what: str, node: int, verb: Verb, failures: int, reply: FlowerMessage
+    ) -> None:
+        """Refuse to ask a node on and on that is there and fails each time.
+
+        Raises:
+            DeploymentError: it has failed as often as it may.
+        """
+        if failures >= _ATTEMPTS and node in set(self._grid.get_node_ids()):
+            raise DeploymentError(
+                f"The app at {what} failed {failures} times at {verb!r} ({reply.error.reason}); "
+                "its SuperNode's log says more."
+            )
 
     def _meet(self, sites: list[str]) -> dict[str, int]:
         """Return the nodes of sites, and wait for those that are not there.
@@ -135,6 +145,7 @@ class FlowerLink:
             DeploymentError: a node belongs to no site of this federation, or has other settings.
         """
         said: list[str] = []
+        failures: Counter[int] = Counter()
         while absent := [site for site in sites if site not in self._nodes]:
             strangers = [
                 node for node in self._grid.get_node_ids() if node not in self._nodes.values()
@@ -143,6 +154,9 @@ class FlowerLink:
             asked = [_packed("hello", node, greeting) for node in strangers]
             for reply in self._grid.send_and_receive(asked, timeout=_TIMEOUT) if asked else ():
                 if reply.has_error():
+                    node = reply.metadata.src_node_id
+                    failures[node] += 1
+                    self._check_failures(f"node {node}", node, "hello", failures[node], reply)
                     continue
                 met = _unpacked(reply)
                 if ERROR in met.facts:
@@ -164,7 +178,11 @@ def _answered(
     try:
         reply = _site(federation, _site_file(federation, context)).answer(verb, _unpacked(message))
     except FalbenchError as error:
-        reply = Message({ERROR: str(error)})
+        reply = refusal("A site", verb, error)
+    except Exception:
+        # Flower sends what an exception says to the server, and it may quote data.
+        traceback.print_exc()
+        raise RuntimeError(f"no answer to {verb!r}") from None
     return FlowerMessage(_content(reply), reply_to=message)
 
 

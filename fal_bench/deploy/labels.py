@@ -1,7 +1,8 @@
 """A site's label store: which labels were asked for, who said what, and when.
 
-One SQLite file. Answers are only ever added: the newest one of a sample counts, and one that is
-taken back opens the question again.
+One SQLite file. Answers are only ever added: the newest one of a vote counts, and one that is
+taken back opens the question again. A person has one vote on a sample. Where a site asks two people
+and they differ, a third one decides.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ from fal_bench.federation.ledger import FURTHER, PURPOSES
 
 EVALUATION: Final = "evaluation"
 """Labels that the model is measured with; they are on the bill, and never trained on."""
+SECOND: Final = "second-vote"
+"""A second person is asked, because the site asks two about each sample."""
+ADJUDICATION: Final = "adjudication"
+"""A third person is asked, because two differ; what they say is the label."""
+SITE_PURPOSES: Final = (EVALUATION, SECOND, ADJUDICATION)
+"""What the ledger of the strategy's labels does not hold; all of it is on the bill."""
 FILE: Final = "labels.sqlite"
 
 _SECONDS: Final = 30.0
@@ -40,6 +47,7 @@ create table if not exists answer(
 create index if not exists answers on answer(sample, vote, id);
 create table if not exists query(cycle integer primary key, bought integer not null);
 create table if not exists fact(name text primary key, value text not null);
+create table if not exists receipt(source text primary key, version text not null);
 create view if not exists said as
     select sample, vote, label, annotator, at from answer
     where id in (select max(id) from answer group by sample, vote);
@@ -51,13 +59,17 @@ create view if not exists open_request as
 """
 
 
+class NotNeededError(DeploymentError):
+    """A label that nobody has asked for, or not this person."""
+
+
 @dataclass(frozen=True)
 class Pending:
     """A label that somebody is to give.
 
     Attributes:
         sample: number of the sample at its site.
-        vote: 0 for the first label of a sample, more for further votes.
+        vote: 0 for the first person who is asked about a sample, 1 for the second, and so on.
         purpose: what it is for.
         cycle: the cycle that asked.
         asked: when, in ISO 8601.
@@ -76,10 +88,12 @@ class Answer:
 
     Attributes:
         sample: number of the sample at its site.
-        vote: 0 for the first label of a sample, more for further votes.
+        vote: 0 for the first person who is asked about a sample, 1 for the second, and so on.
         label: the class; None if an earlier answer was taken back.
         annotator: who said it.
         at: when, in ISO 8601.
+        purpose: what was asked for.
+        cycle: the cycle that asked.
     """
 
     sample: int
@@ -87,6 +101,8 @@ class Answer:
     label: int | None
     annotator: str
     at: str
+    purpose: str
+    cycle: int
 
 
 class LabelStore:
@@ -94,13 +110,17 @@ class LabelStore:
 
     Args:
         folder: where its file lies; it is made if need be.
+        votes: people who are asked about each sample, 1 or 2.
+        adjudicators: who decides where two differ, and answers nothing else; anybody if empty.
 
     Raises:
         DeploymentError: the file cannot be used.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, votes: int = 1, adjudicators: Sequence[str] = ()) -> None:
         self.path = folder / FILE
+        self._votes = votes
+        self._adjudicators = frozenset(map(_person, adjudicators))
         folder.mkdir(parents=True, exist_ok=True)
         with self._open() as database:
             database.executescript(_SCHEMA)
@@ -128,10 +148,18 @@ class LabelStore:
         with self._open(_READ) as database:
             return dict(database.execute("select name, value from fact"))
 
-    def ask(self, samples: Sequence[int], purpose: str, cycle: int, vote: int = 0) -> None:
+    def ask(self, samples: Sequence[int], purpose: str, cycle: int) -> None:
         """Ask for labels; what was asked for this purpose before stays as it is."""
         with self._open() as database:
-            _ask(database, samples, purpose, cycle, vote)
+            self._ask(database, samples, purpose, cycle)
+
+    def ask_again(self, sample: int, count: int, cycle: int) -> None:
+        """See to it that a strategy's further votes on a sample are so many."""
+        with self._open() as database:
+            votes = _ballot(database, sample)
+            known = sum(one.purpose == FURTHER for one in votes)
+            for number in range(count - known):
+                _request(database, sample, len(votes) + number, FURTHER, cycle)
 
     def close_query(self, cycle: int, samples: Sequence[int], purpose: str, bought: int) -> None:
         """Ask for the labels of a query and write down that it is over, both or neither.
@@ -143,7 +171,7 @@ class LabelStore:
             bought: labels that the query cost, further votes included.
         """
         with self._open() as database:
-            _ask(database, samples, purpose, cycle, 0)
+            self._ask(database, samples, purpose, cycle)
             database.execute("insert or ignore into query values(?, ?)", (cycle, bought))
 
     def closed_query(self, cycle: int) -> int | None:
@@ -155,67 +183,114 @@ class LabelStore:
     def pending(self) -> list[Pending]:
         """Return what is asked for and not answered, in the order in which it was asked."""
         with self._open(_READ) as database:
-            rows = database.execute(
-                "select sample, vote, purpose, cycle, asked from open_request order by id"
-            ).fetchall()
-        return [Pending(*row) for row in rows]
+            return _pending(database)
 
-    def answer(self, labels: Iterable[tuple[int, int, int]], annotator: str, n_classes: int) -> int:
-        """Write answers down; one that is known already changes nothing.
+    def pending_for(self, annotator: str) -> list[Pending]:
+        """Return what one person may answer: samples they have not voted on, each once."""
+        with self._open(_READ) as database:
+            rows = database.execute("select sample, annotator from said where label is not null")
+            who = _person(annotator)
+            own = {sample for sample, name in rows if _person(name) == who}
+            found: dict[int, Pending] = {}
+            for one in _pending(database):
+                if one.sample not in own and self._may(annotator, one.purpose):
+                    found.setdefault(one.sample, one)
+        return list(found.values())
+
+    def answer(
+        self,
+        labels: Iterable[tuple[int, int]],
+        annotator: str,
+        n_classes: int,
+        receipts: Mapping[str, str] | None = None,
+    ) -> int:
+        """Write a person's answers down; one that is known already changes nothing.
+
+        An answer goes to the person's own vote on the sample, if there is one. Else it goes to the
+        first one that is open, and else it corrects the answer of a sample with a single vote.
 
         Args:
-            labels: sample, vote and class of each.
+            labels: sample and class of each.
             annotator: who gives them.
             n_classes: how many classes there are.
+            receipts: versions of the sources of the answers, by source; ``unseen`` knows them then.
 
         Returns:
             How many of them are new, or differ from what was known.
 
         Raises:
-            DeploymentError: a label was not asked for, or is none of the classes; none is written
-                then.
+            DeploymentError: a label is none of the classes; none is written then.
+            NotNeededError: a label was not asked for, or not of this person; none is written.
         """
-        if not annotator.strip():
+        who = annotator.strip()
+        if not who:
             raise DeploymentError("An answer needs an annotator; say who gives it.")
         with self._open() as database:
             changed = 0
-            for sample, vote, label in labels:
+            for sample, label in labels:
                 if not 0 <= label < n_classes:
                     raise DeploymentError(
                         f"Sample {sample} has the label {label}; use 0 to {n_classes - 1}."
                     )
-                _check_asked(database, sample, vote)
-                if _current(database, sample, vote) == label:
-                    continue
-                _add(database, sample, vote, label, annotator)
-                changed += 1
+                vote = self._vote_of(_ballot(database, sample), sample, who)
+                if vote.label != label:
+                    _add(database, sample, vote.number, label, who)
+                    changed += 1
+            database.executemany(
+                "insert or replace into receipt values(?, ?)", (receipts or {}).items()
+            )
         return changed
 
-    def take_back(self, sample: int, annotator: str, vote: int = 0) -> None:
+    def unseen(self, receipts: Mapping[str, str]) -> set[str]:
+        """Return the sources that have not been taken in in this version."""
+        with self._open(_READ) as database:
+            known = dict(database.execute("select source, version from receipt"))
+        return {source for source, version in receipts.items() if known.get(source) != version}
+
+    def take_back(self, sample: int, annotator: str, vote: int | None = None) -> None:
         """Open a question again whose answer was wrong; both stay in the history.
+
+        Args:
+            sample: the sample.
+            annotator: who takes it back.
+            vote: which of its votes; the person's own, or the only one, if it is not given.
 
         Raises:
             DeploymentError: it was not asked, or has no answer.
         """
         with self._open() as database:
-            _check_asked(database, sample, vote)
-            if _current(database, sample, vote) is None:
-                raise DeploymentError(f"Sample {sample} has no label to take back.")
+            votes = _ballot(database, sample)
+            known = {one.number: one for one in votes if one.label is not None}
+            own = [number for number, one in known.items() if one.is_of(annotator)]
+            if vote is None and len(votes) > 1 and not own:
+                raise DeploymentError(
+                    f"{annotator!r} has no vote on sample {sample}, which has {len(known)}; say "
+                    "with --vote which one is taken back."
+                )
+            if vote is None:
+                vote = own[0] if own else 0
+            if vote not in known:
+                which = f"vote {vote}" if vote else "label"
+                raise DeploymentError(f"Sample {sample} has no {which} to take back.")
             _add(database, sample, vote, None, annotator)
 
     def history(self) -> list[Answer]:
         """Return all answers in the order in which they came, those taken back included."""
         with self._open(_READ) as database:
             rows = database.execute(
-                "select sample, vote, label, annotator, at from answer order by id"
+                "select answer.sample, answer.vote, label, annotator, at, purpose, cycle, "
+                "min(request.id) from answer join request using (sample, vote) "
+                "group by answer.id order by answer.id"
             ).fetchall()
-        return [Answer(*row) for row in rows]
+        return [Answer(*row[:-1]) for row in rows]
 
-    def votes(self, number: int, samples: int) -> IntArray:
-        """Return the answers with a vote's number, ``NO_VOTE`` where there is none.
+    def labels(self, samples: int) -> IntArray:
+        """Return the label of each sample, ``NO_VOTE`` where there is none yet.
+
+        It is what the first person says, if one is asked. It is what two say, if two are asked and
+        agree, and what the adjudicator says, if they differ.
 
         Args:
-            number: 0 for the first label, more for further votes.
             samples: how many samples the site has.
 
         Returns:
@@ -224,10 +299,38 @@ class LabelStore:
         found = np.full(samples, NO_VOTE, dtype=np.int64)
         with self._open(_READ) as database:
             rows = database.execute(
-                "select sample, label from said where vote = ? and label is not null", (number,)
+                "select sample, vote, purpose, label from request left join said "
+                "using (sample, vote) where vote = 0 or purpose in (?, ?)",
+                (SECOND, ADJUDICATION),
+            )
+            said: dict[int, dict[str, int | None]] = {}
+            for sample, vote, purpose, label in rows:
+                said.setdefault(sample, {})[purpose if vote else _FIRST] = label
+        for sample, votes in said.items():
+            agreed = _agreed(votes)
+            found[sample] = NO_VOTE if agreed is None else agreed
+        return found
+
+    def further(self, number: int, samples: int) -> IntArray:
+        """Return the strategy's further votes of one number, ``NO_VOTE`` where there is none.
+
+        Args:
+            number: 1 for the first further vote on a sample, and so on.
+            samples: how many samples the site has.
+
+        Returns:
+            Shape (samples,).
+        """
+        found = np.full(samples, NO_VOTE, dtype=np.int64)
+        with self._open(_READ) as database:
+            rows = database.execute(
+                "select sample, label, row_number() over (partition by sample order by vote) "
+                "from request left join said using (sample, vote) where purpose = ?",
+                (FURTHER,),
             ).fetchall()
-        for sample, label in rows:
-            found[sample] = label
+        for sample, label, place in rows:
+            if place == number and label is not None:
+                found[sample] = label
         return found
 
     def charges(self) -> list[tuple[int, int, str, int]]:
@@ -244,6 +347,43 @@ class LabelStore:
                 "select count(*) from (select distinct sample, vote from request)"
             )
         return int(count)
+
+    def _ask(
+        self, database: sqlite3.Connection, samples: Sequence[int], purpose: str, cycle: int
+    ) -> None:
+        if purpose not in (*PURPOSES, EVALUATION) or purpose == FURTHER:
+            raise DeploymentError(f"Unknown purpose {purpose!r}.")
+        for sample in map(int, samples):
+            _request(database, sample, 0, purpose, cycle)
+            votes = _ballot(database, sample)
+            if self._votes > 1 and not any(one.purpose == SECOND for one in votes):
+                _request(database, sample, len(votes), SECOND, cycle)
+
+    def _vote_of(self, votes: Sequence[_Vote], sample: int, annotator: str) -> _Vote:
+        """Return the vote that a person's answer goes to; see ``answer``."""
+        for one in votes:
+            if one.label is not None and one.is_of(annotator):
+                return one
+        for one in votes:
+            if one.label is None and self._may(annotator, one.purpose):
+                return one
+        if len(votes) == 1:
+            return votes[0]
+        if not votes:
+            raise NotNeededError(
+                f"Nothing asked for the label of sample {sample}; label what falbench labels "
+                "pending shows."
+            )
+        raise NotNeededError(
+            f"Sample {sample} needs no vote of {annotator!r}; label what falbench labels pending "
+            "shows with --annotator."
+        )
+
+    def _may(self, annotator: str, purpose: str) -> bool:
+        """Whether a question is one for this person, whatever they have voted on."""
+        if not self._adjudicators:
+            return True
+        return (_person(annotator) in self._adjudicators) == (purpose == ADJUDICATION)
 
     @contextmanager
     def _open(self, begin: str = "begin immediate") -> Iterator[sqlite3.Connection]:
@@ -268,44 +408,85 @@ class LabelStore:
         )
 
 
-def _ask(
-    database: sqlite3.Connection, samples: Sequence[int], purpose: str, cycle: int, vote: int
-) -> None:
-    if purpose not in (*PURPOSES, EVALUATION):
-        raise DeploymentError(f"Unknown purpose {purpose!r}.")
-    assert (vote > 0) == (purpose == FURTHER)
-    database.executemany(
-        "insert or ignore into request(sample, vote, purpose, cycle, asked) values(?, ?, ?, ?, ?)",
-        [(int(sample), vote, purpose, cycle, _now()) for sample in samples],
+_FIRST: Final = "first-vote"
+"""The vote of the person who is asked first, whatever for."""
+
+
+@dataclass(frozen=True)
+class _Vote:
+    """One vote on a sample: asked for, and perhaps answered."""
+
+    number: int
+    purpose: str
+    cycle: int
+    label: int | None
+    annotator: str | None
+
+    def is_of(self, annotator: str) -> bool:
+        return self.annotator is not None and _person(self.annotator) == _person(annotator)
+
+
+def _person(name: str) -> str:
+    """Return what two spellings of one name have in common."""
+    return " ".join(name.split()).casefold()
+
+
+def _ballot(database: sqlite3.Connection, sample: int) -> list[_Vote]:
+    """Return all votes on a sample, in the order in which people were asked."""
+    rows = database.execute(
+        "select vote, purpose, cycle, label, annotator, min(request.id) from request left join "
+        "(select vote, label, annotator, max(id) from answer where sample = ?1 group by vote) "
+        "using (vote) where sample = ?1 group by vote order by vote",
+        (sample,),
     )
+    return [_Vote(*row[:-1]) for row in rows]
 
 
-def _check_asked(database: sqlite3.Connection, sample: int, vote: int) -> None:
-    where = (sample, vote)
-    if (
-        database.execute("select 1 from request where sample = ? and vote = ?", where).fetchone()
-        is None
-    ):
-        which = f"vote {vote} on sample {sample}" if vote else f"the label of sample {sample}"
-        raise DeploymentError(
-            f"Nothing asked for {which}; label what falbench labels pending shows."
-        )
+def _pending(database: sqlite3.Connection) -> list[Pending]:
+    rows = database.execute(
+        "select sample, vote, purpose, cycle, asked from open_request order by id"
+    )
+    return [Pending(*row) for row in rows]
 
 
-def _current(database: sqlite3.Connection, sample: int, vote: int) -> int | None:
-    row = database.execute(
-        "select label from said where sample = ? and vote = ?", (sample, vote)
-    ).fetchone()
-    return None if row is None else row[0]
+def _agreed(said: Mapping[str, int | None]) -> int | None:
+    """Return the label that votes come to, by purpose; None while it is open."""
+    first, second = said.get(_FIRST), said.get(SECOND)
+    if SECOND not in said or first == second:
+        return first
+    return None if None in (first, second) else said.get(ADJUDICATION)
+
+
+def _request(
+    database: sqlite3.Connection, sample: int, vote: int, purpose: str, cycle: int
+) -> None:
+    database.execute(
+        "insert or ignore into request(sample, vote, purpose, cycle, asked) values(?, ?, ?, ?, ?)",
+        (sample, vote, purpose, cycle, _now()),
+    )
 
 
 def _add(
     database: sqlite3.Connection, sample: int, vote: int, label: int | None, annotator: str
 ) -> None:
+    """Add an answer, and ask an adjudicator if two people differ now."""
     database.execute(
         "insert into answer(sample, vote, label, annotator, at) values(?, ?, ?, ?, ?)",
         (sample, vote, label, annotator, _now()),
     )
+    votes = _ballot(database, sample)
+    by_purpose = {one.purpose: one for one in votes if one.number}
+    if (second := by_purpose.get(SECOND)) is None:
+        return
+    differ = None not in (votes[0].label, second.label) and votes[0].label != second.label
+    third = by_purpose.get(ADJUDICATION)
+    if differ and third is None:
+        _request(database, sample, len(votes), ADJUDICATION, second.cycle)
+    elif not differ and third is not None and third.annotator is None:
+        # What nobody has answered is no longer asked; an answer stays, and is paid.
+        database.execute(
+            "delete from request where sample = ? and vote = ?", (sample, third.number)
+        )
 
 
 def _now() -> str:

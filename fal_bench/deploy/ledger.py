@@ -8,8 +8,8 @@ import numpy as np
 
 from fal_bench.arrays import IntArray
 from fal_bench.data.shares import ClientShares
-from fal_bench.deploy.labels import EVALUATION, LabelStore
-from fal_bench.federation.ledger import FURTHER, INITIAL, Ledger
+from fal_bench.deploy.labels import SITE_PURPOSES, LabelStore
+from fal_bench.federation.ledger import INITIAL, Ledger
 
 
 class LabelsPendingError(BaseException):
@@ -42,7 +42,9 @@ class SiteLedger(Ledger):
 
         def votes(number: int) -> IntArray:
             if number not in self._known:
-                self._known[number] = store.votes(number, samples)
+                self._known[number] = (
+                    store.further(number, samples) if number else store.labels(samples)
+                )
             return self._known[number]
 
         super().__init__(votes, shares)
@@ -51,7 +53,7 @@ class SiteLedger(Ledger):
             [
                 (client, sample, purpose, asked)
                 for sample, _, purpose, asked in store.charges()
-                if purpose != EVALUATION and (purpose == INITIAL or asked < cycle)
+                if purpose not in SITE_PURPOSES and (purpose == INITIAL or asked < cycle)
             ]
         )
 
@@ -80,7 +82,7 @@ class SiteLedger(Ledger):
         for sample in wanted:
             number = len(self.votes(sample)) + counted[sample]
             counted[sample] += 1
-            self._store.ask([sample], FURTHER, cycle, number)
+            self._store.ask_again(sample, number, cycle)
         self._wait()
         return super().ask_again(client, ids, cycle)
 

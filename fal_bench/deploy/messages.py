@@ -26,6 +26,13 @@ class DeploymentError(FalbenchError):
     """Something about a real federation cannot be done, or went wrong."""
 
 
+class SharedError(DeploymentError):
+    """An error that a site tells the server: its sentence is made of settings alone.
+
+    Other sentences may quote data or labels, and stay at the site.
+    """
+
+
 @dataclass(frozen=True, eq=False)
 class Message:
     """One message, in either direction.
@@ -75,13 +82,16 @@ class MessageLog:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def note(self, verb: Verb, direction: Literal["in", "out"], message: Message) -> None:
+    def note(
+        self, verb: Verb, direction: Literal["in", "out"], message: Message, error: str = ""
+    ) -> None:
         """Write down the names, shapes and types of a message's arrays, and its facts' names.
 
         Args:
             verb: the verb that is asked, or answered.
             direction: seen from the site.
             message: the message.
+            error: why the site cannot answer, in full.
         """
         line = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -93,5 +103,7 @@ class MessageLog:
                 name: [str(one.dtype), *one.shape] for name, one in sorted(message.arrays.items())
             },
         }
+        if error:
+            line["error"] = error
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -8,9 +8,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from fal_bench.deploy.annotating import Desk
+from fal_bench.deploy.annotating import Desk, media_type
+from fal_bench.deploy.labels import ADJUDICATION
 from fal_bench.deploy.messages import DeploymentError
 from fal_bench.errors import FalbenchError
 
@@ -48,7 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Show the page, a question or a picture."""
-        path = urlsplit(self.path).path
+        address = urlsplit(self.path)
+        path = address.path
         if not self._is_ours():
             self._fail(HTTPStatus.FORBIDDEN, "Open the address that falbench labels serve printed.")
         elif path == "/":
@@ -56,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
             text = text.replace("{{token}}", self.token)
             self._send(text.encode(), "text/html; charset=utf-8")
         elif path == "/next":
-            self._send_json(self._question())
+            self._send_json(self._question(parse_qs(address.query).get("annotator", [""])[0]))
         elif path.startswith("/picture/") and path.removeprefix("/picture/").isdecimal():
             self._send_picture(int(path.removeprefix("/picture/")))
         else:
@@ -70,17 +72,17 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             said = json.loads(self.rfile.read(size))
-            sample, vote, who = int(said["sample"]), int(said["vote"]), str(said["annotator"])
+            sample, who = int(said["sample"]), str(said["annotator"])
             if self.path == "/answer":
-                self.desk.answer(sample, vote, str(said["label"]), who)
+                self.desk.answer(sample, str(said["label"]), who)
             else:
-                self.desk.store.take_back(sample, who, vote)
+                self.desk.store.take_back(sample, who)
         except FalbenchError as error:
             self._fail(HTTPStatus.BAD_REQUEST, str(error))
         except (ValueError, KeyError, TypeError):
             self._fail(HTTPStatus.BAD_REQUEST, "This is no answer.")
         else:
-            self._send_json(self._question())
+            self._send_json(self._question(who))
 
     def log_message(self, *_: Any) -> None:
         """Write nothing: who labels what stands in the store."""
@@ -90,19 +92,21 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.headers.get("Host", "").rpartition(":")[0]
         return host in (HOST, "localhost")
 
-    def _question(self) -> dict[str, Any]:
-        pending = self.desk.store.pending()
+    def _question(self, annotator: str) -> dict[str, Any]:
+        """Return the next question of a person, and how many others there are."""
+        questions = self.desk.questions(annotator) if annotator.strip() else []
         found: dict[str, Any] = {
             "site": self.desk.name,
             "classes": self.desk.classes,
-            "left": len(pending),
+            "left": len(questions),
+            "others": len(self.desk.store.pending()) - len(questions),
         }
-        if pending:
-            first = pending[0]
+        if questions:
+            first = questions[0]
             samples = self.desk.samples
             found |= {
                 "sample": first.sample,
-                "vote": first.vote,
+                "decides": first.purpose == ADJUDICATION,
                 "name": samples.names[first.sample],
                 "picture": samples.picture(first.sample) is not None,
                 "text": samples.text(first.sample),
@@ -115,8 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         if picture is None:
             self._fail(HTTPStatus.NOT_FOUND, "There is no such picture.")
         else:
-            kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
-            self._send(picture, f"image/{kind}")
+            self._send(picture, media_type(picture))
 
     def _send_json(self, content: dict[str, Any]) -> None:
         self._send(json.dumps(content).encode(), "application/json")

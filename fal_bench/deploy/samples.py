@@ -22,7 +22,7 @@ from fal_bench.deploy.config import (
     TableData,
 )
 from fal_bench.deploy.messages import DeploymentError
-from fal_bench.inputs.files import UnreadableFileError, read_bytes, read_text
+from fal_bench.inputs.files import read_bytes, read_text
 
 _IMAGES: Final = (".png", ".jpg", ".jpeg")
 _SIDE: Final = 256
@@ -158,7 +158,7 @@ def _images(data: ImageData, shape: tuple[int, int, int]) -> Samples:
 def _table(data: TableData) -> Samples:
     try:
         rows = list(csv.DictReader(io.StringIO(read_text(data.path, links=True))))
-    except (UnreadableFileError, csv.Error) as error:
+    except csv.Error as error:
         raise DeploymentError(f"Cannot read {str(data.path)!r}: {error}.") from None
     if not rows:
         raise DeploymentError(f"{str(data.path)!r} has no rows; add some.")

@@ -58,7 +58,7 @@ def write_federation(
     dataset = load_dataset(task.dataset)
     task = with_known_clients(task, dataset)
     names = list(sites) or [f"site-{number}" for number in range(task.clients)]
-    module = name.replace("-", "_")
+    module = f"{name.replace('-', '_')}_app"  # no name of a module that Python or Flower has
     values = {
         "name": name,
         "module": module,
@@ -71,6 +71,9 @@ def write_federation(
         "task": _task_as_toml(task),
         "first": names[0],
         "count": len(names),
+        "register": "".join(
+            f"flwr supernode register {site}.key.pub deployment\n" for site in names
+        ),
         "nodes": "".join(_node(site, number) for number, site in enumerate(names)),
         "local_nodes": "".join(_local_node(site, number) for number, site in enumerate(names)),
     }
@@ -96,9 +99,9 @@ def _filled(template: str, values: dict[str, Any]) -> str:
 def _node(site: str, number: int) -> str:
     """Return the command of one site's SuperNode, for the README."""
     return (
-        f"flower-supernode --superlink SERVER:8000 --root-certificates ca.crt \\\n"
+        f"until flower-supernode --superlink SERVER:8000 --root-certificates ca.crt \\\n"
         f"    --auth-supernode-private-key {site}.key --port {_PORT + number} \\\n"
-        f"    --node-config \"site='$PWD/{SITES}/{site}.toml'\"\n"
+        f"    --node-config \"site='$PWD/{SITES}/{site}.toml'\"; do sleep 10; done\n"
     )
 
 

@@ -355,9 +355,9 @@ class Server:
         replies: dict[str, Message] = {}
         while missing := {site: one for site, one in messages.items() if site not in replies}:
             found = self._link.ask(verb, missing)
-            for site, reply in found.items():
+            for reply in found.values():
                 if ERROR in reply.facts:
-                    raise DeploymentError(f"Site {site!r}: {reply.facts[ERROR]}")
+                    raise DeploymentError(str(reply.facts[ERROR]))
             replies |= {site: one for site, one in found.items() if WAITING not in one.facts}
             if len(replies) < len(messages):
                 self._wait()
@@ -436,8 +436,8 @@ class Record:
             low, high = one.accuracy.interval
             out.writerow(
                 {
-                    "task": self._federation.name,
-                    "strategy": self._federation.selector.name,
+                    "task": self._federation.task.name,
+                    "strategy": self._federation.strategy,
                     "seed": self._federation.seed,
                     "cycle": one.cycle,
                     "labels": one.labels,

@@ -6,12 +6,21 @@ both only for what needs them: Flower starts a process for each message.
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from fal_bench.deploy.config import Federation, SiteConfig
 from fal_bench.deploy.labels import LabelStore
-from fal_bench.deploy.messages import ERROR, WAITING, DeploymentError, Message, MessageLog, Verb
+from fal_bench.deploy.messages import (
+    ERROR,
+    WAITING,
+    DeploymentError,
+    Message,
+    MessageLog,
+    SharedError,
+    Verb,
+)
 from fal_bench.errors import FalbenchError
 from fal_bench.federation.ledger import FURTHER, INITIAL, POOL
 
@@ -37,7 +46,7 @@ class Site:
     def __init__(self, federation: Federation, config: SiteConfig) -> None:
         self.name = config.name
         self.number = federation.number(config.name)
-        self.store = LabelStore(config.store)
+        self.store = LabelStore(config.store, config.votes, config.adjudicators)
         self._federation = federation
         self._config = config
         self._log = MessageLog(config.store / "messages.jsonl")
@@ -46,18 +55,19 @@ class Site:
         """Answer a message of the server.
 
         A site that waits for people says so at once. What a user can correct is said in one
-        sentence, as the fact ``error``.
+        sentence: in the site's log, and as the fact ``error`` (see ``refusal``).
 
         Args:
             verb: what is asked.
             message: with what.
         """
         self._log.note(verb, "in", message)
+        why = ""
         try:
             reply = self._answer(verb, message)
         except FalbenchError as error:
-            reply = Message({ERROR: str(error)})
-        self._log.note(verb, "out", reply)
+            reply, why = refusal(f"Site {self.name!r}", verb, error), str(error)
+        self._log.note(verb, "out", reply, why)
         return reply
 
     @cached_property
@@ -70,9 +80,14 @@ class Site:
         from fal_bench.deploy.samples import read_samples
 
         samples = read_samples(self._federation, self._config)
-        self.store.fix(
-            {"digest of the data": samples.digest, "number of samples": str(len(samples.names))}
-        )
+        facts = {"digest of the data": samples.digest, "number of samples": str(len(samples.names))}
+        try:
+            self.store.fix(facts)
+        except DeploymentError:
+            raise SharedError(
+                f"Site {self.name!r} has other data than it began with; go on with those, or start "
+                "with another label store."
+            ) from None
         return samples
 
     def _answer(self, verb: Verb, message: Message) -> Message:
@@ -110,11 +125,17 @@ class Site:
     def _hello(self, message: Message) -> Message:
         """Say who is here; refuse a server that has other settings or other code."""
         if message.facts["digest"] != self._federation.digest:
-            raise DeploymentError(
+            raise SharedError(
                 f"Site {self.name!r} and the server have different settings of the federation, or "
                 "different versions of falbench or the strategy; bring both to the same."
             )
-        self.store.fix({"digest of the federation": self._federation.digest})
+        try:
+            self.store.fix({"digest of the federation": self._federation.digest})
+        except DeploymentError:
+            raise SharedError(
+                f"The label store of site {self.name!r} was begun with other settings of the "
+                "federation, or another version; go on with those, or start with another store."
+            ) from None
         return Message({"site": self.name, "samples": len(self.samples.names)})
 
     def _status(self) -> Message:
@@ -131,8 +152,12 @@ class Site:
             return
         known = self.samples.known
         assert known is not None
-        labels = [(one.sample, one.vote, int(known(one.vote)[one.sample])) for one in asked]
-        self.store.answer(labels, "simulated", len(self._federation.classes))
+        while asked:  # an adjudicator is asked when two have answered
+            for vote in sorted({one.vote for one in asked}):
+                own = [one.sample for one in asked if one.vote == vote]
+                labels = zip(own, known(vote)[own].tolist(), strict=True)
+                self.store.answer(labels, f"simulated {vote}", len(self._federation.classes))
+            asked = self.store.pending()
 
     @cached_property
     def _computing(self) -> SiteComputing:
@@ -144,3 +169,17 @@ class Site:
         return SiteComputing(
             self._federation, self.number, self.samples, self.store, self._config.store
         )
+
+
+def refusal(who: str, verb: Verb, error: FalbenchError) -> Message:
+    """Return what the server is told of an error; all of it is printed at the site.
+
+    Args:
+        who: who cannot answer.
+        verb: what was asked.
+        error: why.
+    """
+    print(f"Error: {error}", file=sys.stderr, flush=True)
+    if isinstance(error, SharedError):
+        return Message({ERROR: str(error)})
+    return Message({ERROR: f"{who} cannot answer {verb!r}; the log of its SuperNode says why."})

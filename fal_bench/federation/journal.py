@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from fal_bench.federation.state import RunState
-from fal_bench.plugins.registry import STRATEGY, Kind
+from fal_bench.plugins.built_in import STRATEGY, Kind
 
 LABELS_COST = "labels_cost"
 

@@ -32,9 +32,10 @@ from fal_bench.learning.evaluation import evaluate
 from fal_bench.learning.inference import predict
 from fal_bench.learning.model import Model
 from fal_bench.learning.request import Trained, TrainRequest
+from fal_bench.plugins.built_in import AGGREGATION, TRAINER, Kind
 from fal_bench.plugins.metric import Metric
 from fal_bench.plugins.needs import EpochPredictions, RoundSnapshots
-from fal_bench.plugins.registry import AGGREGATION, TRAINER, Kind, current_registry
+from fal_bench.plugins.registry import current_registry
 from fal_bench.plugins.strategy import Strategy
 from fal_bench.plugins.trainer import Trainer
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY

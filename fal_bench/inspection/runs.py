@@ -19,7 +19,7 @@ from fal_bench.plugins.given import Source
 from fal_bench.plugins.registry import Registry
 from fal_bench.results.identity import records
 from fal_bench.results.model import TIMINGS, MissingRun, Results
-from fal_bench.results.published import is_published
+from fal_bench.results.record import is_published
 from fal_bench.results.store import Store
 from fal_bench.results.stored import NoRunsError, read_store
 from fal_bench.sweep.plan import Plan

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, Final, Literal, TypeVar
@@ -186,16 +186,8 @@ class Child:
     def __init__(self, *, silent: bool = False) -> None:
         # The working directory last, so that a file random.py in it hides nothing.
         path = [one for one in sys.path if one] + [os.getcwd()] * ("" in sys.path)
-        command = [sys.executable, "-P", "-u", "-c", _BOOT.format(path=ascii(path))]
         try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL if silent else None,
-                # A group of its own: what it forks ends with it, and Ctrl-C does not reach it.
-                process_group=None if sys.platform == "win32" else 0,
-            )
+            self._process = _interpreter(path, silent=silent)
         except OSError as error:
             raise ChildError(f"No process can be started ({error}).") from error
         self._messages: queue.SimpleQueue[object] = queue.SimpleQueue()
@@ -286,6 +278,26 @@ class Child:
             while True:
                 self._messages.put(pickle.load(self._process.stdout))  # our own child
         self._messages.put(_Gone())
+
+
+def _interpreter(path: Sequence[str], *, silent: bool) -> subprocess.Popen[bytes]:
+    """Start a new interpreter that serves.
+
+    Args:
+        path: the folders in which it looks for modules.
+        silent: whether what it prints is thrown away.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", "-u", "-c", _BOOT.format(path=ascii(path))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if silent else None,
+        # A group of its own: what it forks ends with it, and Ctrl-C does not reach it.
+        process_group=None if sys.platform == "win32" else 0,
+    )
 
 
 class _Watch:

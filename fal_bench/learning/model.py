@@ -13,8 +13,9 @@ from torch import Tensor
 from fal_bench.errors import message_of
 from fal_bench.learning.device import CPU
 from fal_bench.learning.network import Network, build, fresh_weights, is_ours, seeded
+from fal_bench.plugins.built_in import MODEL, built_in
 from fal_bench.plugins.functions import ModelTraits, arguments, traits_of
-from fal_bench.plugins.registry import MODEL, built_in, current_registry
+from fal_bench.plugins.registry import current_registry
 from fal_bench.task import ModelSpec
 
 Weights = dict[str, Tensor]

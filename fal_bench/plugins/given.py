@@ -26,9 +26,10 @@ from typing import Any, Final
 
 from fal_bench.errors import InvalidSpecError, PluginError, message_of
 from fal_bench.inputs.selector import Selector
+from fal_bench.plugins.built_in import code_of, kind_of, name_of
 from fal_bench.plugins.files import edited, forget_edited, note
 from fal_bench.plugins.own_code import OwnModule, Root, digest_of, own_modules
-from fal_bench.plugins.registry import Registry, code_of, kind_of, name_of
+from fal_bench.plugins.registry import Registry
 
 MAIN: Final = "__main__"
 

@@ -33,7 +33,7 @@ from fal_bench.reporting.targets import BASELINE
 from fal_bench.results.accounts import imbalance
 from fal_bench.results.identity import SHOWN
 from fal_bench.results.model import NOT_METRICS, Results
-from fal_bench.results.published import (
+from fal_bench.results.record import (
     CHARGES_FILE,
     CURVES_FILE,
     FORMAT,

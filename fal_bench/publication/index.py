@@ -10,7 +10,8 @@ from fal_bench.publication.publishing import question_of
 from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.overview import render_overview
 from fal_bench.results.files import write_atomically
-from fal_bench.results.published import is_published, read_record, refuse_changed, results_of
+from fal_bench.results.published import refuse_changed, results_of
+from fal_bench.results.record import is_published, read_record
 
 INDEX = "index.html"
 

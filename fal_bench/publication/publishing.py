@@ -29,7 +29,8 @@ from fal_bench.results.identity import (
     trainer_selector,
 )
 from fal_bench.results.model import Results
-from fal_bench.results.published import (
+from fal_bench.results.published import refuse_changed, results_of, run_keys, sha256_of
+from fal_bench.results.record import (
     CHARGES_FILE,
     FILE,
     FILES,
@@ -43,10 +44,6 @@ from fal_bench.results.published import (
     is_published,
     parse_record,
     read_record,
-    refuse_changed,
-    results_of,
-    run_keys,
-    sha256_of,
 )
 from fal_bench.results.sessions import read_sessions
 from fal_bench.results.store import Store
@@ -86,7 +83,7 @@ def publish(
     strategies: Sequence[str] | str | None = None,
     suite: str | Path | None = None,
     task: str | None = None,
-    seeds: int | None = None,
+    seeds: int | range | str | None = None,
     accounting: Accounting | None = None,
     baseline: str | None = None,
     notify: Notify = warn,
@@ -101,7 +98,8 @@ def publish(
         strategies: selectors; all stored strategies if there are none.
         suite: a suite's name or TOML file; found from the stored tasks if None.
         task: one task only.
-        seeds: the first so many of the stored seeds; all of them if None.
+        seeds: the first so many of the stored seeds, or a range of them, as in ``"100-109"``; all
+            of them if None.
         accounting: what ranks: ``"strict"``, ``"paper"`` or ``"cost"``; by default strict, or as
             published before.
         baseline: the strategy that savings refer to; random by default, or as published before.
@@ -275,7 +273,7 @@ def select_publishable(
     suite: str | Path | None,
     task: str | None,
     strategies: Sequence[str] | str | None,
-    seeds: int | None,
+    seeds: int | range | str | None,
 ) -> Publishable:
     """Choose the runs to publish.
 
@@ -285,7 +283,7 @@ def select_publishable(
             that the stored tasks belong to.
         task: one task only.
         strategies: selectors.
-        seeds: the first so many of the seeds.
+        seeds: the first so many of the seeds, or a range of them.
 
     Raises:
         PublicationError: they are no complete comparison, of one numerics version and device, that

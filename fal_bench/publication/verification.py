@@ -40,16 +40,8 @@ from fal_bench.publication.consistency import Check, Published, contradictions
 from fal_bench.reporting.progress import progress_monitor
 from fal_bench.results.identity import TRAINER, records, strategy_selector, trainer_selector
 from fal_bench.results.model import Results
-from fal_bench.results.published import (
-    FILE,
-    FileState,
-    PublishedStrategy,
-    Record,
-    file_states,
-    has_charges,
-    read_record,
-    results_of,
-)
+from fal_bench.results.published import FileState, file_states, results_of
+from fal_bench.results.record import FILE, PublishedStrategy, Record, has_charges, read_record
 from fal_bench.results.store import Store
 from fal_bench.results.stored import read_planned
 from fal_bench.sweep.environment import environment

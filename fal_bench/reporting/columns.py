@@ -70,6 +70,11 @@ def censored_pairs(row: Row) -> int:
     return sum(pair_counts(row) or ())
 
 
+def has_dagger(row: Row) -> bool:
+    """Tell whether a row's saving is marked: not both runs of every pair reached."""
+    return not math.isnan(row["saving_vs_random"]) and censored_pairs(row) > 0
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the leaderboard: how it is found, and how people see it.
@@ -187,7 +192,7 @@ def saving_with_interval(row: Row) -> str:
     """
     if math.isnan(row["saving_vs_random"]):
         return ""
-    text = wording.signed(row["saving_vs_random"]) + ("\u2020" if censored_pairs(row) else "")
+    text = wording.signed(row["saving_vs_random"]) + ("\u2020" if has_dagger(row) else "")
     return wording.bracketed(text, row["saving_low"], row["saving_high"])
 
 

@@ -40,6 +40,8 @@ def external_curves(
         What is known of each strategy, and the curves as ``Results.shown_curves`` has them, with
         ``source``: the name of the file they came from.
     """
+    if results.imported.empty:
+        return (), pd.DataFrame()
     externals, frames = [], []
     imported = list(_by_strategy(results, tasks))
     proven = _pairing(results, [mine for _, mine in imported], tasks, seeds, baseline)

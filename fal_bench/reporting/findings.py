@@ -14,8 +14,8 @@ from fal_bench.reporting import facts as f
 from fal_bench.reporting.budgets import Reading, RunKey
 from fal_bench.reporting.columns import (
     Row,
-    censored_pairs,
     group,
+    has_dagger,
     is_best,
     is_ranked,
     pair_counts,
@@ -217,7 +217,7 @@ def _reading(ranked: list[Row], complete: list[Row], context: ReportContext) -> 
         f.BudgetsWithoutInterval() if few and has_intervals(context) else None,
         f.StrictBeyondCap() if beyond and context.accounting == "strict" else None,
         f.NeverReachedLast() if behind else None,
-        f.Dagger(context.baseline) if _daggered(complete) else None,
+        f.Dagger(context.baseline) if any(map(has_dagger, complete)) else None,
     ]
     return tuple(fact for fact in found if fact is not None)
 
@@ -237,11 +237,6 @@ def intervals(context: ReportContext) -> f.Intervals | f.NoIntervals:
 def has_intervals(context: ReportContext) -> bool:
     """Tell whether there are seeds enough for intervals over them."""
     return len(context.seeds) >= FEWEST_FOR_INTERVAL
-
-
-def _daggered(rows: list[Row]) -> list[Row]:
-    """Return the rows whose saving carries a dagger."""
-    return [row for row in rows if not math.isnan(row["saving_vs_random"]) and censored_pairs(row)]
 
 
 # Findings.
@@ -286,7 +281,7 @@ def _mean_and_most(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _censored_pairs(complete: list[Row]) -> list[f.Fact]:
-    marked = _daggered(complete)
+    marked = [row for row in complete if has_dagger(row)]
     counts = tuple((row["strategy"], *pairs) for row in marked if (pairs := pair_counts(row)))
     return [f.CensoredPairs(int(marked[0]["pairs"]), counts)] if marked else []
 

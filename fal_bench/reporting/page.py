@@ -25,6 +25,7 @@ from fal_bench.reporting.columns import (
     Row,
     columns_shown,
     group,
+    has_dagger,
     is_best,
     telling,
 )
@@ -211,13 +212,11 @@ def _view(step: Step, comparison: Comparison) -> dict[str, Any]:
     further = [columns["strategy"], *rest, *columns_shown("more", context)[1:]]
     ranked = [row for row in board.rows if group(row) != "incomplete"]
     facts, axis = board.facts, axis_of(ranked)
+    marks = [mark for row in ranked if axis and (mark := axis.mark(row))]
     tied = [fact for fact in facts.verdict if isinstance(fact, TiedWithFirst)]
     others = [fact for fact in facts.verdict[1:] if not isinstance(fact, TiedWithFirst | Compared)]
     notes = [*others, *facts.findings, *facts.page_only, *facts.reading]
     asked = board is comparison.boards[step.asked]
-    table = _table(board.rows, first, axis, data)
-    more = _table(ranked, further, None, data) if asked else None
-    alike = (*table["alike"], *(more["alike"] if more else ()))
     return {
         "answer": wording.sentences(facts.verdict[:1], context),
         "tied": wording.sentences(tied, context),
@@ -225,9 +224,10 @@ def _view(step: Step, comparison: Comparison) -> dict[str, Any]:
         "judged": any(
             row["verdict"] in ("better", "worse", "equal", "no evidence") for row in ranked
         ),
-        "board": table,
-        "more": more,
-        "same": wording.sentences([Alike(alike)], context) if alike else [],
+        "off": any(mark.beyond for mark in marks),
+        "daggers": any(map(has_dagger, board.rows)),
+        "board": _table(board.rows, first, axis, data),
+        "more": _table(ranked, further, None, data) if asked else None,
         "notes": wording.sentences(notes, context),
         "ladder": wording.ladder(context),
         "context": context,
@@ -247,7 +247,7 @@ def _table(
                 "name": row["strategy"],
                 "place": data.styles[row["strategy"]].place,
                 "own": row["strategy"] in own,
-                "best": is_best(row),
+                "best": is_best(row) and row["verdict"] not in ("too few seeds", "no evidence"),
                 "tone": tone(row["verdict"]),
                 "mark": axis.mark(row) if axis else None,
                 "cells": [_cell(row, column) for column in shown],
@@ -256,7 +256,7 @@ def _table(
     return {
         "columns": shown,
         "sections": [(name, found) for name, found in members.items() if found],
-        "alike": alike,
+        "same": wording.sentences([Alike(alike)], data.context) if alike else [],
     }
 
 

@@ -18,7 +18,7 @@ from fal_bench.results.identity import label_of
 from fal_bench.task.target import ACCURACY, AUTO, Target, parse_targets
 
 if TYPE_CHECKING:
-    from fal_bench.plugins.registry import MetricTable
+    from fal_bench.plugins.tables import MetricTable
     from fal_bench.reporting.budgets import Reading, RunKey
     from fal_bench.results.model import Results
 

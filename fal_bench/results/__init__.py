@@ -27,7 +27,8 @@ def open_results(path: str | Path, *, suite: str | Path | None = None) -> Result
     """
     from fal_bench.inputs.arguments import as_path, check_text
     from fal_bench.results.imported import read_file
-    from fal_bench.results.published import is_published, read_published
+    from fal_bench.results.published import read_published
+    from fal_bench.results.record import is_published
     from fal_bench.results.store import Store
     from fal_bench.results.stored import read_store
 
@@ -46,7 +47,7 @@ def chosen_results(
     suite: str | Path | None = None,
     task: str | None = None,
     strategies: Sequence[str] | str | None = None,
-    seeds: int | None = None,
+    seeds: int | range | str | None = None,
     external: bool = True,
 ) -> Results:
     """Open results, and return the part of them that a report is asked for.
@@ -56,7 +57,8 @@ def chosen_results(
         suite: a suite's name or TOML file, as for ``open_results``.
         task: one task only.
         strategies: selectors; all strategies if there are none.
-        seeds: the first so many of the seeds; all of them if None.
+        seeds: the first so many of the seeds, or a range of them, as in ``"100-109"``; all of
+            them if None.
         external: whether imported curves are shown.
 
     Raises:
@@ -65,10 +67,10 @@ def chosen_results(
     from dataclasses import replace
 
     from fal_bench.errors import StoreError
-    from fal_bench.inputs.arguments import as_names, as_whole, check_text
+    from fal_bench.inputs.arguments import as_names, check_text
 
     check_text("task", task)
-    names, seeds = as_names("strategies", strategies), as_whole("seeds", seeds, 1)
+    names = as_names("strategies", strategies)
     results = open_results(path, suite=suite)
     if results.tasks.empty and results.provenance.problems:
         raise StoreError(results.provenance.problems[0])
@@ -88,6 +90,8 @@ def chosen_results(
     words += ["--task", task] if task else []
     for name in names or ():
         words += ["-s", name]
-    words += ["--seeds", str(seeds)] if seeds else []
+    if seeds:
+        span = f"{seeds.start}-{seeds.stop - 1}" if isinstance(seeds, range) else str(seeds)
+        words += ["--seeds", span]
     words += [] if external else ["--no-external"]
     return replace(results, provenance=replace(results.provenance, command=shlex.join(words)))

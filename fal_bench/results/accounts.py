@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
 import pandas as pd
 
 from fal_bench.federation.ledger import INITIAL, TRAINING_PURPOSES
 from fal_bench.results.identity import SHOWN
+from fal_bench.results.model import BY_CLIENT
+from fal_bench.task import Task
 
 
 def imbalance(curves: pd.DataFrame, charges: pd.DataFrame) -> str:
@@ -66,3 +72,30 @@ def _by_cycle(curves: pd.DataFrame, charges: pd.DataFrame) -> pd.DataFrame:
     both = pd.DataFrame({"read": read, "gained": gained, "bought": bought}).fillna(0)
     both["trained"] = both["bought"].groupby(level=SHOWN).cumsum()
     return both.join(curve["labels"]).fillna(0).astype(int)
+
+
+def broken_protocol(curve: Sequence[Sequence[Any]], task: Task) -> str:
+    """Say where a curve is none that the protocol of its task can give.
+
+    Args:
+        curve: by cycle: its number, labels, strict labels, and both by client as text.
+        task: the task.
+    """
+    cycles, labels, strict, *_ = zip(*curve, strict=True)
+    if cycles != tuple(range(len(curve))):
+        return "its cycles are not 0, 1, 2 and so on"
+    if labels[0] != task.label_grid_start:
+        return f"it begins with {labels[0]} labels, and the task with {task.label_grid_start}"
+    if any(now < before for one in (labels, strict) for before, now in pairwise(one)):
+        return "its labels fall"
+    if any(all_read < bought for bought, all_read in zip(labels, strict, strict=True)):
+        return "its labels are more than all that were read"
+    end = task.budget_cap + task.query_labels
+    if labels[-1] > end or (labels[-1] < end and len(curve) < task.cycle_limit):
+        return f"it ends with {labels[-1]} labels, and the protocol with {end}"
+    for _, *whole, mine, mine_strict in curve:
+        for count, text, name in zip(whole, (mine, mine_strict), BY_CLIENT, strict=True):
+            parts = [int(part) for part in text.split(" ")]
+            if len(parts) != task.clients or sum(parts) != count:
+                return f"{name} does not add up"
+    return ""

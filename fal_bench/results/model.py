@@ -8,14 +8,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
-from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pandas as pd
 
 from fal_bench.errors import InvalidSpecError, StoreError
 from fal_bench.federation.journal import LABELS_COST
-from fal_bench.inputs.arguments import as_names
+from fal_bench.inputs.arguments import as_names, as_seeds, as_whole
 from fal_bench.plugins.registry import current_registry
 from fal_bench.results.identity import (
     SHOWN,
@@ -166,7 +165,7 @@ class Results:
         *,
         tasks: str | Sequence[str] | None = None,
         strategies: str | Sequence[str] | None = None,
-        seeds: int | Collection[int] | None = None,
+        seeds: int | str | Collection[int] | None = None,
         external: bool = True,
     ) -> Results:
         """Return a part of the results.
@@ -174,7 +173,8 @@ class Results:
         Args:
             tasks: names of tasks.
             strategies: selectors, as for ``fal_bench.compare``, of strategies measured here.
-            seeds: the first so many of the seeds measured here, or these ones.
+            seeds: the first so many of the seeds measured here; or these ones, several or a range
+                as in ``"100-109"``.
             external: whether imported runs stay; which of them compare depends on the question.
 
         Raises:
@@ -183,7 +183,7 @@ class Results:
         """
         as_names("tasks", tasks)
         as_names("strategies", strategies)
-        _check_seeds(seeds)
+        wanted = None if seeds is None else _wanted_seeds(seeds)
         kept, runs, provenance = self.tasks, self.runs, self.provenance
         if tasks is not None:
             texts = [tasks] if isinstance(tasks, str) else list(tasks)
@@ -196,10 +196,14 @@ class Results:
         if strategies:
             texts = [strategies] if isinstance(strategies, str) else list(strategies)
             runs = runs[chosen_runs(runs, texts)]
-        if seeds is not None:
+        if wanted is not None:
             there = sorted(set(runs.loc[runs["origin"] == "", "seed"]))
-            wanted = set(seeds) if isinstance(seeds, Collection) else there[:seeds]
-            runs = runs[runs["seed"].isin(wanted) | (runs["origin"] != "")]
+            chosen = there[:wanted] if isinstance(wanted, int) else wanted
+            if absent := sorted(set(chosen) - set(there)):
+                raise InvalidSpecError(
+                    f"seeds: no run here has seed {absent[0]}; there are {_spans(there)}."
+                )
+            runs = runs[runs["seed"].isin(chosen) | (runs["origin"] != "")]
         if not external:
             runs = runs[runs["origin"] == ""]
             provenance = replace(provenance, imports=())
@@ -353,7 +357,7 @@ class Results:
                 missing.append(MissingRun(*key, run["reason"], run["details"]))
         return tuple(missing)
 
-    @property
+    @cached_property
     def metrics(self) -> list[str]:
         """The metrics that some run recorded, in the order of the columns."""
         return [
@@ -509,23 +513,25 @@ def mixtures(environments: Sequence[Mapping[str, str]]) -> list[str]:
     return sentences
 
 
-def _is_seed(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 0
-
-
-def _check_seeds(seeds: object) -> None:
-    """Check that seeds are a number of them, or several of them.
+def _wanted_seeds(seeds: object) -> int | Collection[int]:
+    """Return how many seeds are wanted, or which.
 
     Raises:
         InvalidSpecError: they are something else.
     """
-    several = list(seeds) if isinstance(seeds, Collection) and not isinstance(seeds, str) else None
-    numbers: list[Any] = [seeds] if several is None else several
-    if seeds is None or all(_is_seed(one) for one in numbers):
-        return
-    raise InvalidSpecError(
-        f"seeds: {seeds!r} is neither a number of seeds nor a list of them; write 3, or [0, 2]."
-    )
+    if isinstance(seeds, str):
+        given = as_seeds(seeds, 1)
+        return given if "-" in seeds else len(given)
+    if not isinstance(seeds, Collection):
+        return cast("int", as_whole("seeds", seeds, 1))
+    return [cast("int", as_whole("a seed", seed, 0)) for seed in seeds]
+
+
+def _spans(seeds: Sequence[int]) -> str:
+    """Write seeds in few words: "100 to 109", or "0, 2, 5"."""
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds)) or "none"
 
 
 def _chosen_task(tasks: pd.DataFrame, text: str) -> pd.Series:

@@ -19,7 +19,8 @@ from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import Channel, Child, Ended, Limits
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.metric import Metric, MetricError, Samples
-from fal_bench.plugins.registry import MetricTable, Registry
+from fal_bench.plugins.registry import Registry
+from fal_bench.plugins.tables import MetricTable
 
 if TYPE_CHECKING:
     from fal_bench.federation.setting import Setting

@@ -20,16 +20,11 @@ from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import NO_CHANNEL, Channel, Ended, Limits
 from fal_bench.isolation.memory import default_limit, free_bytes
 from fal_bench.learning.device import CPU, resolve_device
+from fal_bench.plugins.built_in import DATASET, MODEL, Kind
 from fal_bench.plugins.files import plugin_sources
 from fal_bench.plugins.given import Source
-from fal_bench.plugins.registry import (
-    DATASET,
-    MODEL,
-    Kind,
-    Registry,
-    blamed_on,
-    use_registry,
-)
+from fal_bench.plugins.registry import Registry, use_registry
+from fal_bench.plugins.tables import blamed_on
 from fal_bench.results.model import Results
 from fal_bench.results.sessions import recorded_session
 from fal_bench.results.store import Corrupt, Store

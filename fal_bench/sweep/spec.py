@@ -15,23 +15,14 @@ from fal_bench.inputs.limits import MOST_RUNS
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU
 from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.plugins.built_in import AGGREGATION, DATASET, MODEL, STRATEGY, Kind
+from fal_bench.plugins.built_in import TRAINER as TRAINER_KIND
 from fal_bench.plugins.functions import canonical
 from fal_bench.plugins.given import Source
 from fal_bench.plugins.needs import LOCAL_TRAINING, LOCAL_TRAINING_VERSION, LocalModel
-from fal_bench.plugins.registry import (
-    AGGREGATION,
-    DATASET,
-    MODEL,
-    STRATEGY,
-    ClassTable,
-    Foreign,
-    Kind,
-    Registry,
-    blamed_on,
-    use_registry,
-)
-from fal_bench.plugins.registry import TRAINER as TRAINER_KIND
+from fal_bench.plugins.registry import Registry, use_registry
 from fal_bench.plugins.strategy import Strategy
+from fal_bench.plugins.tables import ClassTable, Foreign, blamed_on
 from fal_bench.results.identity import (
     DEFAULT_AGGREGATION,
     DEFAULT_TRAINER,

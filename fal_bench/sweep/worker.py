@@ -24,7 +24,8 @@ from fal_bench.isolation.calls import Call
 from fal_bench.isolation.child import NO_LIMITS, Channel, Limits
 from fal_bench.isolation.interrupts import let_interrupts_pass, signals_noticed
 from fal_bench.learning.device import CPU, full_precision, resolve_device
-from fal_bench.plugins.registry import DATASET, STRATEGY, TRAINER, Kind, Registry, use_registry
+from fal_bench.plugins.built_in import DATASET, STRATEGY, TRAINER, Kind
+from fal_bench.plugins.registry import Registry, use_registry
 from fal_bench.plugins.trial import TIME_LIMIT
 from fal_bench.results.folder import CorruptRunError
 from fal_bench.results.store import Corrupt, Store

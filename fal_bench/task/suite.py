@@ -19,8 +19,8 @@ from fal_bench.inputs.limits import MOST_SUITE_BYTES, MOST_TASKS
 from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained, nearest, sentence
 from fal_bench.inputs.values import MOST_NESTED, check_value
+from fal_bench.plugins.built_in import DATASET, MODEL, built_in
 from fal_bench.plugins.functions import parameters_of
-from fal_bench.plugins.registry import DATASET, MODEL, built_in
 from fal_bench.task import Task
 from fal_bench.task.target import Target, parse_targets
 

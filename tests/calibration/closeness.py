@@ -26,7 +26,7 @@ from fal_bench.publication.closeness import (
     refuse_drift,
 )
 from fal_bench.publication.verification import runs_here
-from fal_bench.results.published import read_record
+from fal_bench.results.record import read_record
 
 
 def main() -> None:

@@ -12,8 +12,9 @@ from fal_bench.data.base import Dataset
 from fal_bench.data.loading import dataset_digest, load_dataset
 from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
 from fal_bench.plugins import registry
+from fal_bench.plugins.built_in import DATASET
 from fal_bench.plugins.functions import dataset
-from fal_bench.plugins.registry import DATASET, Registry, current_registry, use_registry
+from fal_bench.plugins.registry import Registry, current_registry, use_registry
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def problems(draw):
 
 
 @given(problems(), st.integers(0, 2**32))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_every_sample_is_at_one_client_and_sizes_are_equal(problem, seed):
     labels, spec, clients = problem
     parts = partition(labels, spec, clients, rng(seed))

@@ -1,8 +1,12 @@
-"""A small federation of three sites, and a link that calls them in this process."""
+"""A small federation of three sites, a link that calls them in this process, and a desk."""
 
+import shutil
+
+import numpy as np
 import pytest
 
 from fal_bench.data.loading import load_dataset
+from fal_bench.deploy.annotating import Desk
 from fal_bench.deploy.config import Federation, SiteConfig
 from fal_bench.deploy.site import Site
 from fal_bench.federation.setting import Setting
@@ -21,6 +25,25 @@ TASK = {
     "query_size": 2,
     "budget_cap": 21,
 }
+
+
+FEDERATION = """
+name = "pets"
+sites = ["north"]
+classes = ["cat", "dog"]
+input_shape = [1, 4, 4]
+
+[task]
+clients = 1
+initial_labels = 4
+query_size = 2
+budget_cap = 8
+"""
+SITE = """
+name = "north"
+store = "store"
+data = { kind = "arrays", path = "north.npz" }
+"""
 
 
 class Calls:
@@ -89,3 +112,73 @@ def simulated(run):
         return journal.rows[:cycles], {name: sorted(own) for name, own in asked.items()}
 
     return simulate
+
+
+class Browser:
+    """A real browser, in the hands of somebody who labels."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, address, annotator):
+        """Open the page of labels, and say who is there."""
+        self.driver.get(address)
+        self._find("annotator").send_keys(annotator)
+        self._find("who").submit()
+
+    def _find(self, name):
+        return self.driver.find_element("id", name)
+
+    def text(self, name):
+        """Return what an element says."""
+        return self._find(name).text
+
+    def press(self, key):
+        self.driver.find_element("tag name", "body").send_keys(key)
+
+    def click(self, name):
+        self._find(name).click()
+
+    def wait(self, true):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 60).until(lambda _: true())
+
+
+@pytest.fixture
+def browser():
+    """A browser."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromedriver = shutil.which("chromedriver")
+    if not (chromium and chromedriver):
+        pytest.skip("there is no chromium on the PATH")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    yield Browser(driver)
+    driver.quit()
+
+
+@pytest.fixture
+def desk_with(tmp_path):
+    """Return a function that gives a site's desk three questions, with more lines in its file."""
+
+    def make(*lines):
+        (tmp_path / "federation.toml").write_text(FEDERATION)
+        (tmp_path / "north.toml").write_text(SITE + "\n".join(lines))
+        samples = np.random.default_rng(0).random((9, 1, 4, 4))
+        np.savez(tmp_path / "north.npz", samples=samples)
+        desk = Desk(tmp_path / "federation.toml", tmp_path / "north.toml")
+        desk.store.ask([3, 5, 7], "initial", 0)
+        return desk
+
+    return make
+
+
+@pytest.fixture
+def desk(desk_with):
+    """The desk of a site with one vote a sample."""
+    return desk_with()

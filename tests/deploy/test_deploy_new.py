@@ -37,8 +37,8 @@ def test_the_task_of_the_page_becomes_a_federation(written):
 def test_no_file_of_a_site_travels_with_the_app(written):
     app = tomllib.loads((written / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
     assert not [pattern for pattern in app["fab-include"] if "sites" in pattern or "**" in pattern]
-    assert app["components"]["clientapp"].split(":")[0].replace(".", "/") == "my_federation/app"
-    assert (written / "my_federation" / "app.py").exists()
+    assert app["components"]["clientapp"].split(":")[0].replace(".", "/") == "my_federation_app/app"
+    assert (written / "my_federation_app" / "app.py").exists()
 
 
 @pytest.mark.parametrize(

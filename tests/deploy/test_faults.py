@@ -95,7 +95,7 @@ def test_no_sample_and_no_label_is_in_any_message(federation, calls, tmp_path):
     for verb, name, question, reply in link.messages:
         store, samples = link.site(name).store, link.site(name).samples
         rows = samples.features.reshape(len(samples.names), -1)
-        labels = store.votes(0, len(rows))
+        labels = store.labels(len(rows))
         allowed = {"hello": {"site", "samples"}, "train": {"samples"}, "select": {"bought"}}
         allowed |= {"evaluate": {"right", "total"}}
         assert set(reply.facts) <= allowed.get(verb, {"open", "labels", "paid"})
@@ -132,7 +132,7 @@ def test_people_who_take_their_time_and_labels_that_are_taken_back_are_waited_fo
             for name in messages if verb == "status" else ():
                 store = self.site(name).store
                 for one in store.pending()[:1]:
-                    store.answer([(one.sample, one.vote, one.sample % 10)], "ann", 10)
+                    store.answer([(one.sample, one.sample % 10)], "ann", 10)
                     if len(store.history()) == 1:
                         store.take_back(one.sample, "ann")
             return replies

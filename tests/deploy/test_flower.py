@@ -6,8 +6,10 @@ commands are those of its README.
 
 import json
 import os
+import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -21,7 +23,7 @@ import pytest
 from fal_bench.data.loading import load_dataset
 from fal_bench.deploy.config import read_federation, read_site
 from fal_bench.deploy.labels import LabelStore
-from fal_bench.deploy.messages import Message
+from fal_bench.deploy.messages import DeploymentError, Message
 from fal_bench.deploy.samples import read_samples
 from fal_bench.federation.setting import Setting
 
@@ -91,7 +93,8 @@ class Machine:
         """Run the federation to its end; return what was printed."""
         flwr = ["flwr", "run", ".", connection, "--stream"]
         given = {"cwd": self.folder, "env": self.environment, "timeout": PATIENCE}
-        return subprocess.run(flwr, capture_output=True, text=True, **given).stdout
+        done = subprocess.run(flwr, capture_output=True, text=True, **given)
+        return done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -99,8 +102,8 @@ def machine(tmp_path, falbench):
     """Return a function that writes a federation and returns its machine and settings."""
     started = []
 
-    def make(strategy, *options):
-        folder = tmp_path / "trial"
+    def make(strategy, *options, folder="trial"):
+        folder = tmp_path / folder
         (tmp_path / "suite.toml").write_text(SUITE)
         sites = ["--sites", "north,south,east", *options]
         code, _, error = falbench(
@@ -124,7 +127,8 @@ def free_port():
 
 def on_port(folder, old, new):
     path = folder / "flwr" / "config.toml"
-    path.write_text(path.read_text().replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}"))
+    text = path.read_text().replace("SERVER", "localhost")
+    path.write_text(text.replace(f":{old}", f":{new}"))
 
 
 def wait_until(true, what, seconds=PATIENCE):
@@ -134,9 +138,11 @@ def wait_until(true, what, seconds=PATIENCE):
         time.sleep(0.2)
 
 
-def healthy(port):
+def answers(address, machine=None):
+    """Whether a server is there; one with TLS has a certificate of the machine's authority."""
+    trust = machine and ssl.create_default_context(cafile=machine.folder / "ca.crt")
     try:
-        return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
+        return urllib.request.urlopen(address, timeout=5, context=trust).status == 200
     except OSError:
         return False
 
@@ -146,7 +152,7 @@ def superlink(machine, port, *options):
         "flower-superlink", "--insecure", "--host", "127.0.0.1", "--port", str(port),
         "--disable-runtime-dependency-installation", *options,
     )  # fmt: skip
-    wait_until(lambda: healthy(port), "the SuperLink")
+    wait_until(lambda: answers(f"http://127.0.0.1:{port}/health"), "the SuperLink")
     return process
 
 
@@ -159,16 +165,73 @@ def cycles(machine):
     return json.loads(path.read_text())["cycles"] if path.exists() else []
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_flowers_simulation_picks_what_the_simulator_picks(strategy, machine, simulated):
-    own, agreed = machine(strategy, "--evaluation-labels", 0)
+def test_flowers_simulation_runs_a_federation_as_it_is_written(machine, simulated):
+    own, agreed = machine("random", "--evaluation-labels", 0)
     port = free_port()
     on_port(own.folder, 8100, port)
     superlink(own, port, "--simulation")
     printed = own.run("trial")
-    assert [one["labels"] for one in cycles(own)] == [9, 15, 21], printed
+    check_picks(own.folder, agreed, simulated, printed)
+
+
+def test_flowers_simulation_picks_what_the_simulator_picks(machine, simulated):
+    """All strategies take their turns in one run, since its start takes longest."""
+    made = {name: machine(name, "--evaluation-labels", 0, folder=name) for name in STRATEGIES}
+    own = made[STRATEGIES[0]][0]
+    [app] = own.folder.glob("*/app.py")
+    app.write_text(IN_TURNS.format(root=str(own.folder.parent), names=STRATEGIES))
+    port = free_port()
+    on_port(own.folder, 8100, port)
+    superlink(own, port, "--simulation")
+    printed = own.run("trial")
+    for one, agreed in made.values():
+        check_picks(one.folder, agreed, simulated, printed)
+
+
+IN_TURNS = """
+from copy import copy
+from pathlib import Path
+
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+
+from fal_bench.deploy.flower import client_app, server_app
+
+ROOT = Path({root!r})
+NOW = ROOT / "now"
+
+
+def of(name, context):
+    changed = copy(context)
+    changed.run_config = {{**context.run_config, "folder": str(ROOT / name)}}
+    return changed
+
+
+class Client(ClientApp):
+    def __call__(self, message, context):
+        name = NOW.read_text()
+        return client_app(ROOT / name / "federation.toml")(message, of(name, context))
+
+
+client = Client()
+server = ServerApp()
+
+
+@server.main()
+def main(grid, context):
+    for name in {names!r}:
+        NOW.write_text(name)
+        server_app(ROOT / name / "federation.toml")(grid, of(name, context))
+"""
+
+
+def check_picks(folder, agreed, simulated, printed):
+    record = folder / "server" / "record.json"
+    assert record.exists(), printed
+    assert [one["labels"] for one in json.loads(record.read_text())["cycles"]] == [9, 15, 21]
     _, asked = simulated(agreed, 3)
-    assert {site: sorted(store(own, site).charges()) for site in agreed.sites} == asked
+    stores = {site: LabelStore(folder / "sites" / site) for site in agreed.sites}
+    assert {site: sorted(store.charges()) for site, store in stores.items()} == asked
 
 
 class Grid:
@@ -197,10 +260,30 @@ class Grid:
             )
 
 
-def test_a_site_whose_node_is_gone_is_met_again(machine, monkeypatch):
+@pytest.fixture
+def in_a_task(monkeypatch):
+    """Messages can be made only by a process that Flower has started."""
     identity = pytest.importorskip("flwr.supercore.task_identity").TaskIdentity
     for name in ("_run_id", "_node_id", "_task_id"):
         monkeypatch.setattr(identity, name, 1, raising=False)
+
+
+@pytest.mark.usefixtures("in_a_task")
+def test_a_site_whose_app_fails_each_time_is_named(machine, monkeypatch):
+    _, agreed = machine("random")
+    failed = SimpleNamespace(
+        metadata=SimpleNamespace(src_node_id=12),
+        has_error=lambda: True,
+        error=SimpleNamespace(reason="no module"),
+    )
+    monkeypatch.setattr(Grid, "send_and_receive", lambda *_, **__: [failed])
+    link = flower.FlowerLink(Grid(), agreed)
+    with pytest.raises(DeploymentError, match=r"12.*hello.*no module"):
+        link.ask("status", dict.fromkeys(agreed.sites, Message()))
+
+
+@pytest.mark.usefixtures("in_a_task")
+def test_a_site_whose_node_is_gone_is_met_again(machine):
     _, agreed = machine("random")
     grid = Grid()
     replies = flower.FlowerLink(grid, agreed).ask("status", dict.fromkeys(agreed.sites, Message()))
@@ -211,60 +294,141 @@ def test_a_site_whose_node_is_gone_is_met_again(machine, monkeypatch):
 
 
 class People(threading.Thread):
-    """People at all sites: they answer by the store, and stop where they are told to."""
+    """People at one site: they answer by ``answer`` until they are stopped."""
 
-    def __init__(self, machine, agreed, truth):
+    def __init__(self, answer):
         super().__init__(daemon=True)
-        self.machine, self.agreed, self.truth = machine, agreed, truth
+        self.answer = answer
         self.over = threading.Event()
+        self.failed = None
 
     def run(self):
-        while not self.over.wait(0.5):
-            for site in self.agreed.sites:
-                own = store(self.machine, site)
-                said = [
-                    (one.sample, one.vote, self.truth[site][one.sample]) for one in own.pending()
-                ]
-                own.answer(said, f"people of {site}", len(self.agreed.classes))
+        try:
+            while not self.over.wait(0.5):
+                self.answer()
+        except Exception as error:
+            self.failed = error
+
+    def stop(self):
+        self.over.set()
+        self.join()
+        if self.failed:
+            raise self.failed
 
 
-def test_a_deployment_on_this_machine_survives_a_kill_of_the_server_and_of_a_site(machine):
+def by_store(machine, site, truth):
+    """Return how people answer who use a program of their own."""
+
+    def answer():
+        own = store(machine, site)
+        own.answer([(one.sample, truth[one.sample]) for one in own.pending()], "program", 10)
+
+    return answer
+
+
+def by_page(browser, truth):
+    """Return how a person answers who sits at the page: one sample, one key."""
+
+    def answer():
+        before = browser.text("left"), browser.text("name")
+        if before[0].endswith("to label"):
+            browser.press("1234567890"[truth[int(before[1])]])
+            browser.wait(lambda: (browser.text("left"), browser.text("name")) != before)
+
+    return answer
+
+
+def commands(machine, number, **names):
+    """Return the commands of a block of the README's part on servers and sites of their own."""
+    part = (machine.folder / "README.md").read_text().split("\n## ")[3]
+    block = re.findall(r"```bash\n(.*?)```", part, re.DOTALL)[number].replace("\\\n", " ")
+    for old, new in names.items():
+        block = block.replace(old, new)
+    return block.splitlines()
+
+
+def shell(machine, lines):
+    given = {"cwd": machine.folder, "env": machine.environment, "capture_output": True}
+    subprocess.run(["bash", "-ec", "\n".join(lines)], check=True, text=True, **given)
+
+
+def secure_superlink(machine, port, *before):
+    """Start the SuperLink of the README, after other commands of it."""
+    *_, command = commands(machine, 0, SERVER="localhost")
+    shell(machine, before)
+    process = machine.start("bash", "-c", "exec " + command.replace("8000", str(port)))
+    wait_until(lambda: answers(f"https://localhost:{port}/health", machine), "the SuperLink")
+    return process
+
+
+def secure_supernode(machine, port, site, key=None):
+    [command] = [one for one in commands(machine, 3, SERVER="localhost") if f"{site}.key" in one]
+    command = command.replace("localhost:8000", f"localhost:{port}")
+    command = re.sub(r"--port \d+", f"--port {free_port()}", command)
+    if key:
+        command = command.replace(f"{site}.key", f"{key}.key").replace(
+            f"{site}.toml", f"{key}.toml"
+        )
+    return machine.start("bash", "-c", command)
+
+
+@pytest.mark.browser
+def test_an_encrypted_deployment_survives_kills_while_people_label(machine, browser):
+    """The README's own commands: TLS, registered sites, and one site labelled by the page."""
     own, agreed = machine("fairfal", "--evaluation-labels", 15)
     truth = with_data_of_their_own(own, agreed)
     port = free_port()
     on_port(own.folder, 8000, port)
-    state = ["--database", str(own.folder / "flwr" / "state.db")]
-    link = superlink(own, port, *state)
-    nodes = {site: supernode(own, port, site) for site in agreed.sites}
-    people = People(own, agreed, truth)
-    people.start()
-    first = own.start("flwr", "run", ".", "local", "--stream")
+    for site in (*agreed.sites, "stranger"):
+        shell(own, commands(own, 1, SITE=site))
+    text = (own.folder / "sites" / "north.toml").read_text()
+    stranger = own.folder / "sites" / "stranger.toml"
+    stranger.write_text(text.replace('store = "north"', 'store = "stranger"'))
+    link = secure_superlink(own, port, *commands(own, 0, SERVER="localhost")[:-1])
+    *register, run = commands(own, 2)
+    shell(own, register)
+    nodes = {site: secure_supernode(own, port, site) for site in agreed.sites}
+    secure_supernode(own, port, "north", key="stranger")
+    serve, address = labels_page(own, "north")
+    browser.open(address, "ann")
+    people = [People(by_page(browser, truth["north"]))]
+    people += [People(by_store(own, site, truth[site])) for site in ("south", "east")]
+    for one in people:
+        one.start()
+    first = own.start("bash", "-c", "exec " + run)
     wait_until(lambda: cycles(own), "the first cycle")
     own.kill(nodes["south"])
-    nodes["south"] = supernode(own, port, "south")
+    nodes["south"] = secure_supernode(own, port, "south")
     wait_until(lambda: len(cycles(own)) > 1, "the second cycle")
     for process in (first, link):
         own.kill(process)
-    superlink(own, port, *state)
-    printed = own.run("local")
-    people.over.set()
-    people.join()
+    secure_superlink(own, port)
+    printed = own.run("deployment")
+    for one in people:
+        one.stop()
+    own.kill(serve)
     found = cycles(own)
     assert [one["labels"] for one in found] == [9, 15, 21], printed
-    stores = [store(own, site) for site in agreed.sites]
-    assert found[-1]["paid"] == sum(one.paid() for one in stores) == 21 + 15
-    for one in stores:
+    stores = {site: store(own, site) for site in agreed.sites}
+    assert found[-1]["paid"] == sum(one.paid() for one in stores.values()) == 21 + 15
+    for site, one in stores.items():
         assert not one.pending()
         assert len({answer.sample for answer in one.history()}) == len(one.history()) == one.paid()
+        [who] = {answer.annotator for answer in one.history()}
+        assert who == ("ann" if site == "north" else "program")
+    assert not (own.folder / "sites" / "stranger" / "messages.jsonl").exists()
     check_log(own, agreed)
 
 
-def supernode(machine, port, site):
-    return machine.start(
-        "flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{port}",
-        "--port", str(free_port()),
-        "--node-config", f"site='{machine.folder}/sites/{site}.toml'",
-    )  # fmt: skip
+def labels_page(machine, site):
+    """Start the page of the README; return its process and its address."""
+    port = free_port()
+    process = machine.start(
+        "falbench", "labels", "serve", f"sites/{site}.toml", "--port", str(port)
+    )
+    address = f"http://127.0.0.1:{port}/"
+    wait_until(lambda: answers(address), "the page of labels")
+    return process, address
 
 
 def with_data_of_their_own(machine, agreed):

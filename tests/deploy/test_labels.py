@@ -3,54 +3,24 @@
 import csv
 import io
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fal_bench.deploy.annotating import Desk
 from fal_bench.deploy.labels import LabelStore
 from fal_bench.deploy.messages import DeploymentError
-
-FEDERATION = """
-name = "pets"
-sites = ["north"]
-classes = ["cat", "dog"]
-input_shape = [1, 4, 4]
-
-[task]
-clients = 1
-initial_labels = 4
-query_size = 2
-budget_cap = 8
-"""
-SITE = """
-name = "north"
-store = "store"
-data = { kind = "arrays", path = "north.npz" }
-"""
-
-
-@pytest.fixture
-def desk(tmp_path):
-    (tmp_path / "federation.toml").write_text(FEDERATION)
-    (tmp_path / "north.toml").write_text(SITE)
-    np.savez(tmp_path / "north.npz", samples=np.random.default_rng(0).random((9, 1, 4, 4)))
-    desk = Desk(tmp_path / "federation.toml", tmp_path / "north.toml")
-    desk.store.ask([3, 5, 7], "initial", 0)
-    return desk
 
 
 def test_a_question_is_open_until_it_is_answered_and_again_when_that_is_taken_back(desk):
     store = desk.store
     assert [one.sample for one in store.pending()] == [3, 5, 7]
-    assert desk.answer(5, 0, "dog", "ann")
-    assert not desk.answer(5, 0, "dog", "ben")
+    assert desk.answer(5, "dog", "ann")
+    assert not desk.answer(5, "dog", "ben")
     assert [one.sample for one in store.pending()] == [3, 7]
     store.take_back(5, "ann")
     assert [one.sample for one in store.pending()] == [3, 5, 7]
-    desk.answer(5, 0, "cat", "ben")
-    assert store.votes(0, 9).tolist() == [-1] * 5 + [0] + [-1] * 3
+    desk.answer(5, "cat", "ben")
+    assert store.labels(9).tolist() == [-1] * 5 + [0] + [-1] * 3
     assert [(one.label, one.annotator) for one in store.history()] == [
         (1, "ann"), (None, "ann"), (0, "ben")
     ]  # fmt: skip
@@ -62,7 +32,7 @@ def test_a_question_is_open_until_it_is_answered_and_again_when_that_is_taken_ba
 )
 def test_what_was_not_asked_is_not_taken(desk, sample, label, annotator, culprit):
     with pytest.raises(DeploymentError, match=culprit):
-        desk.answer(sample, 0, label, annotator)
+        desk.answer(sample, label, annotator)
     assert desk.store.history() == []
 
 
@@ -88,7 +58,7 @@ def test_nothing_is_lost_or_paid_twice_whatever_is_repeated(tmp_path_factory, st
                     store.ask([sample], what, 0)
                     asked.add(sample)
                 elif kind == "answer":
-                    store.answer([(sample, 0, what)], "ann", 2)
+                    store.answer([(sample, what)], "ann", 2)
                     known[sample] = what
                 else:
                     store.take_back(sample, "ann")
@@ -97,7 +67,7 @@ def test_nothing_is_lost_or_paid_twice_whatever_is_repeated(tmp_path_factory, st
                 assert sample not in asked or (kind == "back" and sample not in known)
     assert store.paid() == len(asked)
     assert {one.sample for one in store.pending()} == asked - set(known)
-    assert {i: int(one) for i, one in enumerate(store.votes(0, 6)) if one >= 0} == known
+    assert {i: int(one) for i, one in enumerate(store.labels(6)) if one >= 0} == known
 
 
 def test_a_query_is_closed_once(tmp_path):
@@ -152,7 +122,7 @@ def test_pictures_are_sorted_into_folders(desk, tmp_path):
     ):
         picture.rename(tmp_path / "out" / name / picture.name)
     assert desk.import_folder(tmp_path / "out", "ben") == 3
-    assert desk.store.votes(0, 9)[[3, 5, 7]].tolist() == [0, 1, 1]
+    assert desk.store.labels(9)[[3, 5, 7]].tolist() == [0, 1, 1]
 
 
 def test_the_command_shows_takes_and_takes_back(desk, falbench, tmp_path):

@@ -1,46 +1,13 @@
 """The page that shows one sample and takes a label by key."""
 
 import json
-import shutil
 import threading
 import urllib.error
 import urllib.request
 
-import numpy as np
 import pytest
 
-from fal_bench.deploy.annotating import Desk
 from fal_bench.deploy.page import page_server
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-CHROMEDRIVER = shutil.which("chromedriver")
-FEDERATION = """
-name = "pets"
-sites = ["north"]
-classes = ["cat", "dog"]
-input_shape = [1, 4, 4]
-
-[task]
-clients = 1
-initial_labels = 4
-query_size = 2
-budget_cap = 8
-"""
-SITE = """
-name = "north"
-store = "store"
-data = { kind = "arrays", path = "north.npz" }
-"""
-
-
-@pytest.fixture
-def desk(tmp_path):
-    (tmp_path / "federation.toml").write_text(FEDERATION)
-    (tmp_path / "north.toml").write_text(SITE)
-    np.savez(tmp_path / "north.npz", samples=np.random.default_rng(0).random((9, 1, 4, 4)))
-    desk = Desk(tmp_path / "federation.toml", tmp_path / "north.toml")
-    desk.store.ask([3, 5, 7], "initial", 0)
-    return desk
 
 
 @pytest.fixture
@@ -70,12 +37,13 @@ def test_it_shows_what_is_asked_and_nothing_else(address):
     assert asked(address, "/picture/3")[1].startswith(b"\x89PNG")
     assert asked(address, "/picture/4")[0] == 404
     assert asked(address, "/../north.toml")[0] == 404
-    question = json.loads(asked(address, "/next")[1])
-    assert (question["sample"], question["left"]) == (3, 3)
+    question = json.loads(asked(address, "/next?annotator=ann")[1])
+    assert (question["sample"], question["left"], question["others"]) == (3, 3, 0)
+    assert "sample" not in json.loads(asked(address, "/next")[1])  # first say who you are
 
 
 def test_other_pages_of_the_browser_cannot_read_or_label(address, desk):
-    said = {"sample": 3, "vote": 0, "label": "cat", "annotator": "eve"}
+    said = {"sample": 3, "label": "cat", "annotator": "eve"}
     assert asked(address, "/answer", {}, said)[0] == 403
     assert asked(address, "/answer", {"X-Falbench": "guess"}, said)[0] == 403
     assert asked(address, "/next", {"Host": "evil.example:80"})[0] == 403
@@ -83,34 +51,13 @@ def test_other_pages_of_the_browser_cannot_read_or_label(address, desk):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="there is no chromium on the PATH")
-def test_a_person_labels_by_key_and_takes_one_back(address, desk):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    try:
-        wait = WebDriverWait(browser, 60)
-        browser.get(address)
-        left = browser.find_element(By.ID, "left")
-        wait.until(lambda _: left.text.startswith("3"))
-        body = browser.find_element(By.TAG_NAME, "body")
-        body.send_keys("2")
-        wait.until(lambda _: "annotator" in browser.find_element(By.ID, "error").text)
-        browser.find_element(By.ID, "annotator").send_keys("ann2")
-        body.click()
-        browser.execute_script("document.activeElement.blur()")
-        for key, count in (("2", "2"), ("1", "1")):
-            body.send_keys(key)
-            wait.until(lambda _, count=count: left.text.startswith(count))
-        browser.find_element(By.ID, "back").click()
-        wait.until(lambda _: left.text.startswith("2"))
-    finally:
-        browser.quit()
+def test_a_person_labels_by_key_and_takes_one_back(browser, address, desk):
+    browser.open(address, "ann2")
+    browser.wait(lambda: browser.text("left").startswith("3"))
+    for key, count in (("2", "2"), ("1", "1")):
+        browser.press(key)
+        browser.wait(lambda count=count: browser.text("left").startswith(count))
+    browser.click("back")
+    browser.wait(lambda: browser.text("left").startswith("2"))
     said = [(one.sample, one.label, one.annotator) for one in desk.store.history()]
     assert said == [(3, 1, "ann2"), (5, 0, "ann2"), (5, None, "ann2")]

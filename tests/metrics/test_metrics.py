@@ -24,8 +24,9 @@ from fal_bench.errors import InvalidSpecError, PluginError, UnknownNameError
 from fal_bench.federation.setting import Setting
 from fal_bench.learning.evaluation import evaluate
 from fal_bench.plugins import registry
+from fal_bench.plugins.built_in import METRIC
 from fal_bench.plugins.metric import Metric, by_client, metric
-from fal_bench.plugins.registry import METRIC, Registry, current_registry
+from fal_bench.plugins.registry import Registry, current_registry
 from fal_bench.results.model import TIMINGS
 from fal_bench.sweep.metrics import check_recordable
 

@@ -1,9 +1,11 @@
 """Published results of real runs."""
 
+import os
 import shutil
 from contextlib import contextmanager
 
 import pytest
+from filelock import FileLock
 
 from fal_bench import compare, publish
 from fal_bench.results.store import Store
@@ -11,16 +13,22 @@ from fal_bench.results.store import Store
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory):
-    """The smoke suite with two strategies, computed in this process and published."""
-    root = tmp_path_factory.mktemp("smoke")
-    compare(
-        ["random", "feal"],
-        suite="smoke",
-        out=root / "results",
-        backend="sequential",
-        progress=False,
-    )
-    publish(root / "results", root / "published", target_acc=0.6)
+    """The smoke suite with two strategies, computed in this process and published.
+
+    Processes of pytest-xdist share what the first of them has computed.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke"
+    with FileLock(f"{root}.lock"):
+        if not (root / "published").exists():
+            compare(
+                ["random", "feal"],
+                suite="smoke",
+                out=root / "results",
+                backend="sequential",
+                progress=False,
+            )
+            publish(root / "results", root / "published", target_acc=0.6)
     return root / "published"
 
 

@@ -21,9 +21,9 @@ from fal_bench.publication.closeness import (
 )
 from fal_bench.reporting.export import write_csv
 from fal_bench.results.accounts import imbalance
-from fal_bench.results.published import read_published_charges, read_published_curves
 from fal_bench.results.store import Store
 from fal_bench.results.stored import read_planned
+from fal_bench.results.tables import read_published_charges, read_published_curves
 
 RUN = PublishedRun(spec("random"), "random")
 

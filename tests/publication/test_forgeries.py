@@ -16,7 +16,8 @@ from fal_bench import load, publish, verify
 from fal_bench.errors import FalbenchError
 from fal_bench.publication.publishing import checksums
 from fal_bench.reporting.export import write_csv
-from fal_bench.results.published import FORMAT, parse_record, read_record, results_of
+from fal_bench.results.published import results_of
+from fal_bench.results.record import FORMAT, parse_record, read_record
 
 quietly = partial(verify, progress=False)
 

@@ -11,7 +11,8 @@ from stored import TINY, spec, store_run
 from fal_bench import publish, report
 from fal_bench.errors import FalbenchError, InvalidSpecError, PublicationError, UnknownNameError
 from fal_bench.publication.consistency import Published, contradictions
-from fal_bench.results.published import read_record, results_of
+from fal_bench.results.published import results_of
+from fal_bench.results.record import read_record
 from fal_bench.task.suite import load_suite
 
 QUICK = load_suite("quick")

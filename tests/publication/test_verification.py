@@ -14,13 +14,8 @@ from fal_bench.learning.device import DeviceError
 from fal_bench.publication.publishing import checksums
 from fal_bench.publication.verification import environment_note
 from fal_bench.reporting.export import write_csv
-from fal_bench.results.published import (
-    FORMAT,
-    PublishedEnvironment,
-    parse_record,
-    read_record,
-    results_of,
-)
+from fal_bench.results.published import results_of
+from fal_bench.results.record import FORMAT, PublishedEnvironment, parse_record, read_record
 from fal_bench.sweep.environment import environment
 from fal_bench.task import Task
 from fal_bench.task.suite import load_suite

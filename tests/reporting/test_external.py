@@ -366,7 +366,7 @@ def question(strategies=(), seeds=(), externals=()):
     )  # fmt: skip
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(curves=falbench_runs(), target=st.floats(0.05, 0.95))
 def test_an_exported_run_gives_the_same_budgets_when_imported(tmp_path_factory, curves, target):
     strategies, seeds = tuple(curves["strategy"].unique()), tuple(curves["seed"].unique())

@@ -110,8 +110,7 @@ def requests(browser):
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_it_draws_without_requests_errors_or_page_scroll(show, width, scheme):
     browser = show(render(), width, scheme)
     assert [url for url in requests(browser) if not url.startswith("data:")] == [

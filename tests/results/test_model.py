@@ -6,7 +6,7 @@ import pytest
 from stored import TINY, spec, store_run
 
 import fal_bench
-from fal_bench.errors import UnknownNameError
+from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.inputs.selector import Selector
 from fal_bench.results.folder import CorruptRunError
 
@@ -92,7 +92,10 @@ def results(tmp_path):
         ({"tasks": TINY_NAME}, 9),
         ({"tasks": [TINY_NAME, OTHER_NAME]}, 18),
         ({"seeds": 2}, 12),
+        ({"seeds": "2"}, 12),
         ({"seeds": [4]}, 6),
+        ({"seeds": "0-1"}, 12),
+        ({"seeds": range(2)}, 12),
         ({"strategies": "random"}, 6),
         ({"strategies": "mine[ k=2 ]"}, 12),  # whatever the trainer
         ({"strategies": "mine[k=2,trainer=kcfu]"}, 6),
@@ -113,6 +116,12 @@ def test_narrow_is_a_filter(results, chosen, runs):
 def test_names_that_stand_for_nothing_are_refused(results, chosen):
     with pytest.raises(UnknownNameError):
         results.narrow(**chosen)
+
+
+@pytest.mark.parametrize("seeds", [0, True, "x", "5-2", [-1], 1.5, "0-2", [7]])
+def test_seeds_that_are_not_here_or_no_seeds_are_refused(results, seeds):
+    with pytest.raises(InvalidSpecError, match="seed"):
+        results.narrow(seeds=seeds)
 
 
 def test_labels_are_made_of_what_is_shown(tmp_path):

@@ -4,14 +4,15 @@ import contextlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fal_bench.errors import FalbenchError, PublicationError
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.numerics import NUMERICS_VERSION
 from fal_bench.results.identity import DEFAULT_TRAINER
-from fal_bench.results.published import (
+from fal_bench.results.published import run_keys
+from fal_bench.results.record import (
     FORMAT,
     PublishedEnvironment,
     PublishedStrategy,
@@ -19,7 +20,6 @@ from fal_bench.results.published import (
     Record,
     parse_record,
     read_record,
-    run_keys,
 )
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.task import Task
@@ -127,6 +127,7 @@ def record_of(tasks_and_data, rows, seeds, device="cpu"):
     )  # fmt: skip
 
 
+@settings(max_examples=30)
 @given(comparisons())
 def test_the_rebuilt_runs_have_the_keys_that_were_published(tmp_path_factory, comparison):
     tasks_and_data, rows, seeds, device = comparison

@@ -2,8 +2,8 @@ import pytest
 from pydantic import ValidationError
 
 from fal_bench.errors import InvalidSpecError
+from fal_bench.plugins.built_in import MODEL, built_in
 from fal_bench.plugins.functions import parameters_of
-from fal_bench.plugins.registry import MODEL, built_in
 from fal_bench.task import Dirichlet, Given, ModelSpec, Shards, Shares, Task
 
 

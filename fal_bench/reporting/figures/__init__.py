@@ -1,24 +1,25 @@
 """Figures for papers and notebooks, drawn by matplotlib from the facts of a board.
 
-Each kind of figure is one function in a module of its name. matplotlib is optional, and is imported
-when a figure is drawn.
+Each kind of figure is a function ``draw`` in a module of its name. The command line reads its words
+here, so everything heavy is imported when a figure is drawn; matplotlib is optional.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from fal_bench.errors import InvalidSpecError
-from fal_bench.inputs.arguments import as_path, check_choice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fal_bench.reporting.answer import Board
 
-FigureKind = Literal["curves", "savings", "ladder"]
-"""Learning curves; savings with their intervals; savings at every target of the ladder."""
+FigureKind = Literal["savings", "curves", "ladder"]
+"""The figures, each a module here: savings with their intervals, learning curves, savings at every
+target of the ladder."""
 FigureWidth = Literal["column", "page"]
 """How wide a figure is: a column of a page with two, or the whole page."""
 
@@ -37,16 +38,14 @@ def draw(board: Board, kind: FigureKind, width: FigureWidth) -> Figure:
         InvalidSpecError: there is no such kind or width, or nothing to draw.
         FalbenchError: matplotlib is not installed.
     """
-    check_choice("figure", kind, get_args(FigureKind))
-    check_choice("width", width, get_args(FigureWidth))
+    from fal_bench.inputs.arguments import check_choice
     from fal_bench.reporting.figures.paper import check_matplotlib, styled
 
+    check_choice("figure", kind, get_args(FigureKind))
+    check_choice("width", width, get_args(FigureWidth))
     check_matplotlib()
-    from fal_bench.reporting.figures import curves, ladder, savings
-
-    found = {"curves": curves.draw, "savings": savings.draw, "ladder": ladder.draw}[kind]
     with styled():
-        figure: Figure = found(board, width)
+        figure: Figure = import_module(f"{__name__}.{kind}").draw(board, width)
     return figure
 
 
@@ -56,6 +55,8 @@ def check_suffix(path: str | Path) -> Path:
     Raises:
         InvalidSpecError: its suffix is none that figures have.
     """
+    from fal_bench.inputs.arguments import as_path
+
     path = as_path("A figure", path)
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidSpecError(

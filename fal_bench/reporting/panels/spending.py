@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,9 +125,34 @@ class Costs(Panel):
                     for key, form in _COSTS.values()
                 ]
                 for name in data.own
-            ],
+            ]
+            + _external_costs(data),
         )
         return Drawing(text, figures, numbers=(table,))
+
+
+def _external_costs(data: PageData) -> list[list[Cell]]:
+    """Return a row for each external strategy whose file has bytes; other costs are unknown."""
+    rows = []
+    for one in data.context.externals:
+        curves = data.comparison.external
+        assert curves is not None
+        until = {
+            key: run.cycle for key, run in data.board.budgets.items() if key[1] == one.strategy
+        }
+        found = curves[curves["strategy"] == one.strategy]
+        keys = zip(found["task"], found["strategy"], found["seed"], strict=True)
+        counted = [
+            key in until and cycle <= until[key]
+            for key, cycle in zip(keys, found["cycle"], strict=True)
+        ]
+        sent = found[counted][["bytes_up", "bytes_down"]].sum(axis=1, min_count=2)
+        if until and len(sent) and sent.notna().all():
+            known = {"megabytes": float(sent.sum()) / 1e6 / len(until)}
+            costs = [(known.get(key, math.nan), form) for key, form in _COSTS.values()]
+            cells = [number(value, form.format(value)) for value, form in costs]
+            rows.append([Cell(one.strategy), *cells])
+    return rows
 
 
 def costs_of(data: PageData) -> dict[str, list[tuple[str, str]]]:

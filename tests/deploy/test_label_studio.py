@@ -1,0 +1,197 @@
+"""Label Studio: its files in the default run, its server in ``tox -e label-studio``."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from fal_bench.deploy.label_studio import INTERFACE, KEY, TASKS, read_file
+from fal_bench.deploy.messages import DeploymentError
+from fal_bench.errors import FalbenchError
+
+SERVER = os.environ.get("FALBENCH_LABEL_STUDIO")
+LEGACY = "0123456789abcdef0123456789abcdef01234567"
+PATIENCE = 600
+
+
+def said(number, sample, label, who, at="2026-01-01T00:00:00Z"):
+    """Return a task with one annotation, as Label Studio exports it."""
+    value = {"type": "choices", "from_name": "label", "to_name": "shown"}
+    value |= {"value": {"choices": [label]}}
+    annotation = {"id": number, "completed_by": who, "result": [value], "updated_at": at}
+    return {"id": number, "data": {"sample": sample}, "annotations": [annotation]}
+
+
+@pytest.fixture
+def given(tmp_path):
+    """Return a function that writes an export of Label Studio."""
+
+    def write(*tasks):
+        path = tmp_path / "export.json"
+        path.write_text(json.dumps(tasks))
+        return path
+
+    return write
+
+
+def test_tasks_have_the_picture_and_a_score_in_the_order_of_the_questions(desk, falbench, tmp_path):
+    site, federation = tmp_path / "north.toml", tmp_path / "federation.toml"
+    out = tmp_path / "out"
+    asked = ["labels", "export", site, out, "--to", "label-studio", "--federation", federation]
+    assert falbench(*asked)[0] == 0
+    tasks = json.loads((out / TASKS).read_text())
+    assert [one["data"]["sample"] for one in tasks] == [3, 5, 7]
+    scores = [one["predictions"][0]["score"] for one in tasks]
+    assert scores == sorted(set(scores), reverse=True)
+    assert tasks[0]["data"]["image"].startswith("data:image/png;base64,")
+    assert (out / INTERFACE).read_text().count("<Choice ") == 2
+
+
+def test_annotations_come_in_once_and_stay_taken_back(desk, given):
+    path = given(said(1, 3, "dog", {"email": "ann@example.org"}), said(2, 5, "cat", 7))
+    assert read_file(desk, path).changed == 2
+    assert [one.annotator for one in desk.store.history()] == [
+        "ann@example.org", "Label Studio user 7"
+    ]  # fmt: skip
+    desk.store.take_back(3, "ann@example.org")
+    assert read_file(desk, path).changed == 0
+    assert [one.sample for one in desk.store.pending()] == [3, 7]
+    later = said(1, 3, "cat", {"email": "ann@example.org"}, "2026-01-02T00:00:00Z")
+    assert read_file(desk, given(later)).changed == 1
+    assert desk.store.labels(9)[3] == 0
+
+
+def test_what_was_not_asked_or_is_not_needed_is_left_out(desk_with, given):
+    desk = desk_with("votes = 2")
+    people = [said(number, 3, "dog", number) for number in (1, 2, 3)]
+    taken = read_file(desk, given(*people, said(4, 8, "dog", 1), {"data": {}, "annotations": []}))
+    assert (taken.changed, taken.left) == (2, 2)
+    assert desk.store.labels(9)[[3, 8]].tolist() == [1, -1]
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}', "[1]", '[{"data": {"sample": 3}}]', "x"])
+def test_a_file_that_is_no_export_is_named(desk, tmp_path, content):
+    (tmp_path / "wrong.json").write_text(content)
+    with pytest.raises(FalbenchError, match=r"wrong\.json"):
+        read_file(desk, tmp_path / "wrong.json")
+
+
+def test_a_class_that_is_none_is_named(desk, given):
+    with pytest.raises(DeploymentError, match="cow"):
+        read_file(desk, given(said(1, 3, "cow", 1)))
+
+
+def test_a_server_that_is_not_there_or_no_token_is_one_sentence(
+    desk, falbench, tmp_path, monkeypatch
+):
+    site, federation = tmp_path / "north.toml", tmp_path / "federation.toml"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        asked = ["labels", "import", site, address, "--federation", federation]
+        for key, culprit in (("", KEY), ("token", address)):
+            monkeypatch.setenv(KEY, key)
+            code, _, error = falbench(*asked)
+            assert (code, error.count("\n")) == (2, 1)
+            assert culprit in error
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Start a Label Studio of its own, on SQLite; return its address."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    address, home = f"http://127.0.0.1:{port}", tmp_path / "label-studio"
+    home.mkdir()
+    environment = os.environ | {"HOME": str(home), "COLLECT_ANALYTICS": "false"}
+    command = [
+        SERVER, "start", "--no-browser", "--port", str(port), "--data-dir", str(home),
+        "--username", "ann@example.org", "--password", "not-a-secret", "--user-token", LEGACY,
+        "--enable-legacy-api-token", "--log-level", "ERROR",
+    ]  # fmt: skip
+    with (home / "log").open("w") as log:
+        given = {"cwd": home, "env": environment, "stdout": log, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, **given)
+    try:
+        end = time.monotonic() + PATIENCE
+        while not is_up(address):
+            assert time.monotonic() < end, (home / "log").read_text()
+            assert process.poll() is None, (home / "log").read_text()
+            time.sleep(0.5)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def is_up(address):
+    try:
+        return urllib.request.urlopen(f"{address}/health", timeout=5).status == 200
+    except OSError:
+        return False
+
+
+def call(address, method, path, content=None):
+    headers = {"Authorization": f"Token {LEGACY}", "Content-Type": "application/json"}
+    data = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(f"{address}/api/{path}", data, headers, method=method)
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.load(reply)
+
+
+def annotate(address, task, label, who=1):
+    part = {"from_name": "label", "to_name": "shown", "type": "choices"}
+    result = [part | {"value": {"choices": [label]}}]
+    content = {"result": result, "completed_by": who}
+    return call(address, "POST", f"tasks/{task}/annotations/", content)["id"]
+
+
+@pytest.mark.skipif(SERVER is None, reason="tox -e label-studio")
+def test_a_real_server_gets_questions_and_gives_answers(
+    server, desk_with, falbench, tmp_path, monkeypatch
+):
+    desk = desk_with("votes = 2")
+    site, federation = tmp_path / "north.toml", ["--federation", tmp_path / "federation.toml"]
+    # The default kind of token, which has to be exchanged for another one.
+    monkeypatch.setenv(KEY, call(server, "POST", "token/")["token"])
+    for new in (3, 0):
+        code, out, error = falbench("labels", "export", site, server, *federation)
+        assert (code, f" {new} " in out) == (0, True), error
+    [project] = call(server, "GET", "projects/")["results"]
+    assert (project["task_number"], project["maximum_annotations"]) == (3, 2)
+    listed = call(server, "GET", f"tasks/?project={project['id']}&fields=all")["tasks"]
+    tasks = {one["data"]["sample"]: one["id"] for one in listed}
+    assert len({one["predictions_score"] for one in listed}) == 3
+    for name in ("ben", "cem"):
+        new = {"email": f"{name}@example.org", "username": name, "password": "not-a-secret"}
+        call(server, "POST", "users/", new)
+    for sample, labels in {3: ("dog", "dog"), 5: ("dog", "cat"), 7: ("cat",)}.items():
+        for who, label in enumerate(labels, start=1):
+            annotate(server, tasks[sample], label, who)
+    assert falbench("labels", "import", site, server, *federation)[0] == 0
+    assert desk.store.labels(9)[[3, 5, 7]].tolist() == [1, -1, -1]
+    assert [(one.sample, one.purpose) for one in desk.store.pending()] == [
+        (7, "second-vote"), (5, "adjudication")
+    ]  # fmt: skip
+    assert falbench("labels", "export", site, server, *federation)[0] == 0
+    assert call(server, "GET", f"tasks/{tasks[5]}/")["overlap"] == 3
+    annotate(server, tasks[5], "cat", 3)
+    annotate(server, tasks[7], "cat", 3)
+    for _ in range(2):
+        assert falbench("labels", "import", site, server, *federation)[0] == 0
+    assert desk.store.labels(9)[[3, 5, 7]].tolist() == [1, 0, 0]
+    people = {one.annotator for one in desk.store.history()}
+    assert people == {"ann@example.org", "ben@example.org", "cem@example.org"}
+    assert len(desk.store.history()) == desk.store.paid() == 7
+    monkeypatch.setenv(KEY, LEGACY)
+    exported = tmp_path / "export.json"
+    content = call(server, "GET", f"projects/{project['id']}/export?exportType=JSON")
+    exported.write_text(json.dumps(content))
+    code, out, _ = falbench("labels", "import", site, Path(exported), *federation)
+    assert (code, out.startswith("0 ")) == (0, True)
