@@ -312,7 +312,10 @@ PARTLY += [*runs("random", 22, task="a"), *runs("copy", 22, task="a")]
             f.Procedure("random", 1, 2, 0.05), True,
         ),
         ({"random": EIGHT}, {}, f.Procedure("random", 1, 0, 0.05), False),
-        (HUNGRY, {"extra": {"hungry": 900}, "accounting": "strict"}, f.StrictBeyondCap(("hungry",)), True),
+        (
+            HUNGRY, {"extra": {"hungry": 900}, "accounting": "strict"},
+            f.StrictBeyondCap(("hungry",)), True,
+        ),
         (HUNGRY, {"extra": {"hungry": 900}}, f.StrictBeyondCap(("hungry",)), False),
         (HUNGRY, {"extra": {"hungry": 900}, "accounting": "strict"}, f.NeverReachedLast(), True),
         (HUNGRY, {}, f.NeverReachedLast(), False),
