@@ -20,7 +20,7 @@ from xml.sax.saxutils import quoteattr
 from fal_bench.deploy.annotating import Desk, media_type
 from fal_bench.deploy.labels import ADJUDICATION, NotNeededError, Pending
 from fal_bench.deploy.messages import DeploymentError
-from fal_bench.inputs.files import read_json
+from fal_bench.inputs.files import parsed, read_bytes
 
 KEY: Final = "LABEL_STUDIO_API_KEY"
 """Environment variable with an access token of Label Studio."""
@@ -76,7 +76,7 @@ def read_file(desk: Desk, path: Path) -> Taken:
         UnreadableFileError: it cannot be read.
         DeploymentError: it is no export, or an annotation in it cannot be used.
     """
-    content = read_json(path, most=_MOST_BYTES, links=True)
+    content = parsed(path, read_bytes(path, most=_MOST_BYTES, links=True))
     return _take(desk, content, {}, repr(str(path)))
 
 
