@@ -254,6 +254,7 @@ def _cost_figure(key: str, means: pd.Series[float], data: PageData) -> Figure:
                 hovertemplate=f"%{{x:,.0f}} labels, {means[name]:.3g}",
             ),
             "text": [drawn_name(name)],
+            "cliponaxis": False,
             "textposition": f"top {_side(labels[name], known)}",
         }
         for name in sorted(data.own)
