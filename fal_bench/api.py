@@ -51,7 +51,7 @@ from fal_bench.results.store import Store
 from fal_bench.sweep.cluster import check_backend, device_for
 from fal_bench.sweep.plan import Plan, run_missing
 from fal_bench.sweep.spec import RunSpec
-from fal_bench.sweep.supervisor import Backend, Supervisor
+from fal_bench.sweep.supervisor import Backend, Supervisor, start_workers
 from fal_bench.task.target import ACCURACY
 
 if TYPE_CHECKING:
@@ -126,10 +126,12 @@ class Runs:
             FalbenchError: a task cannot be run on its data.
         """
         missing, _ = plan.missing(store)
+        workers = jobs or default_jobs(plan.device)
+        if backend == "processes":
+            start_workers(missing, workers)
         holdings = plan.check(missing, here=backend == "sequential", targets=metrics)
         for one in holdings.values():
             one.check_chosen()
-        workers = jobs or default_jobs(plan.device)
         return cls(plan, store, results, tuple(missing), workers, backend, holdings)
 
     def federations(self, notify: Notify) -> list[Holdings]:

@@ -66,13 +66,18 @@ class UnknownNameError(FalbenchError):
         name: the name that was asked for.
         known: the names that exist; the nearest one is suggested.
         hint: what to say instead of a suggestion.
+        file: the option that names a file with more of them, if there is one.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], hint: str = "", file: str = ""
+    ) -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
         if not hint:
             hint = f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}."
+        if file:
+            hint += f" One of your own needs {file}."
         super().__init__(f"Unknown {kind} {shown(name)}; {hint}")
 
 

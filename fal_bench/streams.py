@@ -36,7 +36,9 @@ class _Key(ISpawnableSeedSequence):
         assert (n_words, np.dtype(dtype)) == (len(self._key), self._key.dtype)
         return self._key
 
-    def spawn(self, n_children: int) -> list[np.random.SeedSequence]:
+    def spawn(  # type: ignore[override]  # children need not be of this class
+        self, n_children: int
+    ) -> list[np.random.SeedSequence]:
         """Return seeds of independent streams, which follow from the key."""
         if self._parent is None:
             self._parent = np.random.SeedSequence(self._key.tolist())
@@ -63,7 +65,8 @@ class Streams:
     def numpy(self, component: str, *keys: int) -> np.random.Generator:
         """Return a fresh NumPy generator at the start of the stream."""
         key = np.frombuffer(self.key(component, *keys)[:16], dtype=np.uint64)
-        return np.random.Generator(np.random.Philox(_Key(key)))
+        # NumPy takes any seed sequence, though its annotations name one class.
+        return np.random.Generator(np.random.Philox(_Key(key)))  # type: ignore[arg-type]
 
     def torch(self, component: str, *keys: int) -> torch.Generator:
         """Return a fresh CPU torch generator at the start of the stream."""

@@ -29,7 +29,7 @@ def blocks(language, *pages):
 
 def test_there_are_two_set_up_commands():
     install, test = [block.strip() for block in blocks("", README) if "pip install" in block]
-    assert install == "pip install . && falbench compare --target-acc 0.5"
+    assert install == "pip install . && falbench compare"
     assert test == "pip install tox && tox"
 
 

@@ -23,12 +23,8 @@ class EagerAdam(Adam):
     zero_grad = inspect.unwrap(Adam.zero_grad)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
-        """Take a step against the gradients that the parameters hold.
-
-        Args:
-            closure: must be None.
-        """
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # takes no closure
+        """Take a step against the gradients that the parameters hold."""
         assert closure is None
         for group in self.param_groups:
             moved = [one for one in group["params"] if one.grad is not None]
@@ -37,7 +33,7 @@ class EagerAdam(Adam):
 
     def _move(self, parameters: list[torch.Tensor], group: dict[str, Any]) -> None:
         """Move parameters that have been moved equally often."""
-        gradients = [one.grad for one in parameters]
+        gradients = [one.grad for one in parameters if one.grad is not None]
         states = [self._remembered(one) for one in parameters]
         steps, means, squares = (
             [one[name] for one in states] for name in ("step", "exp_avg", "exp_avg_sq")

@@ -243,7 +243,7 @@ class FedRALDQN(DQN):
     @property
     def _moved(self) -> list[torch.Tensor]:
         """The parameters that gradient steps move."""
-        return list(self.q_net.parameters()) if self._online is None else self._online.parameters
+        return self._online.parameters if self._online else [*self.q_net.parameters()]
 
     def _backward(self, batch: Any, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Give the parameters their gradients; return the loss and all values, shape (B, n)."""
@@ -373,9 +373,13 @@ def td_gradient(
         above, reduction = values.new_ones(()), mean
     else:
         above, reduction = weights * (1 / weights.numel()), as_it_is
-    if loss == "huber":
-        return torch.ops.aten.smooth_l1_loss_backward(above, values, targets, reduction, 1.0)
-    return torch.ops.aten.mse_loss_backward(above, values, targets, reduction)
+    given = (above, values, targets, reduction)
+    gradient: torch.Tensor = (
+        torch.ops.aten.smooth_l1_loss_backward(*given, 1.0)
+        if loss == "huber"
+        else torch.ops.aten.mse_loss_backward(*given)
+    )
+    return gradient
 
 
 def _check(

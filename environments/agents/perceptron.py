@@ -26,7 +26,7 @@ class Perceptron:
 
     def __init__(self, layers: list[nn.Linear]) -> None:
         self._layers = [(layer.weight, layer.bias) for layer in layers]
-        self.parameters: list[nn.Parameter] = [one for layer in self._layers for one in layer]
+        self.parameters: list[Tensor] = [one for layer in self._layers for one in layer]
 
     @classmethod
     def of(cls, network: Any) -> Perceptron | None:

@@ -34,8 +34,10 @@ def status(
     from rich.text import Text
 
     from fal_bench.reporting.table import ruled_table
+    from fal_bench.reporting.wording import counted
     from fal_bench.results.identity import records
     from fal_bench.results.store import Store
+    from fal_bench.results.stored import read_store
     from fal_bench.sweep.plan import Plan
 
     plan = Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugin or ())
@@ -57,4 +59,12 @@ def status(
     terminal().print(table)
     for problem in problems:
         typer.echo(problem)
+    if not out.exists():
+        typer.echo(f"There is no folder {str(out)!r} yet.")
+        return
+    stored = read_store(Store(out)).here
+    others = Counter(stored.loc[~stored["key"].isin(results.runs["key"]), "strategy"])
+    if others:
+        names = ", ".join(f"{name} ({count})" for name, count in sorted(others.items()))
+        typer.echo(f"Stored, too, but not asked for: {counted(others.total(), 'run')} of {names}.")
     show_tracebacks(context, results.missing)

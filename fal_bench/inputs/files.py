@@ -128,6 +128,22 @@ def read_text(path: Path, *, most: int = MOST_BYTES, links: bool = False) -> str
     return decoded(path, read_bytes(path, most=most, links=links))
 
 
+def read_json(path: Path, *, most: int = MOST_BYTES, links: bool = False) -> Any:
+    """Return the value that a regular file holds as JSON.
+
+    Args:
+        path: the file.
+        most: bytes it may have.
+        links: whether it may be a symbolic link.
+
+    Raises:
+        MissingFileError: there is none.
+        UnreadableFileError: it cannot be read, is no regular file, is too large, or is no JSON
+            that ``parsed`` takes.
+    """
+    return parsed(path, read_bytes(path, most=most, links=links))
+
+
 def decoded(path: Path, content: bytes) -> str:
     """Return bytes of a file as text, as ``read_text`` does."""
     try:

@@ -210,7 +210,9 @@ class PluginTable(Generic[Loaded]):
                 raise PluginError(
                     f"No {self.kind.word} {name!r} could be loaded ({broken}); correct the file."
                 )
-            raise UnknownNameError(self.kind.word, name, filter(can_be_typed, self.names()))
+            raise UnknownNameError(
+                self.kind.word, name, filter(can_be_typed, self.names()), file="--plugin FILE"
+            )
         if name not in self._loaded:
             origin = self._origins[name]
             try:

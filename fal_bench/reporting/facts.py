@@ -248,6 +248,8 @@ class Procedure(Fact):
 class StrictBeyondCap(Fact):
     """Some strategies read labels beyond the cap, which limits paper labels."""
 
+    strategies: tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class NeverReachedLast(Fact):
@@ -349,9 +351,9 @@ class ExternalOrigin(Fact):
 
 @dataclass(frozen=True)
 class Missing(Fact):
-    """Runs of one strategy on one task that lack a curve for one reason."""
+    """Runs of one strategy that lack a curve for one reason, on the tasks where the seeds agree."""
 
-    task: str
+    tasks: tuple[str, ...]
     strategy: str
     seeds: tuple[int, ...]
     reason: str

@@ -206,7 +206,7 @@ def _reading(ranked: list[Row], complete: list[Row], context: ReportContext) -> 
     caps = [facts.cap for facts in context.tasks]
     few = any(row["reached"] < max(3, row["runs"] / 2) for row in ranked)
     compared = sum(row["verdict"] in _COMPARED[:5] for row in ranked)
-    beyond = any(row["labels_strict"] > row["labels_paper"] for row in ranked)
+    beyond = tuple(row["strategy"] for row in ranked if row["labels_strict"] > row["labels_paper"])
     most = max((row["labels"] for row in ranked if row["reached"]), default=-math.inf)
     behind = any(row["labels"] < most for row in ranked if not row["reached"])
     found = [
@@ -215,7 +215,7 @@ def _reading(ranked: list[Row], complete: list[Row], context: ReportContext) -> 
         f.Procedure(context.baseline, len(context.rungs), compared, EQUAL) if compared else None,
         intervals(context),
         f.BudgetsWithoutInterval() if few and has_intervals(context) else None,
-        f.StrictBeyondCap() if beyond and context.accounting == "strict" else None,
+        f.StrictBeyondCap(beyond) if beyond and context.accounting == "strict" else None,
         f.NeverReachedLast() if behind else None,
         f.Dagger(context.baseline) if any(map(has_dagger, complete)) else None,
     ]
@@ -345,10 +345,10 @@ def _missing(context: ReportContext) -> list[f.Fact]:
     seeds: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     for run in context.missing:
         seeds[run.task, run.strategy, run.reason].add(run.seed)
-    return [
-        f.Missing(task, strategy, tuple(sorted(numbers)), reason)
-        for (task, strategy, reason), numbers in sorted(seeds.items())
-    ]
+    tasks: dict[tuple[str, tuple[int, ...], str], list[str]] = defaultdict(list)
+    for (task, strategy, reason), numbers in sorted(seeds.items()):
+        tasks[strategy, tuple(sorted(numbers)), reason].append(task)
+    return [f.Missing(tuple(names), *run) for run, names in tasks.items()]
 
 
 def _ends_early(runs: Mapping[RunKey, Reading], context: ReportContext) -> tuple[f.Fact, ...]:

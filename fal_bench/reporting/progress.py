@@ -152,8 +152,11 @@ class Progress:
     def opening(self) -> str:
         """What is said before anything has run."""
         there = len(self._ended)
-        done = f", {there} of them done" if there else ""
-        return f"{counted(len(self._runs), 'run')}{done}; starting workers."
+        begun = sum(bool(rows) for key, rows in self._rows.items() if key not in self._ended)
+        parts = [counted(len(self._runs), "run")]
+        parts += [f"{there} of them done"] if there else []
+        parts += [f"{begun} begun before, which go on"] if begun else []
+        return f"{', '.join(parts)}; starting workers."
 
     def summary(self) -> str:
         """Look again, and return in a line how many runs are done and how long the rest takes."""
@@ -264,6 +267,10 @@ def trained_share(run: RunSpec, rows: Sequence[Row]) -> float:
     return sum(count for count in counts if count <= rows[-1].labels) / sum(counts)
 
 
+_TELLING = 0.03
+"""The share of the work left that must have been done before it tells how long the rest takes."""
+
+
 class Clock:
     """Estimates how long runs still take, from the seconds that their rows record.
 
@@ -303,7 +310,10 @@ class Clock:
         (since, before), (until, then) = self._first, self._last
         if then <= before or until <= since:
             return None
-        left = self._rest() * (until - since) / (then - before)
+        rest = self._rest()
+        if then - before < _TELLING * rest:
+            return None
+        left = rest * (until - since) / (then - before)
         # Part of what was left has passed since, unless the next row is late.
         return max(left - (now - until), left / 2)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fal_bench.reporting.answer import Board
 from fal_bench.reporting.columns import Column, Row, columns_shown, rows_of, telling
-from fal_bench.reporting.facts import Alike, InShort, Missing, TiedWithFirst
+from fal_bench.reporting.facts import Alike, InShort, Missing, StrictBeyondCap, TiedWithFirst
 from fal_bench.reporting.wording import sentences
 
 Spoken = Sequence[str]
@@ -25,7 +25,8 @@ def short_lines(board: Board) -> list[Spoken]:
     """Return what may stand below a board, the most important first: why a run is missing."""
     facts = board.facts
     missing = [fact for fact in facts.findings if isinstance(fact, Missing)][:1]
-    briefly = [fact for fact in facts.findings if fact not in missing]
+    beyond = [fact for fact in facts.reading if isinstance(fact, StrictBeyondCap)]
+    briefly = [*(fact for fact in facts.findings if fact not in missing), *beyond]
     tied = [fact for fact in facts.verdict if isinstance(fact, TiedWithFirst)]
     said = [*map(_only, sentences([*missing, *facts.verdict[:1]], board.context))]
     if briefly:

@@ -18,7 +18,7 @@ from fal_bench.errors import StoreError, message_of
 from fal_bench.isolation.child import Child, ChildError, Ended
 from fal_bench.results.store import Store
 from fal_bench.sweep.spec import RunSpec
-from fal_bench.sweep.worker import Job, run_job
+from fal_bench.sweep.worker import Job, get_ready, run_job
 
 UNEXPLAINED_DEATHS: Final = 2
 """Deaths outside plugin code (out of memory, say) after which a run is computed alone."""
@@ -40,18 +40,48 @@ class Children:
 
     _idle: list[tuple[frozenset[str], Child]] = field(default_factory=list)
     _busy: set[Child] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _starting: int = 0
+    _lock: threading.Condition = field(default_factory=threading.Condition)
     _timer: threading.Timer | None = None
+
+    def start(self, count: int) -> None:
+        """Let so many processes for runs of our own get ready, while other things are done."""
+        with self._lock:
+            there = sum(company == OURS for company, _ in self._idle) + self._starting
+            missing = max(count - there, 0)
+            self._starting += missing
+        for _ in range(missing):
+            threading.Thread(target=self._start_one, daemon=True).start()
+
+    def _start_one(self) -> None:
+        child, ready = None, False
+        try:
+            child = Child()
+            child.run(get_ready)
+            ready = True
+        except Exception:  # who needs a process starts another one, and says why that cannot be
+            if child is not None:
+                child.end()
+        finally:
+            with self._lock:
+                self._starting -= 1
+                if child is not None and ready:
+                    self._idle.append((OURS, child))
+                    self._end_later()
+                self._lock.notify_all()
 
     @contextmanager
     def one(self, company: frozenset[str]) -> Iterator[Child]:
         """Return a child for work of a company; one that ends is not used again.
 
+        One that is about to be ready is waited for.
+
         Raises:
             ChildError: none can be started.
         """
         with self._lock:
-            found = next((one for one in self._idle if one[0] == company), None)
+            while (found := self._waiting(company)) is None and company == OURS and self._starting:
+                self._lock.wait()
             if found is not None:
                 self._idle.remove(found)
         child = found[1] if found is not None else Child()
@@ -69,6 +99,9 @@ class Children:
         finally:
             with self._lock:
                 self._busy.discard(child)
+
+    def _waiting(self, company: frozenset[str]) -> tuple[frozenset[str], Child] | None:
+        return next((one for one in self._idle if one[0] == company), None)
 
     def _end_later(self) -> None:
         """End the processes that wait after a while, since each holds half a gigabyte."""

@@ -157,6 +157,16 @@ def _run_here(jobs: Sequence[Job], workers: int) -> None:
         raise
 
 
+def start_workers(specs: Sequence[RunSpec], workers: int) -> None:
+    """Let the processes of this machine get ready that some runs will need.
+
+    Args:
+        specs: the runs; those of a plugin start their own processes when they begin.
+        workers: how many run at once.
+    """
+    CHILDREN.start(min(workers, sum(spec.company == OURS for spec in specs)))
+
+
 def end_workers() -> None:
     """End the processes that wait for more work."""
     CHILDREN.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,6 +65,15 @@ class Job:
     def company(self) -> frozenset[str]:
         """The foreign code that its runs need."""
         return self.specs[0].company
+
+
+def get_ready(channel: Channel) -> None:  # noqa: ARG001
+    """Import what every run needs, which takes seconds."""
+    import fal_bench.data.loading
+    import fal_bench.federation.loop
+    import fal_bench.sweep.scheduler  # noqa: F401
+
+    gc.freeze()  # what was imported stays, and is not looked through for garbage any more
 
 
 def run_job(channel: Channel, job: Job) -> None:

@@ -106,6 +106,24 @@ def test_growth_with_clients(benchmark, report, clients):
     benchmark.pedantic(ours, rounds=1)
 
 
+def test_clients_at_equal_labels(benchmark, report):
+    """A step of 1,000 clients against one of 100, with 5,000 labels in all."""
+    few, many = (
+        Workload.noise(
+            ModelSpec(kind="mlp", hidden=(64,)),
+            8,
+            clients=clients,
+            samples=5000 // clients,
+            rounds=1,
+        )
+        for clients in (100, 1000)
+    )
+    steps = interleaved(few.ours(), many.ours())
+    one, other = (each / work.updates for each, work in zip(steps, (few, many), strict=True))
+    report("MLP, 1,000 clients against 100 at equal labels: time a step", other / one)
+    benchmark.pedantic(many.ours(), rounds=1)
+
+
 def test_share_of_peak(benchmark, report):
     """Arithmetic of the training as a share of a large matrix product's, both on one thread."""
     left = torch.randn(1024, 1024)

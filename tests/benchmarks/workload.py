@@ -19,6 +19,7 @@ from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane, TrainRequest
 from fal_bench.plugins.aggregation import average
 from fal_bench.plugins.needs import LocalTraining
+from fal_bench.streams import Streams
 from fal_bench.task import ModelSpec
 
 
@@ -86,7 +87,7 @@ class Workload:
         features, labels = data.tensors
         recipe = LocalTraining(self.epochs, self.batch_size, self.lr, 0.0, 0.0, None)
         start = self.architecture.fresh(torch.Generator().manual_seed(0))
-        counts = np.full(self.clients, self.samples)
+        counts, streams = np.full(self.clients, self.samples), Streams(0, "benchmark")
         parts = [
             slice(client * self.samples, (client + 1) * self.samples)
             for client in range(self.clients)
@@ -98,7 +99,7 @@ class Workload:
                     weights,
                     features[part],
                     labels[part],
-                    np.random.Generator(np.random.Philox([federation, number * 1000 + client])),
+                    streams.numpy("batches", federation, number, client),
                 )
                 for client, part in enumerate(parts)
             )

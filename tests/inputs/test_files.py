@@ -10,8 +10,8 @@ from fal_bench.inputs.files import (
     MOST_DEPTH,
     MissingFileError,
     UnreadableFileError,
-    parsed,
     read_bytes,
+    read_json,
     read_text,
 )
 
@@ -71,14 +71,14 @@ def test_a_user_may_name_a_link(tmp_path):
     path = tmp_path / "facts.json"
     _links_to_a_file(path)
 
-    assert parsed(path, read_bytes(path, links=True)) == {}
+    assert read_json(path, links=True) == {}
 
     path.unlink()
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     path.symlink_to(pipe)
     with pytest.raises(UnreadableFileError, match="pipe"):
-        parsed(path, read_bytes(path, links=True))
+        read_json(path, links=True)
 
 
 def test_the_bound_counts_bytes(tmp_path):
@@ -128,7 +128,7 @@ def test_json_that_would_cost_or_break_something_is_refused(tmp_path, text, caus
     path.write_text(text)
 
     with pytest.raises(UnreadableFileError, match=cause):
-        parsed(path, read_bytes(path))
+        read_json(path)
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_all_other_json_is_read_as_it_is(tmp_path, value):
     path = tmp_path / "facts.json"
     path.write_text(json.dumps(value))
 
-    assert parsed(path, read_bytes(path)) == value
+    assert read_json(path) == value

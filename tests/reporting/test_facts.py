@@ -312,8 +312,11 @@ PARTLY += [*runs("random", 22, task="a"), *runs("copy", 22, task="a")]
             f.Procedure("random", 1, 2, 0.05), True,
         ),
         ({"random": EIGHT}, {}, f.Procedure("random", 1, 0, 0.05), False),
-        (HUNGRY, {"extra": {"hungry": 900}, "accounting": "strict"}, f.StrictBeyondCap(), True),
-        (HUNGRY, {"extra": {"hungry": 900}}, f.StrictBeyondCap(), False),
+        (
+            HUNGRY, {"extra": {"hungry": 900}, "accounting": "strict"},
+            f.StrictBeyondCap(("hungry",)), True,
+        ),
+        (HUNGRY, {"extra": {"hungry": 900}}, f.StrictBeyondCap(("hungry",)), False),
         (HUNGRY, {"extra": {"hungry": 900}, "accounting": "strict"}, f.NeverReachedLast(), True),
         (HUNGRY, {}, f.NeverReachedLast(), False),
         # "x" has a pair that hides a saving, one that hides a loss, and one that hides both.
@@ -380,13 +383,14 @@ def test_missing_runs_are_grouped_by_reason():
     missing = [
         MissingRun("b", "half", 2, "not run yet"),
         *(MissingRun("a", "half", seed, "ValueError: shapes") for seed in (4, 0)),
+        *(MissingRun("b", "half", seed, "ValueError: shapes") for seed in (0, 4)),
         MissingRun("a", "half", 1, ""),
     ]
     found = facts_of({"random": (20,)}, also=("half",), missing=missing).findings
     assert of_kind(found, f.Missing) == [
-        f.Missing("a", "half", (1,), ""),
-        f.Missing("a", "half", (0, 4), "ValueError: shapes"),
-        f.Missing("b", "half", (2,), "not run yet"),
+        f.Missing(("a",), "half", (1,), ""),
+        f.Missing(("a", "b"), "half", (0, 4), "ValueError: shapes"),
+        f.Missing(("b",), "half", (2,), "not run yet"),
     ]
 
 
@@ -455,7 +459,9 @@ def example(kind):
         "saving": one.saving, "found": (("a", ("x",), 0.4),),
         "budget": (0.03, 0.06), "metrics": (("accuracy", 0.4, 0.5),),
         "columns": (("reached", "6/6"), ("paper", "")), "facts": (f.NothingRanked(),),
-        "tasks": {f.MetAtStart: (("a", 1, 2),), f.SameCurves: ("a",)}.get(kind, 2),
+        "tasks": {
+            f.MetAtStart: (("a", 1, 2),), f.SameCurves: ("a",), f.Missing: ("a", "b"),
+        }.get(kind, 2),
     }  # fmt: skip
     by_type = {"tuple[str, ...]": ("x", "y"), "str": "word", "int": 3, "bool": True, "float": 0.05}
     return kind(
@@ -531,8 +537,8 @@ def test_a_whole_board_in_words():
         "Brackets behind labels: 95 % intervals of that row alone, over 7 seeds on 1 task.",
         "A budget has no bracket if fewer than half of the runs, or fewer than three, reached the "
         "target.",
-        "The cap limits paper labels. Labels that a strategy reads for itself are charged on top "
-        "of it, so strict labels may exceed the cap.",
+        "The cap limits paper labels. Labels that a strategy reads for itself (mine) are "
+        "charged on top of it, so strict labels may exceed the cap.",
         "\u2020 marks savings from pairs in which not both runs reached the target. Such a pair "
         "pulls the saving up where only random did, down where only the strategy did, and towards "
         "zero where neither did. Where more than one pair in ten does so, the interval is open to "

@@ -49,3 +49,45 @@ def test_those_that_wait_for_long_are_ended(children, monkeypatch):
         time.sleep(0.05)
     assert children.companies() == []
     assert child.end() == "signal SIGKILL"
+
+
+def test_processes_that_are_getting_ready_are_waited_for_and_not_started_twice(monkeypatch):
+    begun = []
+
+    class Slow:
+        def __init__(self):
+            begun.append(self)
+
+        def run(self, function):
+            time.sleep(0.1)
+
+        def end(self, patience=0.0):
+            pass
+
+    monkeypatch.setattr(attending, "Child", Slow)
+    children = Children()
+    children.start(2)
+    children.start(2)
+    with children.one(OURS) as first, children.one(OURS) as second:
+        assert {first, second} == set(begun)
+    assert len(begun) == 2
+    children.end()
+
+
+def test_one_that_cannot_get_ready_leaves_the_way_free(monkeypatch):
+    ended = []
+
+    class Broken:
+        def run(self, function):
+            raise Ended("died", None)
+
+        def end(self, patience=0.0):
+            ended.append(self)
+
+    monkeypatch.setattr(attending, "Child", Broken)
+    children = Children()
+    children.start(1)
+    with children.one(OURS) as child:
+        assert child not in ended
+    assert len(ended) == 1
+    children.end()

@@ -258,7 +258,8 @@ def _cost_figure(key: str, means: pd.Series[float], data: PageData) -> Figure:
                 hovertemplate=f"%{{x:,.0f}} labels, {means[name]:.3g}",
             ),
             "text": [drawn_name(name)],
-            "textposition": "top center",
+            "cliponaxis": False,
+            "textposition": f"top {_side(labels[name], known)}",
         }
         for name in sorted(data.own)
     ]
@@ -276,6 +277,17 @@ def _cost_figure(key: str, means: pd.Series[float], data: PageData) -> Figure:
         ),
         height=340,
     )
+
+
+def _side(number: float, known: Sequence[float]) -> str:
+    """Return on which side of its point a name lies, so that no edge of the figure cuts it."""
+    low, high = min(known), max(known)
+    if low == high:
+        return "center"
+    if high > _WIDE * low:
+        low, high, number = math.log(low), math.log(high), math.log(number)
+    share = (number - low) / (high - low)
+    return "right" if share < 1 / 4 else "left" if share > 3 / 4 else "center"
 
 
 def _capitalised(heading: str) -> str:

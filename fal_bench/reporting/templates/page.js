@@ -238,7 +238,6 @@
     const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
     return `rgba(${red},${green},${blue},0.13)`;
   };
-  const sides = ["top center", "middle right", "bottom center", "top right"];
   // Chosen strategies have colours, bands and points; the others are thin grey lines below them.
   const dressed = (trace) => {
     const own = shown(trace.legendgroup);
@@ -257,8 +256,6 @@
     write(trace, { "line.color": look.colour, "line.width": look.width, "line.dash": dash });
     if (trace.marker) write(trace, { "marker.symbol": look.marker, "marker.color": look.colour });
     if (!own) trace.mode = trace.mode.includes("lines") ? "lines" : "markers";
-    // Names of neighbours stand on different sides of their points.
-    if (trace.textposition) trace.textposition = sides[(state.slots.indexOf(trace.legendgroup) + 1) % 4];
     return trace;
   };
   const painted = (value, on) => {
@@ -276,6 +273,11 @@
     const found = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
     const lines = found.data.map((one) => (one.legendgroup === undefined ? one : dressed(one)));
     const above = (one) => one.legendgroup === undefined || shown(one.legendgroup);
+    // Of two neighbours the lower one has its name below, the upper one above.
+    const named = lines.filter((one) => one.textposition && above(one)).sort((one, other) => one.y[0] - other.y[0]);
+    named.forEach((one, place) => {
+      if (place % 2 === 0) one.textposition = one.textposition.replace("top", "bottom");
+    });
     const data = painted([...lines.filter((one) => !above(one)), ...lines.filter(above)], on);
     const layout = painted(found.layout, on);
     if (layout.meta) reach(layout, data);
