@@ -146,10 +146,14 @@ def _external_costs(data: PageData) -> list[list[Cell]]:
             key in until and cycle <= until[key]
             for key, cycle in zip(keys, found["cycle"], strict=True)
         ]
-        sent = found[counted][["bytes_up", "bytes_down"]].sum(axis=1, min_count=2)
+        known = found[counted].reindex(columns=["bytes_up", "bytes_down"])
+        sent = known.sum(axis=1, min_count=2)
         if until and len(sent) and sent.notna().all():
-            known = {"megabytes": float(sent.sum()) / 1e6 / len(until)}
-            costs = [(known.get(key, math.nan), form) for key, form in _COSTS.values()]
+            megabytes = float(sent.sum()) / 1e6 / len(until)
+            costs = [
+                (megabytes if key == "megabytes" else math.nan, form)
+                for key, form in _COSTS.values()
+            ]
             cells = [number(value, form.format(value)) for value, form in costs]
             rows.append([Cell(one.strategy), *cells])
     return rows
