@@ -159,7 +159,7 @@ def test_the_board_is_its_own_figure():
     assert "best" not in classes(best)  # the first row is bold where that is no chance
 
     def place(element):
-        return float(element.attributes["style"].split()[1][:-1])
+        return float(element.attributes["style"].split()[-1].removesuffix("%"))
 
     ticks = [(place(i), float(i.text)) for i in table.one("thead").all("i")]
     (low, start), *_, (high, end) = ticks
