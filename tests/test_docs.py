@@ -73,3 +73,10 @@ def test_examples_run_and_print(page, number, tmp_path, monkeypatch, capsys):
     exec(compile(examples(page)[number], page, "exec"), {})
     assert capsys.readouterr().out
     assert len(examples(page)) == sum(one.values[0] == page for one in EXAMPLES)
+
+
+def test_every_page_is_in_the_menu_of_the_site():
+    docs, lines = REPOSITORY / "docs", (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
+    menu = {line.split()[-1] for line in lines.splitlines() if line.strip().startswith("- ")}
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")}
+    assert pages - menu == set()
