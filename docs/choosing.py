@@ -101,7 +101,7 @@ def judged() -> tuple[Judged, ...]:
 def opened() -> dict[str, Results]:
     """Return the published folders that count, by name."""
     found = {}
-    for folder in sorted(PUBLISHED.iterdir()):
+    for folder in sorted(PUBLISHED.glob("*/")):
         results = api.load(folder)
         enough = results.runs["seed"].nunique() >= LEAST_SEEDS
         if read_record(folder).numerics >= TRAINED and enough:

@@ -5,10 +5,13 @@ does the same from its first order on. Tests of how children start and end (``te
 and those that run the command as another process, have new interpreters as users have.
 """
 
+import math
 import multiprocessing
 import os
 import subprocess
 import sys
+import threading
+import time
 from multiprocessing import reduction
 
 import pytest
@@ -29,6 +32,8 @@ def serve(pipes, path, environment, folder):
     os.environ.update(environment)
     os.chdir(folder)
     sys.path[:] = path
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(write_through=True)  # as python -u
     child.serve()
 
 
@@ -49,14 +54,18 @@ class Forked:
         for pipe in (orders, answers, errors):
             os.close(pipe)
         self.pid = self._process.pid
+        self._asked = threading.Lock()
 
     def poll(self):
-        return self._process.exitcode
+        with self._asked:  # the exit code can be read once, by one thread
+            return self._process.exitcode
 
     def wait(self, timeout=None):
-        self._process.join(timeout)
-        if self.poll() is None:
-            raise subprocess.TimeoutExpired("a fork", timeout)
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("a fork", timeout)
+            time.sleep(0.005)
         return self.poll()
 
     def kill(self):
