@@ -33,7 +33,7 @@ def serve(pipes, path, environment, folder):
     os.chdir(folder)
     sys.path[:] = path
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(write_through=True)  # as python -u
+        stream.reconfigure(line_buffering=True)  # nearly as python -u
     child.serve()
 
 
