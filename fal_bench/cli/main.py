@@ -22,13 +22,14 @@ from fal_bench.cli.labels import labels
 from fal_bench.cli.list import list_things
 from fal_bench.cli.merge import merge
 from fal_bench.cli.new import new
+from fal_bench.cli.output import INTERRUPTED
 from fal_bench.cli.policy import policy
 from fal_bench.cli.publish import publish
 from fal_bench.cli.report import report
 from fal_bench.cli.status import status
 from fal_bench.cli.verify import verify
 from fal_bench.errors import FalbenchError, one_line
-from fal_bench.isolation.interrupts import signals_noticed
+from fal_bench.isolation.interrupts import interrupted, signals_noticed
 from fal_bench.isolation.leftover import leave_despite_threads, threads_waited_for
 
 app = typer.Typer(
@@ -107,6 +108,12 @@ def run() -> None:
             raise
         typer.echo(f"Error: {one_line(_in_words(error))}", err=True)
         sys.exit(2)
+    except Exception:
+        if debug or not interrupted():
+            raise
+        # A library that was being imported, say, made an error of its own of the interrupt.
+        typer.echo("Stopped.", err=True)
+        sys.exit(INTERRUPTED)
 
 
 _ADVICE: Final = {

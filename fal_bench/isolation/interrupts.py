@@ -49,6 +49,11 @@ def is_interrupt(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and (_Watch.came or _Watch.depth == 0)
 
 
+def interrupted() -> bool:
+    """Whether a signal has come since signals were noticed."""
+    return _Watch.came
+
+
 def let_interrupts_pass(error: BaseException) -> None:
     """Raise an error again if it is Ctrl-C; return if it is a plugin's fault."""
     if is_interrupt(error):

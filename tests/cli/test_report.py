@@ -1,6 +1,7 @@
 """``falbench report`` and ``falbench figure``: what they print, and what they write."""
 
 import json
+import signal
 import sys
 
 import pytest
@@ -92,3 +93,24 @@ def test_what_takes_seconds_to_load_is_announced(monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "Reading results" in err
+
+
+@pytest.mark.parametrize(("stopped", "ends"), [(True, 130), (False, None)])
+def test_ctrl_c_that_a_library_turns_into_an_error_of_its_own_ends_in_130(
+    falbench, monkeypatch, stopped, ends
+):
+    def importing(obj):
+        try:
+            if stopped:
+                signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise ValueError("no schema") from None
+
+    monkeypatch.setattr(sys.modules["fal_bench.cli.main"], "app", importing)
+    if ends is None:
+        with pytest.raises(ValueError, match="no schema"):
+            falbench("report")
+    else:
+        code, _, err = falbench("report")
+        assert (code, err) == (ends, "Stopped.\n")
