@@ -6,7 +6,6 @@ prints it without a traceback and exits with code 2.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -72,6 +71,8 @@ class UnknownNameError(FalbenchError):
     def __init__(
         self, kind: str, name: str, known: Iterable[str], hint: str = "", file: str = ""
     ) -> None:
+        import difflib  # here, so that help is quick
+
         names = sorted(known)
         near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
         if not hint:

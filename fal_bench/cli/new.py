@@ -5,10 +5,7 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import re
-import shlex
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Annotated, Final
 
 import typer
@@ -94,6 +91,10 @@ def _write(kind: str, name: str, folder: Path, template: str, rows: str, **suite
     Raises:
         InvalidSpecError: the name cannot be used, is taken, or a file is in the way.
     """
+    import shlex  # here, so that help is quick
+    from importlib.resources import files
+    from string import Template
+
     _check_name(kind, name)
     module = name.replace("-", "_")
     test = f"test_{template.partition('_')[0]}"

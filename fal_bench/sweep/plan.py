@@ -263,6 +263,7 @@ def _apart(
 
     Raises:
         PluginError: a plugin ended its process, or did not return.
+        FalbenchError: the process was ended while no plugin was at work.
         Exception: what the function raises.
     """
     # A worker imports PyTorch anyway, which takes seconds; often nothing here needs it.
@@ -273,6 +274,11 @@ def _apart(
         with CHILDREN.one(company) as child:  # which goes on to run them
             return child.run(function, *arguments, current_folders(), limits=limits)
     except Ended as ending:
+        if ending.how == "died" and ending.call is None:  # from outside, as when memory runs out
+            raise FalbenchError(
+                f"The process that looks at the data was ended ({ending.what}) before anything "
+                "ran; give the command again."
+            ) from None
         who = ending.call.who if ending.call else "A plugin"
         raise PluginError(f"{who} {ending.deed}, before anything ran.") from None
 
