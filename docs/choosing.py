@@ -29,6 +29,8 @@ PAGE = HERE / "choosing.md"
 PUBLISHED = HERE.parent / "results" / "published"
 TRAINED = 4
 """From this numerics version on, models of published results are trained to the end."""
+HELD_OUT = "held-out"
+"""Results that take no part in the choice, and test it."""
 BASELINE = "random"
 LEAST_SEEDS = 10
 WELL_TRAINED = 0.95
@@ -90,11 +92,19 @@ def main() -> None:
 @cache
 def judged() -> tuple[Judged, ...]:
     """Return all published tasks with today's recipes and enough seeds."""
-    return tuple(
-        judge(folder, results, task)
+    tasks = {
+        task.hash: (folder, results, task)  # suites share tasks, and their runs
         for folder, results in opened().items()
         for task in results.tasks["spec"]
-    )
+    }
+    return tuple(judge(*one) for one in tasks.values())
+
+
+@cache
+def held_out() -> tuple[Judged, ...]:
+    """Return the published tasks that take no part in the choice."""
+    results = api.load(PUBLISHED / HELD_OUT)
+    return tuple(judge(HELD_OUT, results, task) for task in results.tasks["spec"])
 
 
 @cache
@@ -104,7 +114,8 @@ def opened() -> dict[str, Results]:
     for folder in sorted(PUBLISHED.glob("*/")):
         results = api.load(folder)
         enough = results.runs["seed"].nunique() >= LEAST_SEEDS
-        if read_record(folder).numerics >= TRAINED and enough:
+        counts = folder.name != HELD_OUT and read_record(folder).numerics >= TRAINED
+        if counts and enough:
             found[folder.name] = results
     return found
 
@@ -152,6 +163,11 @@ def _by_strategy(board: Any) -> dict[str, Row]:
 def counted(verdict: str, name: str, rows: Callable[[Judged], dict[str, Row]]) -> int:
     """Count the tasks on which a strategy has a verdict."""
     return sum(rows(one)[name]["verdict"] == verdict for one in judged())
+
+
+def best_alone(names: Sequence[str]) -> str:
+    """Return the first of the strategies that need no server."""
+    return first([name for name in names if not coordinated(name)])
 
 
 def first(names: Sequence[str]) -> str:
@@ -206,6 +222,17 @@ Means over the tasks: time of selection on one core beside the training, and wha
 | strategy | seconds a run | megabytes a run |
 |---|---|---|
 {costs}
+## Tested on other tasks
+
+The {held} tasks of the suite [`held-out`](../fal_bench/task/suites/held-out.toml) take no part in anything above: other data,
+other clients, another range of seeds ([results](../results/published/held-out)). What four ways to choose save there:
+
+| choice | among the best | better | worse | mean saving | least saving |
+|---|---|---|---|---|---|
+{choices}
+| task | clients | how they differ | among the best | saving of `{first}` |
+|---|---|---|---|---|
+{others}
 ## What is not known
 
 {unknown}
@@ -222,15 +249,58 @@ def page() -> str:
         tasks="".join(map(_task, judged())),
         ends="".join(map(_ends, names)),
         costs="".join(map(_costs, names)),
+        held=len(held_out()),
+        choices="".join(_choice(said, picks) for said, picks in choices().items()),
+        others="".join(_other(one) for one in held_out()),
         unknown=unknown(),
     )
+
+
+def choices() -> dict[str, list[str]]:
+    """Return what each way to choose takes on each of the tasks that were held out."""
+    names, tasks = compared(), held_out()
+
+    def saved(name: str, one: Judged) -> float:
+        return float(one.rows[name]["saving_vs_random"])
+
+    always = max(names, key=lambda name: np.mean([saved(name, one) for one in tasks]))
+    said = {
+        f"this page: `{first(names)}`": first(names),
+        f"this page, without sums at the server: `{best_alone(names)}`": best_alone(names),
+        f"always `{always}`, the best there on average": always,
+        "`random`": BASELINE,
+    }
+    oracle = [max(names, key=lambda name: saved(name, one)) for one in tasks]
+    return {
+        **{text: [name] * len(tasks) for text, name in said.items()},
+        "the most saving one of each task, which nobody knows beforehand": oracle,
+    }
+
+
+def _choice(said: str, picks: Sequence[str]) -> str:
+    rows = [one.rows[name] for one, name in zip(held_out(), picks, strict=True)]
+    savings = [row["saving_vs_random"] for row in rows]
+    least = int(np.argmin(savings))
+    verdicts = [row["verdict"] for row in rows]
+    cells = [
+        f"{sum(row['rank_low'] == 1 for row in rows)} of {len(rows)}",
+        f"{verdicts.count('better')}",
+        f"{verdicts.count('worse')}",
+        f"{100 * np.mean(savings):+.0f} %",
+        f"{100 * savings[least]:+.0f} % ({held_out()[least].task.name})" if any(savings) else "",
+    ]
+    return f"| {said} | {' | '.join(cells)} |\n"
+
+
+def _other(one: Judged) -> str:
+    return _task(one).removeprefix(f"| {one.folder} ")
 
 
 def short() -> str:
     """Return the answer in a few sentences."""
     names = compared()
     total, best = len(judged()), first(names)
-    alone = first([name for name in names if not coordinated(name)])
+    alone = best_alone(names)
     said = [
         f"**Start with `{best}`.** It is among the best on {_of(best)} of {total} tasks and saves "
         f"{100 * mean(best):.0f} % of random's labels on average; it is worse than `random` on "

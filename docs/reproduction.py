@@ -259,14 +259,17 @@ def opened(folder: str) -> Results:
 
 @cache
 def lines(claim: Claim) -> tuple[Line, ...]:
-    """Return a claim on every published task on which its strategies were run."""
+    """Return a claim on every published task on which its strategies were run, once a task."""
     found = []
+    seen = set()  # suites share tasks, and their runs
     for folder in folders():
         results = opened(folder)
         trained = read_record(PUBLISHED / folder).numerics >= TRAINED
         for spec, name in zip(results.tasks["spec"], results.tasks["name"], strict=True):
             for pair in claim.pairs:
-                if claim.where(spec) and set(pair) <= set(results.strategies):
+                here = claim.where(spec) and set(pair) <= set(results.strategies)
+                if here and (spec.hash, pair) not in seen:
+                    seen.add((spec.hash, pair))
                     row = row_of(folder, str(name), pair, claim.bill)
                     found.append(Line(folder, str(name), *pair, row, trained))
     return tuple(found)

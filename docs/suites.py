@@ -21,7 +21,7 @@ from fal_bench.plugins.functions import checked
 from fal_bench.plugins.registry import current_registry
 from fal_bench.sweep.plan import DEFAULT_STRATEGIES
 from fal_bench.task import Task
-from fal_bench.task.suite import Suite, load_suite, suite_names
+from fal_bench.task.suite import Suite, find_suite, load_suite, suite_names
 
 FOLDER = Path(__file__).parent / "suites"
 PUBLISHED = Path(__file__).parents[1] / "results" / "published"
@@ -65,10 +65,10 @@ def paged() -> list[str]:
 
 
 def protocol(suite: Suite) -> str:
-    """Return a suite's tables: what all tasks have in common, and one column a task."""
-    columns = [_facts(task) for task in suite.tasks]
+    """Return a suite's tables: what its own tasks have in common, and one column a task."""
+    columns = [_facts(task) for task in suite.own_tasks]
     common = {key for key in columns[0] if len({own[key] for own in columns}) == 1}
-    names = [f"`{task.name}`" for task in suite.tasks]
+    names = [f"`{task.name}`" for task in suite.own_tasks]
     head = names[0] if len(names) == 1 else "all tasks"
     rows = [f"| | {head} |", "|---|---|"]
     rows += [f"| {key} | {columns[0][key]} |" for key in columns[0] if key in common]
@@ -79,6 +79,13 @@ def protocol(suite: Suite) -> str:
             for key in columns[0]
             if key not in common
         ]
+    if suite.shared:
+        places = [
+            f"`{task.name}` of `{find_suite(task.name).name}`"
+            for task in suite.tasks
+            if task.name in suite.shared
+        ]
+        rows += ["", f"Tasks of other suites, as they stand there: {', '.join(places)}."]
     said = [f"seeds: {suite.seeds}"]
     said += ["targets: " + ", ".join(map(str, suite.targets))] if suite.targets else []
     if suite.strategies:
@@ -105,7 +112,7 @@ def _index() -> str:
     for name in paged():
         suite = load_suite(name)
         runs = len(suite.tasks) * suite.seeds * len(suite.strategies or DEFAULT_STRATEGIES)
-        passes = sorted({sample_passes(task) for task in suite.tasks})
+        passes = sorted({sample_passes(task) for task in suite.own_tasks})
         span = " to ".join(f"{count:,}" for count in sorted({passes[0], passes[-1]}))
         row = [f"[`{name}`]({name}.md)", suite.description, str(len(suite.tasks)), str(runs)]
         rows.append(f"| {' | '.join([*row, span])} |")

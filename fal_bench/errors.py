@@ -50,11 +50,30 @@ def _rebuilt(kind: type[FalbenchError], args: tuple[Any, ...], more: dict[str, A
     return error
 
 
-def message_of(error: BaseException) -> str:
-    """Return what an error says, on one line; its kind comes first unless it is one of ours."""
+def message_of(error: BaseException, code: Any = None) -> str:
+    """Return what an error says, on one line; its kind comes first unless it is one of ours.
+
+    Args:
+        error: the error.
+        code: a plugin's class or function; the last line of its file that the error passed is
+            named at the end.
+    """
     said = one_line(str(error))
     kind = "" if isinstance(error, FalbenchError) else type(error).__name__
-    return ": ".join(part for part in (kind, said) if part)
+    said = ": ".join(part for part in (kind, said) if part)
+    place = "" if code is None else place_of(error, code)
+    return f"{said} ({place})" if place else said
+
+
+def place_of(error: BaseException, code: Any) -> str:
+    """Return the last line that an error passed in the file of a class or function, or ``""``."""
+    import inspect  # here, so that help is quick
+    import traceback
+
+    source = inspect.getsourcefile(code)
+    steps = traceback.walk_tb(error.__traceback__)
+    own = [line for frame, line in steps if frame.f_code.co_filename == source]
+    return f"{source.rpartition('/')[2]}, line {own[-1]}" if source and own else ""
 
 
 class UnknownNameError(FalbenchError):

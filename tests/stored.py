@@ -96,7 +96,7 @@ def as_schema_2(root):
         facts, status = (json.loads((folder / f"{one}.json").read_text()) for one in KINDS)
         ended = datetime.fromisoformat(status["finished"]).timestamp()
         digests = {one: status["files"][f"{one}.csv"]["sha256"] for one in ("curve", "ledger")}
-        del facts["seal"]
+        del facts["seal"], facts["task_name"]
         (folder / "run.json").write_text(json.dumps(facts))
         (folder / "status.json").write_text(json.dumps({"phase": "done", **digests}))
         os.utime(folder / "status.json", (ended, ended))

@@ -53,8 +53,8 @@ def test_the_plugin_runs(tmp_path, compare):
 def test_the_suite_loads(tmp_path):
     [suite] = blocks("toml")
     (tmp_path / "mine.toml").write_text(suite)
-    [task] = load_suite(str(tmp_path / "mine.toml")).tasks
-    assert task.name == "my-task"
+    own, shared = load_suite(str(tmp_path / "mine.toml")).tasks
+    assert (own.name, shared.name) == ("my-task", "digits-iid")
 
 
 COMMANDS = [

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from multiprocessing import reduction
+from multiprocessing import forkserver, reduction
 
 import pytest
 
@@ -89,6 +89,7 @@ def nursery():
         return None
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED)
+    forkserver.ensure_running()  # now, while the folder of its socket has a short name
     return context
 
 

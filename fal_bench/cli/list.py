@@ -66,7 +66,7 @@ def _tasks() -> list[tuple[str, str]]:
     return [
         (task.name, f"{task.summary} (suite {suite})")
         for suite in suite_names()
-        for task in load_suite(suite).tasks
+        for task in load_suite(suite).own_tasks
     ]
 
 

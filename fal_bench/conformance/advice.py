@@ -65,7 +65,12 @@ def with_line(error: BaseException, code: Any) -> str:
     """Return an error's message with the line of the plugin's file that it comes from."""
     line = line_of_error(error, code)
     said = one_line(str(error))
-    return f"{said.removesuffix('.')}; it was raised at {line}" if line else said
+    if not line:
+        return said
+    place, _, code_line = line.partition(": ")
+    if f"({place})" in said:
+        return f"{said.removesuffix('.')}: {code_line}"
+    return f"{said.removesuffix('.')}; it was raised at {line}"
 
 
 def described(error: BaseException, code: Any) -> str:

@@ -137,8 +137,11 @@ class Report:
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
-    """Print one line."""
+    """Print one line of what was checked; the rest is counted at the end."""
     from rich.text import Text
+
+    if outcome.status in ("not applicable", "not checked"):
+        return
 
     line = Text(outcome.line)
     line.stylize(STYLES[outcome.status], 0, len(outcome.status))

@@ -50,6 +50,7 @@ from fal_bench.data import loading
 from fal_bench.errors import (
     AllotmentError,
     CoordinationError,
+    FalbenchError,
     InvalidSpecError,
     LabelAccessError,
     MemoryContentError,
@@ -180,8 +181,11 @@ def _offer(strategy: Strategy, setting: Setting) -> None:
 
 def _owner_of(error: BaseException) -> str:
     """Return the name of the check that an error of the harness or of a plugin belongs to."""
-    kinds = [kind for cause in causes(error) for kind in _OWNERS if isinstance(cause, kind)]
-    return _OWNERS[kinds[0]] if kinds else "positions"
+    chain = causes(error)
+    kinds = [kind for cause in chain for kind in _OWNERS if isinstance(cause, kind)]
+    if kinds:
+        return _OWNERS[kinds[0]]
+    return "positions" if isinstance(chain[-1], FalbenchError) else returns.name
 
 
 check = StrategySubject.check
@@ -224,10 +228,10 @@ def task(subject: StrategySubject) -> str:
 
 @check
 def returns(subject: StrategySubject) -> str | None:
-    """Every call returns, and in time.
+    """Every call returns, without an exception and in time.
 
-    What to do: Look for a loop that may not end, or make the strategy faster; raise call_timeout
-    if it is only slow. Never leave the process.
+    What to do: Fix the exception; look for a loop that may not end, or make the strategy faster;
+    raise call_timeout if it is only slow. Never leave the process.
     """
     try:
         rows = subject.ordinary.journal.rows

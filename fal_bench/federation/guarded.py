@@ -77,7 +77,8 @@ class GuardedTrainer(Trainer):
                 return function()
         except BaseException as error:
             let_interrupts_pass(error)
-            raise PluginError(f"Trainer {self.name!r} failed: {message_of(error)}") from error
+            said = message_of(error, type(self.inner))
+            raise PluginError(f"Trainer {self.name!r} failed: {said}") from error
 
 
 def is_built_in(plugin: Strategy | Trainer | Aggregation) -> bool:

@@ -174,7 +174,8 @@ class Coordinator:
             raise
         except BaseException as error:
             let_interrupts_pass(error)
-            raise PluginError(f"{self._who} failed: {message_of(error)}") from error
+            said = message_of(error, type(self._aggregation))
+            raise PluginError(f"{self._who} failed: {said}") from error
 
 
 def coordinator_of(

@@ -232,4 +232,5 @@ def _kind(positions: Any, array: NDArray[Any]) -> str:
 
 def _blame(strategy: Strategy, cycle: int, error: BaseException) -> PluginError:
     where = ", ".join([*getattr(error, "__notes__", []), f"cycle {cycle}"])
-    return PluginError(f"Strategy {strategy.name!r} failed ({where}): {message_of(error)}")
+    said = message_of(error, type(strategy))
+    return PluginError(f"Strategy {strategy.name!r} failed ({where}): {said}")

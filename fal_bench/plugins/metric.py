@@ -115,9 +115,8 @@ class Metric:
         except MetricError:  # of another process, which says it all
             raise
         except Exception as error:
-            raise MetricError(
-                f"Metric {self.name!r} cannot be computed: {message_of(error)}."
-            ) from error
+            said = message_of(error, self.function)
+            raise MetricError(f"Metric {self.name!r} cannot be computed: {said}.") from error
         number: Any = found.item() if getattr(found, "shape", None) == () else found
         if type(number) is bool or not isinstance(number, numbers.Real):
             raise MetricError(

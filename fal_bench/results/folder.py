@@ -94,6 +94,8 @@ class Facts(BaseModel):
         metrics: whether higher is better, by name; empty if that is not recorded.
         pool: samples in the query pool over all clients; 0 while it is not known.
         unrecorded: why metrics could not be measured, by name.
+        task_name: what its task was called when it began, which is no part of its identity; empty
+            in runs of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -106,6 +108,7 @@ class Facts(BaseModel):
     metrics: dict[str, StrictBool] = {}
     pool: int = Field(default=0, ge=0)
     unrecorded: dict[str, str] = {}
+    task_name: str = Field(default="", pattern=r"^[A-Za-z0-9._+-]*$")
 
 
 @dataclass(frozen=True)

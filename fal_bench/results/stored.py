@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,10 +70,10 @@ class _Read:
 def read_store(store: Store, *, suite: str | None = None) -> Results:
     """Read everything in a results folder.
 
-    Runs do not store the name of their task. It comes from the suite; without one, from the
-    smallest suite of the package that has all stored tasks, or that task; tasks that no suite
-    knows are named by their hash. Without a suite, twins of tasks are left out:
-    ``falbench inspect`` made them.
+    The name of a task comes from the suite; without one, from the smallest suite of the package
+    that has all stored tasks, or that task. Tasks that no suite knows have the name with which
+    they were run, and the beginning of their hash where several have it. Without a suite, twins
+    of tasks are left out: ``falbench inspect`` made them.
 
     Args:
         store: the results folder.
@@ -90,7 +91,8 @@ def read_store(store: Store, *, suite: str | None = None) -> Results:
         runs = [run for run in runs if not run.row["spec"].twin_of]
     runs.sort(key=lambda run: (measured_label(run.row), run.row["variant"], run.row["seed"]))
     tasks = {(run.row["task_hash"], run.row["data"]): run.row["spec"] for run in runs}
-    found, suites = _named_tasks(tasks, _pools(runs))
+    called = {run.row["task_hash"]: run.row["called"] for run in runs}
+    found, suites = _named_tasks(tasks, _pools(runs), called)
     problems += _problems(store, runs)
     results = _gathered(runs, found, suites, ImportFolder(store.root), problems)
     return results if named is None else of_suite(results, named)
@@ -193,6 +195,7 @@ def _described_row(facts: Facts) -> dict[str, Any]:
         **columns,
         "task": task.name,
         "task_hash": task.hash,
+        "called": facts.task_name,
         "spec": task,
         "reference": facts.reference,
     }
@@ -350,17 +353,29 @@ def _no_runs(root: Path) -> str:
 
 
 def _named_tasks(
-    tasks: Mapping[tuple[str, str], Task], pools: Mapping[tuple[str, str], int]
+    tasks: Mapping[tuple[str, str], Task],
+    pools: Mapping[tuple[str, str], int],
+    called: Mapping[str, str],
 ) -> tuple[list[dict[str, Any]], dict[str, Suite]]:
-    """Return the rows of the stored tasks under the names of their suites, and those suites."""
+    """Return the rows of the stored tasks under the names of their suites, and those suites.
+
+    Args:
+        tasks: the tasks, by hash and digest of the user's data.
+        pools: samples in their query pools.
+        called: with what name each was run, by hash; empty if that is not known.
+    """
     known = [load_suite(name) for name in suite_names()]
     whole = _covering_suite({digest for digest, _ in tasks}, known)
+    often = Counter(called.values())
     rows, suites = [], {}
     for (digest, data), task in tasks.items():
+        name = called[digest] or task.name
+        if often[name] > 1:
+            name = f"{name}-{digest[:8]}"
         suite = whole or _covering_suite({digest}, known)
         names = {one.hash: one.name for one in suite.tasks} if suite else {}
         # The stored task, because one of a suite may not know how many clients its data have.
-        named = task.model_copy(update={"name": names.get(digest, task.name)})
+        named = task.model_copy(update={"name": names.get(digest, name)})
         rows.append(
             task_row(named, suite.name if suite else "", data, pools.get((digest, data), 0))
         )

@@ -126,6 +126,7 @@ class RunSpec:
             "description": self.description,
             "reference": self.reference,
             "trainer_named": self.trainer_named,
+            "task_name": self.task.name,
         }
 
     def __str__(self) -> str:

@@ -50,6 +50,7 @@ class Suite:
             the usual one.
         strategies: selectors of the strategies of a comparison for which the user names none; if
             empty, the usual ones.
+        shared: names of those tasks that stand in another suite.
     """
 
     name: str
@@ -58,6 +59,12 @@ class Suite:
     tasks: tuple[Task, ...]
     targets: tuple[Target, ...] = ()
     strategies: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
+
+    @property
+    def own_tasks(self) -> tuple[Task, ...]:
+        """Its tasks, without those of other suites."""
+        return tuple(task for task in self.tasks if task.name not in self.shared)
 
     def task(self, name: str) -> Task:
         """Return a task by name.
@@ -93,7 +100,8 @@ def load_suite(name_or_path: str) -> Suite:
 
     A file has a ``description``, a number of ``seeds``, lists of ``targets`` and ``strategies``,
     an optional table ``defaults`` that every task starts from, and one table ``tasks.NAME`` for
-    each task.
+    each task. ``suite = "quick"`` alone in such a table takes the task as it stands in that suite
+    of the package.
 
     Raises:
         UnknownNameError: there is no suite of that name.
@@ -113,13 +121,13 @@ def load_suite(name_or_path: str) -> Suite:
 
 
 def find_suite(task: str) -> Suite:
-    """Return the suite of the package that has a task.
+    """Return the suite of the package that a task stands in.
 
     Raises:
         UnknownNameError: no suite has such a task.
     """
     suites = [load_suite(name) for name in suite_names()]
-    owners = {own.name: suite for suite in suites for own in suite.tasks}
+    owners = {own.name: suite for suite in suites for own in suite.own_tasks}
     if task not in owners:
         raise UnknownNameError("task", task, owners)
     return owners[task]
@@ -157,7 +165,7 @@ def unknown_task(name: str, known: Iterable[str], otherwise: str) -> UnknownName
         otherwise: what to say if a suite of the package has the task: ``"not in 'quick'"``.
     """
     for suite in map(load_suite, suite_names()):
-        if any(task.name == name for task in suite.tasks):
+        if any(task.name == name for task in suite.own_tasks):
             hint = f"it is in suite {suite.name!r}, and {otherwise}."
             return UnknownNameError("task", name, known, hint)
     return UnknownNameError("task", name, known)
@@ -192,9 +200,13 @@ def _parse(text: str, name: str, where: str) -> Suite:
     seeds = content.get("seeds", 5)
     if seeds < 1:
         raise InvalidSpecError(f"The {where}: key 'seeds' must be at least 1, not {seeds}.")
+    tables = {task: _table(table, task, where) for task, table in content["tasks"].items()}
+    shared = frozenset(task for task, table in tables.items() if "suite" in table)
     tasks = tuple(
-        _task(task, {**content.get("defaults", {}), **_table(table, task, where)}, where)
-        for task, table in content["tasks"].items()
+        _shared_task(task, table, where)
+        if task in shared
+        else _task(task, {**content.get("defaults", {}), **table}, where)
+        for task, table in tables.items()
     )
     first: dict[str, str] = {}
     for task in tasks:
@@ -210,6 +222,7 @@ def _parse(text: str, name: str, where: str) -> Suite:
         tasks,
         _targets(content["targets"], where) if "targets" in content else (),
         _strategies(content["strategies"], where) if "strategies" in content else (),
+        shared,
     )
 
 
@@ -258,6 +271,20 @@ def _table(table: Any, task: str, where: str) -> dict[str, Any]:
             f"The {where}: key 'tasks.{task}' must be a table, not {shown(table)}."
         )
     return table
+
+
+def _shared_task(name: str, table: dict[str, Any], where: str) -> Task:
+    """Return a task of another suite of the package."""
+    key = f"The {where}: key 'tasks.{name}.suite'"
+    if len(table) > 1:
+        others = ", ".join(map(shown, sorted({*table} - {"suite"})))
+        raise InvalidSpecError(f"{key} takes a task as it stands there; remove {others}.")
+    try:
+        if table["suite"] not in suite_names():
+            raise UnknownNameError("suite", str(table["suite"]), suite_names())
+        return load_suite(table["suite"]).task(name)
+    except UnknownNameError as error:
+        raise InvalidSpecError(f"{key} is wrong: {error}") from None
 
 
 def _kind(kind: type) -> str:

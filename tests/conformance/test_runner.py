@@ -290,9 +290,9 @@ def ids(self, client, budget):
 @pytest.mark.parametrize(
     ("plugin", "check", "note", "advice"),
     [
-        (faulty(raising), "positions", "test_runner.py, line", "Fix the exception"),
-        (faulty(endless), "positions", "test_runner.py, line", "Fix the exception"),
-        (faulty(unsigned), "positions", "unsigned() takes 2", "select(self, client, budget)"),
+        (faulty(raising), "returns", "test_runner.py, line", "Fix the exception"),
+        (faulty(endless), "returns", "test_runner.py, line", "Fix the exception"),
+        (faulty(unsigned), "returns", "unsigned() takes 2", "select(self, client, budget)"),
         (faulty(Sized.select, trainer="nosuch"), "positions", "'nosuch'", "check the spelling"),
         (faulty(ids), "positions", "positions in", "not ids"),
         (faulty(lambda self, client, budget: None), "positions", "not None", "Return positions"),

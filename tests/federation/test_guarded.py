@@ -63,7 +63,7 @@ def test_whatever_a_trainer_raises_has_its_name():
     assert trainer.mixes_unlabelled == 2.0
     with pytest.raises(PluginError, match=r"'failing'.*SystemExit: 3"):
         trainer.mixed_losses(torch.zeros(1), None)
-    with pytest.raises(PluginError, match=r"'failing'.*: said so$"):
+    with pytest.raises(PluginError, match=r"'failing'.*: said so \(test_guarded.py, line 27\)$"):
         trainer.probs(None)
 
 

@@ -140,7 +140,7 @@ def test_tasks_of_no_suite_need_its_file(tmp_path, to):
     root = tmp_path / "results"
     store_run(root, spec())
     fails(root, to, "not all of one suite; name one with --suite")
-    fails(root, to, "is of no suite of the package", task=f"task-{TINY.hash[:8]}")
+    fails(root, to, "is of no suite of the package", task=TINY.name)
     file = tmp_path / "mine.toml"
     file.write_text(
         "[tasks.tiny]\nclients = 2\ninitial_labels = 5\nquery_size = 5\nbudget_cap = 40\n"

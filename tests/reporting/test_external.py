@@ -24,7 +24,7 @@ from fal_bench.results.imported import ImportFolder, as_results, read_file, read
 OTHER = TINY.model_copy(
     update={"name": "other", "clients": 4, "query_size": 2, "initial_labels": 2}
 )
-HERE = f"task-{TINY.hash[:8]}"
+HERE = TINY.name
 LABELS = (10, 20, 30, 40, 50)
 
 
@@ -226,9 +226,9 @@ def test_a_strategy_with_runs_on_some_tasks_only_has_no_mean(root):
     theirs = board(result).loc["theirs (external)"]
     assert (theirs["tasks"], theirs["runs"]) == (1, 6)
     assert math.isnan(theirs["labels_paper"])
-    assert f"task-{OTHER.hash[:8]}" in about(result).unranked
+    assert OTHER.name in about(result).unranked
     assert board(ask(root, task=HERE)).loc["theirs (external)", "rank"] == 1
-    assert "theirs (external)" not in board(ask(root, task=f"task-{OTHER.hash[:8]}")).index
+    assert "theirs (external)" not in board(ask(root, task=OTHER.name)).index
 
 
 def test_a_task_is_the_same_by_its_hash_and_not_by_its_name(root):

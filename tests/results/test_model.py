@@ -11,7 +11,7 @@ from fal_bench.inputs.selector import Selector
 from fal_bench.results.folder import CorruptRunError
 
 OTHER = TINY.model_copy(update={"name": "other", "budget_cap": 50})
-TINY_NAME, OTHER_NAME = (f"task-{task.hash[:8]}" for task in (TINY, OTHER))
+TINY_NAME, OTHER_NAME = TINY.name, OTHER.name
 
 
 def test_identity_stands_in_columns(tmp_path):

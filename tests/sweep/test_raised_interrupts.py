@@ -1,6 +1,7 @@
 """Plugins that raise what Python raises after Ctrl-C fail alone, and Ctrl-C still works."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -45,12 +46,13 @@ def compare(compare, plugin):
 
 
 def reasons(result):
-    """What every failed run raised; its reason names the plugin first."""
+    """What every failed run raised; its reason names the plugin first, and the line last."""
     found = {}
     for run in result.context.missing:
         name = run.strategy.partition("=")[2].rstrip("]") or run.strategy
         assert repr(name) in run.reason
-        found[run.strategy] = run.reason.split(": ", 1)[-1]
+        said = re.sub(r" \(raising\.py, line \d+\)", "", run.reason)
+        found[run.strategy] = said.split(": ", 1)[-1]
     return found
 
 

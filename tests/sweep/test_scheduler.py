@@ -101,7 +101,7 @@ def test_the_company_of_one_that_cannot_be_trained_keeps_its_bits(tiny, blobs, m
         monkeypatch.setattr(Picky, "hated", torch.tensor(own[0]))
         together, failures = journals(tiny, blobs, [Random, FalMargin], range(2), Picky())
         assert set(failures) == {key}
-        assert failures[key].endswith("not this one")
+        assert "not this one" in failures[key]
         for other in others:
             assert untimed(together[other]) == untimed(whole[other])
 

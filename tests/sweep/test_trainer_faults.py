@@ -66,8 +66,8 @@ def test_a_trainer_that_raises_is_named(compare):
     result = compare(strategies, backend="sequential")
     found = reasons(result)
     assert list(found) == strategies[1:]
-    assert found["random[trainer=raising]"].endswith("RuntimeError: no idea")
-    assert found["random[trainer=departing]"].endswith("SystemExit: 0")
+    assert "RuntimeError: no idea" in found["random[trainer=raising]"]
+    assert "SystemExit: 0" in found["random[trainer=departing]"]
     assert set(result.curves.strategy) == {"random"}
 
 

@@ -28,8 +28,33 @@ def test_the_shipped_suites_load():
 
 
 def test_task_names_are_unique_over_the_shipped_suites():
-    names = [task.name for suite in suite_names() for task in load_suite(suite).tasks]
+    names = [task.name for suite in suite_names() for task in load_suite(suite).own_tasks]
     assert len(set(names)) == len(names)
+
+
+def test_a_task_of_another_suite_is_taken_as_it_stands_there(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[defaults]\nrounds = 3\n[tasks.digits-iid]\nsuite = 'smoke'\n[tasks.b]\n")
+    suite = load_suite(str(file))
+    assert suite.tasks[0] == find_task("digits-iid")
+    assert [task.name for task in suite.own_tasks] == ["b"]
+    assert load_suite("standard").task("letter") == load_suite("tabular").task("letter")
+    assert find_suite("letter").name == "tabular"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("suite = 'smok'", "key 'tasks.digits-iid.suite' is wrong: .*did you mean 'smoke'"),
+        ("suite = 'quick'", "it is in suite 'smoke'"),
+        ("suite = 3", "Unknown suite '3'"),
+        ("suite = 'smoke'\nrounds = 3", "as it stands there; remove 'rounds'"),
+    ],
+)
+def test_a_task_that_is_not_in_the_other_suite_or_changed_is_refused(table, message, tmp_path):
+    (tmp_path / "mine.toml").write_text(f"[tasks.digits-iid]\n{table}\n")
+    with pytest.raises(InvalidSpecError, match=message):
+        load_suite(str(tmp_path / "mine.toml"))
 
 
 def test_a_file_of_ones_own(tmp_path):

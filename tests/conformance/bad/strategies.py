@@ -284,9 +284,14 @@ def more_votes_than_the_budget(client, budget):
     return np.arange(0)
 
 
-@strategy("positions--raising-later")
+@strategy("positions--repeated-later")
+def repeated_later(client, budget):
+    return np.arange(budget) // (1 + client.cycle)
+
+
+@strategy("returns--raising-later")
 def raising_later(client, budget):
-    return np.arange(budget) // (2 - client.cycle)
+    return np.arange(budget + 1 // (2 - client.cycle))[:budget]
 
 
 # What it depends on, and what it leaves behind.
