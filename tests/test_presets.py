@@ -94,7 +94,7 @@ def test_query_pools_are_those_of_the_published_results():
     for folder in (DOCS.parent / "results" / "published").glob("*/"):
         published |= {task.name: task.pool for task in read_record(folder).tasks}
     drawn = {task.name: WRITER.setting(task).pool for task in TASKS if task.name in published}
-    assert {"digit-pairs-long-tail", "fmnist-dirichlet"} <= set(drawn)
+    assert {"digit-pairs-long-tail", "fmnist-iid"} <= set(drawn)
     assert drawn == {name: published[name] for name in drawn}
 
 

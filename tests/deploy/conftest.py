@@ -1,6 +1,12 @@
 """A small federation of three sites, a link that calls them in this process, and a desk."""
 
+import json
+import os
 import shutil
+import socket
+import subprocess
+import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -182,3 +188,80 @@ def desk_with(tmp_path):
 def desk(desk_with):
     """The desk of a site with one vote a sample."""
     return desk_with()
+
+
+class LabelStudio:
+    """A real Label Studio of its own, on SQLite.
+
+    Attributes:
+        address: where it listens.
+        key: a token of an administrator, of the old kind.
+    """
+
+    key = "0123456789abcdef0123456789abcdef01234567"
+
+    def __init__(self, program, home):
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        home.mkdir()
+        command = [
+            program, "start", "--no-browser", "--port", str(port), "--data-dir", str(home),
+            "--username", "ann@example.org", "--password", "not-a-secret", "--user-token", self.key,
+            "--enable-legacy-api-token", "--log-level", "ERROR",
+        ]  # fmt: skip
+        environment = os.environ | {"HOME": str(home), "COLLECT_ANALYTICS": "false"}
+        self._log = home / "log"
+        with self._log.open("w") as log:
+            given = {"cwd": home, "env": environment, "stdout": log, "stderr": subprocess.STDOUT}
+            self.process = subprocess.Popen(command, **given)
+
+    def wait(self, seconds=600):
+        end = time.monotonic() + seconds
+        while not self._is_up():
+            assert time.monotonic() < end, self._log.read_text()
+            assert self.process.poll() is None, self._log.read_text()
+            time.sleep(0.5)
+
+    def _is_up(self):
+        try:
+            return urllib.request.urlopen(f"{self.address}/health", timeout=5).status == 200
+        except OSError:
+            return False
+
+    def call(self, method, path, content=None):
+        headers = {"Authorization": f"Token {self.key}", "Content-Type": "application/json"}
+        data = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(f"{self.address}/api/{path}", data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.load(reply)
+
+    def tasks(self):
+        """Return the tasks of its only project."""
+        [project] = self.call("GET", "projects/")["results"]
+        found = self.call("GET", f"tasks/?project={project['id']}&fields=all&page_size=1000")
+        return found["tasks"]
+
+    def annotate(self, task, label, who=1):
+        """Label a task as a person does; return the annotation's number."""
+        part = {"from_name": "label", "to_name": "shown", "type": "choices"}
+        result = [part | {"value": {"choices": [label]}}]
+        content = {"result": result, "completed_by": who}
+        return self.call("POST", f"tasks/{task}/annotations/", content)["id"]
+
+
+@pytest.fixture
+def label_studio(tmp_path):
+    """A running Label Studio; None where ``FALBENCH_LABEL_STUDIO`` does not name its program."""
+    program = os.environ.get("FALBENCH_LABEL_STUDIO")
+    if program is None:
+        yield None
+        return
+    server = LabelStudio(program, tmp_path / "label-studio")
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.wait()

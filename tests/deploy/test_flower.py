@@ -22,6 +22,7 @@ import pytest
 
 from fal_bench.data.loading import load_dataset
 from fal_bench.deploy.config import read_federation, read_site
+from fal_bench.deploy.label_studio import KEY
 from fal_bench.deploy.labels import LabelStore
 from fal_bench.deploy.messages import DeploymentError, Message
 from fal_bench.deploy.samples import read_samples
@@ -157,7 +158,8 @@ def superlink(machine, port, *options):
 
 
 def store(machine, site):
-    return LabelStore(read_site(machine.folder / "sites" / f"{site}.toml").store)
+    config = read_site(machine.folder / "sites" / f"{site}.toml")
+    return LabelStore(config.store, config.votes)
 
 
 def cycles(machine):
@@ -317,11 +319,13 @@ class People(threading.Thread):
 
 
 def by_store(machine, site, truth):
-    """Return how people answer who use a program of their own."""
+    """Return how two people answer who use a program of their own."""
 
     def answer():
         own = store(machine, site)
-        own.answer([(one.sample, truth[one.sample]) for one in own.pending()], "program", 10)
+        for who in ("program", "second"):
+            asked = own.pending_for(who)
+            own.answer([(one.sample, truth[one.sample]) for one in asked], who, 10)
 
     return answer
 
@@ -334,6 +338,25 @@ def by_page(browser, truth):
         if before[0].endswith("to label"):
             browser.press("1234567890"[truth[int(before[1])]])
             browser.wait(lambda: (browser.text("left"), browser.text("name")) != before)
+
+    return answer
+
+
+def by_label_studio(machine, site, truth, server):
+    """Return how a person answers who uses Label Studio, with the commands that fetch and bring."""
+    environment = machine.environment | {KEY: server.key}
+    given = {"cwd": machine.folder, "env": environment, "check": True, "capture_output": True}
+
+    def exchange(verb):
+        subprocess.run(["falbench", "labels", verb, f"sites/{site}.toml", server.address], **given)
+
+    def answer():
+        if store(machine, site).pending():
+            exchange("export")
+            for task in server.tasks():
+                if not task["is_labeled"]:
+                    server.annotate(task["id"], str(truth[task["data"]["sample"]]))
+            exchange("import")
 
     return answer
 
@@ -373,8 +396,12 @@ def secure_supernode(machine, port, site, key=None):
 
 
 @pytest.mark.browser
-def test_an_encrypted_deployment_survives_kills_while_people_label(machine, browser):
-    """The README's own commands: TLS, registered sites, and one site labelled by the page."""
+def test_an_encrypted_deployment_survives_kills_while_people_label(machine, browser, label_studio):
+    """The README's own commands: TLS, registered sites, and people at each of them.
+
+    One site is labelled by the page, one by two people a sample, and one in Label Studio where
+    there is one (``tox -e label-studio``).
+    """
     own, agreed = machine("fairfal", "--evaluation-labels", 15)
     truth = with_data_of_their_own(own, agreed)
     port = free_port()
@@ -382,6 +409,8 @@ def test_an_encrypted_deployment_survives_kills_while_people_label(machine, brow
     for site in (*agreed.sites, "stranger"):
         shell(own, commands(own, 1, SITE=site))
     text = (own.folder / "sites" / "north.toml").read_text()
+    with (own.folder / "sites" / "south.toml").open("a") as file:
+        file.write("votes = 2\n")
     stranger = own.folder / "sites" / "stranger.toml"
     stranger.write_text(text.replace('store = "north"', 'store = "stranger"'))
     link = secure_superlink(own, port, *commands(own, 0, SERVER="localhost")[:-1])
@@ -392,7 +421,11 @@ def test_an_encrypted_deployment_survives_kills_while_people_label(machine, brow
     serve, address = labels_page(own, "north")
     browser.open(address, "ann")
     people = [People(by_page(browser, truth["north"]))]
-    people += [People(by_store(own, site, truth[site])) for site in ("south", "east")]
+    people.append(People(by_store(own, "south", truth["south"])))
+    if label_studio:
+        people.append(People(by_label_studio(own, "east", truth["east"], label_studio)))
+    else:
+        people.append(People(by_store(own, "east", truth["east"])))
     for one in people:
         one.start()
     first = own.start("bash", "-c", "exec " + run)
@@ -410,12 +443,16 @@ def test_an_encrypted_deployment_survives_kills_while_people_label(machine, brow
     found = cycles(own)
     assert [one["labels"] for one in found] == [9, 15, 21], printed
     stores = {site: store(own, site) for site in agreed.sites}
-    assert found[-1]["paid"] == sum(one.paid() for one in stores.values()) == 21 + 15
+    paid = {site: one.paid() for site, one in stores.items()}
+    assert found[-1]["paid"] == sum(paid.values()) == 21 + 15 + paid["south"] // 2
+    by = {"north": {"ann"}, "south": {"program", "second"}, "east": {"program"}}
+    if label_studio:
+        by["east"] = {"ann@example.org"}
     for site, one in stores.items():
         assert not one.pending()
-        assert len({answer.sample for answer in one.history()}) == len(one.history()) == one.paid()
-        [who] = {answer.annotator for answer in one.history()}
-        assert who == ("ann" if site == "north" else "program")
+        said = {(answer.sample, answer.annotator) for answer in one.history()}
+        assert len(said) == len(one.history()) == paid[site]
+        assert {who for _, who in said} == by[site]
     assert not (own.folder / "sites" / "stranger" / "messages.jsonl").exists()
     check_log(own, agreed)
 

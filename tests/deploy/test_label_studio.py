@@ -1,11 +1,7 @@
 """Label Studio: its files in the default run, its server in ``tox -e label-studio``."""
 
 import json
-import os
 import socket
-import subprocess
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,10 +9,6 @@ import pytest
 from fal_bench.deploy.label_studio import INTERFACE, KEY, TASKS, read_file
 from fal_bench.deploy.messages import DeploymentError
 from fal_bench.errors import FalbenchError
-
-SERVER = os.environ.get("FALBENCH_LABEL_STUDIO")
-LEGACY = "0123456789abcdef0123456789abcdef01234567"
-PATIENCE = 600
 
 
 def said(number, sample, label, who, at="2026-01-01T00:00:00Z"):
@@ -101,97 +93,48 @@ def test_a_server_that_is_not_there_or_no_token_is_one_sentence(
             assert culprit in error
 
 
-@pytest.fixture
-def server(tmp_path):
-    """Start a Label Studio of its own, on SQLite; return its address."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    address, home = f"http://127.0.0.1:{port}", tmp_path / "label-studio"
-    home.mkdir()
-    environment = os.environ | {"HOME": str(home), "COLLECT_ANALYTICS": "false"}
-    command = [
-        SERVER, "start", "--no-browser", "--port", str(port), "--data-dir", str(home),
-        "--username", "ann@example.org", "--password", "not-a-secret", "--user-token", LEGACY,
-        "--enable-legacy-api-token", "--log-level", "ERROR",
-    ]  # fmt: skip
-    with (home / "log").open("w") as log:
-        given = {"cwd": home, "env": environment, "stdout": log, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(command, **given)
-    try:
-        end = time.monotonic() + PATIENCE
-        while not is_up(address):
-            assert time.monotonic() < end, (home / "log").read_text()
-            assert process.poll() is None, (home / "log").read_text()
-            time.sleep(0.5)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def is_up(address):
-    try:
-        return urllib.request.urlopen(f"{address}/health", timeout=5).status == 200
-    except OSError:
-        return False
-
-
-def call(address, method, path, content=None):
-    headers = {"Authorization": f"Token {LEGACY}", "Content-Type": "application/json"}
-    data = None if content is None else json.dumps(content).encode()
-    request = urllib.request.Request(f"{address}/api/{path}", data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=60) as reply:
-        return json.load(reply)
-
-
-def annotate(address, task, label, who=1):
-    part = {"from_name": "label", "to_name": "shown", "type": "choices"}
-    result = [part | {"value": {"choices": [label]}}]
-    content = {"result": result, "completed_by": who}
-    return call(address, "POST", f"tasks/{task}/annotations/", content)["id"]
-
-
-@pytest.mark.skipif(SERVER is None, reason="tox -e label-studio")
 def test_a_real_server_gets_questions_and_gives_answers(
-    server, desk_with, falbench, tmp_path, monkeypatch
+    label_studio, desk_with, falbench, tmp_path, monkeypatch
 ):
+    if label_studio is None:
+        pytest.skip("tox -e label-studio")
+    server, call, annotate = label_studio.address, label_studio.call, label_studio.annotate
     desk = desk_with("votes = 2")
     site, federation = tmp_path / "north.toml", ["--federation", tmp_path / "federation.toml"]
     # The default kind of token, which has to be exchanged for another one.
-    monkeypatch.setenv(KEY, call(server, "POST", "token/")["token"])
+    monkeypatch.setenv(KEY, call("POST", "token/")["token"])
     for new in (3, 0):
         code, out, error = falbench("labels", "export", site, server, *federation)
         assert (code, f" {new} " in out) == (0, True), error
-    [project] = call(server, "GET", "projects/")["results"]
+    [project] = call("GET", "projects/")["results"]
     assert (project["task_number"], project["maximum_annotations"]) == (3, 2)
-    listed = call(server, "GET", f"tasks/?project={project['id']}&fields=all")["tasks"]
+    listed = label_studio.tasks()
     tasks = {one["data"]["sample"]: one["id"] for one in listed}
     assert len({one["predictions_score"] for one in listed}) == 3
     for name in ("ben", "cem"):
         new = {"email": f"{name}@example.org", "username": name, "password": "not-a-secret"}
-        call(server, "POST", "users/", new)
+        call("POST", "users/", new)
     for sample, labels in {3: ("dog", "dog"), 5: ("dog", "cat"), 7: ("cat",)}.items():
         for who, label in enumerate(labels, start=1):
-            annotate(server, tasks[sample], label, who)
+            annotate(tasks[sample], label, who)
     assert falbench("labels", "import", site, server, *federation)[0] == 0
     assert desk.store.labels(9)[[3, 5, 7]].tolist() == [1, -1, -1]
     assert [(one.sample, one.purpose) for one in desk.store.pending()] == [
         (7, "second-vote"), (5, "adjudication")
     ]  # fmt: skip
     assert falbench("labels", "export", site, server, *federation)[0] == 0
-    assert call(server, "GET", f"tasks/{tasks[5]}/")["overlap"] == 3
-    annotate(server, tasks[5], "cat", 3)
-    annotate(server, tasks[7], "cat", 3)
+    assert call("GET", f"tasks/{tasks[5]}/")["overlap"] == 3
+    annotate(tasks[5], "cat", 3)
+    annotate(tasks[7], "cat", 3)
     for _ in range(2):
         assert falbench("labels", "import", site, server, *federation)[0] == 0
     assert desk.store.labels(9)[[3, 5, 7]].tolist() == [1, 0, 0]
     people = {one.annotator for one in desk.store.history()}
     assert people == {"ann@example.org", "ben@example.org", "cem@example.org"}
     assert len(desk.store.history()) == desk.store.paid() == 7
-    monkeypatch.setenv(KEY, LEGACY)
+    monkeypatch.setenv(KEY, label_studio.key)
     exported = tmp_path / "export.json"
-    content = call(server, "GET", f"projects/{project['id']}/export?exportType=JSON")
+    content = call("GET", f"projects/{project['id']}/export?exportType=JSON")
     exported.write_text(json.dumps(content))
     code, out, _ = falbench("labels", "import", site, Path(exported), *federation)
     assert (code, out.startswith("0 ")) == (0, True)
