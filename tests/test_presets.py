@@ -82,7 +82,8 @@ def test_the_published_data_hold_what_a_task_asks_for(task):
     setting = WRITER.setting(task)
     assert WRITER.setting(task, seed=1).pool == setting.pool  # one number says it for all seeds
     registry = Registry.discover()
-    plan = Plan.make(suite=find_suite(task.name).name, seeds=1, device="cpu")
+    suite = find_suite(task.name).name
+    plan = Plan.make(suite=suite, task=task.name, seeds=1, device="cpu")
     for selector in {str(run.strategy): run.strategy for run in plan.runs}.values():
         strategy = registry.make(selector)
         strategy.check_task(task)
@@ -174,7 +175,9 @@ def test_without_data_a_dry_run_says_what_is_missing_and_where_to_put_it(
     for kind in (torchvision.datasets.CIFAR10, torchvision.datasets.CIFAR100):
         monkeypatch.setattr(kind, "url", nowhere + kind.filename)
     monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [nowhere])
-    code, _, err = falbench("compare", "--suite", name, "--dry-run", "--device", "cpu")
+    task = load_suite(name).own_tasks[-1].name
+    asked = ["compare", "--suite", name, "--task", task, "--dry-run", "--device", "cpu"]
+    code, _, err = falbench(*asked)
     assert code == 2
     assert len(err.splitlines()) == 1
     assert str(tmp_path / "data") in err
