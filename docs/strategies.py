@@ -28,7 +28,7 @@ Written by `python docs/strategies.py` from the strategies' own docstrings and a
 be left for later, *coordinated* that clients and server exchange messages, whose bytes are counted.
 What each costs in time and memory: [performance](performance.md).
 
-![The curve of every strategy on the default suite](strategies.svg)
+![The curves that are published on the default suite](strategies.svg)
 
 Mean test accuracy over both tasks of `quick` and 10 seeds against paper labels;
 grey: random. Drawn from [the published results](../results/published/quick).
@@ -65,7 +65,7 @@ def _table(strategies: list[type[Strategy]]) -> str:
     for strategy in strategies:
         needs = ", ".join(f"`{type(need).__name__}`" for need in strategy().needs)
         kinds = ["deterministic"] * strategy.deterministic + ["adaptive"] * strategy.adaptive
-        kinds += ["coordinated"] * ("select_all" in vars(strategy))
+        kinds += ["coordinated"] * (strategy.select_all is not Strategy.select_all)
         kinds += ["never ranked"] * strategy.reference
         if strategy.trainer != "cross-entropy":
             kinds.append(f"trainer `{strategy.trainer}`")
