@@ -98,11 +98,10 @@ def _words(plugin: type) -> str:
 
 def _parameters(params: type) -> str:
     """Return the parameters as a table, with the words of their class."""
-    said = inspect.getdoc(params) or ""
-    _, _, listed = said.partition("Attributes:\n")
-    words = dict(
-        re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", listed, re.DOTALL | re.MULTILINE)
-    )
+    words: dict[str, str] = {}
+    for one in reversed(params.__mro__):  # inherited parameters are explained where they are from
+        _, _, listed = inspect.cleandoc(one.__doc__ or "").partition("Attributes:\n")
+        words |= re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", listed, re.DOTALL | re.MULTILINE)
     rows = []
     for name, field in params.model_fields.items():
         default = "" if field.default is PydanticUndefined else f"`{field.default}`"
