@@ -34,8 +34,8 @@ Mean test accuracy over both tasks of `quick` and 10 seeds against paper labels;
 grey: random. Drawn from [the published results](../results/published/quick).
 
 Not here, among others: LAL-RL (Konyushkova et al., 2018), which is written for two classes: it
-describes the classifier and samples by the score of one of them. VAAL and GCNAL, which train networks of their
-own on the whole pool in every query.
+describes the classifier and samples by the score of one of them; VAAL and GCNAL, which train
+networks of their own on the whole pool in every query.
 """
 
 
