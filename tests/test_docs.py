@@ -1,12 +1,11 @@
 """Pages that are pointed to exist."""
 
+import csv
 import importlib.util
 import re
 from pathlib import Path
 
 import pytest
-
-import fal_bench
 
 REPOSITORY = Path(__file__).parent.parent
 FOLDERS = ("fal_bench", "strategies", "environments", "docs", "examples")
@@ -55,7 +54,10 @@ def test_strategies_that_exchange_messages_are_called_coordinated():
 
 def test_the_figure_of_strategies_shows_those_that_are_published():
     """Drawn again by ``python docs/strategies.py results/published/quick``."""
-    published = set(fal_bench.load(REPOSITORY / "results" / "published" / "quick").strategies)
+    curves = REPOSITORY / "results" / "published" / "quick" / "curves.csv"
+    with curves.open(encoding="utf-8", newline="") as file:
+        published = {row["strategy"] for row in csv.DictReader(file)}
+    assert len(published) > 30
     figure = (REPOSITORY / "docs" / "strategies.svg").read_text(encoding="utf-8")
     assert published - set(re.findall(r">([^<>]+)</text>", figure)) == set()
 
