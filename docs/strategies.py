@@ -28,14 +28,14 @@ Written by `python docs/strategies.py` from the strategies' own docstrings and a
 be left for later, *coordinated* that clients and server exchange messages, whose bytes are counted.
 What each costs in time and memory: [performance](performance.md).
 
-![The curve of every strategy on the default suite](strategies.svg)
+![The curves that are published on the default suite](strategies.svg)
 
 Mean test accuracy over both tasks of `quick` and 10 seeds against paper labels;
 grey: random. Drawn from [the published results](../results/published/quick).
 
-Not here: LAL-RL (Konyushkova et al., 2018), which is written for two classes: it describes the
-classifier and samples by the score of one of them. VAAL and GCNAL, which train networks of their
-own on the whole pool in every query.
+Not here, among others: LAL-RL (Konyushkova et al., 2018), which is written for two classes: it
+describes the classifier and samples by the score of one of them; VAAL and GCNAL, which train
+networks of their own on the whole pool in every query.
 """
 
 
@@ -65,7 +65,7 @@ def _table(strategies: list[type[Strategy]]) -> str:
     for strategy in strategies:
         needs = ", ".join(f"`{type(need).__name__}`" for need in strategy().needs)
         kinds = ["deterministic"] * strategy.deterministic + ["adaptive"] * strategy.adaptive
-        kinds += ["coordinated"] * ("select_all" in vars(strategy))
+        kinds += ["coordinated"] * (strategy.select_all is not Strategy.select_all)
         kinds += ["never ranked"] * strategy.reference
         if strategy.trainer != "cross-entropy":
             kinds.append(f"trainer `{strategy.trainer}`")
@@ -98,11 +98,10 @@ def _words(plugin: type) -> str:
 
 def _parameters(params: type) -> str:
     """Return the parameters as a table, with the words of their class."""
-    said = inspect.getdoc(params) or ""
-    _, _, listed = said.partition("Attributes:\n")
-    words = dict(
-        re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", listed, re.DOTALL | re.MULTILINE)
-    )
+    words: dict[str, str] = {}
+    for one in reversed(params.__mro__):  # inherited parameters are explained where they are from
+        _, _, listed = inspect.cleandoc(one.__doc__ or "").partition("Attributes:\n")
+        words |= re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", listed, re.DOTALL | re.MULTILINE)
     rows = []
     for name, field in params.model_fields.items():
         default = "" if field.default is PydanticUndefined else f"`{field.default}`"

@@ -26,7 +26,7 @@ class FedTypiClustParams(Params):
 
 
 class FedTypiClust(FederatedClusters):
-    """TypiClust over the whole federation, in which clients send only sums, counts and distances.
+    """TypiClust over the whole federation, in which clients send no samples.
 
     Mohr & Weinshall, arXiv 2608.18634, 2026, after Hacohen et al., ICML 2022. The samples of all
     clients are clustered together, into as many clusters as there will be labels: every client

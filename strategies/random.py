@@ -13,7 +13,7 @@ from fal_bench.plugins.strategy import ClientView, Strategy
 class Random(Strategy):
     """Uniform sampling without replacement from each client's pool.
 
-    Cost: none. It fails nowhere, and is hard to beat where classes are balanced and labels few.
+    Cost: none. It works on any data.
     """
 
     name: ClassVar[str] = "random"

@@ -1,5 +1,6 @@
 """Pages that are pointed to exist."""
 
+import csv
 import importlib.util
 import re
 from pathlib import Path
@@ -41,6 +42,24 @@ def test_the_page_of_strategies_says_what_the_strategies_say():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (REPOSITORY / "docs" / "strategies.md").read_text() == module.page()
+
+
+def test_strategies_that_exchange_messages_are_called_coordinated():
+    lines = (REPOSITORY / "docs" / "strategies.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "](#" in line]
+    kinds = {name: kind for name, family, _, _, kind, _ in rows if family == "coordinated"}
+    assert len(kinds) >= 4
+    assert {name for name, kind in kinds.items() if "coordinated" not in kind} == set()
+
+
+def test_the_figure_of_strategies_shows_those_that_are_published():
+    """Drawn again by ``python docs/strategies.py results/published/quick``."""
+    curves = REPOSITORY / "results" / "published" / "quick" / "curves.csv"
+    with curves.open(encoding="utf-8", newline="") as file:
+        published = {row["strategy"] for row in csv.DictReader(file)}
+    assert len(published) > 30
+    figure = (REPOSITORY / "docs" / "strategies.svg").read_text(encoding="utf-8")
+    assert published - set(re.findall(r">([^<>]+)</text>", figure)) == set()
 
 
 def test_the_page_on_results_runs_as_written(tmp_path, monkeypatch):

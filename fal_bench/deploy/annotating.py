@@ -18,7 +18,7 @@ from fal_bench.inputs.files import read_text
 COLUMNS: Final = ("sample", "name", "purpose", "cycle", "asked", "label")
 TABLE: Final = "to-label.csv"
 UNSORTED: Final = "unsorted"
-"""Folder of the images that nobody has labelled yet."""
+"""Folder of the images that have no label yet."""
 
 
 class Desk:

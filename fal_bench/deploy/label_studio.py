@@ -40,7 +40,7 @@ class Taken:
 
     Attributes:
         changed: labels that are new or differ.
-        left: annotations that nobody had asked for, or whose vote is not needed.
+        left: annotations that were not asked for, or whose vote is not needed.
     """
 
     changed: int

@@ -60,7 +60,7 @@ create view if not exists open_request as
 
 
 class NotNeededError(DeploymentError):
-    """A label that nobody has asked for, or not this person."""
+    """A label that was not asked for, or not from this person."""
 
 
 @dataclass(frozen=True)
@@ -483,7 +483,7 @@ def _add(
     if differ and third is None:
         _request(database, sample, len(votes), ADJUDICATION, second.cycle)
     elif not differ and third is not None and third.annotator is None:
-        # What nobody has answered is no longer asked; an answer stays, and is paid.
+        # What was not answered is no longer asked; an answer stays, and is paid.
         database.execute(
             "delete from request where sample = ? and vote = ?", (sample, third.number)
         )

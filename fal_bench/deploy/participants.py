@@ -2,8 +2,8 @@
 
 Server and sites run ``select_all`` each. A site runs it from its start for every message: what the
 server has sent so far is in the message, and the site answers with the array that the server waits
-for. So a site needs no process that lives on, a query can be asked twice, and whoever was
-interrupted goes on.
+for. So a site needs no process that lives on, a query can be asked twice, and a site that
+was interrupted goes on.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def check_deployable(federation: Federation) -> None:
     name = federation.selector.name
     strategy = current_registry().strategies.make(strategy_selector(federation))
     if strategy.reference:
-        _refuse(federation, f"strategy {name!r} is a reference that reads labels nobody has given")
+        _refuse(federation, f"strategy {name!r} is a reference: it needs the labels of all samples")
     if declared(strategy, RoundSnapshots) is not None:
         _refuse(federation, f"strategy {name!r} needs the model as it was after earlier rounds")
     try:

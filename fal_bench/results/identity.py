@@ -189,8 +189,9 @@ def task_labels(tasks: pd.DataFrame) -> list[str]:
 def chosen_runs(runs: pd.DataFrame, texts: Sequence[str]) -> pd.Series:
     """Return which runs a user's selectors stand for; a table's names are understood, too.
 
-    A selector without a trainer stands for its strategy with whatever trainer is there. Imported
-    runs are chosen as a whole, whatever their strategies.
+    A selector stands for the strategy of that name in tables. Where none has its name and it says
+    no trainer, it stands for its strategy with whatever trainer is there. Imported runs are chosen
+    as a whole, whatever their strategies.
 
     Args:
         runs: rows of ``Results.runs``.
@@ -208,7 +209,9 @@ def chosen_runs(runs: pd.DataFrame, texts: Sequence[str]) -> pd.Series:
     for text in texts:
         named = [text in _names(run) for run in mine]
         for selector in [] if any(named) else Selector.expand(text):
-            found = [selector == ALL or _is_meant(run, selector) for run in mine]
+            found = [selector == ALL or str(selector) in _names(run) for run in mine]
+            if not any(found):
+                found = [_is_meant(run, selector) for run in mine]
             if not any(found):
                 raise UnknownNameError("strategy", str(selector), set(known))
             named = [one or other for one, other in zip(named, found, strict=True)]

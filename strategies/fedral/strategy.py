@@ -42,8 +42,8 @@ class FedRAL(Strategy):
     agent never leaves its client; only the classifier is aggregated.
 
     Cost: simulated episodes on the client's warm-start and agent shares before the first query,
-    whose labels are charged as strict labels; most of a client's data are read that way. Fails, as
-    an economy of labels, under strict accounting for that reason; ``mode=online`` and
+    whose labels are charged as strict labels, many times those that it buys. Fails, as an economy
+    of labels, under strict accounting for that reason; ``mode=online`` and
     ``mode=transfer`` read no more than they query. ``docs/fedral.md`` lists what the paper leaves
     open and the option for each.
     """

@@ -97,7 +97,8 @@ def results(tmp_path):
         ({"seeds": "0-1"}, 12),
         ({"seeds": range(2)}, 12),
         ({"strategies": "random"}, 6),
-        ({"strategies": "mine[ k=2 ]"}, 12),  # whatever the trainer
+        ({"strategies": "mine[ k=2 ]"}, 6),  # as in tables, not with another trainer
+        ({"strategies": "random,mine[k=2]"}, 12),
         ({"strategies": "mine[k=2,trainer=kcfu]"}, 6),
         ({"strategies": ["mine[k=1,2]", "random"][1:]}, 6),
         ({"strategies": "all"}, 18),
