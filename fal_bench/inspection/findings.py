@@ -87,10 +87,6 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
     fit = training(random, evidence.twice.get(RANDOM, {}), more[0])
     if rise.grade == "fault":  # shares of nothing, and a target in the middle of it
         return (cost, rise, fit)
-    saved = [
-        saving(name, own, evidence.runs.get(name, {}), random.middle, cap)
-        for name in (HINDSIGHT, USUAL)
-    ]
     return (
         cost,
         rise,
@@ -98,7 +94,7 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
         *more,
         smoothness(random),
         noise(random, task.evaluation_rounds, judged),
-        HeadRoom(tuple(one for one in saved if one is not None)),
+        head_room(evidence, random.middle),
         seeds(own, evidence.runs.get(USUAL, {}), random.middle, cap, evidence.seconds),
         separation(evidence.stored, tuple(own), random.middle, cap),
     )
@@ -232,6 +228,26 @@ def saving(name: str, own: Curves, other: Curves, target: float, cap: int) -> Sa
         return None
     interval = _saving(mean.value + mean.half), _saving(mean.value - mean.half)
     return Saved(name, _saving(mean.value), interval, mean.count)
+
+
+def head_room(evidence: Evidence, target: float) -> HeadRoom:
+    """Measure what there is to save: by hindsight, by a usual strategy, and by the best stored one.
+
+    Of the stored ones only those count whose interval lies above 0, and the one with the highest
+    lower end is the best: the largest mean of many would often be chance.
+    """
+    own, cap = evidence.runs[RANDOM], evidence.task.budget_cap
+    named = [
+        saving(name, own, evidence.runs.get(name, {}), target, cap) for name in (HINDSIGHT, USUAL)
+    ]
+    others = [
+        saving(name, own, curves, target, cap)
+        for name, curves in evidence.stored.items()
+        if name not in (RANDOM, HINDSIGHT, USUAL)
+    ]
+    sure = [one for one in others if one is not None and one.interval[0] > 0]
+    best = sorted(sure, key=lambda one: one.interval[0])[-1:]
+    return HeadRoom((*(one for one in named if one is not None), *best))
 
 
 def seeds(

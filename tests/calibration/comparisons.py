@@ -57,7 +57,8 @@ def stretched(run: Reading, factor: float) -> Reading:
 def with_saving(runs: Runs, context: ReportContext, names: Sequence[str], saving: float) -> Ladder:
     """Return what strategies spend if each saves exactly this share on every task.
 
-    Strategies of which some run never reaches some target are left out: theirs is not known.
+    Strategies of which some run never reaches some target are left out: theirs is not known. A
+    seed with which the baseline does not is not asked how far to stretch.
 
     Args:
         runs: the real runs.
@@ -68,8 +69,10 @@ def with_saving(runs: Runs, context: ReportContext, names: Sequence[str], saving
     free = {key: uncapped(run) for key, run in runs.items()}
     known = Ladder.climb(free, context, context.rungs, [*names, context.baseline])
     usable = [name for name in names if np.isfinite(known.spent[name].logs).all()]
+    asked = np.isfinite(known.spent[context.baseline].logs)
     shifts = {
-        name: math.log(1 - saving) - known.differences(name, context.baseline).mean(axis=1)
+        name: math.log(1 - saving)
+        - known.differences(name, context.baseline).mean(axis=1, where=asked)
         for name in usable
     }
     moved = {

@@ -166,6 +166,19 @@ def test_head_room_is_what_the_best_of_both_saves(reference, usual):
         assert room.grade == ("fault" if most < 0.05 else "remark" if most < 0.10 else "good")
 
 
+@pytest.mark.parametrize(
+    ("factor", "shown"), [(0.7, ["fal-margin", "other"]), (1.2, ["fal-margin"])]
+)
+def test_head_room_counts_the_best_stored_strategy_that_surely_saves(factor, shown):
+    stored = {"other": curves(factor, stream=5), "worse": curves(1.4, stream=6)}
+    found, _ = inspected(stored=stored)
+    room = found[HeadRoom]
+    assert [one.strategy for one in room.saved if one.strategy != "oracle-greedy"] == shown
+    if factor < 1:
+        assert room.saved[-1].share == pytest.approx(1 - factor, abs=0.1)
+        assert room.grade == "good"
+
+
 def test_runs_that_never_reach_the_target_are_no_saving():
     found, _ = inspected(oracle=curves(9.0))
     assert [one.strategy for one in found[HeadRoom].saved] == ["fal-margin"]
