@@ -226,8 +226,9 @@ Means over the tasks: time of selection on one core beside the training, and wha
 {costs}
 ## Tested on other tasks
 
-The {held} tasks of the suite [`held-out`](../fal_bench/task/suites/held-out.toml) take no part in anything above: other data,
-other clients, another range of seeds ([results](../results/published/held-out)). What four ways to choose save there:
+The {held} tasks of the suite [`held-out`](../fal_bench/task/suites/held-out.toml) take no part in anything above. Six are
+other tables; two are known images with other models and clients. Seeds are others, too ([results](../results/published/held-out)). What five ways to choose
+save there:
 
 | choice | among the best | better | worse | mean saving | least saving |
 |---|---|---|---|---|---|

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fal_bench.task.suite import load_suite
+
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -39,3 +41,22 @@ def test_savings_are_those_of_the_boards(writer):
     assert len(set(ends.values())) == 1
     low, high = ends["random"]
     assert low < one.rows["random"]["target"] < high
+
+
+def test_tasks_that_are_held_out_take_no_part_and_are_those_of_their_suite(writer):
+    held = [one.task for one in writer.held_out()]
+    assert {task.hash for task in held} == {task.hash for task in load_suite("held-out").tasks}
+    assert not {task.hash for task in held} & {one.task.hash for one in writer.judged()}
+
+
+def test_no_choice_saves_more_than_the_best_one_of_each_task(writer):
+    savings = {
+        said: [
+            one.rows[name]["saving_vs_random"]
+            for one, name in zip(writer.held_out(), picks, strict=True)
+        ]
+        for said, picks in writer.choices().items()
+    }
+    *others, oracle = savings.values()
+    assert all(own <= best for picks in others for own, best in zip(picks, oracle, strict=True))
+    assert sum(savings["`random`"]) == 0
