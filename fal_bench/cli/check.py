@@ -15,13 +15,13 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="NAME_OR_FILE...",
-            help="Plugins by name, with parameters as in 'logo\\[n_init=4]', or plugin files.",
+            help="Plugins by name, with parameters as in 'logo[n_init=4]', or plugin files.",
             show_default=False,
         ),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="CHECK", help="Do this check only; repeatable.  \\[default: all]"),
+        typer.Option(metavar="CHECK", help="Do this check only; repeatable.  [default: all]"),
     ] = None,
     list_checks: Annotated[
         bool, typer.Option("--list", help="List the checks and what each of them proves.")
@@ -31,11 +31,12 @@ def check(
         typer.Option(min=0.1, metavar="SECONDS", help="Longest time one plugin call may take."),
     ] = 60.0,
 ) -> None:
-    """Check that plugins keep the contract: what failed, on which input, and what to do.
+    """Check that plugins keep the contract.
 
-    Strategies run in the real harness on small made-up data, trainers, aggregations and
-    models in the real engines, data sets are loaded and metrics measured, all in a process of
-    their own. Ends with 0 if everything that applies holds, else with 1.
+    Says what failed, on which input, and what to do. Strategies run in the real harness on small
+    made-up data, trainers, aggregations and models in the real engines, data sets are loaded and
+    metrics measured, all in a process of their own. Ends with 0 if everything that applies holds,
+    else with 1.
     """
     if list_checks:
         _list_checks()

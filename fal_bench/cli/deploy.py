@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-deploy = typer.Typer(no_args_is_help=True)
+deploy = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @deploy.callback()
@@ -30,7 +30,7 @@ def new_federation(
         str, typer.Option("--strategy", "-s", metavar="NAME", help="Which samples are labelled.")
     ] = "fal-margin",
     sites: Annotated[
-        str, typer.Option(metavar="A,B,...", help="Names of the sites.  \\[default: site-0,...]")
+        str, typer.Option(metavar="A,B,...", help="Names of the sites.  [default: site-0,...]")
     ] = "",
     evaluation_labels: Annotated[
         int, typer.Option(min=0, help="Labels bought to measure the model.")

@@ -59,10 +59,10 @@ def figure(
     baseline: BaselineOption = None,
     external: ExternalOption = True,
 ) -> None:
-    """Draw stored results as a figure for a paper; runs nothing.
+    """Draw stored results as a figure for a paper.
 
-    It is drawn by matplotlib, from the numbers of the leaderboard. Of several targets it shows the
-    first.
+    Runs nothing. It is drawn by matplotlib, from the numbers of the leaderboard. Of several targets
+    it shows the first.
     """
     begin("Reading results")
     from fal_bench import api

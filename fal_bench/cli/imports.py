@@ -24,24 +24,24 @@ def import_curves(
         str | None,
         typer.Option(
             metavar="NAME|PATH",
-            help="The suite of its tasks.  \\[default: all suites of the package]",
+            help="The suite of its tasks.  [default: all suites of the package]",
         ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What to call the import.  \\[default: the file's name]"),
+        typer.Option(metavar="NAME", help="What to call the import.  [default: the file's name]"),
     ] = None,
     remove: Annotated[
         str | None, typer.Option(metavar="NAME", help="Take an import away again.")
     ] = None,
     out: OutOption = Path("results"),
 ) -> None:
-    """Import learning curves measured elsewhere; compare and report show them as external.
+    """Import learning curves measured elsewhere.
 
-    They are ranked only if the file's column task_hash says that their tasks are the same, as the
-    curves.csv of another falbench run does (see docs/external-curves.md). Further columns are
-    optional: cycle, labels_strict, bytes_up, bytes_down, train_seconds, select_seconds, reference.
-    Any other column of numbers is a metric.
+    compare and report show them as external. They are ranked only if the file's column task_hash
+    says that their tasks are the same, as the curves.csv of another falbench run does (see
+    docs/external-curves.md). Further columns are optional: cycle, labels_strict, bytes_up,
+    bytes_down, train_seconds, select_seconds, reference. Any other column of numbers is a metric.
     """
     begin("Reading curves")
     from fal_bench import api

@@ -48,7 +48,7 @@ def inspect(
         typer.Argument(
             metavar="TASK_OR_SUITE",
             help="A task, a suite, a suite's TOML file, or a folder of published results.  "
-            "\\[default: all tasks of --suite]",
+            "[default: all tasks of --suite]",
             show_default=False,
         ),
     ] = None,
@@ -57,7 +57,7 @@ def inspect(
         typer.Option(
             metavar="METRIC=VALUE",
             help="A target as for compare, whose metric tasks are judged by.  "
-            "\\[default: the suite's first target, or accuracy]",
+            "[default: the suite's first target, or accuracy]",
             show_default=False,
         ),
     ] = None,
@@ -67,7 +67,7 @@ def inspect(
         typer.Option(
             min=2,
             metavar="N",
-            help="Number of seeds.  \\[default: 5, and all that are published]",
+            help="Number of seeds.  [default: 5, and all that are published]",
             show_default=False,
         ),
     ] = None,

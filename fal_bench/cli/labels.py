@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from fal_bench.deploy.annotating import Desk
     from fal_bench.deploy.label_studio import LabelStudio
 
-labels = typer.Typer(no_args_is_help=True)
+labels = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 SiteArgument = Annotated[Path, typer.Argument(metavar="SITE.toml", help="The site's file.")]
 FederationOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="The federation's file.  \\[default: ../federation.toml beside it]"
+        metavar="FILE", help="The federation's file.  [default: ../federation.toml beside it]"
     ),
 ]
 Form = Literal["table", "label-studio"]
@@ -115,7 +115,7 @@ def take_back(
     sample: Annotated[int, typer.Argument(min=0, help="Number of the sample.")],
     annotator: AnnotatorOption,
     vote: Annotated[
-        int | None, typer.Option(min=0, help="Which of its votes.  \\[default: the annotator's]")
+        int | None, typer.Option(min=0, help="Which of its votes.  [default: the annotator's]")
     ] = None,
     federation: FederationOption = None,
 ) -> None:

@@ -34,7 +34,7 @@ def list_things(
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
-    """List strategies, trainers, aggregations, data sets, models, metrics, tasks or suites."""
+    """List strategies, other plugins, tasks or suites."""
     if kind is Listed.tasks:
         rows = _tasks()
     elif kind is Listed.suites:

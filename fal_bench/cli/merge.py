@@ -32,7 +32,7 @@ def merge(
     ],
     keep: Annotated[
         Keep | None,
-        typer.Option(help="Which of several differing runs to keep.  \\[default: refuse them]"),
+        typer.Option(help="Which of several differing runs to keep.  [default: refuse them]"),
     ] = None,
 ) -> None:
     """Merge the finished runs of several results folders into one.

@@ -12,7 +12,7 @@ import typer
 
 from fal_bench.errors import InvalidSpecError
 
-new = typer.Typer(no_args_is_help=True)
+new = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 NameArgument = Annotated[str, typer.Argument(help="Its name, such as my-idea.", show_default=False)]
 FolderOption = Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")]

@@ -62,20 +62,20 @@ StrategyOption = Annotated[
         "--strategies",
         "-s",
         metavar="NAME",
-        help="Strategies, with parameters as in 'logo\\[n_init=4]' (several values: several rows) "
-        "or a trainer as in 'random\\[trainer=evidential]'; 'all' for every one. Repeatable.  "
-        "\\[default: the suite's, else random, fal-margin, logo and fedral]",
+        help="Strategies, with parameters as in 'logo[n_init=4]' (several values: several rows) "
+        "or a trainer as in 'random[trainer=evidential]'; 'all' for every one. Repeatable.  "
+        "[default: the suite's, else random, fal-margin, logo and fedral]",
     ),
 ]
 SuiteOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME|PATH", help="A suite, or a TOML file.  \\[default: quick]"),
+    typer.Option(metavar="NAME|PATH", help="A suite, or a TOML file.  [default: quick]"),
 ]
 TaskOption = Annotated[str | None, typer.Option(metavar="NAME", help="One task only.")]
 SeedsOption = Annotated[
     str | None,
     typer.Option(
-        metavar="N|A-B", help="Number of seeds, or the seeds A to B.  \\[default: the suite's]"
+        metavar="N|A-B", help="Number of seeds, or the seeds A to B.  [default: the suite's]"
     ),
 ]
 JobsOption = Annotated[
@@ -85,7 +85,7 @@ JobsOption = Annotated[
         "-j",
         min=1,
         metavar="N",
-        help="Workers.  \\[default: one a core, one on a GPU]",
+        help="Workers.  [default: one a core, one on a GPU]",
     ),
 ]
 DryRunOption = Annotated[
@@ -104,20 +104,18 @@ StoredStrategyOption = Annotated[
         "--strategies",
         "-s",
         metavar="NAME",
-        help="Strategies that take part, as in 'logo\\[n_init=4]'; repeatable.  "
-        "\\[default: all that are stored]",
+        help="Strategies that take part, as in 'logo[n_init=4]'; repeatable.  "
+        "[default: all that are stored]",
     ),
 ]
 StoredSuiteOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME|PATH", help="A suite, or a TOML file.  \\[default: that of the runs]"
-    ),
+    typer.Option(metavar="NAME|PATH", help="A suite, or a TOML file.  [default: that of the runs]"),
 ]
 StoredSeedsOption = Annotated[
     str | None,
     typer.Option(
-        metavar="N|A-B", help="The first N stored seeds, or the seeds A to B.  \\[default: all]"
+        metavar="N|A-B", help="The first N stored seeds, or the seeds A to B.  [default: all]"
     ),
 ]
 OutOption = Annotated[
@@ -159,7 +157,7 @@ TargetOption = Annotated[
         metavar="X|METRIC=X",
         help="Target accuracy, above 0 and at most 1, or target of any recorded metric, as in "
         "balanced_accuracy=0.6 or loss=auto; several with commas, or repeat; 'auto' for seven "
-        "steps between the baseline's start and its end.  \\[default: the suite's, else auto]",
+        "steps between the baseline's start and its end.  [default: the suite's, else auto]",
     ),
 ]
 AccuracyTargetOption = Annotated[
@@ -174,7 +172,7 @@ AccountingOption = Annotated[
 ]
 BaselineOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Savings refer to this strategy.  \\[default: random]"),
+    typer.Option(metavar="NAME", help="Savings refer to this strategy.  [default: random]"),
 ]
 FormatOption = Annotated[
     Format, typer.Option("--format", help="How to print the leaderboard on standard output.")
@@ -199,7 +197,7 @@ MemoryLimitOption = Annotated[
     typer.Option(
         metavar="MIB",
         callback=_check_memory_limit,
-        help="Most memory a worker may take, at least 1024.  \\[default: 80 % of what is free, "
+        help="Most memory a worker may take, at least 1024.  [default: 80 % of what is free, "
         "divided by the workers]",
     ),
 ]

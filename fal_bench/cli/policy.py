@@ -23,7 +23,10 @@ def policy(
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
-    """Export a trained policy, for FedRAL's transfer mode on another task."""
+    """Export a policy that FedRAL has trained.
+
+    It is for the transfer mode, on another task.
+    """
     from dataclasses import replace
 
     from fal_bench.environments.agents.policy import GreedyPolicy, export_policy

@@ -58,17 +58,18 @@ def publish(
         Accounting | None,
         typer.Option(
             help="Rank by every label read, or by the papers' count.  "
-            "\\[default: strict, or as published]"
+            "[default: strict, or as published]"
         ),
     ] = None,
     baseline: BaselineOption = None,
 ) -> None:
-    """Publish the comparison of a results folder so that others can verify it; runs nothing.
+    """Publish a comparison for others to verify.
 
-    Writes leaderboard.csv, curves.csv, charges.csv, leaderboard.html and provenance.json, which
-    says how the results came about and all that falbench verify needs to compute them again.
-    An incomplete comparison is refused. Results published before are drawn again, from their
-    curves. With --index it publishes nothing, and writes one page over what is published.
+    Runs nothing. Writes leaderboard.csv, curves.csv, charges.csv, leaderboard.html and
+    provenance.json, which says how the results came about and all that falbench verify needs to
+    compute them again. An incomplete comparison is refused. Results published before are drawn
+    again, from their curves. With --index it publishes nothing, and writes one page over what is
+    published.
     """
     begin("Reading results")
     from fal_bench import api

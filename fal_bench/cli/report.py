@@ -49,16 +49,16 @@ def report(
         typer.Option(
             metavar="DIR",
             parser=folder_or_file,
-            help="Where to write the files.  \\[default: into DIR, if all of it takes part]",
+            help="Where to write the files.  [default: into DIR, if all of it takes part]",
         ),
     ] = None,
 ) -> None:
-    """Rebuild the leaderboard of a results folder from its runs; runs nothing.
+    """Show the leaderboard of stored runs.
 
-    All stored strategies and seeds take part unless fewer are named. Neither plugins nor data are
-    needed. Writes leaderboard.csv, curves.csv and leaderboard.html into the folder. A report of a
-    part of it, by --strategy, --task or --seeds, is printed and writes nothing unless --to
-    says where; nor does a report of published results.
+    Runs nothing. All stored strategies and seeds take part unless fewer are named. Neither plugins
+    nor data are needed. Writes leaderboard.csv, curves.csv and leaderboard.html into the folder. A
+    report of a part of it, by --strategy, --task or --seeds, is printed and writes nothing unless
+    --to says where; nor does a report of published results.
     """
     begin("Reading results")
     from fal_bench import api

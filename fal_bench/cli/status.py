@@ -29,7 +29,7 @@ def status(
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
 ) -> None:
-    """Show which runs of a comparison are done, partial, failed, corrupted or new."""
+    """Show which runs are done, and which are not."""
     begin("Reading results")
     from rich.text import Text
 

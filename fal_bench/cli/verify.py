@@ -43,7 +43,7 @@ def verify(
         typer.Option(
             min=0,
             metavar="S",
-            help="Seed of the choice of runs.  \\[default: a new one each time]",
+            help="Seed of the choice of runs.  [default: a new one each time]",
         ),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Workers.")] = 1,
@@ -61,11 +61,12 @@ def verify(
     call_timeout: CallTimeoutOption = 600.0,
     memory_limit: MemoryLimitOption = None,
 ) -> None:
-    """Verify published results: compare files with each other, and compute some runs again.
+    """Verify published results.
 
-    Board, page and every name are rebuilt from the curves. The runs are computed in a temporary
-    folder, and every row of their curves is compared with the published one, timings aside: bit
-    for bit, or, on another processor or with other versions, within what rounding can do.
+    Compares the files with each other, and computes some runs again. Board, page and every name are
+    rebuilt from the curves. The runs are computed in a temporary folder, and every row of their
+    curves is compared with the published one, timings aside: bit for bit, or, on another processor
+    or with other versions, within what rounding can do.
 
     Ends with 0 if all is equal, with 3 if it is only close, and with 1 if something differs.
     """
