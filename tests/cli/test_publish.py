@@ -178,5 +178,5 @@ def test_help_is_quick(verb):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = set(run.stdout.rpartition("loaded ")[2].split())
     assert "typer" in modules
-    assert not {"torch", "sklearn", "pandas", "numpy", "plotly"} & modules
+    assert not {"torch", "sklearn", "pandas", "numpy", "plotly", "rich"} & modules
     assert "Usage" in run.stdout
