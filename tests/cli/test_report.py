@@ -97,7 +97,7 @@ def test_what_takes_seconds_to_load_is_announced(monkeypatch, capsys):
 
 @pytest.mark.parametrize(("stopped", "ends"), [(True, 130), (False, None)])
 def test_ctrl_c_that_a_library_turns_into_an_error_of_its_own_ends_in_130(
-    falbench, monkeypatch, stopped, ends
+    falbench, monkeypatch, request, stopped, ends
 ):
     def importing(obj):
         try:
@@ -108,6 +108,8 @@ def test_ctrl_c_that_a_library_turns_into_an_error_of_its_own_ends_in_130(
             raise ValueError("no schema") from None
 
     monkeypatch.setattr(sys.modules["fal_bench.cli.main"], "app", importing)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs of a shell ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     if ends is None:
         with pytest.raises(ValueError, match="no schema"):
             falbench("report")

@@ -15,7 +15,7 @@ TASKS = [
     )
     for clients in range(2, 8)
 ]
-SEEDS, SECONDS, MEGABYTES = 8, 5, 6
+SEEDS, SECONDS, MEGABYTES = 8, 10, 6
 
 
 @pytest.fixture(scope="module")
