@@ -303,16 +303,16 @@ def short() -> str:
     """Return the answer in a few sentences."""
     names = compared()
     best, alone = first(names), best_alone(names)
-    told = [one for one in judged() if len(one.best) < len(names)]
+    telling = [one for one in judged() if len(one.best) < len(names)]
     said = [
-        f"**Start with `{best}`.** It is among the best on {_among(best, told)} of the {len(told)} tasks that tell "
+        f"**Start with `{best}`.** It is among the best on {_among(best, telling)} of the {len(telling)} tasks that tell "
         f"strategies apart and saves {100 * mean(best):.0f} % of random's labels on average over all "
         f"{len(judged())}; it is worse than `random` on {counted('worse', best, lambda one: one.rows)}."
     ]
     if coordinated(best):
         said.append(
             "Where clients cannot exchange sums and centres of clusters through the server, take "
-            f"`{alone}`: among the best on {_among(alone, told)}, {100 * mean(alone):.0f} % on average."
+            f"`{alone}`: among the best on {_among(alone, telling)}, {100 * mean(alone):.0f} % on average."
         )
     fine = [one.task.name for one in judged() if _random_is_fine(one)]
     said.append(

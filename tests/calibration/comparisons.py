@@ -142,10 +142,6 @@ def measure(
     )
 
 
-def _censored(one: Saved) -> int:
-    return one.censored.strategy + one.censored.baseline + one.censored.both
-
-
 def _undecided(one: Saved) -> bool:
     return one.verdict not in ("better", "worse")
 
