@@ -20,6 +20,9 @@ from fal_bench.federation.setting import Setting
 from fal_bench.learning.engine import train
 from fal_bench.task import Task
 
+if not torch.cuda.is_available():
+    # Triton reads it when it is first imported: it interprets the kernels of a GPU.
+    os.environ["TRITON_INTERPRET"] = "1"
 pytest_plugins = ["data_folders", "warm_children"]
 # On a busy machine a case may take any time.
 settings.register_profile("falbench", deadline=None)

@@ -111,7 +111,8 @@ class Federation(Spec):
         return self.sites.index(site)
 
     def _agreed(self) -> dict[str, Any]:
-        from fal_bench.learning.numerics import NUMERICS_VERSION
+        from fal_bench.learning.device import CPU
+        from fal_bench.learning.numerics import numerics_of
         from fal_bench.plugins.registry import current_registry
 
         registry, task = current_registry(), self.task
@@ -119,7 +120,7 @@ class Federation(Spec):
             "federation": self.model_dump(mode="json", exclude={"patience", "stopping", "task"}),
             "task": task.canonical,
             "falbench": __version__,
-            "numerics": NUMERICS_VERSION,
+            "numerics": numerics_of(CPU),
             "strategy": registry.fingerprint(self.selector.name),
             "model": registry.models.fingerprint(task.model.kind),
             "aggregation": registry.aggregations.fingerprint(task.aggregation.kind),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
 
+from fal_bench.learning.blocks import has_blocks, train_blocks
 from fal_bench.learning.device import CUDA, wait_for
 from fal_bench.learning.graphed import train_graphed
 from fal_bench.learning.model import Architecture
@@ -16,12 +17,13 @@ from fal_bench.learning.stacked.engine import train_stacked
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.trainers.cross_entropy import CROSS_ENTROPY
 
-Engine = Literal["stacked", "sequential", "graphed"]
+Engine = Literal["stacked", "sequential", "graphed", "blocks"]
 
 ENGINES: Final[dict[Engine, Callable[..., tuple[TrainedLane, ...]]]] = {
     "stacked": train_stacked,
     "sequential": train_sequentially,
     "graphed": train_graphed,
+    "blocks": train_blocks,
 }
 
 
@@ -31,8 +33,9 @@ def engine_of(architecture: Architecture) -> Engine:
     _, height, width = architecture.input_shape
     if limit is None or height * width <= limit:
         return "stacked"
-    recorded = architecture.device == CUDA and is_ours(architecture.network)
-    return "graphed" if recorded else "sequential"
+    if architecture.device != CUDA or not is_ours(architecture.network):
+        return "sequential"
+    return "blocks" if has_blocks(architecture.network) else "graphed"
 
 
 def train(requests: Sequence[TrainRequest]) -> list[Trained]:
@@ -96,7 +99,7 @@ def _train_together(requests: Sequence[TrainRequest]) -> list[Trained]:
 def _engine_for(request: TrainRequest) -> Engine:
     """Return the engine that answers a request: recorded steps know nothing but SGD."""
     engine, training = engine_of(request.architecture), request.training
-    if engine != "graphed":
+    if engine not in ("graphed", "blocks"):
         return engine
     # A loss that is not known may wait for its own results.
     known = trainer_of(training) == CROSS_ENTROPY and training.adam is None

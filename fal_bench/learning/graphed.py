@@ -12,27 +12,18 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from fal_bench.arrays import BoolArray, FloatArray, IntArray
-from fal_bench.learning.chance import Distortions, distort, drop_mask
+from fal_bench.learning.chance import distort
+from fal_bench.learning.course import Course
 from fal_bench.learning.device import NUMBERS, Numbers, arithmetic
 from fal_bench.learning.inference import correct_predictions
-from fal_bench.learning.kernels.pooled_norm import PoolingFirst
 from fal_bench.learning.model import Weights
 from fal_bench.learning.network import Network
-from fal_bench.learning.request import (
-    LR_DROP,
-    Lane,
-    TrainedLane,
-    augmentation_of,
-    batch_edges,
-    epoch_order,
-)
-from fal_bench.learning.stopping import Stopping
+from fal_bench.learning.request import Lane, TrainedLane
 from fal_bench.plugins.needs import LocalTraining
 
 SLOTS = 16
@@ -141,9 +132,7 @@ class _Slot:
         self._training = training
         self._numbers: Numbers = numbers
         self.network = copy.deepcopy(network).train().to(memory_format=torch.channels_last)
-        self._forward = PoolingFirst.of(self.network) or self.network
         self._parameters: list[Tensor] = list(self.network.parameters())
-        self._nothing = [torch.zeros_like(one) for one in self._parameters]
         self._velocity = [torch.zeros_like(one) for one in self._parameters]
         self._state = self.network.state_dict()
         device, dtype = network.head.weight.device, network.head.weight.dtype
@@ -248,16 +237,11 @@ class _Slot:
         dropout = self.network.dropout
         if dropout is not None:
             dropout.mask = self._masks.index_select(0, chosen)
-        logits: Tensor = self._forward(images)
+        logits: Tensor = self.network(images)
         loss = cross_entropy(logits, labels)
-        gradients = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        gradients = torch.autograd.grad(loss, self._parameters)
         with torch.no_grad():
-            self._descend(
-                [
-                    nothing if gradient is None else gradient
-                    for gradient, nothing in zip(gradients, self._nothing, strict=True)
-                ]
-            )
+            self._descend(list(gradients))
             if self._training.patience is not None:
                 self._seen[1].add_(loss.detach() * len(positions))
             self._place.add_(len(positions))
@@ -280,42 +264,46 @@ class _Run:
     def __init__(self, slot: _Slot, lane: Lane, training: LocalTraining, keep_epochs: bool) -> None:
         self.slot = slot
         self.epochs: list[Weights] = []
-        self._lane = lane
         self._training = training
         self._keep = keep_epochs
-        count = len(lane.labels)
-        edges = batch_edges(count, training.batch_size)
-        self._sizes: list[int] = np.diff(edges).tolist()
-        self.steps = len(self._sizes)
-        self._taken = 0
-        self._stopping = Stopping(training, count)
+        dropout = slot.network.dropout
+        self._course = Course(lane, training, dropout)
+        self._sizes: list[int] = self._course.sizes.tolist()
+        self._left: list[tuple[int, float]] = []
+        self._rate = training.lr
         device = slot.network.head.weight.device
         self._features, self._labels = lane.features.to(device), lane.labels.to(device)
-        dropout = slot.network.dropout
-        self._width = 0 if dropout is None else dropout.width
-        slot.reserve(count, lane.features.shape[1:], self._width, sorted(set(self._sizes)))
+        width = 0 if dropout is None else dropout.width
+        slot.reserve(lane.count, lane.features.shape[1:], width, sorted(set(self._sizes)))
         slot.load(lane.start)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return self._course.steps
 
     def draw_epoch(self) -> None:
         """Draw the next epoch's order and distortions and lay its samples out."""
-        order = epoch_order(len(self._lane.labels), self._lane.rng)
-        distortions = self._distortions()
-        masks = self._masks()
+        drawn = self._course.draw()
+        rates = self._course.rates().tolist()
+        self._left = list(zip(self._sizes, rates, strict=True))[::-1]
         with torch.cuda.stream(self.slot.stream):
-            chosen = _sent(order)
+            chosen = _sent(drawn.order)
             images, labels = self._features[chosen], self._labels[chosen]
-            if distortions is not None:
-                images = distort(images, *distortions)
-            self.slot.fill(images, labels, masks, self._rate(self._taken))
+            if drawn.flips is not None and drawn.shifts is not None:
+                images = distort(images, _sent(drawn.flips), _sent(drawn.shifts))
+            masks = None if drawn.masks is None else _sent(drawn.masks)
+            self.slot.fill(images, labels, masks, rates[0])
+        self._rate = rates[0]
 
     def step(self) -> None:
         """Take the next step of the epoch."""
-        drop = self._training.lr_drop_step
+        size, rate = self._left.pop()
         with torch.cuda.stream(self.slot.stream):
-            if drop is not None and self._taken == drop:
-                self.slot.set_lr(self._rate(self._taken))
-            self.slot.replay(self._sizes[self._taken % self.steps])
-        self._taken += 1
+            if rate != self._rate:
+                self.slot.set_lr(rate)
+            self.slot.replay(size)
+        self._rate = rate
 
     def measure(self) -> None:
         """Count what the lane's samples are taken for after the epoch, if the recipe asks."""
@@ -325,41 +313,14 @@ class _Run:
 
     def end_epoch(self) -> bool:
         """Count an epoch; return whether it was the last one."""
-        correct = 0
+        correct, loss = 0, 0.0
         with torch.cuda.stream(self.slot.stream):
             if self._keep:
                 self.epochs.append(self.slot.weights())
             recipe = self._training
             if recipe.stop_at_accuracy is not None or recipe.patience is not None:
                 correct, loss = self.slot.seen()
-                self._stopping.count(loss)
-        return self._stopping.end_epoch(correct)
-
-    def _rate(self, taken: int) -> float:
-        recipe = self._training
-        dropped = recipe.lr_drop_step is not None and taken >= recipe.lr_drop_step
-        return recipe.lr * (LR_DROP if dropped else 1.0)
-
-    def _distortions(self) -> tuple[Tensor, Tensor] | None:
-        """Draw the flips and shifts of an epoch's samples, in their order."""
-        kind = augmentation_of(self._training)
-        if kind == "none":
-            return None
-        height, width = self._features.shape[2:]
-        rows = self._training.batch_size
-        drawn = Distortions.draw(kind, self.steps, rows, (height, width), self._lane.rng)
-        inside = np.arange(rows) < np.array(self._sizes)[:, None]
-        return _sent(drawn.flips[inside]), _sent(drawn.shifts[inside])
-
-    def _masks(self) -> Tensor | None:
-        """Draw what dropout keeps of an epoch's samples, in their order."""
-        dropout = self.slot.network.dropout
-        if dropout is None:
-            return None
-        drawn = [
-            drop_mask(dropout.share, size, self._width, self._lane.rng) for size in self._sizes
-        ]
-        return _sent(np.concatenate(drawn))
+        return self._course.end_epoch(correct, loss)
 
 
 def _sent(array: IntArray | FloatArray | BoolArray) -> Tensor:

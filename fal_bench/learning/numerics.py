@@ -1,4 +1,11 @@
 """The version of the arithmetic, part of every run's key."""
 
-NUMERICS_VERSION = 4
-"""Raised by any change to engines, models or harness that changes the bits of a curve."""
+from fal_bench.learning.device import CPU, CUDA
+
+NUMERICS_VERSIONS = {CPU: 4, CUDA: 5}
+"""By device class: raised by any change to engines, models or harness that changes a curve."""
+
+
+def numerics_of(device: str) -> int:
+    """Return the version on a class of devices; 0 if there is no such class."""
+    return NUMERICS_VERSIONS.get(device, 0)

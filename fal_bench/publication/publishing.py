@@ -13,7 +13,7 @@ import pandas as pd
 from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError, PublicationError, UnknownNameError
 from fal_bench.inputs.arguments import Notify, as_path, warn
-from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.learning.numerics import numerics_of
 from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.context import Accounting
 from fal_bench.reporting.export import write_csv
@@ -325,22 +325,23 @@ def select_publishable(
 def _same_everywhere(results: Results) -> str:
     """Check that all runs have one numerics version and one device; return the device."""
     runs = results.here
+    devices = sorted(set(runs["device"]))
+    if len(devices) > 1:
+        raise PublicationError(
+            f"The runs were computed on several devices ({_listed(devices)}); compute all of them "
+            "on one."
+        )
     numerics = sorted(set(runs["numerics"]))
     if len(numerics) > 1:
         raise PublicationError(
             f"The runs are of the numerics versions {_listed(numerics)}, which do not compare; "
             "compute all of them in a new results folder."
         )
-    if numerics != [NUMERICS_VERSION]:
+    ours = numerics_of(devices[0])
+    if numerics != [ours]:
         raise PublicationError(
             f"The runs are of numerics version {numerics[0]}, and this falbench computes version "
-            f"{NUMERICS_VERSION}; publish them with the falbench that computed them."
-        )
-    devices = sorted(set(runs["device"]))
-    if len(devices) > 1:
-        raise PublicationError(
-            f"The runs were computed on several devices ({_listed(devices)}); compute all of them "
-            "on one."
+            f"{ours}; publish them with the falbench that computed them."
         )
     for _, mine in runs.groupby("task_hash"):
         if mine["data"].nunique() > 1:
@@ -441,7 +442,7 @@ def _describe(store: Store, found: Publishable, question: Question) -> Record:
         targets=tuple(one.plain for one in question.targets),
         accounting=question.accounting,
         baseline=question.baseline,
-        numerics=NUMERICS_VERSION,
+        numerics=numerics_of(str(results.runs["device"].iloc[0])),
         device=str(results.runs["device"].iloc[0]),
         seeds=results.seeds,
         tasks=_tasks(results),

@@ -21,7 +21,7 @@ from fal_bench.errors import PublicationError
 from fal_bench.inputs.arguments import as_path, as_several, as_whole
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import DeviceError, resolve_device
-from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.learning.numerics import numerics_of
 from fal_bench.plugins.files import plugin_sources
 from fal_bench.plugins.given import Source, given
 from fal_bench.plugins.metric import Metric
@@ -436,12 +436,6 @@ def runs_here(record: Record, results: Results, registry: Registry) -> list[Publ
         PublicationError: something that decides the curves is missing here, or another version.
         FalbenchError: data cannot be read, or there is no such device.
     """
-    if record.numerics != NUMERICS_VERSION:
-        raise PublicationError(
-            f"The runs cannot be computed again by this falbench: they are of numerics version "
-            f"{record.numerics}, and it computes version {NUMERICS_VERSION}; install the falbench "
-            f"of {record.published[:10]}, which published them."
-        )
     try:
         resolve_device(record.device)
     except DeviceError:
@@ -449,6 +443,13 @@ def runs_here(record: Record, results: Results, registry: Registry) -> list[Publ
             f"The results were computed on {record.device!r}, and PyTorch finds no such device "
             "here; verify them on a machine with one."
         ) from None
+    ours = numerics_of(record.device)
+    if record.numerics != ours:
+        raise PublicationError(
+            f"The runs cannot be computed again by this falbench: they are of numerics version "
+            f"{record.numerics}, and it computes version {ours}; install the falbench "
+            f"of {record.published[:10]}, which published them."
+        )
     tasks = list(results.tasks["spec"])
     _refuse_absent(record.strategies, tasks, registry)
     selectors = [_with_trainer(row) for row in record.strategies]

@@ -14,7 +14,7 @@ from fal_bench.federation.declared import check_suits
 from fal_bench.inputs.limits import MOST_RUNS
 from fal_bench.inputs.selector import Selector
 from fal_bench.learning.device import CPU
-from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.learning.numerics import numerics_of
 from fal_bench.plugins.built_in import AGGREGATION, DATASET, MODEL, STRATEGY, Kind
 from fal_bench.plugins.built_in import TRAINER as TRAINER_KIND
 from fal_bench.plugins.functions import canonical
@@ -86,7 +86,7 @@ class RunSpec:
             self.trainer_fingerprint,
             seed=self.seed,
             device=self.device,
-            numerics=NUMERICS_VERSION,
+            numerics=numerics_of(self.device),
             data=self.data,
             model=self.model,
             aggregation=self.aggregation,

@@ -24,10 +24,10 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from fal_bench.learning.blocks import train_blocks
 from fal_bench.learning.device import arithmetic, full_precision
 from fal_bench.learning.graphed import train_graphed
 from fal_bench.learning.inference import _folded, predict
-from fal_bench.learning.kernels.pooled_norm import PoolingFirst
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import Lane
 from fal_bench.learning.sequential import train_sequentially
@@ -157,39 +157,42 @@ def usual_epoch(network, loader, optimiser):
 
 
 def steps():
-    """Recorded steps: kinds of numbers, pooling first or last, clients side by side."""
-    for kind, ways in (("cnn4", (False, True)), ("resnet18", (False,))):
+    """Recorded steps of one client each: kinds of numbers, clients side by side."""
+    for kind in ("cnn4", "resnet18"):
         for numbers in NUMBERS:
-            for pooling in ways:
-                with arithmetic(numbers):
-                    clients = [Client(architecture(kind).network) for _ in range(CLIENTS)]
-                    for one in clients:
-                        one.forward = PoolingFirst.of(one.network) if pooling else one.network
-                        one.record()
-                    found = by_clients(clients)
-                values = {"numbers": numbers, "pooling_first": pooling, "updates": found}
-                yield {"model": kind, **values}
+            with arithmetic(numbers):
+                clients = [Client(architecture(kind).network) for _ in range(CLIENTS)]
+                for one in clients:
+                    one.record()
+                found = by_clients(clients)
+            yield {"model": kind, "numbers": numbers, "updates": found}
 
 
 def engines():
     """falbench's engines, whole: drawing, filling, copying and training, five epochs a call."""
-    for kind, counts in (("cnn4", (250, 1000, 4000)), ("resnet18", (250,))):
+    for kind, engine, counts, clients in (
+        ("cnn4", train_blocks, (250, 1000, 4000), CLIENTS),
+        ("cnn4", train_blocks, (1000,), 1),
+        ("cnn4", train_blocks, (1000,), 40),
+        ("cnn4", train_graphed, (1000,), CLIENTS),
+        ("resnet18", train_graphed, (250,), CLIENTS),
+    ):
         start = architecture(kind, "cpu").fresh(torch.Generator().manual_seed(0)).weights
         start = {name: tensor.cuda() for name, tensor in start.items()}
         for count in counts:
-            data = [samples(count) for _ in range(CLIENTS)]
+            data = [samples(count) for _ in range(clients)]
             data = [(images.cuda(), labels) for images, labels in data]
             updates = 5 * -(-count // ROWS)
             found = {}
-            for numbers in NUMBERS[0 if count == 1000 else 1 :]:
-                engine = partial(train_graphed, numbers=numbers)
-                call = partial(trained, engine, kind, start, data)
-                found[numbers] = round(rate(call, CLIENTS * updates))
-            if count == 1000:
+            for numbers in NUMBERS if clients == CLIENTS else ("bf16",):
+                call = partial(trained, partial(engine, numbers=numbers), kind, start, data)
+                found[numbers] = round(rate(call, clients * updates))
+            if engine is train_graphed and kind == "cnn4":
                 call = partial(trained, train_sequentially, kind, start, data[:1])
                 found["one step after the other"] = round(rate(call, updates))
             memory = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-            yield {"model": kind, "labels": count, "updates": found, "gib": memory}
+            values = {"engine": engine.__name__, "clients": clients, "labels": count}
+            yield {"model": kind, **values, "updates": found, "gib": memory}
 
 
 def trained(engine, kind, start, data):
@@ -228,7 +231,7 @@ def accuracy(images_file):
                     for client, one in enumerate(data)
                 ]
                 with full_precision():
-                    done = train_graphed(where.network, recipe, lanes, 10, numbers=numbers)
+                    done = train_blocks(where.network, recipe, lanes, 10, numbers=numbers)
                 model = Model(where, average([one.weights for one in done], np.full(10, 500)))
             seconds = time.perf_counter() - started
             with full_precision():
@@ -282,7 +285,7 @@ class SideBySide(nn.Module):
 
     def forward(self, images):
         out = self.body(images)
-        return (out.view(len(out), CLIENTS, -1).transpose(0, 1) @ self.head).flatten(0, 1)
+        return (out.reshape(len(out), CLIENTS, -1).transpose(0, 1) @ self.head).flatten(0, 1)
 
 
 def grouped():
@@ -324,29 +327,28 @@ def functional_loss(base, parameters, buffers, images, labels):
 
 
 def kernels():
-    """Where the microseconds of one step go."""
+    """Where the microseconds of a step of ten clients' cnn4 go, in the engine as a whole."""
     from torch.profiler import ProfilerActivity, profile
 
-    for numbers in NUMBERS:
-        with arithmetic(numbers):
-            client = Client(architecture("cnn4").network)
-            client.forward = PoolingFirst.of(client.network)
-            client.step()
-            torch.cuda.synchronize()
-            with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as seen:
-                for _ in range(20):
-                    client.step()
-                torch.cuda.synchronize()
-        rows = [
-            (one.self_device_time_total / 20, one.count / 20, one.key[:90])
-            for one in seen.key_averages()
-            if "aten::" not in one.key
-        ]
-        rows.sort(reverse=True)
-        total = round(sum(micros for micros, _, _ in rows))
-        for micros, count, name in rows[:18]:
-            values = {"micros": round(micros, 1), "count": count, "kernel": name}
-            yield {"numbers": numbers, "total": total, **values}
+    start = architecture("cnn4", "cpu").fresh(torch.Generator().manual_seed(0)).weights
+    start = {name: tensor.cuda() for name, tensor in start.items()}
+    data = [samples(40 * ROWS) for _ in range(CLIENTS)]
+    data = [(images.cuda(), labels) for images, labels in data]
+    call = partial(trained, partial(train_blocks, numbers="bf16"), "cnn4", start, data)
+    call()
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as seen:
+        call()
+        torch.cuda.synchronize()
+    rows = [
+        (one.self_device_time_total / 200, one.count / 200, one.key[:60])
+        for one in seen.key_averages()
+        if "aten::" not in one.key
+    ]
+    rows.sort(reverse=True)
+    total = round(sum(micros for micros, _, _ in rows))
+    for micros, count, name in rows[:16]:
+        yield {"total": total, "micros": round(micros, 1), "count": count, "kernel": name}
 
 
 SECTIONS = {

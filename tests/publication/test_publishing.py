@@ -151,7 +151,7 @@ def test_tasks_of_no_suite_need_its_file(tmp_path, to):
 
 
 def rewritten(monkeypatch, numerics):
-    monkeypatch.setattr("fal_bench.sweep.spec.NUMERICS_VERSION", numerics)
+    monkeypatch.setattr("fal_bench.sweep.spec.numerics_of", lambda device: numerics)
 
 
 def test_runs_of_mixed_or_other_numerics_are_refused(root, to, monkeypatch):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fal_bench.errors import FalbenchError, PublicationError
 from fal_bench.inputs.selector import Selector
-from fal_bench.learning.numerics import NUMERICS_VERSION
+from fal_bench.learning.numerics import numerics_of
 from fal_bench.results.identity import DEFAULT_TRAINER
 from fal_bench.results.published import run_keys
 from fal_bench.results.record import (
@@ -98,7 +98,7 @@ def record_of(tasks_and_data, rows, seeds, device="cpu"):
         targets=(0.5, "auto"),
         accounting="strict",
         baseline="random",
-        numerics=NUMERICS_VERSION,
+        numerics=numerics_of(device),
         device=device,
         seeds=tuple(seeds),
         tasks=tuple(
