@@ -26,10 +26,10 @@ from fal_bench.cli.output import (
     begin,
     exit_if_stopped,
     say,
+    show,
     show_federations,
     show_missing,
     show_tracebacks,
-    terminal,
 )
 
 
@@ -115,7 +115,7 @@ def inspect(
             task_or_suite, call_timeout=call_timeout, memory_limit=memory_limit, **asked
         )
     if form is InspectionFormat.text:
-        terminal().print(found)
+        show(found)
     else:
         typer.echo(found.text("json" if form is InspectionFormat.json else "markdown"), nl=False)
     show_tracebacks(context, found.missing)

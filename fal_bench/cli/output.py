@@ -15,7 +15,7 @@ from fal_bench.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from fal_bench.api import Runs
     from fal_bench.reporting.answer import Comparison, TextFormat
@@ -50,6 +50,18 @@ def terminal() -> Console:
     if console.is_terminal:
         return console
     return Console(width=_UNWRAPPED, highlight=False)
+
+
+def show(what: RenderableType) -> None:
+    """Print on standard output; in a pipe or file no line is wrapped, and none ends in blanks."""
+    console = terminal()
+    if console.is_terminal:
+        console.print(what)
+        return
+    with console.capture() as captured:
+        console.print(what)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 @contextmanager
@@ -92,7 +104,7 @@ def show_and_write(
     if form is Format.table:
         from fal_bench.reporting.terminal import Terminal
 
-        terminal().print(Terminal(result.boards, explain, hint=True))
+        show(Terminal(result.boards, explain, hint=True))
     else:
         typer.echo(result.text(cast("TextFormat", form.value)), nl=False)
     if failure is not None:
@@ -122,7 +134,7 @@ def show_federations(runs: Runs) -> None:
     from fal_bench.inspection.clients import ClientTable
 
     for federation in runs.federations(say):
-        terminal().print(ClientTable(federation))
+        show(ClientTable(federation))
 
 
 def show_missing(runs: Runs, *, inline: bool) -> None:

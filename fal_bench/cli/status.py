@@ -16,7 +16,7 @@ from fal_bench.cli.options import (
     SuiteOption,
     TaskOption,
 )
-from fal_bench.cli.output import begin, show_tracebacks, terminal
+from fal_bench.cli.output import begin, show, show_tracebacks
 
 
 def status(
@@ -56,7 +56,7 @@ def status(
             problems.append(f"{run['task']}, {run['strategy']}, seed {run['seed']}: {reason}")
     for (task_name, label), row in counts.items():
         table.add_row(Text(task_name), Text(label), *(str(row[one] or "") for one in states))
-    terminal().print(table)
+    show(table)
     for problem in problems:
         typer.echo(problem)
     if not out.exists():

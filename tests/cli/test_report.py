@@ -116,3 +116,10 @@ def test_ctrl_c_that_a_library_turns_into_an_error_of_its_own_ends_in_130(
     else:
         code, _, err = falbench("report")
         assert (code, err) == (ends, "Stopped.\n")
+
+
+def test_in_a_pipe_no_line_is_padded_or_wrapped(falbench, folder):
+    for command in (["report"], ["status"], ["compare", "--dry-run", "-s", "random"]):
+        lines = falbench(*command)[1].splitlines()
+        assert len(lines) > 2
+        assert [line for line in lines if line != line.rstrip() or len(line) > 400] == []
