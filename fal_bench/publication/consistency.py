@@ -13,7 +13,6 @@ import io
 import math
 import re
 import shlex
-import unicodedata
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from typing import Literal
 from fal_bench.errors import FalbenchError
 from fal_bench.inputs.files import read_text
 from fal_bench.learning.numerics import numerics_of
+from fal_bench.publication.names import TITLE, misnamed
 from fal_bench.publication.publishing import question_of
 from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.export import to_csv
@@ -44,7 +44,6 @@ from fal_bench.results.record import (
     moment,
 )
 from fal_bench.sweep.plan import compare_command
-from fal_bench.task.suite import load_suite, suite_names
 
 _RELATIVE = 1e-9
 _ABSOLUTE = 1e-12
@@ -52,7 +51,6 @@ _ABSOLUTE = 1e-12
 
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)", re.ASCII)
 _PLOTLY = re.compile(r'(<script type="application/gzip" id="plotly">)([A-Za-z0-9+/=]*)(</script>)')
-_TITLE = re.compile(r"(?P<name>.*?)(?: \((?P<some>\d+) of (?P<all>\d+) tasks\))?")
 _SHOWN_AROUND = 30
 """Characters of a text that are shown on each side of a difference."""
 
@@ -135,7 +133,7 @@ def _names(published: Published) -> Check:
     if version != ours:
         note = f"they are of numerics version {version}, and here is version {ours}"
         return Check(name, "unchecked", note)
-    return _check(name, _tasks(published))
+    return _check(name, misnamed(published.results.tasks["spec"], published.record.suite))
 
 
 def _check(name: str, difference: str) -> Check:
@@ -201,53 +199,11 @@ def _command(published: Published) -> str:
     )
     if record.command != f"{rebuilt} {question_of(record).options()}":
         return f"{record.command!r} does not lead to these runs and this question"
-    title = _TITLE.fullmatch(record.suite)
+    title = TITLE.fullmatch(record.suite)
     asked = task or (Path(suite).stem if suite else "")
     if title is None or asked != title["name"]:
         return f"{record.command!r} does not compute {record.suite!r}"
     return ""
-
-
-def _tasks(published: Published) -> str:
-    """Whether tasks and suites that ship with falbench are what their names say."""
-    tasks = list(published.results.tasks["spec"])
-    shipped: dict[str, set[tuple[str, str]]] = {}
-    for suite in map(load_suite, suite_names()):
-        for task in suite.tasks:
-            shipped.setdefault(_plain(task.name), set()).add((task.name, task.hash))
-    for task in tasks:
-        known = shipped.get(_plain(task.name), set())
-        if known and (task.name, task.hash) not in known:
-            return f"the task {task.name!r} is not the one that ships under this name"
-    title = _TITLE.fullmatch(published.record.suite)
-    if title is None or not any(_looks_like(title["name"], name) for name in suite_names()):
-        return ""
-    if title["name"] not in suite_names():
-        return f"the suite {title['name']!r} is not the one that ships under this name"
-    own = {task.name: task.hash for task in load_suite(title["name"]).tasks}
-    if any(own.get(task.name) != task.hash for task in tasks):
-        return f"not all tasks are of the suite {title['name']!r}"
-    said = (int(title["some"]), int(title["all"])) if title["some"] else (len(own), len(own))
-    return "" if said == (len(tasks), len(own)) else f"{published.record.suite!r} has other tasks"
-
-
-def _plain(name: str) -> str:
-    """Return what is left of a name for a reader in a hurry: letters and digits in one case."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(filter(str.isalnum, folded))
-
-
-def _looks_like(name: str, known: str) -> bool:
-    """Whether a reader may take a name for a known one; letters of other scripts may look alike."""
-    plain = _plain(name)
-    pattern = "".join(one if one.isascii() else "." for one in plain)
-    return any(map(str.isascii, plain)) and re.fullmatch(pattern, _plain(known)) is not None
-
-
-def ships(record: Record) -> bool:
-    """Whether the suite of published results has the name of one that ships with falbench."""
-    title = _TITLE.fullmatch(record.suite)
-    return title is not None and title["name"] in suite_names()
 
 
 def _beginnings(published: Published) -> str:

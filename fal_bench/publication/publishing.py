@@ -14,6 +14,7 @@ from fal_bench._version import __version__
 from fal_bench.errors import InvalidSpecError, PublicationError, UnknownNameError
 from fal_bench.inputs.arguments import Notify, as_path, warn
 from fal_bench.learning.numerics import numerics_of
+from fal_bench.publication.names import misnamed
 from fal_bench.reporting.answer import Comparison, answer
 from fal_bench.reporting.context import Accounting
 from fal_bench.reporting.export import write_csv
@@ -131,6 +132,10 @@ def publish(
     comparison = answer(question, found.results)
     draft = _describe(store, found, question)
     _check_keys(draft, found.results)
+    if wrong := misnamed(found.results.tasks["spec"], draft.suite):
+        raise PublicationError(
+            f"Nobody could verify these results: {wrong}. Give it another name in the suite's file."
+        )
     record = write_published(comparison, draft, folder)
     for note in found.notes:
         notify("note", note)

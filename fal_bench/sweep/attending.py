@@ -16,6 +16,7 @@ from typing import Final
 
 from fal_bench.errors import StoreError, message_of
 from fal_bench.isolation.child import Child, ChildError, Ended
+from fal_bench.plugins.built_in import STRATEGY
 from fal_bench.results.store import Store
 from fal_bench.sweep.spec import RunSpec
 from fal_bench.sweep.worker import Job, get_ready, run_job
@@ -232,7 +233,10 @@ def cause_of_death(spec: RunSpec, ending: Ended) -> str:
     """
     call = ending.call
     if call is None and spec.company != OURS:
-        return f"{', '.join(sorted(spec.company))} or what it left behind {ending.deed}."
+        who = ", ".join(sorted(spec.company))
+        if not spec.is_ours(STRATEGY):
+            who = f"{spec.strategy.name!r} ({who})"
+        return f"{who} or what it left behind {ending.deed}."
     if call is None:
         return (
             f"While no plugin was at work, the run {ending.deed}; it may need more memory than "

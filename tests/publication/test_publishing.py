@@ -230,3 +230,16 @@ def test_imported_curves_are_left_out(root, to, falbench):
     publish(root, to)
     for name in FILES:
         assert "theirs" not in (to / name).read_text(), name
+
+
+def test_a_name_that_ships_for_something_else_is_refused(root, to, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        "[tasks.digit-pairs-iid]\nclients = 2\ninitial_labels = 5\nquery_size = 5\nbudget_cap = 40\n"
+    )
+    [task] = load_suite(str(file)).tasks
+    for name in ("random", "logo"):
+        store_run(tmp_path / "own", spec(name, task=task))
+    with pytest.raises(PublicationError, match="'digit-pairs-iid' is not the one that ships"):
+        publish(tmp_path / "own", to, suite=str(file))
+    assert not to.exists()

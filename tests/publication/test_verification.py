@@ -230,7 +230,7 @@ def test_an_older_numerics_version_is_checked_and_drawn_but_not_computed(
         tasks = [task.model_copy(update={"rounds": task.rounds + 1}) for task in suite.tasks]
         return replace(suite, tasks=tuple(tasks))
 
-    monkeypatch.setattr("fal_bench.publication.consistency.load_suite", otherwise)
+    monkeypatch.setattr("fal_bench.publication.names.load_suite", otherwise)
     assert not quietly(published).consistent
     edit(published, "provenance.json", '"numerics": 4', '"numerics": 3')
     edit_record(published)
