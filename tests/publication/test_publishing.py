@@ -235,7 +235,8 @@ def test_imported_curves_are_left_out(root, to, falbench):
 def test_a_name_that_ships_for_something_else_is_refused(root, to, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(
-        "[tasks.digit-pairs-iid]\nclients = 2\ninitial_labels = 5\nquery_size = 5\nbudget_cap = 40\n"
+        "[tasks.digit-pairs-iid]\nclients = 2\n"
+        "initial_labels = 5\nquery_size = 5\nbudget_cap = 40\n"
     )
     [task] = load_suite(str(file)).tasks
     for name in ("random", "logo"):
