@@ -8,6 +8,8 @@ lane has the same bits in any company.
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -59,12 +61,16 @@ _PRODUCTS: Final[dict[Numbers, str]] = {"float32": "ieee", "tf32": "tf32", "bf16
 
 
 def has_blocks(network: nn.Module) -> bool:
-    """Whether a network is one of blocks, and Triton is there to compile their kernels."""
+    """Whether a network is one of blocks, and there is what compiles their kernels.
+
+    That is Triton, which comes with PyTorch for Linux, and a C compiler, which it calls.
+    """
     body = getattr(network, "body", None)
     kinds = [type(layer) for layer in body] if isinstance(body, nn.Sequential) else []
     count = len(kinds) // len(_BLOCK)
     known = count > 0 and kinds == [*_BLOCK * count, nn.Flatten]
-    return known and find_spec("triton") is not None
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+    return known and bool(compiler) and find_spec("triton") is not None
 
 
 def train_blocks(

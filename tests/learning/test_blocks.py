@@ -171,7 +171,8 @@ def test_the_kernels_compile_for_a_gpu(tmp_path):
     assert {"fill", "convolve", "weigh", "pool", "spread", "lose", "hit"} <= {*done.stdout.split()}
 
 
-def test_other_networks_are_not_of_blocks():
+def test_other_networks_are_not_of_blocks(monkeypatch):
+    monkeypatch.setenv("CC", "cc")
     assert has_blocks(architecture().network)
     for kind, params in (
         ("cnn", {"channels": (4, 6)}),
@@ -180,3 +181,6 @@ def test_other_networks_are_not_of_blocks():
     ):
         other = Architecture(ModelSpec(kind=kind, **params), (1, 12, 12), 3)
         assert not has_blocks(other.network)
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", "")
+    assert not has_blocks(architecture().network)
