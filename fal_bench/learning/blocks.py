@@ -69,7 +69,7 @@ def has_blocks(network: nn.Module) -> bool:
     kinds = [type(layer) for layer in body] if isinstance(body, nn.Sequential) else []
     count = len(kinds) // len(_BLOCK)
     known = count > 0 and kinds == [*_BLOCK * count, nn.Flatten]
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
     return known and bool(compiler) and find_spec("triton") is not None
 
 
