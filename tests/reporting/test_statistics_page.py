@@ -54,8 +54,8 @@ class Read:
     def at_looks(cls, rows: pd.DataFrame, task: Task, metric: str) -> Read:
         """Read the last model with at most the labels of each look, each model once."""
         query = task.clients * task.query_size
-        looks = np.arange(task.clients * task.initial_labels, task.budget_cap + query + 1, query)
-        assert task.budget_cap in looks
+        before = np.arange(task.clients * task.initial_labels, task.budget_cap, query)
+        looks = [*before, task.budget_cap, task.budget_cap + query]
         rows = rows.sort_values("cycle")
         places = [int(np.flatnonzero(rows["labels"].to_numpy() <= look)[-1]) for look in looks]
         seen = rows.iloc[sorted(set(places))]
