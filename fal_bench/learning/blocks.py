@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,8 +70,13 @@ def has_blocks(network: nn.Module) -> bool:
     kinds = [type(layer) for layer in body] if isinstance(body, nn.Sequential) else []
     count = len(kinds) // len(_BLOCK)
     known = count > 0 and kinds == [*_BLOCK * count, nn.Flatten]
+    return known and _can_compile()
+
+
+@cache
+def _can_compile() -> bool:
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
-    return known and bool(compiler) and find_spec("triton") is not None
+    return bool(compiler) and find_spec("triton") is not None
 
 
 def train_blocks(

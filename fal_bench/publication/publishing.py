@@ -134,7 +134,8 @@ def publish(
     _check_keys(draft, found.results)
     if wrong := misnamed(found.results.tasks["spec"], draft.suite):
         raise PublicationError(
-            f"Nobody could verify these results: {wrong}. Give it another name in the suite's file."
+            f"These results could not be verified: {wrong}. Give it another name in the suite's "
+            "file."
         )
     record = write_published(comparison, draft, folder)
     for note in found.notes:
