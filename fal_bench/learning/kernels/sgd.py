@@ -93,15 +93,12 @@ class StackedState:
         """Start some slots from the same ``weights``, at rest; nothing may pull them."""
         assert not self.pull
         laid = self._laid_out(weights)
-        index = self._index(slots)
         for tensors in (self.weights, self.start):
             for name, tensor in tensors.items():
-                tensor.index_copy_(
-                    0, index, laid[name].to(tensor.device).expand(len(slots), *tensor.shape[1:])
-                )
+                write_rows(tensor, slots, laid[name].to(tensor.device))
         for tensors in (self.velocity, self.squares):
             for tensor in tensors.values():
-                tensor.index_fill_(0, index, 0)
+                write_rows(tensor, slots, tensor.new_zeros(()))
 
     def read(self, slots: list[int]) -> Weights:
         """Return the weights of some slots, stacked; what moves them may change them."""
@@ -141,12 +138,34 @@ class StackedState:
         return {name: self._chosen(tensor, slots) for name, tensor in tensors.items()}
 
     def _chosen(self, tensor: Tensor, slots: list[int]) -> Tensor:
-        """Return some slots of a stacked tensor; the tensor itself if they are all of them."""
-        whole = slots == list(range(len(tensor)))
-        return tensor if whole else tensor.index_select(0, self._index(slots))
+        """Return some slots of a stacked tensor; a part of itself if they follow each other."""
+        stretch = _stretch(slots)
+        return tensor.index_select(0, self._index(slots)) if stretch is None else tensor[stretch]
 
     def _index(self, slots: list[int]) -> Tensor:
         return torch.tensor(slots, device=next(iter(self.weights.values())).device)
+
+
+def write_rows(tensor: Tensor, rows: list[int], values: Tensor) -> None:
+    """Write some rows of a tensor.
+
+    Args:
+        tensor: is changed in place, shape (n, ...).
+        rows: at least one.
+        values: shape (len(rows), ...), or that of one row, which all of them get.
+    """
+    if (stretch := _stretch(rows)) is not None:
+        tensor[stretch] = values
+    else:
+        index = torch.tensor(rows, device=tensor.device)
+        tensor.index_copy_(0, index, values.expand(len(rows), *tensor.shape[1:]))
+
+
+def _stretch(rows: list[int]) -> slice | None:
+    """Return rows that follow each other as a slice, which is moved several times as fast."""
+    first = rows[0]
+    whole = rows == list(range(first, first + len(rows)))
+    return slice(first, first + len(rows)) if whole else None
 
 
 def _zeros_like(weights: Weights) -> Weights:

@@ -18,7 +18,7 @@ from fal_bench.learning.kernels.chain import chain_of
 from fal_bench.learning.kernels.cnn import CnnStep
 from fal_bench.learning.kernels.even import EvenNetwork
 from fal_bench.learning.kernels.mlp import MlpStep
-from fal_bench.learning.kernels.sgd import Pace, StackedState, copies_kept, pace_of
+from fal_bench.learning.kernels.sgd import Pace, StackedState, copies_kept, pace_of, write_rows
 from fal_bench.learning.model import Weights
 from fal_bench.learning.request import Lane, Momenta, TrainedLane, padded_rows
 from fal_bench.learning.stacked.slots import Occupant, Slots
@@ -86,9 +86,8 @@ def train_stacked(
         )
         for occupants, weights, momenta in _train_block(even, training, step, slots, keep_epochs):
             places = [numbers[one.number] for one in occupants]
-            index = torch.tensor(places, device=device)
             for name, rows in weights.items():
-                ends[name].index_copy_(0, index, rows)
+                write_rows(ends[name], places, rows)
             for place, occupant, memory in zip(places, occupants, momenta, strict=True):
                 trained[place] = TrainedLane(own[place], tuple(occupant.epochs), memory)
     return tuple(trained)
