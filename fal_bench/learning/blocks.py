@@ -36,7 +36,11 @@ LANES = 40
 """Most lanes that are trained together; more gain little and take memory."""
 
 MEMORY = 16 * 2**30
-"""Bytes that the activations of all lanes may take, at 8 a pixel."""
+"""Bytes that the activations and samples of all lanes may take, at 8 a number. What one lane has
+can then be counted with 32 bits, as kernels do."""
+
+CLASSES = 512
+"""Most classes of a head: its product keeps all of them close to the arithmetic."""
 
 ROOM = 64
 """Epochs have room for a multiple of so many samples, whatever the company."""
@@ -62,15 +66,22 @@ _PRODUCTS: Final[dict[Numbers, str]] = {"float32": "ieee", "tf32": "tf32", "bf16
 
 
 def has_blocks(network: nn.Module) -> bool:
-    """Whether a network is one of blocks, and there is what compiles their kernels.
+    """Whether a network is one of blocks, of few classes, and there is what compiles their kernels.
 
     That is Triton, which comes with PyTorch for Linux, and a C compiler, which it calls.
     """
-    body = getattr(network, "body", None)
-    kinds = [type(layer) for layer in body] if isinstance(body, nn.Sequential) else []
+    if not isinstance(network, Network) or not isinstance(network.body, nn.Sequential):
+        return False
+    kinds = [type(layer) for layer in network.body]
     count = len(kinds) // len(_BLOCK)
     known = count > 0 and kinds == [*_BLOCK * count, nn.Flatten]
-    return known and _can_compile()
+    return known and network.head.out_features <= CLASSES and _can_compile()
+
+
+def within_memory(network: Network, training: LocalTraining, lanes: Sequence[Lane]) -> bool:
+    """Whether each of these lanes can be trained here."""
+    filled = [lane for lane in lanes if lane.count]
+    return not filled or _bytes_of_lane(network, training, filled) < MEMORY
 
 
 @cache
@@ -99,7 +110,7 @@ def train_blocks(
     """
     trained = [TrainedLane(lane.start) for lane in lanes]
     filled = [number for number, lane in enumerate(lanes) if lane.count]
-    most = _most_lanes(network, training, lanes[filled[0]].features.shape[1:]) if filled else LANES
+    most = _most_lanes(network, training, [lanes[number] for number in filled])
     for first in range(0, len(filled), most):
         some = filled[first : first + most]
         courses = [Course(lanes[number], training, network.dropout) for number in some]
@@ -200,10 +211,27 @@ def _blocks_of(network: Network, shape: Sequence[int]) -> list[_Block]:
     return blocks
 
 
-def _most_lanes(network: Network, training: LocalTraining, shape: Sequence[int]) -> int:
-    """Return how many lanes the memory has room for."""
+def _bytes_of_lane(network: Network, training: LocalTraining, lanes: Sequence[Lane]) -> int:
+    """Return what the largest of some lanes takes."""
+    shape = lanes[0].features.shape[1:]
     pixels = sum(block.area * block.outputs for block in _blocks_of(network, shape))
-    return max(1, min(LANES, MEMORY // (8 * training.batch_size * pixels)))
+    room = _room_for(max(lane.count for lane in lanes))
+    return 8 * (training.batch_size * pixels + room * math.prod(shape))
+
+
+def _most_lanes(network: Network, training: LocalTraining, lanes: Sequence[Lane]) -> int:
+    """Return how many lanes the memory has room for."""
+    device = next(network.parameters()).device
+    memory = MEMORY
+    if device.type == CUDA:
+        memory = min(memory, torch.cuda.get_device_properties(device).total_memory // 3)
+    one = _bytes_of_lane(network, training, lanes) if lanes else 1
+    return max(1, min(LANES, memory // one))
+
+
+def _room_for(samples: int) -> int:
+    """Return the samples of an epoch that there is room for, at least so many."""
+    return ROOM << max(0, (-(-samples // ROOM) - 1).bit_length())
 
 
 @dataclass(frozen=True)
@@ -289,7 +317,7 @@ class _Stack:
         self._training = training
         self._lanes = lanes
         self._batch = training.batch_size
-        self._room = ROOM << max(0, (-(-room // ROOM) - 1).bit_length())
+        self._room = _room_for(room)
         # A multiple of 16, for which Triton compiles other code than for other strides.
         self._steps = 16 * _up(self._room, 16 * self._batch)
         head = network.head
@@ -303,8 +331,7 @@ class _Stack:
         self._blocks = _blocks_of(network, shape)
         self._lay_out(network)
         self._allocate(shape)
-        self.train = self._recorded(self._train)
-        self._evaluate = self._recorded(self._look)
+        self._graphs: dict[str, torch.cuda.CUDAGraph] = {}
 
     def fits(self, lanes: int, room: int) -> bool:
         """Whether there is room for so many lanes of so many samples."""
@@ -317,7 +344,9 @@ class _Stack:
             part.write(torch.stack([start[name] for start in self._starts]))
         self._copies.copy_(self._weights)
         self._velocity.zero_()
-        self._source = torch.cat([lane.features.to(self._device) for lane in lanes])
+        # Kernels count on samples in the order (C, H, W); those of a plugin may lie otherwise.
+        features = torch.cat([lane.features.to(self._device) for lane in lanes])
+        self._source = features.contiguous()
         self._truths = torch.cat([lane.labels for lane in lanes]).to(self._device)
         counts = np.array([lane.count for lane in lanes])
         self._offsets: IntArray = np.cumsum(counts) - counts
@@ -373,7 +402,7 @@ class _Stack:
         self._lay(plan, edges)
         self._hits.zero_()
         for _ in range(steps):
-            self._evaluate()
+            self._replay(self._look)
         hits: list[int] = self._hits.sum(1).tolist()
         return hits
 
@@ -460,28 +489,28 @@ class _Stack:
             for one in self._blocks
         ]
 
-    def _recorded(self, step: Callable[[], None]) -> Callable[[], None]:
-        """Return a step that is recorded when it is first taken; on a processor, the step."""
+    def train(self) -> None:
+        """Take the next step of all lanes."""
+        self._replay(self._train)
+
+    def _replay(self, step: Callable[[], None]) -> None:
+        """Take a step, which is recorded the first time; on a processor it is just taken."""
         if self._device.type != CUDA:
-            return step
-        recorded: list[torch.cuda.CUDAGraph] = []
-
-        def replay() -> None:
-            if not recorded:
-                # Kernels are compiled and loaded by steps that find no samples.
-                edges = self._edges.clone()
-                self._edges.zero_()
+            step()
+            return
+        if step.__name__ not in self._graphs:
+            # Kernels are compiled and loaded by steps that find no samples.
+            edges = self._edges.clone()
+            self._edges.zero_()
+            step()
+            torch.cuda.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
                 step()
-                torch.cuda.synchronize()
-                graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph):
-                    step()
-                recorded.append(graph)
-                self._edges.copy_(edges)
-                self._now.zero_()
-            recorded[0].replay()
-
-        return replay
+            self._graphs[step.__name__] = graph
+            self._edges.copy_(edges)
+            self._now.zero_()
+        self._graphs[step.__name__].replay()
 
     def _of(self, matrix: Tensor, name: str) -> Tensor:
         """Return where a parameter begins in a matrix of all."""

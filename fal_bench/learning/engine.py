@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
 
-from fal_bench.learning.blocks import has_blocks, train_blocks
+from fal_bench.learning.blocks import has_blocks, train_blocks, within_memory
 from fal_bench.learning.device import CUDA, wait_for
 from fal_bench.learning.graphed import train_graphed
 from fal_bench.learning.model import Architecture
@@ -104,7 +104,12 @@ def _engine_for(request: TrainRequest) -> Engine:
     # A loss that is not known may wait for its own results.
     known = trainer_of(training) == CROSS_ENTROPY and training.adam is None
     lanes = any(one.correction is not None or one.momenta is not None for one in request.lanes)
-    return engine if known and not training.proximal and not lanes else "sequential"
+    if not known or training.proximal or lanes:
+        return "sequential"
+    network = request.architecture.network
+    if engine == "blocks" and not within_memory(network, training, request.lanes):
+        return "sequential"
+    return engine
 
 
 def _updates(lanes: Sequence[Lane], training: LocalTraining) -> int:

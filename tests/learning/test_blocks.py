@@ -5,9 +5,11 @@ recipes and smaller networks are trained there.
 """
 
 import copy
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from functools import partial
 
@@ -15,9 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-from fal_bench.learning import blocks
+from fal_bench.learning import blocks, engine
 from fal_bench.learning.blocks import has_blocks, train_blocks
 from fal_bench.learning.model import Architecture
+from fal_bench.learning.request import TrainRequest
 from fal_bench.learning.sequential import train_sequentially
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import ModelSpec
@@ -103,6 +106,44 @@ def test_what_is_not_a_number_is_not_hidden(lanes):
     assert torch.isnan(trained.weights["head.weight"]).any()
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, which interprets
+def test_samples_may_lie_in_any_order_in_memory(lanes, same_bits):
+    base, recipe = architecture(width=3), replace(PLAIN, epochs=1)
+    found = []
+    for channels_last in (False, True):
+        [job] = lanes(base, (5,), dtype=torch.float64)
+        features = job.features.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+        job = replace(job, features=features) if channels_last else job
+        [one] = train_blocks(
+            exact(architecture(DEVICE, width=3)), recipe, [job], 4, False, "float32"
+        )
+        found.append(one.weights)
+    same_bits(*found)
+
+
+def test_a_stack_that_is_dropped_gives_its_memory_back_at_once():
+    stack = blocks._Stack(architecture(DEVICE, width=3).network, PLAIN, 2, 70, SHAPE, "float32")
+    alive = weakref.ref(stack)
+    gc.disable()
+    try:
+        del stack
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+def test_what_does_not_fit_goes_to_another_engine(monkeypatch, lanes):
+    base = architecture()
+    [job] = lanes(base, (5,))
+    monkeypatch.setattr(engine, "engine_of", lambda _: "blocks")
+    plain = TrainRequest(base, PLAIN, (job,))
+    assert engine._engine_for(plain) == "blocks"
+    large = TrainRequest(base, replace(PLAIN, batch_size=1_000_000), (job,))
+    assert engine._engine_for(large) == "sequential"
+    many = replace(job, features=job.features[:1].expand(2**22, *SHAPE), labels=torch.zeros(2**22))
+    assert engine._engine_for(TrainRequest(base, PLAIN, (job, many))) == "sequential"
+
+
 COMPILE = """
 import torch, triton
 from triton.backends.compiler import GPUTarget
@@ -137,7 +178,7 @@ recipe = LocalTraining(1, 64, 0.1, 0.9, 0.0, None)
 stack = blocks._Stack(network, recipe, 2, 70, (3, 32, 32), "bf16")
 stack._source, stack._truths = torch.zeros(2, 3, 32, 32), torch.zeros(2, dtype=torch.int64)
 stack.correct({})
-stack._evaluate()
+stack._look()
 stack.train()
 """
 
@@ -167,6 +208,8 @@ def test_other_networks_are_not_of_blocks(monkeypatch):
     ):
         other = Architecture(ModelSpec(kind=kind, **params), (1, 12, 12), 3)
         assert not has_blocks(other.network)
+    many = Architecture(ModelSpec(kind="cnn4"), SHAPE, blocks.CLASSES + 1)
+    assert not has_blocks(many.network)
     blocks._can_compile.cache_clear()
     monkeypatch.delenv("CC")
     monkeypatch.setenv("PATH", "")
