@@ -149,7 +149,8 @@ SECTIONS = (
         "LoGo",
         "LoGo (Kim et al., CVPR 2023) reports that it outperforms six strategies in 38 settings, on CIFAR-10, SVHN "
         "and three medical sets, from 5 to 60 or 80 % of the data. Its repository names random, entropy, coreset, "
-        "BADGE, GCNAL and ALFA-Mix.",
+        "BADGE, GCNAL and ALFA-Mix. On its own protocol (`logo-cifar10-jpegq75`, alpha 0.1, up to a quarter of the labels), "
+        "`logo` is 0.8 to 2.7 points above each of the four others at every look after the first, in the mean of three seeds.",
         tuple(
             Claim(f"LoGo beats {name}", "LoGo", (("logo", other),))
             for name, other in (
@@ -325,8 +326,9 @@ strategy is better on some of them and worse on none; it *does not hold* if it i
 is *mixed* if there are both; else it *cannot be said*. Each line is a test of its own at 5 %, without a correction for the
 others: a single line among many is a hint.
 
-**What these results are.** No line is a paper's own protocol: digits, Fashion-MNIST, a fifth of CIFAR-10, short
-texts, series and tables, mostly perceptrons, 2 to 3,000 labels. A number can therefore not be the paper's; a *direction* can. Lines marked "1st" are of the first
+**What these results are.** One task is a paper's own protocol, as far as a quarter of the labels and with three seeds, which are too few for
+a verdict: [`logo-cifar10-jpegq75`](suites/logo-cifar10.md#measured-here). No other is: digits, Fashion-MNIST, a fifth of CIFAR-10, short
+texts, series and tables, mostly perceptrons, 2 to 3,000 labels. There a number cannot be the paper's; a *direction* can. Lines marked "1st" are of the first
 edition, whose models were not trained to the end, so that part of a difference is speed of learning; those results will be
 computed again.
 
