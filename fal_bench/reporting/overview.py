@@ -46,6 +46,11 @@ class Headline:
         return saving_with_interval(self.row) if self.row else ""
 
     @property
+    def apart(self) -> bool:
+        """Whether there are ranks that say which strategies the runs tell from the winner."""
+        return self.row is not None and self.row["rank_low"] is not None
+
+    @property
     def headroom(self) -> float | None:
         """The share of the winner's labels that the reference still saves; None if unknown.
 

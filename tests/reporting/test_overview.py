@@ -35,6 +35,16 @@ def test_a_headline_says_who_wins_by_how_much_and_what_is_left():
     assert (nothing.winners, nothing.row, nothing.saving) == ((), None, "")
 
 
+def test_with_too_few_seeds_it_is_not_known_who_may_be_just_as_good():
+    rows = [row for name, share in (("random", 1), ("mine", 0.8)) for row in runs(name, *[
+        share * n for n in BASE[:3]
+    ])]  # fmt: skip
+    few = comparison(rows, context("random", "mine", seeds=3))
+    assert not headline("few", few).apart
+    assert headline("enough", suite("random", "mine")).apart
+    assert "not known" in render_overview({"few": few})
+
+
 def test_the_page_links_every_comparison_and_shows_who_wins_where():
     evil = "<b>a&b"
     page = render_overview({"two": suite("random", "mine"), evil: suite(*NAMES)})
