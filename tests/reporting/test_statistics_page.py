@@ -26,6 +26,7 @@ PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 FRACTIONS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MIDDLE = 3
 FEWEST_TASKS = 6
+FEWEST_SEEDS = 5
 ZERO = 1e-12
 """What is smaller is the rounding of equal numbers."""
 SIGN_PATTERNS = 10_000
@@ -239,9 +240,12 @@ class Board:
         mean = mean if error or abs(mean) > ZERO else 0.0
         low = -inf if no_low else 1 - exp(mean + c * error)
         high = inf if no_high else 1 - exp(mean - c * error)
+        few = d.shape[1] < FEWEST_SEEDS
         if name not in self.folder.references:
-            row["verdict"] = verdict(low, high)
+            row["verdict"] = "too few seeds" if few else verdict(low, high)
         row["saving_vs_random"] = 1 - exp(mean)
+        if few:
+            return row
         row["tasks_won"], row["tasks_lost"] = won_and_lost(d)
         if error > 0:
             row["saving_low"], row["saving_high"] = closed(low), closed(high)
@@ -282,6 +286,8 @@ class Board:
                 low[other], high[one] = low[other] + 1, high[one] - 1
             if mean - c * error > 0 and not no_high:
                 low[one], high[other] = low[one] + 1, high[other] - 1
+        if len(self.folder.seeds) < FEWEST_SEEDS:
+            return {name: {"rank": rank[name]} for name in names}
         return {
             name: {
                 "rank": rank[name],
