@@ -60,13 +60,19 @@ def test_published_results_of_this_numerics_version_can_be_verified(folder):
         assert len(runs_here(record, results, Registry.discover())) == record.n_runs
     except DataError as error:
         pytest.skip(f"its data are not here: {error}")
+    except PublicationError as error:
+        if record.device == "cpu" or "no such device" not in str(error):
+            raise
+        pytest.skip(str(error))
 
 
 @each_folder
 def test_all_that_is_shown_follows_from_the_curves(folder):
     """A page that this falbench would draw otherwise is unchecked, and no contradiction."""
-    checks = contradictions(Published(folder, read_record(folder), WRITER.opened(folder.name)))
-    assert len(checks) == 8
+    record = read_record(folder)
+    checks = contradictions(Published(folder, record, WRITER.opened(folder.name)))
+    # Bits are promised, and asked for, where all runs are of one environment.
+    assert len(checks) == (8 if len(record.environments) == 1 else 6)
     assert [check.note for check in checks if check.state == "differs"] == []
 
 
