@@ -69,10 +69,8 @@ def test_published_results_of_this_numerics_version_can_be_verified(folder):
 @each_folder
 def test_all_that_is_shown_follows_from_the_curves(folder):
     """A page that this falbench would draw otherwise is unchecked, and no contradiction."""
-    record = read_record(folder)
-    checks = contradictions(Published(folder, record, WRITER.opened(folder.name)))
-    # Bits are promised, and asked for, where all runs are of one environment.
-    assert len(checks) == (8 if len(record.environments) == 1 else 6)
+    checks = contradictions(Published(folder, read_record(folder), WRITER.opened(folder.name)))
+    assert len(checks) == 8
     assert [check.note for check in checks if check.state == "differs"] == []
 
 
