@@ -40,7 +40,7 @@ MEMORY = 16 * 2**30
 can then be counted with 32 bits, as kernels do."""
 
 CLASSES = 512
-"""Most classes of a head: its product keeps all of them close to the arithmetic."""
+"""Most classes of a head: the product of a head with more does not fit into a multiprocessor."""
 
 ROOM = 64
 """Epochs have room for a multiple of so many samples, whatever the company."""
