@@ -197,7 +197,7 @@ def _ranked(
     task: Task, own: pd.DataFrame, compared: Results, judged: Judged
 ) -> dict[str, dict[int, Curve]]:
     """Return the curves of all ranked strategies on the same data, device and numerics."""
-    like = own[["data", "device", "numerics"]].drop_duplicates()
+    like = own[["own", "device", "numerics"]].drop_duplicates()
     ranked = _finished(compared, task).merge(like)
     return _by_strategy(ranked[~ranked["reference"].astype(bool)], compared, judged)
 

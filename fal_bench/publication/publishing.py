@@ -350,11 +350,13 @@ def _same_everywhere(results: Results) -> str:
             f"{ours}; publish them with the falbench that computed them."
         )
     for _, mine in runs.groupby("task_hash"):
-        if mine["data"].nunique() > 1:
+        if mine["own"].nunique() > 1:
             name = mine["task"].iloc[0]
+            differ = [part for part in ("data", "model", "aggregation") if mine[part].nunique() > 1]
             raise PublicationError(
-                f"The runs of task {name!r} and of others of that name were computed on "
-                "different data; compute all of them on the same, in a new results folder."
+                f"The runs of task {name!r} and of others of that name were computed with "
+                f"different {_listed(differ)}; compute all of them with the same, in a new results "
+                "folder."
             )
     return str(devices[0])
 
@@ -469,16 +471,15 @@ def _metrics(results: Results) -> dict[str, bool]:
 
 def _tasks(results: Results) -> tuple[PublishedTask, ...]:
     plugins = results.runs.drop_duplicates("task_hash").set_index("task_hash")
-    models, aggregations = plugins["model"], plugins["aggregation"]
     return tuple(
         PublishedTask(
             name=row["name"],
             hash=row["hash"],
             canonical=row["spec"].canonical,
             pool=int(row["pool"]),
-            data=row["data"] or None,
-            model=models[row["hash"]] or None,
-            aggregation=aggregations[row["hash"]] or None,
+            data=plugins["data"][row["hash"]] or None,
+            model=plugins["model"][row["hash"]] or None,
+            aggregation=plugins["aggregation"][row["hash"]] or None,
         )
         for row in records(results.tasks)
     )

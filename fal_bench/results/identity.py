@@ -39,7 +39,7 @@ _OWN = ("data", "model", "aggregation")
 _LABEL = ["strategy", "parameters", "trainer", "trainer_parameters", "trainer_named"]
 """The columns that a strategy's name in tables is made of."""
 
-_BESIDE = {"task", "seed", "data"}
+_BESIDE = {"task", "seed", *_OWN}
 """Parts of a description that are no part of a strategy's variant."""
 
 
@@ -124,8 +124,21 @@ def identity_columns(description: Mapping[str, Any], *, trainer_named: bool) -> 
         "device": str(description["device"]),
         "numerics": int(description["numerics"]),
         **{name: str(description.get(name, "")) for name in _OWN},
+        "own": own_digest(*(description.get(name) for name in _OWN)),
         "variant": hashlib.sha256(repr(variant).encode()).hexdigest()[:8],
     }
+
+
+def own_digest(*parts: str | None) -> str:
+    """Return one digest of what a task has of its own: of its data, model and aggregation.
+
+    Args:
+        parts: what identifies each of them, in this order; nothing where it is no part of a
+            description. Where there is only one, it is the digest.
+    """
+    given = [part or "" for part in parts]
+    several = sum(map(bool, given)) > 1
+    return hashlib.sha256(repr(given).encode()).hexdigest() if several else "".join(given)
 
 
 def records(runs: pd.DataFrame) -> list[dict[str, Any]]:
@@ -178,11 +191,15 @@ def plain_labels(runs: pd.DataFrame) -> list[str]:
 
 
 def task_labels(tasks: pd.DataFrame) -> list[str]:
-    """Return what each task is called among these tasks; one on several data gets a short hash."""
-    several = _several(tasks["name"], tasks["data"])
+    """Return what each task is called among these tasks.
+
+    One that was run on several data, or with several models or aggregations of one name, gets a
+    short hash.
+    """
+    several = _several(tasks["name"], tasks["own"])
     return [
-        f"{name} @{data[:8]}" if name in several else name
-        for name, data in zip(tasks["name"], tasks["data"], strict=True)
+        f"{name} @{own[:8]}" if name in several else name
+        for name, own in zip(tasks["name"], tasks["own"], strict=True)
     ]
 
 
@@ -220,9 +237,9 @@ def chosen_runs(runs: pd.DataFrame, texts: Sequence[str]) -> pd.Series:
 
 
 def chosen_tasks(tasks: pd.DataFrame, text: str) -> pd.Series:
-    """Return which tasks a name stands for: a task's own, or one with a short hash of its data."""
-    full = tasks["name"] + " @" + tasks["data"].str[:8]
-    return (tasks["name"] == text) | ((full == text) & (tasks["data"] != ""))
+    """Return which tasks a name stands for: a task's own, or one with its short hash."""
+    full = tasks["name"] + " @" + tasks["own"].str[:8]
+    return (tasks["name"] == text) | ((full == text) & (tasks["own"] != ""))
 
 
 def label_of(runs: pd.DataFrame, text: str) -> str | None:

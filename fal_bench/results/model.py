@@ -29,7 +29,7 @@ from fal_bench.task.suite import Suite, unknown_task
 from fal_bench.task.target import DEFAULT_TARGETS, Target
 
 RUNS = [
-    "key", "task", "task_hash", "data", "model", "aggregation", "strategy", "parameters",
+    "key", "task", "task_hash", "own", "data", "model", "aggregation", "strategy", "parameters",
     "fingerprint", "trainer", "trainer_parameters", "trainer_fingerprint", "trainer_named",
     "variant", "seed", "origin", "reference", "device", "numerics", "state", "reason", "details",
     "environment", "finished", "ledger", "path", "unrecorded",
@@ -39,7 +39,7 @@ RUNS = [
 CHARGES = ["key", "cycle", "purpose", "client", "labels"]
 """Columns of ``Results.charges``."""
 
-TASKS = ["name", "hash", "data", "suite", "dataset", "clients", "cap", "pool", "spec"]
+TASKS = ["name", "hash", "own", "suite", "dataset", "clients", "cap", "pool", "spec"]
 """Columns of ``Results.tasks``."""
 
 KEYS = ["cycle", "labels", "labels_strict"]
@@ -141,7 +141,7 @@ class Results:
             ``parameters`` and ``trainer_parameters`` as JSON, ``fingerprint`` and
             ``trainer_fingerprint``: version or source hash, ``trainer``, ``seed``, ``device``,
             ``numerics``, ``data``, ``model`` and ``aggregation``: what identifies the user's
-            own, and any aggregation but FedAvg); ``origin``: empty if measured here, else the
+            own, and any aggregation but FedAvg; ``own``: a digest of these three); ``origin``: empty if measured here, else the
             import's name; ``reference``: a yardstick that is never ranked; ``state``: new, partial,
             done, failed or corrupted, with the ``reason``; ``environment``: what it was computed
             with; ``finished``: when (UTC); ``unrecorded``: why metrics could not be measured, by
@@ -190,8 +190,8 @@ class Results:
             provenance = replace(provenance, asked=texts[0] if len(texts) == 1 else "")
             kept = kept[_any(_chosen_task(kept, text) for text in texts)]
         here = runs["origin"] == ""
-        compared = set(zip(kept["hash"], kept["data"], strict=True))
-        pairs = zip(runs["task_hash"], runs["data"], strict=True)
+        compared = set(zip(kept["hash"], kept["own"], strict=True))
+        pairs = zip(runs["task_hash"], runs["own"], strict=True)
         runs = runs[pd.Series([pair in compared for pair in pairs], index=runs.index) | ~here]
         if strategies:
             texts = [strategies] if isinstance(strategies, str) else list(strategies)
@@ -236,7 +236,7 @@ class Results:
         late |= set(other.runs["key"]) - set(self.runs["key"])
         first = self._with(self.runs[~self.runs["key"].isin(late)], self.tasks, self.provenance)
         last = other._with(other.runs[other.runs["key"].isin(late)], other.tasks, other.provenance)
-        tasks = pd.concat([self.tasks, other.tasks]).drop_duplicates(["hash", "data"])
+        tasks = pd.concat([self.tasks, other.tasks]).drop_duplicates(["hash", "own"])
         apart = self.provenance.environments or other.provenance.environments
         days = [day for one in (self, other) for day in one.computed or ()]
         return Results(
@@ -431,9 +431,9 @@ class Results:
         return frame.groupby(names)["labels"].sum().reset_index()
 
     def _shown(self, runs: pd.DataFrame) -> pd.DataFrame:
-        pairs = zip(self.tasks["hash"], self.tasks["data"], strict=True)
+        pairs = zip(self.tasks["hash"], self.tasks["own"], strict=True)
         names = dict(zip(pairs, task_labels(self.tasks), strict=True))
-        found = zip(runs["task_hash"], runs["data"], strict=True)
+        found = zip(runs["task_hash"], runs["own"], strict=True)
         return runs.assign(strategy=strategy_labels(runs), task=[names[pair] for pair in found])
 
     def _with(self, runs: pd.DataFrame, tasks: pd.DataFrame, provenance: Provenance) -> Results:
@@ -454,10 +454,10 @@ def of_suite(results: Results, suite: Suite) -> Results:
         stored = results.tasks[results.tasks["hash"] == task.hash]
         rows += [
             # Its own, since given clients are counted in the data that were there.
-            task_row(spec.model_copy(update={"name": task.name}), suite.name, data, pool)
-            for spec, data, pool in zip(stored["spec"], stored["data"], stored["pool"], strict=True)
+            task_row(spec.model_copy(update={"name": task.name}), suite.name, own, pool)
+            for spec, own, pool in zip(stored["spec"], stored["own"], stored["pool"], strict=True)
         ] or [task_row(task, suite.name)]
-    rows.sort(key=lambda row: (row["name"], row["data"]))
+    rows.sort(key=lambda row: (row["name"], row["own"]))
     tasks = pd.DataFrame(rows, columns=TASKS)
     provenance = replace(results.provenance, suites={suite.name: suite})
     whole = Results(results.runs, results.curves, results.charges, tasks, provenance)
@@ -469,19 +469,19 @@ def empty_run() -> dict[str, Any]:
     return {**dict.fromkeys(RUNS, ""), "environment": {}, "unrecorded": {}, "finished": pd.NaT}
 
 
-def task_row(task: Task, suite: str, data: str = "", pool: int = 0) -> dict[str, Any]:
+def task_row(task: Task, suite: str, own: str = "", pool: int = 0) -> dict[str, Any]:
     """Return a row of ``Results.tasks``.
 
     Args:
         task: the task, under its name.
         suite: name of its suite; empty if it is of none.
-        data: digest of the user's own data.
+        own: digest of its data and model if they are the user's, and of its aggregation.
         pool: samples in the query pool over all clients, initial labels included; 0 if unknown.
     """
     return {
         "name": task.name,
         "hash": task.hash,
-        "data": data,
+        "own": own,
         "suite": suite,
         "dataset": task.dataset,
         "clients": task.clients,

@@ -21,7 +21,7 @@ from fal_bench.inputs.files import MissingFileError, read_bytes
 from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained
 from fal_bench.results.accounts import broken_protocol, imbalance
-from fal_bench.results.identity import SHOWN, describe, description_key, identity_columns
+from fal_bench.results.identity import SHOWN, describe, description_key, identity_columns, own_digest
 from fal_bench.results.model import (
     BY_CLIENT,
     CHARGES,
@@ -170,11 +170,9 @@ def results_of(record: Record, folder: Path) -> Results:
     if has_charges(record):
         found = _keyed(read_published_charges(folder / CHARGES_FILE), keys, CHARGES_FILE)
         charges = found.assign(client=None)[CHARGES]
-    data = [one.data or "" for one in record.tasks]
-    pools = [one.pool for one in record.tasks]
     rows = [
-        task_row(task, record.suite, digest, pool)
-        for task, digest, pool in zip(tasks, data, pools, strict=True)
+        task_row(task, record.suite, own_digest(one.data, one.model, one.aggregation), one.pool)
+        for task, one in zip(tasks, record.tasks, strict=True)
     ]
     suite = Suite(record.suite, "", len(record.seeds), tuple(tasks), record.asked)
     return Results(

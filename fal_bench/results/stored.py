@@ -90,7 +90,7 @@ def read_store(store: Store, *, suite: str | None = None) -> Results:
     if named is None:
         runs = [run for run in runs if not run.row["spec"].twin_of]
     runs.sort(key=lambda run: (measured_label(run.row), run.row["variant"], run.row["seed"]))
-    tasks = {(run.row["task_hash"], run.row["data"]): run.row["spec"] for run in runs}
+    tasks = {(run.row["task_hash"], run.row["own"]): run.row["spec"] for run in runs}
     called = {run.row["task_hash"]: run.row["called"] for run in runs}
     found, suites = _named_tasks(tasks, _pools(runs), called)
     problems += _problems(store, runs)
@@ -131,11 +131,11 @@ def read_planned(
     """
     runs = [_planned_run(one, store) for one in planned]
     pools = _pools(runs)
-    tasks = {(run.row["task_hash"], run.row["data"]): run.row["spec"] for run in runs}
+    tasks = {(run.row["task_hash"], run.row["own"]): run.row["spec"] for run in runs}
     name = suite.name if suite else ""
     found = [
-        task_row(task, name, data, pools.get((digest, data), 0))
-        for (digest, data), task in tasks.items()
+        task_row(task, name, own, pools.get((digest, own), 0))
+        for (digest, own), task in tasks.items()
     ]
     suites = {suite.name: suite} if suite else {}
     imported = ImportFolder(store.root) if external else None
@@ -335,7 +335,7 @@ def _curves(runs: Sequence[_Read]) -> pd.DataFrame:
 
 def _pools(runs: Iterable[_Read]) -> dict[tuple[str, str], int]:
     rows = [run.row for run in runs if run.row["state"] == "done"]
-    return {(row["task_hash"], row["data"]): row["pool"] for row in rows}
+    return {(row["task_hash"], row["own"]): row["pool"] for row in rows}
 
 
 def _no_runs(root: Path) -> str:
@@ -360,7 +360,7 @@ def _named_tasks(
     """Return the rows of the stored tasks under the names of their suites, and those suites.
 
     Args:
-        tasks: the tasks, by hash and digest of the user's data.
+        tasks: the tasks, by hash and digest of what is the user's own.
         pools: samples in their query pools.
         called: with what name each was run, by hash; empty if that is not known.
     """
@@ -368,7 +368,7 @@ def _named_tasks(
     whole = _covering_suite({digest for digest, _ in tasks}, known)
     often = Counter(called.values())
     rows, suites = [], {}
-    for (digest, data), task in tasks.items():
+    for (digest, own), task in tasks.items():
         name = called[digest] or task.name
         if often[name] > 1:
             name = f"{name}-{digest[:8]}"
@@ -377,11 +377,11 @@ def _named_tasks(
         # The stored task, because one of a suite may not know how many clients its data have.
         named = task.model_copy(update={"name": names.get(digest, name)})
         rows.append(
-            task_row(named, suite.name if suite else "", data, pools.get((digest, data), 0))
+            task_row(named, suite.name if suite else "", own, pools.get((digest, own), 0))
         )
         if suite:
             suites[suite.name] = suite
-    return sorted(rows, key=lambda row: (row["name"], row["data"])), suites
+    return sorted(rows, key=lambda row: (row["name"], row["own"])), suites
 
 
 def _covering_suite(hashes: set[str], suites: Sequence[Suite]) -> Suite | None:

@@ -31,6 +31,28 @@ def test_identity_stands_in_columns(tmp_path):
     assert (row["device"], row["environment"]["torch"]) == ("cpu", "2.9")
 
 
+def test_tasks_may_have_other_models_and_aggregations_without_a_strategy_being_another(tmp_path):
+    store_run(tmp_path, spec(seed=0))
+    own = {"data": "ab", "model": "cd", "aggregation": "version 1"}
+    store_run(tmp_path, replace(spec(seed=0), task=OTHER, **own))
+    shown = fal_bench.load(tmp_path).here
+    assert dict(zip(shown["task"], shown["strategy"], strict=True)) == {
+        TINY_NAME: "random", OTHER_NAME: "random",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ["data", "model", "aggregation"])
+def test_one_task_with_two_of_its_own_is_two_tasks(part, tmp_path):
+    for digest in ("0123456789", "abcdefghij"):
+        store_run(tmp_path, replace(spec(seed=0), **{part: digest}))
+    results = fal_bench.load(tmp_path)
+    assert set(results.here["strategy"]) == {"random"}
+    names = [f"{TINY_NAME} @01234567", f"{TINY_NAME} @abcdefgh"]
+    assert sorted(results.here["task"]) == names
+    (row,) = results.narrow(tasks=names[1]).runs.to_dict("records")
+    assert row[part] == "abcdefghij"
+
+
 def test_only_finished_runs_have_curves(tmp_path):
     store_run(tmp_path, spec(seed=0))
     store_run(tmp_path, spec(seed=1), finished=False)
