@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from fal_bench.arrays import FloatArray
 from fal_bench.environments.agents.adam import EagerAdam
-from fal_bench.environments.agents.perceptron import Perceptron
+from fal_bench.environments.agents.perceptron import BoundedValues, Perceptron
 from fal_bench.environments.agents.replay import PrioritizedReplayBuffer, PrioritizedSamples
 from fal_bench.environments.agents.streams import child_stream, torch_stream
 from fal_bench.errors import InvalidSpecError
@@ -84,8 +84,9 @@ class FedRALDQN(DQN):
         replay_buffer_class: ``PrioritizedReplayBuffer`` if None. stable-baselines3's own
             ``ReplayBuffer`` draws from the global NumPy stream.
         bounded: clip TD targets to the range of returns that the environment states
-            (``return_range``), and pull values outside of it back; no effect where it states
-            none. Nothing else holds undiscounted values of a maximum: they grow without limit.
+            (``return_range``), pull values outside of it back, and let the network's last layer
+            keep them within twice that range; no effect where it states none. Nothing else holds
+            undiscounted values of a maximum: they grow without limit.
         replay_buffer_kwargs: ``exponent`` (paper: 3) and ``beta`` of the prioritised buffer.
         policy_kwargs: options of the policy, as in stable-baselines3.
         device: where the networks live.
@@ -220,6 +221,9 @@ class FedRALDQN(DQN):
     def _setup_model(self) -> None:
         with torch_stream(self.weights_rng):
             super()._setup_model()
+        if self._bounds is not None:
+            for network in (self.q_net, self.q_net_target):
+                network.q_net.append(BoundedValues(*self._bounds))
 
     def _on_step(self) -> None:
         if self.target_update == "env":

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from fal_bench.arrays import FloatArray
 from fal_bench.environments.agents.dqn import FedRALDQN
+from fal_bench.environments.agents.perceptron import BoundedValues
 from fal_bench.errors import InvalidSpecError
 from fal_bench.inputs.archives import Archive
 from fal_bench.inputs.files import (
@@ -55,7 +56,8 @@ class GreedyPolicy:
         """
         network = agent.q_net
         layers = [layer for layer in network.q_net if isinstance(layer, nn.Linear)]
-        others = {type(layer) for layer in network.q_net} - {nn.Linear, nn.ReLU}
+        # A bound leaves the order of the values as it is, which is all that a policy needs.
+        others = {type(layer) for layer in network.q_net} - {nn.Linear, nn.ReLU, BoundedValues}
         if others or type(network.features_extractor) is not FlattenExtractor:
             raise InvalidSpecError(
                 "Only policies made of linear layers and ReLU can be exported; "
@@ -94,7 +96,7 @@ class GreedyPolicy:
         return int(self.weights[-1].shape[0])
 
     def values(self, observation: FloatArray) -> FloatArray:
-        """Return the Q-value of every action, shape (n_actions,)."""
+        """Return the Q-value of every action before any bound, shape (n_actions,)."""
         hidden = torch.as_tensor(observation, dtype=torch.float32)[None]
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             hidden = functional.relu(functional.linear(hidden, weight, bias))

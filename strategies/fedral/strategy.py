@@ -49,7 +49,7 @@ class FedRAL(Strategy):
     """
 
     name: ClassVar[str] = "fedral"
-    version: ClassVar[int | None] = 2
+    version: ClassVar[int | None] = 3
     family: ClassVar[str] = "reinforcement learning"
     paper: ClassVar[str] = "FedRAL, Lazaridis et al."
     adaptive: ClassVar[bool] = True

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import configure
@@ -13,6 +15,7 @@ from fal_bench.environments.agents.adam import EagerAdam
 from fal_bench.environments.agents.dqn import FedRALDQN, LinearEpsilon, SpacesOnly
 from fal_bench.environments.agents.episodes import store_transition
 from fal_bench.environments.agents.persistence import save_state
+from fal_bench.environments.agents.policy import GreedyPolicy
 from fal_bench.environments.agents.replay import EPSILON
 from fal_bench.errors import InvalidSpecError
 
@@ -77,7 +80,7 @@ def test_targets_by_hand(double, end, expected) -> None:
     assert td_error(two_states(double, end)) == pytest.approx(expected)
 
 
-# Targets of 6 are cut to 2; the value of state 0, 0.5, is within the range.
+# Targets of 6 are cut to 2; the value of state 0, 0.5 in the middle of the range, stays as it is.
 @pytest.mark.parametrize(("bounded", "expected"), [(True, 1.5), (False, 5.5)])
 def test_targets_stay_within_the_returns_that_the_environment_states(bounded, expected) -> None:
     agent = two_states(returns=(-1.0, 2.0), bounded=bounded)
@@ -89,12 +92,26 @@ def test_targets_stay_within_the_returns_that_the_environment_states(bounded, ex
 def test_values_beyond_the_range_are_pulled_back_though_no_target_reaches_them() -> None:
     agents = [two_states(returns=(-1.0, 1.0), bounded=bounded) for bounded in (True, False)]
     for agent in agents:
-        set_table(agent.q_net, [[0.5, 9.0], [0.5, 0.5]])  # action 1 was never taken
+        set_table(agent.q_net, [[0.5, 3.0], [0.5, 0.5]])  # action 1 was never taken
         agent.train(50, batch_size=1)
-        assert agent.diverged
     pulled, left = (agent.q_net.q_net[0].weight[1, 0].item() for agent in agents)
-    assert left == 9.0
-    assert pulled < 8.99
+    assert left == 3.0
+    assert pulled < 2.99
+    assert [agent.diverged for agent in agents] == [False, True]
+
+
+@given(weights=st.lists(st.floats(-1e6, 1e6, width=32), min_size=4, max_size=4))
+@settings(max_examples=20)
+def test_bounded_values_never_leave_twice_the_largest_return(weights) -> None:
+    for least, largest in ((-1.0, 1.0), (-1.0, 0.0), (0.0, 0.5)):
+        agent = two_states(returns=(least, largest))
+        set_table(agent.q_net, np.reshape(weights, (2, 2)).astype(np.float32))
+        agent.train(3, batch_size=1)
+        assert not agent.diverged
+        values = agent.q_net(torch.eye(2))
+        assert values.abs().max() <= 2 * max(-least, largest)
+        raw = np.array([GreedyPolicy.of(agent).values(row) for row in np.eye(2, dtype="float32")])
+        assert (np.diff(values.detach().numpy()) * np.diff(raw) >= 0).all()  # the same order
 
 
 def test_target_moves_a_hundredth_after_every_gradient_step() -> None:
@@ -244,16 +261,17 @@ def test_bad_exploration_is_refused(values) -> None:
 @pytest.mark.parametrize("loss", ["huber", "mse"])
 @pytest.mark.parametrize("beta", [0.0, 0.4])
 @pytest.mark.parametrize("double", [True, False])
-def test_steps_by_hand_have_the_bits_of_autograd(make_agent, loss, beta, double) -> None:
+@pytest.mark.parametrize("returns", [None, (-0.5, 0.25)])  # small, so that values leave it
+def test_steps_by_hand_have_the_bits_of_autograd(loss, beta, double, returns) -> None:
+    env = SpacesOnly(spaces.Box(0, 1, (3,), np.float32), spaces.Discrete(2), returns)
     options = {"loss": loss, "double": double, "learning_rate": 0.05}
+    options |= {"replay_buffer_kwargs": {"beta": beta}}
     agents = [
-        make_agent(replay_buffer_kwargs={"beta": beta}, policy_kwargs={}, **options)
-        for _ in range(2)
+        FedRALDQN("MlpPolicy", env, rng=np.random.default_rng(0), **options) for _ in range(2)
     ]
     by_hand, by_autograd = agents
     by_autograd._online = by_autograd._target = None
     for agent in agents:
-        agent.return_range = (-0.5, 0.5)  # so that values leave it, and are pulled back
         rng = np.random.default_rng(1)
         for _ in range(50):
             before, after = rng.random((2, 3), dtype=np.float32)
@@ -266,6 +284,7 @@ def test_steps_by_hand_have_the_bits_of_autograd(make_agent, loss, beta, double)
         np.testing.assert_array_equal(states[0][1][name], array, err_msg=name)
     assert by_hand.largest_values == by_autograd.largest_values
     assert by_hand.largest_values[0] > 0.5
+    assert by_hand._online is not None
     assert by_hand.logger.name_to_value["train/loss"] == pytest.approx(
         by_autograd.logger.name_to_value["train/loss"]
     )
