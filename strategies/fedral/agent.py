@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fal_bench.arrays import FloatArray
 from fal_bench.plugins.strategy import ClientView
@@ -91,8 +92,30 @@ class ClientAgent:
         if stored is not None:
             load_state(self.dqn, stored["values"], stored["arrays"])
 
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """The weights of the online and the target network, one after the other, shape (d,)."""
+        from torch.nn.utils import parameters_to_vector
+
+        found: NDArray[np.float32] = parameters_to_vector(self.dqn.policy.parameters()).numpy(
+            force=True
+        )
+        return found
+
+    @weights.setter
+    def weights(self, values: NDArray[np.float32]) -> None:
+        import torch
+        from torch.nn.utils import vector_to_parameters
+
+        vector_to_parameters(torch.tensor(values), self.dqn.policy.parameters())
+
     def pretrain(self, simulation: Simulation) -> None:
-        """Run warm-start episodes, then train; the warm start sets the target precision."""
+        """Run warm-start episodes, which set the target precision, then train."""
+        self.begin(simulation)
+        self.train(simulation, self._params.length("epochs"))
+
+    def begin(self, simulation: Simulation) -> None:
+        """Run warm-start episodes, which set the target precision, and learn from them."""
         from fal_bench.environments.agents.episodes import warm_start
 
         warm = warm_start(self.dqn, simulation.warm_start(), self._params.length("warm_episodes"))
@@ -100,10 +123,18 @@ class ClientAgent:
         updates = self._params.length("updates")
         if updates:
             self.dqn.train(updates)
-        self.train(simulation, self._params.length("epochs"))
 
     def train(self, simulation: Simulation, epochs: int) -> None:
         """Train for some epochs of simulated episodes."""
+        if epochs:
+            self.learn(self.episodes(simulation), epochs)
+
+    def episodes(self, simulation: Simulation) -> Any:
+        """Return the environment that the agent is trained in."""
+        return simulation.training(self._client.memory["target"])
+
+    def learn(self, episodes: Any, epochs: int) -> None:
+        """Train for some epochs in an environment."""
         from fal_bench.environments.agents.episodes import TrainingPlan, train
 
         plan = TrainingPlan(
@@ -112,8 +143,7 @@ class ClientAgent:
             updates=self._params.length("updates"),
             updates_per=self._params.updates_per,
         )
-        if epochs:
-            train(self.dqn, simulation.training(self._client.memory["target"]), plan)
+        train(self.dqn, episodes, plan)
 
     def act(self, observation: Observation) -> int:
         """Return the action of the largest value."""

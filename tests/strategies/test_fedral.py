@@ -12,6 +12,7 @@ from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.strategies.fedral import FedRAL
+from fal_bench.strategies.fedral_shared import FedRALShared
 from fal_bench.strategies.margin_best_fixed_batch import MarginBestFixedBatch
 from fal_bench.strategies.margin_fixed_batch import MarginFixedBatch
 from fal_bench.strategies.margin_random_batch import MarginRandomBatch
@@ -128,6 +129,34 @@ def test_agents_learn_and_stay_at_their_client(task, blobs, run, simulated):
     assert not np.array_equal(weights[0], untrained)
     plain = run(task, Random, blobs)
     assert {row.bytes_up for row in simulated.rows} == {row.bytes_up for row in plain.rows}
+
+
+def test_shared_agents_end_with_one_policy_and_exchange_nothing_but_networks(task, blobs, run):
+    own = {**SHORT, "largest_batch": 8}
+    journal = run(task, lambda: FedRALShared(own), blobs)
+    first, *others = [memory["policy"] for memory in journal.kept]
+    assert len(others) == 2
+    for policy in others:
+        for layer, other in zip(policy, first, strict=True):
+            np.testing.assert_array_equal(layer[0], other[0])
+    apart = run(task, fedral(largest_batch=8), blobs).rows
+    network = sum(array.size for layer in first for array in layer)
+    exchanged = 3 * (1 + SHORT["epochs"]) * 2 * network * 4  # clients, rounds, networks, bytes
+    for direction in ("bytes_up", "bytes_down"):
+        beyond = [getattr(a, direction) - getattr(b, direction) for a, b in zip(
+            journal.rows[:3], apart[:3], strict=True
+        )]  # fmt: skip
+        assert sum(beyond) == exchanged
+    whole, rest = journal, run(
+        task, lambda: FedRALShared(own), blobs, journal=resumed(journal.states[1])
+    )  # fmt: skip
+    assert untimed(rest.rows) == untimed(whole.rows[2:])
+
+
+@pytest.mark.parametrize("params", [{"mode": "online"}, {"agent": "ppo"}, {"refresh": 2}])
+def test_a_shared_policy_is_trained_before_the_first_query_alone(params):
+    with pytest.raises(InvalidSpecError, match="mode=pretrain"):
+        FedRALShared(params)
 
 
 @pytest.mark.parametrize("action", range(len(SIZES)))
