@@ -53,6 +53,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 SHORT: dict[str, dict[str, Any]] = {
     "ifal": {"epochs": 20},
     "fedral": {"epochs": 1, "episodes": 1, "warm_episodes": 2},
+    "fedral-shared": {"epochs": 1, "episodes": 1, "warm_episodes": 2},
 }
 """What these train is as long as their parameters say, and is the same code at any length."""
 

@@ -63,8 +63,9 @@ class FedRALParams(Params):
         gamma: discount.
         lr: the agent's learning rate.
         double: Double DQN targets.
-        bounded: clip TD targets to what a return can be. The paper does not mention it; without
-            it values diverge with ``preset=paper``, so that both presets have it.
+        bounded: clip TD targets to what a return can be, and keep values within twice that. The
+            paper does not mention it; without it values diverge with ``preset=paper``, so that
+            both presets have it.
         priority_exponent: exponent of prioritised replay; 0 samples uniformly.
         beta: importance weighting of prioritised replay.
         final_epsilon: probability of a random action at the end of the training.
