@@ -141,11 +141,11 @@ class Results:
             ``parameters`` and ``trainer_parameters`` as JSON, ``fingerprint`` and
             ``trainer_fingerprint``: version or source hash, ``trainer``, ``seed``, ``device``,
             ``numerics``, ``data``, ``model`` and ``aggregation``: what identifies the user's
-            own, and any aggregation but FedAvg; ``own``: a digest of these three); ``origin``: empty if measured here, else the
-            import's name; ``reference``: a yardstick that is never ranked; ``state``: new, partial,
-            done, failed or corrupted, with the ``reason``; ``environment``: what it was computed
-            with; ``finished``: when (UTC); ``unrecorded``: why metrics could not be measured, by
-            name.
+            own, and any aggregation but FedAvg; ``own``: a digest of these three); ``origin``:
+            empty if measured here, else the import's name; ``reference``: a yardstick that is
+            never ranked; ``state``: new, partial, done, failed or corrupted, with the ``reason``;
+            ``environment``: what it was computed with; ``finished``: when (UTC); ``unrecorded``:
+            why metrics could not be measured, by name.
         curves: one row a finished run and cycle: ``key``, ``cycle``, labels, bytes, seconds, and
             every metric that some run recorded; NaN where a run did not.
         charges: labels read: one row a finished run, cycle, purpose and client; no client where it

@@ -21,7 +21,13 @@ from fal_bench.inputs.files import MissingFileError, read_bytes
 from fal_bench.inputs.selector import Selector
 from fal_bench.inputs.validation import explained
 from fal_bench.results.accounts import broken_protocol, imbalance
-from fal_bench.results.identity import SHOWN, describe, description_key, identity_columns, own_digest
+from fal_bench.results.identity import (
+    SHOWN,
+    describe,
+    description_key,
+    identity_columns,
+    own_digest,
+)
 from fal_bench.results.model import (
     BY_CLIENT,
     CHARGES,

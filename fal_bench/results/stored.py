@@ -376,9 +376,7 @@ def _named_tasks(
         names = {one.hash: one.name for one in suite.tasks} if suite else {}
         # The stored task, because one of a suite may not know how many clients its data have.
         named = task.model_copy(update={"name": names.get(digest, name)})
-        rows.append(
-            task_row(named, suite.name if suite else "", own, pools.get((digest, own), 0))
-        )
+        rows.append(task_row(named, suite.name if suite else "", own, pools.get((digest, own), 0)))
         if suite:
             suites[suite.name] = suite
     return sorted(rows, key=lambda row: (row["name"], row["own"])), suites
