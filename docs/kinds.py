@@ -92,7 +92,7 @@ def outcome(registry: Registry, name: str, kind: str) -> str:
         setting = Setting.draw(task, 0, load_dataset(task.dataset))
         try:
             check_suits(strategy, task)
-            strategy.check_shares(task, setting.smallest_shares)
+            strategy.check_shares(task, setting.sizes)
         except FalbenchError as error:
             said = str(error)
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from fal_bench.acquisition.points import BLOCK
 from fal_bench.arrays import IntArray, RealArray
 from fal_bench.errors import InvalidSpecError
 from fal_bench.plugins.strategy import ClientView, Params, Strategy
+from fal_bench.task import Task
 
 MOST_WEIGHTS: Final = 6_000
 """Most weights of a head whose Fisher information is kept: a matrix of them takes 288 MB."""
@@ -54,6 +56,12 @@ class BAIT(Strategy):
     deterministic: ClassVar[bool] = True
     Params: ClassVar[type[Params]] = BAITParams
 
+    def check_shares(self, task: Task, sizes: Mapping[str, int]) -> None:
+        """Check that the head is small enough, whichever client it is."""
+        features = min(sizes["pool"], sizes.get("embedding", 0))
+        if fault := _too_large(sizes.get("classes", 0), features):
+            raise InvalidSpecError(f"Task {task.name!r}: {fault}")
+
     def select(self, client: ClientView, budget: int) -> IntArray:
         """Take more than enough, then leave the least useful out."""
         model, pool = client.global_model, len(client.unlabelled)
@@ -72,6 +80,17 @@ class BAIT(Strategy):
             design.update(chosen[least], -1)
             chosen = np.delete(chosen, least)
         return chosen
+
+
+def _too_large(classes: int, features: int) -> str | None:
+    """Say that a head has too many weights, and what to do; None if it has not."""
+    if (weights := classes * features) <= MOST_WEIGHTS:
+        return None
+    return (
+        f"bait keeps matrices over all weights of the head, at most {MOST_WEIGHTS:,}, and {classes} "
+        f"classes x {features} features are {weights:,}; use a model with a smaller embedding, or "
+        "badge."
+    )
 
 
 class FisherSamples:
@@ -96,12 +115,8 @@ class FisherSamples:
         if len(inputs) < inputs.shape[1]:
             inputs = inputs @ np.linalg.qr(inputs.T)[0]
         classes = probs.shape[1]
-        if (weights := classes * inputs.shape[1]) > MOST_WEIGHTS:
-            raise InvalidSpecError(
-                f"bait keeps matrices over all weights of the head, at most {MOST_WEIGHTS:,}, and "
-                f"{classes} classes x {inputs.shape[1]} features are {weights}; use a model with "
-                "a smaller embedding, or badge."
-            )
+        if fault := _too_large(classes, inputs.shape[1]):
+            raise InvalidSpecError(fault)
         known = np.asarray(probs, dtype=np.float64)
         known = known / known.sum(axis=1, keepdims=True)
         self.inputs: RealArray = inputs

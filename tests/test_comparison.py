@@ -103,7 +103,10 @@ class Greedy(Strategy):
     name = "greedy"
 
     def check_shares(self, task, sizes):
-        raise InvalidSpecError(f"Strategy 'greedy' finds {sizes['pool']} samples too few.")
+        assert sizes["classes"] == 10
+        raise InvalidSpecError(
+            f"Strategy 'greedy' finds {sizes['pool']} samples too few for {sizes['embedding']}."
+        )
 """
 
 
@@ -118,7 +121,7 @@ def test_all_leaves_out_what_refuses_the_clients_shares(suite, tmp_path, monkeyp
     }  # fmt: skip
     result = fal_bench.compare("all", **options)
     assert result.leaderboard["strategy"].tolist() == ["random"]
-    assert [one for one in told if "greedy" in one and "samples too few" in one]
+    assert [one for one in told if "greedy" in one and "samples too few for 8" in one]
     assert len(told) == len(set(told))
     assert "greedy " not in result.boards[0].context.command
     for named in ("greedy", ["greedy", "all"]):

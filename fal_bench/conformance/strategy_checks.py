@@ -176,7 +176,7 @@ def _offer(strategy: Strategy, setting: Setting) -> None:
         check_suits(strategy, setting.task)
     except NeedsError as error:
         raise Broken("needs", Failure(str(error))) from None
-    strategy.check_shares(setting.task, setting.smallest_shares)
+    strategy.check_shares(setting.task, setting.sizes)
 
 
 def _owner_of(error: BaseException) -> str:

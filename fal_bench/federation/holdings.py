@@ -36,7 +36,7 @@ class Holdings:
         query: labels that each may buy in the first query; shape (clients,).
         at_cap: labels that each has at the budget cap if all are bought; shape (clients,).
         others: samples in each other share, by the share's name; shape (clients,) each.
-        smallest_shares: see ``Setting.smallest_shares``.
+        sizes: see ``Setting.sizes``; without that of the embedding until the model is built.
         unused: clients that the data come with where the task draws others; 0 if there are none.
     """
 
@@ -50,7 +50,7 @@ class Holdings:
     query: IntArray
     at_cap: IntArray
     others: dict[str, IntArray]
-    smallest_shares: dict[str, int]
+    sizes: dict[str, int]
     unused: int = 0
 
     @classmethod
@@ -81,7 +81,7 @@ class Holdings:
             query=setting.grants.granted(0),
             at_cap=initial + setting.grants.granted(len(setting.task.label_grid) - 2),
             others=counts,
-            smallest_shares=setting.smallest_shares,
+            sizes=setting.smallest_shares,
             unused=0 if data.clients is None or given is not None else len(data.clients.names),
         )
 

@@ -109,6 +109,12 @@ class Setting:
         return {name: min(len(getattr(own, name)) for own in self.shares) for name in names}
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """What a strategy checks before anything runs; see ``Strategy.check_shares``."""
+        embedding = self.architecture.network.head.in_features
+        return {**self.smallest_shares, "classes": self.dataset.n_classes, "embedding": embedding}
+
+    @property
     def pool(self) -> int:
         """Samples in the query pool over all clients, initial labels included."""
         return sum(len(own.pool) for own in self.shares)

@@ -327,12 +327,13 @@ class Strategy:
         """
 
     def check_shares(self, task: Task, sizes: Mapping[str, int]) -> None:
-        """Check, before anything runs, that the clients hold enough data.
+        """Check, before anything runs, that data and model are large and small enough.
 
         Args:
             task: the task.
             sizes: samples in the shares ``state``, ``warm_start``, ``agent`` and ``pool`` of the
-                client that has fewest of them.
+                client that has fewest of them; ``classes`` of the data; and the width of the
+                model's ``embedding``, which a real federation leaves out.
 
         Raises:
             InvalidSpecError: they do not; the sentence says what to change.

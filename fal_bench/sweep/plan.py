@@ -242,7 +242,7 @@ class Plan:
         """Yield the strategies that refuse the clients' shares of a task, and their sentences."""
         registry = Registry.discover(self.plugins) if runs else Registry()
         for run in {(run.task, str(run.strategy)): run for run in runs}.values():
-            sizes = holdings[run.task.hash].smallest_shares
+            sizes = holdings[run.task.hash].sizes
             try:
                 with blamed_on(str(run.strategy)):
                     registry.make(run.strategy).check_shares(run.task, sizes)
@@ -365,6 +365,7 @@ def check_tasks(
                 # Refuses images it cannot take, and fetches the weights it starts from.
                 setting.architecture.fresh(torch.Generator())
                 _check_single_samples(setting)
+                found[task.hash] = replace(found[task.hash], sizes=setting.sizes)
     return found
 
 

@@ -1,5 +1,7 @@
 """BAIT against traces of matrices that are written out and inverted."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,20 @@ def test_embeddings_larger_than_the_data_are_rotated_without_a_loss(toy_pool, to
     assert chosen.tolist() == by_traces(model, 7, 3, 1.0, 2.0)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "refused"),
+    [
+        ({"pool": 400, "classes": 100, "embedding": 128}, True),
+        ({"pool": 50, "classes": 100, "embedding": 128}, False),  # rotated into 50 dimensions
+        ({"pool": 400, "classes": 10, "embedding": 128}, False),
+        ({"pool": 400}, False),  # a real federation finds out in its first query
+    ],
+)
+def test_tasks_with_heads_that_are_too_large_are_refused(tiny, sizes, refused):
+    with pytest.raises(InvalidSpecError, match="6,000") if refused else nullcontext():
+        BAIT().check_shares(tiny, sizes)
+
+
 def test_heads_that_are_too_large_are_refused_at_once():
-    with pytest.raises(InvalidSpecError, match=r"100 classes x 90 .* 9000"):
+    with pytest.raises(InvalidSpecError, match=r"100 classes x 90 .* 9,000"):
         FisherSamples(np.ones((200, 90)), np.full((200, 100), 0.01))
