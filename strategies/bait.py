@@ -87,9 +87,9 @@ def _too_large(classes: int, features: int) -> str | None:
     if (weights := classes * features) <= MOST_WEIGHTS:
         return None
     return (
-        f"bait keeps matrices over all weights of the head, at most {MOST_WEIGHTS:,}, and {classes} "
-        f"classes x {features} features are {weights:,}; use a model with a smaller embedding, or "
-        "badge."
+        f"bait keeps matrices over all weights of the head, at most {MOST_WEIGHTS:,}, and "
+        f"{classes} classes x {features} features are {weights:,}; use a model with a "
+        "smaller embedding, or badge."
     )
 
 
