@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", help="results, or published results")
     parser.add_argument("-s", "--strategies", required=True, help="names, with commas")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[5, 7, 8])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[5, 7, 10, 15, 18])
     options = parser.parse_args()
     names = options.strategies.split(",")
     results = chosen_results(options.results, strategies=names, external=False)
