@@ -30,7 +30,7 @@ What each costs in time and memory: [performance](performance.md).
 
 ![The curves that are published on the default suite](strategies.svg)
 
-Mean test accuracy over both tasks of `quick` and 10 seeds against paper labels;
+Mean test accuracy over both tasks of `quick` and 20 seeds against paper labels;
 grey: random. Drawn from [the published results](../results/published/quick).
 
 Not here, among others: LAL-RL (Konyushkova et al., 2018), which is written for two classes: it
