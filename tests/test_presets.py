@@ -88,7 +88,7 @@ def test_the_published_data_hold_what_a_task_asks_for(task):
     for selector in {str(run.strategy): run.strategy for run in plan.runs}.values():
         strategy = registry.make(selector)
         strategy.check_task(task)
-        strategy.check_shares(task, setting.sizes)
+        strategy.check_shares(task, setting.smallest_shares)
 
 
 def test_query_pools_are_those_of_the_published_results():
