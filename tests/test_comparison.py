@@ -113,16 +113,16 @@ class Greedy(Strategy):
 def test_all_leaves_out_what_refuses_the_clients_shares(suite, tmp_path, monkeypatch):
     monkeypatch.setattr("fal_bench.plugins.registry.Registry.names", lambda _: ["greedy", "random"])
     (tmp_path / "greedy.py").write_text(GREEDY)
-    told = []
+    notes = []
     options = {
         "suite": suite, "task": "a", "seeds": 1, "target_acc": 0.2, "progress": False,
         "plugins": tmp_path / "greedy.py", "out": tmp_path / "out", "backend": "sequential",
-        "notify": lambda _, sentence: told.append(sentence),
+        "notify": lambda _, sentence: notes.append(sentence),
     }  # fmt: skip
     result = fal_bench.compare("all", **options)
     assert result.leaderboard["strategy"].tolist() == ["random"]
-    assert [one for one in told if "greedy" in one and "samples too few for 8" in one]
-    assert len(told) == len(set(told))
+    assert any("greedy" in one and "samples too few for 8" in one for one in notes)
+    assert len(notes) == len(set(notes))
     assert "greedy " not in result.boards[0].context.command
     for named in ("greedy", ["greedy", "all"]):
         with pytest.raises(fal_bench.FalbenchError, match="'greedy' finds"):

@@ -134,11 +134,13 @@ def own_digest(*parts: str | None) -> str:
 
     Args:
         parts: what identifies each of them, in this order; nothing where it is no part of a
-            description. Where there is only one, it is the digest.
+            description.
+
+    Returns:
+        The digest; empty if there is nothing of its own.
     """
     given = [part or "" for part in parts]
-    several = sum(map(bool, given)) > 1
-    return hashlib.sha256(repr(given).encode()).hexdigest() if several else "".join(given)
+    return hashlib.sha256(repr(given).encode()).hexdigest() if any(given) else ""
 
 
 def records(runs: pd.DataFrame) -> list[dict[str, Any]]:
