@@ -196,11 +196,13 @@ def _stacked(tensors: Sequence[Tensor]) -> Tensor:
     first, step = tensors[0], tensors[0].numel() * tensors[0].element_size()
     start = first.data_ptr()
     whole = first.untyped_storage().data_ptr() == tensors[-1].untyped_storage().data_ptr()
-    rows = whole and all(
-        one.data_ptr() == start + number * step and one.is_contiguous()
-        for number, one in enumerate(tensors)
+    places = range(start, start + len(tensors) * step, step) if step else ()
+    rows = (
+        whole
+        and list(map(torch.Tensor.data_ptr, tensors)) == list(places)
+        and all(map(torch.Tensor.is_contiguous, tensors))
     )
-    if not rows or start % ALIGNED or not step:
+    if not rows or start % ALIGNED:
         return torch.stack(list(tensors))
     strides = (first.numel(), *first.stride())
     return first.as_strided((len(tensors), *first.shape), strides)

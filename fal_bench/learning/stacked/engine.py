@@ -71,7 +71,7 @@ def train_stacked(
     even = EvenNetwork(network)
     step = step_of(even.network, training)
     device = next(network.parameters()).device
-    trained = [TrainedLane(lane.start, momenta=lane.momenta) for lane in lanes]
+    trained: dict[int, TrainedLane] = {}
     # One tensor a parameter with a row a lane, which a server can average as it is.
     ends = {
         name: like.new_empty(len(lanes), *like.shape) for name, like in network.state_dict().items()
@@ -90,7 +90,10 @@ def train_stacked(
                 write_rows(ends[name], places, rows)
             for place, occupant, memory in zip(places, occupants, momenta, strict=True):
                 trained[place] = TrainedLane(own[place], tuple(occupant.epochs), memory)
-    return tuple(trained)
+    return tuple(
+        trained.get(number) or TrainedLane(lane.start, momenta=lane.momenta)
+        for number, lane in enumerate(lanes)
+    )
 
 
 def step_of(network: nn.Module, training: LocalTraining) -> Step:

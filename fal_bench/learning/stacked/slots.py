@@ -18,8 +18,7 @@ from fal_bench.learning.request import (
     Lane,
     augmentation_of,
     batch_edges,
-    class_counts,
-    epoch_order,
+    epoch_orders,
     padded_rows,
     trainer_of,
 )
@@ -117,6 +116,7 @@ class Slots:
         self._counts: IntArray = np.zeros((width, steps), dtype=np.int64)
         self._step: IntArray = np.zeros(width, dtype=np.int64)
         self._steps: IntArray = np.zeros(width, dtype=np.int64)
+        self._lane_classes = self._samples.class_counts(n_classes)
         self._class_counts: IntArray = np.ones((width, n_classes), dtype=np.int64)
         self._round: IntArray = np.zeros(width, dtype=np.int64)
         height, width_of_image = lanes[0].features.shape[2:]
@@ -215,8 +215,7 @@ class Slots:
         momenta = occupant.lane.momenta
         self.updates[slot] = 0 if momenta is None else momenta.steps
         self._round[slot] = occupant.lane.round
-        labels = occupant.lane.labels
-        self._class_counts[slot] = class_counts(labels, self._class_counts.shape[1])
+        self._class_counts[slot] = self._lane_classes[occupant.number]
         self._draw(slot, occupant)
         return occupant
 
@@ -224,14 +223,13 @@ class Slots:
         """Draw the next epoch of a slot's lane; several ones where nothing happens between them."""
         lane, count = occupant.lane, occupant.count
         occupant.drawn = self._at_once(count, occupant.stopping.left)
-        orders = [epoch_order(count, lane.rng) for _ in range(occupant.drawn)]
-        order = orders[0] if len(orders) == 1 else np.concatenate(orders)
+        orders = epoch_orders(count, occupant.drawn, lane.rng)
         batch_size = self._training.batch_size
         counts, places = _plan(count, batch_size, len(self._columns), occupant.drawn)
         steps = len(counts)
         rows = self._rows[slot, :steps]
         rows[:] = PADDING
-        rows.reshape(-1)[places] = order + self._samples.offsets[occupant.number]
+        rows.reshape(-1)[places] = orders.reshape(-1) + self._samples.offsets[occupant.number]
         self._counts[slot, :steps] = counts
         self._step[slot] = 0
         self._steps[slot] = steps
