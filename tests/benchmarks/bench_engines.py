@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 import torch
 import usual_loop
 from workload import Workload, interleaved
 
+from fal_bench.isolation.memory import keep_freed_memory
+from fal_bench.learning.engine import train
 from fal_bench.learning.inference import predict
+from fal_bench.learning.model import Architecture
+from fal_bench.learning.request import Lane, TrainRequest
+from fal_bench.plugins.aggregation import average
+from fal_bench.plugins.needs import LocalTraining
+from fal_bench.streams import Streams
 from fal_bench.task import ModelSpec
 
 
@@ -146,3 +156,44 @@ def test_share_of_peak(benchmark, report):
     report("MLP 144-128-10, 4 runs: % of peak", 100 * mlp_flops * updates / mlp / peak)
     report("CNN 16-32, 4 runs: % of peak", 100 * cnn_flops * updates / cnn / peak)
     benchmark.pedantic(lambda: left @ left, rounds=3)
+
+
+@pytest.mark.parametrize("labels", [10_000, 50_000])
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_unequal_clients(benchmark, report, labels, epochs):
+    """1,000 clients of lognormal sizes against ten equal ones with as many labels in all."""
+    keep_freed_memory()  # as a worker does
+    drawn = np.random.default_rng(0).lognormal(size=1000)
+    sizes = np.maximum(1, np.round(drawn / drawn.sum() * labels)).astype(int).tolist()
+    few, many = rounds([labels // 10] * 10, epochs), rounds(sizes, epochs)
+    one, other = interleaved(few, many, repeats=5)
+    wanted = "at most 1.5" if labels == 50_000 else ""
+    report(f"1,000 unequal clients, {labels} labels, {epochs} epochs", other / one, wanted)
+    benchmark.pedantic(many, rounds=1)
+
+
+def rounds(sizes: list[int], epochs: int) -> Callable[[], None]:
+    """Return two rounds of clients with so many labels each, averaging included."""
+    architecture = Architecture(ModelSpec(kind="mlp", hidden=(128,)), (1, 8, 16), 100)
+    recipe = LocalTraining(epochs, 10, 0.2, 0.8, 0.0, None)
+    generator, streams = torch.Generator().manual_seed(1), Streams(0, "benchmark")
+    clients = [
+        (
+            torch.randn(size, 1, 8, 16, generator=generator),
+            torch.randint(100, (size,), generator=generator),
+        )
+        for size in sizes
+    ]
+    start = architecture.fresh(torch.Generator().manual_seed(0)).weights
+
+    def run() -> None:
+        weights = start
+        for number in range(2):
+            lanes = tuple(
+                Lane(weights, *samples, streams.numpy("batches", number, client))
+                for client, samples in enumerate(clients)
+            )
+            [answer] = train([TrainRequest(architecture, recipe, lanes)])
+            weights = average(answer.weights, np.array(sizes))
+
+    return run
