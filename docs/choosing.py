@@ -33,6 +33,8 @@ HELD_OUT = "held-out"
 """Results that take no part in the choice, and test it."""
 BASELINE = "random"
 LEAST_SEEDS = 10
+LEAST_STRATEGIES = 8
+"""Results of fewer strategies say too little of which one to use."""
 WELL_TRAINED = 0.95
 """Training accuracy below which speed of learning may play a part."""
 
@@ -114,6 +116,7 @@ def opened() -> dict[str, Results]:
     for folder in sorted(PUBLISHED.glob("*/")):
         results = api.load(folder)
         enough = results.runs["seed"].nunique() >= LEAST_SEEDS
+        enough &= len(results.strategies) >= LEAST_STRATEGIES
         counts = folder.name != HELD_OUT and read_record(folder).numerics >= TRAINED
         if counts and enough:
             found[folder.name] = results

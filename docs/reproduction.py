@@ -264,8 +264,8 @@ def opened(folder: str) -> Results:
 def lines(claim: Claim) -> tuple[Line, ...]:
     """Return a claim on every published task on which its strategies were run, once a task."""
     found = []
-    seen = set()  # suites share tasks, and their runs
-    for folder in folders():
+    seen = set()  # suites share tasks, and their runs; the most seeds speak for a task
+    for folder in sorted(folders(), key=lambda name: -opened(name).runs["seed"].nunique()):
         results = opened(folder)
         trained = read_record(PUBLISHED / folder).numerics >= TRAINED
         for spec, name in zip(results.tasks["spec"], results.tasks["name"], strict=True):
@@ -275,7 +275,7 @@ def lines(claim: Claim) -> tuple[Line, ...]:
                     seen.add((spec.hash, pair))
                     row = row_of(folder, str(name), pair, claim.bill)
                     found.append(Line(folder, str(name), *pair, row, trained))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda line: line.folder))
 
 
 @cache
