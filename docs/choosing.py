@@ -21,14 +21,11 @@ from fal_bench.reporting.answer import answer
 from fal_bench.reporting.columns import saving_with_interval
 from fal_bench.reporting.targets import Question
 from fal_bench.results.model import Results
-from fal_bench.results.record import read_record
 from fal_bench.task import Task
 
 HERE = Path(__file__).parent
 PAGE = HERE / "choosing.md"
 PUBLISHED = HERE.parent / "results" / "published"
-TRAINED = 4
-"""From this numerics version on, models of published results are trained to the end."""
 HELD_OUT = "held-out"
 """Results that take no part in the choice, and test it."""
 BASELINE = "random"
@@ -116,9 +113,8 @@ def opened() -> dict[str, Results]:
     for folder in sorted(PUBLISHED.glob("*/")):
         results = api.load(folder)
         enough = results.runs["seed"].nunique() >= LEAST_SEEDS
-        enough &= len(results.strategies) >= LEAST_STRATEGIES
-        counts = folder.name != HELD_OUT and read_record(folder).numerics >= TRAINED
-        if counts and enough:
+        many = len(results.strategies) >= LEAST_STRATEGIES
+        if folder.name != HELD_OUT and enough and many:
             found[folder.name] = results
     return found
 

@@ -19,14 +19,11 @@ from fal_bench.reporting.answer import answer
 from fal_bench.reporting.columns import saving_with_interval
 from fal_bench.reporting.targets import Question
 from fal_bench.results.model import Results
-from fal_bench.results.record import read_record
 from fal_bench.task import Task
 
 HERE = Path(__file__).parent
 PAGE = HERE / "reproduction.md"
 PUBLISHED = HERE.parent / "results" / "published"
-TRAINED = 4
-"""From this numerics version on, models of published results are trained to the end."""
 
 Says = Literal["holds", "mixed", "does not hold", "cannot be said"]
 
@@ -228,7 +225,6 @@ class Line:
         strategy: what is said to be better.
         baseline: than what.
         row: the strategy's row of the leaderboard of these two alone.
-        trained: whether models of these results are trained to the end.
     """
 
     folder: str
@@ -236,7 +232,6 @@ class Line:
     strategy: str
     baseline: str
     row: dict[str, Any]
-    trained: bool
 
     @property
     def verdict(self) -> str:
@@ -267,14 +262,13 @@ def lines(claim: Claim) -> tuple[Line, ...]:
     seen = set()  # suites share tasks, and their runs; the most seeds speak for a task
     for folder in sorted(folders(), key=lambda name: -opened(name).runs["seed"].nunique()):
         results = opened(folder)
-        trained = read_record(PUBLISHED / folder).numerics >= TRAINED
         for spec, name in zip(results.tasks["spec"], results.tasks["name"], strict=True):
             for pair in claim.pairs:
                 here = claim.where(spec) and set(pair) <= set(results.strategies)
                 if here and (spec.hash, pair) not in seen:
                     seen.add((spec.hash, pair))
                     row = row_of(folder, str(name), pair, claim.bill)
-                    found.append(Line(folder, str(name), *pair, row, trained))
+                    found.append(Line(folder, str(name), *pair, row))
     return tuple(sorted(found, key=lambda line: line.folder))
 
 
@@ -328,9 +322,7 @@ others: a single line among many is a hint.
 
 **What these results are.** One task is a paper's own protocol, as far as a quarter of the labels and with three seeds, which are too few for
 a verdict: [`logo-cifar10-jpegq75`](suites/logo-cifar10.md#measured-here). No other is: digits, Fashion-MNIST, a fifth of CIFAR-10, short
-texts, series and tables, mostly perceptrons, 2 to 3,000 labels. There a number cannot be the paper's; a *direction* can. Lines marked "1st" are of the first
-edition, whose models were not trained to the end, so that part of a difference is speed of learning; those results will be
-computed again.
+texts, series and tables, mostly perceptrons, 2 to 3,000 labels. There a number cannot be the paper's; a *direction* can.
 
 "(Note)" and "(notebook)" mark claims that we know at second hand.
 
@@ -363,7 +355,7 @@ def page() -> str:
 def _table(found: Sequence[Line]) -> str:
     head = "| results | task | comparison | saving | verdict |\n|---|---|---|---|---|\n"
     return head + "".join(
-        f"| {line.folder}{'' if line.trained else ' (1st)'} | {line.task} | `{line.strategy}` against "
+        f"| {line.folder} | {line.task} | `{line.strategy}` against "
         f"`{line.baseline}` | {saving_with_interval(line.row) or '-'} | {line.verdict} |\n"
         for line in found
     )

@@ -118,7 +118,7 @@ def test_every_task_with_both_strategies_counts():
     ],
 )
 def test_one_rule_says_what_all_lines_say(verdicts, says):
-    lines = [WRITER.Line("f", "t", "a", "b", {"verdict": one}, True) for one in verdicts]
+    lines = [WRITER.Line("f", "t", "a", "b", {"verdict": one}) for one in verdicts]
     assert WRITER.says(lines) == says
 
 
