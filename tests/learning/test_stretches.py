@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fal_bench.learning.model import Architecture
-from fal_bench.learning.request import Lane
+from fal_bench.learning.request import AT_ONCE, Lane, epoch_order, epoch_orders
 from fal_bench.learning.stacked import slots
 from fal_bench.learning.stacked.engine import train_stacked
 from fal_bench.plugins.needs import LocalTraining
@@ -46,10 +46,24 @@ def test_drawing_epochs_at_once_changes_no_bit(monkeypatch, options):
 @pytest.mark.parametrize("options", [{"stop_at_accuracy": 0.5}, {"patience": 1}])
 def test_an_epoch_after_which_training_may_end_is_drawn_alone(monkeypatch, options):
     drawn = []
-    draw = slots.epoch_order
-    monkeypatch.setattr(slots, "epoch_order", lambda *given: drawn.append(1) or draw(*given))
+
+    def draw(count, epochs, rng):
+        drawn.append(epochs)
+        return epoch_orders(count, epochs, rng)
+
+    monkeypatch.setattr(slots, "epoch_orders", draw)
     trained(**options)
+    assert set(drawn) == {1}
     assert len(SIZES) <= len(drawn) < 7 * len(SIZES)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, AT_ONCE, AT_ONCE + 1])
+def test_orders_drawn_in_one_call_are_those_drawn_one_by_one(count):
+    once, single = np.random.default_rng(3), np.random.default_rng(3)
+    orders = epoch_orders(count, 4, once)
+    assert np.array_equal(orders, [epoch_order(count, single) for _ in range(4)])
+    assert once.random() == single.random()
+    assert np.array_equal(epoch_orders(count, 1, once), [epoch_order(count, single)])
 
 
 def test_weights_after_every_epoch_are_kept():
