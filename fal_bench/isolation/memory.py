@@ -30,7 +30,7 @@ def keep_freed_memory(kept: int = 256 * MIB) -> None:
 
     A training step frees and takes the same tens of megabytes over and over. By default glibc gives
     them back to the system every time, which then has to clear every page again: a fifth of the
-    time of a convolutional network, and a third of that of a round of 1,000 clients.
+    time of a convolutional network, and up to a third of that of a round of 1,000 clients.
 
     Args:
         kept: bytes at most that are not given back. Larger pieces always are.

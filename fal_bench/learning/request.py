@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -197,6 +198,14 @@ def is_plain(training: LocalTraining) -> bool:
 def class_counts(labels: Tensor, n_classes: int) -> IntArray:
     """Return how many of ``labels`` are of each class, shape (n_classes,)."""
     return np.bincount(labels.numpy(), minlength=n_classes).astype(np.int64)
+
+
+def class_counts_by_lane(lanes: Sequence[Lane], n_classes: int) -> IntArray:
+    """Return what ``class_counts`` returns of each lane's labels, shape (lanes, n_classes)."""
+    labels = np.concatenate([lane.labels.numpy() for lane in lanes])
+    numbers = np.arange(len(lanes)).repeat([lane.count for lane in lanes])
+    counts = np.bincount(numbers * n_classes + labels, minlength=len(lanes) * n_classes)
+    return counts.astype(np.int64).reshape(-1, n_classes)
 
 
 def padded_rows(count: int, batch_size: int) -> int:

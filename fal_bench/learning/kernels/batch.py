@@ -43,26 +43,17 @@ class Samples:
         unlabelled = [lane.unlabelled for lane in lanes if lane.unlabelled is not None]
         self.features = self._stored([*(lane.features for lane in lanes), *unlabelled])
         self.labels = self._stored([lane.labels for lane in lanes])
-        self._labels = np.concatenate([lane.labels.numpy() for lane in lanes])
         taught = [lane.teacher_logits for lane in lanes if lane.teacher_logits is not None]
         self.teacher_logits = self._stored(taught) if len(taught) == len(lanes) else None
         sizes = [len(lane.labels) for lane in lanes]
         sizes += [0 if lane.unlabelled is None else len(lane.unlabelled) for lane in lanes]
         offsets = (1 + np.cumsum([0, *sizes[:-1]])).tolist()
         self.offsets, self.unlabelled_offsets = offsets[: len(lanes)], offsets[len(lanes) :]
-        self._sizes = sizes[: len(lanes)]
 
     def at(self, rows: IntArray) -> Tensor:
         """Return the features of ``rows`` (slots, rows), shape (slots, rows, C, H, W)."""
         chosen = self.features.index_select(0, on_device(rows.reshape(-1), self.device))
         return chosen.view(*rows.shape, *chosen.shape[1:])
-
-    def class_counts(self, n_classes: int) -> IntArray:
-        """Return how many labelled samples each lane has of each class, shape (lanes, classes)."""
-        lanes = np.arange(len(self._sizes)).repeat(self._sizes)
-        cells = lanes * n_classes + self._labels
-        counts = np.bincount(cells, minlength=len(self._sizes) * n_classes)
-        return counts.reshape(-1, n_classes).astype(np.int64)
 
     def _stored(self, tensors: Sequence[Tensor]) -> Tensor:
         placed = [tensor.to(self.device) for tensor in tensors]

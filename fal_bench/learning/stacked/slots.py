@@ -18,6 +18,7 @@ from fal_bench.learning.request import (
     Lane,
     augmentation_of,
     batch_edges,
+    class_counts_by_lane,
     epoch_orders,
     padded_rows,
     trainer_of,
@@ -116,7 +117,7 @@ class Slots:
         self._counts: IntArray = np.zeros((width, steps), dtype=np.int64)
         self._step: IntArray = np.zeros(width, dtype=np.int64)
         self._steps: IntArray = np.zeros(width, dtype=np.int64)
-        self._lane_classes = self._samples.class_counts(n_classes)
+        self._lane_classes = class_counts_by_lane(lanes, n_classes)
         self._class_counts: IntArray = np.ones((width, n_classes), dtype=np.int64)
         self._round: IntArray = np.zeros(width, dtype=np.int64)
         height, width_of_image = lanes[0].features.shape[2:]
