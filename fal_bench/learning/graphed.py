@@ -20,7 +20,7 @@ from fal_bench.arrays import BoolArray, FloatArray, IntArray
 from fal_bench.learning.chance import distort
 from fal_bench.learning.course import Course
 from fal_bench.learning.device import NUMBERS, Numbers, arithmetic
-from fal_bench.learning.inference import correct_predictions
+from fal_bench.learning.inference import correct_by_batch
 from fal_bench.learning.model import Weights
 from fal_bench.learning.network import Network
 from fal_bench.learning.request import Lane, TrainedLane
@@ -204,7 +204,8 @@ class _Slot:
         self.network.eval()
         if self.network.dropout is not None:
             self.network.dropout.mask = None
-        self._seen[0] = correct_predictions(self._evaluated, features, labels)
+        counts = [hits for _, hits in correct_by_batch(self._evaluated, features, labels)]
+        self._seen[0] = torch.stack(counts).sum()
         self.network.train()
 
     def seen(self) -> tuple[int, float]:

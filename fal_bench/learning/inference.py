@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -55,9 +55,9 @@ def predict(model: Model, features: Tensor) -> Outputs:
     return Outputs(frozen(logits.numpy(force=True)), frozen(embeddings.numpy(force=True)))
 
 
-def correct_predictions(
+def correct_by_batch(
     forward: Callable[[Tensor], Tensor], features: Tensor, labels: Tensor
-) -> Tensor:
+) -> Iterator[tuple[int, Tensor]]:
     """Count the samples whose largest logit is that of their label.
 
     Args:
@@ -65,13 +65,13 @@ def correct_predictions(
         features: shape (n, C, H, W), on the network's device.
         labels: shape (n,), likewise.
 
-    Returns:
-        The number, where the labels are, so that nothing has to wait for it.
+    Yields:
+        The samples of each batch, and how many of them are correct: a number that stays where the
+        labels are, so that nothing has to wait for it.
     """
     size = _batch_size(labels.device)
-    pieces = zip(torch.split(features, size), torch.split(labels, size), strict=True)
-    hits = [(forward(some).argmax(1) == truth).sum() for some, truth in pieces]
-    return torch.stack(hits).sum()
+    for some, truth in zip(torch.split(features, size), torch.split(labels, size), strict=True):
+        yield len(truth), (forward(some).argmax(1) == truth).sum()
 
 
 def _batch_size(device: torch.device) -> int:

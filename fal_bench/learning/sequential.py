@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from fal_bench.errors import PluginError, message_of
 from fal_bench.learning.chance import Distortions, Mixtures, distort, drop_mask
 from fal_bench.learning.device import on_device
-from fal_bench.learning.inference import correct_predictions
+from fal_bench.learning.inference import correct_by_batch
 from fal_bench.learning.model import Weights
 from fal_bench.learning.network import Network, is_ours, layout_of, seeded
 from fal_bench.learning.request import (
@@ -112,7 +112,7 @@ class _Run:
         done = False
         while not done:
             self._epoch(stopping)
-            done = stopping.end_epoch(self._correct())
+            done = stopping.end_epoch(self._correct(stopping.needed))
             if keep_epochs:
                 epochs.append(self._weights())
         momenta = None if self._lane.momenta is None else self._optimiser.momenta()
@@ -148,17 +148,22 @@ class _Run:
             stopping.count(total)
 
     @torch.no_grad()
-    def _correct(self) -> int:
+    def _correct(self, needed: int) -> int:
         """Return how many of the lane's samples are classified correctly, in evaluation mode.
 
-        0 if the recipe does not ask for it.
+        The count ends where the needed number cannot be reached any more; it is then below it. It
+        is 0 if the recipe does not ask for it.
         """
         if self._training.stop_at_accuracy is None:
             return 0
         self._network.eval()
-        hits = correct_predictions(self._forward, self._features, self._labels)
+        correct, left = 0, len(self._labels)
+        for count, hits in correct_by_batch(self._forward, self._features, self._labels):
+            correct, left = correct + int(hits), left - count
+            if correct + left < needed:
+                break
         self._network.train()
-        return int(hits)
+        return correct
 
     def _forward(self, images: Tensor) -> Tensor:
         """Return the logits.

@@ -13,11 +13,15 @@ class Stopping:
     Args:
         training: the recipe.
         samples: samples of the training.
+
+    Attributes:
+        needed: the fewest correct predictions that end it, if the recipe stops by accuracy; else
+            more than there are samples.
     """
 
     def __init__(self, training: LocalTraining, samples: int) -> None:
         self._training = training
-        self._samples = samples
+        self.needed = _fewest(training.stop_at_accuracy, samples)
         self._epoch = 0
         self._loss = 0.0
         self._lowest = math.inf
@@ -36,8 +40,8 @@ class Stopping:
         """Count an epoch; return whether it was the last one.
 
         Args:
-            correct: samples that the model classifies correctly now, in evaluation mode; not read
-                if the recipe does not stop by accuracy.
+            correct: samples that the model classifies correctly now, in evaluation mode; any number
+                below ``needed`` says that they are too few.
         """
         return self.end_epochs(1, correct)
 
@@ -48,14 +52,10 @@ class Stopping:
             number: how many.
             correct: see ``end_epoch``.
         """
-        recipe = self._training
         self._epoch += number
-        if (
-            recipe.stop_at_accuracy is not None
-            and correct / self._samples >= recipe.stop_at_accuracy
-        ):
+        if correct >= self.needed:
             return True
-        return self._epoch >= recipe.epochs or self._is_stale()
+        return self._epoch >= self._training.epochs or self._is_stale()
 
     def _is_stale(self) -> bool:
         """Whether the loss of an epoch that has ended was one of too many that are not lower."""
@@ -66,3 +66,13 @@ class Stopping:
         self._lowest = min(self._lowest, self._loss)
         self._loss = 0.0
         return self._stale >= patience
+
+
+def _fewest(accuracy: float | None, samples: int) -> int:
+    """Return the fewest of ``samples`` whose share is at least an accuracy; else one more."""
+    beyond = samples + 1
+    if accuracy is None:
+        return beyond
+    near = math.ceil(accuracy * samples)  # rounded, so that the fewest may be one beside it
+    found = (one for one in (near - 1, near, near + 1) if one / samples >= accuracy)
+    return min(next(found, beyond), beyond)

@@ -58,11 +58,13 @@ def _split(families: list[Group], jobs: int) -> list[Group]:
     lanes = sum(spec.task.participants for family in families for spec in family)
     count = jobs * math.ceil(lanes / (jobs * LANES))
     groups: list[list[RunSpec]] = [[] for _ in range(min(count, len(families)))]
-    cheapest = [(0, number) for number in range(len(groups))]
-    for family in sorted(families, key=lambda family: -_cost(family)):
-        cost, number = cheapest[0]
+    # Of equally cheap groups, the one that got the last family is next: tasks alternate among the
+    # families, and each group gets some of each.
+    cheapest = [(0, 0, number) for number in range(len(groups))]
+    for turn, family in enumerate(sorted(families, key=lambda family: -_cost(family))):
+        cost, _, number = cheapest[0]
         groups[number].extend(family)
-        heapq.heapreplace(cheapest, (cost + _cost(family), number))
+        heapq.heapreplace(cheapest, (cost + _cost(family), -turn, number))
     return [tuple(group) for group in groups]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import numpy as np
@@ -19,6 +20,16 @@ from fal_bench.plugins.aggregation import average
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.streams import Streams
 from fal_bench.task import ModelSpec
+
+
+@pytest.fixture
+def as_a_worker():
+    """Use memory as a worker does."""
+    keep_freed_memory()
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize(
@@ -116,6 +127,7 @@ def test_growth_with_clients(benchmark, report, clients):
     benchmark.pedantic(ours, rounds=1)
 
 
+@pytest.mark.usefixtures("as_a_worker")
 def test_clients_at_equal_labels(benchmark, report):
     """A step of 1,000 clients against one of 100, with 5,000 labels in all."""
     few, many = (
@@ -158,11 +170,11 @@ def test_share_of_peak(benchmark, report):
     benchmark.pedantic(lambda: left @ left, rounds=3)
 
 
+@pytest.mark.usefixtures("as_a_worker")
 @pytest.mark.parametrize("labels", [10_000, 50_000])
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_unequal_clients(benchmark, report, labels, epochs):
     """1,000 clients of lognormal sizes against ten equal ones with as many labels in all."""
-    keep_freed_memory()  # as a worker does
     drawn = np.random.default_rng(0).lognormal(size=1000)
     sizes = np.maximum(1, np.round(drawn / drawn.sum() * labels)).astype(int).tolist()
     few, many = rounds([labels // 10] * 10, epochs), rounds(sizes, epochs)

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
+from fal_bench.learning import sequential
 from fal_bench.learning.engine import train
 from fal_bench.learning.inference import predict
+from fal_bench.learning.kernels.batch import Batch
 from fal_bench.learning.model import Architecture, Model
 from fal_bench.learning.request import TrainRequest, batches, padded_rows
 from fal_bench.plugins.needs import LocalTraining
@@ -104,6 +106,35 @@ def test_training_ends_with_the_first_epoch_whose_model_knows_its_labels(model, 
         shares = [float((one == job.labels.numpy()).mean()) for one in predicted]
         assert [share >= 0.9 for share in shares] == [False] * (len(shares) - 1) + [True]
     assert max(map(len, answer.epochs)) > 1
+
+
+def batches_looked_at(monkeypatch, model, job, stop):
+    """Train for an epoch; count the batches that are predicted at its end."""
+    looks = []
+    by_batch, correct = sequential.correct_by_batch, Batch.correct
+
+    def counted(*args):
+        for one in by_batch(*args):
+            looks.append(one)
+            yield one
+
+    def noted(*args):
+        looks.append(args)
+        return correct(*args)
+
+    monkeypatch.setattr(sequential, "correct_by_batch", counted)
+    monkeypatch.setattr(Batch, "correct", noted)
+    recipe = LocalTraining(epochs=1, lr=1e-6, batch_size=10, stop_at_accuracy=stop)
+    train([TrainRequest(model, recipe, (job,))])
+    return len(looks)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn4"])
+def test_nothing_more_is_predicted_once_the_accuracy_is_out_of_reach(monkeypatch, kind, lane):
+    model = Architecture(ModelSpec(kind=kind), (1, 16, 16), 5)
+    everything = batches_looked_at(monkeypatch, model, lane(model, 160), 0.0)
+    assert everything == (16 if kind == "mlp" else 3)  # of 10, and of 64 at most
+    assert batches_looked_at(monkeypatch, model, lane(model, 160), 1.0) == 1
 
 
 def test_the_learning_rate_drops_at_its_step(lane):

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fal_bench.errors import PluginError
 from fal_bench.learning.engine import train
@@ -97,6 +99,25 @@ def test_patience_counts_epochs_without_a_new_lowest_loss():
         stopping.count(loss)
         ends.append(stopping.end_epoch())
     assert ends == [False, False, False, False, False, True]
+
+
+@given(
+    accuracy=st.floats(0, 1) | st.integers(0, 200).map(lambda n: n / 200),
+    samples=st.integers(1, 500),
+)
+def test_the_correct_predictions_needed_are_the_fewest_that_reach_the_accuracy(accuracy, samples):
+    recipe = LocalTraining(epochs=9, stop_at_accuracy=accuracy)
+    enough = [one for one in range(samples + 1) if one / samples >= accuracy]
+    assert Stopping(recipe, samples).needed == min(enough)
+    for correct in {0, min(enough) - 1, min(enough), samples}:
+        assert Stopping(recipe, samples).end_epoch(correct) == (correct in enough)
+
+
+@pytest.mark.parametrize("accuracy", [None, 1.5])
+def test_no_number_of_correct_predictions_reaches_an_accuracy_that_there_is_not(accuracy):
+    recipe = LocalTraining(epochs=2, stop_at_accuracy=accuracy)
+    stopping = Stopping(recipe, 10)
+    assert [stopping.end_epoch(10), stopping.end_epoch(10)] == [False, True]
 
 
 class Mean(Trainer):

@@ -149,10 +149,20 @@ def _train_block(
 
 
 def _correct(step: Step, state: StackedState, slots: Slots, ended: list[int]) -> IntArray:
-    """Return how many samples of some slots are classified correctly, in evaluation mode."""
+    """Return how many samples of some slots are classified correctly, in evaluation mode.
+
+    The count ends where no slot can reach the number that it needs any more.
+    """
     some = state if len(ended) == len(slots.occupants) else state.at(ended)
-    hits = [batch.correct(step.logits(some, batch)) for batch in slots.epoch(ended)]
-    correct: IntArray = np.sum(hits, axis=0)
+    occupants = [slots.occupants[slot] for slot in ended]
+    needed = np.array([one.stopping.needed for one in occupants])
+    left = np.array([one.count for one in occupants])
+    correct: IntArray = np.zeros(len(ended), dtype=np.int64)
+    for batch in slots.epoch(ended):
+        correct += batch.correct(step.logits(some, batch))
+        left -= batch.counts
+        if np.all(correct + left < needed):
+            break
     return correct
 
 
