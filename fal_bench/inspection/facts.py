@@ -160,6 +160,7 @@ class Smoothness(Finding):
         labels: labels before and after it.
         beside: the larger one of the neighbouring steps, likewise.
         even: what every query would explain of an even rise.
+        bound: what noise alone adds at most to the largest step in 95 % of inspections, likewise.
     """
 
     FAULT: ClassVar[float] = 0.15
@@ -169,6 +170,7 @@ class Smoothness(Finding):
     labels: tuple[int, int]
     beside: float
     even: float
+    bound: float
 
     @property
     def coarse(self) -> bool:
@@ -182,10 +184,12 @@ class Smoothness(Finding):
 
     @property
     def grade(self) -> Grade:
-        """A fault if one query explains more than 15 % of the rise."""
+        """A fault if one query explains more than 15 % of the rise; a remark if that may be noise."""
         if math.isnan(self.share):
             return "unknown"
-        return "fault" if self.share > self.FAULT else "good"
+        if self.share <= self.FAULT:
+            return "good"
+        return "fault" if self.coarse or self.share - self.bound > self.FAULT else "remark"
 
 
 @dataclass(frozen=True)

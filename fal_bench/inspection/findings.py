@@ -179,11 +179,13 @@ def _allowed_change(random: Looks, judged: Judged) -> float:
 
 def smoothness(random: Looks) -> Smoothness:
     """Find the query that explains most of random's rise, beyond the first two looks."""
-    steps = np.diff(random.mean) / (random.mean[-1] - random.mean[0])
+    each = np.diff(random.values, axis=1) / (random.mean[-1] - random.mean[0])
+    steps = each.mean(axis=0)
     even = 1 / steps.size
     if steps.size < 3:
         ends = (int(random.labels[0]), int(random.labels[-1]))
-        return Smoothness(math.nan, ends, math.nan, even)
+        return Smoothness(math.nan, ends, math.nan, even, math.nan)
+    error = math.sqrt(float(each.var(axis=0, ddof=1).mean()) / len(each))
     largest = 2 + int(np.argmax(steps[2:]))
     beside = [steps[at] for at in (largest - 1, largest + 1) if at < steps.size]
     return Smoothness(
@@ -191,6 +193,7 @@ def smoothness(random: Looks) -> Smoothness:
         labels=(int(random.labels[largest]), int(random.labels[largest + 1])),
         beside=float(max(beside)),
         even=even,
+        bound=normal_quantile(1 - (1 - LEVEL) / steps.size) * error,
     )
 
 
