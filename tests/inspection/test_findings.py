@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +134,19 @@ def test_a_jump_is_found_where_it_is(jump, at):
 def test_the_first_two_steps_may_be_steep(at, share):
     found, _ = inspected(jump=0.3, at=at, noise=0.0, spread=0.0)
     assert found[Smoothness].share == pytest.approx(share)
+
+
+@pytest.mark.parametrize("missed", [3, 5])
+def test_a_run_that_never_reaches_the_target_makes_no_pair(missed):
+    margin = curves(0.85, stream=1)
+    for seed in range(missed):
+        margin[seed] = replace(margin[seed], values=np.full(LABELS.size, 0.2))
+    found, _ = inspected(margin=margin)
+    assert found[SeedsNeeded].pairs == SEEDS - missed
+    counts = {one.strategy: one.seeds for one in found[HeadRoom].saved}
+    # Less than half of the pairs say nothing about the saving.
+    assert counts.get("fal-margin") == (SEEDS - missed if missed < SEEDS / 2 else None)
+    assert counts["oracle-greedy"] == SEEDS
 
 
 def test_a_step_that_noise_explains_is_a_remark():
