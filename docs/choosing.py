@@ -102,20 +102,25 @@ def judged() -> tuple[Judged, ...]:
 @cache
 def held_out() -> tuple[Judged, ...]:
     """Return the published tasks that take no part in the choice."""
-    results = api.load(PUBLISHED / HELD_OUT)
+    results = published()[HELD_OUT]
     return tuple(judge(HELD_OUT, results, task) for task in results.tasks["spec"])
+
+
+@cache
+def published() -> dict[str, Results]:
+    """Return all published folders, by name."""
+    return {folder.name: api.load(folder) for folder in sorted(PUBLISHED.glob("*/"))}
 
 
 @cache
 def opened() -> dict[str, Results]:
     """Return the published folders that count, by name."""
     found = {}
-    for folder in sorted(PUBLISHED.glob("*/")):
-        results = api.load(folder)
+    for folder, results in published().items():
         enough = results.runs["seed"].nunique() >= LEAST_SEEDS
         many = len(results.strategies) >= LEAST_STRATEGIES
-        if folder.name != HELD_OUT and enough and many:
-            found[folder.name] = results
+        if folder != HELD_OUT and enough and many:
+            found[folder] = results
     return found
 
 
@@ -235,7 +240,8 @@ save there:
 | task | clients | how they differ | among the best | saving of `{first}` |
 |---|---|---|---|---|
 {others}
-## What is not known
+{undertrained}
+## What these tasks do not cover
 
 {unknown}
 """
@@ -254,6 +260,7 @@ def page() -> str:
         held=len(held_out()),
         choices="".join(_choice(said, picks) for said, picks in choices().items()),
         others="".join(_other(one) for one in held_out()),
+        undertrained=undertrained(),
         unknown=unknown(),
     )
 
@@ -299,7 +306,7 @@ def _other(one: Judged) -> str:
 
 
 def short() -> str:
-    """Return the answer in a few sentences."""
+    """Return the answer in two paragraphs of a few sentences."""
     names = compared()
     best, alone = first(names), best_alone(names)
     telling = [one for one in judged() if len(one.best) < len(names)]
@@ -314,13 +321,43 @@ def short() -> str:
             f"`{alone}`: among the best on {_among(alone, telling)}, {100 * mean(alone):.0f} % on average."
         )
     fine = [one.task.name for one in judged() if _random_is_fine(one)]
-    said.append(
-        f"`random` may do on {len(fine)} of {len(judged())}: no strategy is shown to be better there"
+    beside = [
+        f"`random` may do on {len(fine)} of {len(judged())}: no strategy of these is shown to be better there"
         f" ({', '.join(fine)})."
         if fine
         else "On every task some strategy is better than `random`."
-    )
-    return " ".join(said)
+    ]
+    beside += [one for name in fine for one in better_with_more_seeds(name)]
+    most = max(names, key=mean)
+    if most != best:
+        beside.append(
+            f"`{most}` has the largest mean saving, {100 * mean(most):.0f} %, and is better than `random` on "
+            f"{counted('better', most, lambda one: one.rows)} tasks, `{best}` on {counted('better', best, lambda one: one.rows)}."
+        )
+    return "\n\n".join(map(" ".join, (said, beside)))
+
+
+def better_with_more_seeds(task: str) -> list[str]:
+    """Say what results of fewer strategies, but more seeds, show of a task."""
+    mine = next(one for one in judged() if one.task.name == task)
+    seeds = opened()[mine.folder].runs["seed"].nunique()
+    said = []
+    for folder, results in published().items():
+        more = results.runs["seed"].nunique()
+        if more <= seeds or mine.task.hash not in {one.hash for one in results.tasks["spec"]}:
+            continue
+        own = results.narrow(tasks=task)
+        board = answer(Question.make("auto", None, "strict", BASELINE, own), own).leaderboard
+        found = [
+            f"`{row['strategy']}` {saving_with_interval(row)}"
+            for row in board.to_dict("records")
+            if row["verdict"] == "better"
+        ]
+        if found:
+            said.append(
+                f"With {more} seeds, better on {task}: {', '.join(found)} ([{folder}](../results/published/{folder}))."
+            )
+    return said
 
 
 def _among(name: str, tasks: Sequence[Judged]) -> int:
@@ -367,6 +404,18 @@ def _costs(name: str) -> str:
     seconds = np.mean([one.seconds[name] for one in judged()])
     sent = np.mean([one.megabytes[name] for one in judged()])
     return f"| `{name}` | {seconds:.1f} | {sent:.1f} |\n"
+
+
+def undertrained() -> str:
+    """Say on which of the tasks that were held out the models do not learn their labels."""
+    low = [one for one in held_out() if one.trained < WELL_TRAINED]
+    if not low:
+        return ""
+    named = ", ".join(f"{one.task.name} ({100 * one.trained:.0f} %)" for one in low)
+    return (
+        f"How far speed of learning plays a part is not known where the training accuracy of `random` falls below "
+        f"{100 * WELL_TRAINED:.0f} %: {named}.\n"
+    )
 
 
 def unknown() -> str:
