@@ -184,7 +184,7 @@ class Smoothness(Finding):
 
     @property
     def grade(self) -> Grade:
-        """A fault if one query explains more than 15 % of the rise; a remark if that may be noise."""
+        """A fault if a query explains more than 15 % of the rise; a remark if that may be noise."""
         if math.isnan(self.share):
             return "unknown"
         if self.share <= self.FAULT:
