@@ -313,7 +313,7 @@ def short() -> str:
     said = [
         f"**Start with `{best}`.** It is among the best on {_among(best, telling)} of the {len(telling)} tasks that tell "
         f"strategies apart and saves {100 * mean(best):.0f} % of random's labels on average over all "
-        f"{len(judged())}; it is worse than `random` on {counted('worse', best, lambda one: one.rows)}."
+        f"{len(judged())}; it is worse than `random` on {counted('worse', best, lambda one: one.rows) or 'none'}."
     ]
     if coordinated(best):
         said.append(
@@ -355,7 +355,7 @@ def better_with_more_seeds(task: str) -> list[str]:
         ]
         if found:
             said.append(
-                f"With {more} seeds, better on {task}: {', '.join(found)} ([{folder}](../results/published/{folder}))."
+                f"On {task}, {more} seeds show what is better: {' and '.join(found)} ([{folder}](../results/published/{folder}))."
             )
     return said
 
