@@ -21,8 +21,8 @@ What differs:
   accuracy;
 - LoGo sees flipped images where it checks for the 99 %;
 - k-means starts once in both, but took ten starts with the scikit-learn of LoGo's time;
-- falbench prepares its data anew, checks its plan, and writes and reads its results. The training
-  that would confirm its last figures is left out.
+- falbench also prepares its data, checks its plan, and writes and reads its results. It leaves out
+  the training that would confirm its last figures.
 
 Parts are CPU seconds, taken around functions of both sides, which stay as they are.
 """

@@ -130,7 +130,6 @@ class Slots:
             shape = (width, steps, rows)
             self._mixed = MixedSlots(self._samples, training, concentration, shape)
         self.occupants = [self._next(slot) for slot in range(width)]
-        self._draw(range(width))
 
     @property
     def live(self) -> list[int]:
@@ -139,13 +138,10 @@ class Slots:
 
     def refill(self) -> Iterator[tuple[int, Occupant]]:
         """Put waiting lanes where others are done; yield each slot and its new lane."""
-        done = [slot for slot, occupant in enumerate(self.occupants) if occupant.done]
-        filled = done[: len(self._queue)]
-        for slot in filled:
-            self.occupants[slot] = self._next(slot)
-        self._draw(filled)
-        for slot in filled:
-            yield slot, self.occupants[slot]
+        for slot, occupant in enumerate(self.occupants):
+            if occupant.done and self._queue:
+                self.occupants[slot] = self._next(slot)
+                yield slot, self.occupants[slot]
 
     def batch(self) -> Batch:
         """Return the next batch of every slot; all of them are live."""
@@ -198,9 +194,9 @@ class Slots:
         for slot, hits in zip(slots, correct.tolist(), strict=True):
             occupant = self.occupants[slot]
             occupant.done = occupant.stopping.end_epochs(occupant.drawn, hits)
-        self._draw([slot for slot in slots if not self.occupants[slot].done])
-        for slot in slots:
-            yield slot, self.occupants[slot]
+            if not occupant.done:
+                self._draw(slot, occupant)
+            yield slot, occupant
 
     def keep(self, slots: list[int]) -> None:
         """Make the block narrower: only ``slots`` stay, in this order."""
@@ -215,41 +211,32 @@ class Slots:
             self._mixed.keep(slots)
 
     def _next(self, slot: int) -> Occupant:
-        """Return the lane that is next in the queue, for a slot; nothing of it is drawn yet."""
+        """Return the lane that is next in the queue, ready in its slot."""
         occupant = self._queue.popleft()
         momenta = occupant.lane.momenta
         self.updates[slot] = 0 if momenta is None else momenta.steps
         self._round[slot] = occupant.lane.round
         self._class_counts[slot] = self._lane_classes[occupant.number]
+        self._draw(slot, occupant)
         return occupant
 
-    def _draw(self, slots: Sequence[int]) -> None:
-        """Draw the next epoch of some slots' lanes; several where nothing happens between them."""
-        alike: dict[tuple[int, int], list[int]] = {}
-        for slot in slots:
-            occupant = self.occupants[slot]
-            occupant.drawn = self._at_once(occupant.count, occupant.stopping.left)
-            alike.setdefault((occupant.count, occupant.drawn), []).append(slot)
-        for (count, epochs), own in alike.items():
-            self._draw_alike(own, count, epochs)
-
-    def _draw_alike(self, slots: list[int], count: int, epochs: int) -> None:
-        """Draw as many epochs of lanes with as many samples."""
-        occupants = [self.occupants[slot] for slot in slots]
-        orders = np.concatenate([epoch_orders(count, epochs, one.lane.rng) for one in occupants])
-        first = np.array([self._samples.offsets[one.number] for one in occupants])
-        counts, places = _plan(count, self._training.batch_size, len(self._columns), epochs)
+    def _draw(self, slot: int, occupant: Occupant) -> None:
+        """Draw the next epoch of a slot's lane; several ones where nothing happens between them."""
+        lane, count = occupant.lane, occupant.count
+        occupant.drawn = self._at_once(count, occupant.stopping.left)
+        orders = epoch_orders(count, occupant.drawn, lane.rng)
+        batch_size = self._training.batch_size
+        counts, places = _plan(count, batch_size, len(self._columns), occupant.drawn)
         steps = len(counts)
-        rows = np.full((len(slots), steps * len(self._columns)), PADDING)
-        rows[:, places] = orders.reshape(len(slots), -1) + first[:, np.newaxis]
-        self._rows[slots, :steps] = rows.reshape(len(slots), steps, -1)
-        self._counts[slots, :steps] = counts
-        self._step[slots] = 0
-        self._steps[slots] = steps
-        for slot, occupant in zip(slots, occupants, strict=True):
-            if self._mixed is not None:
-                self._mixed.draw_epoch(slot, occupant.number, occupant.lane, steps)
-            self._chances.draw_epoch(slot, occupant.lane, steps)
+        rows = self._rows[slot, :steps]
+        rows[:] = PADDING
+        rows.reshape(-1)[places] = orders.reshape(-1) + self._samples.offsets[occupant.number]
+        self._counts[slot, :steps] = counts
+        self._step[slot] = 0
+        self._steps[slot] = steps
+        if self._mixed is not None:
+            self._mixed.draw_epoch(slot, occupant.number, lane, steps)
+        self._chances.draw_epoch(slot, lane, steps)
 
     def _at_once(self, count: int, epochs: int) -> int:
         """Return how many of the epochs of a lane of ``count`` samples are drawn at once."""
