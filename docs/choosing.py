@@ -197,7 +197,8 @@ HEAD = """# Which strategy should I use?
 This page is written by `python docs/choosing.py` from the [published results](published.md) of {tasks} tasks with
 today's recipes: {seeds} or more seeds each, seven targets, strict labels. It compares the {count}
 strategies that ran on all of them. "Among the best" means that the runs do not tell the strategy from the best one; "better"
-and "worse" are against `random`, with simultaneous 95 % intervals on that task ([statistics](statistics.md)).
+and "worse" are against `random`, with simultaneous 95 % intervals on that task ([statistics](statistics.md)). "Mean saving" is the
+plain mean over tasks; a board averages logarithms of labels, so that its number may differ by a point.
 
 """
 
@@ -311,18 +312,18 @@ def short() -> str:
     best, alone = first(names), best_alone(names)
     telling = [one for one in judged() if len(one.best) < len(names)]
     said = [
-        f"**Start with `{best}`.** It is among the best on {_among(best, telling)} of the {len(telling)} tasks that tell "
-        f"strategies apart and saves {100 * mean(best):.0f} % of random's labels on average over all "
+        f"**Start with `{best}`.** It is among the best on {_among(best, telling)} of the {len(telling)} tasks on which "
+        f"the runs separate strategies, and saves {100 * mean(best):.0f} % of random's labels on average over all "
         f"{len(judged())}; it is worse than `random` on {counted('worse', best, lambda one: one.rows) or 'none'}."
     ]
     if coordinated(best):
         said.append(
-            "Where clients cannot exchange sums and centres of clusters through the server, take "
-            f"`{alone}`: among the best on {_among(alone, telling)}, {100 * mean(alone):.0f} % on average."
+            "If clients cannot send sums and centres of clusters to the server, take "
+            f"`{alone}`: it is among the best on {_among(alone, telling)} of the {len(telling)} and saves {100 * mean(alone):.0f} % on average."
         )
     fine = [one.task.name for one in judged() if _random_is_fine(one)]
     beside = [
-        f"`random` may do on {len(fine)} of {len(judged())}: no strategy of these is shown to be better there"
+        f"On {len(fine)} of the {len(judged())} tasks none of these strategies is shown to be better than `random`"
         f" ({', '.join(fine)})."
         if fine
         else "On every task some strategy is better than `random`."
@@ -355,7 +356,7 @@ def better_with_more_seeds(task: str) -> list[str]:
         ]
         if found:
             said.append(
-                f"On {task}, {more} seeds show what is better: {' and '.join(found)} ([{folder}](../results/published/{folder}))."
+                f"With {more} seeds, these are better on {task}: {' and '.join(found)} ([{folder}](../results/published/{folder}))."
             )
     return said
 

@@ -196,7 +196,7 @@ SECTIONS = (
         ),
     ),
     Section(
-        "Bills",
+        "Labels that are read but not bought",
         "FedRAL claims about 50 % on CIFAR-10 with 3.45 % of its evaluation data against about 5 to 6 % for F-AL; "
         "`fal-margin` is one reading of F-AL. LeaDQ (Sun et al., AAAI 2025) claims 53.98 against 48.09 % for "
         "uncertainty sampling on a stream of SVHN at alpha = 0.1; `leadq-pool` takes its arrivals from the pool. Both "
@@ -307,8 +307,8 @@ HEAD = """# Which published claims hold here
 
 {headline}
 
-What the papers of the field claim, held against all of our [published results](published.md). This page is written by `python
-docs/reproduction.py`, words of verdicts included. Each line of a table is what
+This page compares what papers claim with all of our [published results](published.md). `python docs/reproduction.py`
+writes it, verdicts included. Each line of a table is what
 
 ```
 falbench report results/published/FOLDER --task TASK -s STRATEGY -s BASELINE --baseline BASELINE
@@ -316,14 +316,15 @@ falbench report results/published/FOLDER --task TASK -s STRATEGY -s BASELINE --b
 
 prints: the share of labels saved over a ladder of seven targets, with its 95 % interval ([statistics](statistics.md)).
 
-**The rule.** A claim is held against *every* published task on which both strategies were run. It *holds* if the
-strategy is better on some of them and worse on none; it *does not hold* if it is worse or equal on some and better on none; it
-is *mixed* if there are both; else it *cannot be said*. Each line is a test of its own at 5 %, without a correction for the
-others: a single line among many is a hint.
+**The rule.** A claim is tested on *every* published task on which both strategies were run. It *holds* if the strategy is
+better on some of these tasks and worse on none. It is *mixed* if the strategy is better on some and worse on others. It *does
+not hold* if the strategy is better on none, and worse or equal on some. Otherwise it *cannot be said*. Each line is a test
+of its own at 5 %, without a correction for multiple tests: a single line among many is only a hint.
 
-**What these results are.** One task is a paper's own protocol, as far as a quarter of the labels and with three seeds, which are too few for
-a verdict: [`logo-cifar10-jpegq75`](suites/logo-cifar10.md#measured-here). No other is: digits, Fashion-MNIST, a fifth of CIFAR-10, short
-texts, series and tables, mostly perceptrons, 2 to 3,000 labels. There a number cannot be the paper's; a *direction* can.
+**What these results are.** Only one task, [`logo-cifar10-jpegq75`](suites/logo-cifar10.md#measured-here), follows a paper's own protocol, up to a
+quarter of the labels and with three seeds, which are too few for a verdict. The others are smaller: digits, Fashion-MNIST, a fifth of
+CIFAR-10, short texts, series and tables, mostly with perceptrons and 2 to 3,000 labels. There the numbers cannot be
+compared with the paper's; the *direction* can.
 
 "(Note)" and "(notebook)" mark claims that we know at second hand.
 

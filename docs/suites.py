@@ -69,7 +69,7 @@ def protocol(suite: Suite) -> str:
     columns = [_facts(task) for task in suite.own_tasks]
     common = {key for key in columns[0] if len({own[key] for own in columns}) == 1}
     names = [f"`{task.name}`" for task in suite.own_tasks]
-    head = names[0] if len(names) == 1 else "all tasks"
+    head = names[0] if len(names) == 1 else "its own tasks" if suite.shared else "all tasks"
     rows = [f"| | {head} |", "|---|---|"]
     rows += [f"| {key} | {columns[0][key]} |" for key in columns[0] if key in common]
     if len(names) > 1:

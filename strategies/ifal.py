@@ -57,7 +57,7 @@ class IFAL(Strategy):
     probability vectors as samples of numbers, which ignores the classes: (0.7, 0.2, 0.1) and
     (0.1, 0.2, 0.7) are at distance 0. ``distance=class-aware`` is another algorithm. Otsu's
     threshold is exact here and of a 256-bin histogram there. The published 250 neighbours belong
-    to pools of thousands: in a pool of 250 everybody would vote for everybody, and in a smaller
+    to pools of thousands: in a pool of 250 every sample would vote for all others, and in a smaller
     one the released code stops. Hence the bound of a tenth of the pool.
 
     Cost: one distillation per client and cycle, six passes over the pool, and O(n^2 d) in blocks

@@ -25,7 +25,7 @@ from fal_bench.arrays import IntArray
 from fal_bench.learning.course import Course, Drawn
 from fal_bench.learning.device import CUDA, NUMBERS, Numbers
 from fal_bench.learning.model import Weights
-from fal_bench.learning.network import Network
+from fal_bench.learning.network import BLOCK, Network
 from fal_bench.learning.request import Lane, TrainedLane
 from fal_bench.plugins.needs import LocalTraining
 
@@ -57,8 +57,6 @@ PARTS = 32
 PIXELS = 128
 """Pixels of a tile of a convolution."""
 
-_BLOCK: Final = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
-
 HEAD: Final = "head.weight"
 HEAD_BIAS: Final = "head.bias"
 
@@ -73,8 +71,8 @@ def has_blocks(network: nn.Module) -> bool:
     if not isinstance(network, Network) or not isinstance(network.body, nn.Sequential):
         return False
     kinds = [type(layer) for layer in network.body]
-    count = len(kinds) // len(_BLOCK)
-    known = count > 0 and kinds == [*_BLOCK * count, nn.Flatten]
+    count = len(kinds) // len(BLOCK)
+    known = count > 0 and kinds == [*BLOCK * count, nn.Flatten]
     return known and network.head.out_features <= CLASSES and _can_compile()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from fal_bench.plugins.functions import ModelTraits, traits_of
 from fal_bench.plugins.kinds import MODELS_FOR, kind_of
 
 PROBE_SAMPLES = 2
+
+BLOCK: Final = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
+"""The layers of a block: a 3x3 convolution that keeps the size, and 2x2 pooling."""
 
 
 class Network(nn.Module):

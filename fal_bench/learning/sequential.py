@@ -17,8 +17,9 @@ from torch.nn.functional import cross_entropy
 
 from fal_bench.errors import PluginError, message_of
 from fal_bench.learning.chance import Distortions, Mixtures, distort, drop_mask
-from fal_bench.learning.device import on_device
+from fal_bench.learning.device import CPU, on_device
 from fal_bench.learning.inference import correct_by_batch
+from fal_bench.learning.kernels.first_block import by_windows
 from fal_bench.learning.model import Weights
 from fal_bench.learning.network import Network, is_ours, layout_of, seeded
 from fal_bench.learning.request import (
@@ -84,6 +85,7 @@ class _Run:
         self._optimiser = _Optimiser(trained, training, lane)
         device = network.head.weight.device
         self._device = device
+        self._layers = by_windows(network) if device.type == CPU else network
         self._features, self._labels = lane.features.to(device), lane.labels.to(device)
         self._unlabelled = None if lane.unlabelled is None else lane.unlabelled.to(device)
         teacher = lane.teacher_logits
@@ -172,7 +174,7 @@ class _Run:
             PluginError: a plugin's network raised.
         """
         try:
-            logits: Tensor = self._network(images.contiguous(memory_format=self._layout))
+            logits: Tensor = self._layers(images.contiguous(memory_format=self._layout))
         except Exception as error:
             if is_ours(self._network):
                 raise

@@ -14,6 +14,7 @@ from workload import Workload, interleaved
 from fal_bench.isolation.memory import keep_freed_memory
 from fal_bench.learning.engine import train
 from fal_bench.learning.inference import predict
+from fal_bench.learning.kernels import first_block
 from fal_bench.learning.model import Architecture
 from fal_bench.learning.request import Lane, TrainRequest
 from fal_bench.plugins.aggregation import average
@@ -71,6 +72,42 @@ def test_cnn4(benchmark, report):
     report("CNN4 28x28: transforms per sample / ours", usual / one, "at least 1.45")
     report("CNN4 28x28: tensor data loaders / ours", kind / one)
     benchmark.pedantic(ours, rounds=3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch", "width"),
+    [
+        ((1, 28, 28), 64, 64),
+        ((3, 32, 32), 64, 64),
+        ((3, 64, 64), 64, 64),
+        ((1, 28, 28), 10, 64),  # where it is not used, and why
+        ((3, 32, 32), 20, 64),
+        ((3, 32, 32), 64, 32),
+    ],
+)
+def test_first_block(benchmark, report, monkeypatch, as_a_worker, shape, batch, width):
+    architecture = Architecture(ModelSpec(kind="cnn4", width=width), shape, 10)
+    generator = torch.Generator().manual_seed(0)
+    start = architecture.fresh(generator).weights
+    images = torch.randn(320, *shape, generator=generator)
+    labels = torch.randint(0, 10, (320,), generator=generator)
+    recipe = LocalTraining(epochs=1, batch_size=batch, momentum=0.9)
+    monkeypatch.setattr(first_block, "RATIO", 0)
+
+    def steps(least: float) -> Callable[[], None]:
+        def run() -> None:
+            monkeypatch.setattr(first_block, "OUTPUTS", least)
+            lane = Lane(start, images, labels, np.random.default_rng(0))
+            train([TrainRequest(architecture, recipe, (lane,))])
+
+        return run
+
+    layers, windows = interleaved(steps(float("inf")), steps(0), repeats=5)
+    work = f"CNN4 of width {width} on {shape}, batches of {batch}"
+    for kind, seconds in (("layers", layers), ("first block by windows", windows)):
+        report(f"{work}: {kind}, ms a step", seconds / (320 / batch) * 1000)
+    report(f"{work}: layers / first block by windows", layers / windows)
+    benchmark.pedantic(steps(0), rounds=1)
 
 
 @pytest.mark.parametrize("samples", [512])

@@ -10,7 +10,8 @@ import pytest
 
 from fal_bench import publish, verify
 from fal_bench.errors import FalbenchError, InvalidSpecError, PublicationError
-from fal_bench.learning.device import DeviceError
+from fal_bench.learning.device import CPU, DeviceError
+from fal_bench.learning.numerics import numerics_of
 from fal_bench.publication.publishing import checksums
 from fal_bench.publication.verification import environment_note
 from fal_bench.reporting.export import write_csv
@@ -21,6 +22,8 @@ from fal_bench.task import Task
 from fal_bench.task.suite import load_suite
 
 quietly = partial(verify, progress=False)
+OURS = numerics_of(CPU)
+NUMERICS = f'"numerics": {OURS}'
 
 
 @pytest.fixture
@@ -199,7 +202,7 @@ def test_changed_files_are_named_and_nothing_is_computed(published, scratch, mon
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"numerics": 4', '"numerics": 3', "numerics version 3, and it computes version 4"),
+        (NUMERICS, '"numerics": 3', f"numerics version 3, and it computes version {OURS}"),
         (
             '"fingerprint": "version 1"',
             '"fingerprint": "version 7"',
@@ -232,7 +235,7 @@ def test_an_older_numerics_version_is_checked_and_drawn_but_not_computed(
 
     monkeypatch.setattr("fal_bench.publication.names.load_suite", otherwise)
     assert not quietly(published).consistent
-    edit(published, "provenance.json", '"numerics": 4', '"numerics": 3')
+    edit(published, "provenance.json", NUMERICS, '"numerics": 3')
     edit_record(published)
     seen = []
     with pytest.raises(PublicationError, match="cannot be computed again"):

@@ -1,5 +1,6 @@
-"""Training steps of many small networks at once: forward pass, backward pass and update.
+"""Training steps that are written by hand: forward pass, backward pass and update.
 
-A step moves the stacked weights of all slots of a block by one batch each. Those of perceptrons and
-of plain convolutional networks are written by hand; ``autograd`` does what they do not.
+Most move the stacked weights of all slots of a block by one batch each: those of perceptrons and of
+plain convolutional networks; ``autograd`` does what they do not. ``first_block`` is for networks
+that are trained one by one, ``blocks`` for a GPU.
 """
