@@ -549,7 +549,7 @@ def report(
         task: one task only.
         seeds: the first so many of the stored seeds, or a range of them, as in ``"100-109"``; all
             of them if None.
-        accounting: the labels that rank: ``"strict"`` or ``"paper"``.
+        accounting: what ranks: ``"strict"`` or ``"paper"`` labels, or ``"cost"``.
         baseline: the strategy that savings refer to; random by default.
         external: also show curves measured elsewhere that were imported.
         notify: as for ``compare``.

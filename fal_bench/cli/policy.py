@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from fal_bench.cli.options import DataDirOption, OutOption, PluginOption, SuiteOption
+from fal_bench.cli.options import (
+    DataDirOption,
+    Device,
+    DeviceOption,
+    OutOption,
+    PluginOption,
+    SuiteOption,
+)
 
 
 def policy(
@@ -22,6 +29,7 @@ def policy(
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
+    device: DeviceOption = Device.auto,
 ) -> None:
     """Export a policy that FedRAL has trained.
 
@@ -35,7 +43,9 @@ def policy(
     from fal_bench.results.store import Store
     from fal_bench.sweep.plan import Plan
 
-    plan = Plan.make([strategy], suite=suite, task=task, seeds=1, plugins=plugin or ())
+    plan = Plan.make(
+        [strategy], suite=suite, task=task, seeds=1, plugins=plugin or (), device=device.value
+    )
     store = Store(out)
     if len(plan.runs) > 1:
         raise InvalidSpecError(f"{strategy!r} stands for several strategies; name one.")

@@ -57,8 +57,8 @@ def publish(
     accounting: Annotated[
         Accounting | None,
         typer.Option(
-            help="Rank by every label read, or by the papers' count.  "
-            "[default: strict, or as published]"
+            help="Rank by every label read, by the papers' count, or by what all labels read "
+            "cost.  [default: strict, or as published]"
         ),
     ] = None,
     baseline: BaselineOption = None,

@@ -9,6 +9,8 @@ import typer
 
 from fal_bench.cli.options import (
     DataDirOption,
+    Device,
+    DeviceOption,
     OutOption,
     PluginOption,
     SeedsOption,
@@ -28,6 +30,7 @@ def status(
     out: OutOption = Path("results"),
     plugin: PluginOption = None,
     data_dir: DataDirOption = None,  # noqa: ARG001
+    device: DeviceOption = Device.auto,
 ) -> None:
     """Show which runs are done, and which are not."""
     begin("Reading results")
@@ -37,10 +40,12 @@ def status(
     from fal_bench.reporting.wording import counted
     from fal_bench.results.identity import records
     from fal_bench.results.store import Store
-    from fal_bench.results.stored import read_store
+    from fal_bench.results.stored import NoRunsError, read_store
     from fal_bench.sweep.plan import Plan
 
-    plan = Plan.make(strategy, suite=suite, task=task, seeds=seeds, plugins=plugin or ())
+    plan = Plan.make(
+        strategy, suite=suite, task=task, seeds=seeds, plugins=plugin or (), device=device.value
+    )
     results = plan.results(Store(out), external=False)
     states = ("done", "partial", "failed", "corrupted", "new")
     table = ruled_table()
@@ -59,10 +64,11 @@ def status(
     show(table)
     for problem in problems:
         typer.echo(problem)
-    if not out.exists():
-        typer.echo(f"There is no folder {str(out)!r} yet.")
+    try:
+        stored = read_store(Store(out)).here
+    except NoRunsError as error:
+        typer.echo(str(error))
         return
-    stored = read_store(Store(out)).here
     others = Counter(stored.loc[~stored["key"].isin(results.runs["key"]), "strategy"])
     if others:
         names = ", ".join(f"{name} ({count})" for name, count in sorted(others.items()))

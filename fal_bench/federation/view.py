@@ -203,7 +203,7 @@ class LiveClientView:
         return self._askable()
 
     def hindsight(self) -> IntArray:
-        """Return the true labels of ``unlabelled``.
+        """Return the labels of ``unlabelled``, as an annotator would say them.
 
         Raises:
             LabelAccessError: the strategy is no reference.

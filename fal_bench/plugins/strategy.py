@@ -164,9 +164,10 @@ class ClientView(Protocol):
         """
 
     def hindsight(self) -> IntArray:
-        """Return the true labels of ``unlabelled``; for references alone (``Strategy.reference``).
+        """Return the labels of ``unlabelled``; for references alone (``Strategy.reference``).
 
-        They are not charged, because a reference is never ranked.
+        They are what an annotator would say: the true ones, unless the task's annotators err. They
+        are not charged, because a reference is never ranked.
         """
 
 

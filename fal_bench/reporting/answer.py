@@ -23,6 +23,7 @@ from fal_bench.results.identity import (
     trainer_selector,
 )
 from fal_bench.results.model import MissingRun, Results
+from fal_bench.results.store import PUBLISHED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,12 +142,17 @@ class Comparison:
         keep their own files.
 
         Raises:
-            StoreError: the folder cannot be written.
+            StoreError: the folder cannot be written, or holds published results.
         """
         from fal_bench.reporting.export import write_csv
         from fal_bench.reporting.page import render_page
         from fal_bench.results.files import write_atomically
 
+        if (Path(out) / PUBLISHED).exists():
+            raise StoreError(
+                f"{str(out)!r} holds published results, which this would overwrite; name another "
+                "folder."
+            )
         try:
             Path(out).mkdir(parents=True, exist_ok=True)
         except OSError as error:

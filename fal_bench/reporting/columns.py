@@ -300,7 +300,7 @@ COLUMNS = (
     ),
     Column("reached_high", value=lambda own: own.reached[1]),
     Column(
-        "median", more=3, heading="Median labels", short="median", text=_median,
+        "median", more=3, heading="Median {of}", short="median", text=_median,
         value=lambda own: float(np.mean([one.labels for one in own.medians] or [math.nan])),
     ),
     Column(
@@ -309,7 +309,7 @@ COLUMNS = (
     ),
     Column(
         "ert", value=lambda own: own.restarts.mean, more=4,
-        heading="Labels with restarts (ERT)", short="ERT", text=_restarts,
+        heading="{Spent} with restarts (ERT)", short="ERT", text=_restarts,
     ),
     Column("ert_low", value=lambda own: own.restarts.low),
     Column("ert_high", value=lambda own: own.restarts.high),
@@ -393,6 +393,7 @@ def columns_shown(table: Literal["board", "more"], context: ReportContext) -> li
     words = {
         "baseline": one_line(context.baseline),
         "spent": "cost" if priced else f"{context.accounting} labels",
+        "of": context.spent,
         "Spent": "Cost" if priced else "Labels",
         "of_labels": "" if priced else f" ({context.accounting})",
         "metric": metric,

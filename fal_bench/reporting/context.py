@@ -237,6 +237,11 @@ class ReportContext:
         object.__setattr__(self, "seeds", tuple(sorted(set(self.seeds))))
 
     @property
+    def spent(self) -> str:
+        """What budgets are of, in a word: "labels", or "cost"."""
+        return "cost" if self.accounting == "cost" else "labels"
+
+    @property
     def rungs(self) -> tuple[Rung, ...]:
         """The targets over which savings are averaged: one, or a ladder."""
         return self.ladder or (Rung(self.target, self.target_name, self.task_targets),)

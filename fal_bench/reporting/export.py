@@ -77,11 +77,8 @@ def to_json(boards: Sequence[Board]) -> str:
                 "command": board.context.command,
                 "falbench": board.context.version,
             },
-            "facts": board.facts.data(),
-            "rows": [
-                {name: _plain(value) for name, value in row.items()}
-                for row in board.leaderboard.to_dict("records")
-            ],
+            "facts": _plain(board.facts.data()),
+            "rows": _plain(board.leaderboard.to_dict("records")),
         }
         for board in boards
     ]
@@ -139,6 +136,11 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: what is no number is None."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
     if value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value.item() if hasattr(value, "item") else value

@@ -121,9 +121,17 @@ class Ladder:
         """Return the paired log ratios of two strategies, shape (n_tasks, n_seeds)."""
         return self.spent[name].logs - self.spent[other].logs
 
-    def censored(self, name: str, other: str) -> CensoredPairs:
-        """Count the pairs, over all targets, of which not both runs reached."""
-        return censored_pairs(self.spent[name].reached, self.spent[other].reached)
+    def censored(self, name: str, other: str, task: int | None = None) -> CensoredPairs:
+        """Count the pairs, over all targets, of which not both runs reached.
+
+        Args:
+            name: the strategy.
+            other: what it is compared with.
+            task: the place of the one task whose pairs are counted; all tasks' if None.
+        """
+        tasks = slice(None) if task is None else task
+        mine, theirs = (self.spent[one].reached[:, tasks] for one in (name, other))
+        return censored_pairs(mine, theirs)
 
 
 def _spent(
@@ -319,6 +327,21 @@ def _ends(low: float, high: float, censored: CensoredPairs) -> tuple[float, floa
     )
 
 
+def beyond_chance(differences: NDArray[np.float64], censored: CensoredPairs) -> int:
+    """Tell on which side of the baseline a strategy is on one task, by that task alone.
+
+    Args:
+        differences: paired log ratios on the task, shape (n_seeds,).
+        censored: the pairs of the task of which not both runs reached.
+
+    Returns:
+        1 if it saves beyond chance, -1 if it loses, 0 if the runs do not say.
+    """
+    own = mean_of_task_means([differences], level=LEVEL)
+    low, high = _ends(own.low, own.high, censored)
+    return int(low > 0) - int(high < 0)
+
+
 def _verdict(low: float, high: float, *, seeds: int) -> str:
     if seeds < FEWEST_SEEDS:
         return "too few seeds"
@@ -373,11 +396,11 @@ def _fill_in(row: dict[str, Any], found: Saved, ladder: Ladder, context: ReportC
         return
     differences = ladder.differences(row["strategy"], context.baseline)
     if len(context.seeds) >= FEWEST_SEEDS:
-        by_task = [mean_of_task_means([task], level=LEVEL) for task in differences]
-        row.update(
-            tasks_won=sum(one.high < 0 for one in by_task),
-            tasks_lost=sum(one.low > 0 for one in by_task),
-        )
+        sides = [
+            beyond_chance(task, ladder.censored(row["strategy"], context.baseline, place))
+            for place, task in enumerate(differences)
+        ]
+        row.update(tasks_won=sides.count(1), tasks_lost=sides.count(-1))
     if len(context.tasks) >= FEWEST_TASKS and (across := mean_over_tasks(differences, level=LEVEL)):
         low, high = _ends(*across, found.censored)
         row.update(saving_across_low=low, saving_across_high=high)

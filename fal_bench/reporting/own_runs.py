@@ -93,9 +93,10 @@ class OwnRuns:
         found = restricted_mean(self.ranking) if self.ranking else _UNKNOWN
         if not math.isfinite(found.low):
             return found
-        # No budget is below the initial labels, so no interval says so.
+        # No budget is below the initial labels, and no cost below nothing, so no interval says so.
         initial = float(np.mean([facts.grid[0] for facts in self.context.tasks]))
-        return Estimate(found.mean, max(found.low, initial), found.high)
+        least = 0.0 if self.context.accounting == "cost" else initial
+        return Estimate(found.mean, max(found.low, least), found.high)
 
     @property
     def step(self) -> float:

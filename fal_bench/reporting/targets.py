@@ -32,7 +32,7 @@ AUTO_STEPS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """The ladder, as parts of the baseline's rise from its initial labels to the budget cap."""
 _MIDDLE = 3
 # Targets to a tenth of a percent: they are meant to be read, and written on a command line.
-_DIGITS = 3
+_DECIMALS = 3
 
 
 @dataclass(frozen=True)
@@ -182,19 +182,35 @@ def automatic_ladder(runs: Mapping[RunKey, Reading], context: ReportContext) -> 
     """
     ends = {}
     for task in context.task_names:
-        finished = [(key[1], run) for key, run in runs.items() if key[0] == task]
+        # An imported curve that lies beyond every look has no models.
+        finished = [
+            (key[1], run) for key, run in runs.items() if key[0] == task and run.values.size
+        ]
         own = [run for strategy, run in finished if strategy == context.baseline]
         if finished:
             ends[task] = _rise(own or [run for _, run in finished])
     rungs = []
     for step in AUTO_STEPS:
         by_task = tuple(
-            (task, round(start + step * (end - start), _DIGITS))
+            (task, rounded(start + step * (end - start), abs(end - start)))
             for task, (start, end) in ends.items()
         )
         mean = float(np.mean([value for _, value in by_task])) if by_task else 0.0
         rungs.append(Rung(mean, f"{AUTO}-{100 * step:.0f}", by_task))
     return tuple(rungs)
+
+
+def rounded(target: float, rise: float) -> float:
+    """Round a target that was worked out.
+
+    It has three decimals, and more where these would move it by over a hundredth of the rise.
+
+    Args:
+        target: the target.
+        rise: distance between the ends of its ladder.
+    """
+    decimals = math.ceil(math.log10(50) - math.log10(rise)) if rise else 0
+    return round(target, max(_DECIMALS, decimals))
 
 
 def _rise(runs: Sequence[Reading]) -> tuple[float, float]:

@@ -177,12 +177,13 @@ def ladder(context: ReportContext) -> str:
     """Write what the targets of a ladder are; empty without one."""
     if not context.ladder:
         return ""
+    spent = "Costs" if context.spent == "cost" else "Labels"
     middle = [f"{measured(value, context.metric)} on {one_line(task)}"
               for task, value in context.task_targets]  # fmt: skip
     return (
         f"Savings are averaged over {len(context.ladder)} targets, 30 to 90 % of the way from what "
         f"{one_line(context.baseline)} has with its initial labels to what it has at the cap. "
-        f"Labels are those to the middle target{': ' if middle else ''}{', '.join(middle)}."
+        f"{spent} are those to the middle target{': ' if middle else ''}{', '.join(middle)}."
     )
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fal_bench.errors import UnknownNameError
+from fal_bench.errors import InvalidSpecError, UnknownNameError
 from fal_bench.inputs.limits import MOST_STRATEGIES
 from fal_bench.inputs.selector import Selector
 
@@ -245,15 +245,24 @@ def chosen_tasks(tasks: pd.DataFrame, text: str) -> pd.Series:
 
 
 def label_of(runs: pd.DataFrame, text: str) -> str | None:
-    """Return the name in tables of the one strategy that a user means; None if there is none."""
+    """Return the name in tables of the one strategy that a user means; None if there is none.
+
+    Raises:
+        InvalidSpecError: the text stands for several strategies.
+    """
     labels = strategy_labels(runs)
     if text in labels:
         return text
-    selectors = Selector.expand(text)
-    for run, label in zip(records(runs), labels, strict=True):
-        if text in _names(run) or str(selectors[0]) == _plain(run):
-            return label
-    return None
+    rows = list(zip(records(runs), labels, strict=True))
+    meant = {label for run, label in rows if text in _names(run)}
+    if not meant:
+        wanted = {str(selector) for selector in Selector.expand(text)}
+        meant = wanted if len(wanted) > 1 else {one for run, one in rows if _plain(run) in wanted}
+    if len(meant) > 1:
+        raise InvalidSpecError(
+            f"{text!r} stands for several strategies ({', '.join(sorted(meant))}); name one."
+        )
+    return next(iter(meant), None)
 
 
 def _several(names: Iterable[Any], marks: Iterable[str]) -> set[Any]:

@@ -407,6 +407,7 @@ def _table(text: str, file: str, first_line: int) -> tuple[list[str], list[_Line
             f"{file} has more than {MOST_CELLS} values, the most that are read at once; import it "
             "in parts."
         )
+    longest = csv.field_size_limit(len(text))  # the labels of many clients are one long field
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines: list[_Line] = []
     try:
@@ -424,6 +425,8 @@ def _table(text: str, file: str, first_line: int) -> tuple[list[str], list[_Line
     except csv.Error as error:
         number = reader.line_num + first_line - 1
         raise ExternalCurvesError(f"{file}, line {number}: this is no CSV ({error}).") from None
+    finally:
+        csv.field_size_limit(longest)
     if not lines:
         raise ExternalCurvesError(f"{file} has no rows below its heading.")
     return heading, lines

@@ -382,11 +382,20 @@ class Results:
         }
 
     def higher_is_better(self, metric: str) -> bool:
-        """Whether a metric is better when higher, as was recorded, or as this falbench has it."""
+        """Whether a metric is better when higher, as was recorded, or as this falbench has it.
+
+        Raises:
+            InvalidSpecError: that is not known, since only imported curves have the metric.
+        """
         if metric in self.provenance.higher_is_better:
             return self.provenance.higher_is_better[metric]
         known = current_registry().metrics.known(metric)
-        return known is None or known.higher_is_better
+        if known is None:
+            raise InvalidSpecError(
+                f"Whether a higher {metric!r} is better is not known, since no run of falbench "
+                "recorded it; name a metric that runs recorded."
+            )
+        return known.higher_is_better
 
     @property
     def environments(self) -> tuple[Environment, ...]:

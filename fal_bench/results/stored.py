@@ -359,6 +359,8 @@ def _named_tasks(
 ) -> tuple[list[dict[str, Any]], dict[str, Suite]]:
     """Return the rows of the stored tasks under the names of their suites, and those suites.
 
+    Of several tasks of one name, those that no suite has get their hash added.
+
     Args:
         tasks: the tasks, by hash and digest of what is the user's own.
         pools: samples in their query pools.
@@ -366,16 +368,20 @@ def _named_tasks(
     """
     known = [load_suite(name) for name in suite_names()]
     whole = _covering_suite({digest for digest, _ in tasks}, known)
-    often = Counter(called.values())
+    of = {digest: whole or _covering_suite({digest}, known) for digest, _ in tasks}
+    shipped = {task.hash: task.name for suite in of.values() if suite for task in suite.tasks}
+    names = {
+        digest: shipped.get(digest) or called[digest] or task.name
+        for (digest, _), task in tasks.items()
+    }
+    often = Counter(names.values())
     rows, suites = [], {}
     for (digest, own), task in tasks.items():
-        name = called[digest] or task.name
-        if often[name] > 1:
+        name, suite = names[digest], of[digest]
+        if often[name] > 1 and digest not in shipped:
             name = f"{name}-{digest[:8]}"
-        suite = whole or _covering_suite({digest}, known)
-        names = {one.hash: one.name for one in suite.tasks} if suite else {}
         # The stored task, because one of a suite may not know how many clients its data have.
-        named = task.model_copy(update={"name": names.get(digest, name)})
+        named = task.model_copy(update={"name": name})
         rows.append(task_row(named, suite.name if suite else "", own, pools.get((digest, own), 0)))
         if suite:
             suites[suite.name] = suite

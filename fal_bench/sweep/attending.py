@@ -19,7 +19,7 @@ from fal_bench.isolation.child import Child, ChildError, Ended
 from fal_bench.plugins.built_in import STRATEGY
 from fal_bench.results.store import Store
 from fal_bench.sweep.spec import RunSpec
-from fal_bench.sweep.worker import Job, get_ready, run_job
+from fal_bench.sweep.worker import Job, get_ready, run_job, unfinished
 
 UNEXPLAINED_DEATHS: Final = 2
 """Deaths outside plugin code (out of memory, say) after which a run is computed alone."""
@@ -164,13 +164,13 @@ def attend(job: Job, children: Children, stopped: threading.Event | None = None)
             suspects = list(job.specs)
         if _is_clear(job, ending, suspects):
             _blame(store, suspects[0], ending)
-        for suspect in _unfinished(store, suspects):
+        for suspect in unfinished(store, suspects):
             alone = _run(replace(job, specs=(suspect,)), children)
             if stopped is not None and stopped.is_set():
                 return
             if alone is not None:
                 _blame(store, suspect, alone)
-        job = replace(job, specs=tuple(_unfinished(store, job.specs)))
+        job = replace(job, specs=unfinished(store, job.specs))
 
 
 def _run(job: Job, children: Children) -> Ended | None:
@@ -210,10 +210,6 @@ def _is_clear(job: Job, ending: Ended, suspects: Sequence[RunSpec]) -> bool:
     """Whether an end has one cause; a death by itself may have come from outside."""
     alone = len(job.specs) == 1
     return len(suspects) == 1 and (ending.how == "hung" or (ending.how == "too large" and alone))
-
-
-def _unfinished(store: Store, specs: Sequence[RunSpec]) -> list[RunSpec]:
-    return [spec for spec in specs if store.phase(spec) not in ("done", "failed")]
 
 
 def _blame(store: Store, spec: RunSpec, ending: Ended) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fal_bench.plugins.given import Source
 from fal_bench.results.store import Store
 from fal_bench.sweep.groups import plan_groups
-from fal_bench.sweep.pilot import time_tasks
+from fal_bench.sweep.pilot import Pilot, time_tasks
 from fal_bench.sweep.spec import RunSpec
 
 
@@ -72,14 +72,17 @@ def estimate(
     loads = [0.0] * jobs
     for group in plan_groups(missing, jobs):  # handed out in this order, as workers get free
         loads.sort()
-        loads[0] += sum(
-            spent.whole.get(_by_strategy(spec))
-            or spent.training.get(_by_trainer(spec))
-            or pilot.runs[spec.task.hash]
-            for spec in group
-        )
+        loads[0] += sum(_seconds(spec, spent, pilot) for spec in group)
     unknown = {spec.label: None for spec in missing if _by_strategy(spec) not in spent.whole}
     return Estimate(pilot.start + max(loads), tuple(unknown))
+
+
+def _seconds(spec: RunSpec, spent: _Spent, pilot: Pilot) -> float:
+    if (strategy := _by_strategy(spec)) in spent.whole:
+        return spent.whole[strategy]
+    if (trainer := _by_trainer(spec)) in spent.training:
+        return spent.training[trainer]
+    return pilot.runs[spec.task.hash]
 
 
 def _by_strategy(spec: RunSpec) -> tuple[str, str]:

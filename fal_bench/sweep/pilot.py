@@ -137,7 +137,10 @@ def _together(settings: Sequence[Setting]) -> float:
     from fal_bench.learning.engine import train
 
     runs = [simulate(setting, _First, MemoryJournal()) for setting in settings]
-    requests = [next(run) for run in runs]
+    begun = [(run, one) for run in runs if (one := next(run, None)) is not None]
+    if not begun:  # all clients drop out of all rounds
+        return 0.0
+    runs, requests = [run for run, _ in begun], [one for _, one in begun]
     train(requests)  # what is set up once; the lanes' streams belong to no other run
     done = 0
     started = time.perf_counter()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fal_bench.data.folders import Folders, current_folders, use_folders
-from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError
+from fal_bench.errors import FalbenchError, InvalidSpecError, PluginError, shown
 from fal_bench.federation.declared import check_suits
 from fal_bench.federation.holdings import Holdings
 from fal_bench.inputs.arguments import as_seeds, check_text
@@ -480,6 +480,12 @@ def _selectors(
     if asked is not None and not named:
         raise InvalidSpecError("Name at least one strategy, or none at all for the default ones.")
     explicit = [selector for selector in named if selector.name != ALL]
+    for selector in named:
+        if selector.name == ALL and selector.params:
+            raise InvalidSpecError(
+                f"Cannot use {shown(str(selector))}: parameters belong to one strategy; write "
+                f"{ALL!r} alone, and beside it each strategy with its own parameters."
+            )
     if explicit and len(explicit) == len(named):
         return named, [], []
     others = registry.names() if named else DEFAULT_STRATEGIES

@@ -13,7 +13,7 @@ from contextlib import (
     nullcontext,
     redirect_stdout,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,11 @@ def get_ready(channel: Channel) -> None:  # noqa: ARG001
     gc.enable()
 
 
+def unfinished(store: Store, specs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
+    """Return the runs that are neither done nor failed."""
+    return tuple(spec for spec in specs if store.phase(spec) not in ("done", "failed"))
+
+
 def run_job(channel: Channel, job: Job) -> None:
     """Run a group of runs together to their ends.
 
@@ -103,6 +108,11 @@ def run_job(channel: Channel, job: Job) -> None:
         # In one order everywhere, so that two groups can never wait for each other.
         for spec in sorted(job.specs, key=lambda spec: spec.key):
             opened.enter_context(store.run_lock(spec))
+        # Looked at under the locks: a cluster hands out groups once more when a worker has died,
+        # and another worker may have finished some of these runs.
+        job = replace(job, specs=unfinished(store, job.specs))
+        if not job.specs:
+            return
         journals = {spec.key: WorkerJournal(store, spec, channel) for spec in job.specs}
         try:
             with channel.calls.open(_loading(job)):

@@ -295,8 +295,9 @@ def _misplaced(key: str, table: dict[str, Any]) -> str:
     """Say where a key belongs that is no task's, but one of its data set or model; else nothing."""
     if key in Task.model_fields:
         return ""
-    data = Selector.parse(table.get("dataset", Task.model_fields["dataset"].default)).name
-    model = table.get("model", {"kind": "mlp"})["kind"]
+    dataset, model = table.get("dataset", Task.model_fields["dataset"].default), table.get("model")
+    data = Selector.parse(str(dataset)).name
+    model = str(model.get("kind", "mlp")) if isinstance(model, dict) else "mlp"
     places = (
         (DATASET, data, f"dataset = '{data}[{key}=...]'"),
         (MODEL, model, f'model = {{ kind = "{model}", {key} = ... }}'),

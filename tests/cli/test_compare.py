@@ -115,6 +115,7 @@ def test_a_failing_strategy_does_not_hide_the_others_but_ends_in_1(falbench, sui
         (["-s", "fal-margn"], "'fal-margn'; did you mean 'fal-margin'"),
         (["-s", "logo[n_init=zero]"], "parameter 'n_init' cannot be 'zero'"),
         (["-s", "logo["], r"Cannot read 'logo\['"),
+        (["-s", "random,all[n_init=99]", "--dry-run"], r"'all\[n_init=99\]'.*'all' alone"),
         (["--task", "digit-pairs-idd"], "did you mean 'digit-pairs-iid'"),
         (["--suite", "quick", "--task", "digits-iid"], "in suite 'smoke'"),
         (["--suite", "quik"], "'quik'; did you mean 'quick'"),

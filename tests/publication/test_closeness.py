@@ -181,8 +181,10 @@ def judged(computed, published=PUBLISHED):
 def test_every_metric_may_differ_by_fixed_numbers(metric, part, state):
     """Metrics that are no shares as parts of the largest value that was recomputed."""
     scale = 4.0 if metric == "loss" else 1.0
-    point = changed(PUBLISHED, metric, 2, PUBLISHED[metric][2] - part * POINT * scale)
-    outcome = judged(point)
+    off = part * POINT * scale
+    point = changed(PUBLISHED, metric, 2, PUBLISHED[metric][2] - off)
+    point = changed(point, metric, 3, PUBLISHED[metric][3] + off)  # the mean stays
+    outcome = judged(PUBLISHED, published=point)
     assert outcome.state == state
     start = changed(PUBLISHED, metric, 0, PUBLISHED[metric][0] - part * FIRST * scale)
     assert judged(start).state == state

@@ -156,7 +156,7 @@ def test_another_processor_is_no_excuse(published, recomputed):
     result = quietly(published, runs=None)
     assert not result.passed
     [wrong] = [one for one in result.runs if one.state == "differs"]
-    assert re.match(r"\d+ labels: accuracy 0.\d+ .*allowed 0.2", wrong.note)
+    assert re.match(r"accuracy is \+0.\d+ apart over the curve, allowed 0.05", wrong.note)
     assert {one.state for one in result.runs if one is not wrong} == {"same"}
 
 

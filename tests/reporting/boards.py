@@ -1,5 +1,7 @@
 """Curves and questions small enough to work a board out by hand, for the tests of the report."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from fal_bench.reporting.answer import Board, Comparison
@@ -74,6 +76,17 @@ def context(*strategies, seeds=1, tasks=("a",), missing=(), pools=None, **change
         "version": "0",
     }
     return ReportContext(**{**question, **changes})
+
+
+def paid(rows, price):
+    """The same curves where every label has a price."""
+    return [{**row, "labels_cost": price * row["labels_strict"]} for row in rows]
+
+
+def in_costs(asked):
+    """The same question, answered in what labels cost."""
+    tasks = tuple(replace(facts, priced=True) for facts in asked.tasks)
+    return replace(asked, tasks=tasks, accounting="cost")
 
 
 NO_CHARGES = pd.DataFrame(columns=["task", "strategy", "seed", "purpose", "cycle", "labels"])

@@ -314,6 +314,24 @@ def test_under_strict_labels_a_curve_without_them_is_not_drawn_but_tabled(root):
     assert "bare (external)" in page
 
 
+@pytest.mark.parametrize("accounting", ["strict", "paper", "cost"])
+@pytest.mark.parametrize("baseline", [True, False])
+def test_a_curve_beyond_every_look_is_no_curve(tmp_path, baseline, accounting):
+    """It has no model that a look reads, so the board and its ladder are those without it."""
+    names = ("random", "logo") if baseline else ("logo",)
+    for name in names:
+        for seed in range(2):
+            store_run(tmp_path, spec(name, seed))
+    alone = ask(tmp_path, accounting, "auto")
+    put(tmp_path, matching("far", labels=(1000, 2000)))
+    result = ask(tmp_path, accounting, "auto")
+    assert result.context.ladder == alone.context.ladder
+    assert board(result).loc["far (external)", "runs"] == 0
+    page = render_page(result)
+    assert "far (external)" in page
+    assert len(result.figure("curves").axes) == 1
+
+
 def test_the_preview_says_what_will_be_shown(tmp_path):
     facts = [task_facts(TINY, 0), task_facts(OTHER, 0)]
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from boards import BASE, board_of, comparison, context, curve, runs
+from boards import BASE, board_of, comparison, context, curve, in_costs, paid, runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fal_bench.reporting import facts as f
 from fal_bench.reporting.budgets import stops, undertrained
 from fal_bench.reporting.context import Rung, TaskFacts
+from fal_bench.reporting.page import render_page
 from fal_bench.reporting.wording import sentences
 from fal_bench.results.model import Environment, MissingRun
 
@@ -552,3 +553,29 @@ def test_names_neither_break_a_sentence_apart_nor_command_the_terminal():
     (text,) = sentences([f.TargetTooHard("\x1b[31m\nboo", 1, 3, "accuracy")], context("random"))
     assert "budget: boo reached" in text
     assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("mine", "ladder"),
+    [
+        (scaled(0.8, wobble=0.1), ()),
+        (scaled(1.25, wobble=0.1), ()),
+        (BASE, ()),
+        (BASE[::-1], ()),
+        ([None] * 7, ()),
+        (scaled(0.8, wobble=0.1), (Rung(0.45), Rung(0.5))),
+    ],
+)
+def test_a_board_of_costs_speaks_of_costs(mine, ladder):
+    rows = paid(runs("random", *BASE[:6], None) + runs("mine", *mine), 10)
+    asked = in_costs(context("random", "mine", seeds=7, ladder=ladder))
+    found = board_of(rows, asked).facts
+    said = sentences([*found.verdict, *found.reading, *found.findings], asked)
+    page = render_page(comparison(rows, asked))
+    wrong = re.compile(
+        r"% fewer|(fewer|fewest|more|many|Median) labels|[0-9] labels on average|behind labels"
+    )
+    assert not [text for text in said if wrong.search(text)]
+    assert "cost" in " ".join(said)
+    board = page[page.index('<table class="board') : page.index('<h2 id="curves')]
+    assert not wrong.search(board)

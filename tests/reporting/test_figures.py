@@ -4,7 +4,7 @@ import importlib.util
 import math
 
 import pytest
-from boards import ROWS, comparison, context, crossing_at, curve, runs
+from boards import ROWS, comparison, context, crossing_at, curve, in_costs, paid, runs
 
 from fal_bench.errors import FalbenchError, InvalidSpecError
 from fal_bench.reporting.context import Rung
@@ -71,6 +71,37 @@ def test_curves_have_a_panel_a_task_and_the_means_of_the_runs(result):
     ends = [run.at([run.span[1]])[0] for run in mine]
     drawn = dict(zip(lines["bad"].get_xdata(), lines["bad"].get_ydata(), strict=True))
     assert drawn[mine[0].span[1]] == pytest.approx(sum(ends) / len(ends))
+
+
+@pytest.mark.parametrize("price", [0.1, 10])
+def test_figures_of_costs_have_axes_of_costs(price):
+    rows = [
+        row
+        for seed in range(SEEDS)
+        for name in ("random", "bad")
+        for row in curve(name, crossing_at(LABELS[name] + seed), seed=seed)
+    ]
+    asked = context("random", "bad", seeds=SEEDS, wider=RUNGS, accounting="strict")
+    labels, costs = comparison(rows, asked), comparison(paid(rows, price), in_costs(asked))
+    plain, figure = (one.figure("curves") for one in (labels, costs))
+    one, other = (found.axes[0] for found in (plain, figure))
+    assert other.get_xlim() == pytest.approx([price * x for x in one.get_xlim()])
+    assert other.get_xlabel() == "cost of labels"
+    drawn = [
+        {line.get_label(): list(line.get_xdata()) for line in axes.lines} for axes in (one, other)
+    ]
+    for name in ("random", "bad"):
+        assert drawn[1][name] == pytest.approx([price * x for x in drawn[0][name]])
+    # The cap is a number of labels, and has no place among costs.
+    assert [40, 40] in [list(line.get_xdata()) for line in one.lines]
+    assert len(other.lines) == len(one.lines) - 1
+    entries = [
+        [text.get_text() for text in found.legends[0].get_texts()] for found in (plain, figure)
+    ]
+    assert entries[0] == [*entries[1], "budget cap"]
+    assert "cost saved" in costs.figure("savings").axes[0].get_xlabel()
+    assert costs.figure("savings").axes[0].get_title(loc="left").startswith("Cost saved")
+    assert "cost saved" in costs.figure("ladder").axes[0].get_ylabel()
 
 
 def test_the_ladder_has_a_point_a_target(result):

@@ -3,12 +3,13 @@
 import itertools
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from boards import BASE, POINTS, board_of, context, curve, runs
+from boards import BASE, POINTS, board_of, context, curve, in_costs, paid, runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -192,6 +193,26 @@ def test_both_accountings_stand_side_by_side():
     assert found.tolist() == pytest.approx([115, 120, 1 - 115 / 35, 7.5])
 
 
+@pytest.mark.parametrize("price", [0.1, 1, 10])
+def test_a_board_of_costs_is_the_board_of_strict_labels_times_their_price(price):
+    rows = runs("random", 22, 26, 24, 31, None) + runs("mine", 15, 17, 21, 18, 30, extra=7)
+    asked = context("random", "mine", seeds=5, accounting="strict")
+    labels, costs = board(rows, asked), board(paid(rows, price), in_costs(asked))
+    for name in ("labels", "labels_low", "labels_high", "labels_step", "median", "ert"):
+        assert costs[name].tolist() == pytest.approx((price * labels[name]).tolist()), name
+    for name in ("saving_vs_random", "saving_low", "saving_high", "labels_strict", "labels_paper"):
+        assert costs[name].tolist() == pytest.approx(labels[name].tolist(), nan_ok=True), name
+    assert costs["verdict"].tolist() == labels["verdict"].tolist()
+
+
+def test_an_interval_ends_where_no_budget_can_be():
+    # The t interval of 11, 12 and 39 labels begins below 0.
+    rows = runs("random", 11, 12, 39)
+    assert board(rows, context("random", seeds=3)).loc["random", "labels_low"] == 10
+    asked = in_costs(context("random", seeds=3))
+    assert board(paid(rows, 0.1), asked).loc["random", "labels_low"] == 0
+
+
 def test_all_censored():
     rows = runs("random", None, None, None)
     for seed in range(3):
@@ -288,6 +309,38 @@ def test_an_interval_is_open_to_the_side_that_censored_pairs_hide(random, mine, 
     assert row["verdict"] == verdict
     assert math.isnan(row["saving_vs_random"]) == (low is None)
     assert (math.isnan(row["saving_low"]), math.isnan(row["saving_high"])) == (not low, not high)
+
+
+@pytest.mark.parametrize(
+    ("random", "mine", "side"),
+    [
+        (TEN, FASTER, 1),
+        (FASTER, TEN, -1),
+        # The cap hides how much mine saves, but not that it saves; and the other way round.
+        ([None] * 10, TEN, 1),
+        (TEN, [None] * 10, -1),
+        ((None, None, *TEN[2:]), (None, None, *FASTER[2:]), 0),
+    ],
+)
+def test_tasks_are_won_and_lost_by_the_rule_of_verdicts(random, mine, side):
+    rows = [*runs("random", *random), *runs("mine", *mine)]
+    # On the second task mine is the faster one, with every run.
+    rows += [*runs("random", *TEN, task="b"), *runs("mine", *FASTER, task="b")]
+    row = board(rows, context("random", "mine", seeds=10, tasks=("a", "b"))).loc["mine"]
+    assert (row["tasks_won"], row["tasks_lost"]) == (1 + (side > 0), int(side < 0))
+
+
+@pytest.mark.parametrize("baseline", ["random", "never"])
+def test_what_never_reached_wins_no_task_and_loses_none(baseline):
+    # Up to 40 labels and more of one that never reached, against about 85 of one that did.
+    rows = []
+    for task in ("a", "b"):
+        rows += runs("random", *TEN, task=task, extra=60) + runs("never", *[None] * 10, task=task)
+    asked = context("random", "never", seeds=10, tasks=("a", "b"), accounting="strict")
+    table = board(rows, replace(asked, baseline=baseline))
+    (row,) = (row for name, row in table.iterrows() if name != baseline)
+    assert row["verdict"] == "no evidence"
+    assert (row["tasks_won"], row["tasks_lost"]) == (0, 0)
 
 
 def test_six_tasks_say_what_to_expect_of_others():

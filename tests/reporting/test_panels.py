@@ -4,9 +4,22 @@ import functools
 import textwrap
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
-from boards import ASKED, BASE, CHARGES, ROWS, board_of, comparison, context, curve, runs
+from boards import (
+    ASKED,
+    BASE,
+    CHARGES,
+    ROWS,
+    board_of,
+    comparison,
+    context,
+    curve,
+    in_costs,
+    paid,
+    runs,
+)
 
 from fal_bench.reporting.budgets import read_runs
 from fal_bench.reporting.context import Rung
@@ -83,6 +96,94 @@ def test_paper_accounting_has_its_own_axis():
     assert "paper" in drawing.figures[0].layout["xaxis"]["title"]["text"]
 
 
+# In costs.
+
+
+@pytest.mark.parametrize("price", [0.1, 10])
+@pytest.mark.parametrize("key", ["curves", "ecdf", "costs"])
+def test_a_board_of_costs_has_axes_of_costs(key, price):
+    # On an axis of shares of the cap a price has no part.
+    scale = 1 if key == "ecdf" else price
+    labels = draw(key, ROWS, ASKED)
+    costs = draw(key, paid(ROWS, price), in_costs(ASKED))
+    for one, other in zip(labels.figures, costs.figures, strict=True):
+        for trace, same in zip(one.data, other.data, strict=True):
+            assert same["x"] == pytest.approx([scale * x for x in trace["x"]], rel=1e-4)
+            assert same["y"] == trace["y"]
+        if key != "costs":
+            ends = {**one.layout["meta"], "squeezed": 2.5 / scale}
+            assert other.layout["meta"] == pytest.approx({k: scale * v for k, v in ends.items()})
+            reach = [trace.get("meta", {}).get("reach") for trace in one.data]
+            found = [trace.get("meta", {}).get("reach") for trace in other.data]
+            assert found == [x if x is None else pytest.approx(scale * x) for x in reach]
+        title = other.layout["xaxis"]["title"]["text"].lower()
+        assert "cost" in title
+        assert "(cost" not in title
+    # The cap is a number of labels, and has no place among costs.
+    assert any(
+        "x0" in shape and shape["x0"] == 40 for shape in draw("curves").figures[0].layout["shapes"]
+    )
+    assert all(shape["x0"] == 0 for one in costs.figures for shape in one.layout.get("shapes", []))
+
+
+@pytest.mark.parametrize("price", [0.1, 1, 10])
+@pytest.mark.parametrize("read", [0, 40])
+def test_a_line_of_costs_has_the_gaps_of_the_line_of_labels(price, read):
+    # Forty labels, four queries, are read between the second model and the third, or none.
+    rows = curve("s", (0.1, 0.2, 0.3, 0.4, 0.45))
+    rows = [{**row, "labels_strict": row["labels"] + read * (row["cycle"] > 1)} for row in rows]
+    asked = context("s", accounting="strict")
+    (facts,) = asked.tasks
+    drawn = []
+    for question, curves in ((asked, rows), (in_costs(asked), paid(rows, price))):
+        found = read_runs(pd.DataFrame(curves), question)
+        labels, _ = shared_points(facts, list(found.values()), question.accounting)
+        drawn.append(labels)
+    assert np.isnan(drawn[0]).sum() == (read > 0)
+    assert drawn[1].tolist() == pytest.approx((price * drawn[0]).tolist(), nan_ok=True)
+
+
+def test_cheap_initial_labels_are_on_the_axis():
+    rows = paid(runs("random", 22, 26, 24), 10)
+    rows = [{**row, "labels_cost": 1.0} if row["cycle"] == 0 else row for row in rows]
+    figure = draw("curves", rows, in_costs(context("random", seeds=3))).figures[0]
+    assert lines(Drawing(figures=(figure,)))["random"]["x"][0] == 1
+    assert figure.layout["meta"]["start"] < 1
+    assert 0 < figure.layout["meta"]["log_start"] < 1
+
+
+def test_dearer_runs_go_beyond_the_cost_of_the_cap():
+    # Five runs pay 1 a label, three pay 4; what the cap of 40 costs is 40 in the median.
+    rows = paid(runs("random", 20, 20, 20, 20), 1)
+    rows += paid(runs("dear", 20, 20, 20, 20), 4)
+    rows = [{**row, "labels_cost": row["labels"]} if row["seed"] == 0 else row for row in rows]
+    drawing = draw("ecdf", rows, in_costs(context("random", "dear", seeds=4)))
+    drawn = lines(drawing)
+    assert drawn["random"]["x"] == pytest.approx([0, 0.5, 2])
+    assert drawn["dear"]["x"] == pytest.approx([0, 0.5, 2, 2])
+    assert "paper labels" not in drawing.text
+    assert "median" in drawing.text
+
+
+@pytest.mark.parametrize("key", ["by-task", "curves", "costs", "pairwise", "ranks", "ecdf"])
+def test_panels_say_cost_where_it_is_cost(key):
+    rows = paid(ROWS, 2)
+    drawing = draw(key, rows, in_costs(ASKED))
+    said = [drawing.text, *(one.label for one in drawing.figures)]
+    said += [one.layout["xaxis"]["title"]["text"] for one in drawing.figures]
+    said += [trace.get("hovertemplate", "") for one in drawing.figures for trace in one.data]
+    wrong = (
+        "labels saved",
+        "of labels that",
+        "log labels",
+        "few labels",
+        "x:,.0f} labels",
+        "Labels",
+    )
+    assert not [text for text in said for word in wrong if word in text]
+    assert "cost" in " ".join(said)
+
+
 def test_curves_stop_where_the_first_run_stops():
     rows = curve("s", (0.1, 0.2, 0.3, 0.4), labels=(10, 20, 30, 40))
     rows += curve("s", (0.3, 0.4, 0.5), labels=(10, 15, 30), extra=6, seed=1)
@@ -145,6 +246,23 @@ def test_one_table_holds_the_savings_of_all_tasks():
     assert draw("by-task", alone, asked.on("b")).tables == ()
 
 
+def test_a_saving_that_the_cap_hides_is_not_bold():
+    # Never reaching costs 40 labels and more, reaching about 85: on task b it is the same for all.
+    ten = [20 + place for place in range(10)]
+    rows = runs("random", *ten, task="a", extra=60) + runs("never", *[None] * 10, task="a")
+    rows += runs("random", *ten, task="b", extra=60)
+    rows += runs("never", *[n * 0.7 + n % 3 / 10 for n in ten], task="b")
+    asked = context("random", "never", seeds=10, tasks=("a", "b"), accounting="strict")
+    for baseline, other, side in (("random", "never", 1), ("never", "random", -1)):
+        (table,) = draw("by-task", rows, replace(asked, baseline=baseline)).tables
+        cells = {row[0].text: row[1:] for row in table.rows}[other]
+        assert [cell.sure for cell in cells] == [False, True]
+        assert all(side * cell.number > 0 for cell in cells)
+        found = board_of(rows, replace(asked, baseline=baseline)).leaderboard
+        won, lost = found.set_index("strategy").loc[other, ["tasks_won", "tasks_lost"]]
+        assert (won, lost) == ((1, 0) if side > 0 else (0, 1))
+
+
 def test_chosen_lines_do_not_repeat_and_the_others_are_grey():
     names = [f"s{number:02d}" for number in range(36)]
     styles = line_styles(reversed(names), names)
@@ -187,6 +305,23 @@ def test_ranks_follow_the_target():
     # Easy targets cost mine the labels of its own that it reads before the first query.
     assert set(drawn["mine[k=3]"]["y"]) == {1, 2}
     assert [shape["x0"] for shape in drawing.figures[0].layout["shapes"]] == [0.5, 0.55]
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1, 0), (1e-3, 0), (1e-6, 0), (1, -2), (1e-3, -0.5)])
+@pytest.mark.parametrize("falls", [False, True])
+def test_targets_from_easy_to_hard_are_told_apart_at_any_scale(scale, shift, falls):
+    sign = -1 if falls else 1
+    rows = [{**row, "mse": shift + sign * scale * row["accuracy"]} for row in ROWS]
+    asked = replace(
+        ASKED, metric="mse", higher_is_better=not falls, target=shift + sign * scale / 2
+    )
+    table = draw("ranks", rows, asked).numbers[0]
+    targets = [row[0].number for row in table.rows]
+    assert targets == sorted(set(targets))
+    assert len(targets) == 20
+    # Easy targets cost mine the labels of its own that it reads before the first query.
+    ranks = [[cell.number for cell in row[1:]] for row in table.rows][:: -1 if falls else 1]
+    assert (ranks[0], ranks[-1]) == ([2, 1], [1, 2])
 
 
 def test_a_dashed_line_is_only_spoken_of_where_there_is_one():

@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, exp, inf, isinf, nan, sqrt
+from math import ceil, exp, inf, isinf, log10, nan, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,8 @@ class Folder:
         """Return the seven targets of a task: steps of the baseline's way from start to cap."""
         own = [self.runs[task, self.baseline, seed] for seed in self.seeds]
         start, end = np.mean([run.values[0] for run in own]), np.mean([run.at_cap for run in own])
-        return [round(float(start + part * (end - start)), 3) for part in FRACTIONS]
+        decimals = max(3, ceil(log10(0.5 / (0.01 * abs(end - start)))))
+        return [round(float(start + part * (end - start)), decimals) for part in FRACTIONS]
 
 
 Crossings = dict[tuple[str, str, int], list[Crossing]]
@@ -197,11 +198,11 @@ class Board:
 
     # Comparisons
 
-    def censored(self, one: str, other: str) -> tuple[int, int, int, int]:
+    def censored(self, one: str, other: str, *tasks: str) -> tuple[int, int, int, int]:
         """Count pairs of which only the other, only the one, or neither reached, and all."""
         pairs = [
             (mine.reached, theirs.reached)
-            for task in self.folder.tasks
+            for task in tasks or self.folder.tasks
             for seed in self.folder.seeds
             for mine, theirs in zip(
                 self.found[task, one, seed], self.found[task, other, seed], strict=True
@@ -210,9 +211,9 @@ class Board:
         count = [pairs.count(kind) for kind in ((False, True), (True, False), (False, False))]
         return count[0], count[1], count[2], len(pairs)
 
-    def open_ends(self, one: str, other: str) -> tuple[bool, bool]:
+    def open_ends(self, one: str, other: str, *tasks: str) -> tuple[bool, bool]:
         """Whether a saving has no lower end, and whether it has no upper end."""
-        mine, theirs, both, pairs = self.censored(one, other)
+        mine, theirs, both, pairs = self.censored(one, other, *tasks)
         return mine + both > 0.1 * pairs, theirs + both > 0.1 * pairs
 
     def savings(self) -> dict[str, dict[str, Any]]:
@@ -246,7 +247,8 @@ class Board:
         row["saving_vs_random"] = 1 - exp(mean)
         if few:
             return row
-        row["tasks_won"], row["tasks_lost"] = won_and_lost(d)
+        ends = [self.open_ends(name, self.folder.baseline, task) for task in self.folder.tasks]
+        row["tasks_won"], row["tasks_lost"] = won_and_lost(d, np.array(ends))
         if error > 0:
             row["saving_low"], row["saving_high"] = closed(low), closed(high)
         if len(d) >= FEWEST_TASKS:
@@ -441,10 +443,16 @@ def t_half(d: np.ndarray) -> np.ndarray:
     return stats.t.ppf(0.975, n - 1) * d.std(axis=1, ddof=1) / sqrt(n)
 
 
-def won_and_lost(d: np.ndarray) -> tuple[int, int]:
-    """Count the tasks whose own t interval of the mean excludes 0, below and above."""
+def won_and_lost(d: np.ndarray, ends: np.ndarray) -> tuple[int, int]:
+    """Count the tasks whose own t interval of the mean excludes 0, below and above.
+
+    Args:
+        d: log ratios, (tasks, seeds).
+        ends: whether the saving has no lower and no upper end on each task.
+    """
     means, half = d.mean(axis=1), t_half(d)
-    return int((means + half < 0).sum()), int((means - half > 0).sum())
+    no_low, no_high = ends.T
+    return int(((means + half < 0) & ~no_low).sum()), int(((means - half > 0) & ~no_high).sum())
 
 
 def restricted(reached: list[bool], labels: list[float]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from fal_bench import load, report
 from fal_bench.errors import InvalidSpecError
 from fal_bench.reporting import wording
 from fal_bench.reporting.budgets import read_runs
-from fal_bench.reporting.targets import Question, contexts_for
+from fal_bench.reporting.targets import Question, contexts_for, rounded
 from fal_bench.task.suite import Suite
 from fal_bench.task.target import parse_targets
 
@@ -151,6 +151,42 @@ def test_all_runs_stand_in_for_a_baseline_that_has_none():
         parse_targets(["auto"], "targets"), read_runs(pd.DataFrame(rows), asked), asked
     )
     assert found.target == pytest.approx(0.2 + 0.6 * (0.65 - 0.2))
+
+
+@pytest.mark.parametrize("scale", [1, 0.1, 1e-3, 1e-6])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_ladder_has_its_steps_at_any_scale(scale, sign):
+    values = (0.1, 0.2, 0.4, 0.5, 0.6)
+    rows = []
+    for name, more in (("random", 0), ("mine", 0.05)):
+        rows += [
+            {**row, "mse": sign * scale * (row["accuracy"] + more)} for row in curve(name, values)
+        ]
+    (found,) = derive(rows, metric="mse", higher_is_better=sign > 0)
+    # From 0.1 to 0.5.
+    steps = [0.22, 0.26, 0.3, 0.34, 0.38, 0.42, 0.46]
+    assert [rung.value for rung in found.ladder] == pytest.approx([sign * scale * n for n in steps])
+    labels = board_of(rows, found).leaderboard.set_index("strategy")["labels"]
+    # 0.34 is met 0.7 of the way from 20 to 30 labels, and with 0.05 more 0.45 of it.
+    assert labels.to_dict() == pytest.approx({"random": 27, "mine": 24.5})
+
+
+@pytest.mark.parametrize(
+    ("rise", "decimals"),
+    [
+        (0, 3),
+        (1e5, 3),
+        (0.6, 3),
+        (0.1, 3),
+        (0.0513, 3),
+        (0.04, 4),
+        (0.01, 4),
+        (3e-7, 9),
+        (5e-324, 326),
+    ],
+)
+def test_targets_are_short_unless_the_rise_is_small(rise, decimals):
+    assert rounded(1 / 3, rise) == round(1 / 3, decimals)
 
 
 def test_targets_that_are_asked_for_stand_beside_a_ladder():

@@ -1,5 +1,6 @@
 """Curves measured elsewhere: what is read, how every mistake is named, and where they are kept."""
 
+import csv
 import json
 import os
 
@@ -43,6 +44,14 @@ def test_rows_without_cycles_are_numbered_in_their_order():
     ]
     assert {row["labels_strict"] for row in rows} == {None}
     assert {row["task_hash"] for row in rows} == {None}
+
+
+def test_the_labels_of_many_clients_are_a_long_field_that_is_read_over():
+    before = csv.field_size_limit()
+    heading, *lines = GOOD.splitlines()
+    wide = [f"{line},{'1 ' * 100_000}" for line in lines]
+    assert len(read("\n".join([f"{heading},labels_by_client", *wide])).rows) == len(lines)
+    assert csv.field_size_limit() == before
 
 
 def test_cycles_order_the_rows_and_may_buy_nothing():

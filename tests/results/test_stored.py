@@ -135,6 +135,17 @@ def test_two_versions_of_a_task_of_one_name_stand_apart(tmp_path):
     assert set(read(tmp_path).tasks["name"]) == names
 
 
+@pytest.mark.parametrize("called", ["digits-iid", "mine"])
+def test_a_suites_task_keeps_its_name_beside_another_of_that_name(tmp_path, called):
+    """Whatever it was called when it was run."""
+    shipped = load_suite("smoke").tasks[0]
+    edited = shipped.model_copy(update={"rounds": shipped.rounds + 1})
+    store_run(tmp_path, spec(task=shipped.model_copy(update={"name": called})))
+    store_run(tmp_path, spec(seed=7, task=edited))
+    names = [shipped.name, f"{shipped.name}-{edited.hash[:8]}"]
+    assert list(read(tmp_path).tasks["name"]) == names
+
+
 def test_a_task_brings_its_suites_targets_whatever_else_the_folder_holds(tmp_path):
     kafal = load_suite("kafal-cifar10")
     for task in (kafal.tasks[0], load_suite("quick").tasks[0]):

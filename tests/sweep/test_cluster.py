@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 
@@ -16,8 +17,11 @@ import pytest
 from untimed import assert_same_curves
 
 from fal_bench.errors import FalbenchError
-from fal_bench.sweep import cluster
+from fal_bench.results.store import Store
+from fal_bench.sweep import cluster, supervisor
 from fal_bench.sweep.cluster import BackendError, Cluster, check_backend
+from fal_bench.sweep.plan import Plan, run_missing
+from fal_bench.sweep.supervisor import Supervisor
 
 LIBRARIES = {"ray": "ray", "dask": "distributed"}
 
@@ -75,6 +79,39 @@ def test_a_killed_worker_costs_its_runs_a_retry(backend, compare, tmp_path, writ
     assert not result.context.missing
     whole = compare(["random", "slow"], "whole", **options)
     assert_same_curves(result, whole)
+
+
+def test_a_retry_leaves_finished_runs_as_they_are(monkeypatch, suite, tmp_path, bad_plugins):
+    """Those that failed, too: the same command tries them again, not the retry."""
+    plugins = [bad_plugins / "raising.py"]
+    plan = Plan.make(["random", "raising"], suite=suite, plugins=plugins, device="cpu")
+    store = Store(tmp_path / "results")
+    store.prepare()
+    ended = []
+
+    class Mortal:
+        """A cluster with a worker that dies once, before the last group."""
+
+        def call(self, function, jobs, _):
+            for job in jobs if ended else jobs[:-1]:
+                function(job)
+            if not ended:
+                ended.append(files())
+                raise ConnectionResetError
+
+    def files():
+        found = [path for path in store.runs.rglob("*") if path.is_file()]
+        return {(path, path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+
+    monkeypatch.setattr(supervisor, "connected", lambda *_: nullcontext(Mortal()))
+    monkeypatch.setattr(supervisor, "worker_deaths", lambda _: (ConnectionResetError,))
+    run_missing(Supervisor(store, 2, "ray", plugins=tuple(plugins)), plan)
+    assert len(ended[0]) > 0
+    assert ended[0] < files()
+    assert {(run.strategy.name, store.phase(run)) for run in plan.runs} == {
+        ("random", "done"),
+        ("raising", "failed"),
+    }
 
 
 @pytest.mark.skipif(find_spec("distributed") is None, reason="dask is not installed")

@@ -81,6 +81,15 @@ def test_finished_runs_say_what_a_strategy_costs(timed, store, suite):
     assert timed == [[], []]
 
 
+def test_finished_runs_that_took_no_time_are_known(timed, store, suite):
+    """Clients that drop out of every round train nothing."""
+    runs = planned(suite, "random,logo")
+    set_seconds(store, [runs[0]], train=0.0, select=0.0)
+    found = estimate(store, runs, runs[1:], 1)
+    assert (found.seconds, found.unknown) == (START, ("logo",))
+    assert timed == [[]]
+
+
 def test_one_long_group_is_as_long_as_it_is(timed, store, suite):
     [run] = planned(suite, "random", seeds=1)
     assert estimate(store, [run], [run], 8).seconds == START + TRAINING
@@ -96,6 +105,13 @@ def test_a_trial_in_workers_is_as_long_as_what_it_stands_for(store, suite):
     trained = sum(row.train_seconds for row in store.folder(runs[0]).rows())
     assert trained / 10 < found.runs[runs[0].task.hash] < trained * 10
     assert not list(store.root.rglob("in-plugin.json"))
+
+
+def test_a_task_whose_clients_all_drop_out_takes_no_time():
+    task = Task(
+        clients=1, rounds=1, initial_labels=5, query_size=10, budget_cap=15, dropouts=0.999999
+    )
+    assert pilot.time_tasks([task], "cpu", 1, inline=True).runs == {task.hash: 0.0}
 
 
 @pytest.mark.parametrize("kind", ["cnn4", "resnet18"])

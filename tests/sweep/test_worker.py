@@ -46,3 +46,11 @@ def test_a_disc_that_fails_is_no_runs_fault(job, monkeypatch, write, number):
     assert store.phase(job.specs[0]) in ("new", "partial")
     run_job(NO_CHANNEL, job)
     assert store.phase(job.specs[0]) == "done"
+
+
+def test_a_run_that_another_worker_finished_in_the_meantime_stays_as_it_is(job):
+    """As after the death of one worker of a cluster, while others go on."""
+    run_job(NO_CHANNEL, job)
+    before = Store(job.root).folder(job.specs[0]).rows()
+    run_job(NO_CHANNEL, job)
+    assert Store(job.root).folder(job.specs[0]).rows() == before  # their seconds, too

@@ -21,7 +21,7 @@ from fal_bench.reporting.figures.paper import (
     shown_strategies,
     styles,
 )
-from fal_bench.reporting.panels.curves import shared_points
+from fal_bench.reporting.panels.curves import label_price, shared_points
 
 MOST_TASKS: Final = 12
 """More tasks than these do not fit on a page."""
@@ -39,7 +39,7 @@ def draw(board: Board, width: Width) -> Any:
     Raises:
         InvalidSpecError: no run is finished, or there are more tasks than fit.
     """
-    context = board.context
+    context, priced = board.context, board.context.accounting == "cost"
     tasks = [facts for facts in context.tasks if any(key[0] == facts.name for key in board.runs)]
     coloured, others = shown_strategies(board)
     if not tasks or not coloured:
@@ -60,14 +60,15 @@ def draw(board: Board, width: Width) -> Any:
             name: [run for key, run in board.runs.items() if key[:2] == (facts.name, name)]
             for name in (*others, *coloured)
         }
-        handles |= _panel(axes, facts, runs, coloured, context)
+        price = label_price(facts, board)
+        handles |= _panel(axes, facts, runs, coloured, context, price)
         if place % columns == 0:
             axes.set_ylabel(f"test {wording.metric(context)}")
         if place >= len(tasks) - columns:
-            axes.set_xlabel(f"labels ({context.accounting})")
+            axes.set_xlabel("cost of labels" if priced else f"labels ({context.accounting})")
     for place in range(len(tasks), rows * columns):
         grid[place // columns, place % columns].set_axis_off()
-    legend_below(figure, _legend(handles, coloured, others), width)
+    legend_below(figure, _legend(handles, coloured, others, cap=not priced), width)
     return figure
 
 
@@ -77,11 +78,12 @@ def _panel(
     runs: Mapping[str, Sequence[Reading]],
     coloured: Sequence[str],
     context: ReportContext,
+    price: float,
 ) -> dict[str, Any]:
     """Draw the curves of a task; return the lines of the coloured strategies."""
     how = styles(coloured, context)
     lines = {}
-    reach = float(facts.cap + facts.query_labels)
+    reach = price * (facts.cap + facts.query_labels)
     for name, mine in runs.items():
         if not mine or not all(context.accounting in run.axes for run in mine):
             continue  # imported curves may lack the labels that make the axis
@@ -99,23 +101,26 @@ def _panel(
                 labels, values.min(axis=0), values.max(axis=0),
                 color=how[name]["color"], alpha=0.12, linewidth=0, zorder=2,
             )  # fmt: skip
-    axes.set_xlim(0, 1.02 * min(reach, _LONGEST * facts.cap))
+    axes.set_xlim(0, 1.02 * min(reach, _LONGEST * price * facts.cap))
     _mark(axes, facts, context)
     return lines
 
 
 def _mark(axes: Any, facts: TaskFacts, context: ReportContext) -> None:
-    """Mark the targets and the cap."""
+    """Mark the targets and the cap, which limits labels, whatever they cost."""
     for rung in context.rungs:
         target = context.at(rung).target_on(facts.name)
         axes.axhline(target, color=QUIET, linewidth=0.5, linestyle="--", zorder=0)
-    axes.axvline(facts.cap, color=QUIET, linewidth=0.7, linestyle=":", zorder=0)
+    if context.accounting != "cost":
+        axes.axvline(facts.cap, color=QUIET, linewidth=0.7, linestyle=":", zorder=0)
     if context.metric == "accuracy":
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_title(one_line(facts.name), loc="left")
 
 
-def _legend(handles: Mapping[str, Any], coloured: Sequence[str], others: Sequence[str]) -> Any:
+def _legend(
+    handles: Mapping[str, Any], coloured: Sequence[str], others: Sequence[str], *, cap: bool
+) -> Any:
     from matplotlib.lines import Line2D
 
     shown = [handles[name] for name in coloured if name in handles]
@@ -123,4 +128,6 @@ def _legend(handles: Mapping[str, Any], coloured: Sequence[str], others: Sequenc
         more = f"{len(others)} others"
         shown.append(Line2D([], [], color=FAINT, linewidth=1, label=more))
     shown.append(Line2D([], [], color=QUIET, linewidth=0.7, linestyle="--", label="target"))
-    return [*shown, Line2D([], [], color=QUIET, linewidth=0.7, linestyle=":", label="budget cap")]
+    if cap:
+        shown.append(Line2D([], [], color=QUIET, linewidth=0.7, linestyle=":", label="budget cap"))
+    return shown

@@ -62,7 +62,7 @@ def draw(board: Board, width: Width) -> Any:
     axes.grid(axis="y", color="#eeeeee", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_xlabel(_axis(rungs, context))
-    axes.set_ylabel(f"labels saved against {label(context.baseline)}")
+    axes.set_ylabel(f"{context.spent} saved against {label(context.baseline)}")
     axes.set_title(setting(context), loc="left", fontsize=7.5)
     legend_below(figure, [*handles, *_grey(others)], width)
     return figure

@@ -64,7 +64,7 @@ def draw(board: Board, width: Width) -> Any:
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.0f} %" if value else "0 %")
     axes.grid(axis="x", color="#eeeeee", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel(f"labels saved against {label(context.baseline)}")
+    axes.set_xlabel(f"{context.spent} saved against {label(context.baseline)}")
     axes.set_title(f"{_title(board)}\n{setting(context)}", loc="left", fontsize=7.5, color=TEXT)
     legend_below(figure, _handles(rows), width, most=len(_VERDICTS))
     return figure
@@ -73,7 +73,8 @@ def draw(board: Board, width: Width) -> Any:
 def _title(board: Board) -> str:
     whole = len(_ordered(board))
     best = f", the best {MOST_ROWS} of {whole} strategies" if whole > MOST_ROWS else ""
-    return f"Labels saved on the way to {wording.target(board.context)}{best}"
+    spent = board.context.spent.capitalize()
+    return f"{spent} saved on the way to {wording.target(board.context)}{best}"
 
 
 def _ordered(board: Board) -> list[Row]:

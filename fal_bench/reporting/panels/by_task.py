@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fal_bench.reporting import wording
-from fal_bench.reporting.leaderboard import LEVEL, Ladder
+from fal_bench.reporting.leaderboard import Ladder, beyond_chance
 from fal_bench.reporting.panels.base import Cell, Drawing, PageData, Panel, Table
-from fal_bench.stats import FEWEST_SEEDS, censored_pairs, mean_of_task_means, saving
+from fal_bench.stats import FEWEST_SEEDS, CensoredPairs, saving
 
 _STRONGEST = 0.4
 """The saving from which on all are coloured alike."""
@@ -39,7 +40,8 @@ class ByTask(Panel):
         ]
         known = len(context.seeds) >= FEWEST_SEEDS
         text = (
-            f"Share of labels saved against {context.baseline} on each task, best strategy first."
+            f"Share of {context.spent} saved against {context.baseline} on each task, best "
+            "strategy first."
         )
         if known:
             text += " Bold: beyond chance on that task alone (95 %, no correction for many cells)."
@@ -52,26 +54,16 @@ def _cells(name: str, ladder: Ladder, baseline: str) -> list[Cell]:
     """Return a strategy's savings, task by task."""
     if name == baseline:
         return [Cell("0 %", 0.0) for _ in ladder.spent[name].logs]
-    pairs = zip(
-        ladder.differences(name, baseline), range(len(ladder.spent[name].logs)), strict=True
-    )
-    return [_cell(task, _comparable(name, baseline, place, ladder)) for task, place in pairs]
+    return [
+        _cell(task, ladder.censored(name, baseline, place))
+        for place, task in enumerate(ladder.differences(name, baseline))
+    ]
 
 
-def _comparable(name: str, baseline: str, task: int, ladder: Ladder) -> bool:
-    """Tell whether the pairs of a task say on which side the saving lies."""
-    mine, theirs = (ladder.spent[one].reached[:, task : task + 1] for one in (name, baseline))
-    censored = censored_pairs(mine, theirs)
-    return not (censored.saving_understated and censored.harm_understated)
-
-
-def _cell(differences: np.ndarray, comparable: bool) -> Cell:
-    if not comparable:
+def _cell(differences: NDArray[np.float64], censored: CensoredPairs) -> Cell:
+    if censored.saving_understated and censored.harm_understated:
         return Cell("n/c")
     value = saving(float(differences.mean()))
-    sure = False
-    if differences.size >= FEWEST_SEEDS:
-        interval = mean_of_task_means([differences], level=LEVEL)
-        sure = interval.high < 0 or interval.low > 0
+    sure = differences.size >= FEWEST_SEEDS and beyond_chance(differences, censored) != 0
     tone = max(-1.0, min(1.0, value / _STRONGEST)) if math.isfinite(value) else 0.0
     return Cell(wording.signed(value), value, round(tone, 2), sure)

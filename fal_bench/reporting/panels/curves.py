@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fal_bench.arrays import DoubleArray
 from fal_bench.reporting import wording
+from fal_bench.reporting.answer import Board
 from fal_bench.reporting.budgets import Reading
 from fal_bench.reporting.context import Accounting, ReportContext, TaskFacts
 from fal_bench.reporting.panels.base import (
@@ -31,6 +32,9 @@ from fal_bench.reporting.panels.plotting import (
     line_trace,
     marked_line,
     plotted,
+    spent_amount,
+    spent_format,
+    spent_title,
 )
 
 _BAND_OPACITY = 0.13
@@ -41,6 +45,12 @@ _FAR = 3
 # Height of each figure, by how many there are.
 _HEIGHTS = {1: 430, 2: 360}
 _SMALL = 250
+
+_CAP: Mapping[Accounting, str] = {
+    "paper": "Dotted: the budget cap.",
+    "strict": "Dotted: the budget cap, which limits paper labels.",
+    "cost": "The budget cap limits labels, whatever they cost, so it has no place on the axis.",
+}
 
 Runs = Mapping[str, Sequence[Reading]]
 """The finished runs of a task by strategy."""
@@ -62,12 +72,11 @@ class Curves(Panel):
         figures = [
             _figure(place, facts, runs[facts.name], data) for place, facts in enumerate(drawn)
         ]
-        strict = data.context.accounting == "strict"
         text = (
             f"Line: mean {wording.metric(data.context)} of the global model over the seeds, with a "
             "point where it was measured. Band: lowest to highest seed, for chosen strategies. "
-            "Dashed: the target; a tick on it marks where a run reached it. Dotted: the budget cap"
-            f"{', which limits paper labels' * strict}."
+            "Dashed: the target; a tick on it marks where a run reached it. "
+            f"{_CAP[data.context.accounting]}"
         )
         without = [facts for facts in data.context.tasks if not runs[facts.name]]
         parts = [_numbers(facts, runs[facts.name], data) for facts in drawn]
@@ -98,6 +107,22 @@ def _nothing_drawn(facts: TaskFacts, context: ReportContext) -> str:
     return f"Runs of {facts.name} are finished, but {'; '.join(sorted(reasons)).rstrip('.')}."
 
 
+def label_price(facts: TaskFacts, board: Board) -> float:
+    """Return what a label of a task counts for on the axis of a board.
+
+    It is 1 where labels are counted. Where they are paid for, it is what a label up to the cap
+    costs, in the median over the runs of the task.
+    """
+    if board.context.accounting != "cost":
+        return 1.0
+    costs = [
+        run.caps["cost"]
+        for (task, _, _), run in board.runs.items()
+        if task == facts.name and "cost" in run.axes and run.values.size
+    ]
+    return float(np.median(costs)) / facts.cap if costs else 1.0
+
+
 def shared_points(
     facts: TaskFacts, runs: Sequence[Reading], accounting: Accounting
 ) -> tuple[DoubleArray, DoubleArray]:
@@ -112,20 +137,26 @@ def shared_points(
         accounting: which labels make the axis.
 
     Returns:
-        Mean labels, shape (n_points,), and the metric of each run, shape (n_runs, n_points); NaN
-        at looks of which a run has no model anywhere near, so that no line is drawn across them.
+        Mean labels (or costs), shape (n_points,), and the metric of each run, shape
+        (n_runs, n_points); NaN at looks of which a run has no model anywhere near, so that no line
+        is drawn across them.
     """
     looks = _looks(facts)
     values = np.array([run.at(looks) for run in runs])
     shared = ~np.isnan(values).any(axis=0)
-    labels = np.array([run.labels_at(looks, accounting) for run in runs])
     far = _FAR * facts.query_labels
     near = np.array([_near(looks, run, far) for run in runs]).all(axis=0)
-    means = np.where(near, labels.mean(axis=0), np.nan)[shared]
+
+    def means(counted: Accounting) -> DoubleArray:
+        labels = np.array([run.labels_at(looks, counted) for run in runs])
+        return np.asarray(np.where(near, labels.mean(axis=0), np.nan)[shared], dtype=float)
+
     values = np.where(near, values, np.nan)[:, shared]
-    # Labels that a strategy reads for itself may lie between two looks.
-    jumps = np.flatnonzero(np.diff(means) > far) + 1
-    return np.insert(means, jumps, np.nan), np.insert(values, jumps, np.nan, axis=1)
+    # Labels that a strategy reads for itself may lie between two looks. Costs are those of the
+    # strict labels, which say how far apart two models are.
+    counted = means("strict" if accounting == "cost" else accounting)
+    jumps = np.flatnonzero(np.diff(counted) > far) + 1
+    return np.insert(means(accounting), jumps, np.nan), np.insert(values, jumps, np.nan, axis=1)
 
 
 def _near(looks: Sequence[int], run: Reading, far: float) -> NDArray[np.bool_]:
@@ -145,27 +176,31 @@ def _looks(facts: TaskFacts) -> list[int]:
 def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
     """Draw a band, a line and a row of crossing ticks a strategy, the targets, and the cap."""
     accounting, styles = data.context.accounting, data.styles
+    amount = spent_amount(data.context)
     traces: list[dict[str, Any]] = []
     # External curves may lack the labels that make the axis; the table holds their accuracies.
     drawn = {
         name: mine for name, mine in runs.items() if all(accounting in run.axes for run in mine)
     }
+    price = label_price(facts, data.board)
+    first, last = price * facts.grid[0], price * (facts.cap + facts.query_labels)
     for name, mine in sorted(drawn.items()):
         labels, values = shared_points(facts, mine, accounting)
+        first = float(np.nanmin(labels, initial=first))
         if len(mine) > 1:
             traces.append(_band(labels, values, styles[name]))
-        reach = max(float(run.axes[accounting][-1]) for run in mine)
+        # An imported curve that lies beyond every look has no models.
+        ends = [float(run.axes[accounting][-1]) for run in mine if run.values.size]
         traces.append(
             line_trace(
                 name, styles[name], labels.tolist(), values.mean(axis=0).tolist(),
                 mode="lines+markers", marker={"symbol": styles[name].marker, "size": 7},
-                meta={"reach": reach},
-                hovertemplate=f"%{{y:{axis_format(data.context, 1)}}} with %{{x:,.0f}} labels",
+                meta={"reach": max(ends, default=0.0)},
+                hovertemplate=f"%{{y:{axis_format(data.context, 1)}}} with {amount}",
             )
         )  # fmt: skip
         traces.append(_ticks(facts, mine, styles[name], data))
     small = len(data.context.tasks) > max(_HEIGHTS)
-    first, last = facts.grid[0], facts.cap + facts.query_labels
     margin = 0.04 * (last - first)
     targets = sorted(_targets(facts, data))
     # There is no room in small figures for names beside lines.
@@ -182,13 +217,13 @@ def _figure(place: int, facts: TaskFacts, runs: Runs, data: PageData) -> Figure:
         f"Learning curves of {facts.name}",
         traces,
         layout(
-            f"Labels ({accounting})",
+            spent_title(data.context),
             f"Test {wording.metric(data.context)}",
             hovermode="closest",
             meta=label_axis(last + margin, first - margin, 0.85 * first),
-            xaxis={"tickformat": ",d"},
+            xaxis={"tickformat": spent_format(data.context)},
             yaxis={"tickformat": axis_format(data.context)},
-            shapes=[*lines, cap],
+            shapes=[*lines, *([cap] if accounting != "cost" else [])],
             title={"text": drawn_name(title), "x": 0.02, "font": {"size": 14}},
             margin={"l": 56, "r": 14, "t": 36, "b": 48},
         ),

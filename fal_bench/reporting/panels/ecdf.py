@@ -9,6 +9,7 @@ import numpy as np
 
 from fal_bench.reporting import wording
 from fal_bench.reporting.panels.base import Cell, Drawing, Figure, PageData, Panel, Table, number
+from fal_bench.reporting.panels.curves import label_price
 from fal_bench.reporting.panels.plotting import label_axis, layout, line_trace, marked_line
 from fal_bench.stats import BudgetEcdf, budget_ecdf
 
@@ -30,24 +31,26 @@ class Ecdf(Panel):
         known = [ecdf.shares for ecdf in found.values() if ecdf.shares.size]
         first = min((float(shares[0]) for shares in known), default=1.0)
         end = max([1.0, *(float(shares[-1]) for shares in known)])
+        priced = data.context.accounting == "cost"
+        cap = "the cost of the budget cap" if priced else "the budget cap"
         figure = Figure(
             "ecdf-plot",
-            "Share of runs that reached the target, by share of the budget cap",
+            f"Share of runs that reached the target, by share of {cap}",
             [_line(name, ecdf, end, data) for name, ecdf in found.items()],
             layout(
-                f"Share of the budget cap ({data.context.accounting} labels)",
+                f"Share of {cap}" + ("" if priced else f" ({data.context.accounting} labels)"),
                 "Runs that reached",
                 meta=label_axis(1.05, 0.0, 0.8 * first),
                 xaxis={"tickformat": ".0%", "tickangle": 0},
                 yaxis={"tickformat": ".0%", "range": [0, 1.03]},
                 hovermode="closest",
-                shapes=[marked_line("x", 1.0, "dot", "cap")] if end > 1 else [],
+                shapes=[marked_line("x", 1.0, "dot", "cap")] if end > 1 and not priced else [],
             ),
         )
-        return Drawing(_text(data, beyond=end > 1), (figure,), numbers=(_table(found),))
+        return Drawing(_text(data, cap, beyond=end > 1), (figure,), numbers=(_table(found),))
 
 
-def _text(data: PageData, *, beyond: bool) -> str:
+def _text(data: PageData, cap: str, *, beyond: bool) -> str:
     pooled = [
         wording.counted(len(data.context.tasks), "task"),
         wording.counted(len(data.context.seeds), "seed"),
@@ -56,11 +59,16 @@ def _text(data: PageData, *, beyond: bool) -> str:
         pooled.append(wording.counted(len(data.boards), "target"))
     text = (
         f"The share of a strategy's runs ({', '.join(pooled)}) that reach the target with at most "
-        "this share of the budget cap. Higher and further left is better. Where a line ends on "
-        "the right is the share of runs that reach at all. On a linear axis the area above a line "
-        "is its mean budget."
+        f"this share of {cap}. Higher and further left is better. Where a line ends on the right "
+        "is the share of runs that reach at all. On a linear axis the area above a line is its "
+        "mean budget."
     )
-    if beyond:
+    if data.context.accounting == "cost":
+        text += (
+            " The cap limits labels, and what these cost differs: 100 % is the median over the "
+            "runs of a task."
+        )
+    elif beyond:
         text += (
             " The cap limits paper labels: labels that a strategy reads for itself take it beyond "
             "100 %."
@@ -81,7 +89,7 @@ def _line(name: str, ecdf: BudgetEcdf, end: float, data: PageData) -> dict[str, 
 
 
 def _pooled(name: str, data: PageData) -> BudgetEcdf:
-    caps = {facts.name: float(facts.cap) for facts in data.context.tasks}
+    caps = {facts.name: label_price(facts, data.board) * facts.cap for facts in data.context.tasks}
     return budget_ecdf(
         [
             (run.interpolated[data.context.accounting], caps[task])

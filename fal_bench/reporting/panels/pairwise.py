@@ -71,9 +71,9 @@ class Pairwise(Panel):
         names, savings = data.own, _all_savings(data)
         known = len(data.context.seeds) >= FEWEST_SEEDS
         text = (
-            "Share of labels that the strategy of a row saves against that of a column, over runs "
-            "of the same task and seed; a plus (blue) is a saving, a minus (orange) a loss, n/c "
-            "(grey, crossed) not comparable. "
+            f"Share of {data.context.spent} that the strategy of a row saves against that of a "
+            "column, over runs of the same task and seed; a plus (blue) is a saving, a minus "
+            "(orange) a loss, n/c (grey, crossed) not comparable. "
         )
         text += (
             "The 95 % intervals in the table hold for all pairs at once; ranks follow from them."

@@ -101,6 +101,23 @@ def axis_format(context: ReportContext, decimals: int = 0) -> str:
     return f".{decimals}%" if context.metric == "accuracy" else f".{decimals + 2}~g"
 
 
+def spent_title(context: ReportContext, more: str = "") -> str:
+    """Return the title of an axis of what was spent: "Labels to the target (strict)"."""
+    if context.accounting == "cost":
+        return f"Cost of labels{more}"
+    return f"Labels{more} ({context.accounting})"
+
+
+def spent_format(context: ReportContext) -> str:
+    """Return how plotly writes what was spent: labels are whole numbers."""
+    return ",~g" if context.accounting == "cost" else ",d"
+
+
+def spent_amount(context: ReportContext) -> str:
+    """Return what plotly says of what was spent at a point."""
+    return "a cost of %{x:,.4~g}" if context.accounting == "cost" else "%{x:,.0f} labels"
+
+
 def plotted(values: Iterable[float]) -> list[float | None]:
     """Return numbers with as many digits as a drawing can show; None where there is none."""
     return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values]

@@ -11,6 +11,7 @@ from fal_bench.reporting.context import Rung
 from fal_bench.reporting.leaderboard import Ladder, places
 from fal_bench.reporting.panels.base import Cell, Drawing, Figure, PageData, Panel, Table
 from fal_bench.reporting.panels.plotting import axis_format, layout, line_trace, marked_line
+from fal_bench.reporting.targets import rounded
 
 _TARGETS = 20
 
@@ -36,8 +37,8 @@ class RankByTarget(Panel):
         asked = [board.context.target for board in data.boards if not board.context.ladder]
         text = (
             "Would another target have given another winner? Every strategy's rank, by the mean of "
-            "log labels over all tasks and seeds, at targets that at least one run reached. Rank 1 "
-            "is on top; where lines cross, the order depends on the target."
+            f"log {data.context.spent} over all tasks and seeds, at targets that at least one run "
+            "reached. Rank 1 is on top; where lines cross, the order depends on the target."
         )
         table = Table(
             "Rank by target",
@@ -106,12 +107,13 @@ def _targets(data: PageData) -> list[float]:
             start, end = np.mean([run.at([facts.grid[0], facts.cap]) for run in mine], axis=0)
             starts.append(float(start))
             ends.append(float(end))
-    known = [end for end in ends if not np.isnan(end)]
+    first, last = ([one for one in found if not np.isnan(one)] for found in (starts, ends))
     low, high = (min, max) if data.context.higher_is_better else (max, min)
-    if not known or high([low(starts), high(known)]) == low(starts):
+    if not first or not last or high([low(first), high(last)]) == low(first):
         return []
-    found = np.unique(np.round(np.linspace(low(starts), high(known), _TARGETS + 2)[1:-1], 3))
-    return [float(target) for target in found if target > 0]
+    start, end = low(first), high(last)
+    steps = np.linspace(start, end, _TARGETS + 2)[1:-1].tolist()
+    return sorted({rounded(step, abs(end - start)) for step in steps})
 
 
 def _places(

@@ -19,6 +19,9 @@ from fal_bench.reporting.panels.plotting import (
     line_trace,
     log_ticks,
     plotted,
+    spent_amount,
+    spent_format,
+    spent_title,
 )
 
 _RUN = ["task", "strategy", "seed"]
@@ -34,6 +37,7 @@ _AGAINST = {
     "megabytes": ("Megabytes sent", 0.01),
 }
 """Costs that are drawn against labels, each with the least that counts as something."""
+_BEST = {"labels": "few labels at little cost", "cost": "cheap labels at little other cost"}
 _WIDE = 5
 """Labels that differ by more than this factor are drawn on a logarithmic axis."""
 _BOUGHT = ("initial", "pool")
@@ -110,8 +114,8 @@ class Costs(Panel):
         """Draw a figure a cost, with a point a strategy."""
         means = _mean_costs(data)
         text = (
-            "Best is at the lower left: few labels at little cost. Costs are those of a run until "
-            "the target is confirmed (or, without reaching it, up to the cap), mean over all "
+            f"Best is at the lower left: {_BEST[data.context.spent]}. Costs are those of a run "
+            "until the target is confirmed (or, without reaching it, up to the cap), mean over all "
             "runs. Seconds depend on the machine; see the provenance below."
         )
         figures = tuple(_cost_figure(key, means[key], data) for key in _AGAINST)
@@ -255,7 +259,7 @@ def _cost_figure(key: str, means: pd.Series[float], data: PageData) -> Figure:
                 [max(float(means[name]), least)],
                 mode="markers+text",
                 marker={"symbol": data.styles[name].marker, "size": 9},
-                hovertemplate=f"%{{x:,.0f}} labels, {means[name]:.3g}",
+                hovertemplate=f"{spent_amount(data.context)}, {means[name]:.3g}",
             ),
             "text": [drawn_name(name)],
             "cliponaxis": False,
@@ -266,12 +270,14 @@ def _cost_figure(key: str, means: pd.Series[float], data: PageData) -> Figure:
     wide = max(known) > _WIDE * min(known)
     return Figure(
         f"costs-{key.partition('_')[0]}",
-        f"Labels to the target against {heading.lower()}",
+        f"{_capitalised(data.context.spent)} to the target against {heading.lower()}",
         points,
         layout(
-            f"Labels to the target ({data.context.accounting}){', log scale' * wide}",
+            spent_title(data.context, " to the target") + ", log scale" * wide,
             f"{heading}, log scale",
-            xaxis={"type": "log", **log_ticks(known)} if wide else {"tickformat": ",d"},
+            xaxis={"type": "log", **log_ticks(known)}
+            if wide
+            else {"tickformat": spent_format(data.context)},
             yaxis={"type": "log", "dtick": 1},
             hovermode="closest",
         ),
