@@ -20,19 +20,25 @@ from fal_bench.data.folders import own_path, where_looked
 from fal_bench.data.prepared import Part, Source, file_checksum, stamp
 from fal_bench.data.scaling import standardised
 from fal_bench.errors import DataError, InvalidSpecError
-from fal_bench.inputs.cells import twins
+from fal_bench.inputs.cells import LONGEST_NAME, twins
 from fal_bench.inputs.files import MissingFileError, UnreadableFileError, opened
 from fal_bench.inputs.limits import MOST_CATEGORIES, MOST_CLASSES
 from fal_bench.isolation.memory import free_bytes
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame, Index, Series
 
 _SPLIT_SEED: Final = 2027
 """Fixed for good: another value would be another data set under the same name."""
 
+_READING: Final = 2
+"""Raised when the same file is read as other samples, so that prepared copies are made again."""
+
 _BYTES_A_BYTE: Final = 8
 """Memory that a byte of a file may take while it is read."""
+
+TAB: Final = "tab"
+"""How a separator is written that no selector can hold."""
 
 _SHOWN: Final = 8
 """Names that a message lists."""
@@ -48,7 +54,7 @@ class TableFiles:
         client: name of the column that says whose a row is; None if there is none.
         test_path: a file with the test rows; None if they are drawn.
         test_fraction: share of the rows that are drawn for testing.
-        separator: what stands between two cells of a CSV file.
+        separator: what stands between two cells of a CSV file; ``"tab"`` for a tab.
     """
 
     path: Path
@@ -65,13 +71,13 @@ class TableFiles:
 
     @property
     def stamps(self) -> list[list[int]]:
-        """What changes whenever one of the files is written.
+        """What changes whenever one of the files is written, or is read in another way.
 
         Raises:
             DataError: one of them is not there.
         """
         try:
-            return [stamp(path.stat()) for path in self.paths]
+            return [[_READING], *(stamp(path.stat()) for path in self.paths)]
         except OSError as error:
             given = self.path if str(error.filename) == str(self.paths[0]) else self.test_path
             assert given is not None
@@ -151,15 +157,13 @@ class Table:
                 _refuse(
                     self.where,
                     f"has no column {name!r}; its columns are: {found} (if that is only one, "
-                    "say what separates columns, as in separator=;)",
+                    "say what separates columns, as in separator=; or separator=tab)",
                 )
 
     @cached_property
     def classes(self) -> IntArray:
         """The class of each row: the labels of the training rows in order, counted from 0."""
-        column = self.frame[self.label]
-        self._check_missing(column)
-        values = _names_in(column)
+        values = self._names_in(self.label)
         named = np.unique(values if self.given_train is None else values[: self.given_train])
         if not 2 <= len(named) <= MOST_CLASSES:
             self._refuse_column(
@@ -178,11 +182,29 @@ class Table:
         """The name of the client of each row, integers or texts; None if there are none."""
         if self.client is None:
             return None
-        column = self.frame[self.client]
-        self._check_missing(column)
-        names = _names_in(column)
+        names = self._names_in(self.client)
         self._check_twins(self.client, "clients", names)
         return names
+
+    def _names_in(self, name: str) -> NDArray[Any]:
+        """Return what a column names, classes or clients: whole numbers, or texts."""
+        column = self.frame[name]
+        self._check_missing(column)
+        values = column.to_numpy()
+        if values.dtype.kind in "iuf":
+            # A column with a gap that was filled, or taken out, holds 1.0 for 1.
+            with np.errstate(invalid="ignore"):
+                whole = values.astype(np.int64)
+            if (whole == values).all():
+                return whole
+        texts = column.astype(str)
+        if (longest := int(texts.str.len().max())) > LONGEST_NAME:
+            self._refuse_column(
+                name,
+                f"has a text of {longest} characters, and names of classes and clients have at "
+                f"most {LONGEST_NAME}; name another column",
+            )
+        return texts.to_numpy(dtype=str)
 
     def split(self, test_fraction: float) -> tuple[IntArray, IntArray]:
         """Return the training and the test rows, each in a fixed random order."""
@@ -266,7 +288,7 @@ class Table:
         if self.owners is None:
             return None
         tested = self.owners[test]
-        all_tested = len(np.unique(tested)) == len(np.unique(self.owners[train]))
+        all_tested = bool(np.isin(self.owners[train], tested).all())
         try:
             return GivenClients.named(self.owners[train], tested if all_tested else None)
         except ValueError as error:
@@ -291,15 +313,15 @@ class Table:
         values = column.astype(str).to_numpy(dtype=object)
         if not named:
             self._check_mixed(column.name, values)
-        known = np.unique(values[train].astype(str))
+        known = np.unique(values[train])
         if len(known) > MOST_CATEGORIES:
             self._refuse_column(
                 column.name,
                 f"has {len(known)} different texts, and a column of categories has at most "
                 f"{MOST_CATEGORIES}; drop it, or group its values",
             )
-        encoded: FloatArray = (values.astype(str)[:, None] == known).astype(np.float32)
-        return encoded
+        codes = pd.Index(known).get_indexer(pd.Index(values))
+        return np.asarray(codes[:, None] == np.arange(len(known)), dtype=np.float32)
 
     def _check_mixed(self, name: object, values: Any) -> None:
         """Refuse text among numbers, which is probably a sign for a missing value."""
@@ -370,7 +392,7 @@ def read_frame(path: Path, separator: str = ",", header: bool = True) -> DataFra
 
     Args:
         path: the file.
-        separator: what stands between two cells of a CSV file.
+        separator: what stands between two cells of a CSV file; ``"tab"`` for a tab.
         header: whether the first line of a CSV file holds the columns' names.
 
     Raises:
@@ -383,13 +405,19 @@ def read_frame(path: Path, separator: str = ",", header: bool = True) -> DataFra
             if path.suffix == ".parquet":
                 frame = pd.read_parquet(file)
             else:
-                frame = pd.read_csv(
-                    file,
-                    sep=separator,
-                    header=0 if header else None,
-                    encoding="utf-8-sig",
-                    low_memory=False,  # which reads a column piece by piece, of several types
-                )
+
+                def read(**options: Any) -> DataFrame:
+                    between = "\t" if separator == TAB else separator
+                    frame: DataFrame = pd.read_csv(
+                        file, sep=between, encoding="utf-8-sig", **options
+                    )
+                    return frame
+
+                if header:
+                    _check_names(path, read(header=None, nrows=1, dtype=str).iloc[0].dropna())
+                    file.seek(0)
+                # With low memory a column is read piece by piece, of several types.
+                frame = read(header=0 if header else None, low_memory=False)
     except MissingFileError:
         raise DataError(f"There is no file {where_looked(path)}; check the path.") from None
     except UnreadableFileError as error:
@@ -406,16 +434,15 @@ def read_frame(path: Path, separator: str = ",", header: bool = True) -> DataFra
     if not isinstance(frame.index, pd.RangeIndex):
         raise DataError(f"{str(path)!r} has more cells in its rows than names of columns.")
     frame.columns = list(map(str, frame.columns))
-    if not frame.columns.is_unique:
-        raise DataError(f"{str(path)!r} has two columns of one name.")
+    _check_names(path, frame.columns)
     return frame
 
 
-def _names_in(column: Series[Any]) -> NDArray[Any]:
-    """Return what a column names, classes or clients: whole numbers, or texts."""
-    if column.dtype.kind in "iu":
-        return column.to_numpy(dtype=np.int64)
-    return column.astype(str).to_numpy(dtype=str)
+def _check_names(path: Path, names: Series[str] | Index[str]) -> None:
+    """Refuse two columns of one name; pandas calls the second ``name.1``, and it would be used."""
+    if not names.is_unique:
+        twice = names[names.duplicated()].tolist()
+        raise DataError(f"{str(path)!r} has two columns of the name {twice[0]!r}.")
 
 
 def _is_number(column: Series[Any]) -> bool:

@@ -24,7 +24,8 @@ def read_owners(path: Path) -> dict[str, str]:
 
     Raises:
         DataError: it cannot be read.
-        InvalidSpecError: a column is missing, a cell cannot be used, or a file is listed twice.
+        InvalidSpecError: a column is missing or there twice, a cell cannot be used, or a file has
+            two clients.
     """
     try:
         rows = csv.DictReader(io.StringIO(read_text(path, links=True), newline=""), strict=True)
@@ -34,6 +35,8 @@ def read_owners(path: Path) -> dict[str, str]:
                 f"{str(path)!r} has no column {missing[0]!r}; its first line must name the columns "
                 f"{' and '.join(COLUMNS)}."
             )
+        if twice := [name for name in COLUMNS if header.count(name) > 1]:
+            raise InvalidSpecError(f"{str(path)!r} has two columns of the name {twice[0]!r}.")
         owners: dict[str, str] = {}
         for row in rows:
             where = f"{str(path)!r}, line {rows.line_num}"

@@ -10,13 +10,13 @@ from pydantic import Field
 
 from fal_bench.data.base import Dataset
 from fal_bench.data.prepared import CacheKey, Prepared, Source, prepare
-from fal_bench.data.tables import TableFiles
+from fal_bench.data.tables import TAB, TableFiles
 from fal_bench.plugins.functions import dataset
 
 _NAME = "table"
 
 Fraction = Annotated[float, Field(ge=0.01, le=0.99)]
-Separator = Annotated[str, Field(min_length=1, max_length=1)]
+Separator = Annotated[str, Field(pattern=f"^({TAB}|[ -~])$")]
 
 
 def _digest(*, drop: tuple[str, ...] = (), categories: tuple[str, ...] = (), **files: Any) -> str:
@@ -49,7 +49,7 @@ def load_table(
         test_path: a file with the test rows.
         test_fraction: share of the rows that are the test part if there is no such file; drawn
             in the proportions of classes and clients, the same in every run; from 0.01 to 0.99.
-        separator: what stands between two cells of a CSV file.
+        separator: what stands between two cells of a CSV file; ``tab`` for a tab.
 
     Raises:
         DataError: a file is missing or cannot be read.

@@ -48,7 +48,7 @@ def load_text(
         test_path: a file with the test rows.
         test_fraction: share of the rows that are the test part if there is no such file; drawn
             in the proportions of classes and clients, the same in every run; from 0.01 to 0.99.
-        separator: what stands between two cells of a CSV file.
+        separator: what stands between two cells of a CSV file; ``tab`` for a tab.
 
     Raises:
         DataError: a file is missing or cannot be read, or the encoder is not installed.

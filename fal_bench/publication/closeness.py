@@ -235,12 +235,14 @@ def refuse_drift(outcomes: Sequence[RunOutcome]) -> tuple[RunOutcome, ...]:
 
 
 def _drift(runs: Sequence[RunOutcome]) -> str:
-    allowed = MEAN / math.sqrt(len(runs))
-    for name in runs[0].drifts:
-        mean = _mean(np.array([one.drifts[name] for one in runs]))
+    # A metric may have no values on some tasks.
+    for name in dict.fromkeys(name for one in runs for name in one.drifts):
+        there = [one.drifts[name] for one in runs if name in one.drifts]
+        allowed = MEAN / math.sqrt(len(there))
+        mean = _mean(np.array(there))
         if not abs(mean) <= allowed:
             return (
-                f"{name} over {len(runs)} runs of the strategy is {mean:+.2g} from what is "
+                f"{name} over {len(there)} runs of the strategy is {mean:+.2g} from what is "
                 f"recomputed, allowed {allowed:.2g}"
             )
     return ""

@@ -302,6 +302,7 @@ def test_clients_may_be_listed(photos, prepared, test):
         (lambda path: path.write_text("file,site\n"), "no column 'client'"),
         (lambda path: path.write_text(""), "no column 'file'"),
         (lambda path: path.write_text("file,client\ntrain/ant/0.png\n"), "line 2"),
+        (lambda path: path.write_text("file,client,client\na,b,c\n"), "two columns .*'client'"),
         (lambda path: path.write_text("file,client\ntrain/ant/0.png,a\n"), "'train/ant/1.png'"),
         (lambda path: append(path, "test/ant/0.png,a\n"), "'test/ant/1.png'"),
         (lambda path: append(path, "train/ant/9.png,a\n"), "'train/ant/9.png'"),

@@ -1,6 +1,7 @@
 """Tables: the user's own CSV and Parquet files, and those of KEEL."""
 
 import hashlib
+import tracemalloc
 import types
 from importlib.util import find_spec
 
@@ -96,12 +97,57 @@ def test_the_digest_changes_with_the_rows(save):
     assert dataset_digest(SELECTOR) != first
 
 
-@pytest.mark.parametrize("separator", [";", "|"])
+@pytest.mark.parametrize("separator", [";", "|", "tab"])
 def test_cells_may_be_separated_by_other_characters(save, separator):
-    save(bank(), sep=separator)
+    save(bank(), sep="\t" if separator == "tab" else separator)
     assert load_dataset(SELECTOR.replace("]", f",separator={separator}]")).n_train == 48
     with pytest.raises(InvalidSpecError, match="separator"):
         load_dataset(SELECTOR)
+
+
+@pytest.mark.parametrize("separator", ["é", "tabs", "\t"])
+def test_separators_are_one_printable_character_or_tab(save, separator):
+    save(bank())
+    with pytest.raises(InvalidSpecError, match="separator"):
+        load_dataset(SELECTOR.replace("]", f",separator={separator}]"))
+
+
+@pytest.mark.parametrize("name", ["y", "branch", "age"])
+def test_two_columns_of_one_name_are_refused(folders, save, name):
+    """pandas renames the second, so that a second label would be a feature."""
+    frame = bank()
+    save(pd.concat([frame, frame[[name]]], axis=1))
+    with pytest.raises(DataError, match=f"two columns of the name '{name}'"):
+        load_dataset(SELECTOR.replace("]", ",client=branch]"))
+
+
+def test_whole_numbers_are_counted_in_their_order_however_they_are_written(save, folders):
+    labels = np.arange(60) % 12
+    for written in (labels, labels.astype(float)):
+        frame = bank(y=written, branch=written)
+        save(frame)
+        dataset = load_dataset(SELECTOR.replace("]", ",client=branch]"))
+        assert dataset.clients.names == tuple(map(str, range(12)))
+        assert dataset.train_labels.tolist() == dataset.clients.train.tolist()
+    save(bank(branch=np.repeat([2**63, 2**64 - 1], 30).astype(np.uint64)))
+    clients = load_dataset(SELECTOR.replace("]", ",client=branch]")).clients
+    assert clients.names == (str(2**64 - 1), str(2**63))  # as texts are sorted
+
+
+@pytest.mark.parametrize("column", ["y", "branch"])
+def test_long_texts_are_no_names(save, column):
+    save(with_cell(column, "x" * 201))
+    with pytest.raises(InvalidSpecError, match=f"'{column}'.* 201 characters"):
+        load_dataset(SELECTOR.replace("]", ",client=branch]"))
+
+
+def test_a_long_text_takes_its_own_memory_alone(save):
+    """As many cells as long as the longest would take 2.4 GB."""
+    save(bank(2000, job=["x" * 300_000, *["clerk"] * 1999]))
+    tracemalloc.start()
+    assert load_dataset(SELECTOR).n_train == 1600
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
 
 
 def with_cell(column, value, row=3):
@@ -218,6 +264,21 @@ def test_a_client_of_one_row_has_no_test_rows_and_the_others_then_neither(save):
     clients = load_dataset(SELECTOR.replace("]", ",client=branch]")).clients
     assert np.bincount(clients.train).min() == 1
     assert clients.test is None
+
+
+@pytest.mark.parametrize("tested", [["north"], ["north", "west"]])
+def test_rows_of_a_test_file_belong_to_no_client_unless_every_client_has_some(save, tested):
+    save(bank())
+    save(bank(branch=(tested * 60)[:60]), "test.csv")
+    selector = SELECTOR.replace("]", ",client=branch,test_path=test.csv]")
+    assert load_dataset(selector).clients.test is None
+
+
+def test_a_client_of_the_test_file_alone_is_refused_by_name(save):
+    save(bank())
+    save(bank(branch=["north", "south", "west"] * 20), "test.csv")
+    with pytest.raises(InvalidSpecError, match="'west'"):
+        load_dataset(SELECTOR.replace("]", ",client=branch,test_path=test.csv]"))
 
 
 def test_a_set_of_keel_is_read_from_the_data_folder(folders):

@@ -1,5 +1,7 @@
 """Published curves and charges: read back, compared with others, and close enough to them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -280,6 +282,20 @@ def test_runs_that_all_err_to_one_side_differ_together():
     forged = refuse_drift(outcomes([1, 1, 1, 1]))
     assert {one.state for one in forged} == {"differs"}
     assert "accuracy over 4 runs" in forged[0].note
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_metric_without_values_on_some_tasks_is_judged_on_the_others(order):
+    one, two, three = (
+        judge_closeness(PublishedRun(spec("random", seed), "random"), PUBLISHED, PUBLISHED, SHARES)
+        for seed in range(3)
+    )
+    without = {name: 0.0 for name in one.drifts if name != "precision"}
+    raised = [replace(run, drifts={**run.drifts, "precision": 0.8 * MEAN}) for run in (two, three)]
+    outcomes = [replace(one, state="close", drifts=without), *raised][::order]
+    found = {judged.note for judged in refuse_drift(outcomes)}
+    assert found == {f"precision over 2 runs of the strategy is +0.04 from what is "
+                     f"recomputed, allowed {MEAN / 2**0.5:.2g}"}  # fmt: skip
 
 
 # Charges.
