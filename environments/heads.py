@@ -105,7 +105,7 @@ def _ridge(x: DoubleArray, y: DoubleArray, penalty: float) -> tuple[DoubleArray,
         weights (d, n_classes) and centred leave-one-out predictions (n, n_classes).
     """
     n, d = x.shape
-    strength = penalty * max(float(np.square(x).sum()) / n, np.finfo(np.float64).tiny)
+    strength = max(penalty * (float(np.square(x).sum()) / n), np.finfo(np.float64).tiny)
     if n < d:
         inverse = np.linalg.inv(x @ x.T + strength * np.eye(n))
         dual = inverse @ y

@@ -25,7 +25,7 @@ class AlfaMixParams(Params):
             the mean of all labelled samples.
     """
 
-    epsilon: Annotated[float, Field(gt=0)] = 0.2
+    epsilon: Annotated[float, Field(ge=1e-4)] = 0.2
     n_init: Annotated[int, Field(ge=1)] = 1
     as_released: bool = False
 

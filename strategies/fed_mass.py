@@ -28,7 +28,7 @@ class FedMassParams(Params):
         max_clusters: most clusters.
     """
 
-    gamma: Annotated[float, Field(ge=0, le=100)] = 2.0
+    gamma: Annotated[float, Field(ge=0, le=5)] = 2.0
     order: Literal["fewest", "mass"] = "fewest"
     iterations: Annotated[int, Field(ge=0)] = 10
     max_clusters: Annotated[int, Field(ge=1)] = 500

@@ -35,16 +35,22 @@ def reward_count(params: FedRALParams, own: int) -> int:
 
 
 def check_reward_set(strategy: str, params: FedRALParams, sizes: Mapping[str, int]) -> None:
-    """Check that the reward set leaves something of the agent share.
+    """Check that the reward set leaves two samples of the agent share, the least of an episode.
+
+    Args:
+        strategy: its name, for the message.
+        params: FedRAL's parameters.
+        sizes: what ``Strategy.check_shares`` gets: the samples of each share, and other sizes.
 
     Raises:
         InvalidSpecError: it does not.
     """
-    wanted, agent = reward_count(params, sum(sizes.values())), sizes["agent"]
-    if wanted >= agent:
+    own = sum(sizes[share] for share in ("state", "warm_start", "agent", "pool"))
+    wanted, agent = reward_count(params, own), sizes["agent"]
+    if wanted > agent - 2:
         raise InvalidSpecError(
-            f"Strategy {strategy!r}: a reward set of {wanted} labels leaves nothing of an agent "
-            f"share of {agent} samples; lower reward_labels or enlarge the share."
+            f"Strategy {strategy!r}: a reward set of {wanted} labels leaves fewer than 2 samples "
+            f"of an agent share of {agent}; lower reward_labels or enlarge the share."
         )
 
 
@@ -150,7 +156,7 @@ class Simulation:
         # data must not be empty, and the environment does not look at it then.
         state = self.client.share("state")
         if self.params.state_source == "pool" or not len(state):
-            state = self.client.unlabelled[:1]
+            state = np.concatenate([self.client.unlabelled, self.client.labelled])[:1]
         return EpisodeData(
             pool=pool,
             state=self._samples(state),

@@ -75,8 +75,10 @@ def test_probabilities_are_always_proper(n, d, n_classes, constant) -> None:
     assert np.allclose(probs.sum(axis=1), 1, atol=1e-5)
 
 
-def test_one_sample_predicts_its_class() -> None:
-    probs = RidgeFit()(np.ones((1, 2)), np.array([1]), 3)(np.random.default_rng(0).random((4, 2)))
+@pytest.mark.parametrize("penalty", [0.3, 1e-3])
+def test_one_sample_predicts_its_class(penalty: float) -> None:
+    head = RidgeFit(penalty)(np.ones((1, 2)), np.array([1]), 3)
+    probs = head(np.random.default_rng(0).random((4, 2)))
     assert (probs.argmax(axis=1) == 1).all()
 
 

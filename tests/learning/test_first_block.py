@@ -13,6 +13,7 @@ from fal_bench.learning.engine import train
 from fal_bench.learning.kernels import first_block
 from fal_bench.learning.kernels.first_block import FirstBlock, by_windows
 from fal_bench.learning.model import Architecture
+from fal_bench.learning.network import Network
 from fal_bench.learning.request import TrainRequest
 from fal_bench.plugins.needs import LocalTraining
 from fal_bench.task import ModelSpec
@@ -145,6 +146,17 @@ def test_other_networks_are_left_alone(kind, params):
     assert by_windows(network) is network
 
 
-def test_networks_of_plugins_are_left_alone():
-    network = nn.Sequential(nn.Conv2d(1, 64, 5), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2))
-    assert by_windows(network) is network
+@pytest.mark.parametrize(
+    ("convolution", "pooling"),
+    [
+        (nn.Conv2d(1, 64, 3, padding=2, dilation=2), nn.MaxPool2d(2)),
+        (nn.Conv2d(1, 64, 3, padding=1, padding_mode="circular"), nn.MaxPool2d(2)),
+        (nn.Conv2d(1, 64, 3, padding=1, bias=False), nn.MaxPool2d(2)),
+        (nn.Conv2d(1, 64, (1, 5), padding=(0, 2)), nn.MaxPool2d(2)),
+        (nn.Conv2d(1, 64, 3, padding=1), nn.MaxPool2d((1, 2))),
+    ],
+)
+def test_unusual_layers_are_left_alone(convolution, pooling):
+    body = nn.Sequential(convolution, nn.BatchNorm2d(64), nn.ReLU(), pooling, nn.Flatten())
+    for network in (body, Network(body, 64, 10)):
+        assert by_windows(network) is network

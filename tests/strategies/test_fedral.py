@@ -12,6 +12,8 @@ from fal_bench.inputs.selector import Selector
 from fal_bench.plugins.registry import Registry
 from fal_bench.strategies.fal_margin import FalMargin
 from fal_bench.strategies.fedral import FedRAL
+from fal_bench.strategies.fedral.params import FedRALParams
+from fal_bench.strategies.fedral.simulation import check_reward_set
 from fal_bench.strategies.fedral_shared import FedRALShared
 from fal_bench.strategies.margin_best_fixed_batch import MarginBestFixedBatch
 from fal_bench.strategies.margin_fixed_batch import MarginFixedBatch
@@ -308,3 +310,42 @@ class TestControls:
     def test_it_needs_the_shares(self, tiny):
         with pytest.raises(InvalidSpecError, match="agent and state"):
             MarginBestFixedBatch().check_task(tiny)
+
+
+SIZED = {"state": 10, "warm_start": 10, "agent": 43, "pool": 10, "classes": 10, "embedding": 512}
+
+
+def test_what_is_drawn_for_rewards_follows_from_samples_alone():
+    check_reward_set("fedral", FedRALParams(), SIZED)
+
+
+@pytest.mark.parametrize(("wanted", "fits"), [(41, True), (42, False), (43, False)])
+def test_two_samples_are_left_for_an_episode(wanted, fits):
+    params = FedRALParams(reward_labels=wanted)
+    if fits:
+        check_reward_set("fedral", params, SIZED)
+        return
+    with pytest.raises(InvalidSpecError, match="fewer than 2 samples of an agent share of 43"):
+        check_reward_set("fedral", params, SIZED)
+
+
+def test_a_client_may_have_no_sample_left_to_buy(compare, tmp_path):
+    """In the first query already, where all its pool was labelled."""
+    suite = tmp_path / "suite.toml"
+    suite.write_text(
+        """
+        [tasks.t]
+        dataset = "digits"
+        clients = 2
+        model = { kind = "mlp", hidden = [4] }
+        rounds = 1
+        initial_labels = 1
+        query_size = 3
+        budget_cap = 8
+        shares = { state = 0.1, warm_start = 0.4, agent = 0.4, pool = 0.1 }
+        partition = { kind = "iid", sizes = { kind = "shares", shares = [10, 1427] } }
+        """
+    )
+    short = ",".join(f"{name}={value}" for name, value in SHORT.items())
+    name = f"fedral-shared[state_source=pool,reward_labels=1,{short}]"
+    assert compare([name], baseline=name, suite=str(suite), seeds=1).missing == ()

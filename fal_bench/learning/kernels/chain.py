@@ -26,7 +26,7 @@ def chain_of(network: nn.Module) -> Chain:
     chain = []
     for name, module in network.named_modules():
         if not any(True for _ in module.children()):
-            if not _is_usual(module):
+            if not is_usual(module):
                 raise TypeError(f"Layer {name!r} cannot be stacked: {module!r}.")
             chain.append((name, module))
         elif module is not network and type(module) is not nn.Sequential:
@@ -34,7 +34,7 @@ def chain_of(network: nn.Module) -> Chain:
     return chain
 
 
-def _is_usual(layer: nn.Module) -> bool:
+def is_usual(layer: nn.Module) -> bool:
     """Whether a layer is of a known kind and has the options of the shipped networks."""
     if isinstance(layer, nn.Conv2d):
         height, width = layer.kernel_size

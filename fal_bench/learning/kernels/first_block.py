@@ -20,6 +20,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from fal_bench.learning.kernels.chain import is_usual
 from fal_bench.learning.kernels.windows import SIZE
 from fal_bench.learning.network import BLOCK, Network
 
@@ -45,15 +46,19 @@ def by_windows(network: nn.Module) -> nn.Module:
         network: falbench's own or a plugin's, on a processor.
 
     Returns:
-        The network itself, if it does not begin with a block of enough channels.
+        The network itself, if it does not begin with a usual block of enough channels.
     """
     if not isinstance(network, Network) or not isinstance(network.body, nn.Sequential):
         return network
     layers = list(network.body)
     if tuple(type(layer) for layer in layers[: len(BLOCK)]) != BLOCK:
         return network
-    convolution = layers[0]
+    convolution, _, _, pooling = layers[: len(BLOCK)]
     assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(pooling, nn.MaxPool2d)
+    usual = is_usual(convolution) and is_usual(pooling)
+    if not usual or (convolution.kernel_size, pooling.kernel_size) != ((SIZE, SIZE), 2):
+        return network
     if convolution.out_channels < RATIO * convolution.weight[0].numel():
         return network
     first = FirstBlock(*layers[: len(BLOCK)])
