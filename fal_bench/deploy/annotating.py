@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Final
 
 from fal_bench.deploy.config import Federation, read_federation, read_site
-from fal_bench.deploy.labels import LabelStore, Pending
+from fal_bench.deploy.labels import LabelStore, Pending, Said
 from fal_bench.deploy.messages import DeploymentError
 from fal_bench.deploy.samples import Samples, read_samples
 from fal_bench.inputs.cells import guarded
 from fal_bench.inputs.files import read_text
+from fal_bench.results.files import write_bytes
 
 COLUMNS: Final = ("sample", "name", "purpose", "cycle", "asked", "label")
 TABLE: Final = "to-label.csv"
 UNSORTED: Final = "unsorted"
 """Folder of the images that have no label yet."""
+
+_MOST_DIGITS: Final = 18  # of the number of a sample
 
 
 class Desk:
@@ -44,9 +47,13 @@ class Desk:
 
     @property
     def samples(self) -> Samples:
-        """The site's samples."""
+        """The site's samples.
+
+        Raises:
+            DeploymentError: they cannot be read, or are not those that the site began with.
+        """
         if self._samples is None:
-            self._samples = read_samples(self.federation, self._config)
+            self._samples = read_samples(self.federation, self._config, self.store)
         return self._samples
 
     def questions(self, annotator: str | None = None) -> list[Pending]:
@@ -100,9 +107,17 @@ class Desk:
 
         Returns:
             How many samples there are to label.
+
+        Raises:
+            DeploymentError: there is a table with labels in it, or one that cannot be read.
         """
+        table = folder / TABLE
+        if table.exists() and any(_label(row) for row in _rows(table)):
+            raise DeploymentError(
+                f"{str(table)!r} holds labels; import and then delete it, or name another folder."
+            )
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / TABLE).write_text(self.table(annotator), encoding="utf-8")
+        write_bytes(table, self.table(annotator).encode())
         questions = self.questions(annotator)
         pictures = [(one.sample, self.samples.picture(one.sample)) for one in questions]
         if any(picture is not None for _, picture in pictures):
@@ -128,22 +143,15 @@ class Desk:
             DeploymentError: the table cannot be read, or a row cannot be used; the line is named,
                 and nothing is written then.
         """
-        try:
-            rows = list(csv.DictReader(io.StringIO(read_text(path, links=True))))
-        except csv.Error as error:
-            raise DeploymentError(f"Cannot read {str(path)!r}: {error}.") from None
-        if rows and (missing := {"sample", "label"} - set(rows[0])):
-            raise DeploymentError(f"{str(path)!r} has no column {min(missing)!r}; add it.")
-        said: dict[str, list[tuple[int, int]]] = {}
-        for line, row in enumerate(rows, start=2):
-            if not (row["label"] or "").strip():
+        said = []
+        for line, row in enumerate(_rows(path), start=2):
+            if not (label := _label(row)):
                 continue
             where = f"{str(path)!r}, line {line}"
-            label = self._number(row["label"].strip(), where)
+            number = self._number(label, where)
             sample = _whole(row["sample"] or "", where, "sample")
-            who = (row.get("annotator") or annotator).strip()
-            said.setdefault(who, []).append((sample, label))
-        return sum(self._write(labels, who) for who, labels in said.items())
+            said.append(Said(sample, number, row.get("annotator") or annotator, where))
+        return self.store.answer_all(said, len(self.classes))
 
     def import_folder(self, folder: Path, annotator: str) -> int:
         """Read answers from images that were sorted into one folder a class.
@@ -187,8 +195,23 @@ def history_table(desk: Desk) -> Iterator[str]:
         yield f"{one.at}  {asked}  {label}  by {one.annotator}"
 
 
+def _rows(path: Path) -> list[dict[str, str | None]]:
+    """Return the rows of a table of labels."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path, links=True))))
+    except csv.Error as error:
+        raise DeploymentError(f"Cannot read {str(path)!r}: {error}.") from None
+    if rows and (missing := {"sample", "label"} - set(rows[0])):
+        raise DeploymentError(f"{str(path)!r} has no column {min(missing)!r}; add it.")
+    return rows
+
+
+def _label(row: Mapping[str, str | None]) -> str:
+    return (row["label"] or "").strip()
+
+
 def _whole(text: str, where: str, what: str) -> int:
-    if not text.strip().isdecimal():
+    if not text.strip().isdecimal() or len(text.strip()) > _MOST_DIGITS:
         raise DeploymentError(f"{where}: {what} is {text!r}; use the number that was written out.")
     return int(text)
 

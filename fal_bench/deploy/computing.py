@@ -21,7 +21,7 @@ from fal_bench.deploy.labels import EVALUATION, LabelStore
 from fal_bench.deploy.ledger import LabelsPendingError, SiteLedger
 from fal_bench.deploy.messages import DeploymentError, Message, grouped
 from fal_bench.deploy.participants import GatheredError, SiteView
-from fal_bench.deploy.samples import Samples
+from fal_bench.deploy.samples import DAMAGED, Samples
 from fal_bench.errors import PluginError
 from fal_bench.federation.declared import declared
 from fal_bench.federation.guarded import guarded, unguarded
@@ -271,9 +271,7 @@ def strategy_selector(federation: Federation) -> Selector:
 
 def trainer_of(federation: Federation) -> Trainer:
     """Return what sites minimise: the trainer of the selector, or the strategy's own."""
-    strategy = current_registry().strategies.load(federation.selector.name)
-    named = federation.selector.params.get("trainer", strategy.trainer)
-    return current_registry().trainers.make(Selector.parse(str(named)))
+    return current_registry().trainers.make(federation.trainer)
 
 
 def numbers(weights: Weights) -> dict[str, NDArray[Any]]:
@@ -334,7 +332,7 @@ def _read_rounds(folder: Path, site: int, cycle: int, before: int | None = None)
         paths = [path for path in paths if path < _rounds_file(folder, cycle, before)]
     if not paths:
         return LocalState()
-    arrays = _loaded(paths[-1])
+    arrays = loaded(paths[-1])
     parts: dict[str, dict[str, NDArray[Any]]] = {}
     for name, array in arrays.items():
         part, _, rest = name.partition("/")
@@ -374,7 +372,7 @@ def _read_memories(folder: Path, cycle: int) -> dict[str, dict[str, Any]]:
     path = folder / f"memory-{cycle:06d}.npz"
     if not path.exists():
         return {"client": {}, "federation": {}}
-    arrays = _loaded(path)
+    arrays = loaded(path)
     memories: dict[str, dict[str, Any]] = join(from_json_array(arrays["memories"]), arrays)
     return memories
 
@@ -393,11 +391,16 @@ def _save(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def _loaded(path: Path) -> dict[str, NDArray[Any]]:
+def loaded(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file that was kept.
+
+    Raises:
+        DeploymentError: it is damaged.
+    """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise DeploymentError(
-            f"{str(path)!r} is damaged ({error}); restore the site's folder from a copy."
+            f"{str(path)!r} is damaged ({error}); restore its folder from a copy."
         ) from None

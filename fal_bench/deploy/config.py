@@ -97,6 +97,14 @@ class Federation(Spec):
         """The strategy, as it was selected."""
         return Selector.parse(self.strategy)
 
+    @property
+    def trainer(self) -> Selector:
+        """What sites minimise: the trainer of the selector, or the strategy's own."""
+        from fal_bench.plugins.registry import current_registry
+
+        own = current_registry().strategies.load(self.selector.name).trainer
+        return Selector.parse(str(self.selector.params.get("trainer", own)))
+
     def number(self, site: str) -> int:
         """Return a site's number.
 
@@ -115,8 +123,8 @@ class Federation(Spec):
         from fal_bench.learning.numerics import numerics_of
         from fal_bench.plugins.registry import current_registry
 
-        registry, task = current_registry(), self.task
-        return {
+        registry, task, trainer = current_registry(), self.task, self.trainer.name
+        agreed = {
             "federation": self.model_dump(mode="json", exclude={"patience", "stopping", "task"}),
             "task": task.canonical,
             "falbench": __version__,
@@ -125,6 +133,9 @@ class Federation(Spec):
             "model": registry.models.fingerprint(task.model.kind),
             "aggregation": registry.aggregations.fingerprint(task.aggregation.kind),
         }
+        if not registry.trainers.built_in(trainer):  # falbench's own have its version
+            agreed["trainer"] = registry.trainers.fingerprint(trainer)
+        return agreed
 
 
 class ShareData(Spec):

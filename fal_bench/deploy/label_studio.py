@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from xml.sax.saxutils import quoteattr
 
 from fal_bench.deploy.annotating import Desk, media_type
-from fal_bench.deploy.labels import ADJUDICATION, NotNeededError, Pending
+from fal_bench.deploy.labels import NotNeededError, Pending
 from fal_bench.deploy.messages import DeploymentError
 from fal_bench.inputs.files import parsed, read_bytes
 
@@ -113,9 +113,12 @@ class LabelStudio:
         project = self._project(desk)
         known = dict(self._known_tasks(project))
         questions = desk.questions()
+        votes: dict[int, int] = {}
+        for sample, vote, _, _ in desk.store.charges():
+            votes[sample] = max(vote + 1, votes.get(sample, 0))
         for one in questions:  # Label Studio shows a task to so many people
-            if one.purpose == ADJUDICATION and one.sample in known:
-                self._call("PATCH", f"tasks/{known[one.sample]}/", {"overlap": one.vote + 1})
+            if (count := votes[one.sample]) > desk.votes and one.sample in known:
+                self._call("PATCH", f"tasks/{known[one.sample]}/", {"overlap": count})
         tasks = _tasks(desk, [one for one in questions if one.sample not in known])
         if tasks:
             self._call("POST", f"projects/{project}/import", tasks)

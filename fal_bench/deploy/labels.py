@@ -105,6 +105,23 @@ class Answer:
     cycle: int
 
 
+@dataclass(frozen=True)
+class Said:
+    """What somebody says of a sample.
+
+    Attributes:
+        sample: number of the sample at its site.
+        label: the class.
+        annotator: who says it.
+        where: where it was read, for messages; empty if it was nowhere.
+    """
+
+    sample: int
+    label: int
+    annotator: str
+    where: str = ""
+
+
 class LabelStore:
     """Labels of one site; every method may be called again with the same arguments.
 
@@ -204,14 +221,27 @@ class LabelStore:
         n_classes: int,
         receipts: Mapping[str, str] | None = None,
     ) -> int:
-        """Write a person's answers down; one that is known already changes nothing.
+        """Write a person's answers down; see ``answer_all``.
+
+        Args:
+            labels: sample and class of each.
+            annotator: who gives them.
+            n_classes: how many classes there are.
+            receipts: versions of the sources of the answers, by source; ``unseen`` knows them then.
+        """
+        said = [Said(sample, label, annotator) for sample, label in labels]
+        return self.answer_all(said, n_classes, receipts)
+
+    def answer_all(
+        self, said: Iterable[Said], n_classes: int, receipts: Mapping[str, str] | None = None
+    ) -> int:
+        """Write answers down, all or none; one that is known already changes nothing.
 
         An answer goes to the person's own vote on the sample, if there is one. Else it goes to the
         first one that is open, and else it corrects the answer of a sample with a single vote.
 
         Args:
-            labels: sample and class of each.
-            annotator: who gives them.
+            said: the answers.
             n_classes: how many classes there are.
             receipts: versions of the sources of the answers, by source; ``unseen`` knows them then.
 
@@ -219,23 +249,18 @@ class LabelStore:
             How many of them are new, or differ from what was known.
 
         Raises:
-            DeploymentError: a label is none of the classes; none is written then.
-            NotNeededError: a label was not asked for, or not of this person; none is written.
+            DeploymentError: an answer has no annotator, or a label that is none of the classes.
+            NotNeededError: a label was not asked for, or not of this person.
         """
-        who = annotator.strip()
-        if not who:
-            raise DeploymentError("An answer needs an annotator; say who gives it.")
         with self._open() as database:
             changed = 0
-            for sample, label in labels:
-                if not 0 <= label < n_classes:
-                    raise DeploymentError(
-                        f"Sample {sample} has the label {label}; use 0 to {n_classes - 1}."
-                    )
-                vote = self._vote_of(_ballot(database, sample), sample, who)
-                if vote.label != label:
-                    _add(database, sample, vote.number, label, who)
-                    changed += 1
+            for one in said:
+                try:
+                    changed += self._answer(database, one, n_classes)
+                except DeploymentError as error:
+                    if not one.where:
+                        raise
+                    raise type(error)(f"{one.where}: {error}") from None
             database.executemany(
                 "insert or replace into receipt values(?, ?)", (receipts or {}).items()
             )
@@ -359,13 +384,29 @@ class LabelStore:
             if self._votes > 1 and not any(one.purpose == SECOND for one in votes):
                 _request(database, sample, len(votes), SECOND, cycle)
 
+    def _answer(self, database: sqlite3.Connection, said: Said, n_classes: int) -> bool:
+        """Write one answer down, and return whether it is new or differs from what was known."""
+        sample, label, who = said.sample, said.label, said.annotator.strip()
+        if not who:
+            raise DeploymentError("An answer needs an annotator; say who gives it.")
+        if not 0 <= label < n_classes:
+            raise DeploymentError(
+                f"Sample {sample} has the label {label}; use 0 to {n_classes - 1}."
+            )
+        vote = self._vote_of(_ballot(database, sample), sample, who)
+        if vote.label == label:
+            return False
+        _add(database, sample, vote.number, label, who)
+        return True
+
     def _vote_of(self, votes: Sequence[_Vote], sample: int, annotator: str) -> _Vote:
         """Return the vote that a person's answer goes to; see ``answer``."""
         for one in votes:
             if one.label is not None and one.is_of(annotator):
                 return one
         for one in votes:
-            if one.label is None and self._may(annotator, one.purpose):
+            asked = one.label is None and (one.purpose != ADJUDICATION or _differ(votes))
+            if asked and self._may(annotator, one.purpose):
                 return one
         if len(votes) == 1:
             return votes[0]
@@ -408,6 +449,8 @@ class LabelStore:
         )
 
 
+_NO_SAMPLE: Final = 2**63
+"""SQLite has no integers from here on."""
 _FIRST: Final = "first-vote"
 """The vote of the person who is asked first, whatever for."""
 
@@ -433,6 +476,8 @@ def _person(name: str) -> str:
 
 def _ballot(database: sqlite3.Connection, sample: int) -> list[_Vote]:
     """Return all votes on a sample, in the order in which people were asked."""
+    if abs(sample) >= _NO_SAMPLE:
+        return []
     rows = database.execute(
         "select vote, purpose, cycle, label, annotator, min(request.id) from request left join "
         "(select vote, label, annotator, max(id) from answer where sample = ?1 group by vote) "
@@ -443,10 +488,23 @@ def _ballot(database: sqlite3.Connection, sample: int) -> list[_Vote]:
 
 
 def _pending(database: sqlite3.Connection) -> list[Pending]:
+    """Return what is open; where two people agree in the end, no decision is open."""
     rows = database.execute(
         "select sample, vote, purpose, cycle, asked from open_request order by id"
     )
-    return [Pending(*row) for row in rows]
+    found = [Pending(*row) for row in rows]
+    return [
+        one
+        for one in found
+        if one.purpose != ADJUDICATION or _differ(_ballot(database, one.sample))
+    ]
+
+
+def _differ(votes: Sequence[_Vote]) -> bool:
+    """Whether the two people who are asked about a sample have answered, and differ."""
+    first = votes[0].label
+    second = next((one.label for one in votes if one.number and one.purpose == SECOND), None)
+    return first is not None and second is not None and first != second
 
 
 def _agreed(said: Mapping[str, int | None]) -> int | None:
@@ -478,7 +536,7 @@ def _add(
     by_purpose = {one.purpose: one for one in votes if one.number}
     if (second := by_purpose.get(SECOND)) is None:
         return
-    differ = None not in (votes[0].label, second.label) and votes[0].label != second.label
+    differ = _differ(votes)
     third = by_purpose.get(ADJUDICATION)
     if differ and third is None:
         _request(database, sample, len(votes), ADJUDICATION, second.cycle)

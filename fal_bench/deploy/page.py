@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from fal_bench.deploy.annotating import Desk, media_type
 from fal_bench.deploy.labels import ADJUDICATION
 from fal_bench.deploy.messages import DeploymentError
+from fal_bench.deploy.samples import Samples
 from fal_bench.errors import FalbenchError
 
 HOST: Final = "127.0.0.1"
@@ -29,10 +30,10 @@ def page_server(desk: Desk, port: int) -> ThreadingHTTPServer:
         port: where it listens; 0 takes a free one.
 
     Raises:
-        DeploymentError: the port is taken.
+        DeploymentError: the port is taken, or the site's samples cannot be used.
     """
     token = secrets.token_urlsafe(16)
-    handler = type("Handler", (_Handler,), {"desk": desk, "token": token})
+    handler = type("Handler", (_Handler,), {"desk": desk, "samples": desk.samples, "token": token})
     try:
         return ThreadingHTTPServer((HOST, port), handler)
     except OSError as error:
@@ -45,6 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Answers the browser: the page, the next question, pictures, and labels."""
 
     desk: Desk
+    samples: Samples
     token: str
 
     def do_GET(self) -> None:
@@ -79,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.desk.store.take_back(sample, who)
         except FalbenchError as error:
             self._fail(HTTPStatus.BAD_REQUEST, str(error))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError):
             self._fail(HTTPStatus.BAD_REQUEST, "This is no answer.")
         else:
             self._send_json(self._question(who))
@@ -103,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if questions:
             first = questions[0]
-            samples = self.desk.samples
+            samples = self.samples
             found |= {
                 "sample": first.sample,
                 "decides": first.purpose == ADJUDICATION,
@@ -115,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_picture(self, sample: int) -> None:
         asked = {one.sample for one in self.desk.store.pending()}
-        picture = self.desk.samples.picture(sample) if sample in asked else None
+        picture = self.samples.picture(sample) if sample in asked else None
         if picture is None:
             self._fail(HTTPStatus.NOT_FOUND, "There is no such picture.")
         else:

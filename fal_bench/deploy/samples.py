@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +24,22 @@ from fal_bench.deploy.config import (
     SiteConfig,
     TableData,
 )
-from fal_bench.deploy.messages import DeploymentError
+from fal_bench.deploy.labels import LabelStore
+from fal_bench.deploy.messages import DeploymentError, SharedError
 from fal_bench.inputs.files import read_bytes, read_text
+
+DAMAGED: Final = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    RuntimeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy raises where a file is no ``.npz`` file, or half of one."""
 
 _IMAGES: Final = (".png", ".jpg", ".jpeg")
 _SIDE: Final = 256
@@ -78,12 +95,31 @@ class Samples:
         return buffer.getvalue()
 
 
-def read_samples(federation: Federation, site: SiteConfig) -> Samples:
-    """Read the samples of a site.
+def read_samples(federation: Federation, site: SiteConfig, store: LabelStore) -> Samples:
+    """Read the samples of a site; its label store knows from then on which ones they are.
+
+    Args:
+        federation: what server and sites agree on.
+        site: the site.
+        store: its label store.
 
     Raises:
-        DeploymentError: they cannot be read, or have another shape than the federation says.
+        DeploymentError: they cannot be read, have another shape than the federation says, or are
+            not those that the site began with.
     """
+    found = _read(federation, site)
+    facts = {"digest of the data": found.digest, "number of samples": str(len(found.names))}
+    try:
+        store.fix(facts)
+    except DeploymentError:
+        raise SharedError(
+            f"Site {site.name!r} has other data than it began with; go on with those, or start "
+            "with another label store."
+        ) from None
+    return found
+
+
+def _read(federation: Federation, site: SiteConfig) -> Samples:
     match site.data:
         case ShareData():
             found = _share(federation, federation.number(site.name))
@@ -119,9 +155,9 @@ def _share(federation: Federation, number: int) -> Samples:
 
 def _arrays(data: ArrayData) -> Samples:
     try:
-        with np.load(data.path, allow_pickle=False) as file:
-            values = file["samples"]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        with data.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            values = np.asarray(file["samples"])
+    except DAMAGED as error:
         raise DeploymentError(
             f"Cannot read an array 'samples' in {str(data.path)!r} ({error}); write it with "
             "numpy.savez."
@@ -163,9 +199,8 @@ def _table(data: TableData) -> Samples:
     if not rows:
         raise DeploymentError(f"{str(data.path)!r} has no rows; add some.")
     if unknown := set(data.columns) - set(rows[0]):
-        raise DeploymentError(
-            f"{str(data.path)!r} has no column {min(unknown)!r}; it has {', '.join(rows[0])}."
-        )
+        known = ", ".join(filter(None, rows[0]))  # None names the cells beyond the header
+        raise DeploymentError(f"{str(data.path)!r} has no column {min(unknown)!r}; it has {known}.")
     values = np.empty((len(rows), len(data.columns)), dtype=np.float32)
     for number, row in enumerate(rows):
         for place, column in enumerate(data.columns):

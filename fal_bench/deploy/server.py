@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fal_bench.data.apportionment import largest_remainder
-from fal_bench.deploy.computing import numbers, strategy_selector, tensors, trainer_of
+from fal_bench.deploy.computing import loaded, numbers, strategy_selector, tensors, trainer_of
 from fal_bench.deploy.config import Federation
 from fal_bench.deploy.messages import ERROR, WAITING, DeploymentError, Link, Message, Verb, grouped
 from fal_bench.deploy.participants import Sent, ServerView
@@ -29,6 +29,7 @@ from fal_bench.federation.query import as_stored, strategy_rng
 from fal_bench.federation.rounds import Coordinator, coordinator_of
 from fal_bench.federation.selection import check_total
 from fal_bench.federation.state import RunState
+from fal_bench.inputs.files import read_bytes
 from fal_bench.learning.model import Architecture
 from fal_bench.plugins.registry import current_registry
 from fal_bench.results.files import write_bytes
@@ -62,6 +63,7 @@ class Cycle:
         seconds: seconds of training and the query before it, without the wait for people.
         waited: seconds spent waiting for people.
         labels_by_site: labels that were trained on, by site.
+        samples_by_site: samples that were trained on, by site; one may have several labels.
         accuracy: of all sites together; None if nothing was measured.
         accuracy_by_site: by site.
         stopped: why it was the last one; empty if it was not.
@@ -75,6 +77,7 @@ class Cycle:
     seconds: float = 0.0
     waited: float = 0.0
     labels_by_site: dict[str, int] = field(default_factory=dict)
+    samples_by_site: dict[str, int] = field(default_factory=dict)
     accuracy: Accuracy | None = None
     accuracy_by_site: dict[str, Accuracy] = field(default_factory=dict)
     stopped: str = ""
@@ -187,6 +190,9 @@ class Server:
         cycle.waited = time.monotonic() - started
         started = time.monotonic()
         cycle.labels_by_site = {site: int(one.facts["labels"]) for site, one in status.items()}
+        cycle.samples_by_site = {  # an earlier version of a site says its labels alone
+            site: int(one.facts.get("samples", one.facts["labels"])) for site, one in status.items()
+        }
         cycle.labels = sum(cycle.labels_by_site.values())
         cycle.paid = sum(int(one.facts["paid"]) for one in status.values())
         coordinator = self._trained(state, cycle)
@@ -271,9 +277,11 @@ class Server:
         """Run one query, and return the state of the next cycle."""
         started = time.monotonic()
         sites, coordinator = self._federation.sites, self._coordinator_of(state)
-        by_site = self._record.cycles[-1].labels_by_site
-        bought = np.array([by_site[site] for site in sites])
-        offer = grants.offer(state.cycle, bought, (grants.pools - bought).tolist())
+        last = self._record.cycles[-1]
+        bought = np.array([last.labels_by_site[site] for site in sites])
+        samples = last.samples_by_site or last.labels_by_site  # a record of an earlier version
+        trained = np.array([samples[site] for site in sites])
+        offer = grants.offer(state.cycle, bought, (grants.pools - trained).tolist())
         budgets, limits = offer.usual.tolist(), offer.limits.tolist()
         model = grouped("weights", numbers(coordinator.model.weights))
 
@@ -375,7 +383,7 @@ class Record:
         cycles: all cycles so far.
 
     Raises:
-        DeploymentError: the folder is another federation's.
+        DeploymentError: the folder is another federation's, or its record is damaged.
     """
 
     def __init__(self, folder: Path, federation: Federation) -> None:
@@ -384,13 +392,18 @@ class Record:
         self.cycles: list[Cycle] = []
         folder.mkdir(parents=True, exist_ok=True)
         if (path := folder / "record.json").exists():
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if content["digest"] != federation.digest:
+            try:
+                content = json.loads(read_bytes(path, links=True))
+                if content["digest"] != federation.digest:
+                    raise DeploymentError(
+                        f"{str(folder)!r} holds the record of a federation with other settings or "
+                        "another version; go on with those, or choose another folder."
+                    )
+                self.cycles = [Cycle.from_json(one) for one in content["cycles"]]
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise DeploymentError(
-                    f"{str(folder)!r} holds the record of a federation with other settings or "
-                    "another version; go on with those, or choose another folder."
-                )
-            self.cycles = [Cycle.from_json(one) for one in content["cycles"]]
+                    f"{str(path)!r} is damaged ({error}); restore its folder from a copy."
+                ) from None
 
     def add(self, cycle: Cycle) -> None:
         """Add a cycle, and write the record and its curve."""
@@ -455,8 +468,7 @@ class Record:
         path = self._folder / name
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        return loaded(path)
 
     def _write(self, name: str, arrays: dict[str, NDArray[Any]]) -> None:
         buffer = io.BytesIO()

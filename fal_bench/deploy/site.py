@@ -79,16 +79,7 @@ class Site:
         """
         from fal_bench.deploy.samples import read_samples
 
-        samples = read_samples(self._federation, self._config)
-        facts = {"digest of the data": samples.digest, "number of samples": str(len(samples.names))}
-        try:
-            self.store.fix(facts)
-        except DeploymentError:
-            raise SharedError(
-                f"Site {self.name!r} has other data than it began with; go on with those, or start "
-                "with another label store."
-            ) from None
-        return samples
+        return read_samples(self._federation, self._config, self.store)
 
     def _answer(self, verb: Verb, message: Message) -> Message:
         self._answer_as_simulated()
@@ -127,7 +118,8 @@ class Site:
         if message.facts["digest"] != self._federation.digest:
             raise SharedError(
                 f"Site {self.name!r} and the server have different settings of the federation, or "
-                "different versions of falbench or the strategy; bring both to the same."
+                "different versions of falbench, the strategy or the trainer; bring both to the "
+                "same."
             )
         try:
             self.store.fix({"digest of the federation": self._federation.digest})
@@ -141,9 +133,15 @@ class Site:
     def _status(self) -> Message:
         """Say how many labels were asked for, and how many are open; which ones stays here."""
         charges = self.store.charges()
-        trained = sum(purpose in (INITIAL, POOL, FURTHER) for _, _, purpose, _ in charges)
+        samples = {sample for sample, _, purpose, _ in charges if purpose in (INITIAL, POOL)}
+        further = sum(purpose == FURTHER for _, _, purpose, _ in charges)
         return Message(
-            {"open": len(self.store.pending()), "labels": trained, "paid": self.store.paid()}
+            {
+                "open": len(self.store.pending()),
+                "samples": len(samples),
+                "labels": len(samples) + further,
+                "paid": self.store.paid(),
+            }
         )
 
     def _answer_as_simulated(self) -> None:

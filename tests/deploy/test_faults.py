@@ -6,15 +6,33 @@ import json
 import numpy as np
 import pytest
 
+from fal_bench.deploy.computing import loaded
 from fal_bench.deploy.config import Federation
 from fal_bench.deploy.messages import DeploymentError, Message
-from fal_bench.deploy.server import Server
+from fal_bench.deploy.server import Record, Server
+from fal_bench.plugins.registry import Registry, use_registry
 
 QUIET = {"say": lambda line: None}
 
 
 DEATHS = {1, 3, 6, 10, 15, 21, 26, 32}
 """After which messages the server dies."""
+
+
+NAMES = ("north", "south", "east")
+TRAINER = '''
+from fal_bench import Trainer
+
+
+class Mine(Trainer):
+    """Cross-entropy times a number."""
+
+    name = "mine"
+
+    def losses(self, logits, batch):
+        said = logits.log_softmax(-1).gather(-1, batch.labels.unsqueeze(-1))
+        return -FACTOR * said.squeeze(-1)
+'''
 
 
 class KilledError(Exception):
@@ -98,7 +116,7 @@ def test_no_sample_and_no_label_is_in_any_message(federation, calls, tmp_path):
         labels = store.labels(len(rows))
         allowed = {"hello": {"site", "samples"}, "train": {"samples"}, "select": {"bought"}}
         allowed |= {"evaluate": {"right", "total"}}
-        assert set(reply.facts) <= allowed.get(verb, {"open", "labels", "paid"})
+        assert set(reply.facts) <= allowed.get(verb, {"open", "samples", "labels", "paid"})
         for part in (question, reply):
             for array in part.arrays.values():
                 parts = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
@@ -198,6 +216,82 @@ def test_a_strategy_that_buys_labels_waits_for_people(federation, calls, tmp_pat
     purposes = [one[2] for one in link.site("north").store.charges()]
     assert {"initial", "pool", "validation", "further-vote"} == set(purposes)
     assert all(len(labels) == 2 for labels in bought)
+
+
+def test_a_further_vote_takes_no_sample_off_what_a_site_may_buy(
+    federation, calls, tmp_path, monkeypatch
+):
+    from fal_bench.strategies.random import Random
+
+    def select(self, client, budget):
+        client.ask_again(client.labelled[:1])
+        return np.arange(budget - 1)
+
+    monkeypatch.setattr(Random, "select", select)
+    data = {}
+    for name in NAMES:
+        np.savez(tmp_path / f"{name}.npz", samples=np.random.default_rng(0).random((20, 1, 8, 8)))
+        data[name] = {"kind": "arrays", "path": tmp_path / f"{name}.npz"}
+
+    class Quick(calls):
+        """People who answer at once."""
+
+        def ask(self, verb, messages):
+            for name in messages:
+                store = self.site(name).store
+                for one in store.pending():
+                    store.answer([(one.sample, 1)], f"person {one.vote}", 10)
+            return super().ask(verb, messages)
+
+    agreed = federation(task={"allotment": {"kind": "server"}})
+    link = Quick(agreed, tmp_path, data)
+    Server(agreed, link, tmp_path / "server", **QUIET).run()
+    asked = [(name, one.facts) for verb, name, one, _ in link.messages if verb == "select"]
+    assert {facts["cycle"] for _, facts in asked} == {0, 1}
+    for name, facts in asked:
+        charges = link.site(name).store.charges()
+        labelled = {
+            sample
+            for sample, _, purpose, cycle in charges
+            if purpose == "initial" or (purpose == "pool" and cycle < facts["cycle"])
+        }
+        assert facts["limits"][agreed.number(name)] == 20 - len(labelled)
+    assert any(one[2] == "further-vote" for one in link.site("north").store.charges())
+
+
+@pytest.mark.parametrize("name", ["state.npz", "round.npz", "record.json"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half of one", b"[1]", b"\xff"])
+def test_a_damaged_file_of_the_server_is_named(federation, calls, tmp_path, name, content):
+    agreed = federation()
+    Server(agreed, calls(agreed, tmp_path / "sites"), tmp_path / "server", **QUIET).run()
+    (tmp_path / "server" / name).write_bytes(content)
+
+    def read():
+        record = Record(tmp_path / "server", agreed)
+        record.state()
+        record.round(0)
+
+    with pytest.raises(DeploymentError, match=name):
+        read()
+
+
+def test_half_of_what_a_site_remembers_is_named(tmp_path):
+    path = tmp_path / "round-000000-000000.npz"
+    np.savez(path, weights=np.ones(100))
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DeploymentError, match="damaged"):
+        loaded(path)
+
+
+def test_the_code_of_a_trainer_of_ones_own_is_agreed_on(federation, tmp_path):
+    path, digests = tmp_path / "mine.py", []
+    for factor in (1, 2):
+        path.write_text(TRAINER.replace("FACTOR", str(factor)))
+        with use_registry(Registry.discover([path])):
+            digests.append(federation("random[trainer=mine]").digest)
+            agreed = federation("random")._agreed()
+    assert digests[0] != digests[1]
+    assert "trainer" not in agreed  # so that federations that run already keep their digest
 
 
 def test_a_wrong_file_is_named_with_its_key(federation):

@@ -25,7 +25,7 @@ from fal_bench.deploy.config import read_federation, read_site
 from fal_bench.deploy.label_studio import KEY
 from fal_bench.deploy.labels import LabelStore
 from fal_bench.deploy.messages import DeploymentError, Message
-from fal_bench.deploy.samples import read_samples
+from fal_bench.deploy.site import Site
 from fal_bench.federation.setting import Setting
 
 pytest.importorskip("flwr", reason="tox -e flower")
@@ -491,7 +491,7 @@ def check_log(machine, agreed):
     """Nothing but weights, what the strategy gathers, and counts left any site."""
     for site in agreed.sites:
         config = read_site(machine.folder / "sites" / f"{site}.toml")
-        shape = list(read_samples(agreed, config).features.shape)
+        shape = list(Site(agreed, config).samples.features.shape)
         for line in (config.store / "messages.jsonl").read_text().splitlines():
             one = json.loads(line)
             if one["direction"] == "out":

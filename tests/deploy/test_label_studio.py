@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fal_bench.deploy.label_studio import INTERFACE, KEY, TASKS, read_file
+from fal_bench.deploy.label_studio import INTERFACE, KEY, TASKS, LabelStudio, read_file
 from fal_bench.deploy.messages import DeploymentError
 from fal_bench.errors import FalbenchError
 
@@ -91,6 +91,33 @@ def test_a_server_that_is_not_there_or_no_token_is_one_sentence(
             code, _, error = falbench(*asked)
             assert (code, error.count("\n")) == (2, 1)
             assert culprit in error
+
+
+class Recorded(LabelStudio):
+    """A server that keeps tasks and changes in memory."""
+
+    def __init__(self):
+        self._address = "http://127.0.0.1:1"
+        self.tasks, self.overlaps = [], {}
+
+    def _call(self, method, path, content=None):
+        if method == "PATCH":
+            self.overlaps[int(path.split("/")[1])] = content["overlap"]
+        elif path.endswith("/import"):
+            self.tasks += [{"id": one["data"]["sample"], "data": one["data"]} for one in content]
+        return {"id": 1, "total": len(self.tasks), "tasks": self.tasks}
+
+
+def test_a_task_is_shown_to_as_many_people_as_there_are_votes(desk_with):
+    desk, server = desk_with("votes = 2"), Recorded()
+    server.send(desk)
+    for sample, labels in {3: ("dog", "cat"), 5: ("dog", "dog"), 7: ("dog", "cat", "cat")}.items():
+        for place, label in enumerate(labels):
+            desk.answer(sample, label, f"person {place}")
+    desk.store.ask_again(5, 1, 1)
+    desk.store.ask_again(7, 2, 1)
+    assert server.send(desk) == 0
+    assert server.overlaps == {3: 3, 5: 3, 7: 5}
 
 
 def test_a_real_server_gets_questions_and_gives_answers(

@@ -3,6 +3,7 @@
 import csv
 import io
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,6 +114,56 @@ def test_a_wrong_table_changes_nothing(desk, tmp_path, text, culprit):
     with pytest.raises(DeploymentError, match=culprit):
         desk.import_table(tmp_path / "wrong.csv", "ann")
     assert desk.store.history() == []
+
+
+def test_a_table_of_several_people_is_taken_as_a_whole_or_not_at_all(desk, tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text("sample,label,annotator\n3,cat,ann\n5,dog,ben\n8,dog,ben\n")
+    with pytest.raises(DeploymentError, match=r"line 4: .*sample 8"):
+        desk.import_table(path, "")
+    assert desk.store.history() == []
+    path.write_text("sample,label,annotator\n3,cat,ann\n5,dog,ben\n")
+    assert desk.import_table(path, "") == 2
+    assert [one.annotator for one in desk.store.history()] == ["ann", "ben"]
+
+
+@pytest.mark.parametrize("digits", [18, 19, 20, 5000])
+def test_a_number_in_a_table_that_no_sample_can_have_is_refused(desk, tmp_path, digits):
+    (tmp_path / "long.csv").write_text(f"sample,label\n{'9' * digits},cat\n")
+    with pytest.raises(DeploymentError, match=r"line 2: .*sample"):
+        desk.import_table(tmp_path / "long.csv", "ann")
+
+
+@pytest.mark.parametrize("sample", [2**63, -(2**63) - 1])
+def test_a_number_that_the_store_cannot_hold_is_no_sample(desk, sample):
+    with pytest.raises(DeploymentError, match="Nothing asked"):
+        desk.answer(sample, "cat", "ann")
+    with pytest.raises(DeploymentError, match="no label to take back"):
+        desk.store.take_back(sample, "ann")
+
+
+def test_labels_in_a_table_are_not_written_over(desk, falbench, tmp_path):
+    out, site = tmp_path / "out", tmp_path / "north.toml"
+    asked = ["labels", "export", site, out, "--federation", tmp_path / "federation.toml"]
+    for _ in range(2):  # an empty one is
+        assert falbench(*asked)[0] == 0
+    table = out / "to-label.csv"
+    filled = table.read_text().rstrip("\n") + "cat\n"
+    table.write_text(filled)
+    code, _, error = falbench(*asked)
+    assert (code, error.count("\n"), "to-label.csv" in error) == (2, 1, True)
+    assert table.read_text() == filled
+    assert desk.import_table(table, "ann") == 1
+
+
+@pytest.mark.parametrize("count", [8, 2])
+def test_other_samples_than_the_questions_are_about_are_not_shown(desk, falbench, tmp_path, count):
+    site, federation = tmp_path / "north.toml", ["--federation", tmp_path / "federation.toml"]
+    assert falbench("labels", "pending", site, *federation)[0] == 0
+    np.savez(tmp_path / "north.npz", samples=np.ones((count, 1, 4, 4)))
+    for command in (["pending", site], ["export", site, tmp_path / "out"], ["serve", site]):
+        code, _, error = falbench("labels", *command, *federation)
+        assert (code, error.count("\n"), "other data" in error) == (2, 1, True)
 
 
 def test_pictures_are_sorted_into_folders(desk, tmp_path):

@@ -1,6 +1,7 @@
 """The page that shows one sample and takes a label by key."""
 
 import json
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -47,6 +48,15 @@ def test_other_pages_of_the_browser_cannot_read_or_label(address, desk):
     assert asked(address, "/answer", {}, said)[0] == 403
     assert asked(address, "/answer", {"X-Falbench": "guess"}, said)[0] == 403
     assert asked(address, "/next", {"Host": "evil.example:80"})[0] == 403
+    assert desk.store.history() == []
+
+
+def test_a_number_that_no_sample_can_have_is_no_answer(address, desk):
+    text = asked(address, "/")[1].decode()
+    token = {"X-Falbench": re.search(r'"([\w-]{22})"', text)[1]}
+    for sample in (10**20, float("inf")):
+        said = {"sample": sample, "label": "cat", "annotator": "ann"}
+        assert asked(address, "/answer", token, said)[0] == 400
     assert desk.store.history() == []
 
 

@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 
 from fal_bench.deploy.config import SiteConfig
-from fal_bench.deploy.messages import Message
+from fal_bench.deploy.messages import DeploymentError, Message
 from fal_bench.deploy.site import Site
 
 LIGHT = """
@@ -46,6 +47,30 @@ def test_what_an_error_says_of_data_stays_at_the_site(federation, tmp_path, chan
     [*_, line] = (tmp_path / "north" / "messages.jsonl").read_text().splitlines()
     if change == "a cell":
         assert "47-and-a-secret" in json.loads(line)["error"]
+
+
+@pytest.mark.parametrize("change", ["half of it", "an array of np.save", "a member of text"])
+def test_a_file_of_arrays_that_is_none_is_named(federation, tmp_path, change):
+    path = tmp_path / "north.npz"
+    np.savez(path, samples=np.zeros((20, 1, 8, 8)))
+    if change == "half of it":
+        path.write_bytes(path.read_bytes()[:500])
+    elif change == "an array of np.save":
+        with path.open("wb") as file:
+            np.save(file, np.zeros((20, 1, 8, 8)))
+    else:
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("samples", "text")
+    with pytest.raises(DeploymentError, match=r"north\.npz"):
+        _ = Site(federation(), configured(tmp_path, kind="arrays", path=path)).samples
+
+
+def test_a_table_with_cells_beyond_its_header_says_which_columns_it_has(federation, tmp_path):
+    table = tmp_path / "north.csv"
+    table.write_text("age,income\n1,2,3\n")
+    config = configured(tmp_path, kind="table", path=table, columns=["weight"])
+    with pytest.raises(DeploymentError, match=r"'weight'; it has age, income\."):
+        _ = Site(federation(input_shape=(1, 1, 1)), config).samples
 
 
 def test_looking_whether_people_have_answered_needs_no_pytorch(federation, tmp_path):
